@@ -1,0 +1,1 @@
+"""Everything that Numba compiles. These modules import Numba and NumPy alone."""

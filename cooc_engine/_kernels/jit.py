@@ -1,0 +1,114 @@
+"""The one place that holds compiler options, and a disk cache that notices every change that matters.
+
+Numba's own cache looks only at the file of the function: it ignores jit options, and helpers in other files. Here the
+stamp of a cached kernel covers all kernel files and the options, so an edit anywhere recompiles and nothing else does.
+Kernels have explicit types: they are compiled, or read from the cache, when their module is imported, never while a
+stage is being timed, and an array of the wrong type is an error instead of a second specialisation.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.resources
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import types
+from numba.core import caching
+
+# `nnan` and `ninf` are missing on purpose: they delete the checks for NaN.
+FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
+
+
+def array(dtype: Any, ndim: int = 1) -> types.Array:
+    """Return the type of a C-contiguous array that a kernel only reads (writable ones are accepted too)."""
+    return types.Array(dtype, ndim, "C", readonly=True)
+
+
+def out(dtype: Any, ndim: int = 1) -> types.Array:
+    """Return the type of a C-contiguous array that a kernel writes."""
+    return types.Array(dtype, ndim, "C")
+
+
+@functools.cache
+def digest() -> str:
+    """Return a digest of all kernel files, as they are now."""
+    files = (f for f in importlib.resources.files(__package__).iterdir() if f.name.endswith(".py"))
+    contents = b"\0".join(f.name.encode() + b"\0" + f.read_bytes() for f in sorted(files, key=lambda f: f.name))
+    return hashlib.sha256(contents).hexdigest()
+
+
+@functools.cache
+def cache_directory() -> str:
+    """Return the first of these that can be written: NUMBA_CACHE_DIR, beside the kernels, the user's cache, a temporary one."""
+    candidates = [Path(__file__).parent / "__pycache__", Path("~/.cache/cooc-engine").expanduser()]
+    if numba.config.CACHE_DIR:
+        candidates.insert(0, Path(numba.config.CACHE_DIR) / "cooc-engine")
+    for path in candidates:
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                return str(path)
+        except OSError:
+            continue
+    return tempfile.mkdtemp(prefix="cooc-engine-")
+
+
+class _Locator(caching._CacheLocator):  # type: ignore[misc]
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        settings = (sorted((k, repr(sorted(v) if isinstance(v, frozenset) else v)) for k, v in options.items()),
+                    numba.__version__, numba.config.BOUNDSCHECK, numba.config.OPT)
+        self._stamp = hashlib.sha256(f"{digest()} {settings}".encode()).hexdigest()
+        self._name = function.__module__
+
+    def get_cache_path(self) -> str:
+        return cache_directory()
+
+    def get_source_stamp(self) -> str:
+        return self._stamp
+
+    def get_disambiguator(self) -> str:
+        return hashlib.sha256(f"{self._name} {os.path.abspath(__file__)}".encode()).hexdigest()[:12]
+
+
+def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
+    """Return Numba's cache for `function`, with our own idea of where it lives and when it is stale."""
+
+    class Impl(caching.CompileResultCacheImpl):  # type: ignore[misc]
+        def __init__(self, py_func: Callable[..., Any]) -> None:
+            self._locator = _Locator(py_func, options)
+            self._filename_base = self.get_filename_base(py_func.__qualname__, "")
+            self._lineno = py_func.__code__.co_firstlineno
+
+    class Cache(caching.FunctionCache):  # type: ignore[misc]
+        _impl_class = Impl
+
+    return Cache(function)
+
+
+def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a kernel for `signature`, without the GIL and cached on disk; `fast` allows sums to be reordered.
+
+    Divisions follow IEEE (no ZeroDivisionError): loops with a Python division do not vectorise.
+    """
+    options = {"nogil": True, "error_model": "numpy", "fastmath": FAST if fast else frozenset()}
+
+    def compile_kernel(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(**{**options, "fastmath": set(FAST) if fast else False})(function)
+        if not numba.config.DISABLE_JIT:
+            dispatcher._cache = _cache(function, options)
+            dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        return dispatcher
+
+    return compile_kernel
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """Compile a function that kernels call, under the same safe flags; it becomes part of their cached code."""
+    return numba.njit(nogil=True, error_model="numpy", fastmath=set(FAST))(function)

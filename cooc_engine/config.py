@@ -1,0 +1,158 @@
+"""Options, written once: flags, TOML keys, Python keywords and the model's record all come from these classes."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import os
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from cyclopts import Parameter
+
+from cooc_engine.errors import UsageError
+
+__all__ = ["Above", "AtLeast", "CountOptions", "EncodeOptions", "GloveOptions", "Options", "from_mapping", "usable_cores"]
+
+O = TypeVar("O", bound="Options")  # noqa: E741
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A number not below `bound`."""
+
+    bound: float
+
+    def accepts(self, value: float) -> bool:
+        return value >= self.bound
+
+    def __str__(self) -> str:
+        return f"at least {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Above:
+    """A number greater than `bound`."""
+
+    bound: float
+
+    def accepts(self, value: float) -> bool:
+        return value > self.bound
+
+    def __str__(self) -> str:
+        return f"above {self.bound:g}"
+
+
+@functools.cache
+def _annotations(cls: type[Options]) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+class Options:
+    """Base of the option classes: frozen, checked when made, turned into a plain record and back."""
+
+    def __post_init__(self) -> None:
+        """Check every field against its annotation, so that Python, TOML and flags fail alike."""
+        for name, annotation in _annotations(type(self)).items():
+            object.__setattr__(self, name, _checked(name, getattr(self, name), annotation))
+
+    def record(self) -> dict[str, Any]:
+        """Return the options as a dictionary that JSON can hold."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+def _checked(name: str, value: Any, annotation: Any) -> Any:
+    """Return `value` as the annotated type, or say which option wants what."""
+    flag = "--" + name.replace("_", "-")
+    kind, bounds = annotation, ()
+    if typing.get_origin(annotation) is Annotated:
+        kind, *extras = typing.get_args(annotation)
+        bounds = tuple(e for e in extras if isinstance(e, (AtLeast, Above)))
+    kinds = typing.get_args(kind) or (kind,)
+    if value is None and type(None) in kinds:
+        return None
+    if typing.get_origin(kind) is Literal:
+        if value not in kinds:
+            raise UsageError(f"{flag} is {value!r}; it must be one of {', '.join(map(str, kinds))}")
+        return value
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
+        raise UsageError(f"{flag} is {value!r}; it must be of type {wanted}")
+    for bound in bounds:
+        if not bound.accepts(value):
+            raise UsageError(f"{flag} is {value:g}; it must be {bound}")
+    return value
+
+
+def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
+    """Make options from a mapping, such as a TOML table; keys may be written with `-` or `_`.
+
+    Raises `UsageError` for an unknown key, naming `where` it stands and the nearest known one.
+    """
+    known = _annotations(cls)
+    keywords = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0].replace('_', '-')}?" if near else ""
+            raise UsageError(f"{where}: unknown option {key!r}{hint}")
+        keywords[name] = value
+    return cls(**keywords)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EncodeOptions(Options):
+    """How text becomes an encoded corpus."""
+
+    min_count: Annotated[int, AtLeast(1), Parameter(alias=["--minCount", "--mincount"])] = 5
+    """Words that occur less often are left out of the vocabulary."""
+    max_vocab: Annotated[int | None, AtLeast(1)] = None
+    """Keep only this many of the most frequent words; ties go to the smaller bytes."""
+    tokenizer: Literal["whitespace"] = "whitespace"
+    """How a line is cut into words: `whitespace` cuts at ASCII white space."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CountOptions(Options):
+    """What counts as a co-occurrence, and how much."""
+
+    window: Annotated[int, AtLeast(1), Parameter(alias=["--window-size", "--ws", "--win"])] = 10
+    """How many words on each side of the centre are its contexts."""
+    window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic"
+    """Weight of distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""
+    context_side: Literal["both", "left", "right"] = "both"
+    """Which side of the centre its contexts stand on; the centre is always the row."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class GloveOptions(Options):
+    """The GloVe model and its optimiser (Pennington, Socher and Manning 2014)."""
+
+    vector_size: Annotated[int, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    """Length of the vectors."""
+    epochs: Annotated[int, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 25
+    """How many times every entry is visited."""
+    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05
+    """Initial learning rate of AdaGrad."""
+    x_max: Annotated[float, Above(0), Parameter(alias="--xmax")] = 100.0
+    """Counts from here on have weight 1; take 10 for a small corpus."""
+    weight_power: Annotated[float, AtLeast(0)] = 0.75
+    """Exponent of the weight (count / x-max) of rarer entries."""
+    vectors: Literal["w+c", "w", "c", "concat"] = "w+c"
+    """What queries use: word plus context vectors, either alone, or both side by side."""
+    seed: Annotated[int, AtLeast(0)] = 1
+    """Seed of the initial values and of the order of the entries."""

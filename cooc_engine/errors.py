@@ -1,0 +1,52 @@
+"""Every error that the engine raises on purpose, each with the exit code of the command line.
+
+    CoocError                    1
+    ├── InputError               1   text or a file that cannot be read as what it should be
+    │   └── FormatError          1   a damaged, half-written or foreign file of ours
+    ├── UsageError               2   an option or a combination of options that makes no sense
+    ├── DivergenceError          3   a loss or a parameter that is no longer finite
+    ├── ResourceError            4   out of disk or memory while running; the run can be resumed
+    └── InterruptedRun         130   stopped by the user; the run can be resumed
+
+A message is one line: what is wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class CoocError(Exception):
+    """Base of all errors raised on purpose."""
+
+    exit_code = 1
+
+
+class InputError(CoocError):
+    """The input cannot be used: missing, empty, binary, truncated, not UTF-8."""
+
+
+class FormatError(InputError):
+    """A file of ours is damaged, half-written, or of another version or kind."""
+
+
+class UsageError(CoocError, ValueError):
+    """An option, or a combination of options, that makes no sense; nothing was done."""
+
+    exit_code = 2
+
+
+class DivergenceError(CoocError, ArithmeticError):
+    """A loss or a parameter is no longer finite; the last good checkpoint is kept."""
+
+    exit_code = 3
+
+
+class ResourceError(CoocError):
+    """Disk or memory ran out while running; what is finished is kept for `--resume`."""
+
+    exit_code = 4
+
+
+class InterruptedRun(CoocError):
+    """Stopped by the user; what is finished is kept for `--resume`."""
+
+    exit_code = 130

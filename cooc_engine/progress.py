@@ -1,0 +1,205 @@
+"""One interface for progress: a stage has a name, a total and a unit, and says how far it is.
+
+Library calls are silent unless a `Progress` is passed. On a terminal the command line draws a bar; elsewhere it writes a
+plain line at least every five seconds, or JSON lines on request; never a control code.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TextIO
+
+__all__ = ["Progress", "Stage", "open_progress"]
+
+INTERVAL = 5.0  # seconds between lines; the first comes sooner, so that nothing looks hung
+FIRST = 1.0
+
+
+class Stage:
+    """One stage of work under way; `advance` may be called from any thread."""
+
+    def __init__(self, name: str, total: float | None, unit: str) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.done = 0.0
+        self.note = ""
+        self.start = time.perf_counter()
+        self._lock = threading.Lock()
+
+    def advance(self, amount: float, note: str | None = None) -> None:
+        """Add `amount` units of finished work; `note` replaces the text behind the figures."""
+        with self._lock:
+            self.done += amount
+            if note is not None:
+                self.note = note
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the stage began."""
+        return time.perf_counter() - self.start
+
+    def record(self) -> dict[str, object]:
+        """Return the state: units done and in all, their rate a second and the seconds left."""
+        rate = self.done / max(self.seconds, 1e-9)
+        left = (self.total - self.done) / rate if self.total and rate else None
+        return {
+            "stage": self.name,
+            "done": round(self.done),
+            "total": None if self.total is None else round(self.total),
+            "unit": self.unit,
+            "rate": round(rate, 1),
+            "eta": None if left is None else round(max(left, 0.0), 1),
+            "note": self.note,
+        }
+
+    def line(self) -> str:
+        """Return the state as one plain line: percent, rate, time left."""
+        rate = self.done / max(self.seconds, 1e-9)
+        parts = [f"{_scaled(self.done)} {self.unit}", f"{_scaled(rate)}/s"]
+        if self.total:
+            parts.insert(0, f"{100 * min(self.done / self.total, 1):.0f} %")
+            if 0 < self.done < self.total:
+                parts.append(f"{_clock((self.total - self.done) / rate)} left")
+        return f"{self.name}: " + ", ".join([*parts, self.note] if self.note else parts)
+
+
+def _scaled(number: float) -> str:
+    for suffix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f}{suffix}"
+    return f"{number:.0f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+
+
+class Progress:
+    """Silent progress, and the base of those that speak: a ticker thread calls `tick` while a stage runs."""
+
+    first, interval = FIRST, INTERVAL
+
+    @contextmanager
+    def stage(self, name: str, total: float | None = None, unit: str = "items") -> Iterator[Stage]:
+        """Run a stage of `total` units (None if unknown); yields the `Stage` to advance."""
+        stage, stop = Stage(name, total, unit), threading.Event()
+        ticker = threading.Thread(target=self._tick_until, args=(stage, stop), daemon=True)
+        self.begin(stage)
+        if self.speaks:
+            ticker.start()
+        try:
+            yield stage
+        finally:
+            stop.set()
+            if self.speaks:
+                ticker.join()
+            self.end(stage)
+
+    def _tick_until(self, stage: Stage, stop: threading.Event) -> None:
+        wait = self.first
+        while not stop.wait(wait):
+            self.tick(stage)
+            wait = self.interval
+
+    speaks = False
+
+    def begin(self, stage: Stage) -> None:
+        """Announce a stage."""
+
+    def tick(self, stage: Stage) -> None:
+        """Show the state of a running stage."""
+
+    def end(self, stage: Stage) -> None:
+        """Show the final state of a stage."""
+
+    def say(self, text: str) -> None:
+        """Write one line of news that belongs to no figure."""
+
+
+class LineProgress(Progress):
+    """A plain line at the beginning of a stage, every few seconds, and at its end."""
+
+    speaks = True
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def tick(self, stage: Stage) -> None:
+        """Write the state as a line."""
+        self.say(stage.line())
+
+    def end(self, stage: Stage) -> None:
+        """Write the state and the time taken."""
+        self.say(f"{stage.line()} in {stage.seconds:.1f} s")
+
+    def say(self, text: str) -> None:
+        """Write one line."""
+        print(text, file=self.stream, flush=True)
+
+
+class JsonProgress(LineProgress):
+    """The same as one JSON object a line."""
+
+    def begin(self, stage: Stage) -> None:
+        """Write the state at the beginning."""
+        self.tick(stage)
+
+    def tick(self, stage: Stage) -> None:
+        """Write the state."""
+        print(json.dumps(stage.record()), file=self.stream, flush=True)
+
+    def end(self, stage: Stage) -> None:
+        """Write the state and the seconds taken."""
+        record = stage.record() | {"seconds": round(stage.seconds, 3), "eta": 0.0}
+        print(json.dumps(record), file=self.stream, flush=True)
+
+    def say(self, text: str) -> None:
+        """Write one line of news as an object."""
+        print(json.dumps({"message": text}), file=self.stream, flush=True)
+
+
+class BarProgress(LineProgress):
+    """A line that is redrawn in place; for terminals only."""
+
+    first, interval = 0.1, 0.2
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        from rich.console import Console
+
+        self._console = Console(file=stream)
+        self._status = self._console.status("")
+
+    def begin(self, stage: Stage) -> None:
+        """Begin to draw."""
+        self._status = self._console.status(f"{stage.name}")
+        self._status.start()
+
+    def tick(self, stage: Stage) -> None:
+        """Redraw: a bar of 24 characters and the figures."""
+        text = stage.line()
+        if stage.total:
+            full = round(24 * min(stage.done / stage.total, 1))
+            text = f"{'━' * full}{' ' * (24 - full)} {text}"
+        self._status.update(text)
+
+    def end(self, stage: Stage) -> None:
+        """Leave a plain line behind."""
+        self._status.stop()
+        super().end(stage)
+
+
+def open_progress(kind: Literal["auto", "bar", "lines", "json", "none"] = "auto", stream: TextIO | None = None) -> Progress:
+    """Return the progress of this kind on `stream` (stderr); `auto` is a bar on a terminal and lines elsewhere."""
+    stream = stream or sys.stderr
+    if kind == "none":
+        return Progress()
+    if kind == "json":
+        return JsonProgress(stream)
+    return BarProgress(stream) if kind != "lines" and stream.isatty() else LineProgress(stream)

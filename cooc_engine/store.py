@@ -1,0 +1,252 @@
+"""Arrays and directories on disk: checked headers, checksums, and outputs that are whole or not there.
+
+An array file is a 64-byte header and little-endian values, so that it can be mapped. A directory is built as
+`NAME.part`, locked while someone works on it, and renamed when its manifest has been written: what stands under its own
+name is always whole. All layouts are specified in FORMAT.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
+
+__all__ = ["ArrayWriter", "building", "disk_errors", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
+
+MAGIC = b"COOC-ARR"
+VERSION = 1
+HEADER = struct.Struct("<8sI4sQI")  # magic, version, dtype, number of values, CRC-32 of the values
+HEADER_BYTES = 64
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class ArrayWriter:
+    """Writes an array file piece by piece; the header comes last, so a half-written file has none."""
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
+        self.path, self.dtype = path, np.dtype(dtype).newbyteorder("<")
+        self.size = 0
+        self._crc = 0
+        self._file = path.open("wb", buffering=0)
+        self._file.write(bytes(HEADER_BYTES))
+
+    def append(self, values: npt.NDArray[Any]) -> None:
+        """Write more values, of the file's dtype."""
+        data = memoryview(np.ascontiguousarray(values, self.dtype)).cast("B") if values.size else memoryview(b"")
+        self._crc = zlib.crc32(data, self._crc)
+        while data:
+            data = data[self._file.write(data) :]
+        self.size += values.size
+
+    def close(self) -> None:
+        """Write the header: from now on the file is whole."""
+        fields = HEADER.pack(MAGIC, VERSION, self.dtype.str.encode(), self.size, self._crc)
+        self._file.seek(0)
+        self._file.write(fields + struct.pack("<I", zlib.crc32(fields)))
+        self._file.close()
+
+    def __enter__(self) -> ArrayWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()
+
+
+def _read_header(path: Path, dtype: npt.DTypeLike) -> tuple[np.dtype[Any], int, int]:
+    """Return dtype, number of values and checksum, after checking all that can be checked without reading the values."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEADER_BYTES)
+            size = os.fstat(file.fileno()).st_size
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing; the directory is damaged, build it again") from None
+    if len(head) < HEADER_BYTES or not any(head):
+        raise FormatError(f"{path}: half-written; build it again")
+    magic, version, code, count, crc = HEADER.unpack_from(head)
+    if magic != MAGIC:
+        raise FormatError(f"{path}: not an array file of cooc-engine")
+    if struct.unpack_from("<I", head, HEADER.size)[0] != zlib.crc32(head[: HEADER.size]):
+        raise FormatError(f"{path}: damaged header; build it again")
+    if version != VERSION:
+        raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
+    stored, wanted = np.dtype(code.rstrip(b"\0").decode()), np.dtype(dtype).newbyteorder("<")
+    if stored != wanted:
+        raise FormatError(f"{path}: holds {stored}, expected {wanted}")
+    if size != HEADER_BYTES + count * stored.itemsize:
+        raise FormatError(f"{path}: {size} bytes, its header promises {HEADER_BYTES + count * stored.itemsize}; truncated")
+    return stored, count, crc
+
+
+def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the values of an array file, mapped and read-only; header and size are checked, the values are not."""
+    stored, count, _ = _read_header(path, dtype)
+    if count == 0:
+        return np.empty(0, stored)
+    return np.memmap(path, stored, "r", HEADER_BYTES, (count,)).view(np.ndarray)
+
+
+def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the values of an array file, mapped, after comparing all of them with their checksum."""
+    values = open_array(path, dtype)
+    if zlib.crc32(values.view(np.uint8) if values.size else b"") != _read_header(path, dtype)[2]:
+        raise FormatError(f"{path}: damaged (checksum differs); build it again")
+    return values
+
+
+def _canonical(fields: Mapping[str, Any]) -> bytes:
+    return json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()
+
+
+def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str, Any]) -> None:
+    """Write `manifest.json`, which makes a directory whole; it carries a checksum of itself."""
+    body = {"format": f"cooc-engine {kind}", "version": version, **fields}
+    body["checksum"] = zlib.crc32(_canonical(body))
+    write_whole(directory / "manifest.json", (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a small file beside its place and rename it there."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(data)
+    beside.replace(path)
+
+
+def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
+    """Return the manifest of a directory, checked: there, undamaged, of this kind and version."""
+    path = directory / "manifest.json"
+    if not directory.exists():
+        hint = f"; {part_path(directory)} was left by an interrupted run: finish it with --resume" if part_path(directory).exists() else ""
+        raise InputError(f"{directory}: no such {kind}{hint}")
+    if not path.is_file():
+        raise FormatError(f"{directory}: not a {kind} directory (it has no manifest.json)")
+    try:
+        fields: dict[str, Any] = json.loads(path.read_bytes())
+        checksum = fields.pop("checksum")
+        found = fields["format"], fields["version"]
+    except (ValueError, KeyError, AttributeError) as error:
+        raise FormatError(f"{path}: damaged ({error}); build it again") from None
+    if found[0] != f"cooc-engine {kind}":
+        raise FormatError(f"{directory}: is a {str(found[0]).removeprefix('cooc-engine ')}, expected a {kind}")
+    if found[1] != version:
+        raise FormatError(f"{directory}: {kind} version {found[1]}; this program reads version {version}")
+    if checksum != zlib.crc32(_canonical(fields)):
+        raise FormatError(f"{path}: damaged (checksum differs); build it again")
+    return fields
+
+
+def part_path(output: Path) -> Path:
+    """Return where an output is built before it gets its name."""
+    return output.with_name(output.name + ".part")
+
+
+@contextmanager
+def disk_errors(what: Path) -> Iterator[None]:
+    """Turn a full disk and Ctrl-C into the errors that say that the run can be resumed."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise ResourceError(f"{what}: {os.strerror(error.errno)}; free some and run again with --resume") from None  # type: ignore[arg-type]
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
+        raise
+    except KeyboardInterrupt:
+        raise InterruptedRun(f"{what}: interrupted; continue with --resume") from None
+
+
+def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> None:
+    """Raise unless `output` may be written: it is not there or `force`, and no other run left `work`, or it is wanted."""
+    if output.exists() and not force:
+        raise UsageError(f"{output}: exists; pass --force to replace it")
+    if work.exists() and not (force or resume):
+        raise UsageError(f"{work}: left by an interrupted run; pass --resume to continue it or --force to start anew")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output.parent}: no such directory; make it or choose another --output")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, or refuse because another run holds it."""
+    with path.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{path.parent}: another run is working on it") from None
+        yield
+
+
+@contextmanager
+def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resume: bool = False) -> Iterator[Path]:
+    """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block is left without an error.
+
+    `plan` is everything that decides the content; a resumed run must have the same. After Ctrl-C or on a full disk the
+    directory stays for `--resume`; after any other error it is removed.
+    """
+    work = part_path(output)
+    refuse_overwrite(output, work, force=force, resume=resume)
+    if output.exists() and not (output / "manifest.json").is_file():
+        raise UsageError(f"{output}: exists and is not of cooc-engine's making; choose another --output")
+    with disk_errors(output):
+        work.mkdir(exist_ok=True)
+        with locked(work / "lock"):
+            _keep_or_clear(work, json.loads(_canonical(plan)), resume=resume)
+            try:
+                yield work
+            except (KeyboardInterrupt, InterruptedRun, ResourceError):
+                raise
+            except OSError as error:
+                if error.errno not in FULL:
+                    shutil.rmtree(work)
+                raise
+            except BaseException:
+                shutil.rmtree(work)
+                raise
+            for name in ("plan.json", "lock"):
+                (work / name).unlink()
+            _replace_directory(work, output)
+
+
+def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
+    """Keep what an earlier run with the same plan left when resuming; otherwise start empty."""
+    record = work / "plan.json"
+    if resume and record.is_file():
+        try:
+            earlier = json.loads(record.read_bytes())
+        except ValueError:
+            earlier = None
+        if earlier == plan:
+            return
+        if earlier is not None:
+            changed = sorted(k for k in {*earlier, *plan} if earlier.get(k) != plan.get(k))
+            raise UsageError(f"{work}: was begun with other options ({', '.join(changed)}); pass --force to start anew")
+    for path in work.iterdir():
+        if path.name != "lock":
+            path.unlink()
+    write_whole(record, _canonical(plan))
+
+
+def _replace_directory(work: Path, output: Path) -> None:
+    if output.exists():
+        old = output.with_name(output.name + ".old")
+        output.rename(old)
+        work.rename(output)
+        shutil.rmtree(old)
+    else:
+        work.rename(output)
