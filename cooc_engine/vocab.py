@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine._kernels import encoding
 from cooc_engine.store import ArrayWriter, load_array
 
-__all__ = ["Vocabulary"]
+__all__ = ["Vocabulary", "WordTable", "rank_words"]
 
 
 class Vocabulary:
@@ -77,3 +78,79 @@ class Vocabulary:
 
     def _parts(self) -> list[tuple[str, npt.NDArray[Any]]]:
         return [("text", self.text), ("offsets", self.offsets), ("counts", self.counts)]
+
+
+class WordTable:
+    """A growing hash table of words and their counts; ids are given in the order of first occurrence.
+
+    The layout is described in `_kernels/encoding.py`.
+    """
+
+    def __init__(self) -> None:
+        self.slots = np.zeros(1 << 16, np.uint64)
+        self.records = np.zeros(1 << 17, np.uint64)
+        self.state = np.zeros(2, np.int64)
+
+    def __len__(self) -> int:
+        return int(self.state[encoding.WORDS])
+
+    @property
+    def used(self) -> int:
+        """How many 8-byte words of `records` are in use."""
+        return int(self.state[encoding.USED])
+
+    def grow(self, longest: int) -> None:
+        """Make room for at least one more word of `longest` bytes."""
+        if 2 * len(self) >= len(self.slots):
+            self.slots = np.zeros(2 * len(self.slots), np.uint64)
+            encoding.rehash(self.records, self.used, self.slots)
+        if self.used + longest // 8 + 3 > len(self.records):
+            records = np.zeros(2 * len(self.records) + longest // 8 + 3, np.uint64)
+            records[: self.used] = self.records[: self.used]
+            self.records = records
+
+    def add(self, other: WordTable) -> npt.NDArray[np.int32]:
+        """Add another table's words and counts; returns, for each of its ids, the id here."""
+        ids = np.empty(len(other), np.int32)
+        place = 0
+        while (
+            place := encoding.merge_words(
+                other.records, other.records.view(np.uint8), place, other.used, self.slots, self.records, self.state, ids
+            )
+        ) < other.used:
+            self.grow(int(other.records[place] & np.uint64(0xFFFFFFFF)))
+        return ids
+
+
+def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
+    """Return the vocabulary of a table, and for each id of the table its row in it, or -1."""
+    counts, places, lengths = (np.empty(len(table), np.int64) for _ in range(3))
+    encoding.list_words(table.records, table.used, counts, places, lengths)
+    kept = np.flatnonzero(counts >= min_count)
+    order = kept[_falling(table.records, counts[kept], places[kept], lengths[kept])][:max_vocab]
+    offsets = np.zeros(len(order) + 1, np.int64)
+    np.cumsum(lengths[order], out=offsets[1:])
+    text = np.empty(offsets[-1], np.uint8)
+    encoding.gather_words(table.records.view(np.uint8), places, order, offsets, text)
+    rows = np.full(len(table), -1, np.int32)
+    rows[order] = np.arange(len(order), dtype=np.int32)
+    return Vocabulary(text, offsets, counts[order]), rows
+
+
+def _falling(
+    records: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64], places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the order by falling count, then rising bytes.
+
+    Sorts by the first 16 bytes as two big-endian numbers; the few words that agree in them are sorted as bytes.
+    """
+    if not len(counts):
+        return np.empty(0, np.int64)
+    first = records[places].byteswap()
+    second = np.where(lengths > 8, records[np.minimum(places + 1, len(records) - 1)], np.uint64(0)).byteswap()
+    order = np.lexsort((second, first, -counts))
+    keys = np.stack([counts.view(np.uint64), first, second])[:, order]
+    new = np.flatnonzero(np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(0), True])
+    for a, b in zip(new[:-1][np.diff(new) > 1], new[1:][np.diff(new) > 1], strict=True):
+        order[a:b] = sorted(order[a:b], key=lambda i: records[places[i] : places[i] + (lengths[i] + 7) // 8].tobytes())
+    return order

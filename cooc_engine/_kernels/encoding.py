@@ -1,0 +1,252 @@
+"""Bytes to provisional word ids by an open-addressing hash table, and from those to final ids.
+
+A table has two arrays. `slots` holds, a word each, the upper half of the hash and the place of the word's record.
+`records` holds the records one behind the other: id and byte length, count, then the bytes in 8-byte chunks padded with
+zeros. A frequent word so costs two cache lines and no comparison byte by byte.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import int32, int64, uint8, uint64, void
+from numba.types import UniTuple
+
+from cooc_engine._kernels.basics import load64, trailing_zeros
+from cooc_engine._kernels.jit import array, helper, kernel, out
+
+PADDING = 8  # bytes that may be read behind a block
+WORDS, USED = 0, 1  # state of a table: words in it, records in use
+DONE, FULL, BAD_TEXT = 0, 1, 2  # why a kernel came back
+
+_ONES = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_TAG = np.uint64(0xFFFFFFFF00000000)
+_PLACE = np.uint64(0x00000000FFFFFFFF)
+
+
+@helper
+def is_space(byte):
+    """Tell whether a byte is ASCII white space."""
+    return byte == 32 or (byte >= 9 and byte <= 13)
+
+
+@helper
+def up_to_space(chunk):
+    """Return a mask with bits at bytes of `chunk` not above 32; exact up to the first such byte."""
+    return (chunk - _ONES * np.uint64(33)) & ~chunk & _HIGH
+
+
+@helper
+def mixed(hash_, chunk):
+    """Return the hash with 8 more bytes in it."""
+    h = (hash_ ^ chunk) * _MULTIPLIER
+    return h ^ (h >> np.uint64(32))
+
+
+@helper
+def bad_text(block, start, stop):
+    """Return the first position in a word that is NUL or not UTF-8 (RFC 3629), or -1."""
+    p = start
+    while p < stop:
+        b = block[p]
+        if b == 0:
+            return p
+        if b < 0x80:
+            p += 1
+            continue
+        lowest, highest = 0x80, 0xBF
+        if 0xC2 <= b <= 0xDF:
+            more = 1
+        elif 0xE0 <= b <= 0xEF:
+            more = 2
+            if b == 0xE0:
+                lowest = 0xA0
+            elif b == 0xED:
+                highest = 0x9F
+        elif 0xF0 <= b <= 0xF4:
+            more = 3
+            if b == 0xF0:
+                lowest = 0x90
+            elif b == 0xF4:
+                highest = 0x8F
+        else:
+            return p
+        if p + more >= stop or block[p + 1] < lowest or block[p + 1] > highest:
+            return p
+        for k in range(2, more + 1):
+            if block[p + k] < 0x80 or block[p + k] > 0xBF:
+                return p
+        p += more + 1
+    return -1
+
+
+@helper
+def same_word(block, start, length, records, place):
+    """Tell whether a record holds the word at `start`."""
+    if records[place] & _PLACE != np.uint64(length):
+        return False
+    k = 0
+    while k < length:
+        chunk = load64(block, start + k)
+        if length - k < 8:
+            chunk &= ~np.uint64(0) >> np.uint64(64 - 8 * (length - k))
+        if chunk != records[place + 2 + (k >> 3)]:
+            return False
+        k += 8
+    return True
+
+
+@helper
+def find_or_add(block, start, length, hash_, slots, records, state):
+    """Return the place of the word's record and whether it is new; a new one has count 0."""
+    mask = np.uint64(slots.shape[0] - 1)
+    tag = hash_ & _TAG
+    s = (hash_ * _MULTIPLIER >> np.uint64(20)) & mask
+    while True:
+        entry = slots[s]
+        if entry == 0:
+            break
+        place = int64(entry & _PLACE) - 1
+        if entry & _TAG == tag and same_word(block, start, length, records, place):
+            return place, False
+        s = (s + np.uint64(1)) & mask
+    place = state[USED]
+    slots[s] = tag | np.uint64(place + 1)
+    records[place] = np.uint64(state[WORDS]) << np.uint64(32) | np.uint64(length)
+    records[place + 1] = 0
+    k = 0
+    while k < length:
+        chunk = load64(block, start + k)
+        if length - k < 8:
+            chunk &= ~np.uint64(0) >> np.uint64(64 - 8 * (length - k))
+        records[place + 2 + (k >> 3)] = chunk
+        k += 8
+    state[WORDS] += 1
+    state[USED] += 2 + (length + 7 >> 3)
+    return place, True
+
+
+@helper
+def has_room(length, slots, records, state):
+    """Tell whether one more word of this length fits into a table that must stay half empty."""
+    return 2 * state[WORDS] < slots.shape[0] and state[USED] + 2 + (length + 7 >> 3) <= records.shape[0]
+
+
+@kernel(UniTuple(int64, 4)(array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32), int64, out(int64), int64))
+def tokenize(block, begin, stop, slots, records, state, ids, n, ends, documents):
+    """Append the ids of the words in block[begin:stop] to `ids`, and the number of ids at each line end to `ends`.
+
+    Returns why it came back, where it is in the block, and the lengths of `ids` and `ends`. The block must end with white
+    space and have 8 readable bytes behind it.
+    """
+    p = begin
+    while p < stop:
+        byte = block[p]
+        if is_space(byte):
+            if byte == 10:
+                ends[documents] = n
+                documents += 1
+            p += 1
+            continue
+        start, h = p, uint64(0)
+        while True:
+            chunk = load64(block, p)
+            flags = up_to_space(chunk)
+            if flags == 0:
+                h = mixed(h, chunk)
+                p += 8
+                continue
+            inside = trailing_zeros(flags) >> 3
+            while not is_space(block[p + inside]):  # a control character is part of a word
+                inside += 1
+                if inside == 8:
+                    break
+            if inside == 8:
+                h = mixed(h, chunk)
+                p += 8
+                continue
+            if inside > 0:
+                h = mixed(h, chunk & (~np.uint64(0) >> np.uint64(64 - 8 * inside)))
+            p += inside
+            break
+        length = p - start
+        if not has_room(length, slots, records, state):
+            return FULL, start, n, documents
+        place, new = find_or_add(block, start, length, h, slots, records, state)
+        if new:
+            bad = bad_text(block, start, p)
+            if bad >= 0:
+                return BAD_TEXT, bad, n, documents
+        records[place + 1] += np.uint64(1)
+        ids[n] = int32(records[place] >> np.uint64(32))
+        n += 1
+    return DONE, p, n, documents
+
+
+@kernel(void(array(uint64), int64, out(uint64)))
+def rehash(records, used, slots):
+    """Enter all records into an empty, larger table of slots."""
+    mask = np.uint64(slots.shape[0] - 1)
+    place = 0
+    while place < used:
+        length = int64(records[place] & _PLACE)
+        chunks = (length + 7) >> 3
+        h = uint64(0)
+        for k in range(chunks):
+            h = mixed(h, records[place + 2 + k])
+        s = (h * _MULTIPLIER >> np.uint64(20)) & mask
+        while slots[s] != 0:
+            s = (s + np.uint64(1)) & mask
+        slots[s] = (h & _TAG) | np.uint64(place + 1)
+        place += 2 + chunks
+
+
+@kernel(int64(array(uint64), array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32)))
+def merge_words(source, source_bytes, begin, used, slots, records, state, ids):
+    """Add the words of another table's records, from place `begin` on, and their counts; ids[theirs] becomes ours.
+
+    `source_bytes` is `source` seen as bytes. Returns the place reached: `used`, or less if this table must grow.
+    """
+    place = begin
+    while place < used:
+        length = int64(source[place] & _PLACE)
+        chunks = (length + 7) >> 3
+        if not has_room(length, slots, records, state):
+            return place
+        h = uint64(0)
+        for k in range(chunks):
+            h = mixed(h, source[place + 2 + k])
+        found, _ = find_or_add(source_bytes, 8 * (place + 2), length, h, slots, records, state)
+        records[found + 1] += source[place + 1]
+        ids[source[place] >> np.uint64(32)] = int32(records[found] >> np.uint64(32))
+        place += 2 + chunks
+    return place
+
+
+@kernel(void(array(uint64), int64, out(int64), out(int64), out(int64)))
+def list_words(records, used, counts, places, lengths):
+    """Write count, place of the first chunk and byte length of every word, in the order of their ids."""
+    place = 0
+    while place < used:
+        i = int64(records[place] >> np.uint64(32))
+        counts[i] = int64(records[place + 1])
+        places[i] = place + 2
+        lengths[i] = int64(records[place] & _PLACE)
+        place += 2 + ((lengths[i] + 7) >> 3)
+
+
+@kernel(void(array(uint8), array(int64), array(int64), array(int64), out(uint8)))
+def gather_words(record_bytes, places, order, offsets, text):
+    """Copy the words of `order` one after the other: word k to text[offsets[k]:offsets[k + 1]]."""
+    for k in range(order.shape[0]):
+        source = 8 * places[order[k]]
+        for z in range(offsets[k + 1] - offsets[k]):
+            text[offsets[k] + z] = record_bytes[source + z]
+
+
+@kernel(void(array(int32), array(int32), out(int32)))
+def renumber(ids, new, result):
+    """result = new[ids]."""
+    for i in range(ids.shape[0]):
+        result[i] = new[ids[i]]

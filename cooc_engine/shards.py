@@ -1,0 +1,60 @@
+"""Shards: the words of a corpus as int32 ids, memory-mapped, with the offsets of the documents.
+
+A shard is `tokens-NNNNN.bin`, ids with -1 for words outside the vocabulary, and `documents-NNNNN.bin`, where document d is
+ids[offsets[d]:offsets[d + 1]]. No document is split between shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import FormatError
+from cooc_engine.store import load_array
+
+__all__ = ["SHARD_TOKENS", "Shard", "cut_shards", "documents_path", "load_shard", "tokens_path"]
+
+SHARD_TOKENS = 1 << 26  # 256 MiB of ids; a longer document makes a longer shard
+
+
+@dataclass(frozen=True)
+class Shard:
+    """ids (tokens,) int32 with -1 outside the vocabulary; offsets (documents + 1,) int64; both mapped and read-only."""
+
+    ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+
+
+def tokens_path(directory: Path, number: int) -> Path:
+    """Return the file of a shard's ids."""
+    return directory / f"tokens-{number:05d}.bin"
+
+
+def documents_path(directory: Path, number: int) -> Path:
+    """Return the file of a shard's document offsets."""
+    return directory / f"documents-{number:05d}.bin"
+
+
+def load_shard(directory: Path, number: int, words: int) -> Shard:
+    """Open a shard and check it: checksums, offsets that fit, ids below `words`; raises `FormatError` naming the file."""
+    ids = load_array(tokens_path(directory, number), np.int32)
+    offsets = load_array(documents_path(directory, number), np.int64)
+    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
+        raise FormatError(f"{documents_path(directory, number)}: offsets do not fit the shard's {len(ids)} tokens; build it again")
+    if len(ids) and (int(ids.max()) >= words or int(ids.min()) < -1):
+        raise FormatError(f"{tokens_path(directory, number)}: an id is outside the vocabulary of {words} words; build it again")
+    return Shard(ids, offsets)
+
+
+def cut_shards(ends: npt.NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of documents of at most `size` tokens each (or one longer document); ends[d] is where d ends."""
+    first = 0
+    while first < len(ends):
+        begin = ends[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, begin + size, "right")))
+        yield first, last
+        first = last
