@@ -294,7 +294,7 @@ def write_shards(
         for first, last in cut_shards(ends, SHARD_TOKENS):
             begin = int(ends[first - 1]) if first else 0
             with ArrayWriter(tokens_path(directory, shards), np.int32) as file:
-                for values in _in_order(pool, renumber, spool.pieces(begin, int(ends[last - 1])), threads + 2):
+                for values in in_order(pool, renumber, spool.pieces(begin, int(ends[last - 1])), threads + 2):
                     file.append(values)
                     checksum = zlib.crc32(values.data, checksum)
                     stage.advance(len(values))
@@ -304,7 +304,7 @@ def write_shards(
     return shards, [checksum, zlib.crc32(ends.data)]
 
 
-def _in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+def in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
     """Yield function(item) in order, with at most `ahead` of them under way."""
     pending: deque[Future[Any]] = deque()
     for item in items:

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 
-__all__ = ["ArrayWriter", "building", "disk_errors", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
+__all__ = ["ArrayWriter", "building", "disk_errors", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
 
 MAGIC = b"COOC-ARR"
 VERSION = 1
@@ -100,6 +100,15 @@ def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     if count == 0:
         return np.empty(0, stored)
     return np.memmap(path, stored, "r", HEADER_BYTES, (count,)).view(np.ndarray)
+
+
+def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
+    """Tell whether an array file has been written to its end."""
+    try:
+        _read_header(path, dtype)
+    except FormatError:
+        return False
+    return True
 
 
 def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:

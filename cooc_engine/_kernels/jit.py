@@ -92,9 +92,9 @@ def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 
 
 def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a kernel for `signature`, without the GIL and cached on disk; `fast` allows sums to be reordered.
+    """Compile a kernel for a signature, or a list of them, without the GIL and cached on disk; `fast` lets sums be reordered.
 
-    Divisions follow IEEE (no ZeroDivisionError): loops with a Python division do not vectorise.
+    Kernels allocate nothing: reference counting is off (it costs atomics at every call of a helper). Divisions follow IEEE (no ZeroDivisionError): loops with a Python division do not vectorise.
     """
     options = {"nogil": True, "error_model": "numpy", "_nrt": False, "fastmath": FAST if fast else frozenset()}
 
@@ -102,7 +102,8 @@ def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any
         dispatcher = numba.njit(**{**options, "fastmath": set(FAST) if fast else False})(function)
         if not numba.config.DISABLE_JIT:
             dispatcher._cache = _cache(function, options)
-            dispatcher.compile(signature)
+            for one in signature if isinstance(signature, list) else [signature]:
+                dispatcher.compile(one)
             dispatcher.disable_compile()
         return dispatcher
 
