@@ -1,7 +1,8 @@
-"""What Numba lacks and several kernels need: unaligned loads, prefetches, bits of floats, random numbers."""
+"""What Numba lacks and several kernels need: unaligned loads, prefetches, bit counts, random numbers."""
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -55,23 +56,24 @@ def trailing_zeros(typing_context, word):
     return signature, codegen
 
 
-@intrinsic
-def bits_of(typing_context, value):
-    """Return the bits of a float32 as int32."""
-    signature = types.int32(types.float32)
-
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.IntType(32))
-
-    return signature, codegen
+@helper
+def mixed(x):
+    """Return a well-mixed function of a uint64 (the finaliser of SplitMix64, Steele et al. 2014)."""
+    x += np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
-@intrinsic
-def float_of(typing_context, bits):
-    """Return the float32 that has these bits."""
-    signature = types.float32(types.int32)
+@helper
+def next_random(state):
+    """Return the state after `state`, itself 64 random bits (xorshift64, Marsaglia 2003); the state is never 0."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    return state ^ (state << np.uint64(17))
 
-    def codegen(context, builder, signature, args):
-        return builder.bitcast(args[0], ir.FloatType())
 
-    return signature, codegen
+@helper
+def below(random, bound):
+    """Return a number in 0..bound-1 from the upper 32 random bits (bound below 2**32)."""
+    return np.int64(((random >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
