@@ -25,7 +25,7 @@ class Stage:
 
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = 0.0
+        self.done = self._before = 0.0
         self.note = ""
         self.start = time.perf_counter()
         self._lock = threading.Lock()
@@ -37,6 +37,15 @@ class Stage:
             if note is not None:
                 self.note = note
 
+    def resume_at(self, amount: float) -> None:
+        """Count `amount` units as done by an earlier run; the rate leaves them out."""
+        self.done = self._before = amount
+
+    @property
+    def rate(self) -> float:
+        """Units a second since the stage began."""
+        return (self.done - self._before) / max(self.seconds, 1e-9)
+
     @property
     def seconds(self) -> float:
         """Wall time since the stage began."""
@@ -44,7 +53,7 @@ class Stage:
 
     def record(self) -> dict[str, object]:
         """Return the state: units done and in all, their rate a second and the seconds left."""
-        rate = self.done / max(self.seconds, 1e-9)
+        rate = self.rate
         left = (self.total - self.done) / rate if self.total and rate else None
         return {
             "stage": self.name,
@@ -58,11 +67,11 @@ class Stage:
 
     def line(self) -> str:
         """Return the state as one plain line: percent, rate, time left."""
-        rate = self.done / max(self.seconds, 1e-9)
+        rate = self.rate
         parts = [f"{_scaled(self.done)} {self.unit}", f"{_scaled(rate)}/s"]
         if self.total:
             parts.insert(0, f"{100 * min(self.done / self.total, 1):.0f} %")
-            if 0 < self.done < self.total:
+            if rate and self.done < self.total:
                 parts.append(f"{_clock((self.total - self.done) / rate)} left")
         return f"{self.name}: " + ", ".join([*parts, self.note] if self.note else parts)
 

@@ -1,0 +1,71 @@
+"""From text to co-occurrence statistics and word vectors on one machine: exact, out of core, repeatable.
+
+    corpus = encode("text.txt", "corpus")          # words as numbers, once
+    cooc = count("corpus", "cooc")                 # exact co-occurrence counts
+    model = train("glove", "cooc", "model.h5")     # vectors, in HDF5
+    nn("model.h5", ["ice"])                        # neighbours
+
+Names are loaded when they are first used, so that `import cooc_engine` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
+    from cooc_engine.cooc import Cooc, count
+    from cooc_engine.corpus import Corpus, encode, encode_documents
+    from cooc_engine.errors import CoocError
+    from cooc_engine.evaluate import evaluate
+    from cooc_engine.job import run
+    from cooc_engine.modelfile import Model, open_model
+    from cooc_engine.models import train
+    from cooc_engine.progress import Progress, open_progress
+    from cooc_engine.query import Vectors, nn
+    from cooc_engine.summary import info
+
+_HOME = {
+    "CountOptions": "config",
+    "EncodeOptions": "config",
+    "GloveOptions": "config",
+    "Cooc": "cooc",
+    "count": "cooc",
+    "Corpus": "corpus",
+    "encode": "corpus",
+    "encode_documents": "corpus",
+    "CoocError": "errors",
+    "evaluate": "evaluate",
+    "run": "job",
+    "Model": "modelfile",
+    "open_model": "modelfile",
+    "train": "models",
+    "Progress": "progress",
+    "open_progress": "progress",
+    "Vectors": "query",
+    "nn": "query",
+    "info": "summary",
+}
+
+__all__ = [  # noqa: RUF022  in the order of the data's way
+    "encode", "encode_documents", "Corpus", "EncodeOptions",
+    "count", "Cooc", "CountOptions",
+    "train", "GloveOptions", "Model", "open_model",
+    "Vectors", "nn", "evaluate", "info", "run",
+    "Progress", "open_progress", "CoocError",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
