@@ -161,8 +161,9 @@ def evaluate(
     analogy_sets = [read_analogies(path) for path in analogies]
     rows = []
     for name, vectors in _named(models):
+        limit = min(restrict or len(vectors), len(vectors))
         found = [row for data in pair_sets for row in _judge_pairs(vectors, data)]
-        found += [row for data in analogy_sets for row in _judge_analogies(vectors, data, restrict, by_section)]
+        found += [row for data in analogy_sets for row in _judge_analogies(vectors, data, limit, by_section)]
         rows += [{"model": name, **row} for row in found]
     return rows
 
@@ -199,10 +200,7 @@ def _judge_pairs(vectors: Vectors, data: PairSet) -> list[dict[str, Any]]:
     return [_row(data.name, kind, f(cosines, scores), len(scores), len(data.pairs)) for kind, f in measures]
 
 
-def _judge_analogies(
-    vectors: Vectors, data: AnalogySet, restrict: int | None, by_section: bool
-) -> list[dict[str, Any]]:
-    limit = min(restrict or len(vectors), len(vectors))
+def _judge_analogies(vectors: Vectors, data: AnalogySet, limit: int, by_section: bool) -> list[dict[str, Any]]:
     found = np.array([_find(vectors, question, limit) for question in data.questions], np.int64)
     covered = (found >= 0).all(axis=1)
     right = np.zeros((len(KINDS), len(found)), bool)
@@ -232,7 +230,7 @@ def _answers(vectors: Vectors, questions: npt.NDArray[np.int64], limit: int) -> 
     best = np.full(answers.shape, -np.inf, np.float32)
     step = max(1, SCORES // max(1, len(asked)))
     for start in range(0, limit, step):
-        cosines = units @ vectors.unit(range(start, min(start + step, limit))).T
+        cosines = units @ vectors.unit(np.arange(start, min(start + step, limit))).T
         for first in range(0, len(questions), QUESTIONS):
             part = slice(first, first + QUESTIONS)
             banned = questions[part] - start

@@ -299,8 +299,19 @@ def _number(owner: h5py.Group | h5py.Dataset, name: str, where: str) -> int:
     return int(value)
 
 
+def _member(owner: h5py.Group, name: str, where: str) -> Any:
+    """Return a group or dataset; a link, which could lead to another file, is not followed."""
+    if not isinstance(owner.get(name, getlink=True), h5py.HardLink):
+        raise FormatError(f"{where} is a link")
+    try:
+        return owner[name]
+    except (KeyError, OSError, RuntimeError) as error:
+        raise FormatError(f"{where} cannot be opened ({' '.join(str(error).split())})") from None
+
+
 def _read_element(path: Path, name: str, file: h5py.File, mapped: mmap.mmap) -> _Element:
-    where, group = f"{path}: element {name}", file[name]
+    where = f"{path}: element {name}"
+    group = _member(file, name, where)
     if not isinstance(group, h5py.Group):
         raise FormatError(f"{where} is not a group")
     kind, version = _label(group, "element-type", where), _number(group, "element-version", where)
@@ -309,7 +320,7 @@ def _read_element(path: Path, name: str, file: h5py.File, mapped: mmap.mmap) -> 
         hint = f"reads version {known}" if known else "does not know it; a newer one may"
         raise FormatError(f"{where} is of type {kind!r} version {version}; this program {hint}")
     labels = {key: _label(group, key, where) for key in group.attrs if not key.startswith("element-")}
-    datasets = {key: _map_dataset(f"{where}/{key}", group[key], mapped) for key in group}
+    datasets = {key: _map_dataset(f"{where}/{key}", _member(group, key, f"{where}/{key}"), mapped) for key in group}
     return _Element(kind, version, datasets, labels)
 
 
