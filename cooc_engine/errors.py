@@ -2,7 +2,8 @@
 
     CoocError                    1
     ├── InputError               1   text or a file that cannot be read as what it should be
-    │   └── FormatError          1   a damaged, half-written or foreign file of ours
+    │   ├── FormatError          1   a damaged, half-written or foreign file of ours
+    │   └── UnknownWordError     1   a word that is not in the vocabulary; also a KeyError
     ├── UsageError               2   an option or a combination of options that makes no sense
     ├── DivergenceError          3   a loss or a parameter that is no longer finite
     ├── ResourceError            4   out of disk or memory while running; the run can be resumed
@@ -26,6 +27,14 @@ class InputError(CoocError):
 
 class FormatError(InputError):
     """A file of ours is damaged, half-written, or of another version or kind."""
+
+
+class UnknownWordError(InputError, KeyError):
+    """A word that is not in the vocabulary."""
+
+    def __str__(self) -> str:
+        """Return the message as it is, where a `KeyError` would put it in quotes."""
+        return str(self.args[0])
 
 
 class UsageError(CoocError, ValueError):

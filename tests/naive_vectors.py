@@ -1,0 +1,49 @@
+"""Slow and obvious twins of what query and evaluate compute, one word at a time in float64."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def cosine(a, b) -> float:
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    norms = math.sqrt(float(a @ a)) * math.sqrt(float(b @ b))
+    return float(a @ b) / norms if norms else 0.0
+
+
+def nearest(matrix, query, topn: int, exclude: Sequence[int] = ()) -> list[tuple[int, float]]:
+    scored = [(i, cosine(row, query)) for i, row in enumerate(matrix) if i not in exclude]
+    return sorted(scored, key=lambda pair: -pair[1])[:topn]
+
+
+def unit(vector):
+    wide = np.asarray(vector, np.float64)
+    norm = math.sqrt(float(wide @ wide))
+    return wide / norm if norm else wide
+
+
+def answer(matrix, a: int, b: int, c: int, *, multiply: bool) -> int:
+    """The row nearest to b - a + c, or best by 3CosMul, other than the three."""
+    best, found = -math.inf, -1
+    for i, row in enumerate(matrix):
+        if i in (a, b, c):
+            continue
+        ca, cb, cc = (cosine(row, matrix[j]) for j in (a, b, c))
+        score = ((cb + 1) / 2) * ((cc + 1) / 2) / ((ca + 1) / 2 + 0.001) if multiply else cb - ca + cc
+        if score > best:
+            best, found = score, i
+    return found
+
+
+def ranks(values: Sequence[float]) -> list[float]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    return [sum(v < value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]
+
+
+def pearson(x: Sequence[float], y: Sequence[float]) -> float:
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    top = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
+    return top / math.sqrt(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
