@@ -15,7 +15,7 @@ from cyclopts import Parameter
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["Above", "AtLeast", "CountOptions", "EncodeOptions", "GloveOptions", "Options", "from_mapping", "usable_cores"]
+__all__ = ["Above", "AtLeast", "CountOptions", "EncodeOptions", "GloveOptions", "Options", "RunOptions", "from_mapping", "usable_cores"]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -156,3 +156,20 @@ class GloveOptions(Options):
     """What queries use: word plus context vectors, either alone, or both side by side."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Seed of the initial values and of the order of the entries."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RunOptions(Options):
+    """How a command runs; nothing here changes a result."""
+
+    threads: Annotated[int | None, AtLeast(1), Parameter(alias=["--thread", "--workers"])] = None
+    """Threads; all cores unless given."""
+    force: bool = False
+    """Replace an output that exists."""
+    resume: bool = False
+    """Continue what an interrupted run left."""
+    progress: Literal["auto", "bar", "lines", "json", "none"] = "auto"
+    """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
+    json: bool = False
+    """Print the result as one JSON object."""

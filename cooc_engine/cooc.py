@@ -8,6 +8,8 @@ disk follows from the vocabulary and the options.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import math
 import os
 import queue
@@ -105,6 +107,11 @@ class Cooc:
         if vocabulary.digest != self.manifest["vocabulary"]["digest"]:
             raise FormatError(f"{self.path}: the vocabulary is not the one its manifest names; build it again")
         return vocabulary
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the manifest: equal for counts of the same corpus with the same options."""
+        return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
     def row_offsets(self) -> npt.NDArray[np.int64]:

@@ -154,7 +154,7 @@ def train_glove(
             with progress.stage("deal tiles", 2 * cooc.entries, "entries") as stage:
                 tiles = deal(cooc, log_counts(options), options.seed, threads, stage)
             state = State(Parameters.random(len(cooc.vocabulary), options.vector_size, options.seed), np.zeros(len(tiles.sizes)))
-            plan = hashlib.sha256(json.dumps([cooc.manifest, options.record()], sort_keys=True).encode()).hexdigest()
+            plan = hashlib.sha256(json.dumps([cooc.digest, options.record()]).encode()).hexdigest()
             if resume and checkpoint.exists():
                 state.load(checkpoint, plan)
             with deferred_interrupt() as interrupted, progress.stage("train", options.epochs * cooc.entries, "entries") as stage:
@@ -241,6 +241,7 @@ def _model_data(cooc: Cooc, state: State, options: GloveOptions, threads: int) -
         config={**stages, "train": options.record()},
         provenance={
             "corpus": cooc.manifest["corpus"]["digest"],
+            "cooc": cooc.digest,
             "tokens": cooc.manifest["tokens"],
             "entries": cooc.entries,
             "seed": options.seed,

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 
-__all__ = ["ArrayWriter", "building", "disk_errors", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
+__all__ = ["ArrayWriter", "building", "disk_errors", "is_directory_of", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
 
 MAGIC = b"COOC-ARR"
 VERSION = 1
@@ -158,6 +158,14 @@ def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
     if checksum != zlib.crc32(_canonical(fields)):
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
     return fields
+
+
+def is_directory_of(path: Path, kind: str) -> bool:
+    """Tell whether a directory says of itself that it is of this kind, whole or damaged."""
+    try:
+        return bool(json.loads((path / "manifest.json").read_bytes())["format"] == f"cooc-engine {kind}")
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def part_path(output: Path) -> Path:

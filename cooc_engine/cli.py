@@ -1,0 +1,391 @@
+"""The command line: each verb calls one library function and prints what it returns; nothing else in the engine prints.
+
+Commands import what they need when they run, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from cooc_engine import __version__
+from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, Options, RunOptions
+from cooc_engine.errors import CoocError, InputError, UsageError
+from cooc_engine.progress import Progress, open_progress
+
+__all__ = ["main"]
+
+app = App(
+    name="cooc-engine",
+    help="From text to co-occurrence statistics and word vectors on one machine.",
+    version=__version__,
+    default_parameter=Parameter(negative=()),
+    help_format="plaintext",
+    result_action="return_value",
+)
+train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
+app.command(train)
+
+# Flags of other programs whose values have names here.
+FOREIGN = {
+    "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
+    "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
+}
+RUN = RunOptions()
+
+
+@app.command
+def encode(
+    texts: Annotated[list[str], Parameter(name="TEXT")],
+    /,
+    *,
+    output: Path,
+    options: EncodeOptions | None = None,
+    run: RunOptions = RUN,
+) -> None:
+    """Encode text files, one document a line, into a corpus directory. Compressed files are recognised; - is stdin.
+
+    Parameters
+    ----------
+    texts
+        The text files.
+    output
+        The directory to make.
+    """
+    from cooc_engine.corpus import encode
+
+    with _measured(run) as work:
+        corpus = encode(texts, output, options, **work.how)
+    documents, words = corpus.documents, len(corpus.vocabulary)
+    extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
+    work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
+
+
+@app.command
+def count(
+    corpus: Annotated[Path, Parameter(name="CORPUS")],
+    /,
+    *,
+    output: Path,
+    options: CountOptions | None = None,
+    run: RunOptions = RUN,
+) -> None:
+    """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory.
+
+    Parameters
+    ----------
+    corpus
+        The encoded corpus.
+    output
+        The directory to make.
+    """
+    from cooc_engine.cooc import count
+
+    with _measured(run) as work:
+        cooc = count(corpus, output, options, **work.how)
+    tokens = cooc.manifest["tokens"]
+    work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
+
+
+@train.command(name="glove")
+def train_glove(
+    source: Annotated[Path, Parameter(name="INPUT")],
+    /,
+    *,
+    output: Path,
+    options: GloveOptions | None = None,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    run: RunOptions = RUN,
+) -> None:
+    """Train GloVe (Pennington, Socher and Manning 2014).
+
+    Parameters
+    ----------
+    source
+        A co-occurrence directory, an encoded corpus, or a text.
+    output
+        The model file to write, HDF5.
+    """
+    _train("glove", source, output, options, encode, count, run)
+
+
+def _train(
+    model: str,
+    source: Path,
+    output: Path,
+    options: Options | None,
+    encode: EncodeOptions | None,
+    count: CountOptions | None,
+    run: RunOptions,
+) -> None:
+    from cooc_engine.models import train
+    from cooc_engine.stages import prepared
+
+    with _measured(run) as work, prepared(source, output, encode, count, **work.how) as cooc:
+        trained = train(model, cooc, output, options, **work.how)
+    rows, size = trained.vectors.shape
+    loss = trained.history[-1]["loss"]
+    work.print(output, f"{rows:,} vectors of size {size}, loss {loss:.4f}", {"history": list(trained.history)})
+
+
+@app.command(name="run")
+def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOptions = RUN) -> None:
+    """Run a batch job; finished stages are kept, an interrupted one continues.
+
+    Parameters
+    ----------
+    job
+        The job file.
+    """
+    from cooc_engine.job import run as run_library
+
+    with _measured(run) as work:
+        how = {key: value for key, value in work.how.items() if key != "resume"}
+        rows = run_library(job, **how)
+    if run.json:
+        _print_json({"output": str(job), **work.record(), "evaluation": rows})
+    else:
+        _print_scores(rows)
+
+
+@app.command
+def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False) -> None:
+    """Tell what a corpus, a co-occurrence directory or a model is: everything that it records.
+
+    Parameters
+    ----------
+    path
+        The directory or file.
+    json
+        Print one JSON object.
+    """
+    from cooc_engine.summary import info
+
+    record = info(path)
+    if json:
+        _print_json(record)
+    else:
+        for line in _lines(record):
+            print(line)
+
+
+@app.command
+def nn(
+    model: Annotated[Path, Parameter(name="FILE.h5")],
+    words: Annotated[list[str], Parameter(name="WORD")],
+    /,
+    *,
+    topn: Annotated[int, Parameter(alias=["--k", "-k"])] = 10,
+    json: bool = False,
+) -> None:
+    """Print the words nearest to each WORD by cosine; a word - reads words from stdin, a line each.
+
+    Parameters
+    ----------
+    model
+        The model file.
+    words
+        The words to look up.
+    topn
+        How many neighbours.
+    json
+        Print one JSON object.
+    """
+    from cooc_engine.query import nn
+
+    if topn < 1:
+        raise UsageError(f"--topn is {topn}; it must be at least 1")
+    asked = [word for given in words for word in (sys.stdin.read().split() if given == "-" else [given])]
+    if not asked:
+        raise InputError("no words to look up")
+    neighbours = nn(model, asked, topn)
+    if json:
+        _print_json(neighbours)
+        return
+    for word, found in neighbours.items():
+        print(word)
+        for neighbour, cosine in found:
+            print(f"  {cosine:.4f}  {neighbour}")
+
+
+@app.command(name="eval")
+def evaluate(
+    models: Annotated[list[Path], Parameter(name="FILE.h5")],
+    /,
+    *,
+    pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    restrict: int = 30_000,
+    by_section: bool = False,
+    json: bool = False,
+) -> None:
+    """Judge models by word pairs (Spearman and Pearson) and by analogies (3CosAdd and 3CosMul).
+
+    Parameters
+    ----------
+    models
+        The model files.
+    pairs
+        Files of word pairs: word, word, human score, with tabs between.
+    analogies
+        Files of questions: four words a line, sections begin with a colon.
+    restrict
+        Ask analogies among so many of the most frequent words.
+    by_section
+        Show each section of the analogies too.
+    json
+        Print a JSON list.
+    """
+    from cooc_engine.evaluate import evaluate
+
+    if not pairs and not analogies:
+        raise UsageError("nothing to judge by; pass --pairs FILE or --analogies FILE")
+    if restrict < 1:
+        raise UsageError(f"--restrict is {restrict}; it must be at least 1")
+    rows = evaluate(models, pairs=pairs or (), analogies=analogies or (), restrict=restrict, by_section=by_section)
+    if json:
+        _print_json(rows)
+    else:
+        _print_scores(rows)
+
+
+@app.command
+def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
+    """Run the whole pipeline on the documentation of this Python installation.
+
+    Parameters
+    ----------
+    output
+        The directory to make.
+    """
+    from cooc_engine.demo import demo
+
+    for line in demo(output, _progress(run)):
+        print(line)
+
+
+class _measured:  # noqa: N801  a context manager that reads like a function
+    """Run a verb: its options as library keywords in `how`, and after it `print` of what it did."""
+
+    def __init__(self, run: RunOptions) -> None:
+        from cooc_engine.measure import Measure
+
+        self._run, self._measure = run, Measure()
+        self.threads = run.threads or _cores()
+        self.how: dict[str, Any] = {
+            "threads": self.threads,
+            "force": run.force,
+            "resume": run.resume,
+            "progress": _progress(run),
+        }
+
+    def __enter__(self) -> _measured:
+        self._measure.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._measure.__exit__(*error)
+
+    def record(self) -> dict[str, Any]:
+        memory = self._measure.peak_memory_bytes
+        return {"seconds": round(self._measure.seconds, 4), "threads": self.threads, "peak_memory_bytes": memory}
+
+    def print(self, output: Path, text: str, extra: dict[str, Any]) -> None:
+        if self._run.json:
+            _print_json({"output": str(output), **self.record(), **extra})
+        else:
+            print(f"{output}: {text}, {self._measure.seconds:.1f} s")
+
+
+def _cores() -> int:
+    from cooc_engine.config import usable_cores
+
+    return usable_cores()
+
+
+def _progress(run: RunOptions) -> Progress:
+    return open_progress(run.progress)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _print_scores(rows: Iterable[dict[str, Any]]) -> None:
+    for row in rows:
+        value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
+        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
+
+
+def _lines(record: Any, indent: str = "") -> Iterable[str]:
+    """Yield a nested record as indented lines."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from _lines(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
+            yield f"{indent}{key}: {len(value)}"
+            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
+        else:
+            yield f"{indent}{key}: {value}"
+
+
+def _modern(arguments: Sequence[str]) -> list[str]:
+    """Rewrite what other programs' users type: -vector-size as --vector-size, --symmetric 0 as --context-side left."""
+    result: list[str] = []
+    for argument in arguments:
+        if re.fullmatch(r"-[A-Za-z][A-Za-z0-9_-]+(=.*)?", argument):
+            argument = "-" + argument
+        name, equals, value = argument.partition("=")
+        if equals and name in FOREIGN:
+            result.append(name)
+            argument = value
+        if result and result[-1] in FOREIGN:
+            flag, values = FOREIGN[result.pop()]
+            result += [flag, values.get(argument, argument)]
+        else:
+            result.append(argument)
+    return result
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line; returns the exit code. Errors are one line on stderr."""
+    try:
+        app(_modern(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _fail(_one_line(error), UsageError.exit_code)
+    except CoocError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError:
+        return _fail("out of memory; take less text at a time or a machine with more", 4)
+    except OSError as error:
+        return _fail(f"{error.filename or 'disk'}: {error.strerror}", 4 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 1)
+    return 0
+
+
+def _one_line(error: CycloptsError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CoocError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    return " ".join(str(error).split())
+
+
+def _fail(text: str, code: int) -> int:
+    print(f"cooc-engine: {text}", file=sys.stderr)
+    return code

@@ -1,0 +1,63 @@
+"""The registry of model families, and `train`: from counts, an encoded corpus, or text, to a model file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cooc_engine.config import GloveOptions, Options
+from cooc_engine.cooc import Cooc
+from cooc_engine.corpus import Corpus
+from cooc_engine.errors import UsageError
+from cooc_engine.glove import train_glove
+from cooc_engine.modelfile import Model
+from cooc_engine.progress import Progress
+from cooc_engine.stages import prepared
+
+__all__ = ["FAMILIES", "Family", "family_of", "train"]
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A model family: its options, and the function that trains it on counts."""
+
+    options: type[Options]
+    train: Callable[..., Model]
+
+
+FAMILIES = {"glove": Family(GloveOptions, train_glove)}
+
+
+def family_of(model: str) -> Family:
+    """Return a family by its name; raises `UsageError` with the names there are."""
+    if model not in FAMILIES:
+        raise UsageError(f"unknown model {model!r}; there are: {', '.join(FAMILIES)}")
+    return FAMILIES[model]
+
+
+def train(
+    model: str,
+    source: PathLike | Cooc | Corpus,
+    output: PathLike,
+    options: Options | None = None,
+    *,
+    threads: int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Model:
+    """Train a model family on `source` and write the model file `output`; returns the opened model.
+
+    `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
+    on the way with the default options.
+    """
+    family, output = family_of(model), Path(output)
+    options = options or family.options()
+    if not isinstance(options, family.options):
+        raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
+    with prepared(source, output, threads=threads, force=force, resume=resume, progress=progress) as cooc:
+        return family.train(cooc, output, options, threads=threads, force=force, resume=resume, progress=progress)

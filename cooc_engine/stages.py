@@ -1,0 +1,99 @@
+"""The stages before a model, run when their result is not there yet: what `train` on text and batch jobs share."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cooc_engine import cooc as cooc_module
+from cooc_engine import corpus as corpus_module
+from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.cooc import Cooc, count
+from cooc_engine.corpus import Corpus, encode
+from cooc_engine.errors import UsageError
+from cooc_engine.store import is_directory_of
+
+__all__ = ["check_same", "counted", "encoded", "prepared"]
+
+PathLike = str | os.PathLike[str]
+
+
+def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, *, force: bool = False, **how: Any) -> Corpus:
+    """Return the corpus at `at` if it was made of these texts with these options; otherwise make, or finish, it there."""
+    if at.exists() and not force:
+        corpus = Corpus(at)
+        found = {"options": corpus.manifest["options"], "texts": corpus.manifest["texts"]}
+        check_same(at, found, {"options": options.record(), "texts": [str(text) for text in texts]})
+        return corpus
+    return encode(texts, at, options, force=force, **{**how, "resume": not force})
+
+
+def counted(corpus: Corpus, at: Path, options: CountOptions, *, force: bool = False, **how: Any) -> Cooc:
+    """Return the counts at `at` if they are of this corpus with these options; otherwise make, or finish, them there."""
+    if at.exists() and not force:
+        cooc = Cooc(at)
+        found = {"options": cooc.options.record(), "corpus": cooc.manifest["corpus"]["digest"]}
+        check_same(at, found, {"options": options.record(), "corpus": corpus.digest})
+        return cooc
+    return count(corpus, at, options, force=force, **{**how, "resume": not force})
+
+
+def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise `UsageError` naming what differs between the record of a finished stage and what is wanted."""
+    for what, value in wanted.items():
+        if found[what] != value:
+            changed = [k for k in value if value[k] != found[what].get(k)] if isinstance(value, dict) else [what]
+            raise UsageError(f"{at}: was made with other {', '.join(changed)}; pass --force to make it anew")
+
+
+@contextmanager
+def prepared(
+    source: PathLike | Cooc | Corpus,
+    output: Path,
+    encode_options: EncodeOptions | None = None,
+    count_options: CountOptions | None = None,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    **how: Any,
+) -> Iterator[Cooc]:
+    """Yield the counts that `source` is or leads to: a co-occurrence directory, an encoded corpus, or a text.
+
+    What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
+    """
+    work = output.with_name(output.name + ".work")
+    if isinstance(source, str | os.PathLike) and is_directory_of(Path(source), cooc_module.KIND):
+        source = Cooc(source)
+    elif isinstance(source, str | os.PathLike) and Path(source).is_dir():
+        source = Corpus(source)
+    if isinstance(source, Cooc) and (encode_options or count_options):
+        raise UsageError(f"{source.path} is counted already; options of encoding and counting have no effect on it")
+    if isinstance(source, Corpus) and encode_options:
+        raise UsageError(f"{source.path} is encoded already; options of encoding have no effect on it")
+    if isinstance(source, Cooc):
+        yield source
+        return
+    if output.exists() and not force:
+        raise UsageError(f"{output}: exists; pass --force to replace it")
+    if work.exists() and not (force or resume):
+        raise UsageError(f"{work}: left by an interrupted run; pass --resume to continue it or --force to start anew")
+    if force:
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(exist_ok=True)
+    try:
+        if not isinstance(source, Corpus):
+            source = encoded([source], work / "corpus", encode_options or EncodeOptions(), **how)
+        yield counted(source, work / "cooc", count_options or CountOptions(), **how)
+    except Exception as error:
+        if not any(work.iterdir()) or not _resumable(error):
+            shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(work)
+
+
+def _resumable(error: Exception) -> bool:
+    return getattr(error, "exit_code", 0) in (3, 4, 130)

@@ -1,0 +1,41 @@
+"""What a path is: an encoded corpus, a co-occurrence directory or a model."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from cooc_engine import cooc, corpus
+from cooc_engine.errors import FormatError
+from cooc_engine.store import is_directory_of
+
+__all__ = ["info"]
+
+
+def info(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return everything recorded about a corpus, a co-occurrence directory or a model file.
+
+    Raises `InputError` if there is nothing, `FormatError` if it is none of them or damaged.
+    """
+    path = Path(path)
+    for kind, opened in (("corpus", corpus.Corpus), ("cooc", cooc.Cooc)):
+        if is_directory_of(path, kind):
+            return {"path": str(path), "kind": kind, **opened(path).info()}
+    if path.is_dir():
+        raise FormatError(f"{path}: neither an encoded corpus nor a co-occurrence directory (it has no sound manifest.json)")
+    from cooc_engine.modelfile import open_model
+
+    model = open_model(path)
+    return {
+        "path": str(path),
+        "kind": "model",
+        "family": model.family,
+        "words": len(model.vocabulary),
+        "arrays": {name: list(model.array(name).shape) for name in model.names},
+        "vectors": model.published,
+        "config": model.config,
+        "provenance": model.provenance,
+        "history": list(model.history),
+        "evaluation": list(model.evaluation),
+    }
