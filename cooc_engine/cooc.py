@@ -77,7 +77,8 @@ class Block:
 
 def plan_blocks(bounds: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], entries: int) -> list[Block]:
     """Cut rows into blocks of at most `entries` entries; bounds[r] limits a row's entries, totals[r] its largest value."""
-    first, blocks = 0, []
+    first = 0
+    blocks: list[Block] = []
     cumulated = np.r_[0, np.cumsum(bounds)]
     while first < len(bounds):
         last = max(first + 1, int(np.searchsorted(cumulated, cumulated[first] + entries, "right")) - 1)
@@ -243,9 +244,8 @@ def _lay_shard(
     begins = (n + np.cumsum([0, *sizes])).tolist()
     if begins[-1] > len(laid):
         raise FormatError(f"{corpus.path}: more words in the shards than its manifest promises; build it again")
-    jobs = [pool.submit(counting.lay_out, shard.ids, shard.offsets, *r, words, window, laid, b) for r, b in zip(ranges, begins, strict=False)]
-    for job in jobs:
-        job.result()
+    fixed = (np.int32(words), window, laid)
+    list(pool.map(lambda r, n: counting.lay_out(shard.ids, shard.offsets, *r, *fixed, n), ranges, begins))
     return int(begins[-1])
 
 

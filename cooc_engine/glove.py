@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class State:
 
     def save(self, path: Path, plan: str) -> None:
         """Write a checkpoint from which training goes on with the same bits."""
-        arrays = {"words": self.parameters.words, "contexts": self.parameters.contexts, "costs": self.costs}
+        arrays: dict[str, npt.NDArray[Any]] = {"words": self.parameters.words, "contexts": self.parameters.contexts, "costs": self.costs}
         meta = {"plan": plan, "epoch": self.epoch, "strata": self.strata, "seconds": self.seconds, "history": self.history}
         save_arrays(path, "glove", arrays, meta)
 
@@ -201,9 +201,7 @@ def run_epochs(
             while state.strata < tiles.blocks:
                 begin = time.perf_counter()
                 stratum = order[state.strata]
-                jobs = [pool.submit(factoring.train_tiles, part, *rest, state.costs) for part in share(stratum, sizes, threads)]
-                for job in wait(jobs).done:
-                    job.result()
+                list(pool.map(lambda part: factoring.train_tiles(part, *rest, state.costs), share(stratum, sizes, threads)))
                 state.strata += 1
                 state.seconds += time.perf_counter() - begin
                 _check_finite(state, stratum, options)

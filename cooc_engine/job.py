@@ -53,7 +53,7 @@ def run(
     """
     path, progress = Path(job), progress or Progress()
     plan = _Plan(path, _read(path))
-    how = {"threads": threads, "force": force, "progress": progress}
+    how: dict[str, Any] = {"threads": threads, "force": force, "progress": progress}
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **how)
     cooc = counted(corpus, plan.output / "cooc", plan.count, **how)

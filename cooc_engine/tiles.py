@@ -71,7 +71,9 @@ def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage
     blocks = len(cuts) - 1
     column_blocks = np.repeat(np.arange(blocks, dtype=np.int32), np.diff(cuts))
     sizes = np.zeros(blocks * blocks, np.int64)
-    tiles = Tiles(cuts, np.empty(len(sizes) + 1, np.int64), *(np.empty(cooc.entries, t) for t in (np.uint32, np.float32, np.float32)))
+    n = cooc.entries
+    entries = np.empty(n, np.uint32), np.empty(n, np.float32), np.empty(n, np.float32)
+    tiles = Tiles(cuts, np.empty(len(sizes) + 1, np.int64), *entries)
 
     def count(job: _Job) -> None:
         factoring.count_tiles(job.starts, job.columns, job.row_block, column_blocks, blocks, sizes)
@@ -135,7 +137,8 @@ def strata(blocks: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
 
 def share(tiles: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], threads: int) -> list[npt.NDArray[np.int64]]:
     """Deal a stratum's tiles to threads: the largest first, each to the least loaded thread; empty ones to none."""
-    load, parts = [0] * threads, [[] for _ in range(threads)]  # type: tuple[list[int], list[list[int]]]
+    load = [0] * threads
+    parts: list[list[int]] = [[] for _ in range(threads)]
     for tile in tiles[np.argsort(-sizes[tiles], kind="stable")].tolist():
         size = int(sizes[tile])
         if size == 0:

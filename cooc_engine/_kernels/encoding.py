@@ -8,8 +8,7 @@ zeros. A frequent word so costs two cache lines and no comparison byte by byte.
 from __future__ import annotations
 
 import numpy as np
-from numba import int32, int64, uint8, uint64, void
-from numba.types import UniTuple
+from numba import int32, int64, types, uint8, uint64, void
 
 from cooc_engine._kernels.basics import load64, trailing_zeros
 from cooc_engine._kernels.jit import array, helper, kernel, out
@@ -133,7 +132,7 @@ def has_room(length, slots, records, state):
     return 2 * state[WORDS] < slots.shape[0] and state[USED] + 2 + (length + 7 >> 3) <= records.shape[0]
 
 
-@kernel(UniTuple(int64, 4)(array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32), int64, out(int64), int64))
+@kernel(types.UniTuple(int64, 4)(array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32), int64, out(int64), int64))
 def tokenize(block, begin, stop, slots, records, state, ids, n, ends, documents):
     """Append the ids of the words in block[begin:stop] to `ids`, and the number of ids at each line end to `ends`.
 

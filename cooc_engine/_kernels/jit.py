@@ -23,6 +23,7 @@ from numba.core import caching
 
 # `nnan` and `ninf` are missing on purpose: they delete the checks for NaN.
 FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
+COMMON = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def array(dtype: Any, ndim: int = 1) -> types.Array:
@@ -61,7 +62,7 @@ def cache_directory() -> str:
 
 class _Locator(caching._CacheLocator):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
-        settings = (sorted((k, repr(sorted(v) if isinstance(v, frozenset) else v)) for k, v in options.items()),
+        settings = (sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()),
                     numba.__version__, numba.config.BOUNDSCHECK, numba.config.OPT)
         self._stamp = hashlib.sha256(f"{digest()} {settings}".encode()).hexdigest()
         self._name = function.__module__
@@ -96,11 +97,11 @@ def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any
 
     Kernels allocate nothing: reference counting is off (it costs atomics at every call of a helper). Divisions follow IEEE (no ZeroDivisionError): loops with a Python division do not vectorise.
     """
-    options = {"nogil": True, "error_model": "numpy", "_nrt": False, "fastmath": FAST if fast else frozenset()}
+    options: dict[str, Any] = {**COMMON, "fastmath": set(FAST) if fast else False}
 
     def compile_kernel(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(**{**options, "fastmath": set(FAST) if fast else False})(function)
-        if not numba.config.DISABLE_JIT:
+        dispatcher = numba.njit(**options)(function)
+        if hasattr(dispatcher, "py_func"):  # it is the function itself under NUMBA_DISABLE_JIT
             dispatcher._cache = _cache(function, options)
             for one in signature if isinstance(signature, list) else [signature]:
                 dispatcher.compile(one)
@@ -115,4 +116,5 @@ def helper(function: Callable[..., Any]) -> Any:
 
     Inlining is forced: a call that remains counts references of its arrays with atomics (measured: 10 times slower).
     """
-    return numba.njit(nogil=True, error_model="numpy", _nrt=False, fastmath=set(FAST), forceinline=True)(function)
+    options: dict[str, Any] = {**COMMON, "fastmath": set(FAST), "forceinline": True}
+    return numba.njit(**options)(function)
