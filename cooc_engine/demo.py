@@ -21,21 +21,20 @@ from cooc_engine.store import disk_errors, write_whole
 __all__ = ["demo", "write_documentation"]
 
 PACKAGES = ("numpy", "scipy", "numba", "h5py")
-SKIPPED = {"test", "tests", "idlelib", "idle_test", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages"}
+SKIPPED = {"test", "tests", "idlelib", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages"}
 
 # Written in C or Cython, so that the text is in the objects and not in a source file; all are safe to import.
-COMPILED = tuple(
-    """
-    builtins sys gc time math cmath errno posix itertools operator array atexit binascii marshal mmap fcntl select grp pwd
-    resource signal syslog termios unicodedata zlib pyexpat faulthandler _abc _ast _asyncio _bisect _bz2 _codecs _collections
-    _contextvars _csv _ctypes _curses _datetime _decimal _elementtree _functools _hashlib _heapq _imp _io _json _locale
-    _lsprof _lzma _multiprocessing _operator _pickle _posixshmem _posixsubprocess _queue _random _signal _socket _sqlite3
-    _sre _ssl _stat _statistics _string _struct _symtable _thread _tracemalloc _uuid _warnings _weakref _zoneinfo
-    numpy numpy.char numpy.fft numpy.linalg numpy.ma numpy.polynomial numpy.random numpy.rec numpy.strings
-    scipy.special scipy.sparse scipy.spatial scipy.ndimage scipy.fft
-    h5py h5py.h5 h5py.h5a h5py.h5d h5py.h5f h5py.h5g h5py.h5i h5py.h5l h5py.h5o h5py.h5p h5py.h5r h5py.h5s h5py.h5t h5py.h5z
-    """.split()
-)
+COMPILED = """
+    builtins sys gc time math cmath errno posix itertools operator array atexit binascii marshal mmap fcntl select
+    grp pwd resource signal syslog termios unicodedata zlib pyexpat faulthandler _abc _ast _asyncio _bisect _bz2
+    _codecs _collections _contextvars _csv _ctypes _curses _datetime _decimal _elementtree _functools _hashlib
+    _heapq _imp _io _json _locale _lsprof _lzma _multiprocessing _operator _pickle _posixshmem _posixsubprocess
+    _queue _random _signal _socket _sqlite3 _sre _ssl _stat _statistics _string _struct _symtable _thread
+    _tracemalloc _uuid _warnings _weakref _zoneinfo numpy numpy.char numpy.fft numpy.linalg numpy.ma
+    numpy.polynomial numpy.random numpy.rec numpy.strings scipy.special scipy.sparse scipy.spatial scipy.ndimage
+    scipy.fft h5py h5py.h5 h5py.h5a h5py.h5d h5py.h5f h5py.h5g h5py.h5i h5py.h5l h5py.h5o h5py.h5p h5py.h5r
+    h5py.h5s h5py.h5t h5py.h5z
+""".split()  # noqa: SIM905 - a hundred quoted names are harder to read
 
 ROLE = re.compile(r":[a-z:]+:(?=`)")  # such as :math: before a formula: mark-up, not a word
 TOKEN = re.compile(r"[^\W\d]\w*(?:['.-]\w+)*|\d+(?:\.\d+)?|[.,;:!?()]")
@@ -184,7 +183,8 @@ def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> 
 def _claim(output: Path) -> None:
     """Make the directory, or see that it is empty or ours, and leave the note that says so."""
     readme = output / "README.txt"
-    if output.is_dir() and any(output.iterdir()) and not (readme.is_file() and readme.read_text("utf-8", "replace").startswith(MARK)):
+    ours = readme.is_file() and readme.read_text("utf-8", "replace").startswith(MARK)
+    if output.is_dir() and any(output.iterdir()) and not ours:
         raise UsageError(f"{output}: holds other things; choose another --output for the demo")
     output.mkdir(parents=True, exist_ok=True)
     write_whole(readme, README.encode())
@@ -200,9 +200,16 @@ def _pipeline(output: Path, progress: Progress) -> list[str]:
     encoded = encode([text], corpus, ENCODE, force=True, progress=progress)
     count(corpus, cooc, COUNT, force=True, progress=progress)
     train_glove(cooc, model, GLOVE, force=True, progress=progress)
-    lines = [f"{texts:,} texts of this installation's documentation, {encoded.tokens:,} words, {len(encoded.vocabulary):,} different ones"]
-    lines += [f"model    {model}", f"picture  {_picture(model, output / 'report.png')}", "", "nearest words (cosine)"]
-    return [*lines, *_neighbours(model), "", f"more: cooc-engine nn {model} WORD..."]
+    return [
+        f"text     {texts:,} docstrings and help topics, {encoded.tokens:,} words of {len(encoded.vocabulary):,} kinds",
+        f"model    {model}",
+        f"picture  {_picture(model, output / 'report.png')}",
+        "",
+        "Nearest words, by cosine:",
+        *_neighbours(model),
+        "",
+        f"More: cooc-engine nn {model} WORD...",
+    ]
 
 
 def _picture(model: Path, path: Path) -> str:
@@ -220,4 +227,6 @@ def _neighbours(model: Path) -> list[str]:
 
     vectors = Vectors.open(model)
     words = [word for word in SHOWN if word in vectors]
-    return [f"  {word:<12}{'  '.join(f'{near} {cosine:.2f}' for near, cosine in vectors.most_similar(word, topn=6))}" for word in words]
+    width = max(map(len, SHOWN)) + 2
+    found = {word: vectors.most_similar(word, topn=6) for word in words}
+    return [f"  {word:<{width}}{'  '.join(f'{near} {cos:.2f}' for near, cos in found[word])}" for word in words]

@@ -25,6 +25,12 @@ Points = npt.NDArray[np.float64]
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00", "#b0408f", "#4d5b66")
 INK, GREY = "#222222", "#8a8a8a"
+SIDES = (  # where a label may stand: offset in points, and how it is aligned there
+    ((3, 0), "left", "center"),
+    ((0, 3), "center", "bottom"),
+    ((0, -3), "center", "top"),
+    ((-3, 0), "right", "center"),
+)
 COMMONEST = 50  # the most frequent words are grammar and stand near everything
 
 
@@ -85,7 +91,8 @@ def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     if losses:
-        axes.annotate(f"{losses[-1]:.4f}", (epochs[-1], losses[-1]), (0, 9), textcoords="offset points", ha="right", fontsize=11, color=INK)
+        last = {"textcoords": "offset points", "ha": "right", "fontsize": 11, "color": INK}
+        axes.annotate(f"{losses[-1]:.4f}", (epochs[-1], losses[-1]), (0, 9), **last)
 
 
 def _plain(axes: Axes, title: str) -> None:
@@ -103,7 +110,9 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
-    note = "two-dimensional t-SNE of cosine similarity: who stands beside whom has meaning; directions and long distances have none"
+    note = (
+        "t-SNE of cosine similarity, coloured by Ward cluster; near neighbours mean something, long distances nothing"
+    )
     axes.set_xlabel(note, fontsize=10.5, color=GREY, loc="left")
     if len(rows) < 3:
         axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)
@@ -118,7 +127,7 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
 
 
 def frequent_words(vocabulary: Vocabulary, words: int) -> list[int]:
-    """Return the rows of the first `words` words worth a place on a map: no punctuation, numbers, or commonest words."""
+    """Return the rows of the first `words` words for a map: no punctuation, no numbers, none of the commonest."""
     skipped = min(COMMONEST, len(vocabulary) // 10)
     rows: list[int] = []
     for row, word in enumerate(vocabulary.words[skipped:], skipped):
@@ -143,7 +152,7 @@ def _groups(units: Points) -> list[int]:
 
 
 def tsne(units: Points, neighbours: float = 12.0, steps: int = 600) -> Points:
-    """Return a place in the plane for each unit vector, close ones together; exact, and repeatable from its PCA start."""
+    """Return a place in the plane for each unit vector, close ones together; begins at the PCA, so repeatable."""
     attraction = _affinities(2 - 2 * (units @ units.T), min(neighbours, (len(units) - 1) / 3))
     places = _principal(units) * 1e-2
     step = np.zeros_like(places)
@@ -167,7 +176,7 @@ def _principal(units: Points) -> Points:
 
 
 def _affinities(squares: Points, neighbours: float) -> Points:
-    """Return symmetric probabilities from squared distances; each row's width is such that it has `neighbours` of weight."""
+    """Return symmetric probabilities from squared distances, each row as wide as `neighbours` equal ones."""
     np.fill_diagonal(squares, np.inf)
     low, high = np.full(len(squares), 1e-6), np.full(len(squares), 1e6)
     for _ in range(60):
@@ -194,8 +203,9 @@ def _label(figure: Figure, axes: Axes, places: Points, words: Sequence[str], col
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken: list[tuple[float, float, float, float]] = []
     for place, word, colour in zip(places, words, colours, strict=True):
-        text = axes.annotate(word, place, (0, 0), textcoords="offset points", fontsize=9, color=colour, parse_math=False)
-        for offset, across, up in (((3, 0), "left", "center"), ((0, 3), "center", "bottom"), ((0, -3), "center", "top"), ((-3, 0), "right", "center")):
+        style = {"textcoords": "offset points", "fontsize": 9, "color": colour, "parse_math": False}
+        text = axes.annotate(word, place, (0, 0), **style)
+        for offset, across, up in SIDES:
             text.set(position=offset, ha=across, va=up)
             box = text.get_window_extent(renderer).extents
             if _free(box, taken, axes.bbox.extents):
