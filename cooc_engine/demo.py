@@ -161,7 +161,7 @@ def _documented(module: ModuleType) -> Iterator[object]:
 def _doc(item: object) -> object:
     """Return what an object itself says; a plain value only repeats what its type says."""
     text = getattr(item, "__doc__", None)
-    return None if text is getattr(type(item), "__doc__", None) else text
+    return None if text == getattr(type(item), "__doc__", None) else text
 
 
 def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> list[str]:

@@ -62,19 +62,21 @@ def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
     except ImportError:
         raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"') from None
     figure = Figure(figsize=(16, 9), dpi=120, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(1, 2, width_ratios=(1, 3), left=0.05, right=0.985, bottom=0.09, top=0.88, wspace=0.1)
-    _draw_loss(figure.add_subplot(grid[0]), model.history)
-    _draw_map(figure, figure.add_subplot(grid[1]), model, words)
-    _, width = model.vectors.shape
-    title = f"{len(model.vocabulary):,} words, {width} dimensions"
-    figure.suptitle(title, x=0.05, y=0.965, ha="left", fontsize=17, fontweight="bold", color=INK)
-    buffer = io.BytesIO()
+    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts the default font does not have
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts that the default font does not have
+        _draw(figure, model, words)
         canvas.print_png(buffer)
     write_whole(path, buffer.getvalue())
     return path
+
+
+def _draw(figure: Figure, model: Plottable, words: int) -> None:
+    grid = figure.add_gridspec(1, 2, width_ratios=(1, 3), left=0.05, right=0.985, bottom=0.09, top=0.88, wspace=0.1)
+    _draw_loss(figure.add_subplot(grid[0]), model.history)
+    _draw_map(figure, figure.add_subplot(grid[1]), model, words)
+    title = f"{len(model.vocabulary):,} words, {model.vectors.shape[1]} dimensions"
+    figure.suptitle(title, x=0.05, y=0.965, ha="left", fontsize=17, fontweight="bold", color=INK)
 
 
 def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
@@ -91,7 +93,7 @@ def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)
     if losses:
-        last = {"textcoords": "offset points", "ha": "right", "fontsize": 11, "color": INK}
+        last: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 11, "color": INK}
         axes.annotate(f"{losses[-1]:.4f}", (epochs[-1], losses[-1]), (0, 9), **last)
 
 
@@ -201,15 +203,15 @@ def _slope(pull: Points, places: Points) -> Points:
 def _label(figure: Figure, axes: Axes, places: Points, words: Sequence[str], colours: Sequence[str]) -> None:
     """Write the words beside their points, the most frequent first; one that fits nowhere keeps only its point."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[Sequence[float]] = []
     for place, word, colour in zip(places, words, colours, strict=True):
-        style = {"textcoords": "offset points", "fontsize": 9, "color": colour, "parse_math": False}
+        style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": colour, "parse_math": False}
         text = axes.annotate(word, place, (0, 0), **style)
         for offset, across, up in SIDES:
             text.set(position=offset, ha=across, va=up)
             box = text.get_window_extent(renderer).extents
             if _free(box, taken, axes.bbox.extents):
-                taken.append(tuple(box))
+                taken.append(box)
                 break
         else:
             text.remove()

@@ -28,7 +28,7 @@ COST = re.compile(r"iter: *(\d+), cost: *([-+.\deEinfa]+)")
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: seconds, a figure to show beside them, and the losses by epoch and files for scores, where there are any."""
+    """One run: its seconds, a figure to show beside them, losses by epoch, and vectors, where there are any."""
 
     seconds: float
     figure: str = ""
