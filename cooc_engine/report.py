@@ -66,7 +66,7 @@ def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts that the default font does not have
         _draw(figure, model, words)
-        canvas.print_png(buffer)
+        canvas.print_figure(buffer, format="png")
     write_whole(path, buffer.getvalue())
     return path
 
@@ -144,7 +144,8 @@ def _units(vectors: Points) -> Points:
     """Return the rows centred, then scaled to length 1: a direction that all share tells none apart."""
     centred = vectors - vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.maximum(lengths, np.finfo(np.float64).tiny)
+    units: Points = centred / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return units
 
 
 def _groups(units: Points) -> list[int]:
