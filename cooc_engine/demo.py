@@ -16,7 +16,7 @@ from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
 from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress
 from cooc_engine.report import plot_model
-from cooc_engine.store import disk_errors, write_whole
+from cooc_engine.store import disk_errors, part_path, write_whole
 
 __all__ = ["demo", "write_documentation"]
 
@@ -66,7 +66,7 @@ def write_documentation(path: Path, progress: Progress | None = None) -> int:
     with (
         (progress or Progress()).stage("read documentation", len(sources) + len(COMPILED) + 1, "files") as stage,
         warnings.catch_warnings(),
-        path.open("w", encoding="utf-8", newline="\n") as file,
+        part_path(path).open("w", encoding="utf-8", newline="\n") as file,
     ):
         warnings.simplefilter("ignore")  # odd escapes in other people's sources, modules about to be retired
         seen: set[str] = set()
@@ -77,6 +77,7 @@ def write_documentation(path: Path, progress: Progress | None = None) -> int:
                     file.write(line + "\n")
                     count += 1
             stage.advance(1)
+    part_path(path).replace(path)
     return count
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cooc_engine import demo, report
+from cooc_engine.config import GloveOptions
 from cooc_engine.errors import InterruptedRun, UsageError
 from cooc_engine.vocab import Vocabulary
 
@@ -73,6 +74,16 @@ def test_documentation_is_the_same_twice(tree: Path) -> None:
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+def test_documentation_has_its_name_only_when_it_is_whole(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(name: str) -> list[str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_object_texts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        demo.write_documentation(tree / "text.txt")
+    assert not (tree / "text.txt").exists()
+
+
 def test_documentation_of_a_compiled_module() -> None:
     texts = demo._object_texts("math")
     assert any("square root" in text for text in texts)
@@ -114,6 +125,27 @@ def test_interruption_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(demo, "_pipeline", interrupted)
     with pytest.raises(InterruptedRun, match=r"interrupted; run the demo again$"):
         demo.demo(tmp_path / "out")
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_whole_pipeline(tree: Path, monkeypatch: pytest.MonkeyPatch, drawn: bool) -> None:
+    words = [*demo.SHOWN[:4], "of", "a", "the", "some", "more", "words"]
+    rng = np.random.default_rng(1)
+    texts = {str(i): " ".join(rng.choice(words, 30)) for i in range(60)}
+    monkeypatch.setattr(demo, "_topics", lambda: texts)
+    monkeypatch.setattr(demo, "GLOVE", GloveOptions(vector_size=8, epochs=3, x_max=10.0))
+    if drawn:
+        pytest.importorskip("matplotlib")
+    else:
+        monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
+    output = tree / "out"
+    lines = demo.demo(output)
+    assert lines == demo.demo(output)  # a second time, over the first
+    names = {"README.txt", "documentation.txt", "corpus", "cooc", "model.h5", *(["report.png"] if drawn else [])}
+    assert {path.name for path in output.iterdir()} == names
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == words[:4]
+    assert any("report.png" in line for line in lines) == drawn
+    assert any("pip install" in line for line in lines) != drawn
 
 
 def fake_model(words: int, width: int, epochs: int = 5) -> SimpleNamespace:
