@@ -1,0 +1,225 @@
+"""A model as a picture: how its loss fell, and which words ended up near one another."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import UsageError
+from cooc_engine.store import write_whole
+from cooc_engine.vocab import Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["Plottable", "plot_model"]
+
+Points = npt.NDArray[np.float64]
+
+COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00", "#b0408f", "#4d5b66")
+INK, GREY = "#222222", "#8a8a8a"
+SIDES = (  # where a label may stand: offset in points, and how it is aligned there
+    ((3, 0), "left", "center"),
+    ((0, 3), "center", "bottom"),
+    ((0, -3), "center", "top"),
+    ((-3, 0), "right", "center"),
+)
+COMMONEST = 50  # the most frequent words are grammar and stand near everything
+
+
+class Plottable(Protocol):
+    """What a model must have to be drawn."""
+
+    @property
+    def vectors(self) -> npt.NDArray[Any]:
+        """Published vectors, a row a word."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the rows."""
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping an epoch, with `epoch` and `loss`."""
+
+
+def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
+    """Draw the loss by epoch and a map of up to `words` frequent words as a PNG; return its path.
+
+    The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
+    are the same for the same vectors. Raises `UsageError` if matplotlib is missing.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"') from None
+    figure = Figure(figsize=(16, 9), dpi=120, facecolor="white")
+    canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts that the default font does not have
+        _draw(figure, model, words)
+        canvas.print_figure(buffer, format="png")
+    write_whole(path, buffer.getvalue())
+    return path
+
+
+def _draw(figure: Figure, model: Plottable, words: int) -> None:
+    grid = figure.add_gridspec(1, 2, width_ratios=(1, 3), left=0.05, right=0.985, bottom=0.09, top=0.88, wspace=0.1)
+    _draw_loss(figure.add_subplot(grid[0]), model.history)
+    _draw_map(figure, figure.add_subplot(grid[1]), model, words)
+    title = f"{len(model.vocabulary):,} words, {model.vectors.shape[1]} dimensions"
+    figure.suptitle(title, x=0.05, y=0.965, ha="left", fontsize=17, fontweight="bold", color=INK)
+
+
+def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    _plain(axes, "Loss by epoch")
+    epochs, losses = ([record[key] for record in history] for key in ("epoch", "loss"))
+    axes.plot(epochs, losses, color=COLOURS[0], linewidth=2, marker="o", markersize=4.5)
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(left=0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch", fontsize=11, color=INK)
+    axes.set_ylabel("mean loss over the epoch", fontsize=11, color=INK)
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)
+    if losses:
+        last: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 11, "color": INK}
+        axes.annotate(f"{losses[-1]:.4f}", (epochs[-1], losses[-1]), (0, 9), **last)
+
+
+def _plain(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10)
+    axes.tick_params(colors=GREY, labelsize=10)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#bbbbbb")
+
+
+def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
+    rows = frequent_words(model.vocabulary, words)
+    _plain(axes, "Frequent words: those used alike stand together")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[["left", "bottom"]].set_visible(False)
+    note = (
+        "t-SNE of cosine similarity, coloured by Ward cluster; near neighbours mean something, long distances nothing"
+    )
+    axes.set_xlabel(note, fontsize=10.5, color=GREY, loc="left")
+    if len(rows) < 3:
+        axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)
+        return
+    units = _units(np.asarray(model.vectors[rows], np.float64))
+    places, groups = tsne(units), _groups(units)
+    colours = [COLOURS[group % len(COLOURS)] for group in groups]
+    axes.scatter(places[:, 0], places[:, 1], s=7, c=colours, alpha=0.55, linewidths=0)
+    axes.margins(0.05)
+    axes.autoscale_view()  # now, since labels are placed by where their points are on the page
+    _label(figure, axes, places, [model.vocabulary.words[row] for row in rows], colours)
+
+
+def frequent_words(vocabulary: Vocabulary, words: int) -> list[int]:
+    """Return the rows of the first `words` words for a map: no punctuation, no numbers, none of the commonest."""
+    skipped = min(COMMONEST, len(vocabulary) // 10)
+    rows: list[int] = []
+    for row, word in enumerate(vocabulary.words[skipped:], skipped):
+        if len(rows) == words:
+            break
+        if word.replace("_", "").isalpha() and (len(word) > 2 or not word.isascii()):
+            rows.append(row)
+    return rows
+
+
+def _units(vectors: Points) -> Points:
+    """Return the rows centred, then scaled to length 1: a direction that all share tells none apart."""
+    centred = vectors - vectors.mean(axis=0)
+    lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+    units: Points = centred / np.maximum(lengths, np.finfo(np.float64).tiny)
+    return units
+
+
+def _groups(units: Points) -> list[int]:
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    return [int(group) - 1 for group in fcluster(linkage(units, "ward"), len(COLOURS), "maxclust")]
+
+
+def tsne(units: Points, neighbours: float = 12.0, steps: int = 600) -> Points:
+    """Return a place in the plane for each unit vector, close ones together; begins at the PCA, so repeatable."""
+    attraction = _affinities(2 - 2 * (units @ units.T), min(neighbours, (len(units) - 1) / 3))
+    places = _principal(units) * 1e-2
+    step = np.zeros_like(places)
+    gain = np.ones_like(places)
+    for i in range(steps):
+        pull = attraction * 8 if i < 120 else attraction  # exaggerated at first, so that groups find together
+        slope = _slope(pull, places)
+        gain = np.maximum(np.where(slope * step < 0, gain + 0.2, gain * 0.8), 0.01)
+        step = (0.5 if i < 120 else 0.8) * step - max(len(units) / 8, 50) * gain * slope
+        places = places + step - step.mean(axis=0)
+    return places
+
+
+def _principal(units: Points) -> Points:
+    """Return the first two principal components, signs fixed, scaled to a spread of 1."""
+    left, sizes, _ = np.linalg.svd(units, full_matrices=False)
+    places = np.zeros((len(units), 2))
+    places[:, : min(2, left.shape[1])] = (left * sizes)[:, :2]
+    signs = np.sign(places[np.abs(places).argmax(axis=0), [0, 1]])
+    return np.asarray(places * signs / max(places.std(), 1e-12))
+
+
+def _affinities(squares: Points, neighbours: float) -> Points:
+    """Return symmetric probabilities from squared distances, each row as wide as `neighbours` equal ones."""
+    np.fill_diagonal(squares, np.inf)
+    low, high = np.full(len(squares), 1e-6), np.full(len(squares), 1e6)
+    for _ in range(60):
+        precision = np.sqrt(low * high)
+        rows = np.exp(-precision[:, None] * (squares - squares.min(axis=1, keepdims=True)))
+        rows /= rows.sum(axis=1, keepdims=True)
+        entropy = -(rows * np.log(np.maximum(rows, 1e-300))).sum(axis=1)
+        wide = entropy > np.log(max(neighbours, 1.01))
+        low, high = np.where(wide, precision, low), np.where(wide, high, precision)
+    joint: Points = (rows + rows.T) / (2 * len(rows))
+    return joint
+
+
+def _slope(pull: Points, places: Points) -> Points:
+    lengths = (places**2).sum(axis=1)
+    closeness = 1 / (1 + np.maximum(lengths[:, None] + lengths - 2 * places @ places.T, 0))
+    np.fill_diagonal(closeness, 0)
+    force = (pull - closeness / closeness.sum()) * closeness
+    return np.asarray(4 * (force.sum(axis=1)[:, None] * places - force @ places))
+
+
+def _label(figure: Figure, axes: Axes, places: Points, words: Sequence[str], colours: Sequence[str]) -> None:
+    """Write the words beside their points, the most frequent first; one that fits nowhere keeps only its point."""
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    taken: list[Sequence[float]] = []
+    for place, word, colour in zip(places, words, colours, strict=True):
+        style: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "color": colour, "parse_math": False}
+        text = axes.annotate(word, place, (0, 0), **style)
+        for offset, across, up in SIDES:
+            text.set(position=offset, ha=across, va=up)
+            box = text.get_window_extent(renderer).extents
+            if _free(box, taken, axes.bbox.extents):
+                taken.append(box)
+                break
+        else:
+            text.remove()
+
+
+def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequence[float]) -> bool:
+    """Tell whether a box (left, bottom, right, top) lies inside the frame and on none that is taken."""
+    if box[0] < frame[0] or box[1] < frame[1] or box[2] > frame[2] or box[3] > frame[3]:
+        return False
+    return all(box[2] <= b[0] or b[2] <= box[0] or box[3] <= b[1] or b[3] <= box[1] for b in taken)

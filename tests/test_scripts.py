@@ -1,0 +1,166 @@
+"""The scripts for developers: that they parse, and what the benchmark reads and prints."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAMS = ["scripts/demo", "scripts/test", "scripts/check", "scripts/bench", ".ci/run"]
+BASH = shutil.which("bash") or pytest.skip("needs bash", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bench", ROOT / "scripts" / "bench.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["bench"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", [*PROGRAMS, "scripts/_env"])
+def test_script_parses(name: str) -> None:
+    subprocess.run([BASH, "-n", ROOT / name], check=True)
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_script_is_executable_and_stops_at_errors(name: str) -> None:
+    assert os.access(ROOT / name, os.X_OK)
+    assert "set -euo pipefail" in (ROOT / name).read_text()
+
+
+def fake_python(directory: Path, version: str) -> Path:
+    """A program that is a Python of this version as far as the scripts ask, and writes down what it was called with."""
+    path = directory / "python3"
+    path.write_text(f"""#!{BASH}
+echo "$@" >>"{directory}/calls"
+case "$*" in
+    *version_info*) [[ {version} != old ]];;
+    --version) echo "Python {version}";;
+    *venv*) mkdir -p "${{@: -1}}/bin" && cp "$0" "${{@: -1}}/bin/python";;
+esac
+""")
+    path.chmod(0o755)
+    return path
+
+
+def checkout(tmp_path: Path) -> Path:
+    """A checkout in a directory with spaces in its name, holding the environment script and a program that uses it."""
+    root = tmp_path / "a check out"
+    (root / "scripts").mkdir(parents=True)
+    shutil.copy(ROOT / "scripts" / "_env", root / "scripts" / "_env")
+    (root / "pyproject.toml").write_text("[project]\n")
+    program = root / "scripts" / "try"
+    program.write_text(f'#!{BASH}\nset -euo pipefail\n. "$(dirname -- "${{BASH_SOURCE[0]}}")/_env"\nuse_env "$@"\n')
+    program.chmod(0o755)
+    return root
+
+
+def attempt(root: Path, tools: Path, *extras: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [BASH, str(root / "scripts" / "try"), *extras]
+    environment = {"PATH": f"{tools}:/usr/bin:/bin", "HOME": str(tools), **variables}
+    return subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+
+
+def test_environment_is_made_once_and_installed_when_something_changed(tmp_path: Path) -> None:
+    root, tools = checkout(tmp_path), tmp_path / "tools"
+    tools.mkdir()
+    fake_python(tools, "3.12.0")
+
+    def installs(*extras: str) -> list[str]:
+        (tools / "calls").unlink(missing_ok=True)
+        done = attempt(root, tools, *extras)
+        assert done.returncode == 0, done.stderr
+        return [line for line in (tools / "calls").read_text().splitlines() if "install -qq -e" in line]
+
+    assert installs("plot") == ["-m pip install -qq -e .[plot]"]
+    assert installs("plot") == []
+    assert installs("test", "plot") == ["-m pip install -qq -e .[plot,test]"]
+    assert installs("plot") == []  # what was there for another script stays
+    (root / "pyproject.toml").write_text("[project] # changed\n")
+    assert installs("plot") == ["-m pip install -qq -e .[plot]"]
+    moved = root.rename(tmp_path / "elsewhere")
+    assert attempt(moved, tools, "plot").returncode == 0
+    assert (tools / "calls").read_text().count("install -qq -e") == 2  # the old path stood in the installation
+
+
+@pytest.mark.parametrize(("version", "setting"), [("old", ""), ("old", "PYTHON"), ("3.12.0", "missing")])
+def test_python_that_does_not_do_is_one_line(tmp_path: Path, version: str, setting: str) -> None:
+    root, tools = checkout(tmp_path), tmp_path / "tools"
+    tools.mkdir()
+    python = fake_python(tools, version)
+    for tool in ("dirname", "cksum", "tail", "head", "grep", "sort", "paste", "cat", "mkdir", "cp", "rm"):
+        (tools / tool).symlink_to(shutil.which(tool) or tool)
+    variables = {"": {}, "PYTHON": {"PYTHON": str(python)}, "missing": {"PYTHON": "/no/such/python"}}[setting]
+    done = attempt(root, tools, "plot", **{"PATH": str(tools), **variables})
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1 and "Python 3.10 or newer" in done.stderr
+    assert not (root / ".venv").exists()
+
+
+GLOVE = """TRAINING MODEL
+Read 1000 lines.
+11/21/26 - 05:56.12AM, iter: 001, cost: 0.077920
+11/21/26 - 05:56.40AM, iter: 002, cost: 0.056200
+11/21/26 - 05:57.08AM, iter: 003, cost: 4.850000e-02
+""".splitlines()
+
+
+def test_costs_are_read_and_the_first_epoch_is_not_timed(bench: ModuleType) -> None:
+    seconds, costs = bench.read_costs(zip([0.5, 1.0, 40.0, 60.0, 84.0], GLOVE, strict=True), 0.0)
+    assert seconds == 22.0 and costs == (0.07792, 0.0562, 0.0485)
+
+
+def test_a_single_epoch_is_timed_from_the_start(bench: ModuleType) -> None:
+    assert bench.read_costs([(31.0, GLOVE[2])], 1.0) == (30.0, (0.07792,))
+
+
+def test_no_cost_at_all_is_an_error(bench: ModuleType) -> None:
+    with pytest.raises(SystemExit, match="no cost"):
+        bench.read_costs([(1.0, GLOVE[0])], 0.0)
+
+
+def test_report(bench: ModuleType, tmp_path: Path) -> None:
+    m = bench.Measured
+    glove = bench.Result(
+        "glove", "glove, one epoch", [m(3.0, "cost 0.05", (0.07, 0.05))], [m(28.5, "cost 0.06", (0.08, 0.06))]
+    )
+    row = {"dataset": "men.tsv", "kind": "spearman", "value": 0.463}
+    glove.scores = {"ours": [row], "glove, one epoch": [row | {"value": None}]}
+    alone = bench.Result("encode", "vocab_count", [m(2.0), m(1.0), m(1.5)])
+    text = bench.report([alone, glove], {"import": 0.1234, "help": 0.5, "help_imports_numba": False})
+    blocks = [block.splitlines() for block in text.split("\n\n")]
+    assert [re.split("  +", line) for line in blocks[0]][2:] == [
+        ["encode", "1.50 s (1.00–2.00)", "-", "-", "-"],
+        ["glove", "3.00 s (3.00–3.00)", "cost 0.05", "glove, one epoch", "28.50 s (28.50–28.50)", "cost 0.06", "9.50×"],
+    ]
+    assert len({line.find("28.50 s") for line in blocks[0]} - {-1}) == 1
+    assert blocks[1][2:] == ["ours                     0.0700  0.0500", "glove, one epoch         0.0800  0.0600"]
+    assert [line.split()[-1] for line in blocks[2]][-2:] == ["46.3", "-"]
+    assert blocks[3] == ["import cooc_engine 0.123 s, cooc-engine --help 0.500 s without Numba (medians)"]
+    options = bench.Bench(Path("corpus.txt"), tmp_path)
+    assert bench.record([alone, glove], None, options)["races"][1]["ratio"] == 9.5
+
+
+def test_races_run_in_turn(bench: ModuleType, tmp_path: Path) -> None:
+    calls = []
+
+    def side(name: str) -> object:
+        return lambda given: calls.append(name) or bench.Measured(1.0 + len(calls))
+
+    race = bench.Race("stage", side("ours"), side("peer"), ("program",), "program")
+    without = bench.hold(race, bench.Bench(tmp_path / "text", tmp_path, runs=1, peers=tmp_path))
+    assert without.ratio is None and calls.pop() == "ours"
+    (tmp_path / "program").touch()
+    bench.hold(race, bench.Bench(tmp_path / "text", tmp_path, runs=2, peers=tmp_path))
+    assert calls == ["ours", "peer", "ours", "peer"]
