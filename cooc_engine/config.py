@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import functools
 import os
 import typing
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ class AtLeast:
     bound: float
 
     def accepts(self, value: float) -> bool:
+        """Tell whether a value is in range."""
         return value >= self.bound
 
     def __str__(self) -> str:
@@ -40,13 +40,13 @@ class Above:
     bound: float
 
     def accepts(self, value: float) -> bool:
+        """Tell whether a value is in range."""
         return value > self.bound
 
     def __str__(self) -> str:
         return f"above {self.bound:g}"
 
 
-@functools.cache
 def _annotations(cls: type[Options]) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
 
@@ -67,7 +67,8 @@ class Options:
 def _checked(name: str, value: Any, annotation: Any) -> Any:
     """Return `value` as the annotated type, or say which option wants what."""
     flag = "--" + name.replace("_", "-")
-    kind, bounds = annotation, ()
+    kind: Any = annotation
+    bounds: tuple[AtLeast | Above, ...] = ()
     if typing.get_origin(annotation) is Annotated:
         kind, *extras = typing.get_args(annotation)
         bounds = tuple(e for e in extras if isinstance(e, (AtLeast, Above)))

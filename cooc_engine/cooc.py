@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -344,5 +345,5 @@ def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.N
     for block in cooc.blocks:
         columns, values = cooc.block_integers(block)
         starts = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
-        for row, (a, b) in enumerate(zip(starts[:-1], starts[1:], strict=True), block.first):
+        for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
             yield row, columns[a:b], values[a:b] / cooc.denominator

@@ -79,10 +79,10 @@ class _open:  # noqa: N801  a context manager that reads like a function
         head = buffered.peek(6)
         kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
         if kind is None:
-            return self.raw, buffered  # type: ignore[return-value]
+            return self.raw, buffered
         from xopen import xopen
 
-        return self.raw, xopen(buffered, "rb", threads=0, format=kind)  # type: ignore[call-overload,no-any-return]
+        return self.raw, xopen(buffered, "rb", threads=0, format=kind)
 
     def __exit__(self, *error: object) -> None:
         if self.raw is not sys.stdin.buffer:
@@ -108,7 +108,7 @@ def _stream_blocks(stream: BinaryIO, source: str, take: Callable[[], Block], met
     carry, offset, ended = b"", 0, False
     while not ended:
         block = take()
-        view = memoryview(block.text)
+        view = block.text.data
         view[: len(carry)] = carry
         size = len(carry)
         while size < BLOCK_BYTES and (n := stream.readinto(view[size:BLOCK_BYTES])):  # type: ignore[attr-defined]
@@ -144,7 +144,7 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
 def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:
     """Yield the text of documents, each a string or a sequence of words, one a line; the iterable is run through once."""
     lines = ((" ".join(d if not isinstance(d, str) else d.split()) + "\n").encode() for d in documents)
-    return _stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)  # type: ignore[arg-type]
+    return _stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 
 
 class _Lines(io.RawIOBase):

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine import corpus as corpus_module
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode

@@ -46,7 +46,7 @@ class ArrayWriter:
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Write more values, of the file's dtype."""
-        data = memoryview(np.ascontiguousarray(values, self.dtype)).cast("B") if values.size else memoryview(b"")
+        data = np.ascontiguousarray(values, self.dtype).data.cast("B") if values.size else memoryview(b"")
         self._crc = zlib.crc32(data, self._crc)
         while data:
             data = data[self._file.write(data) :]
@@ -114,7 +114,7 @@ def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
 def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the values of an array file, mapped, after comparing all of them with their checksum."""
     values = open_array(path, dtype)
-    if zlib.crc32(values.view(np.uint8) if values.size else b"") != _read_header(path, dtype)[2]:
+    if zlib.crc32(values.data) != _read_header(path, dtype)[2]:
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
     return values
 
@@ -180,7 +180,7 @@ def disk_errors(what: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise ResourceError(f"{what}: {os.strerror(error.errno)}; free some and run again with --resume") from None  # type: ignore[arg-type]
+            raise ResourceError(f"{what}: {os.strerror(error.errno)}; free some and run again with --resume") from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
         raise

@@ -132,7 +132,8 @@ def strata(blocks: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     random = np.random.Generator(np.random.PCG64([seed, epoch]))
     columns, order = random.permutation(blocks), random.permutation(blocks)
     rows = np.arange(blocks)
-    return rows * blocks + columns[(rows + order[:, None]) % blocks]
+    tiles: npt.NDArray[np.int64] = rows * blocks + columns[(rows + order[:, None]) % blocks]
+    return tiles
 
 
 def share(tiles: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64], threads: int) -> list[npt.NDArray[np.int64]]:

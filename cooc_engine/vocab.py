@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ class Vocabulary:
     def words(self) -> list[str]:
         """All words, as strings."""
         data, ends = self.text.tobytes(), self.offsets.tolist()
-        return [data[a:b].decode() for a, b in zip(ends, ends[1:], strict=False)]
+        return [data[a:b].decode() for a, b in itertools.pairwise(ends)]
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.resources
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from numba.core import caching
 
 # `nnan` and `ninf` are missing on purpose: they delete the checks for NaN.
 FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
+SETTINGS: Any = numba.config
 COMMON = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
@@ -48,8 +48,8 @@ def digest() -> str:
 def cache_directory() -> str:
     """Return the first of these that can be written: NUMBA_CACHE_DIR, beside the kernels, the user's cache, a temporary one."""
     candidates = [Path(__file__).parent / "__pycache__", Path("~/.cache/cooc-engine").expanduser()]
-    if numba.config.CACHE_DIR:
-        candidates.insert(0, Path(numba.config.CACHE_DIR) / "cooc-engine")
+    if SETTINGS.CACHE_DIR:
+        candidates.insert(0, Path(SETTINGS.CACHE_DIR) / "cooc-engine")
     for path in candidates:
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -60,10 +60,10 @@ def cache_directory() -> str:
     return tempfile.mkdtemp(prefix="cooc-engine-")
 
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]
+class _Locator(caching._CacheLocator):
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         settings = (sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()),
-                    numba.__version__, numba.config.BOUNDSCHECK, numba.config.OPT)
+                    numba.__version__, SETTINGS.BOUNDSCHECK, SETTINGS.OPT)
         self._stamp = hashlib.sha256(f"{digest()} {settings}".encode()).hexdigest()
         self._name = function.__module__
 
@@ -74,19 +74,19 @@ class _Locator(caching._CacheLocator):  # type: ignore[misc]
         return self._stamp
 
     def get_disambiguator(self) -> str:
-        return hashlib.sha256(f"{self._name} {os.path.abspath(__file__)}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self._name} {Path(__file__).resolve()}".encode()).hexdigest()[:12]
 
 
 def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """Return Numba's cache for `function`, with our own idea of where it lives and when it is stale."""
 
-    class Impl(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    class Impl(caching.CompileResultCacheImpl):
         def __init__(self, py_func: Callable[..., Any]) -> None:
             self._locator = _Locator(py_func, options)
             self._filename_base = self.get_filename_base(py_func.__qualname__, "")
             self._lineno = py_func.__code__.co_firstlineno
 
-    class Cache(caching.FunctionCache):  # type: ignore[misc]
+    class Cache(caching.FunctionCache):
         _impl_class = Impl
 
     return Cache(function)
