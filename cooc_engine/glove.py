@@ -151,7 +151,7 @@ def train_glove(
     lock = output.with_name(output.name + ".lock")
     with disk_errors(output), locked(lock):
         try:
-            with progress.stage("deal tiles", 2 * cooc.entries, "entries") as stage:
+            with progress.stage("deal tiles", cooc.entries, "entries") as stage:
                 tiles = deal(cooc, log_counts(options), options.seed, threads, stage)
             state = State(Parameters.random(len(cooc.vocabulary), options.vector_size, options.seed), np.zeros(len(tiles.sizes)))
             plan = hashlib.sha256(json.dumps([cooc.digest, options.record()]).encode()).hexdigest()
@@ -208,6 +208,7 @@ def run_epochs(
                 stage.advance(int(sizes[stratum].sum()), _note(state, options))
                 between()
             _end_epoch(state, options, len(tiles.places))
+            stage.advance(0, _note(state, options))
 
 
 def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: GloveOptions) -> None:
@@ -226,7 +227,7 @@ def _end_epoch(state: State, options: GloveOptions, entries: int) -> None:
 
 def _note(state: State, options: GloveOptions) -> str:
     loss = f", loss {state.history[-1]['loss']:.4f}" if state.history else ""
-    return f"epoch {state.epoch + 1}/{options.epochs}{loss}"
+    return f"epoch {min(state.epoch + 1, options.epochs)}/{options.epochs}{loss}"
 
 
 def _model_data(cooc: Cooc, state: State, options: GloveOptions, threads: int) -> ModelData:

@@ -65,7 +65,7 @@ def cut_blocks(row_offsets: npt.NDArray[np.int64], rows: int = BLOCK_ROWS, block
 def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage, cuts: npt.NDArray[np.int64] | None = None) -> Tiles:
     """Deal all entries of a matrix to tiles and shuffle each; `transform` gives targets and weights of counts.
 
-    The stage advances by the entries twice: once counted, once dealt.
+    The stage advances by half the entries when they are counted, and by the rest when they are dealt.
     """
     cuts = cut_blocks(cooc.row_offsets) if cuts is None else cuts
     blocks = len(cuts) - 1
@@ -77,7 +77,7 @@ def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage
 
     def count(job: _Job) -> None:
         factoring.count_tiles(job.starts, job.columns, job.row_block, column_blocks, blocks, sizes)
-        stage.advance(job.entries)
+        stage.advance(job.entries / 2)
 
     def place(job: _Job) -> None:
         begin, end = job.starts[0], job.starts[-1]
@@ -85,7 +85,7 @@ def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage
         factoring.deal_rows(
             job.starts, job.columns, *pair, job.first, job.row_block, column_blocks, cuts, fill, tiles.places, tiles.targets, tiles.weights
         )
-        stage.advance(job.entries)
+        stage.advance(job.entries / 2)
 
     with ThreadPoolExecutor(threads) as pool:
         _for_all_rows(cooc, cuts, pool, count)
