@@ -136,6 +136,14 @@ class CountOptions(Options):
     """Weight of distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""
     context_side: Literal["both", "left", "right"] = "both"
     """Which side of the centre its contexts stand on; the centre is always the row."""
+    positional: bool = False
+    """Count a context apart for each signed distance (hyperwords): the columns are (word, distance)."""
+    oov_gap: Literal["drop", "keep"] = "drop"
+    """Words outside the vocabulary: dropped before the window is laid, or kept as gaps in it."""
+    subsample: Annotated[float | None, Above(0), Parameter(alias=["--sample", "--sub"])] = None
+    """Thin words more frequent than this before the window is laid, as word2vec does; off unless given."""
+    seed: Annotated[int, AtLeast(0)] = 1
+    """Seed of `subsample`."""
 
 
 @Parameter(name="*")
@@ -166,6 +174,10 @@ class RunOptions(Options):
 
     threads: Annotated[int | None, AtLeast(1), Parameter(alias=["--thread", "--workers"])] = None
     """Threads; all cores unless given."""
+    memory: str | None = None
+    """Budget, such as 512M or 4G (binary); half of the machine's, or of its control group's, unless given."""
+    dry_run: bool = False
+    """Print the plan, and do nothing."""
     force: bool = False
     """Replace an output that exists."""
     resume: bool = False

@@ -1,8 +1,8 @@
 """From an encoded corpus to exact co-occurrence counts: sorted CSR in row blocks, memory-mapped.
 
 Weights are integers over a common denominator (2520 for 1/k in a window of 10), summed in 64-bit integers and divided
-once when read. Rows are independent, so the same corpus gives the same bytes for any number of threads. Every size on the
-disk follows from the vocabulary and the options.
+once when read. A corpus that fits the budget is counted at once; a larger one a run at a time, and the runs are added up
+row by row. Sums of integers have no order: the bytes are the same for any number of threads, runs and shards.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ import functools
 import hashlib
 import itertools
 import json
-import math
 import os
-import queue
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,36 +22,24 @@ import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine._kernels import counting
+from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import CountOptions, usable_cores
-from cooc_engine.corpus import Corpus, in_order
-from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.corpus import Corpus
+from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
-from cooc_engine.store import ArrayWriter, building, is_whole, load_array, read_manifest, write_manifest
+from cooc_engine.rows import Lane, Merged, RowFiles, Source, TextSource, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.store import ArrayWriter, building, load_array, read_manifest, write_manifest, write_whole
 from cooc_engine.vocab import Vocabulary
+from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
 
-__all__ = ["Cooc", "count", "distance_weights"]
+__all__ = ["Cooc", "count", "merge"]
 
 KIND, VERSION = "cooc", 1
-TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written (a longer row is its own task)
 BLOCK_ENTRIES = 1 << 25  # at most so many entries stand in a row block
-MOST_POSITIONS = 2**31 - 1
-SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
+TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
+LEAST_TEXT = 1 << 20
+MERGE_BYTES = 28  # of an entry that is read and added
 PathLike = str | os.PathLike[str]
-
-
-def distance_weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
-    """Return the integer weights of distances 1..window and their denominator (MODELS: harmonic 1/k, uniform 1, dynamic)."""
-    distances = range(1, options.window + 1)
-    if options.window_weight == "harmonic":
-        denominator = math.lcm(*distances)
-        weights = [denominator // k for k in distances]
-    elif options.window_weight == "dynamic":
-        denominator, weights = options.window, [options.window - k + 1 for k in distances]
-    else:
-        denominator, weights = 1, [1] * options.window
-    if max(weights) >= 2**63:
-        raise UsageError(f"--window {options.window} is too wide for exact {options.window_weight} weights; take uniform or dynamic")
-    return np.array(weights, np.int64), denominator
 
 
 @dataclass(frozen=True)
@@ -71,25 +56,23 @@ class Block:
         """Type of the values on the disk."""
         return np.uint64 if self.wide else np.uint32
 
+    def files(self, directory: Path) -> RowFiles:
+        """Return the block's files."""
+        return RowFiles(directory, f"{self.number:05d}")
+
     def path(self, directory: Path, part: str) -> Path:
         """Return the block's file of `columns`, `values`, or (while counting) `rows`."""
-        return directory / f"{part}-{self.number:05d}.bin"
+        return self.files(directory).path(part)
 
 
-def plan_blocks(bounds: npt.NDArray[np.int64], totals: npt.NDArray[np.int64], entries: int) -> list[Block]:
-    """Cut rows into blocks of at most `entries` entries; bounds[r] limits a row's entries, totals[r] its largest value."""
-    first = 0
-    blocks: list[Block] = []
-    cumulated = np.r_[0, np.cumsum(bounds)]
-    while first < len(bounds):
-        last = max(first + 1, int(np.searchsorted(cumulated, cumulated[first] + entries, "right")) - 1)
-        blocks.append(Block(len(blocks), first, last, bool(totals[first:last].max() >= 2**32)))
-        first = last
-    return blocks
+def plan_blocks(bounds: npt.NDArray[np.int64], sums: Sequence[int] | npt.NDArray[Any]) -> list[Block]:
+    """Cut rows into blocks of at most BLOCK_ENTRIES entries; bounds[r] limits a row's entries, sums[r] its sum."""
+    ranges = cut_rows(bounds, BLOCK_ENTRIES)
+    return [Block(i, a, b, bool(max(sums[a:b]) >= 2**32)) for i, (a, b) in enumerate(ranges)]
 
 
 class Cooc:
-    """A co-occurrence directory, opened lazily: a V × V matrix of exact counts in row blocks.
+    """A co-occurrence directory, opened lazily: a V × columns matrix of exact counts in row blocks.
 
     Raises `InputError` if there is none at `path`, `FormatError` if it is damaged or of another version.
     """
@@ -99,6 +82,7 @@ class Cooc:
         self.manifest = read_manifest(self.path, KIND, VERSION)
         self.entries: int = self.manifest["entries"]
         self.denominator: int = self.manifest["denominator"]
+        self.columns: int = self.manifest["columns"]
         self.options = CountOptions(**self.manifest["options"])
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
 
@@ -137,7 +121,7 @@ class Cooc:
         entries = int(self.row_offsets[block.last] - self.row_offsets[block.first])
         if len(columns) != entries or len(values) != entries:
             raise FormatError(f"{block.path(self.path, 'columns')}: {len(columns)} entries where the rows have {entries}; count again")
-        if entries and (int(columns.min()) < 0 or int(columns.max()) >= len(self.vocabulary)):
+        if entries and (int(columns.min()) < 0 or int(columns.max()) >= self.columns):
             raise FormatError(f"{block.path(self.path, 'columns')}: a column is outside the vocabulary; count again")
         return columns, values
 
@@ -145,11 +129,42 @@ class Cooc:
         """Return a block as a (rows, V) float64 CSR matrix in memory."""
         columns, values = self.block_integers(block)
         starts = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
-        return scipy.sparse.csr_array((values / self.denominator, columns, starts), (block.last - block.first, len(self.vocabulary)))
+        return scipy.sparse.csr_array((values / self.denominator, columns, starts), (block.last - block.first, self.columns))
 
     def info(self) -> dict[str, Any]:
         """Return everything recorded."""
         return self.manifest
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How the budget is used: `lanes` lanes with `entries` entries each, and `text` bytes for the text of a run."""
+
+    threads: int
+    entries: int
+    text: int
+    plan: Plan
+
+    @classmethod
+    def of(cls, words: int, columns: int, budget: int, threads: int) -> _Room:
+        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        each = (threads + 2) * 20 + threads * MERGE_BYTES
+        entries = max(1 << 14, min(TASK_ENTRIES, budget // 3 // each))
+        parts = {
+            "tables of words": (12 + 2 * threads) * 8 * words,
+            "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
+            "merging": threads * entries * MERGE_BYTES,
+            "text": LEAST_TEXT,
+        }
+        plan = Plan("count", budget, parts, {})
+        plan.check()
+        return cls(threads, entries, budget - plan.peak + LEAST_TEXT, plan)
+
+    def lanes(self, window: Window, words: int, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
+        """Return lanes with room for the largest of some tasks."""
+        entries = max(int(bounds[a:b].sum()) for a, b in tasks)
+        rows = max(b - a for a, b in tasks)
+        return [Lane(words * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
 
 
 def count(
@@ -158,186 +173,138 @@ def count(
     options: CountOptions | None = None,
     *,
     threads: int | None = None,
+    memory: str | int | None = None,
     force: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Cooc:
     """Count the co-occurrences of an encoded corpus into the directory `output`.
 
-    The bytes of the result do not depend on `threads`. Raises `UsageError` if sums could overflow 64 bits.
+    The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
+    if sums could overflow 64 bits, or if the budget cannot hold the least that is needed.
     """
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     options, progress, threads = options or CountOptions(), progress or Progress(), threads or usable_cores()
-    weights, denominator = distance_weights(options)
-    vocabulary = corpus.vocabulary
-    sides = 2 if options.context_side == "both" else 1
-    most = sides * sum(weights.tolist())
-    if int(vocabulary.counts.max()) * most >= 2**63:
-        raise UsageError(f"--window {options.window}: {options.window_weight} sums could overflow 64 bits; take a smaller window or uniform weights")
-    bounds = np.minimum(len(vocabulary), sides * options.window * vocabulary.counts)
-    blocks = plan_blocks(bounds, vocabulary.counts * most, BLOCK_ENTRIES)
+    window, counts = Window.of(options), corpus.vocabulary.counts
+    _check_overflow(window, counts, options)
+    room = _Room.of(len(counts), len(counts) * window.slots, memory_budget(memory), threads)
+    bounds = np.minimum(len(counts) * window.slots, window.contexts * counts)
+    blocks = plan_blocks(bounds, [n * window.most for n in counts.tolist()])
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "corpus": corpus.digest}
     with building(Path(output), plan, force=force, resume=resume) as work:
-        vocabulary.save(work)
-        todo = [block for block in blocks if not is_whole(block.path(work, "rows"), np.int64)]
-        if todo:
-            with progress.stage("lay out", corpus.tokens, "words") as stage:
-                text = lay_out(corpus, options.window, threads, stage)
-            tokens = int(text.starts[todo[-1].last] - text.starts[todo[0].first])
-            with progress.stage("count", tokens, "words") as stage:
-                for block in todo:
-                    count_block(work, block, text, bounds, weights, options, threads, stage)
-            del text
-        entries, total = _finish(work, blocks, symmetric=sides == 2)
+        corpus.vocabulary.save(work)
+        _count_blocks(work, corpus, options, blocks, room, progress)
         fields = {
-            "entries": entries,
             "tokens": corpus.manifest["tokens_in_vocabulary"],
-            "total": total,
-            "denominator": denominator,
-            "blocks": [[block.first, block.last, block.wide] for block in blocks],
-            "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
+            "denominator": window.denominator,
+            "columns": len(counts) * window.slots,
+            "slots": window.slots,
             "corpus": {"digest": corpus.digest, "options": corpus.manifest["options"]},
             "options": options.record(),
         }
-        write_manifest(work, KIND, VERSION, fields)
+        _finish(work, blocks, corpus.vocabulary, fields)
     return Cooc(output)
 
 
-@dataclass(frozen=True)
-class Text:
-    """Words laid out with separators between documents, and where each word stands.
-
-    laid (n,) int32; positions (tokens + AHEAD,) int32; word w stands at positions[starts[w]:starts[w + 1]].
-    """
-
-    laid: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int64]
-    positions: npt.NDArray[np.int32]
+def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: CountOptions) -> None:
+    if int(counts.max()) * window.most >= 2**63:
+        raise UsageError(
+            f"--window {options.window}: {options.window_weight} sums could overflow 64 bits; take a smaller window or uniform weights"
+        )
+    if len(counts) * window.slots >= 2**31 - 2 * window.slots:
+        raise UsageError(f"--positional: {len(counts)} words at {window.slots} distances are too many columns; pass --max-vocab")
 
 
-def lay_out(corpus: Corpus, window: int, threads: int, stage: Stage) -> Text:
-    """Read all shards; words outside the vocabulary are dropped before any window is laid."""
-    words = len(corpus.vocabulary)
-    size = window + corpus.manifest["tokens_in_vocabulary"] + corpus.documents * window
-    if size > MOST_POSITIONS:
-        raise InputError(f"{corpus.path}: {size} positions are more than one count holds ({MOST_POSITIONS}); encode less text at a time")
-    laid = np.empty(size, np.int32)
-    laid[:window] = words
-    n = window
-    with ThreadPoolExecutor(threads) as pool:
-        for number in range(corpus.shards):
-            n = _lay_shard(corpus, number, window, laid, n, pool, threads)
-            stage.advance(len(corpus.shard(number).ids))
-        starts, positions = _positions(laid[:n], corpus.vocabulary.counts, pool, threads, corpus.path)
-    return Text(laid[:n], starts, positions)
-
-
-def _lay_shard(
-    corpus: Corpus, number: int, window: int, laid: npt.NDArray[np.int32], n: int, pool: ThreadPoolExecutor, threads: int
-) -> int:
-    """Lay out one shard behind laid[:n], a range of documents a thread; returns the new n."""
-    shard, words = corpus.shard(number), len(corpus.vocabulary)
-    cuts = np.searchsorted(shard.offsets, np.linspace(0, len(shard.ids), threads + 1).astype(np.int64), "right") - 1
-    cuts[0], cuts[-1] = 0, len(shard.offsets) - 1
-    ranges = list(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True))
-    kept = pool.map(lambda r: counting.count_kept(shard.ids[shard.offsets[r[0]] : shard.offsets[r[1]]]), ranges)
-    sizes = [k + (r[1] - r[0]) * window for k, r in zip(kept, ranges, strict=True)]
-    begins = (n + np.cumsum([0, *sizes])).tolist()
-    if begins[-1] > len(laid):
-        raise FormatError(f"{corpus.path}: more words in the shards than its manifest promises; build it again")
-    fixed = (np.int32(words), window, laid)
-    list(pool.map(lambda r, n: counting.lay_out(shard.ids, shard.offsets, *r, *fixed, n), ranges, begins))
-    return int(begins[-1])
-
-
-def _positions(
-    laid: npt.NDArray[np.int32], counts: npt.NDArray[np.int64], pool: ThreadPoolExecutor, threads: int, where: Path
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """List the positions of every word in rising order, by one counting sort; each thread sorts a range of the text."""
-    words = len(counts)
-    cuts = np.linspace(0, len(laid), threads + 1).astype(np.int64).tolist()
-    found = np.zeros((threads, words + 1), np.int64)
-    list(pool.map(lambda t: counting.histogram(laid[cuts[t] : cuts[t + 1]], found[t]), range(threads)))
-    if (found.sum(0)[:words] != counts).any():
-        raise FormatError(f"{where}: the shards do not hold the words that the vocabulary counts; build it again")
-    starts = np.zeros(words + 2, np.int64)
-    np.cumsum(found.sum(0), out=starts[1:])
-    starts = starts[: words + 1]
-    fill = starts[:-1] + np.cumsum(found[:, :words], 0) - found[:, :words]
-    positions = np.zeros(starts[-1] + counting.AHEAD, np.int32)
-    list(pool.map(lambda t: counting.list_positions(laid, cuts[t], cuts[t + 1], words, fill[t], positions), range(threads)))
-    return starts, positions
-
-
-class _Lane:
-    """What a thread needs to count a task: an accumulator for a row, and room for the entries."""
-
-    def __init__(self, words: int, entries: int, rows: int) -> None:
-        self.accumulator = np.zeros(words + 1, np.int64)
-        self.touched = np.zeros((words >> 6) + 1, np.uint64)
-        self.columns, self.values = np.empty(entries, np.int32), np.empty(entries, np.int64)
-        self.lengths, self.sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
-
-
-def count_block(
-    directory: Path,
-    block: Block,
-    text: Text,
-    bounds: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.int64],
-    options: CountOptions,
-    threads: int,
-    stage: Stage,
+def _count_blocks(
+    work: Path, corpus: Corpus, options: CountOptions, blocks: list[Block], room: _Room, progress: Progress
 ) -> None:
-    """Count the rows of a block, a task a thread at a time, and write its files; the one of row lengths and sums comes last."""
-    inner = bounds[block.first : block.last]
-    tasks = [(block.first + t.first, block.first + t.last) for t in plan_blocks(inner, inner, TASK_ENTRIES)]
-    room = max(int(bounds[a:b].sum()) for a, b in tasks), max(b - a for a, b in tasks)
-    lanes: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
-    for _ in range(threads + 2):
-        lanes.put(_Lane(len(bounds), *room))
-
-    def work(task: tuple[int, int]) -> tuple[_Lane, int, int, int]:
-        lane = lanes.get()
-        entries = counting.count_rows(
-            text.laid, text.starts, text.positions, *task, SIDES[options.context_side], weights, lane.accumulator, lane.touched,
-            lane.columns, lane.values, lane.lengths, lane.sums,
-        )  # fmt: skip
-        return lane, *task, entries
-
-    lengths, sums = [], []
-    with (
-        ThreadPoolExecutor(threads) as pool,
-        ArrayWriter(block.path(directory, "columns"), np.int32) as columns,
-        ArrayWriter(block.path(directory, "values"), block.dtype) as values,
-    ):
-        for lane, first, last, entries in in_order(pool, work, tasks, threads + 1):
-            columns.append(lane.columns[:entries])
-            values.append(lane.values[:entries].astype(block.dtype))
-            lengths.append(lane.lengths[: last - first].copy())
-            sums.append(lane.sums[: last - first].copy())
-            lanes.put(lane)
-            stage.advance(int(text.starts[last] - text.starts[first]))
-    with ArrayWriter(block.path(directory, "rows"), np.int64) as rows:
-        rows.append(np.concatenate([*lengths, *sums]))
+    """Write the blocks that are not there yet: from the text, or from runs if it takes more than one."""
+    todo = [block for block in blocks if not block.files(work).whole()]
+    if not todo:
+        return
+    window, words = Window.of(options), len(corpus.vocabulary)
+    runs = _plan_runs(work, corpus, options.window, room)
+    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+    if len(runs) == 1:
+        with progress.stage("lay out", corpus.tokens, "words") as stage:
+            source = _text_source(corpus, runs[0], options, room, stage)
+        with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
+            for block in todo:
+                tasks = [(a, b) for a, b in cut_rows(source.bounds[: block.last], room.entries, block.first)]
+                lanes = room.lanes(window, words, source.bounds, tasks)
+                write_rows(block.files(work), block.dtype, source, tasks, lanes, stage)
+        return
+    with progress.stage(f"count {len(runs)} runs", corpus.tokens, "words") as stage:
+        for run, file in zip(runs, files, strict=True):
+            if not file.whole():
+                _write_run(file, corpus, run, options, room, stage)
+    sources = [Written.open(file) for file in files]
+    merged = Merged(sources, [(block.first, block.last) for block in blocks], words * window.slots, room.entries)
+    with progress.stage("merge runs", merged.work(todo[0].first, words), "entries") as stage:
+        for block in todo:
+            _write_merged(work, block, merged, window, room, stage)
+    for file in files:
+        file.unlink()
+    (work / "runs.json").unlink()
 
 
-def _finish(directory: Path, blocks: list[Block], *, symmetric: bool) -> tuple[int, int]:
-    """Join the blocks' row lengths and sums, and sum the columns; returns the number and the sum of all entries."""
-    halves = [np.split(load_array(block.path(directory, "rows"), np.int64), 2) for block in blocks]
+def _plan_runs(work: Path, corpus: Corpus, window: int, room: _Room) -> list[Run]:
+    """Return the runs; a resumed count keeps those that it began with, whatever its budget."""
+    record = work / "runs.json"
+    if record.exists():
+        return [Run(tuple(map(tuple, parts))) for parts in json.loads(record.read_bytes())]
+    runs = cut_runs(corpus, window, room.text)
+    if len(runs) > 1:
+        write_whole(record, json.dumps([run.parts for run in runs]).encode())
+    return runs
+
+
+def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: _Room, stage: Stage) -> TextSource:
+    window = Window.of(options)
+    text = lay_out(corpus, run, options, room.threads, stage)
+    check_text(text, corpus.vocabulary.counts, corpus)
+    return TextSource(text, window, np.minimum(len(corpus.vocabulary) * window.slots, window.contexts * text.counts))
+
+
+def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions, room: _Room, stage: Stage) -> None:
+    source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
+    wide = int(source.text.counts.max()) * source.window.most >= 2**32
+    tasks = list(cut_rows(source.bounds, room.entries))
+    lanes = room.lanes(source.window, len(corpus.vocabulary), source.bounds, tasks)
+    write_rows(files, np.uint64 if wide else np.uint32, source, tasks, lanes, stage)
+
+
+def _write_merged(work: Path, block: Block, merged: Merged, window: Window, room: _Room, stage: Stage) -> None:
+    tasks = [task for task in merged.tasks if block.first <= task[0] < block.last]
+    lanes = room.lanes(window, len(merged.bounds), merged.bounds, tasks)
+    write_rows(block.files(work), block.dtype, merged, tasks, lanes, stage)
+
+
+def _finish(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
+    """Join the blocks' row lengths and sums, sum the columns, and write the manifest."""
+    halves = [np.split(load_array(block.path(work, "rows"), np.int64), 2) for block in blocks]
     lengths, row_sums = (np.concatenate([half[i] for half in halves]) for i in (0, 1))
+    columns = fields["columns"]
     column_sums = row_sums
-    if not symmetric:
-        column_sums = np.zeros_like(row_sums)
+    if fields["options"]["context_side"] != "both" or columns != len(vocabulary):
+        column_sums = np.zeros(columns, np.int64)
         for block in blocks:
-            parts = load_array(block.path(directory, "columns"), np.int32), load_array(block.path(directory, "values"), block.dtype)
+            parts = load_array(block.path(work, "columns"), np.int32), load_array(block.path(work, "values"), block.dtype)
             counting.add_columns(*parts, column_sums)
-    for name, numbers in (("row-offsets", np.r_[0, np.cumsum(lengths)]), ("row-sums", row_sums), ("column-sums", column_sums)):
-        with ArrayWriter(directory / f"{name}.bin", np.int64) as file:
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    for name, numbers in (("row-offsets", offsets), ("row-sums", row_sums), ("column-sums", column_sums)):
+        with ArrayWriter(work / f"{name}.bin", np.int64) as file:
             file.append(numbers)
     for block in blocks:
-        block.path(directory, "rows").unlink()
-    return int(lengths.sum()), int(row_sums.sum())
+        block.path(work, "rows").unlink()
+    whole = {
+        "entries": int(offsets[-1]),
+        "total": sum(row_sums.tolist()),  # a row fits 64 bits, all of them together need not
+        "blocks": [[block.first, block.last, block.wide] for block in blocks],
+        "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
+        **fields,
+    }
+    write_manifest(work, KIND, VERSION, whole)
 
 
 def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:

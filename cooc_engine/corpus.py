@@ -51,7 +51,7 @@ class Corpus:
         self.manifest = read_manifest(self.path, KIND, VERSION)
         self.tokens: int = self.manifest["tokens"]
         self.documents: int = self.manifest["documents"]
-        self.shards: int = self.manifest["shards"]
+        self.shards: int = len(self.manifest["shards"])
         self.digest: str = self.manifest["digest"]
 
     @functools.cached_property
@@ -279,10 +279,10 @@ def _tokenize_block(lane: _Lane, table: WordTable) -> None:
 
 def write_shards(
     directory: Path, spool: Spool, rows: list[npt.NDArray[np.int32]], threads: int, stage: Stage
-) -> tuple[int, list[int]]:
-    """Run the second pass: renumber the spool into shards; returns how many, and checksums of all ids and document ends."""
+) -> tuple[list[list[int]], list[int]]:
+    """Run the second pass: renumber the spool into shards; returns their tokens and documents, and checksums of all ids and document ends."""
     ids, ends = spool.mapped()
-    checksum = shards = 0
+    checksum, shards = 0, list[list[int]]()
 
     def renumber(piece: tuple[int, int, int]) -> npt.NDArray[np.int32]:
         begin, end, table = piece
@@ -293,14 +293,14 @@ def write_shards(
     with ThreadPoolExecutor(threads) as pool:
         for first, last in cut_shards(ends, SHARD_TOKENS):
             begin = int(ends[first - 1]) if first else 0
-            with ArrayWriter(tokens_path(directory, shards), np.int32) as file:
+            with ArrayWriter(tokens_path(directory, len(shards)), np.int32) as file:
                 for values in in_order(pool, renumber, spool.pieces(begin, int(ends[last - 1])), threads + 2):
                     file.append(values)
                     checksum = zlib.crc32(values.data, checksum)
                     stage.advance(len(values))
-            with ArrayWriter(documents_path(directory, shards), np.int64) as file:
+            with ArrayWriter(documents_path(directory, len(shards)), np.int64) as file:
                 file.append(np.concatenate([[0], ends[first:last] - begin]))
-            shards += 1
+            shards.append([int(ends[last - 1]) - begin, last - first])
     return shards, [checksum, zlib.crc32(ends.data)]
 
 

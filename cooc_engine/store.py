@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 
-__all__ = ["ArrayWriter", "building", "disk_errors", "is_directory_of", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
+__all__ = ["ArrayReader", "ArrayWriter", "building", "disk_errors", "is_directory_of", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
 
 MAGIC = b"COOC-ARR"
 VERSION = 1
@@ -69,7 +69,7 @@ class ArrayWriter:
             self._file.close()
 
 
-def _read_header(path: Path, dtype: npt.DTypeLike) -> tuple[np.dtype[Any], int, int]:
+def _read_header(path: Path, kinds: tuple[npt.DTypeLike, ...]) -> tuple[np.dtype[Any], int, int]:
     """Return dtype, number of values and checksum, after checking all that can be checked without reading the values."""
     try:
         with path.open("rb") as file:
@@ -86,9 +86,10 @@ def _read_header(path: Path, dtype: npt.DTypeLike) -> tuple[np.dtype[Any], int, 
         raise FormatError(f"{path}: damaged header; build it again")
     if version != VERSION:
         raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
-    stored, wanted = np.dtype(code.rstrip(b"\0").decode()), np.dtype(dtype).newbyteorder("<")
-    if stored != wanted:
-        raise FormatError(f"{path}: holds {stored}, expected {wanted}")
+    stored = np.dtype(code.rstrip(b"\0").decode())
+    wanted = [np.dtype(kind).newbyteorder("<") for kind in kinds]
+    if stored not in wanted:
+        raise FormatError(f"{path}: holds {stored}, expected {' or '.join(map(str, wanted))}")
     if size != HEADER_BYTES + count * stored.itemsize:
         raise FormatError(f"{path}: {size} bytes, its header promises {HEADER_BYTES + count * stored.itemsize}; truncated")
     return stored, count, crc
@@ -96,7 +97,7 @@ def _read_header(path: Path, dtype: npt.DTypeLike) -> tuple[np.dtype[Any], int, 
 
 def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the values of an array file, mapped and read-only; header and size are checked, the values are not."""
-    stored, count, _ = _read_header(path, dtype)
+    stored, count, _ = _read_header(path, (dtype,))
     if count == 0:
         return np.empty(0, stored)
     return np.memmap(path, stored, "r", HEADER_BYTES, (count,)).view(np.ndarray)
@@ -105,7 +106,7 @@ def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
     """Tell whether an array file has been written to its end."""
     try:
-        _read_header(path, dtype)
+        _read_header(path, (dtype,))
     except FormatError:
         return False
     return True
@@ -114,9 +115,33 @@ def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
 def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the values of an array file, mapped, after comparing all of them with their checksum."""
     values = open_array(path, dtype)
-    if zlib.crc32(values.data) != _read_header(path, dtype)[2]:
+    if zlib.crc32(values.data) != _read_header(path, (dtype,))[2]:
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
     return values
+
+
+class ArrayReader:
+    """Reads slices of an array file into memory; the file is open only while a slice is read.
+
+    `dtype` is the type expected, or several that will do.
+    """
+
+    def __init__(self, path: Path, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> None:
+        kinds = dtype if isinstance(dtype, tuple) else (dtype,)
+        self.path = path
+        self.dtype, self.size, self._crc = _read_header(path, kinds)
+
+    def read(self, begin: int, end: int) -> npt.NDArray[Any]:
+        """Return values begin:end."""
+        return np.fromfile(self.path, self.dtype, end - begin, offset=HEADER_BYTES + begin * self.dtype.itemsize)
+
+    def verify(self, chunk: int = 1 << 20) -> None:
+        """Raise `FormatError` if the values do not match their checksum."""
+        crc = 0
+        for begin in range(0, self.size, chunk):
+            crc = zlib.crc32(self.read(begin, min(self.size, begin + chunk)).data, crc)
+        if crc != self._crc:
+            raise FormatError(f"{self.path}: damaged (checksum differs); build it again")
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:

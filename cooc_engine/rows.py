@@ -1,0 +1,237 @@
+"""Rows of the matrix on their way to the disk: from the text or from runs, in tasks that threads take, in order."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import counting
+from cooc_engine.corpus import in_order
+from cooc_engine.progress import Stage
+from cooc_engine.store import ArrayReader, ArrayWriter, is_whole
+from cooc_engine.windows import Text, Window
+
+__all__ = ["Lane", "Merged", "RowFiles", "Source", "Written", "cut_rows", "lane_bytes", "write_rows"]
+
+TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own task)
+Offsets = npt.NDArray[np.int64]
+
+
+def cut_rows(bounds: Offsets, entries: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield ranges of rows with at most `entries` entries each, or one longer row; bounds[r] limits the entries of row r."""
+    cumulated = np.concatenate([[0], np.cumsum(bounds)])
+    while first < len(bounds):
+        last = max(first + 1, int(np.searchsorted(cumulated, cumulated[first] + entries, "right")) - 1)
+        yield first, last
+        first = last
+
+
+class Lane:
+    """What a thread needs for a task: an accumulator for a row of `width` columns, and room for entries and rows.
+
+    `gap` more columns take what is no context.
+    """
+
+    def __init__(self, width: int, gap: int, entries: int, rows: int) -> None:
+        columns = width + gap
+        self.width = width
+        self.top = (columns >> 6) + 1
+        self.accumulator = np.zeros(columns, np.int64)
+        self.bits = np.zeros(self.top + (columns >> 12) + 1, np.uint64)
+        self.columns, self.values = np.empty(entries, np.int32), np.empty(entries, np.int64)
+        self.lengths, self.sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
+
+    @property
+    def row(self) -> tuple[Any, ...]:
+        """What kernels take of the row under way."""
+        return self.accumulator, self.bits, self.top
+
+    @property
+    def results(self) -> tuple[Any, ...]:
+        """What kernels write."""
+        return self.columns, self.values, self.lengths, self.sums
+
+
+def lane_bytes(columns: int, entries: int) -> int:
+    """Return the memory of a lane, with the copies made while its entries are written."""
+    return columns * 8 + columns // 7 + entries * 20
+
+
+class Source(Protocol):
+    """Where rows come from: `bounds` (V,) limits the entries of each, `fill` writes some to a lane."""
+
+    bounds: Offsets
+
+    def fill(self, lane: Lane, first: int, last: int) -> int:
+        """Write rows first:last to the lane; returns the number of entries."""
+        ...
+
+    def work(self, first: int, last: int) -> int:
+        """Return how much rows first:last are in the units of the stage."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextSource:
+    """Rows counted from a text."""
+
+    text: Text
+    window: Window
+    bounds: Offsets
+
+    def fill(self, lane: Lane, first: int, last: int) -> int:
+        """Count rows first:last."""
+        text, window = self.text, self.window
+        return int(
+            counting.count_rows(
+                text.laid, text.starts, text.positions, first, last, window.side, window.slots, lane.width, window.weights,
+                *lane.row, *lane.results,
+            )
+        )  # fmt: skip
+
+    def work(self, first: int, last: int) -> int:
+        """Return the number of centres."""
+        return int(self.text.starts[last] - self.text.starts[first])
+
+
+@dataclass(frozen=True)
+class RowFiles:
+    """Consecutive rows in three array files: offsets and sums of the rows, columns and values of the entries."""
+
+    directory: Path
+    name: str
+
+    def path(self, part: str) -> Path:
+        """Return the file of `rows`, `columns` or `values`."""
+        return self.directory / f"{part}-{self.name}.bin"
+
+    def whole(self) -> bool:
+        """Tell whether the rows were written to the end: the file of rows comes last."""
+        return is_whole(self.path("rows"), np.int64)
+
+    def unlink(self) -> None:
+        """Delete the files."""
+        for part in ("rows", "columns", "values"):
+            self.path(part).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Written:
+    """Rows in files, to be read in slices; no file stays open, so any number of them can be merged at a time."""
+
+    rows: ArrayReader
+    columns: ArrayReader
+    values: ArrayReader
+    count: int
+
+    @classmethod
+    def open(cls, files: RowFiles) -> Written:
+        """Open what `write_rows` wrote, after comparing the checksums."""
+        rows, columns = ArrayReader(files.path("rows"), np.int64), ArrayReader(files.path("columns"), np.int32)
+        values = ArrayReader(files.path("values"), (np.uint32, np.uint64))
+        for file in (rows, columns, values):
+            file.verify()
+        return cls(rows, columns, values, rows.size // 2)
+
+    def lengths(self) -> Offsets:
+        """Return the number of entries of each row."""
+        return self.rows.read(0, self.count)
+
+    def sums(self) -> Offsets:
+        """Return the sum of each row."""
+        return self.rows.read(self.count, 2 * self.count)
+
+    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
+        """Return columns and values of entries begin:end."""
+        return self.columns.read(begin, end), self.values.read(begin, end).astype(np.int64)
+
+
+class Merged:
+    """The sums of several runs, or directories, row by row; memory holds the slices of one task a thread.
+
+    `blocks` are the ranges of rows that will be written; tasks are cut within them.
+    """
+
+    def __init__(self, sources: Sequence[Written], blocks: Iterable[tuple[int, int]], width: int, entries: int) -> None:
+        self._sources, self._most = sources, entries
+        self._totals = sum((source.lengths() for source in sources), np.zeros(sources[0].count, np.int64))
+        self.bounds = np.minimum(self._totals, width)
+        self.tasks = [task for a, b in blocks for task in _shifted(cut_rows(self._totals[a:b], entries), a)]
+        firsts = np.array([first for first, _ in self.tasks])
+        self._starts = np.stack([np.concatenate([[0], np.cumsum(source.lengths())])[firsts] for source in sources])
+        self._number = {first: number for number, (first, _) in enumerate(self.tasks)}
+
+    def fill(self, lane: Lane, first: int, last: int) -> int:
+        """Add up rows first:last, which are a task."""
+        starts = self._starts[:, self._number[first]]
+        if last == first + 1 and self._totals[first] > self._most:
+            return self._fill_long(lane, first, starts)
+        lengths = np.stack([source.rows.read(first, last) for source in self._sources])
+        slices = [
+            source.entries(begin, begin + size)
+            for source, begin, size in zip(self._sources, starts, lengths.sum(1), strict=True)
+        ]
+        offsets = np.zeros((len(lengths), last - first + 1), np.int64)
+        np.cumsum(lengths, axis=1, out=offsets[:, 1:])
+        offsets += np.concatenate([[0], np.cumsum(offsets[:-1, -1])])[:, None]
+        columns, values = (np.concatenate([part[i] for part in slices]) for i in (0, 1))
+        return int(counting.merge_rows(offsets, columns, values, lane.width, *lane.row, *lane.results))
+
+    def _fill_long(self, lane: Lane, row: int, starts: Offsets) -> int:
+        """Add up a row that is longer than a task, a piece at a time."""
+        for source, begin in zip(self._sources, starts.tolist(), strict=True):
+            end = begin + int(source.rows.read(row, row + 1)[0])
+            for at in range(begin, end, self._most):
+                counting.add_entries(*source.entries(at, min(end, at + self._most)), *lane.row)
+        nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
+        return int(counting.merge_rows(*nothing, lane.width, *lane.row, *lane.results))
+
+    def work(self, first: int, last: int) -> int:
+        """Return the number of entries to add."""
+        return int(self._totals[first:last].sum())
+
+
+def _shifted(ranges: Iterable[tuple[int, int]], by: int) -> Iterator[tuple[int, int]]:
+    for first, last in ranges:
+        yield first + by, last + by
+
+
+def write_rows(
+    files: RowFiles,
+    dtype: npt.DTypeLike,
+    source: Source,
+    tasks: Sequence[tuple[int, int]],
+    lanes: Sequence[Lane],
+    stage: Stage,
+) -> None:
+    """Write the rows of consecutive tasks, two lanes fewer at a time than there are; the file of rows comes last."""
+    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+    for lane in lanes:
+        free.put(lane)
+
+    def work(task: tuple[int, int]) -> tuple[Lane, int, int, int]:
+        lane = free.get()
+        return lane, *task, source.fill(lane, *task)
+
+    lengths, sums = [], []
+    with (
+        ThreadPoolExecutor(len(lanes) - 2) as pool,
+        ArrayWriter(files.path("columns"), np.int32) as columns,
+        ArrayWriter(files.path("values"), dtype) as values,
+    ):
+        for lane, first, last, entries in in_order(pool, work, tasks, len(lanes) - 1):
+            columns.append(lane.columns[:entries])
+            values.append(lane.values[:entries].astype(dtype))
+            lengths.append(lane.lengths[: last - first].copy())
+            sums.append(lane.sums[: last - first].copy())
+            free.put(lane)
+            stage.advance(source.work(first, last))
+    with ArrayWriter(files.path("rows"), np.int64) as rows:
+        rows.append(np.concatenate([*lengths, *sums]))

@@ -1,0 +1,250 @@
+"""What a window counts, and the text laid out for counting it, a run of the corpus at a time."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import counting
+from cooc_engine.config import CountOptions
+from cooc_engine.corpus import Corpus
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.progress import Stage
+from cooc_engine.shards import Shard
+
+__all__ = ["Run", "Text", "Window", "cut_runs", "lay_out"]
+
+SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
+GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
+WORD_BYTES, GAP_BYTES = 8, 4  # of a word laid out: itself and its position; of a gap
+MOST_POSITIONS = 2**31 - 2**16
+Ids = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The contexts of a centre: integer `weights` of distances 1..window over `denominator`, and `slots` columns a word."""
+
+    weights: npt.NDArray[np.int64]
+    denominator: int
+    side: int
+    slots: int
+
+    @classmethod
+    def of(cls, options: CountOptions) -> Window:
+        """Make the window of some options (harmonic 1/k, uniform 1, dynamic (window − k + 1)/window)."""
+        sides = 2 if options.context_side == "both" else 1
+        slots = sides * options.window if options.positional else 1
+        return cls(*_weights(options), SIDES[options.context_side], slots)
+
+    @property
+    def size(self) -> int:
+        """The radius."""
+        return len(self.weights)
+
+    @property
+    def contexts(self) -> int:
+        """The most contexts that one centre has."""
+        return self.size * (2 if self.side == counting.BOTH else 1)
+
+    @property
+    def most(self) -> int:
+        """The most that one centre adds to its row."""
+        return int(sum(self.weights.tolist())) * (2 if self.side == counting.BOTH else 1)
+
+
+def _weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
+    distances = range(1, options.window + 1)
+    if options.window_weight == "uniform":
+        weights, denominator = [1] * options.window, 1
+    elif options.window_weight == "dynamic":
+        weights, denominator = [options.window - k + 1 for k in distances], options.window
+    else:
+        # The lcm grows like e^window: asked of a very wide window it alone would take minutes.
+        denominator = math.lcm(*range(1, min(options.window, 64) + 1))
+        weights = [denominator // k for k in distances]
+    if max(weights) >= 2**63:
+        raise UsageError(
+            f"--window {options.window} is too wide for exact {options.window_weight} weights; take uniform or dynamic ones"
+        )
+    return np.array(weights, np.int64), denominator
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stretch of the corpus: in each shard that it touches, (shard, first token, last token)."""
+
+    parts: tuple[tuple[int, int, int], ...]
+
+
+def cut_runs(corpus: Corpus, window: int, memory: int) -> list[Run]:
+    """Cut a corpus into runs that need at most `memory` bytes each when laid out; a document may be cut."""
+    room = min(memory, WORD_BYTES * MOST_POSITIONS) - 2 * (window + 1) * WORD_BYTES
+    runs, parts, left = [], list[tuple[int, int, int]](), room
+    for number in range(corpus.shards):
+        offsets = corpus.shard(number).offsets
+        begin = document = 0
+        while begin < offsets[-1]:
+            end, document = _fill(offsets, begin, document, window, left)
+            if end > begin:
+                parts.append((number, begin, end))
+                left -= _cost(offsets, begin, document, window, end)
+                begin = end
+            if begin < offsets[-1]:
+                runs.append(Run(tuple(parts)))
+                parts, left = [], room
+    return [*runs, Run(tuple(parts))] if parts else runs
+
+
+def _cost(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int, end: int) -> int:
+    documents = document - int(np.searchsorted(offsets, begin, "right")) + 2
+    return int(WORD_BYTES * (end - begin) + GAP_BYTES * window * documents)
+
+
+def _fill(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int, room: int) -> tuple[int, int]:
+    """Return the end of what fits into `room` from token `begin` in `document` on, and the document there."""
+
+    def cost(d: int) -> int:
+        return int(WORD_BYTES * (offsets[d + 1] - begin) + GAP_BYTES * window * (d - document + 1))
+
+    last = bisect.bisect_right(range(document, len(offsets) - 1), room, key=cost) + document
+    if last > document and offsets[last] > begin:
+        return int(offsets[last]), last
+    if last > document:  # only empty documents fit
+        document = last
+    return min(int(offsets[document + 1]), begin + max(0, room - GAP_BYTES * window) // WORD_BYTES), document
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words laid out with gaps between documents, and where each stands as a centre.
+
+    laid (n,) int32; positions (tokens + AHEAD,) int32; word w stands at positions[starts[w]:starts[w + 1]].
+    """
+
+    laid: Ids
+    starts: npt.NDArray[np.int64]
+    positions: Ids
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(V,) occurrences of each word."""
+        return np.diff(self.starts)
+
+
+def keep_probabilities(counts: npt.NDArray[np.int64], threshold: float | None) -> npt.NDArray[np.uint64]:
+    """Return min(1, (√(f/t) + 1)·t/f) times 2⁶⁴ for each word (word2vec's thinning), or nothing without a threshold."""
+    if threshold is None:
+        return np.empty(0, np.uint64)
+    ratio = threshold / (counts / counts.sum())
+    probability = np.sqrt(ratio) + ratio
+    scaled = np.ldexp(np.minimum(probability, 1 - 2.0**-53), 64).astype(np.uint64)
+    return np.where(probability < 1, scaled, np.uint64(2**64 - 1))
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Tokens begin:end of a shard to be laid out at `place`."""
+
+    number: int
+    shard: Shard
+    begin: int
+    end: int
+
+
+class _Layer:
+    """Lays out pieces of shards by the options of a count."""
+
+    def __init__(self, corpus: Corpus, options: CountOptions) -> None:
+        self.words = len(corpus.vocabulary)
+        self.window, self.gaps = options.window, GAPS[options.oov_gap]
+        self.keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
+        self.seed = np.uint64(options.seed)
+
+    def __call__(self, piece: _Piece, laid: Ids, n: int, *, write: bool) -> int:
+        """Write a piece to laid[n:] if asked to; returns the new n."""
+        offsets = piece.shard.offsets
+        document = int(np.searchsorted(offsets, piece.begin, "right")) - 1
+        return int(
+            counting.lay_out(
+                piece.shard.ids, offsets, document, piece.begin, piece.end, piece.number, self.words, self.window, self.gaps,
+                self.keep, self.seed, write, laid, n,
+            )
+        )  # fmt: skip
+
+
+def lay_out(corpus: Corpus, run: Run, options: CountOptions, threads: int, stage: Stage) -> Text:
+    """Read a run, with the contexts that its first and last words have outside it, and list the positions of its words."""
+    layer, empty = _Layer(corpus, options), np.empty(0, np.int32)
+    numbers = np.cumsum([0, *(documents for _, documents in corpus.manifest["shards"])]).tolist()
+    shards = {number: corpus.shard(number) for number, _, _ in run.parts}
+    inner = [
+        _Piece(numbers[number], shards[number], a, b)
+        for number, begin, end in run.parts
+        for a, b in _split(begin, end, threads)
+    ]
+    left, right = _margins(run, shards, numbers, layer)
+    pieces = [left, *inner, right]
+    with ThreadPoolExecutor(threads) as pool:
+        sizes = list(pool.map(lambda piece: layer(piece, empty, 0, write=False), pieces))
+        places = np.cumsum([options.window, *sizes]).tolist()
+        laid = np.empty(places[-1] + options.window, np.int32)
+        laid[: options.window] = laid[places[-1] :] = layer.words
+        list(pool.map(lambda piece, n: layer(piece, laid, n, write=True), pieces, places))
+        stage.advance(sum(end - begin for _, begin, end in run.parts))
+        return _list_positions(laid, places[1], places[-2], layer.words, pool, threads)
+
+
+def _split(begin: int, end: int, parts: int) -> Iterator[tuple[int, int]]:
+    cuts = np.linspace(begin, end, parts + 1).astype(np.int64).tolist()
+    yield from zip(cuts[:-1], cuts[1:], strict=True)
+
+
+def _margins(run: Run, shards: dict[int, Shard], numbers: list[int], layer: _Layer) -> tuple[_Piece, _Piece]:
+    """Return what stands before and behind a run in the documents that it cuts, as far as a window may reach."""
+    (first, begin, _), (last, _, end) = run.parts[0], run.parts[-1]
+    before, behind = shards[first], shards[last]
+    start = int(before.offsets[np.searchsorted(before.offsets, begin, "right") - 1])
+    stop = int(behind.offsets[min(np.searchsorted(behind.offsets, end, "left"), len(behind.offsets) - 1)])
+    left = _reach(lambda n: _Piece(numbers[first], before, max(start, begin - n), begin), begin - start, layer)
+    right = _reach(lambda n: _Piece(numbers[last], behind, end, min(stop, end + n)), stop - end, layer)
+    return left, right
+
+
+def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
+    """Widen a piece until it holds a window of words, or `most` tokens."""
+    n = layer.window
+    while n < most and layer(piece(n), np.empty(0, np.int32), 0, write=False) < layer.window:
+        n *= 2
+    return piece(min(n, most))
+
+
+def _list_positions(laid: Ids, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> Text:
+    """List the positions of every word in rising order, by one counting sort; each thread sorts a range of the text."""
+    ranges = list(_split(begin, end, threads))
+    found = np.zeros((threads, words + 1), np.int64)
+    list(pool.map(lambda r, counts: counting.histogram(laid[r[0] : r[1]], counts), ranges, found))
+    starts = np.zeros(words + 1, np.int64)
+    np.cumsum(found[:, :words].sum(0), out=starts[1:])
+    fill = starts[:-1] + np.cumsum(found[:, :words], 0) - found[:, :words]
+    positions = np.zeros(starts[-1] + counting.AHEAD, np.int32)
+    list(pool.map(lambda r, places: counting.list_positions(laid, *r, np.int32(words), places, positions), ranges, fill))
+    return Text(laid, starts, positions)
+
+
+def check_text(text: Text, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:
+    """Raise `FormatError` if the text holds more of a word than the vocabulary counts."""
+    if (text.counts > counts).any():
+        raise FormatError(f"{corpus.path}: the shards do not hold the words that the vocabulary counts; build it again")
+
+
+def fields(window: Window) -> dict[str, Any]:
+    """Return what a manifest records of a window."""
+    return {"denominator": window.denominator, "slots": window.slots}
