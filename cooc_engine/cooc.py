@@ -28,7 +28,7 @@ from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, Source, TextSource, Written, cut_rows, lane_bytes, write_rows
-from cooc_engine.store import ArrayWriter, building, load_array, read_manifest, write_manifest, write_whole
+from cooc_engine.store import ArrayReader, ArrayWriter, building, load_array, read_manifest, write_manifest, write_whole
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
 
@@ -105,9 +105,14 @@ class Cooc:
         return load_array(self.path / "row-offsets.bin", np.int64)
 
     @functools.cached_property
+    def row_integers(self) -> npt.NDArray[np.int64]:
+        """(V,) int64: sum of each row, in units of 1 / `denominator`."""
+        return load_array(self.path / "row-sums.bin", np.int64)
+
+    @functools.cached_property
     def row_sums(self) -> npt.NDArray[np.float64]:
         """(V,) float64: sum of each row, in co-occurrences."""
-        return load_array(self.path / "row-sums.bin", np.int64) / self.denominator
+        return self.row_integers / self.denominator
 
     @functools.cached_property
     def column_sums(self) -> npt.NDArray[np.float64]:
@@ -185,7 +190,7 @@ def count(
     """
     corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
     options, progress, threads = options or CountOptions(), progress or Progress(), threads or usable_cores()
-    window, counts = Window.of(options), corpus.vocabulary.counts
+    window, counts = Window.of(options), corpus.counts
     _check_overflow(window, counts, options)
     room = _Room.of(len(counts), len(counts) * window.slots, memory_budget(memory), threads)
     bounds = np.minimum(len(counts) * window.slots, window.contexts * counts)
@@ -262,7 +267,7 @@ def _plan_runs(work: Path, corpus: Corpus, window: int, room: _Room) -> list[Run
 def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: _Room, stage: Stage) -> TextSource:
     window = Window.of(options)
     text = lay_out(corpus, run, options, room.threads, stage)
-    check_text(text, corpus.vocabulary.counts, corpus)
+    check_text(text, corpus.counts, corpus)
     return TextSource(text, window, np.minimum(len(corpus.vocabulary) * window.slots, window.contexts * text.counts))
 
 
@@ -305,6 +310,88 @@ def _finish(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dic
         **fields,
     }
     write_manifest(work, KIND, VERSION, whole)
+
+
+class _StoredCooc:
+    """A co-occurrence directory as rows that can be merged."""
+
+    def __init__(self, cooc: Cooc) -> None:
+        self.size = len(cooc.vocabulary)
+        self._offsets = ArrayReader(cooc.path / "row-offsets.bin", np.int64)
+        self._begins = [int(self._offsets.read(block.first, block.first + 1)[0]) for block in cooc.blocks]
+        self._files = [
+            (ArrayReader(block.path(cooc.path, "columns"), np.int32), ArrayReader(block.path(cooc.path, "values"), block.dtype))
+            for block in cooc.blocks
+        ]
+        for file in itertools.chain(*self._files):
+            file.verify()
+
+    def lengths(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Return the number of entries of rows first:last."""
+        return np.diff(self._offsets.read(first, last + 1))
+
+    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return columns and values of entries begin:end, from the blocks that hold them."""
+        columns, values = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        for at, files in zip(self._begins, self._files, strict=True):
+            a, b = max(0, begin - at), min(files[0].size, end - at)
+            if a < b:
+                columns.append(files[0].read(a, b))
+                values.append(files[1].read(a, b).astype(np.int64))
+        return np.concatenate(columns), np.concatenate(values)
+
+
+def merge(
+    coocs: Sequence[PathLike | Cooc],
+    output: PathLike,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Cooc:
+    """Add up co-occurrence directories of equal vocabulary and options into the directory `output`."""
+    opened = [cooc if isinstance(cooc, Cooc) else Cooc(cooc) for cooc in coocs]
+    if not opened:
+        raise UsageError("nothing to merge; name at least one co-occurrence directory")
+    first, progress, threads = opened[0], progress or Progress(), threads or usable_cores()
+    for cooc in opened[1:]:
+        _check_alike(first, cooc)
+    window, vocabulary = Window.of(first.options), first.vocabulary
+    sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]
+    if max(sums) >= 2**63:
+        raise UsageError(f"{output}: the sums overflow 64 bits; merge fewer directories")
+    room = _Room.of(len(vocabulary), first.columns, memory_budget(memory), threads)
+    lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(vocabulary), np.int64))
+    blocks = plan_blocks(np.minimum(lengths, first.columns), sums)
+    digests = sorted(cooc.manifest["corpus"]["digest"] for cooc in opened)
+    plan = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
+    with building(Path(output), plan, force=force, resume=resume) as work:
+        vocabulary.save(work)
+        sources = [_StoredCooc(cooc) for cooc in opened]
+        merged = Merged(sources, [(block.first, block.last) for block in blocks], first.columns, room.entries)
+        with progress.stage("merge", merged.work(0, len(vocabulary)), "entries") as stage:
+            for block in blocks:
+                if not block.files(work).whole():
+                    _write_merged(work, block, merged, window, room, stage)
+        joined = hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
+        fields = {
+            **{key: first.manifest[key] for key in ("denominator", "columns", "slots", "options")},
+            "tokens": sum(cooc.manifest["tokens"] for cooc in opened),
+            "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
+        }
+        _finish(work, blocks, vocabulary, fields)
+    return Cooc(output)
+
+
+def _check_alike(one: Cooc, other: Cooc) -> None:
+    if one.manifest["vocabulary"] != other.manifest["vocabulary"]:
+        raise UsageError(f"{other.path}: its vocabulary is not that of {one.path}; encode both with one vocabulary")
+    if one.options != other.options:
+        ours, theirs = one.options.record(), other.options.record()
+        changed = ", ".join(key for key in ours if ours[key] != theirs[key])
+        raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
 
 
 def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:

@@ -30,7 +30,7 @@ from cooc_engine.config import EncodeOptions, usable_cores
 from cooc_engine.errors import FormatError, InputError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, tokens_path
-from cooc_engine.store import ArrayWriter, building, read_manifest, write_manifest
+from cooc_engine.store import ArrayWriter, building, load_array, read_manifest, write_manifest
 from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 
 __all__ = ["Corpus", "encode", "encode_documents"]
@@ -61,6 +61,12 @@ class Corpus:
         if vocabulary.digest != self.manifest["vocabulary"]["digest"]:
             raise FormatError(f"{self.path}: the vocabulary is not the one its manifest names; build it again")
         return vocabulary
+
+    @functools.cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(V,) occurrences of each word in this corpus, whose vocabulary may be that of another."""
+        path = self.path / "word-counts.bin"
+        return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
 
     def shard(self, number: int) -> Shard:
         """Open and check shard `number`."""

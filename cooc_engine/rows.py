@@ -18,7 +18,7 @@ from cooc_engine.progress import Stage
 from cooc_engine.store import ArrayReader, ArrayWriter, is_whole
 from cooc_engine.windows import Text, Window
 
-__all__ = ["Lane", "Merged", "RowFiles", "Source", "Written", "cut_rows", "lane_bytes", "write_rows"]
+__all__ = ["Lane", "Merged", "RowFiles", "Source", "Stored", "Written", "cut_rows", "lane_bytes", "write_rows"]
 
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own task)
 Offsets = npt.NDArray[np.int64]
@@ -62,6 +62,23 @@ class Lane:
 def lane_bytes(columns: int, entries: int) -> int:
     """Return the memory of a lane, with the copies made while its entries are written."""
     return columns * 8 + columns // 7 + entries * 20
+
+
+class Stored(Protocol):
+    """Rows on the disk that can be merged; entries are numbered through all rows."""
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        ...
+
+    def lengths(self, first: int, last: int) -> Offsets:
+        """Return the number of entries of rows first:last."""
+        ...
+
+    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
+        """Return columns and values of entries begin:end."""
+        ...
 
 
 class Source(Protocol):
@@ -129,7 +146,7 @@ class Written:
     rows: ArrayReader
     columns: ArrayReader
     values: ArrayReader
-    count: int
+    size: int  # in rows
 
     @classmethod
     def open(cls, files: RowFiles) -> Written:
@@ -140,13 +157,9 @@ class Written:
             file.verify()
         return cls(rows, columns, values, rows.size // 2)
 
-    def lengths(self) -> Offsets:
-        """Return the number of entries of each row."""
-        return self.rows.read(0, self.count)
-
-    def sums(self) -> Offsets:
-        """Return the sum of each row."""
-        return self.rows.read(self.count, 2 * self.count)
+    def lengths(self, first: int, last: int) -> Offsets:
+        """Return the number of entries of rows first:last."""
+        return self.rows.read(first, last)
 
     def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
         """Return columns and values of entries begin:end."""
@@ -159,13 +172,14 @@ class Merged:
     `blocks` are the ranges of rows that will be written; tasks are cut within them.
     """
 
-    def __init__(self, sources: Sequence[Written], blocks: Iterable[tuple[int, int]], width: int, entries: int) -> None:
+    def __init__(self, sources: Sequence[Stored], blocks: Iterable[tuple[int, int]], width: int, entries: int) -> None:
         self._sources, self._most = sources, entries
-        self._totals = sum((source.lengths() for source in sources), np.zeros(sources[0].count, np.int64))
+        size = sources[0].size
+        self._totals = sum((source.lengths(0, size) for source in sources), np.zeros(size, np.int64))
         self.bounds = np.minimum(self._totals, width)
         self.tasks = [task for a, b in blocks for task in _shifted(cut_rows(self._totals[a:b], entries), a)]
         firsts = np.array([first for first, _ in self.tasks])
-        self._starts = np.stack([np.concatenate([[0], np.cumsum(source.lengths())])[firsts] for source in sources])
+        self._starts = np.stack([np.concatenate([[0], np.cumsum(source.lengths(0, size))])[firsts] for source in sources])
         self._number = {first: number for number, (first, _) in enumerate(self.tasks)}
 
     def fill(self, lane: Lane, first: int, last: int) -> int:
@@ -173,7 +187,7 @@ class Merged:
         starts = self._starts[:, self._number[first]]
         if last == first + 1 and self._totals[first] > self._most:
             return self._fill_long(lane, first, starts)
-        lengths = np.stack([source.rows.read(first, last) for source in self._sources])
+        lengths = np.stack([source.lengths(first, last) for source in self._sources])
         slices = [
             source.entries(begin, begin + size)
             for source, begin, size in zip(self._sources, starts, lengths.sum(1), strict=True)
@@ -187,7 +201,7 @@ class Merged:
     def _fill_long(self, lane: Lane, row: int, starts: Offsets) -> int:
         """Add up a row that is longer than a task, a piece at a time."""
         for source, begin in zip(self._sources, starts.tolist(), strict=True):
-            end = begin + int(source.rows.read(row, row + 1)[0])
+            end = begin + int(source.lengths(row, row + 1)[0])
             for at in range(begin, end, self._most):
                 counting.add_entries(*source.entries(at, min(end, at + self._most)), *lane.row)
         nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)

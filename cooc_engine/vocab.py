@@ -100,6 +100,35 @@ class WordTable:
         """How many 8-byte words of `records` are in use."""
         return int(self.state[encoding.USED])
 
+    @classmethod
+    def of(cls, vocabulary: Vocabulary) -> WordTable:
+        """Return a table of the words of a vocabulary, where the id of a word is its row; counts are 0."""
+        table = cls()
+        lines = np.insert(vocabulary.text, vocabulary.offsets[1:], 10)
+        text = np.concatenate([lines, np.zeros(encoding.PADDING, np.uint8)])
+        ids, ends = np.empty(len(vocabulary), np.int32), np.empty(len(vocabulary), np.int64)
+        place = n = lines_read = 0
+        while True:
+            why, place, n, lines_read = encoding.tokenize(
+                text, place, len(lines), table.slots, table.records, table.state, ids, n, ends, lines_read
+            )
+            if why == encoding.DONE:
+                break
+            table.grow(len(lines) - place)
+        table.clear_counts()
+        return table
+
+    def clear_counts(self) -> None:
+        """Set all counts to 0."""
+        _, places, _ = self.listed()
+        self.records[places - 1] = 0
+
+    def listed(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return, for each id, the count, the place of the first bytes in `records`, and the length in bytes."""
+        counts, places, lengths = (np.empty(len(self), np.int64) for _ in range(3))
+        encoding.list_words(self.records, self.used, counts, places, lengths)
+        return counts, places, lengths
+
     def grow(self, longest: int) -> None:
         """Make room for at least one more word of `longest` bytes."""
         if 2 * len(self) >= len(self.slots):
@@ -125,8 +154,7 @@ class WordTable:
 
 def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
     """Return the vocabulary of a table, and for each id of the table its row in it, or -1."""
-    counts, places, lengths = (np.empty(len(table), np.int64) for _ in range(3))
-    encoding.list_words(table.records, table.used, counts, places, lengths)
+    counts, places, lengths = table.listed()
     kept = np.flatnonzero(counts >= min_count)
     order = kept[_falling(table.records, counts[kept], places[kept], lengths[kept])][:max_vocab]
     offsets = np.zeros(len(order) + 1, np.int64)

@@ -1,0 +1,264 @@
+"""Whatever the budget, the bytes are the same; what cannot hold is refused; what is damaged is named."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cooc_engine import cooc as cooc_module
+from cooc_engine import rows, windows
+from cooc_engine.budget import Plan, default_memory, parse_size, show_size
+from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.cooc import Cooc, count, iterate_rows, merge
+from cooc_engine.corpus import Corpus, encode
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.progress import Stage
+from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out
+
+WORDS = ["a", "b", "c", "d", "e", "f"]
+documents = st.lists(st.lists(st.sampled_from(WORDS), max_size=12), min_size=1, max_size=12).filter(any)
+options = st.builds(
+    CountOptions,
+    window=st.integers(1, 6),
+    window_weight=st.sampled_from(["harmonic", "uniform", "dynamic"]),
+    context_side=st.sampled_from(["both", "left", "right"]),
+    positional=st.booleans(),
+    oov_gap=st.sampled_from(["drop", "keep"]),
+)
+SLOW = settings(deadline=None, max_examples=25)
+
+
+def make_corpus(texts: list[list[str]], at: Path, **encoding) -> Corpus:
+    path = at / "text.txt"
+    path.write_text("".join(" ".join(text) + "\n" for text in texts))
+    return encode(path, at / "corpus", EncodeOptions(**{"min_count": 1, **encoding}), threads=1)
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
+    found = {}
+    for block in cooc.blocks:
+        columns, values = cooc.block_integers(block)
+        starts = (cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]).tolist()
+        for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
+            pairs = zip(columns[a:b].tolist(), values[a:b].tolist(), strict=True)
+            found |= {(row, column): Fraction(value, cooc.denominator) for column, value in pairs}
+    return found
+
+
+def count_in_runs(corpus: Corpus, output: Path, chosen: CountOptions, tokens: int, **how) -> Cooc:
+    """Count with runs of about so many tokens, tasks of a few entries and blocks of some more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cooc_module, "cut_runs", lambda corpus, window, memory: _runs_of(corpus, tokens))
+        return count(corpus, output, chosen, **how)
+
+
+def _runs_of(corpus: Corpus, tokens: int) -> list[Run]:
+    """Cut every `tokens` tokens, through documents and across shards."""
+    parts = [(s, t) for s in range(corpus.shards) for t in range(len(corpus.shard(s).ids))]
+    runs = []
+    for i in range(0, len(parts), tokens):
+        chunk = parts[i : i + tokens]
+        shards = sorted({s for s, _ in chunk})
+        runs.append(Run(tuple((s, min(t for z, t in chunk if z == s), max(t for z, t in chunk if z == s) + 1) for s in shards)))
+    return runs
+
+
+@SLOW
+@given(documents, options, st.integers(1, 30), st.integers(1, 3), st.sampled_from([1, 2]))
+def test_runs_change_no_byte(texts, chosen, tokens, threads, min_count):
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cooc_module, "BLOCK_ENTRIES", 20)
+        at = Path(name)
+        if max(Counter(itertools.chain(*texts)).values()) < min_count:
+            return
+        corpus = make_corpus(texts, at, min_count=min_count)
+        whole = count(corpus, at / "whole", chosen, threads=threads)
+        split = count_in_runs(corpus, at / "split", chosen, tokens, threads=threads)
+        assert files(whole.path) == files(split.path)
+        expected = naive.cooccurrences(
+            texts, naive.vocabulary(texts, min_count), chosen.window, chosen.window_weight, chosen.context_side,
+            chosen.positional, chosen.oov_gap,
+        )  # fmt: skip
+        assert exact(whole) == expected
+
+
+@SLOW
+@given(documents, st.integers(1, 4), st.integers(60, 400))
+def test_runs_cover_the_corpus_once_and_fit(texts, window, memory):
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        from cooc_engine import corpus as corpus_module
+
+        patch.setattr(corpus_module, "SHARD_TOKENS", 7)
+        corpus = make_corpus(texts, Path(name))
+        budget = memory + 4 * (window + 1) * windows.WORD_BYTES
+        runs = cut_runs(corpus, window, budget)
+        tokens = [(s, t) for run in runs for s, a, b in run.parts for t in range(a, b)]
+        assert tokens == [(s, t) for s in range(corpus.shards) for t in range(len(corpus.shard(s).ids))]
+        for run in runs:
+            text = lay_out(corpus, run, CountOptions(window=window), 2, Stage("", None, ""))
+            assert text.laid.nbytes + text.positions.nbytes <= budget + 4 * (6 * window + windows.counting.AHEAD)
+
+
+def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch):
+    random = np.random.default_rng(3)
+    texts = [[f"w{i}" for i in random.zipf(1.4, random.integers(1, 60)) if i < 300] for _ in range(3000)]
+    corpus = make_corpus(texts, tmp_path)
+    whole = count(corpus, tmp_path / "whole", threads=2)
+    monkeypatch.setattr(cooc_module, "TASK_ENTRIES", 1 << 14)
+    monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 14)
+    least = cooc_module._Room.of(len(corpus.vocabulary), len(corpus.vocabulary), 1 << 30, 2).plan.peak
+    seen = []
+    monkeypatch.setattr(cooc_module, "cut_runs", lambda *given: seen.extend(cut_runs(*given)) or seen)
+    tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))
+    assert len(seen) > 3
+    assert files(whole.path) == files(tight.path)
+    with pytest.raises(UsageError, match="--memory .* is too little to count"):
+        count(corpus, tmp_path / "none", threads=2, memory=least - 1)
+    assert not (tmp_path / "none").exists() and not (tmp_path / "none.part").exists()
+
+
+def test_a_count_in_runs_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    texts = [[f"w{(7 * i * j) % 11}" for j in range(20)] for i in range(40)]
+    corpus = make_corpus(texts, tmp_path)
+    whole = count(corpus, tmp_path / "whole")
+    write = cooc_module._write_run
+    calls = []
+
+    def stop_at_third(*given, **named):
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return write(*given, **named)
+
+    monkeypatch.setattr(cooc_module, "_write_run", stop_at_third)
+    with pytest.raises(Exception, match="--resume"):
+        count_in_runs(corpus, tmp_path / "split", CountOptions(), 100)
+    split = count_in_runs(corpus, tmp_path / "split", CountOptions(), 250, resume=True)  # keeps the runs it began with
+    assert len(calls) == 3 + 6
+    assert files(whole.path) == files(split.path)
+
+
+def test_a_damaged_run_is_found_and_named(tmp_path, monkeypatch):
+    corpus = make_corpus([["a", "b", "c"] * 5] * 9, tmp_path)
+    write = cooc_module._write_run
+
+    def damage(file, *rest):
+        write(file, *rest)
+        data = bytearray(file.path("values").read_bytes())
+        data[-1] ^= 1
+        file.path("values").write_bytes(data)
+
+    monkeypatch.setattr(cooc_module, "_write_run", damage)
+    with pytest.raises(FormatError, match=r"values-run-00000.bin: damaged"):
+        count_in_runs(corpus, tmp_path / "cooc", CountOptions(), 40)
+
+
+def test_no_file_stays_open_however_many_runs(tmp_path):
+    import resource
+
+    corpus = make_corpus([["a", "b", "c", "d"] * 5] * 40, tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        split = count_in_runs(corpus, tmp_path / "split", CountOptions(), 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert files(count(corpus, tmp_path / "whole").path) == files(split.path)
+
+
+def test_thinning_follows_its_probability_and_its_seed(tmp_path):
+    texts = [["the"] * 30 + [f"w{i % 50}"] for i in range(400)]
+    corpus = make_corpus(texts, tmp_path)
+    counts = corpus.vocabulary.counts
+    keep = keep_probabilities(counts, 1e-2)[0] / 2**64
+    f = counts[0] / counts.sum()
+    assert keep == pytest.approx((np.sqrt(f / 1e-2) + 1) * 1e-2 / f, rel=1e-9)
+    run = cut_runs(corpus, 5, 1 << 30)[0]
+
+    def kept(seed: int) -> int:
+        chosen = CountOptions(window=5, subsample=1e-2, seed=seed)
+        return int(lay_out(corpus, run, chosen, 2, Stage("", None, "")).counts[0])
+
+    deviation = np.sqrt(counts[0] * keep * (1 - keep))
+    assert abs(kept(1) - counts[0] * keep) < 5 * deviation
+    assert kept(1) == kept(1) != kept(2)
+    thinned = count(corpus, tmp_path / "thin", CountOptions(subsample=1e-2))
+    split = count_in_runs(corpus, tmp_path / "split", CountOptions(subsample=1e-2), 333)
+    assert files(thinned.path) == files(split.path)
+
+
+@SLOW
+@given(documents, documents, options)
+def test_merged_directories_are_the_sum(left, right, chosen):
+    with tempfile.TemporaryDirectory() as name:
+        at = Path(name)
+        every = [*left, *right, WORDS]
+        (at / "l").mkdir(), (at / "r").mkdir()
+        # The same bag of words on both sides makes equal vocabularies.
+        padded = [[*left, *[[word] for text in right for word in text]], [*right, *[[word] for text in left for word in text]]]
+        parts = [count(make_corpus(texts, at / side), at / f"{side}-cooc", chosen) for side, texts in zip("lr", padded, strict=True)]
+        merged = merge(parts, at / "merged")
+        words = list(parts[0].vocabulary)
+        assert words == list(parts[1].vocabulary) and set(words) <= {word for text in every for word in text}
+        total = Counter(exact(parts[0]))
+        total.update(exact(parts[1]))
+        assert exact(merged) == dict(total)
+        assert merged.manifest["tokens"] == sum(part.manifest["tokens"] for part in parts)
+        assert sum(sum(values) for _, _, values in iterate_rows(merged)) == pytest.approx(merged.row_sums.sum())
+        np.testing.assert_allclose(merged.column_sums, parts[0].column_sums + parts[1].column_sums)
+
+
+def test_what_does_not_match_is_not_merged(tmp_path):
+    one = count(make_corpus([["a", "b"]], tmp_path), tmp_path / "one")
+    (tmp_path / "other").mkdir()
+    other = make_corpus([["a", "c"]], tmp_path / "other")
+    with pytest.raises(UsageError, match="vocabulary"):
+        merge([one, count(other, tmp_path / "two")], tmp_path / "out")
+    with pytest.raises(UsageError, match="window"):
+        merge([one, count(tmp_path / "corpus", tmp_path / "three", CountOptions(window=3))], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("512M", 512 << 20), ("4GiB", 4 << 30), ("1.5g", 3 << 29), ("100", 100), ("64kb", 64 << 10)]
+)
+def test_sizes_are_binary(text, size):
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1G", "0", "4 apples", "1e9"])
+def test_odd_sizes_are_refused(text):
+    with pytest.raises(UsageError, match="--memory"):
+        parse_size(text)
+
+
+def test_plans_say_what_they_need():
+    plan = Plan("count", 100, {"text": 60, "lanes": 50}, {})
+    with pytest.raises(UsageError, match="--memory 100 B is too little to count: 110 B is the least"):
+        plan.check()
+    assert show_size(1536) == "1.5K" and 0 < default_memory()
+
+
+@SLOW
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 15))
+def test_rows_are_cut_within_the_bound(bounds, entries):
+    ranges = list(rows.cut_rows(np.array(bounds), entries))
+    assert [r for a, b in ranges for r in range(a, b)] == list(range(len(bounds)))
+    assert all(sum(bounds[a:b]) <= entries or b == a + 1 for a, b in ranges)
+
+
+def test_a_window_knows_its_limits():
+    window = Window.of(CountOptions(window=3, context_side="left", positional=True))
+    assert (window.slots, window.contexts, window.most, window.denominator) == (3, 3, 11, 6)
