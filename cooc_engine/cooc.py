@@ -46,8 +46,8 @@ def distance_weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]
     """Return the integer weights of distances 1..window and their denominator (MODELS: harmonic 1/k, uniform 1, dynamic)."""
     distances = range(1, options.window + 1)
     if options.window_weight == "harmonic":
-        denominator = math.lcm(*distances)
-        weights = [denominator // k for k in distances]
+        denominator = math.lcm(*distances[:64])  # of which 43 overflow 64 bits
+        weights = [denominator // k for k in distances[:64]]
     elif options.window_weight == "dynamic":
         denominator, weights = options.window, [options.window - k + 1 for k in distances]
     else:
@@ -337,7 +337,7 @@ def _finish(directory: Path, blocks: list[Block], *, symmetric: bool) -> tuple[i
             file.append(numbers)
     for block in blocks:
         block.path(directory, "rows").unlink()
-    return int(lengths.sum()), int(row_sums.sum())
+    return int(lengths.sum()), sum(row_sums.tolist())
 
 
 def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -88,7 +88,7 @@ class _Source:
     def __enter__(self) -> _Source:
         with _reading(self._path):
             self._raw = self._open()
-            self._stream: _Readable = self._raw
+            self._stream: Any = self._raw
             head = self._raw.peek(6)
             kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
             if kind is not None:
@@ -98,12 +98,11 @@ class _Source:
         self._told = self._raw.tell() if self._raw.seekable() else 0
         return self
 
-    def _open(self) -> io.BufferedReader:
+    def _open(self) -> Any:
         if str(self._path) != "-":
             return self._path.open("rb", 1 << 20)
         if sys.stdin is None:
             raise InputError("-: the standard input is closed")
-        assert isinstance(sys.stdin.buffer, io.BufferedReader)
         return sys.stdin.buffer
 
     def __exit__(self, *error: object) -> None:
@@ -113,7 +112,8 @@ class _Source:
     def readinto(self, target: memoryview) -> int:
         """Fill `target` with decompressed bytes; returns how many, 0 at the end."""
         with _reading(self._path):
-            return self._stream.readinto(target)
+            n: int = self._stream.readinto(target)
+        return n
 
     def advance(self) -> int:
         """Return how many bytes were taken from the disk since this was last asked."""
