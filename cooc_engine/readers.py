@@ -120,7 +120,7 @@ class _Source:
         if not self._raw.seekable():
             return 0
         before, self._told = self._told, self._raw.tell()
-        return self._told - before
+        return int(self._told - before)
 
 
 def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], advance: Callable[[], int]) -> Iterator[Block]:
