@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +23,7 @@ __all__ = ["Block", "document_blocks", "file_blocks", "total_bytes"]
 
 BLOCK_BYTES = 4 << 20
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
-MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst"}
+MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 
 
 @dataclass
@@ -90,7 +91,7 @@ class _Source:
             self._raw = self._open()
             self._stream: Any = self._raw
             head = self._raw.peek(6)
-            kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
+            kind = next((kind for magic, kind in MAGIC.items() if re.match(magic, head)), None)
             if kind is not None:
                 from xopen import xopen
 
@@ -172,7 +173,8 @@ def _line(number: int, document: str | Sequence[str]) -> bytes:
     if isinstance(document, str):
         return b" ".join(document.encode(errors="surrogatepass").split()) + b"\n"
     words = " ".join(document).encode(errors="surrogatepass")
-    if len(words.split()) != len(document):
+    cut = words.split()
+    if len(cut) != len(document) or len(b" ".join(cut)) != len(words):
         raise InputError(f"documents: document {number} has a word that is empty or holds white space")
     return words + b"\n"
 
