@@ -22,7 +22,7 @@ from typing import Any
 from cooc_engine.config import CountOptions, EncodeOptions, Options, from_mapping
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluate import evaluate
+from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
 from cooc_engine.progress import Progress
@@ -114,6 +114,9 @@ class _Plan:
         paths = {key: self._paths(table.pop(key, []), f"[eval] {key}") for key in ("pairs", "analogies")}
         if table:
             raise UsageError(f"{self.path} [eval]: unknown option {min(table)!r}; there are: pairs, analogies, restrict")
+        missing = [path for group in paths.values() for path in group if not path.is_file()]
+        if missing:
+            raise InputError(f"{missing[0]}: no such file (in {self.path} [eval])")
         if not isinstance(restrict, int) or restrict < 1:
             raise UsageError(f"{self.path} [eval]: restrict is {restrict!r}; it must be a number of words")
         return {**paths, "restrict": restrict}
