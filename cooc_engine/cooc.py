@@ -44,16 +44,17 @@ PathLike = str | os.PathLike[str]
 
 def distance_weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
     """Return the integer weights of distances 1..window and their denominator (MODELS: harmonic 1/k, uniform 1, dynamic)."""
-    distances = range(1, options.window + 1)
+    distances, denominator = range(1, options.window + 1), 1
     if options.window_weight == "harmonic":
-        denominator = math.lcm(*distances)
+        for k in distances:  # step by step: the whole multiple of a very wide window would take hours
+            denominator = math.lcm(denominator, k)
+            if denominator >= 2**63:
+                raise UsageError(f"--window {options.window} is too wide for exact harmonic weights; take uniform or dynamic")
         weights = [denominator // k for k in distances]
     elif options.window_weight == "dynamic":
         denominator, weights = options.window, [options.window - k + 1 for k in distances]
     else:
-        denominator, weights = 1, [1] * options.window
-    if max(weights) >= 2**63:
-        raise UsageError(f"--window {options.window} is too wide for exact {options.window_weight} weights; take uniform or dynamic")
+        weights = [1] * options.window
     return np.array(weights, np.int64), denominator
 
 
@@ -337,7 +338,7 @@ def _finish(directory: Path, blocks: list[Block], *, symmetric: bool) -> tuple[i
             file.append(numbers)
     for block in blocks:
         block.path(directory, "rows").unlink()
-    return int(lengths.sum()), int(row_sums.sum())
+    return int(lengths.sum()), sum(row_sums.tolist())  # a row fits 64 bits, all of them together need not
 
 
 def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
