@@ -1,0 +1,90 @@
+"""Slow and obvious twins of counting and of GloVe: plain Python, exact fractions and float64, no tile, block or thread."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+# ------------------------------------------------------------------------------------------------------------ counting
+
+
+def vocabulary(documents: Sequence[Sequence[str]], min_count: int = 1, max_vocab: int | None = None) -> list[str]:
+    """The words that occur often enough, by falling count, ties by their bytes."""
+    counts = Counter(word for document in documents for word in document)
+    kept = [word for word in counts if counts[word] >= min_count]
+    return sorted(kept, key=lambda word: (-counts[word], word.encode()))[:max_vocab]
+
+
+def distance_weight(window_weight: str, window: int, k: int) -> Fraction:
+    return {"harmonic": Fraction(1, k), "uniform": Fraction(1), "dynamic": Fraction(window - k + 1, window)}[window_weight]
+
+
+def cooccurrences(
+    documents: Sequence[Sequence[str]], words: Sequence[str], window: int, window_weight: str, context_side: str
+) -> dict[tuple[int, int], Fraction]:
+    """Counts by (row of the centre, row of the context); words that are not in `words` leave no gap."""
+    row = {word: i for i, word in enumerate(words)}
+    counts: dict[tuple[int, int], Fraction] = {}
+    for document in documents:
+        known = [row[word] for word in document if word in row]
+        for p, centre in enumerate(known):
+            for q, context in enumerate(known):
+                k = abs(p - q)
+                left, right = q < p, q > p
+                if 1 <= k <= window and ((left and context_side != "right") or (right and context_side != "left")):
+                    counts[centre, context] = counts.get((centre, context), Fraction(0)) + distance_weight(window_weight, window, k)
+    return counts
+
+
+# --------------------------------------------------------------------------------------------------------------- GloVe
+
+
+def glove_weight(x: float, x_max: float, power: float) -> float:
+    return min(1.0, (x / x_max) ** power)
+
+
+def clip(x, bound: float = 100.0):
+    return np.minimum(np.maximum(x, -bound), bound)
+
+
+@dataclass
+class Glove:
+    """GloVe's parameters and the sums of squares of AdaGrad, each an array of its own."""
+
+    words: np.ndarray
+    contexts: np.ndarray
+    word_bias: np.ndarray
+    context_bias: np.ndarray
+
+    def __post_init__(self) -> None:
+        values = self.words, self.contexts, self.word_bias, self.context_bias
+        self.words, self.contexts, self.word_bias, self.context_bias = (np.array(v, np.float64) for v in values)
+        self.squares = [np.ones_like(v) for v in values]  # in the same order
+
+    def cost(self, i: int, j: int, target: float, weight: float) -> float:
+        return 0.5 * weight * self.difference(i, j, target) ** 2
+
+    def difference(self, i: int, j: int, target: float) -> float:
+        return float(self.words[i] @ self.contexts[j] + self.word_bias[i] + self.context_bias[j]) - target
+
+    def visit(self, i: int, j: int, target: float, weight: float, lr: float) -> float:
+        """Update by one entry; returns its cost before the update."""
+        cost, diff = self.cost(i, j, target, weight), self.difference(i, j, target)
+        word_step = clip(weight * diff * self.contexts[j]) * lr
+        context_step = clip(weight * diff * self.words[i]) * lr
+        bias_step = weight * diff
+        steps = (word_step, context_step, bias_step, bias_step)
+        values = self.words, self.contexts, self.word_bias, self.context_bias
+        for value, squares, place, step in zip(values, self.squares, (i, j, i, j), steps, strict=True):
+            value[place] -= step / np.sqrt(squares[place])
+            squares[place] += step**2
+        return cost
+
+
+def log(x: Fraction | float) -> float:
+    return math.log(x)
