@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import os
 import typing
 from collections.abc import Mapping
@@ -84,6 +85,8 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
         raise UsageError(f"{flag} is {value!r}; it must be of type {wanted}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{flag} is {value}; it must be a finite number")
     for bound in bounds:
         if not bound.accepts(value):
             raise UsageError(f"{flag} is {value:g}; it must be {bound}")
