@@ -165,7 +165,7 @@ def train_glove(
             if resume and checkpoint.exists():
                 state.load(checkpoint, plan)
             with deferred_interrupt() as interrupted, progress.stage("train", options.epochs * cooc.entries, "entries") as stage:
-                stage.resume_at(state.epoch * cooc.entries)
+                stage.resume_at(state.epoch * cooc.entries + _entries_done(state, tiles, options))
                 saver = _Saver(state, checkpoint, plan, checkpoint_minutes, interrupted)
                 run_epochs(state, tiles, options, threads, stage, saver.between_strata)
             save_model(output, _model_data(cooc, state, options, threads))
@@ -217,6 +217,11 @@ def run_epochs(
                 between()
             _end_epoch(state, options, len(tiles.places))
             stage.advance(0, _note(state, options))
+
+
+def _entries_done(state: State, tiles: Tiles, options: GloveOptions) -> int:
+    """Return how many entries of its epoch `state` has behind it."""
+    return int(tiles.sizes[strata(tiles.blocks, options.seed, state.epoch)[: state.strata]].sum())
 
 
 def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: GloveOptions) -> None:
