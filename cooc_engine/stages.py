@@ -82,13 +82,15 @@ def prepared(
         raise UsageError(f"{work}: left by an interrupted run; pass --resume to continue it or --force to start anew")
     if force:
         shutil.rmtree(work, ignore_errors=True)
+    resumed = work.exists()
     work.mkdir(exist_ok=True)
     try:
         if not isinstance(source, Corpus):
             source = encoded([source], work / "corpus", encode_options or EncodeOptions(), **how)
         yield counted(source, work / "cooc", count_options or CountOptions(), **how)
     except Exception as error:
-        if not any(work.iterdir()) or not _resumable(error):
+        kept = _resumable(error) or (resumed and isinstance(error, UsageError))
+        if not any(work.iterdir()) or not kept:
             shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work)
