@@ -33,6 +33,7 @@ from cooc_engine.versions import versions
 __all__ = ["checkpoint_path", "train_glove"]
 
 CHECKPOINT_MINUTES = 10.0
+CLIP = 100  # the reference program's bound of a gradient's components
 LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
 PathLike = str | os.PathLike[str]
 Matrix = npt.NDArray[np.float32]
@@ -76,6 +77,12 @@ class Parameters:
         rates[:, : self.d] = lr
         rates[0, self.d] = rates[1, self.d + 1] = 1
         return rates[0], rates[1]
+
+    def clips(self) -> Matrix:
+        """Return what the gradients of a row are clipped at: CLIP for the vector; the program leaves biases alone."""
+        clips = np.full(self.words.shape[1] // 2, np.inf, np.float32)
+        clips[: self.d] = CLIP
+        return clips
 
     def arrays(self) -> dict[str, Matrix]:
         """Return the trained parameters by the names that a model file gives them."""
@@ -160,7 +167,7 @@ def train_glove(
             if resume and checkpoint.exists():
                 state.load(checkpoint, plan)
             with deferred_interrupt() as interrupted, progress.stage("train", options.epochs * cooc.entries, "entries") as stage:
-                stage.resume_at(state.epoch * cooc.entries)
+                stage.resume_at(state.epoch * cooc.entries + _entries_done(state, tiles, options))
                 saver = _Saver(state, checkpoint, plan, checkpoint_minutes, interrupted)
                 run_epochs(state, tiles, options, threads, stage, saver.between_strata)
             save_model(output, _model_data(cooc, state, options, threads))
@@ -196,7 +203,8 @@ def run_epochs(
     """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent."""
     sizes, rates = tiles.sizes, state.parameters.rates(options.lr)
     parameters = state.parameters
-    rest = (tiles.starts, tiles.cuts, tiles.places, tiles.targets, tiles.weights, parameters.words, parameters.contexts, *rates)
+    entries = tiles.starts, tiles.cuts, tiles.places, tiles.targets, tiles.weights
+    rest = (*entries, parameters.words, parameters.contexts, *rates, parameters.clips())
     with ThreadPoolExecutor(threads) as pool:
         while state.epoch < options.epochs:
             order = strata(tiles.blocks, options.seed, state.epoch)
@@ -211,6 +219,11 @@ def run_epochs(
                 between()
             _end_epoch(state, options, len(tiles.places))
             stage.advance(0, _note(state, options))
+
+
+def _entries_done(state: State, tiles: Tiles, options: GloveOptions) -> int:
+    """Return how many entries of its epoch `state` has behind it."""
+    return int(tiles.sizes[strata(tiles.blocks, options.seed, state.epoch)[: state.strata]].sum())
 
 
 def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: GloveOptions) -> None:

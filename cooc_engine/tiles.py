@@ -93,7 +93,7 @@ def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage
         np.cumsum(sizes, out=tiles.starts[1:])
         fill = tiles.starts[:-1].copy()
         _for_all_rows(cooc, cuts, pool, place)
-        rest = (np.uint64(seed), tiles.places, tiles.targets, tiles.weights)
+        rest = (np.uint64(seed % 2**64), tiles.places, tiles.targets, tiles.weights)
         list(pool.map(lambda b: factoring.shuffle_tiles(tiles.starts, b * blocks, (b + 1) * blocks, *rest), range(blocks)))
     return tiles
 
@@ -129,7 +129,7 @@ def _jobs(cooc: Cooc, block: Block, cuts: npt.NDArray[np.int64]) -> Iterator[_Jo
 
 def strata(blocks: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
     """Return the tiles of every stratum of an epoch, (B, B) int64: a random Latin square, a stratum a row."""
-    random = np.random.Generator(np.random.PCG64([seed, epoch]))
+    random = np.random.Generator(np.random.PCG64([seed, epoch + 1]))  # [seed, 0] would be the stream of the initial values
     columns, order = random.permutation(blocks), random.permutation(blocks)
     rows = np.arange(blocks)
     tiles: npt.NDArray[np.int64] = rows * blocks + columns[(rows + order[:, None]) % blocks]

@@ -2,7 +2,8 @@
 
 A row of parameters is [vector, own bias, 1, padding | AdaGrad accumulators of the same]; in the column matrix bias and 1
 change places. So the inner product of two rows is w·c + b + b', and one loop updates vectors and biases alike: `rates` holds
-the learning rate for the vector, 1 for the own bias (the program's rule) and 0 for the constant.
+the learning rate for the vector, 1 for the own bias (the program's rule) and 0 for the constant, `clips` the bound of each
+component of the gradient.
 """
 
 from __future__ import annotations
@@ -13,13 +14,10 @@ from numba import float32, float64, int32, int64, uint32, uint64, void
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
-CLIP = np.float32(100)
-
-
 @helper
-def clipped(x):
-    """Return x within ±100."""
-    return min(max(x, -CLIP), CLIP)
+def clipped(x, bound):
+    """Return x within ±bound."""
+    return min(max(x, -bound), bound)
 
 
 @kernel(void(array(int64), array(int32), int64, array(int32), int64, out(int64)))
@@ -73,7 +71,7 @@ def prefetch_rows(words, word, contexts, context):
 
 
 @helper
-def train_tile(places, targets, weights, begin, end, words, contexts, row0, column0, word_rates, context_rates):
+def train_tile(places, targets, weights, begin, end, words, contexts, row0, column0, word_rates, context_rates, clips):
     """Visit entries begin:end of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
     size = word_rates.shape[0]
     cost = 0.0
@@ -90,8 +88,8 @@ def train_tile(places, targets, weights, begin, end, words, contexts, row0, colu
         cost += float64(float32(0.5) * step * diff)
         for k in range(size):
             w, c, gw, gc = word[k], context[k], word[size + k], context[size + k]
-            a = clipped(step * c) * word_rates[k]
-            b = clipped(step * w) * context_rates[k]
+            a = clipped(step * c, clips[k]) * word_rates[k]
+            b = clipped(step * w, clips[k]) * context_rates[k]
             word[k] = w - a / np.sqrt(gw)
             context[k] = c - b / np.sqrt(gc)
             word[size + k] = gw + a * a
@@ -101,10 +99,10 @@ def train_tile(places, targets, weights, begin, end, words, contexts, row0, colu
 
 @kernel(
     void(array(int64), array(int64), array(int64), array(uint32), array(float32), array(float32), out(float32, 2), out(float32, 2),
-         array(float32), array(float32), out(float64)),
+         array(float32), array(float32), array(float32), out(float64)),
     fast=True,
 )  # fmt: skip
-def train_tiles(tiles, starts, cuts, places, targets, weights, words, contexts, word_rates, context_rates, costs):
+def train_tiles(tiles, starts, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs):
     """Train on some tiles, one after the other; costs[t] becomes the cost of tile t.
 
     Tile t = i B + j has rows cuts[i]:cuts[i + 1] and columns cuts[j]:cuts[j + 1], and entries starts[t]:starts[t + 1].
@@ -115,5 +113,5 @@ def train_tiles(tiles, starts, cuts, places, targets, weights, words, contexts, 
         t = tiles[n]
         costs[t] = train_tile(
             places, targets, weights, starts[t], starts[t + 1], words, contexts, cuts[t // blocks], cuts[t % blocks], word_rates,
-            context_rates,
+            context_rates, clips,
         )  # fmt: skip

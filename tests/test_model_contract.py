@@ -1,0 +1,238 @@
+"""What every model family promises. A new family needs an entry in `models.FAMILIES`, and quick options here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cooc_engine
+from cooc_engine import modelfile
+from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.cooc import Cooc, count
+from cooc_engine.corpus import Corpus, encode
+from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWordError, UsageError
+from cooc_engine.evaluate import evaluate
+from cooc_engine.modelfile import Model, open_model
+from cooc_engine.models import FAMILIES, family_of, train
+from cooc_engine.query import Vectors, nn
+from cooc_engine.summary import info
+
+QUICK = {"glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3}}
+
+pytestmark = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    rng = np.random.default_rng(2)
+    path = tmp_path_factory.mktemp("contract") / "text.txt"
+    texts = [" ".join(f"wört{k}" for k in rng.geometric(0.08, 20)) for _ in range(80)]
+    path.write_text("\n".join(texts) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(text) -> Corpus:
+    return encode(text, text.with_name("corpus"), EncodeOptions(min_count=5))
+
+
+@pytest.fixture(scope="module")
+def cooc(corpus) -> Cooc:
+    return count(corpus, corpus.path.with_name("cooc"), CountOptions(window=10))
+
+
+def quick(family: str, **changes):
+    return FAMILIES[family].options(**{**QUICK[family], **changes})
+
+
+def arrays(model: Model) -> dict[str, bytes]:
+    return {name: model.array(name).tobytes() for name in model.names}
+
+
+@pytest.fixture
+def model(family, cooc, tmp_path) -> Model:
+    return train(family, cooc, tmp_path / "model.h5", quick(family), threads=2)
+
+
+def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, cooc, model):
+    opened = open_model(model.path, verify=True)
+    assert opened.family == family
+    assert arrays(opened) == arrays(model)
+    lengths = {"V": len(cooc.vocabulary), "d": QUICK[family]["vector_size"]}
+    for name, axes in modelfile.FAMILIES[family].items():
+        assert opened.array(name).shape == tuple(lengths[axis] for axis in axes)
+    for name in opened.names:
+        assert opened.array(name).dtype == np.float32
+        assert np.isfinite(opened.array(name)).all()
+        assert np.ptp(opened.array(name)) > 0
+    assert opened.vectors.shape[0] == lengths["V"]
+
+
+def test_the_vocabulary_is_that_of_the_counts(family, cooc, model):
+    assert model.vocabulary.words == cooc.vocabulary.words
+    assert np.array_equal(model.vocabulary.counts, cooc.vocabulary.counts)
+    assert model.vocabulary.digest == cooc.vocabulary.digest
+
+
+def test_threads_do_not_change_a_bit(family, cooc, model, tmp_path):
+    for threads in (1, 3, 4):
+        other = train(family, cooc, tmp_path / f"{threads}.h5", quick(family), threads=threads)
+        assert arrays(other) == arrays(model)
+
+
+def test_the_seed_decides(family, cooc, model, tmp_path):
+    again = train(family, cooc, tmp_path / "again.h5", quick(family))
+    other = train(family, cooc, tmp_path / "other.h5", quick(family, seed=4))
+    assert arrays(again) == arrays(model)
+    assert arrays(other) != arrays(model)
+    assert (model.provenance["seed"], other.provenance["seed"]) == (3, 4)
+
+
+def test_counts_corpus_and_text_lead_to_the_same_model(family, text, corpus, cooc, model, tmp_path):
+    """`train` encodes and counts with the default options, which are those of the fixtures."""
+    for name, source in {"dir": cooc.path, "corpus": corpus, "corpusdir": corpus.path, "text": text, "str": str(text)}.items():
+        other = train(family, source, tmp_path / f"{name}.h5", quick(family))
+        assert arrays(other) == arrays(model)
+        assert other.vocabulary.words == model.vocabulary.words
+        assert other.config == model.config
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix != ".h5"], "nothing is left beside the models"
+
+
+def test_every_option_of_every_stage_is_recorded(family, model):
+    stages = {"encode": EncodeOptions(min_count=5), "count": CountOptions(window=10), "train": quick(family)}
+    assert model.config == {stage: options.record() for stage, options in stages.items()}
+    for stage, options in stages.items():
+        assert model.config[stage].keys() == {field.name for field in dataclasses.fields(options)}
+        assert type(options)(**model.config[stage]) == options
+
+
+def test_where_the_model_comes_from_is_recorded(family, corpus, cooc, model):
+    assert model.provenance["corpus"] == corpus.digest
+    assert model.provenance["cooc"] == cooc.digest
+    assert model.provenance["cooc_engine"] == cooc_engine.__version__
+    assert model.provenance.keys() >= {"tokens", "entries", "seed", "threads", "numpy", "numba", "python"}
+
+
+def test_history_has_a_record_for_each_epoch(family, model):
+    assert [record["epoch"] for record in model.history] == list(range(1, QUICK[family]["epochs"] + 1))
+    for record in model.history:
+        assert record.keys() >= {"epoch", "loss", "seconds", "items", "lr"}
+        assert all(np.isfinite(value) for value in record.values())
+    assert model.history[-1]["loss"] < model.history[0]["loss"]
+
+
+def test_a_model_is_not_overwritten_unless_forced(family, cooc, text, model):
+    before = model.path.read_bytes()
+    for source in (cooc, text):
+        for resume in (False, True):
+            with pytest.raises(UsageError, match="--force") as caught:
+                train(family, source, model.path, quick(family, seed=9), resume=resume)
+            assert caught.value.exit_code == 2
+    assert model.path.read_bytes() == before
+    assert [path.name for path in model.path.parent.iterdir()] == ["model.h5"]
+    forced = train(family, cooc, model.path, quick(family, seed=9), force=True)
+    assert forced.provenance["seed"] == 9
+
+
+def failing(error: CoocError):
+    def fail(*args, **how):
+        raise error
+
+    return fail
+
+
+def test_what_was_counted_on_the_way_is_kept_for_resume(family, text, tmp_path, monkeypatch):
+    output, real = tmp_path / "model.h5", FAMILIES[family]
+    work = output.with_name("model.h5.work")
+    monkeypatch.setitem(FAMILIES, family, dataclasses.replace(real, train=failing(InterruptedRun("interrupted"))))
+    with pytest.raises(InterruptedRun):
+        train(family, text, output, quick(family))
+    counted = Cooc(work / "cooc").manifest
+    with pytest.raises(UsageError, match="--resume"):
+        train(family, text, output, quick(family))
+    monkeypatch.setitem(FAMILIES, family, dataclasses.replace(real, train=failing(UsageError("begun with other options"))))
+    with pytest.raises(UsageError, match="other options"):
+        train(family, text, output, quick(family), resume=True)
+    assert Cooc(work / "cooc").manifest == counted, "a mistaken option costs nothing"
+    monkeypatch.setitem(FAMILIES, family, real)
+    before = (work / "cooc" / "manifest.json").stat().st_mtime_ns
+    seen = []
+    spied = dataclasses.replace(real, train=lambda *a, **how: (seen.append((work / "cooc" / "manifest.json").stat().st_mtime_ns), real.train(*a, **how))[1])
+    monkeypatch.setitem(FAMILIES, family, spied)
+    resumed = train(family, text, output, quick(family), resume=True)
+    assert seen == [before], "it was not counted again"
+    assert resumed.history
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
+
+
+def test_a_failed_training_from_text_leaves_nothing(family, text, tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, family, dataclasses.replace(FAMILIES[family], train=failing(InputError("no"))))
+    with pytest.raises(InputError):
+        train(family, text, tmp_path / "model.h5", quick(family))
+    assert not list(tmp_path.iterdir())
+
+
+def test_options_of_another_kind_are_refused(family, cooc, tmp_path):
+    for wrong in (CountOptions(), {"vector_size": 3}):
+        with pytest.raises(UsageError, match=f"{family} takes {FAMILIES[family].options.__name__}"):
+            train(family, cooc, tmp_path / "model.h5", wrong)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_family_is_refused_with_the_known_ones(family, cooc, tmp_path):
+    for call in (lambda: family_of(family + "x"), lambda: train(family + "x", cooc, tmp_path / "model.h5")):
+        with pytest.raises(UsageError, match=f"unknown model '{family}x'.*{family}"):
+            call()
+
+
+def test_sources_that_are_none_are_refused_by_name(family, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.txt").touch()
+    for name in ("missing.txt", "empty", "empty.txt"):
+        with pytest.raises(CoocError, match=name) as caught:
+            train(family, tmp_path / name, tmp_path / "model.h5", quick(family))
+        assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "empty.txt"]
+
+
+def test_every_choice_of_vectors_can_be_asked_and_judged(family, cooc, tmp_path):
+    pairs = tmp_path / "pairs.tsv"
+    pairs.write_text("wört1\twört2\t3\nwört3\twört4\t1\nwört5\twört1\t2\n")
+    for published in modelfile.PUBLISHED:
+        path = tmp_path / f"{published}.h5"
+        trained = train(family, cooc, path, quick(family, vectors=published))
+        found = nn(path, ["wört1", "wört2"], topn=3)
+        assert all(len(answers) == 3 for answers in found.values())
+        assert "wört1" not in dict(found["wört1"])
+        kv = Vectors.open(path)
+        word, cosine = found["wört1"][0]
+        assert kv.similarity("wört1", word) == pytest.approx(cosine, abs=1e-5)
+        assert np.array_equal(kv["wört1"], trained.vectors[trained.vocabulary.ids["wört1"]])
+        assert evaluate([path], pairs=[pairs])[0]["covered"] == 3
+    with pytest.raises(UnknownWordError, match="nowhere"):
+        nn(path, ["nowhere"])
+
+
+def test_info_tells_all_that_is_recorded(family, model):
+    record = info(model.path)
+    assert record["kind"] == "model"
+    assert record["family"] == family
+    assert record["words"] == len(model.vocabulary)
+    assert record["arrays"] == {name: list(model.array(name).shape) for name in model.names}
+    assert record["config"] == model.config
+    assert record["history"] == list(model.history)
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_defaults_are_taken_without_options(family, cooc, tmp_path, monkeypatch):
+    """`train` without options is `train` with the family's defaults: seen in what reaches the family."""
+    seen = []
+    monkeypatch.setitem(FAMILIES, family, dataclasses.replace(FAMILIES[family], train=lambda *args, **how: seen.append((args, how))))
+    train(family, cooc, tmp_path / "model.h5", threads=2)
+    ((source, output, options), how), = seen  # fmt: skip
+    assert (source, output, options) == (cooc, tmp_path / "model.h5", FAMILIES[family].options())
+    assert how == {"threads": 2, "force": False, "resume": False, "progress": None}
