@@ -37,6 +37,7 @@ __all__ = ["Cooc", "count", "merge"]
 KIND, VERSION = "cooc", 1
 BLOCK_ENTRIES = 1 << 25  # at most so many entries stand in a row block
 TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
+LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
 MERGE_BYTES = 28  # of an entry that is read and added
 PathLike = str | os.PathLike[str]
@@ -154,7 +155,7 @@ class _Room:
     def of(cls, words: int, columns: int, budget: int, threads: int) -> _Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         each = (threads + 2) * 20 + threads * MERGE_BYTES
-        entries = max(1 << 14, min(TASK_ENTRIES, budget // 3 // each))
+        entries = min(TASK_ENTRIES, max(LEAST_ENTRIES, budget // 3 // each))
         parts = {
             "tables of words": (12 + 2 * threads) * 8 * words,
             "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
@@ -165,11 +166,11 @@ class _Room:
         plan.check()
         return cls(threads, entries, budget - plan.peak + LEAST_TEXT, plan)
 
-    def lanes(self, window: Window, words: int, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
+    def lanes(self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
         """Return lanes with room for the largest of some tasks."""
         entries = max(int(bounds[a:b].sum()) for a, b in tasks)
         rows = max(b - a for a, b in tasks)
-        return [Lane(words * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
+        return [Lane(len(bounds) * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
 
 
 def count(
@@ -236,7 +237,7 @@ def _count_blocks(
         with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
             for block in todo:
                 tasks = [(a, b) for a, b in cut_rows(source.bounds[: block.last], room.entries, block.first)]
-                lanes = room.lanes(window, words, source.bounds, tasks)
+                lanes = room.lanes(window, source.bounds, tasks)
                 write_rows(block.files(work), block.dtype, source, tasks, lanes, stage)
         return
     with progress.stage(f"count {len(runs)} runs", corpus.tokens, "words") as stage:
@@ -275,13 +276,13 @@ def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions,
     source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
     wide = int(source.text.counts.max()) * source.window.most >= 2**32
     tasks = list(cut_rows(source.bounds, room.entries))
-    lanes = room.lanes(source.window, len(corpus.vocabulary), source.bounds, tasks)
+    lanes = room.lanes(source.window, source.bounds, tasks)
     write_rows(files, np.uint64 if wide else np.uint32, source, tasks, lanes, stage)
 
 
 def _write_merged(work: Path, block: Block, merged: Merged, window: Window, room: _Room, stage: Stage) -> None:
     tasks = [task for task in merged.tasks if block.first <= task[0] < block.last]
-    lanes = room.lanes(window, len(merged.bounds), merged.bounds, tasks)
+    lanes = room.lanes(window, merged.bounds, tasks)
     write_rows(block.files(work), block.dtype, merged, tasks, lanes, stage)
 
 

@@ -82,9 +82,12 @@ class Stored(Protocol):
 
 
 class Source(Protocol):
-    """Where rows come from: `bounds` (V,) limits the entries of each, `fill` writes some to a lane."""
+    """Where rows come from."""
 
-    bounds: Offsets
+    @property
+    def bounds(self) -> Offsets:
+        """(V,) limits of the entries of each row."""
+        ...
 
     def fill(self, lane: Lane, first: int, last: int) -> int:
         """Write rows first:last to the lane; returns the number of entries."""

@@ -212,7 +212,7 @@ def _margins(run: Run, shards: dict[int, Shard], numbers: list[int], layer: _Lay
     (first, begin, _), (last, _, end) = run.parts[0], run.parts[-1]
     before, behind = shards[first], shards[last]
     start = int(before.offsets[np.searchsorted(before.offsets, begin, "right") - 1])
-    stop = int(behind.offsets[min(np.searchsorted(behind.offsets, end, "left"), len(behind.offsets) - 1)])
+    stop = int(behind.offsets[np.searchsorted(behind.offsets, end, "left")])
     left = _reach(lambda n: _Piece(numbers[first], before, max(start, begin - n), begin), begin - start, layer)
     right = _reach(lambda n: _Piece(numbers[last], behind, end, min(stop, end + n)), stop - end, layer)
     return left, right

@@ -22,6 +22,7 @@ from cooc_engine.cooc import Cooc, count, iterate_rows
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.store import HEADER_BYTES
+from cooc_engine.windows import Window
 
 WORDS = ["a", "b", "c", "dé", "e" * 20, "f", "g", "h"]
 words = st.sampled_from(WORDS)
@@ -191,7 +192,8 @@ def test_unknown_words_leave_no_gap(tmp_path):
 
 @pytest.mark.parametrize(("weight", "denominator"), [("harmonic", 2520), ("dynamic", 10), ("uniform", 1)])
 def test_weights_are_integers_over_a_common_denominator(weight, denominator):
-    integer, over = distance_weights(CountOptions(window=10, window_weight=weight))
+    window = Window.of(CountOptions(window=10, window_weight=weight))
+    integer, over = window.weights, window.denominator
     assert over == denominator
     assert [Fraction(w, over) for w in integer.tolist()] == [naive.distance_weight(weight, 10, k) for k in range(1, 11)]
 
@@ -226,7 +228,7 @@ def test_blocks_of_4_and_of_8_bytes_stand_side_by_side(tmp_path, monkeypatch):
 def test_values_of_32_bits_at_their_limit(tmp_path):
     """A row's largest possible value decides the width: just below 2**32 it is narrow, and right."""
     window = 20
-    most = 2 * sum(distance_weights(CountOptions(window=window))[0].tolist())
+    most = Window.of(CountOptions(window=window)).most
     occurrences = (2**32 - 1) // most
     assert occurrences >= 2
     texts = [["a"] * occurrences]
@@ -252,15 +254,6 @@ def test_windows_that_just_fit_are_counted(tmp_path, occurrences, side):
     texts = [["a"] * occurrences]
     cooc = count(make_corpus(texts, tmp_path), tmp_path / "cooc", CountOptions(window=42, context_side=side))
     assert exact(cooc) == naive.cooccurrences(texts, ["a"], 42, "harmonic", side)
-
-
-def test_a_text_too_long_for_one_count_is_refused(tmp_path, monkeypatch):
-    corpus = make_corpus([["a", "b"]] * 5, tmp_path)
-    monkeypatch.setattr(cooc_module, "MOST_POSITIONS", 60)
-    assert count(corpus, tmp_path / "fits", CountOptions(window=8)).entries
-    with pytest.raises(InputError, match="64 positions"):
-        count(corpus, tmp_path / "cooc", CountOptions(window=9))
-    assert not list(tmp_path.glob("cooc*"))
 
 
 # ------------------------------------------------------------------------------------------------------- files and runs
@@ -302,7 +295,7 @@ def read_all(path: Path) -> None:
     cooc = Cooc(path)
     for block in cooc.blocks:
         cooc.csr(block)
-    _ = cooc.row_sums, cooc.column_sums
+    _ = cooc.vocabulary, cooc.row_sums, cooc.column_sums
 
 
 def test_a_file_of_another_matrix_is_not_taken(tmp_path, corpus, several_blocks):
@@ -317,15 +310,15 @@ def test_a_file_of_another_matrix_is_not_taken(tmp_path, corpus, several_blocks)
 def test_an_interrupted_count_continues_to_the_same_bytes(tmp_path, corpus, several_blocks, monkeypatch, at):
     whole = count(corpus, tmp_path / "whole")
     assert len(whole.blocks) >= 4
-    original, calls = cooc_module.count_block, []
+    original, calls = cooc_module.write_rows, []
 
-    def interrupted(directory, block, *rest):
-        calls.append(block.number)
+    def interrupted(rows, *rest):
+        calls.append(int(rows.name))
         if len(calls) == at:
             raise KeyboardInterrupt
-        original(directory, block, *rest)
+        original(rows, *rest)
 
-    monkeypatch.setattr(cooc_module, "count_block", interrupted)
+    monkeypatch.setattr(cooc_module, "write_rows", interrupted)
     with pytest.raises(InterruptedRun, match="--resume") as caught:
         count(corpus, tmp_path / "cooc")
     assert caught.value.exit_code == 130
