@@ -124,6 +124,8 @@ class EncodeOptions(Options):
     """Words that occur less often are left out of the vocabulary."""
     max_vocab: Annotated[int | None, AtLeast(1)] = None
     """Keep only this many of the most frequent words; ties go to the smaller bytes."""
+    vocabulary: str | None = None
+    """Take the words of this corpus or co-occurrence directory, instead of those of the text."""
     tokenizer: Literal["whitespace"] = "whitespace"
     """How a line is cut into words: `whitespace` cuts at ASCII white space."""
 

@@ -37,9 +37,14 @@ class Block:
     read: int = 0  # bytes taken from the disk for it, for the progress
 
     @classmethod
-    def empty(cls) -> Block:
-        """Return a new buffer."""
-        return cls(np.zeros(BLOCK_BYTES + 1 + PADDING, np.uint8))
+    def empty(cls, size: int) -> Block:
+        """Return a new buffer for `size` bytes, and a line end."""
+        return cls(np.zeros(size + 1 + PADDING, np.uint8))
+
+    @property
+    def room(self) -> int:
+        """How many bytes it takes."""
+        return len(self.text) - 1 - PADDING
 
 
 def total_bytes(paths: Sequence[Path]) -> int | None:
@@ -132,9 +137,9 @@ def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], ad
         view = block.text.data
         view[: len(carry)] = carry
         size = len(carry)
-        while size < BLOCK_BYTES and (n := stream.readinto(view[size:BLOCK_BYTES])):
+        while size < block.room and (n := stream.readinto(view[size : block.room])):
             size += n
-        ended = size < BLOCK_BYTES
+        ended = size < block.room
         if offset == 0 and size >= 3 and bytes(view[:3]) == b"\xef\xbb\xbf":
             view[:3] = b"   "
         cut = _end_line(block.text, size) if ended else _last_space(view[:size], source, offset)
@@ -159,7 +164,7 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
         place = max(map(end.rfind, SPACES))
         if place >= 0:
             return len(view) - len(end) + place + 1
-    raise InputError(f"{source}: no white space in {BLOCK_BYTES >> 20} MiB from byte {offset} on; is it text?")
+    raise InputError(f"{source}: no white space in {len(view)} bytes from byte {offset} on; is it text?")
 
 
 def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import numpy.typing as npt
 from cooc_engine._kernels import encoding
 from cooc_engine.store import ArrayWriter, load_array
 
-__all__ = ["Vocabulary", "WordTable", "rank_words"]
+__all__ = ["Vocabulary", "WordTable", "rank_parts", "rank_words"]
+
+Records = npt.NDArray[np.uint64]
 
 
 class Vocabulary:
@@ -101,8 +103,8 @@ class WordTable:
         return int(self.state[encoding.USED])
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary) -> WordTable:
-        """Return a table of the words of a vocabulary, where the id of a word is its row; counts are 0."""
+    def of(cls, vocabulary: Vocabulary, counts: npt.NDArray[np.int64] | int = 0) -> WordTable:
+        """Return a table of the words of a vocabulary, where the id of a word is its row, with these counts."""
         table = cls()
         lines = np.insert(vocabulary.text, vocabulary.offsets[1:], 10)
         text = np.concatenate([lines, np.zeros(encoding.PADDING, np.uint8)])
@@ -115,13 +117,18 @@ class WordTable:
             if why == encoding.DONE:
                 break
             table.grow(len(lines) - place)
-        table.clear_counts()
+        table.records[table.listed()[1] - 1] = counts
         return table
 
-    def clear_counts(self) -> None:
-        """Set all counts to 0."""
-        _, places, _ = self.listed()
-        self.records[places - 1] = 0
+    @property
+    def words(self) -> Records:
+        """The part of `records` in use."""
+        return self.records[: self.used]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the table."""
+        return self.slots.nbytes + self.records.nbytes
 
     def listed(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return, for each id, the count, the place of the first bytes in `records`, and the length in bytes."""
@@ -139,21 +146,25 @@ class WordTable:
             records[: self.used] = self.records[: self.used]
             self.records = records
 
-    def add(self, other: WordTable) -> npt.NDArray[np.int32]:
-        """Add another table's words and counts; returns, for each of its ids, the id here."""
-        ids = np.empty(len(other), np.int32)
-        place = 0
-        while (
-            place := encoding.merge_words(
-                other.records, other.records.view(np.uint8), place, other.used, self.slots, self.records, self.state, ids
-            )
-        ) < other.used:
-            self.grow(int(other.records[place] & np.uint64(0xFFFFFFFF)))
+    def add(self, words: Records, part: int = 0, parts: int = 1) -> None:
+        """Add the words of records and their counts; of several `parts`, only those that fall into one by their hash."""
+        place, data = 0, words.view(np.uint8)
+        share = np.uint64(part), np.uint64(parts)
+        while True:
+            place = encoding.merge_words(words, data, place, len(words), *share, self.slots, self.records, self.state)
+            if place == len(words):
+                return
+            self.grow(int(words[place] & np.uint64(0xFFFFFFFF)))
+
+    def find(self, words: Records, size: int) -> npt.NDArray[np.int32]:
+        """Return, for each of the `size` ids of records, the id here, or -1."""
+        ids = np.empty(size, np.int32)
+        encoding.find_words(words, words.view(np.uint8), len(words), self.slots, self.records, ids)
         return ids
 
 
-def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, npt.NDArray[np.int32]]:
-    """Return the vocabulary of a table, and for each id of the table its row in it, or -1."""
+def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> Vocabulary:
+    """Return the words of a table that occur `min_count` times, the most frequent `max_vocab` of them."""
     counts, places, lengths = table.listed()
     kept = np.flatnonzero(counts >= min_count)
     order = kept[_falling(table.records, counts[kept], places[kept], lengths[kept])][:max_vocab]
@@ -161,9 +172,28 @@ def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> tuple
     np.cumsum(lengths[order], out=offsets[1:])
     text = np.empty(offsets[-1], np.uint8)
     encoding.gather_words(table.records.view(np.uint8), places, order, offsets, text)
-    rows = np.full(len(table), -1, np.int32)
-    rows[order] = np.arange(len(order), dtype=np.int32)
-    return Vocabulary(text, offsets, counts[order]), rows
+    return Vocabulary(text, offsets, counts[order])
+
+
+def rank_parts(tables: Sequence[Records], parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
+    """Return the vocabulary of several tables, exactly, with only 1/`parts` of their words in memory at a time."""
+    found: list[Vocabulary] = []
+    for part in range(parts):
+        table = WordTable()
+        for words in tables:
+            table.add(words, part, parts)
+        found.append(rank_words(table, min_count, max_vocab))
+        if len(found) > 1:
+            found = [_joined(found, max_vocab)]
+    return found[0]
+
+
+def _joined(parts: Sequence[Vocabulary], max_vocab: int | None) -> Vocabulary:
+    """Return the ranked words of vocabularies that have none in common."""
+    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    words = Vocabulary(np.concatenate([part.text for part in parts]), offsets, np.concatenate([part.counts for part in parts]))
+    return rank_words(WordTable.of(words, words.counts), 1, max_vocab)
 
 
 def _falling(

@@ -20,7 +20,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import corpus as module
-from cooc_engine import readers
+from cooc_engine import readers, spool
 from cooc_engine.config import EncodeOptions
 from cooc_engine.corpus import Corpus, encode, encode_documents
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
@@ -37,7 +37,7 @@ def small(monkeypatch):
 
 
 def cut_small(patch: pytest.MonkeyPatch) -> None:
-    for owner, name, value in ((readers, "BLOCK_BYTES", 64), (module, "PIECE_TOKENS", 5), (module, "SHARD_TOKENS", 7)):
+    for owner, name, value in ((readers, "BLOCK_BYTES", 64), (spool, "PIECE_TOKENS", 5), (module, "SHARD_TOKENS", 7)):
         patch.setattr(owner, name, value)
 
 

@@ -97,21 +97,29 @@ def same_word(block, start, length, records, place):
 
 
 @helper
-def find_or_add(block, start, length, hash_, slots, records, state):
-    """Return the place of the word's record and whether it is new; a new one has count 0."""
+def find(block, start, length, hash_, slots, records):
+    """Return the place of the word's record, or -1, and the slot where the search ended."""
     mask = np.uint64(slots.shape[0] - 1)
     tag = hash_ & _TAG
     s = (hash_ * _MULTIPLIER >> np.uint64(20)) & mask
     while True:
         entry = slots[s]
         if entry == 0:
-            break
+            return int64(-1), s
         place = int64(entry & _PLACE) - 1
         if entry & _TAG == tag and same_word(block, start, length, records, place):
-            return place, False
+            return place, s
         s = (s + np.uint64(1)) & mask
+
+
+@helper
+def find_or_add(block, start, length, hash_, slots, records, state):
+    """Return the place of the word's record and whether it is new; a new one has count 0."""
+    place, s = find(block, start, length, hash_, slots, records)
+    if place >= 0:
+        return place, False
     place = state[USED]
-    slots[s] = tag | np.uint64(place + 1)
+    slots[s] = hash_ & _TAG | np.uint64(place + 1)
     records[place] = np.uint64(state[WORDS]) << np.uint64(32) | np.uint64(length)
     records[place + 1] = 0
     k = 0
@@ -201,9 +209,9 @@ def rehash(records, used, slots):
         place += 2 + chunks
 
 
-@kernel(int64(array(uint64), array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32)))
-def merge_words(source, source_bytes, begin, used, slots, records, state, ids):
-    """Add the words of another table's records, from place `begin` on, and their counts; ids[theirs] becomes ours.
+@kernel(int64(array(uint64), array(uint8), int64, int64, uint64, uint64, out(uint64), out(uint64), out(int64)))
+def merge_words(source, source_bytes, begin, used, part, parts, slots, records, state):
+    """Add the words of another table's records, from place `begin` on, and their counts, where hash mod parts = part.
 
     `source_bytes` is `source` seen as bytes. Returns the place reached: `used`, or less if this table must grow.
     """
@@ -211,16 +219,31 @@ def merge_words(source, source_bytes, begin, used, slots, records, state, ids):
     while place < used:
         length = int64(source[place] & _PLACE)
         chunks = (length + 7) >> 3
-        if not has_room(length, slots, records, state):
-            return place
         h = uint64(0)
         for k in range(chunks):
             h = mixed(h, source[place + 2 + k])
-        found, _ = find_or_add(source_bytes, 8 * (place + 2), length, h, slots, records, state)
-        records[found + 1] += source[place + 1]
-        ids[source[place] >> np.uint64(32)] = int32(records[found] >> np.uint64(32))
+        if (h >> uint64(8)) % parts == part:
+            if not has_room(length, slots, records, state):
+                return place
+            found, _ = find_or_add(source_bytes, 8 * (place + 2), length, h, slots, records, state)
+            records[found + 1] += source[place + 1]
         place += 2 + chunks
     return place
+
+
+@kernel(void(array(uint64), array(uint8), int64, array(uint64), array(uint64), out(int32)))
+def find_words(source, source_bytes, used, slots, records, ids):
+    """Set ids[theirs] to our id of each word of another table's records, or to -1 if it is not in this table."""
+    place = 0
+    while place < used:
+        length = int64(source[place] & _PLACE)
+        chunks = (length + 7) >> 3
+        h = uint64(0)
+        for k in range(chunks):
+            h = mixed(h, source[place + 2 + k])
+        found, _ = find(source_bytes, 8 * (place + 2), length, h, slots, records)
+        ids[source[place] >> uint64(32)] = int32(records[found] >> uint64(32)) if found >= 0 else int32(-1)
+        place += 2 + chunks
 
 
 @kernel(void(array(uint64), int64, out(int64), out(int64), out(int64)))
