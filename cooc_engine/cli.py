@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
-from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, Options, RunOptions
+from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
@@ -186,7 +186,7 @@ def nn(
     words: Annotated[list[str], Parameter(name="WORD")],
     /,
     *,
-    topn: Annotated[int, Parameter(alias=["--k", "-k"])] = 10,
+    topn: Annotated[int, WHOLE, Parameter(alias=["--k", "-k"])] = 10,
     json: bool = False,
 ) -> None:
     """Print the words nearest to each WORD by cosine; a word - reads words from stdin, a line each.
@@ -226,7 +226,7 @@ def evaluate(
     *,
     pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    restrict: int = 30_000,
+    restrict: Annotated[int, WHOLE] = 30_000,
     by_section: bool = False,
     json: bool = False,
 ) -> None:
