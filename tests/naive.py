@@ -1,8 +1,7 @@
-"""Slow and obvious twins of counting and of GloVe: plain Python, exact fractions and float64, no tile, block or thread."""
+"""Slow and obvious twins of counting and of GloVe: plain Python, exact fractions, float64; no tile or thread."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
-# ------------------------------------------------------------------------------------------------------------ counting
+# ----------------------------------------------------------------------------------------------------------- counting
 
 
 def vocabulary(documents: Sequence[Sequence[str]], min_count: int = 1, max_vocab: int | None = None) -> list[str]:
@@ -21,7 +20,9 @@ def vocabulary(documents: Sequence[Sequence[str]], min_count: int = 1, max_vocab
 
 
 def distance_weight(window_weight: str, window: int, k: int) -> Fraction:
-    return {"harmonic": Fraction(1, k), "uniform": Fraction(1), "dynamic": Fraction(window - k + 1, window)}[window_weight]
+    return {"harmonic": Fraction(1, k), "uniform": Fraction(1), "dynamic": Fraction(window - k + 1, window)}[
+        window_weight
+    ]
 
 
 def cooccurrences(
@@ -37,11 +38,12 @@ def cooccurrences(
                 k = abs(p - q)
                 left, right = q < p, q > p
                 if 1 <= k <= window and ((left and context_side != "right") or (right and context_side != "left")):
-                    counts[centre, context] = counts.get((centre, context), Fraction(0)) + distance_weight(window_weight, window, k)
+                    weight = distance_weight(window_weight, window, k)
+                    counts[centre, context] = counts.get((centre, context), Fraction(0)) + weight
     return counts
 
 
-# --------------------------------------------------------------------------------------------------------------- GloVe
+# -------------------------------------------------------------------------------------------------------------- GloVe
 
 
 def glove_weight(x: float, x_max: float, power: float) -> float:
@@ -84,7 +86,3 @@ class Glove:
             value[place] -= step / np.sqrt(squares[place])
             squares[place] += step**2
         return cost
-
-
-def log(x: Fraction | float) -> float:
-    return math.log(x)
