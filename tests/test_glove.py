@@ -350,7 +350,7 @@ def total_cost(model, cooc: Cooc, options: GloveOptions, twin: naive.Glove | Non
 
 
 def test_a_shift_of_all_vectors_leaves_the_cost(cooc, tmp_path):
-    """With w + s, c + s, b - w·s - |s|²/2, b' - c·s - |s|²/2 the cost is the same for any s; without biases it is not."""
+    """At w + s, c + s, b - w·s - |s|²/2, b' - c·s - |s|²/2 the cost is the same for any s; the old biases do not do."""
     model = train_glove(cooc, tmp_path / "model.h5", SMALL)
     arrays = {name: model.array(name).astype(np.float64) for name in model.names}
     shift = np.random.default_rng(0).normal(0, 2, SMALL.vector_size)
