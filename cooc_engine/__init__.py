@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cooc_engine.cooc import Cooc, count
     from cooc_engine.corpus import Corpus, encode, encode_documents
     from cooc_engine.errors import CoocError
-    from cooc_engine.evaluate import evaluate
+    from cooc_engine.evaluation import evaluate
     from cooc_engine.job import run
     from cooc_engine.modelfile import Model, open_model
     from cooc_engine.models import train
@@ -38,7 +38,7 @@ _HOME = {
     "encode": "corpus",
     "encode_documents": "corpus",
     "CoocError": "errors",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation",
     "run": "job",
     "Model": "modelfile",
     "open_model": "modelfile",

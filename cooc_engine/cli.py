@@ -245,7 +245,7 @@ def evaluate(
     json
         Print a JSON list.
     """
-    from cooc_engine.evaluate import evaluate
+    from cooc_engine.evaluation import evaluate
 
     if not pairs and not analogies:
         raise UsageError("nothing to judge by; pass --pairs FILE or --analogies FILE")

@@ -22,7 +22,7 @@ from typing import Any
 from cooc_engine.config import CountOptions, EncodeOptions, Options, from_mapping
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluate import evaluate
+from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
 from cooc_engine.progress import Progress

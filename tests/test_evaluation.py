@@ -11,9 +11,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import evaluate as module
+from cooc_engine import evaluation as module
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluate import evaluate, pearson, read_analogies, read_pairs, spearman
+from cooc_engine.evaluation import evaluate, pearson, read_analogies, read_pairs, spearman
 from cooc_engine.modelfile import ModelData, save_model
 from cooc_engine.query import Vectors
 from cooc_engine.vocab import Vocabulary
