@@ -15,7 +15,7 @@ from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWordError, UsageError
-from cooc_engine.evaluate import evaluate
+from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import FAMILIES, family_of, train
 from cooc_engine.query import Vectors, nn

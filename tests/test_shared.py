@@ -9,7 +9,7 @@ import pytest
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode
-from cooc_engine.evaluate import evaluate
+from cooc_engine.evaluation import evaluate
 from cooc_engine.glove import train_glove
 
 pytestmark = pytest.mark.shared
