@@ -170,7 +170,7 @@ def train_glove(
                 stage.resume_at(state.epoch * cooc.entries + _entries_done(state, tiles, options))
                 saver = _Saver(state, checkpoint, plan, checkpoint_minutes, interrupted)
                 run_epochs(state, tiles, options, threads, stage, saver.between_strata)
-            save_model(output, _model_data(cooc, state, options, threads))
+                save_model(output, _model_data(cooc, state, options, threads))  # a Ctrl-C from now on comes too late
             checkpoint.unlink(missing_ok=True)
         finally:
             lock.unlink(missing_ok=True)

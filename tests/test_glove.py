@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +45,11 @@ def topics() -> list[list[str]]:
 @pytest.fixture(scope="module")
 def cooc(tmp_path_factory) -> Cooc:
     at = tmp_path_factory.mktemp("glove")
-    return count(encode_documents(topics(), at / "corpus", EncodeOptions(min_count=1)), at / "cooc", CountOptions(window=5))
+    return make_cooc(at, CountOptions(window=5))
+
+
+def make_cooc(at: Path, options: CountOptions) -> Cooc:
+    return count(encode_documents(topics(), at / "corpus", EncodeOptions(min_count=1)), at / "cooc", options)
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def same_bits(*models) -> bool:
     return all(np.array_equal(first.array(n), other.array(n)) for other in models[1:] for n in first.names)
 
 
-# --------------------------------------------------------------------------------------------------- one entry at a time
+# ------------------------------------------------------------------------------------------------ one entry at a time
 
 
 def twin_of(parameters: Parameters) -> naive.Glove:
@@ -80,8 +86,8 @@ def run_tile(parameters: Parameters, cuts, tile: int, entries, lr: float) -> flo
     targets, weights = (np.array([entry[k] for entry in entries], np.float32) for k in (2, 3))
     costs = np.full(blocks * blocks, np.nan)
     factoring.train_tiles(
-        np.array([tile]), starts, np.array(cuts, np.int64), np.array(places, np.uint32), targets, weights, parameters.words,
-        parameters.contexts, *parameters.rates(lr), parameters.clips(), costs,
+        np.array([tile]), starts, np.array(cuts, np.int64), np.array(places, np.uint32), targets, weights,
+        parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(), costs,
     )  # fmt: skip
     assert np.isnan(np.delete(costs, tile)).all()
     return float(costs[tile])
@@ -137,7 +143,8 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, scale, target, weig
         parameters.contexts[:, size + d + 1].astype(float),
     ]
     cost = run_tile(parameters, [0, 3, 5], 1, [(2, 4, target, weight)], lr)
-    terms = np.abs(twin.words[2] * twin.contexts[4]).sum() + abs(twin.word_bias[2]) + abs(twin.context_bias[4]) + abs(target)
+    products = np.abs(twin.words[2] * twin.contexts[4]).sum()
+    terms = products + abs(twin.word_bias[2]) + abs(twin.context_bias[4]) + abs(target)
     off = 1e-6 * terms  # what rounding may do to the difference
     diff = abs(twin.difference(2, 4, target))
     assert twin.visit(2, 4, target, weight, lr) == pytest.approx(cost, rel=1e-5, abs=weight * off * (diff + off))
@@ -208,7 +215,7 @@ def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
     assert_constant(parameters)
 
 
-# ------------------------------------------------------------------------------------------------------- whole trainings
+# ---------------------------------------------------------------------------------------------------- whole trainings
 
 
 def kernel_order(tiles: Tiles, options: GloveOptions) -> Iterator[list[tuple[int, int, int]]]:
@@ -221,6 +228,11 @@ def kernel_order(tiles: Tiles, options: GloveOptions) -> Iterator[list[tuple[int
                 place = int(tiles.places[p])
                 visits.append((p, int(tiles.cuts[i]) + (place >> 16), int(tiles.cuts[j]) + (place & 0xFFFF)))
         yield visits
+
+
+def entries(cooc: Cooc) -> Iterator[tuple[int, int, float]]:
+    for row, columns, values in iterate_rows(cooc):
+        yield from ((row, column, x) for column, x in zip(columns.tolist(), values.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +254,7 @@ def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, monkeypatch, optio
     model = train_glove(cooc, tmp_path / "model.h5", options, threads=2)
     tiles = deal(cooc, log_counts(options), options.seed, 1, Stage("deal", None, "entries"))
     assert tiles.blocks == (1 if grid == "one tile" else 5)
-    counts = {(row, column): float(x) for row, columns, values in iterate_rows(cooc) for column, x in zip(columns, values, strict=True)}
+    counts = {(i, j): x for i, j, x in entries(cooc)}
     twin = twin_of(Parameters.random(len(cooc.vocabulary), options.vector_size, options.seed))
     for visits, record in zip(kernel_order(tiles, options), model.history, strict=True):
         assert len(visits) == len({visit[1:] for visit in visits}) == cooc.entries
@@ -273,8 +285,7 @@ def test_targets_and_weights_of_counts(counts, x_max, power):
 @pytest.mark.parametrize("side", ["both", "left"])
 def test_any_number_of_threads_gives_the_same_bits(cooc, tmp_path, small_tiles, side):
     if side == "left":
-        at = tmp_path
-        cooc = count(encode_documents(topics(), at / "corpus", EncodeOptions(min_count=1)), at / "cooc", CountOptions(context_side="left"))
+        cooc = make_cooc(tmp_path, CountOptions(context_side="left"))
     models = [train_glove(cooc, tmp_path / f"{threads}.h5", SMALL, threads=threads) for threads in (1, 2, 3, 4, 7)]
     assert same_bits(*models)
     losses = [[record["loss"] for record in model.history] for model in models]
@@ -312,7 +323,7 @@ def test_rows_fill_whole_cache_lines(d):
 def test_loss_falls_and_topics_part(cooc, tmp_path):
     model = train_glove(cooc, tmp_path / "model.h5", GloveOptions(vector_size=10, epochs=30, x_max=10))
     losses = [record["loss"] for record in model.history]
-    assert all(later < earlier for earlier, later in zip(losses[:6], losses[1:7], strict=True))
+    assert all(later < earlier for earlier, later in itertools.pairwise(losses[:7]))
     assert losses[-1] < losses[0] / 4
     vectors = Vectors(model.vocabulary, model.vectors)
     within = [vectors.similarity(a, b) for topic in (ANIMALS, METALS) for a in topic for b in topic if a != b]
@@ -324,7 +335,7 @@ def test_loss_falls_and_topics_part(cooc, tmp_path):
 
 
 def test_final_cost_of_the_whole_matrix_is_small(cooc, tmp_path):
-    """The loss reported is that of the objective: the parameters, judged by the twin, cost no more than the last epoch said."""
+    """The loss is the objective's: the final parameters, judged by the twin, cost no more than the last epoch."""
     options = GloveOptions(vector_size=10, epochs=20, x_max=10)
     model = train_glove(cooc, tmp_path / "model.h5", options)
     assert total_cost(model, cooc, options) / cooc.entries <= model.history[-1]["loss"]
@@ -333,14 +344,13 @@ def test_final_cost_of_the_whole_matrix_is_small(cooc, tmp_path):
 def total_cost(model, cooc: Cooc, options: GloveOptions, twin: naive.Glove | None = None) -> float:
     twin = twin or naive.Glove(**{name: model.array(name) for name in model.names})
     return sum(
-        twin.cost(row, column, math.log(x), naive.glove_weight(x, options.x_max, options.weight_power))
-        for row, columns, values in iterate_rows(cooc)
-        for column, x in zip(columns.tolist(), values.tolist(), strict=True)
+        twin.cost(i, j, math.log(x), naive.glove_weight(x, options.x_max, options.weight_power))
+        for i, j, x in entries(cooc)
     )
 
 
 def test_a_shift_of_all_vectors_leaves_the_cost(cooc, tmp_path):
-    """With w + s, c + s, b - w·s - |s|²/2, b' - c·s - |s|²/2 the cost is the same, for any s; biases alone do not do it."""
+    """At w + s, c + s, b - w·s - |s|²/2, b' - c·s - |s|²/2 the cost is the same for any s; the old biases do not do."""
     model = train_glove(cooc, tmp_path / "model.h5", SMALL)
     arrays = {name: model.array(name).astype(np.float64) for name in model.names}
     shift = np.random.default_rng(0).normal(0, 2, SMALL.vector_size)
@@ -356,7 +366,7 @@ def test_a_shift_of_all_vectors_leaves_the_cost(cooc, tmp_path):
     assert total_cost(model, cooc, SMALL, half) > 2 * cost
 
 
-# ------------------------------------------------------------------------------------------------------ what is written
+# ---------------------------------------------------------------------------------------------------- what is written
 
 
 def test_history_and_parameters_are_recorded(cooc, tmp_path):
@@ -392,8 +402,10 @@ def test_counts_without_entries_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"vector_size": 0}, {"epochs": 0}, {"x_max": 0}, {"x_max": -1.0}, {"lr": 0}, {"weight_power": -1}, {"seed": -1}, {"vectors": "wc"}]
-    + [{name: bad} for name in ("lr", "x_max", "weight_power") for bad in (math.inf, math.nan)],
+    [{name: 0} for name in ("vector_size", "epochs", "x_max", "lr")]
+    + [{name: -1} for name in ("x_max", "weight_power", "seed")]
+    + [{name: bad} for name in ("lr", "x_max", "weight_power") for bad in (math.inf, math.nan)]
+    + [{"vectors": "wc"}],
     ids=str,
 )
 def test_options_that_make_no_sense_are_refused(fields):
@@ -401,7 +413,7 @@ def test_options_that_make_no_sense_are_refused(fields):
         GloveOptions(**fields)
 
 
-# ------------------------------------------------------------------------------------------------------------ divergence
+# --------------------------------------------------------------------------------------------------------- divergence
 
 
 @pytest.mark.parametrize("lr", [1e30, 1e9])
@@ -450,7 +462,7 @@ def poisoned(tiles: Tiles) -> Tiles:
     return tiles
 
 
-# ---------------------------------------------------------------------------------------------- interrupts and checkpoints
+# ----------------------------------------------------------------------------------------- interrupts and checkpoints
 
 
 @contextmanager
@@ -471,7 +483,7 @@ def interrupt_at(monkeypatch, stratum: int) -> None:
 
 @pytest.mark.parametrize("stops", [[1], [5], [4], [15], [3, 1, 8], [5, 5, 4], [7, 2], [14, 1]], ids=str)
 def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(cooc, tmp_path, small_tiles, monkeypatch, stops):
-    """There are 5 strata an epoch, 3 epochs: stops within, and at the end of, one epoch or several, and at the very end."""
+    """There are 5 strata an epoch, 3 epochs: stops within and at the end of one epoch or several, and at the end."""
     whole, output = train_glove(cooc, tmp_path / "whole.h5", SMALL, threads=2), tmp_path / "model.h5"
     for number, stop in enumerate(stops):
         interrupt_at(monkeypatch, stop)
@@ -512,6 +524,18 @@ def test_progress_comes_to_its_end_resumed_or_not(cooc, tmp_path, small_tiles, m
         assert watched.stages["train"].total == 3 * cooc.entries
 
 
+def test_seconds_are_those_of_each_epoch_resumed_or_not(cooc, tmp_path, small_tiles, monkeypatch):
+    """By a clock that moves on by one at each look, a stratum takes a second and an epoch as many as it has strata."""
+    clock = itertools.count()
+    monkeypatch.setattr(glove.time, "perf_counter", lambda: next(clock))
+    interrupt_at(monkeypatch, 7)
+    with pytest.raises(InterruptedRun):
+        train_glove(cooc, tmp_path / "model.h5", SMALL)
+    monkeypatch.setattr(glove, "deferred_interrupt", never)
+    model = train_glove(cooc, tmp_path / "model.h5", SMALL, resume=True)
+    assert [record["seconds"] for record in model.history] == [5, 5, 5]
+
+
 def test_checkpoints_now_and_then_change_nothing(cooc, tmp_path, small_tiles, monkeypatch):
     saved = []
     original = glove.State.save
@@ -542,7 +566,7 @@ def test_a_checkpoint_is_not_continued_with_other_counts(cooc, tmp_path, small_t
     interrupt_at(monkeypatch, 2)
     with pytest.raises(InterruptedRun):
         train_glove(cooc, tmp_path / "model.h5", SMALL)
-    other = count(encode_documents(topics(), tmp_path / "corpus", EncodeOptions(min_count=1)), tmp_path / "cooc", CountOptions(window=4))
+    other = make_cooc(tmp_path, CountOptions(window=4))
     with pytest.raises(UsageError, match="other counts"):
         train_glove(other, tmp_path / "model.h5", SMALL, resume=True)
 
@@ -575,6 +599,18 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
         train_glove(cooc, output, SMALL, checkpoint_minutes=0)
     assert modelfile.load_arrays(checkpoint_path(output), "glove")[1]["strata"] == 2
     assert same_bits(whole, train_glove(cooc, output, SMALL, resume=True))
+
+
+def test_ctrl_c_while_the_model_is_written_does_not_lose_it(cooc, tmp_path, monkeypatch):
+    original = glove.save_model
+
+    def pressed(*args) -> None:
+        signal.raise_signal(signal.SIGINT)
+        original(*args)
+
+    monkeypatch.setattr(glove, "save_model", pressed)
+    assert train_glove(cooc, tmp_path / "model.h5", SMALL).history
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
 
 def test_a_second_run_on_the_same_output_is_refused(cooc, tmp_path, small_tiles, monkeypatch):

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
+from cooc_engine._kernels import factoring
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count, iterate_rows
 from cooc_engine.corpus import encode_documents
@@ -53,7 +54,8 @@ def entries_of(tiles: Tiles, tile: int) -> list[tuple[int, int, float, float]]:
     places = tiles.places[part].astype(np.int64)
     rows = tiles.cuts[tile // tiles.blocks] + (places >> 16)
     columns = tiles.cuts[tile % tiles.blocks] + (places & 0xFFFF)
-    return list(zip(rows.tolist(), columns.tolist(), tiles.targets[part].tolist(), tiles.weights[part].tolist(), strict=True))
+    values = rows, columns, tiles.targets[part], tiles.weights[part]
+    return list(zip(*(value.tolist() for value in values), strict=True))
 
 
 CUTS = [None, [0, 1, 2, 30, 31, -1], [0, -1], [0, 20, 40, -1]]
@@ -118,6 +120,14 @@ def test_tiles_are_shuffled_by_the_seed(matrix):
     assert tiles.sizes.max() > 20
 
 
+def test_tiles_of_one_size_are_shuffled_each_in_its_own_way():
+    starts, places = np.array([0, 50, 100, 150]), np.tile(np.arange(50, dtype=np.uint32), 3)
+    factoring.shuffle_tiles(starts, 0, 3, np.uint64(1), places, np.zeros(150, np.float32), np.zeros(150, np.float32))
+    orders = places.reshape(3, 50)
+    assert (np.sort(orders, axis=1) == np.arange(50)).all()
+    assert len({order.tobytes() for order in orders}) == 3
+
+
 def test_shuffles_are_fair(tmp_path):
     """Over seeds, each of the entries of a small tile is first about equally often (chi-square, 5 degrees)."""
     corpus = encode_documents(["a b c"], tmp_path / "corpus", EncodeOptions(min_count=1))
@@ -129,11 +139,13 @@ def test_shuffles_are_fair(tmp_path):
     assert ((seen - 100) ** 2 / 100).sum() < 20.5  # passed by chance in 999 of 1000; seeds are fixed
 
 
-# -------------------------------------------------------------------------------------------------------------- cutting
+# ------------------------------------------------------------------------------------------------------------ cutting
 
 
 @settings(deadline=None, max_examples=100)
-@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=80), rows=st.integers(1, 30), blocks=st.integers(1, 12))
+@given(
+    lengths=st.lists(st.integers(0, 50), min_size=1, max_size=80), rows=st.integers(1, 30), blocks=st.integers(1, 12)
+)
 def test_blocks_keep_to_rows_and_entries(lengths, rows, blocks):
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     cuts = cut_blocks(offsets, rows, blocks).tolist()
@@ -153,7 +165,7 @@ def test_blocks_never_have_more_rows_than_a_place_holds():
     assert np.diff(cuts).max() == MOST_ROWS == 1 << 16
 
 
-# --------------------------------------------------------------------------------------------------------------- strata
+# ------------------------------------------------------------------------------------------------------------- strata
 
 
 @settings(deadline=None, max_examples=60)
@@ -181,7 +193,7 @@ def test_the_first_epochs_strata_are_independent_of_the_initial_values():
         assert not np.array_equal(strata(20, seed, 0), rows * 20 + columns[(rows + order[:, None]) % 20])
 
 
-# -------------------------------------------------------------------------------------------------------------- sharing
+# ------------------------------------------------------------------------------------------------------------ sharing
 
 
 @settings(deadline=None, max_examples=100)
@@ -190,7 +202,7 @@ def test_every_tile_with_entries_is_dealt_to_one_thread(sizes, threads, data):
     stratum = np.array(data.draw(st.permutations(range(len(sizes))))[: data.draw(st.integers(1, len(sizes)))], np.int64)
     parts = share(stratum, np.array(sizes, np.int64), threads)
     assert len(parts) == threads
-    assert sorted(itertools.chain.from_iterable(p.tolist() for p in parts)) == sorted(t for t in stratum.tolist() if sizes[t])
+    assert sorted(np.concatenate(parts).tolist()) == sorted(t for t in stratum.tolist() if sizes[t])
     loads = [sum(sizes[t] for t in part.tolist()) for part in parts]
     total, largest = sum(loads), max(sizes[t] for t in stratum.tolist())
     assert max(loads) <= total / threads + largest  # what the largest-first rule promises

@@ -14,6 +14,7 @@ from numba import float32, float64, int32, int64, uint32, uint64, void
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
+
 @helper
 def clipped(x, bound):
     """Return x within ±bound."""
