@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
-    from cooc_engine.cooc import Cooc, count
+    from cooc_engine.cooc import Cooc, count, merge
     from cooc_engine.corpus import Corpus, encode, encode_documents
     from cooc_engine.errors import CoocError
     from cooc_engine.evaluation import evaluate
@@ -34,6 +34,7 @@ _HOME = {
     "GloveOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
+    "merge": "cooc",
     "Corpus": "corpus",
     "encode": "corpus",
     "encode_documents": "corpus",
@@ -52,7 +53,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
-    "count", "Cooc", "CountOptions",
+    "count", "merge", "Cooc", "CountOptions",
     "train", "GloveOptions", "Model", "open_model",
     "Vectors", "nn", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",

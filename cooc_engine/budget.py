@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,28 +53,26 @@ def memory_budget(memory: str | int | None) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stage will need at its peak: named parts of memory, and disk, in bytes."""
+    """The least memory that a stage needs, by what needs it, in bytes, and the budget that must hold it."""
 
     stage: str
     budget: int
     memory: dict[str, int]
-    disk: dict[str, int]
 
     @property
-    def peak(self) -> int:
+    def least(self) -> int:
         """Memory in all."""
         return sum(self.memory.values())
 
     def check(self) -> None:
         """Raise `UsageError` if the budget cannot hold the plan."""
-        if self.peak > self.budget:
+        if self.least > self.budget:
+            parts = ", ".join(f"{what} {show_size(size)}" for what, size in self.memory.items())
             raise UsageError(
-                f"--memory {show_size(self.budget)} is too little to {self.stage}: {show_size(self.peak)} is the least "
-                f"({', '.join(f'{what} {show_size(size)}' for what, size in self.memory.items() if size)}); pass --memory {show_size(self.peak * 1.01)}"
+                f"--memory {show_size(self.budget)} is too little to {self.stage}: it takes {show_size(self.least)} ({parts}); "
+                f"pass --memory {show_size(1.01 * self.least)}"
             )
 
-    def lines(self) -> Iterable[str]:
-        """Yield the plan as lines."""
-        yield f"plan to {self.stage}: {show_size(self.peak)} of memory in a budget of {show_size(self.budget)}"
-        for name, parts in (("memory", self.memory), ("disk", self.disk)):
-            yield from (f"  {name}  {show_size(size):>8}  {what}" for what, size in parts.items() if size)
+    def line(self) -> str:
+        """Return the plan as a line."""
+        return f"{self.stage}: takes {show_size(self.least)} of memory or more, of a budget of {show_size(self.budget)}"

@@ -97,6 +97,31 @@ def count(
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
 
 
+@app.command
+def merge(
+    coocs: Annotated[list[Path], Parameter(name="COOC")],
+    /,
+    *,
+    output: Path,
+    run: RunOptions = RUN,
+) -> None:
+    """Add up co-occurrence directories of equal vocabulary and options.
+
+    Parameters
+    ----------
+    coocs
+        The co-occurrence directories.
+    output
+        The directory to make.
+    """
+    from cooc_engine.cooc import merge
+
+    with _measured(run) as work:
+        cooc = merge(coocs, output, **work.how)
+    tokens = cooc.manifest["tokens"]
+    work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
+
+
 @train.command(name="glove")
 def train_glove(
     source: Annotated[str, Parameter(name="INPUT")],
@@ -285,6 +310,7 @@ class _measured:  # noqa: N801  a context manager that reads like a function
         self.threads = run.threads or _cores()
         self.how: dict[str, Any] = {
             "threads": self.threads,
+            "memory": run.memory,
             "force": run.force,
             "resume": run.resume,
             "progress": _progress(run),

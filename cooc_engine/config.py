@@ -196,8 +196,6 @@ class RunOptions(Options):
     """Threads; all cores unless given."""
     memory: str | None = None
     """Budget, such as 512M or 4G (binary); half of the machine's, or of its control group's, unless given."""
-    dry_run: bool = False
-    """Print the plan, and do nothing."""
     force: bool = False
     """Replace an output that exists."""
     resume: bool = False

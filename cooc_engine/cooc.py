@@ -162,9 +162,9 @@ class _Room:
             "merging": threads * entries * MERGE_BYTES,
             "text": LEAST_TEXT,
         }
-        plan = Plan("count", budget, parts, {})
+        plan = Plan("count", budget, parts)
         plan.check()
-        return cls(threads, entries, budget - plan.peak + LEAST_TEXT, plan)
+        return cls(threads, entries, budget - plan.least + LEAST_TEXT, plan)
 
     def lanes(self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
         """Return lanes with room for the largest of some tasks."""
@@ -196,6 +196,7 @@ def count(
     room = _Room.of(len(counts), len(counts) * window.slots, memory_budget(memory), threads)
     bounds = np.minimum(len(counts) * window.slots, window.contexts * counts)
     blocks = plan_blocks(bounds, [n * window.most for n in counts.tolist()])
+    progress.say(room.plan.line())
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "corpus": corpus.digest}
     with building(Path(output), plan, force=force, resume=resume) as work:
         corpus.vocabulary.save(work)
@@ -367,6 +368,7 @@ def merge(
     lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(vocabulary), np.int64))
     blocks = plan_blocks(np.minimum(lengths, first.columns), sums)
     digests = sorted(cooc.manifest["corpus"]["digest"] for cooc in opened)
+    progress.say(room.plan.line())
     plan = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
     with building(Path(output), plan, force=force, resume=resume) as work:
         vocabulary.save(work)

@@ -136,6 +136,7 @@ def _encode(
 ) -> Corpus:
     options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
     room = _Room.of(memory_budget(memory), threads)
+    progress.say(room.plan.line())
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": names}
     with building(output, plan, force=force, resume=resume) as work:
         with Spool(work) as spool, progress.stage("tokenize", size, "bytes") as stage:
@@ -181,7 +182,7 @@ class _Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         block = min(readers.BLOCK_BYTES, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
         parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": threads * GROWTH * LEAST_TABLE}
-        plan = Plan("encode", budget, parts, {})
+        plan = Plan("encode", budget, parts)
         plan.check()
         left = budget - parts["blocks of text"]
         return cls(block, max(LEAST_TABLE, left // threads // GROWTH), left, plan)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import factoring
+from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import GloveOptions, usable_cores
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
@@ -33,6 +34,7 @@ from cooc_engine.versions import versions
 __all__ = ["checkpoint_path", "train_glove"]
 
 CHECKPOINT_MINUTES = 10.0
+ENTRY_BYTES = 12
 CLIP = 100  # the reference program's bound of a gradient's components
 LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
 PathLike = str | os.PathLike[str]
@@ -128,6 +130,14 @@ class State:
         self.epoch, self.strata, self.seconds, self.history = meta["epoch"], meta["strata"], meta["seconds"], meta["history"]
 
 
+def memory_plan(cooc: Cooc, options: GloveOptions, budget: int) -> Plan:
+    """Return what training takes: 12 bytes an entry, and the parameters with their accumulators, twice while they are saved."""
+    row = 2 * 4 * (-(-(options.vector_size + 2) // LANES) * LANES)
+    words = len(cooc.vocabulary)
+    parts = {"entries": (ENTRY_BYTES * cooc.entries), "parameters": 3 * words * row, "tables of words": 100 * words}
+    return Plan("train glove", budget, parts)
+
+
 def checkpoint_path(output: Path) -> Path:
     """Return where a checkpoint of the model stands while it is trained."""
     return beside(output, ".checkpoint")
@@ -139,9 +149,9 @@ def train_glove(
     options: GloveOptions | None = None,
     *,
     threads: int | None = None,
+    memory: str | int | None = None,
     force: bool = False,
     resume: bool = False,
-    checkpoint_minutes: float = CHECKPOINT_MINUTES,
     progress: Progress | None = None,
 ) -> Model:
     """Train GloVe on co-occurrence counts and write the model file `output`.
@@ -151,6 +161,9 @@ def train_glove(
     """
     cooc, output = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output)
     options, progress, threads = options or GloveOptions(), progress or Progress(), threads or usable_cores()
+    room = memory_plan(cooc, options, memory_budget(memory))
+    room.check()
+    progress.say(room.line())
     checkpoint = checkpoint_path(output)
     refuse_overwrite(output, checkpoint, force=force, resume=resume)
     if output.is_dir():
@@ -168,7 +181,7 @@ def train_glove(
                 state.load(checkpoint, plan)
             with deferred_interrupt() as interrupted, progress.stage("train", options.epochs * cooc.entries, "entries") as stage:
                 stage.resume_at(state.epoch * cooc.entries + _entries_done(state, tiles, options))
-                saver = _Saver(state, checkpoint, plan, checkpoint_minutes, interrupted)
+                saver = _Saver(state, checkpoint, plan, interrupted)
                 run_epochs(state, tiles, options, threads, stage, saver.between_strata)
                 save_model(output, _model_data(cooc, state, options, threads))  # a Ctrl-C from now on comes too late
             checkpoint.unlink(missing_ok=True)
@@ -184,7 +197,6 @@ class _Saver:
     state: State
     path: Path
     plan: str
-    minutes: float
     interrupted: Callable[[], bool]
     last: float = field(default_factory=time.monotonic)
 
@@ -192,7 +204,7 @@ class _Saver:
         if self.interrupted():
             self.state.save(self.path, self.plan)
             raise InterruptedRun(f"{self.path}: interrupted in epoch {self.state.epoch + 1}; continue with --resume")
-        if time.monotonic() - self.last >= 60 * self.minutes:
+        if time.monotonic() - self.last >= 60 * CHECKPOINT_MINUTES:
             self.state.save(self.path, self.plan)
             self.last = time.monotonic()
 

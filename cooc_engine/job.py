@@ -43,6 +43,7 @@ def run(
     job: str | os.PathLike[str],
     *,
     threads: int | None = None,
+    memory: str | int | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
@@ -53,7 +54,7 @@ def run(
     """
     path, progress = Path(job), progress or Progress()
     plan = _Plan(path, _read(path))
-    how: dict[str, Any] = {"threads": threads, "force": force, "progress": progress}
+    how: dict[str, Any] = {"threads": threads, "memory": memory, "force": force, "progress": progress}
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **how)
     cooc = counted(corpus, plan.output / "cooc", plan.count, **how)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cooc_engine.config import GloveOptions, Options
 from cooc_engine.cooc import Cooc
@@ -46,6 +47,7 @@ def train(
     options: Options | None = None,
     *,
     threads: int | None = None,
+    memory: str | int | None = None,
     force: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
@@ -59,5 +61,6 @@ def train(
     options = options or family.options()
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
-    with prepared(source, output, threads=threads, force=force, resume=resume, progress=progress) as cooc:
-        return family.train(cooc, output, options, threads=threads, force=force, resume=resume, progress=progress)
+    how: dict[str, Any] = {"threads": threads, "memory": memory, "force": force, "resume": resume, "progress": progress}
+    with prepared(source, output, **how) as cooc:
+        return family.train(cooc, output, options, **how)

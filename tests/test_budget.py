@@ -119,7 +119,7 @@ def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch
     whole = count(corpus, tmp_path / "whole", threads=2)
     monkeypatch.setattr(cooc_module, "TASK_ENTRIES", 1 << 14)
     monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 14)
-    least = cooc_module._Room.of(len(corpus.vocabulary), len(corpus.vocabulary), 1 << 30, 2).plan.peak
+    least = cooc_module._Room.of(len(corpus.vocabulary), len(corpus.vocabulary), 1 << 30, 2).plan.least
     seen = []
     monkeypatch.setattr(cooc_module, "cut_runs", lambda *given: seen.extend(cut_runs(*given)) or seen)
     tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))
@@ -245,8 +245,8 @@ def test_odd_sizes_are_refused(text):
 
 
 def test_plans_say_what_they_need():
-    plan = Plan("count", 100, {"text": 60, "lanes": 50}, {})
-    with pytest.raises(UsageError, match="--memory 100 B is too little to count: 110 B is the least"):
+    plan = Plan("count", 100, {"text": 60, "lanes": 50})
+    with pytest.raises(UsageError, match="--memory 100 B is too little to count: it takes 110 B"):
         plan.check()
     assert show_size(1536) == "1.5K" and 0 < default_memory()
 

@@ -449,8 +449,9 @@ def test_divergence_keeps_the_last_good_checkpoint(cooc, tmp_path, small_tiles, 
     good = checkpoint_path(output).read_bytes()
     monkeypatch.setattr(glove, "deal", lambda *args: poisoned(deal(*args)))
     monkeypatch.setattr(glove, "deferred_interrupt", never)
+    monkeypatch.setattr(glove, "CHECKPOINT_MINUTES", 0)
     with pytest.raises(DivergenceError):
-        train_glove(cooc, output, SMALL, resume=True, checkpoint_minutes=0)
+        train_glove(cooc, output, SMALL, resume=True)
     checkpoint = modelfile.load_arrays(checkpoint_path(output), "glove")[0]
     assert all(np.isfinite(values).all() for values in checkpoint.values())
     assert good
@@ -540,7 +541,10 @@ def test_checkpoints_now_and_then_change_nothing(cooc, tmp_path, small_tiles, mo
     saved = []
     original = glove.State.save
     monkeypatch.setattr(glove.State, "save", lambda self, *args: (saved.append(self.strata), original(self, *args)))
-    models = [train_glove(cooc, tmp_path / f"{m}.h5", SMALL, checkpoint_minutes=m) for m in (0, 10)]
+    models = []
+    for minutes in (0, 10):
+        monkeypatch.setattr(glove, "CHECKPOINT_MINUTES", minutes)
+        models.append(train_glove(cooc, tmp_path / f"{minutes}.h5", SMALL))
     assert len(saved) == 15
     assert same_bits(*models)
 
@@ -595,8 +599,9 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
         return original(*args)
 
     monkeypatch.setattr(glove, "share", killed)
+    monkeypatch.setattr(glove, "CHECKPOINT_MINUTES", 0)
     with pytest.raises(InterruptedRun, match="--resume"):
-        train_glove(cooc, output, SMALL, checkpoint_minutes=0)
+        train_glove(cooc, output, SMALL)
     assert modelfile.load_arrays(checkpoint_path(output), "glove")[1]["strata"] == 2
     assert same_bits(whole, train_glove(cooc, output, SMALL, resume=True))
 

@@ -18,9 +18,9 @@ PACKAGE = Path(cooc_engine.__file__).parent
 # The data's way: a module imports only what stands before it.
 ORDER = [
     "__init__",
-    "errors", "config", "progress", "interrupts", "measure", "versions", "store",
+    "errors", "config", "budget", "progress", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics", "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
-    "vocab", "readers", "shards", "corpus", "cooc", "tiles",
+    "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "tiles",
     "modelfile", "glove", "stages", "models",
     "query", "evaluation", "summary", "job", "report", "demo", "cli", "__main__",
 ]  # fmt: skip
