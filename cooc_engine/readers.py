@@ -131,7 +131,7 @@ class _Source:
 
 def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], advance: Callable[[], int]) -> Iterator[Block]:
     """Yield blocks of a stream; what stands behind the last white space of one begins the next."""
-    carry, offset, ended = b"", 0, False
+    carry, offset, ended, last = b"", 0, False, b"\n"
     while not ended:
         block = take()
         view = block.text.data
@@ -142,19 +142,19 @@ def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], ad
         ended = size < block.room
         if offset == 0 and size >= 3 and bytes(view[:3]) == b"\xef\xbb\xbf":
             view[:3] = b"   "
-        cut = _end_line(block.text, size) if ended else _last_space(view[:size], source, offset)
-        carry = bytes(view[cut:size])
+        cut = _end_line(view, size, last) if ended else _last_space(view[:size], source, offset)
+        carry, last = bytes(view[cut:size]), bytes(view[cut - 1 : cut]) if cut else last
         block.size, block.source, block.offset, block.read = cut, source, offset, advance()
         offset += cut
         yield block
 
 
-def _end_line(text: npt.NDArray[np.uint8], size: int) -> int:
-    """Close the last line of a source; returns the new size."""
-    if size and text[size - 1] != 10:
-        text[size] = 10
-        return size + 1
-    return size
+def _end_line(view: memoryview, size: int, before: bytes) -> int:
+    """Close the last line of a source, which may have begun in the block `before`; returns the new size."""
+    if (bytes(view[size - 1 : size]) if size else before) == b"\n":
+        return size
+    view[size : size + 1] = b"\n"
+    return size + 1
 
 
 def _last_space(view: memoryview, source: str, offset: int) -> int:

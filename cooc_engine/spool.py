@@ -118,9 +118,9 @@ class Spool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        for file in self._files:
-            with suppress(OSError) if kind else nullcontext():  # after an error a full disk has already been reported
-                file.close()
+        tokens, documents = self._files
+        with suppress(OSError) if kind else nullcontext(), documents, tokens:  # a full disk is reported once
+            pass
 
     def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:
         """Add the words of a block and the document ends in it."""

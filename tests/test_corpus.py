@@ -188,6 +188,14 @@ def test_a_line_of_a_million_words_is_one_document(tmp_path):
     assert_twin(corpus, naive.documents([text]))
 
 
+@pytest.mark.parametrize("ending", [b"x", b" ", b"\n", b"x \n", b"x \ny", b"\r", b"\n "])
+@pytest.mark.parametrize("size", [*range(60, 70), *range(122, 134)])
+def test_a_last_line_that_ends_where_a_block_ends(tmp_path, small, size, ending):
+    text = (b"abc de " * size)[: size - len(ending)] + ending
+    (tmp_path / "t").write_bytes(text)
+    assert_twin(encode(tmp_path / "t", tmp_path / "c", ALL), naive.documents([text]))
+
+
 def test_the_same_bytes_for_any_threads(tmp_path, small):
     rng = random.Random(5)
     text = "".join(f"w{min(rng.randrange(60), rng.randrange(60))}{rng.choice('     ' + chr(10))}" for _ in range(3000))
@@ -460,6 +468,16 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, small, monkeypat
     encode(tmp_path / "t", tmp_path / "c", ALL, resume=True)
     assert contents(tmp_path / "c") == contents(whole.path)
     assert not (tmp_path / "c.part").exists()
+
+
+def test_words_that_cannot_be_written_at_the_end_are_not_lost(tmp_path):
+    """The spool is buffered: its last words reach the disk when it is closed."""
+    spool = module.Spool(tmp_path)
+    with pytest.raises(OSError, match="No space"), spool:
+        for file in spool._files:
+            file.close()
+        spool._files = [Path("/dev/full").open("wb") for _ in spool.paths]
+        spool.append(np.arange(3, dtype=np.int32), np.array([3]), 0)
 
 
 def test_vocabulary_round_trip(tmp_path):

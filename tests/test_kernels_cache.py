@@ -1,0 +1,173 @@
+"""The disk cache of compiled kernels: hit by a second process, missed after any change that matters."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import cooc_engine
+
+PACKAGE = Path(cooc_engine.__file__).parent
+
+# Imports a kernel module; tells what Numba compiled, and how many kernels came from the disk.
+PROBE = """
+import json, sys
+from numba.core import event
+
+class Compiled(event.Listener):
+    def on_start(self, event): names.append(event.data["dispatcher"].py_func.__name__)
+    def on_end(self, event): pass
+
+names = []
+event.register("numba:compile", Compiled())
+from cooc_engine._kernels import counting as module, jit
+kernels = [k for k in vars(module).values() if hasattr(k, "stats") and len(k.signatures)]
+print(json.dumps({
+    "package": module.__file__, "compiled": names, "directory": jit.cache_directory(),
+    "hits": sum(sum(k.stats.cache_hits.values()) for k in kernels), "kernels": sum(len(k.signatures) for k in kernels),
+    "misses": sum(sum(k.stats.cache_misses.values()) for k in kernels),
+}))
+"""
+
+
+@pytest.fixture
+def package(tmp_path) -> Path:
+    """A copy of the package, without what Numba or Python cached beside it."""
+    return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "cooc_engine", ignore=shutil.ignore_patterns("__pycache__")))
+
+
+def probe(package: Path, **environment: object) -> dict:
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | {k: str(v) for k, v in environment.items()}
+    variables |= {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, cwd=package.parents[1])
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    found = json.loads(done.stdout)
+    assert Path(found["package"]).is_relative_to(package.parent)
+    return found
+
+
+def assert_compiled(found: dict) -> None:
+    assert found["hits"] == 0
+    assert found["misses"] == found["kernels"] >= 5
+    assert "count_rows" in found["compiled"]
+
+
+def assert_read(found: dict) -> None:
+    assert found["compiled"] == []
+    assert found["hits"] == found["kernels"] >= 5
+    assert found["misses"] == 0
+
+
+def test_a_second_process_compiles_nothing_until_something_changes(package, tmp_path):
+    cache = tmp_path / "cache"
+    first = probe(package, NUMBA_CACHE_DIR=cache)
+    assert_compiled(first)
+    assert Path(first["directory"]) == cache / "cooc-engine"
+    assert_read(probe(package, NUMBA_CACHE_DIR=cache))
+    # Bounds checks are other code.
+    assert_compiled(probe(package, NUMBA_CACHE_DIR=cache, NUMBA_BOUNDSCHECK=1))
+    # A helper in another file is part of the kernels' code; a touched file with the same content is not a change.
+    basics = package / "_kernels" / "basics.py"
+    os.utime(basics, (1, 1))
+    probe(package, NUMBA_CACHE_DIR=cache)
+    assert_read(probe(package, NUMBA_CACHE_DIR=cache))
+    basics.write_text(basics.read_text("utf-8").replace("np.uint64(0x94D049BB133111EB)", "np.uint64(0x94D049BB133111ED)"), "utf-8")
+    assert_compiled(probe(package, NUMBA_CACHE_DIR=cache))
+    assert_read(probe(package, NUMBA_CACHE_DIR=cache))
+
+
+def test_the_cache_stands_beside_the_kernels(package, tmp_path):
+    assert_compiled(found := probe(package, HOME=tmp_path / "home"))
+    assert Path(found["directory"]) == package / "_kernels" / "__pycache__"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_read_only_install_uses_the_users_cache(package, tmp_path):
+    (package / "_kernels" / "__pycache__").write_text("where a directory cannot be made")
+    assert_compiled(found := probe(package, HOME=tmp_path / "home"))
+    assert Path(found["directory"]) == tmp_path / "home" / ".cache" / "cooc-engine"
+    assert_read(probe(package, HOME=tmp_path / "home"))
+
+
+def test_without_any_place_it_still_runs(package, tmp_path):
+    (package / "_kernels" / "__pycache__").write_text("x")
+    (tmp_path / "home").write_text("x")
+    (tmp_path / "temporary").mkdir()
+    found = probe(package, HOME=tmp_path / "home", TMPDIR=tmp_path / "temporary")
+    assert_compiled(found)
+    assert Path(found["directory"]).is_relative_to(tmp_path / "temporary")
+
+
+def test_a_zipped_install(package, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "zipped"), "zip", package.parent)
+    cache = tmp_path / "cache"
+    assert_compiled(probe(Path(archive) / "cooc_engine", NUMBA_CACHE_DIR=cache))
+    assert_read(probe(Path(archive) / "cooc_engine", NUMBA_CACHE_DIR=cache))
+
+
+@pytest.fixture
+def jit():
+    from cooc_engine._kernels import jit
+
+    jit.cache_directory.cache_clear()
+    yield jit
+    jit.cache_directory.cache_clear()
+
+
+def test_a_place_that_cannot_be_written_is_passed_over(jit, monkeypatch, tmp_path):
+    """Permissions do not bind root, so the refusal is made."""
+    real = tempfile.TemporaryFile
+
+    def refuse(*, dir):
+        if Path(dir).name == "__pycache__":
+            raise PermissionError(13, "Permission denied", str(dir))
+        return real(dir=dir)
+
+    monkeypatch.setattr(jit.SETTINGS, "CACHE_DIR", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert Path(jit.cache_directory()) == tmp_path / ".cache" / "cooc-engine"
+
+
+def stamp(jit, **options) -> str:
+    def kernel():
+        pass
+
+    return jit._Locator(kernel, {**jit.COMMON, "fastmath": False, **options}).get_source_stamp()
+
+
+def test_what_the_stamp_depends_on(jit, monkeypatch):
+    plain = stamp(jit)
+    assert stamp(jit) == plain
+    assert stamp(jit, fastmath=set(jit.FAST)) != plain
+    assert stamp(jit, fastmath=set(reversed(sorted(jit.FAST)))) == stamp(jit, fastmath=set(jit.FAST))
+    assert stamp(jit, error_model="python") != plain
+    for name, value in (("BOUNDSCHECK", 1), ("OPT", 0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(jit.SETTINGS, name, value)
+            assert stamp(jit) != plain
+    monkeypatch.setattr(jit, "digest", lambda: "other files")
+    assert stamp(jit) != plain
+
+
+def test_kernels_take_nothing_but_their_types():
+    """An array of another type is an error, not a second compilation in the middle of a stage."""
+    import numpy as np
+
+    from cooc_engine._kernels import counting
+
+    assert counting.count_kept(np.array([1, -1, 0], np.int32)) == 2
+    with pytest.raises(TypeError, match="No matching definition"):
+        counting.count_kept(np.array([1, -1, 0], np.int64))
+
+
+def test_no_nan_is_assumed_away(jit):
+    assert not {"nnan", "ninf", "fast"} & jit.FAST
