@@ -1,3 +1,5 @@
+"""What several files of tests need: the data that stands beside the checkout."""
+
 from __future__ import annotations
 
 import os
@@ -5,11 +7,18 @@ from pathlib import Path
 
 import pytest
 
+SHARED = Path(os.environ.get("COOC_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("shared"):
+            item.add_marker(pytest.mark.skip(reason=f"needs {SHARED}"))
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The directory of shared data: beside the checkout, or where COOC_SHARED says."""
-    path = Path(os.environ.get("COOC_SHARED") or Path(__file__).parents[1] / ".." / "shared").resolve()
-    if not path.is_dir():
-        pytest.skip(f"{path} is not there")
-    return path
+    """The directory of shared data; a test that uses it is marked `shared`."""
+    return SHARED
