@@ -5,7 +5,6 @@ Commands import what they need when they run, so that `--help` is quick.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import re
@@ -17,9 +16,10 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
-from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, Options, RunOptions
-from cooc_engine.errors import CoocError, InputError, UsageError
+from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions
+from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
+from cooc_engine.store import FULL
 
 __all__ = ["main"]
 
@@ -39,6 +39,8 @@ FOREIGN = {
     "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
+SWITCHES = {"--json", "--force", "--resume", "--by-section", "--"}
+DASH = "\0-"  # the parser takes a lone - for an option; no argument of a program can hold a NUL
 RUN = RunOptions()
 
 
@@ -63,7 +65,7 @@ def encode(
     from cooc_engine.corpus import encode
 
     with _measured(run) as work:
-        corpus = encode(texts, output, options, **work.how)
+        corpus = encode([_given(text) for text in texts], output, options, **work.how)
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
     work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
@@ -97,7 +99,7 @@ def count(
 
 @train.command(name="glove")
 def train_glove(
-    source: Annotated[Path, Parameter(name="INPUT")],
+    source: Annotated[str, Parameter(name="INPUT")],
     /,
     *,
     output: Path,
@@ -115,7 +117,7 @@ def train_glove(
     output
         The model file to write, HDF5.
     """
-    _train("glove", source, output, options, encode, count, run)
+    _train("glove", Path(_given(source)), output, options, encode, count, run)
 
 
 def _train(
@@ -184,7 +186,7 @@ def nn(
     words: Annotated[list[str], Parameter(name="WORD")],
     /,
     *,
-    topn: Annotated[int, Parameter(alias=["--k", "-k"])] = 10,
+    topn: Annotated[int, WHOLE, Parameter(alias=["--k", "-k"])] = 10,
     json: bool = False,
 ) -> None:
     """Print the words nearest to each WORD by cosine; a word - reads words from stdin, a line each.
@@ -204,7 +206,7 @@ def nn(
 
     if topn < 1:
         raise UsageError(f"--topn is {topn}; it must be at least 1")
-    asked = [word for given in words for word in (sys.stdin.read().split() if given == "-" else [given])]
+    asked = [word for given in words for word in (sys.stdin.read().split() if given == DASH else [given])]
     if not asked:
         raise InputError("no words to look up")
     neighbours = nn(model, asked, topn)
@@ -224,7 +226,7 @@ def evaluate(
     *,
     pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    restrict: int = 30_000,
+    restrict: Annotated[int, WHOLE] = 30_000,
     by_section: bool = False,
     json: bool = False,
 ) -> None:
@@ -317,7 +319,7 @@ def _progress(run: RunOptions) -> Progress:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
 
 
 def _print_scores(rows: Iterable[dict[str, Any]]) -> None:
@@ -339,10 +341,16 @@ def _lines(record: Any, indent: str = "") -> Iterable[str]:
             yield f"{indent}{key}: {value}"
 
 
+def _given(argument: str) -> str:
+    return "-" if argument == DASH else argument
+
+
 def _modern(arguments: Sequence[str]) -> list[str]:
-    """Rewrite what other programs' users type: -vector-size as --vector-size, --symmetric 0 as --context-side left."""
+    """Rewrite what other programs' users type: -vector-size as --vector-size, --symmetric 0 as --context-side left, and -."""
     result: list[str] = []
     for argument in arguments:
+        if argument == "-" and not (result and result[-1].startswith("-") and result[-1] not in SWITCHES):
+            argument = DASH
         if re.fullmatch(r"-[A-Za-z][A-Za-z0-9_-]+(=.*)?", argument):
             argument = "-" + argument
         name, equals, value = argument.partition("=")
@@ -361,20 +369,30 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Errors are one line on stderr."""
     try:
         app(_modern(arguments), exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except CycloptsError as error:
         return _fail(_one_line(error), UsageError.exit_code)
     except CoocError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        return _fail("interrupted", InterruptedRun.exit_code)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        _drop_output()
     except MemoryError:
-        return _fail("out of memory; take less text at a time or a machine with more", 4)
+        return _fail("out of memory; take less text at a time or a machine with more", ResourceError.exit_code)
     except OSError as error:
-        return _fail(f"{error.filename or 'disk'}: {error.strerror}", 4 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 1)
+        _drop_output()
+        code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
+        return _fail(f"{error.filename or 'output'}: {error.strerror}", code)
     return 0
+
+
+def _drop_output() -> None:
+    """Throw away what could not be printed, so that the interpreter does not try again when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(error: CycloptsError) -> str:
@@ -383,7 +401,7 @@ def _one_line(error: CycloptsError) -> str:
         if isinstance(cause, CoocError):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
-    return " ".join(str(error).split())
+    return " ".join(str(error).replace(DASH, "-").split())
 
 
 def _fail(text: str, code: int) -> int:

@@ -7,7 +7,8 @@ import difflib
 import math
 import os
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -15,7 +16,7 @@ from cyclopts import Parameter
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["Above", "AtLeast", "CountOptions", "EncodeOptions", "GloveOptions", "Options", "RunOptions", "from_mapping", "usable_cores"]
+__all__ = ["WHOLE", "Above", "AtLeast", "CountOptions", "EncodeOptions", "GloveOptions", "Options", "RunOptions", "from_mapping", "usable_cores"]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -52,6 +53,20 @@ def _annotations(cls: type[Options]) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
 
 
+def _whole(kind: object, tokens: Sequence[Any]) -> int:
+    """Return what a flag was given as a whole number; the parser alone would round 1.5."""
+    text = tokens[0].value
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise UsageError(f"{tokens[0].keyword} is {text}; it must be a whole number")
+
+
+WHOLE = Parameter(converter=_whole)
+
+
 class Options:
     """Base of the option classes: frozen, checked when made, turned into a plain record and back."""
 
@@ -86,7 +101,7 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
         wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
         raise UsageError(f"{flag} is {value!r}; it must be of type {wanted}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise UsageError(f"{flag} is {value}; it must be a finite number")
+        raise UsageError(f"{flag} is {value:g}; it must be a finite number")
     for bound in bounds:
         if not bound.accepts(value):
             raise UsageError(f"{flag} is {value:g}; it must be {bound}")
@@ -120,9 +135,9 @@ def usable_cores() -> int:
 class EncodeOptions(Options):
     """How text becomes an encoded corpus."""
 
-    min_count: Annotated[int, AtLeast(1), Parameter(alias=["--minCount", "--mincount"])] = 5
+    min_count: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--minCount", "--mincount"])] = 5
     """Words that occur less often are left out of the vocabulary."""
-    max_vocab: Annotated[int | None, AtLeast(1)] = None
+    max_vocab: Annotated[int | None, WHOLE, AtLeast(1)] = None
     """Keep only this many of the most frequent words; ties go to the smaller bytes."""
     tokenizer: Literal["whitespace"] = "whitespace"
     """How a line is cut into words: `whitespace` cuts at ASCII white space."""
@@ -133,7 +148,7 @@ class EncodeOptions(Options):
 class CountOptions(Options):
     """What counts as a co-occurrence, and how much."""
 
-    window: Annotated[int, AtLeast(1), Parameter(alias=["--window-size", "--ws", "--win"])] = 10
+    window: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--window-size", "--ws", "--win"])] = 10
     """How many words on each side of the centre are its contexts."""
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic"
     """Weight of distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""
@@ -146,9 +161,9 @@ class CountOptions(Options):
 class GloveOptions(Options):
     """The GloVe model and its optimiser (Pennington, Socher and Manning 2014)."""
 
-    vector_size: Annotated[int, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
     """Length of the vectors."""
-    epochs: Annotated[int, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 25
+    epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 25
     """How many times every entry is visited."""
     lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05
     """Initial learning rate of AdaGrad."""
@@ -158,7 +173,7 @@ class GloveOptions(Options):
     """Exponent of the weight (count / x-max) of rarer entries."""
     vectors: Literal["w+c", "w", "c", "concat"] = "w+c"
     """What queries use: word plus context vectors, either alone, or both side by side."""
-    seed: Annotated[int, AtLeast(0)] = 1
+    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of the initial values and of the order of the entries."""
 
 
@@ -167,7 +182,7 @@ class GloveOptions(Options):
 class RunOptions(Options):
     """How a command runs; nothing here changes a result."""
 
-    threads: Annotated[int | None, AtLeast(1), Parameter(alias=["--thread", "--workers"])] = None
+    threads: Annotated[int | None, WHOLE, AtLeast(1), Parameter(alias=["--thread", "--workers"])] = None
     """Threads; all cores unless given."""
     force: bool = False
     """Replace an output that exists."""

@@ -44,17 +44,16 @@ PathLike = str | os.PathLike[str]
 
 def distance_weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
     """Return the integer weights of distances 1..window and their denominator (MODELS: harmonic 1/k, uniform 1, dynamic)."""
-    distances, denominator = range(1, options.window + 1), 1
+    distances = range(1, options.window + 1)
     if options.window_weight == "harmonic":
-        for k in distances:  # step by step: the whole multiple of a very wide window would take hours
-            denominator = math.lcm(denominator, k)
-            if denominator >= 2**63:
-                raise UsageError(f"--window {options.window} is too wide for exact harmonic weights; take uniform or dynamic")
-        weights = [denominator // k for k in distances]
+        denominator = math.lcm(*distances[:64])  # of which 43 overflow 64 bits
+        weights = [denominator // k for k in distances[:64]]
     elif options.window_weight == "dynamic":
         denominator, weights = options.window, [options.window - k + 1 for k in distances]
     else:
-        weights = [1] * options.window
+        denominator, weights = 1, [1] * options.window
+    if max(weights) >= 2**63:
+        raise UsageError(f"--window {options.window} is too wide for exact {options.window_weight} weights; take uniform or dynamic")
     return np.array(weights, np.int64), denominator
 
 
@@ -338,7 +337,7 @@ def _finish(directory: Path, blocks: list[Block], *, symmetric: bool) -> tuple[i
             file.append(numbers)
     for block in blocks:
         block.path(directory, "rows").unlink()
-    return int(lengths.sum()), sum(row_sums.tolist())  # a row fits 64 bits, all of them together need not
+    return int(lengths.sum()), sum(row_sums.tolist())
 
 
 def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:

@@ -16,7 +16,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, 
 from cooc_engine.store import ArrayWriter, building, read_manifest, write_manifest
 from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 
-__all__ = ["Corpus", "encode", "encode_documents"]
+__all__ = ["Corpus", "encode", "encode_documents", "text_names"]
 
 KIND, VERSION = "corpus", 1
 PIECE_TOKENS = 1 << 20
@@ -89,8 +89,13 @@ def encode(
     """
     paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
     blocks = functools.partial(readers.file_blocks, paths)
-    names = [str(path) for path in paths]
+    names = text_names(paths)
     return _encode(blocks, names, readers.total_bytes(paths), Path(output), options, threads, progress, force=force, resume=resume)
+
+
+def text_names(texts: Sequence[PathLike]) -> list[str]:
+    """Return the names of text files as a manifest holds them: what is not UTF-8 in one is written as `\\xNN`."""
+    return [os.fsencode(text).decode(errors="backslashreplace") for text in texts]
 
 
 def encode_documents(
@@ -126,7 +131,7 @@ def _encode(
             tables = tokenize(blocks, spool, threads, stage)
         if spool.tokens == 0:
             raise InputError(f"{', '.join(names)}: no words in it; is it the right file?")
-        vocabulary, rows = _rank(tables, options)
+        vocabulary, rows = _rank(tables, options, names)
         vocabulary.save(work)
         with progress.stage("write shards", spool.tokens, "words") as stage:
             shards, checksums = write_shards(work, spool, rows, threads, stage)
@@ -145,7 +150,7 @@ def _encode(
     return Corpus(output)
 
 
-def _rank(tables: list[WordTable], options: EncodeOptions) -> tuple[Vocabulary, list[npt.NDArray[np.int32]]]:
+def _rank(tables: list[WordTable], options: EncodeOptions, names: list[str]) -> tuple[Vocabulary, list[npt.NDArray[np.int32]]]:
     """Merge the tables and rank the words; returns the rows of each table's ids."""
     merged = tables[0]
     merges = [merged.add(table) for table in tables[1:]]
@@ -153,8 +158,8 @@ def _rank(tables: list[WordTable], options: EncodeOptions) -> tuple[Vocabulary, 
     if not len(vocabulary):
         most, _ = rank_words(merged, 1, 1)
         raise InputError(
-            f"no word occurs {options.min_count} times or more (the most frequent, {most.words[0]!r}, occurs {most.counts[0]} "
-            f"times); lower --min-count"
+            f"{', '.join(names)}: no word occurs {options.min_count} times or more (the most frequent, {most.words[0][:40]!r}, "
+            f"{most.counts[0]}); lower --min-count"
         )
     return vocabulary, [rows, *(rows[merge] for merge in merges)]
 
@@ -175,9 +180,9 @@ class Spool:
         self._files = [path.open("wb") for path in self.paths]
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         for file in self._files:
-            with suppress(OSError):  # a full disk has already been reported
+            with suppress(OSError) if kind else nullcontext():  # after an error a full disk has already been reported
                 file.close()
 
     def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:

@@ -26,7 +26,7 @@ from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, Usag
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, load_arrays, open_model, save_arrays, save_model
 from cooc_engine.progress import Progress, Stage
-from cooc_engine.store import disk_errors, locked, refuse_overwrite
+from cooc_engine.store import beside, disk_errors, locked, refuse_overwrite
 from cooc_engine.tiles import Tiles, Transform, deal, share, strata
 from cooc_engine.versions import versions
 
@@ -130,7 +130,7 @@ class State:
 
 def checkpoint_path(output: Path) -> Path:
     """Return where a checkpoint of the model stands while it is trained."""
-    return output.with_name(output.name + ".checkpoint")
+    return beside(output, ".checkpoint")
 
 
 def train_glove(
@@ -153,9 +153,11 @@ def train_glove(
     options, progress, threads = options or GloveOptions(), progress or Progress(), threads or usable_cores()
     checkpoint = checkpoint_path(output)
     refuse_overwrite(output, checkpoint, force=force, resume=resume)
+    if output.is_dir():
+        raise UsageError(f"{output}: is a directory; choose another --output")
     if cooc.entries == 0:
         raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
-    lock = output.with_name(output.name + ".lock")
+    lock = beside(output, ".lock")
     with disk_errors(output), locked(lock):
         try:
             with progress.stage("deal tiles", cooc.entries, "entries") as stage:

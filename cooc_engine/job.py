@@ -114,6 +114,9 @@ class _Plan:
         paths = {key: self._paths(table.pop(key, []), f"[eval] {key}") for key in ("pairs", "analogies")}
         if table:
             raise UsageError(f"{self.path} [eval]: unknown option {min(table)!r}; there are: pairs, analogies, restrict")
+        missing = [path for group in paths.values() for path in group if not path.is_file()]
+        if missing:
+            raise InputError(f"{missing[0]}: no such file (in {self.path} [eval])")
         if not isinstance(restrict, int) or restrict < 1:
             raise UsageError(f"{self.path} [eval]: restrict is {restrict!r}; it must be a number of words")
         return {**paths, "restrict": restrict}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +23,7 @@ __all__ = ["Block", "document_blocks", "file_blocks", "total_bytes"]
 
 BLOCK_BYTES = 4 << 20
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
-MAGIC = {b"\x1f\x8b": "gz", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zst"}
+MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 
 
 @dataclass
@@ -53,57 +55,76 @@ def file_blocks(paths: Sequence[Path], take: Callable[[], Block]) -> Iterator[Bl
     Raises `InputError` naming the file for what is missing, unreadable or damaged.
     """
     for path in paths:
-        try:
-            with _open(path) as (raw, stream):
-                yield from _stream_blocks(stream, str(path), take, _meter(raw))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except (EOFError, LZMAError, zlib.error) as error:
-            raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-        except Exception as error:
-            if type(error).__name__ != "ZstdError":
-                raise
-            raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
+        with _Source(path) as source:
+            yield from _stream_blocks(source, str(path), take, source.advance)
 
 
-class _open:  # noqa: N801  a context manager that reads like a function
-    """Open a file or the standard input; yields the raw and the decompressed stream."""
+class _Readable(Protocol):
+    def readinto(self, target: memoryview, /) -> int: ...
+
+
+@contextmanager
+def _reading(path: object) -> Iterator[None]:
+    """Turn what goes wrong when a source is read into one line; nothing that writes may stand in such a block."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (EOFError, LZMAError, zlib.error) as error:
+        raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":
+            raise
+        raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
+
+
+class _Source:
+    """A file or the standard input, decompressed; what goes wrong while it is opened or read becomes an `InputError`."""
 
     def __init__(self, path: Path) -> None:
-        self.raw: BinaryIO = sys.stdin.buffer if str(path) == "-" else path.open("rb")
+        self._path = path
 
-    def __enter__(self) -> tuple[BinaryIO, BinaryIO]:
-        buffered = io.BufferedReader(self.raw, 1 << 20)  # type: ignore[type-var]
-        head = buffered.peek(6)
-        kind = next((kind for magic, kind in MAGIC.items() if head.startswith(magic)), None)
-        if kind is None:
-            return self.raw, buffered
-        from xopen import xopen
+    def __enter__(self) -> _Source:
+        with _reading(self._path):
+            self._raw = self._open()
+            self._stream: Any = self._raw
+            head = self._raw.peek(6)
+            kind = next((kind for magic, kind in MAGIC.items() if re.match(magic, head)), None)
+            if kind is not None:
+                from xopen import xopen
 
-        return self.raw, xopen(buffered, "rb", threads=0, format=kind)
+                self._stream = xopen(self._raw, "rb", threads=0, format=kind)
+        self._told = self._raw.tell() if self._raw.seekable() else 0
+        return self
+
+    def _open(self) -> Any:
+        if str(self._path) != "-":
+            return self._path.open("rb", 1 << 20)
+        if sys.stdin is None:
+            raise InputError("-: the standard input is closed")
+        return sys.stdin.buffer
 
     def __exit__(self, *error: object) -> None:
-        if self.raw is not sys.stdin.buffer:
-            self.raw.close()
+        if str(self._path) != "-":
+            self._raw.close()
+
+    def readinto(self, target: memoryview) -> int:
+        """Fill `target` with decompressed bytes; returns how many, 0 at the end."""
+        with _reading(self._path):
+            n: int = self._stream.readinto(target)
+        return n
+
+    def advance(self) -> int:
+        """Return how many bytes were taken from the disk since this was last asked."""
+        if not self._raw.seekable():
+            return 0
+        before, self._told = self._told, self._raw.tell()
+        return int(self._told - before)
 
 
-def _meter(raw: BinaryIO) -> Callable[[], int]:
-    """Return a function that tells how many bytes of `raw` were read since it was last asked."""
-    if not raw.seekable():
-        return lambda: 0
-    last = 0
-
-    def read() -> int:
-        nonlocal last
-        before, last = last, raw.tell()
-        return last - before
-
-    return read
-
-
-def _stream_blocks(stream: BinaryIO, source: str, take: Callable[[], Block], meter: Callable[[], int]) -> Iterator[Block]:
+def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], advance: Callable[[], int]) -> Iterator[Block]:
     """Yield blocks of a stream; what stands behind the last white space of one begins the next."""
     carry, offset, ended = b"", 0, False
     while not ended:
@@ -111,14 +132,14 @@ def _stream_blocks(stream: BinaryIO, source: str, take: Callable[[], Block], met
         view = block.text.data
         view[: len(carry)] = carry
         size = len(carry)
-        while size < BLOCK_BYTES and (n := stream.readinto(view[size:BLOCK_BYTES])):  # type: ignore[attr-defined]
+        while size < BLOCK_BYTES and (n := stream.readinto(view[size:BLOCK_BYTES])):
             size += n
         ended = size < BLOCK_BYTES
-        if offset == 0 and bytes(view[:3]) == b"\xef\xbb\xbf":
+        if offset == 0 and size >= 3 and bytes(view[:3]) == b"\xef\xbb\xbf":
             view[:3] = b"   "
         cut = _end_line(block.text, size) if ended else _last_space(view[:size], source, offset)
         carry = bytes(view[cut:size])
-        block.size, block.source, block.offset, block.read = cut, source, offset, meter()
+        block.size, block.source, block.offset, block.read = cut, source, offset, advance()
         offset += cut
         yield block
 
@@ -143,15 +164,26 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
 
 def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:
     """Yield the text of documents, each a string or a sequence of words, one a line; the iterable is run through once."""
-    lines = ((" ".join(d if not isinstance(d, str) else d.split()) + "\n").encode() for d in documents)
+    lines = (_line(number, document) for number, document in enumerate(documents))
     return _stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
+
+
+def _line(number: int, document: str | Sequence[str]) -> bytes:
+    """Return a document as a line of text; a surrogate becomes bytes that the tokeniser refuses."""
+    if isinstance(document, str):
+        return b" ".join(document.encode(errors="surrogatepass").split()) + b"\n"
+    words = " ".join(document).encode(errors="surrogatepass")
+    cut = words.split()
+    if len(cut) != len(document) or len(b" ".join(cut)) != len(words):
+        raise InputError(f"documents: document {number} has a word that is empty or holds white space")
+    return words + b"\n"
 
 
 class _Lines(io.RawIOBase):
     """A stream of the bytes of an iterator."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines, self._rest = lines, b""
+        self._lines, self._rest = lines, memoryview(b"")
 
     def readable(self) -> bool:
         return True
@@ -161,7 +193,7 @@ class _Lines(io.RawIOBase):
             line = next(self._lines, None)
             if line is None:
                 return 0
-            self._rest = line
+            self._rest = memoryview(line)
         n = min(len(target), len(self._rest))
         target[:n], self._rest = self._rest[:n], self._rest[n:]
         return n

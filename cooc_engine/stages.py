@@ -12,9 +12,9 @@ from typing import Any
 from cooc_engine import cooc as cooc_module
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import Corpus, encode
+from cooc_engine.corpus import Corpus, encode, text_names
 from cooc_engine.errors import UsageError
-from cooc_engine.store import is_directory_of
+from cooc_engine.store import beside, is_directory_of, refuse_overwrite
 
 __all__ = ["check_same", "counted", "encoded", "prepared"]
 
@@ -26,7 +26,7 @@ def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, *, forc
     if at.exists() and not force:
         corpus = Corpus(at)
         found = {"options": corpus.manifest["options"], "texts": corpus.manifest["texts"]}
-        check_same(at, found, {"options": options.record(), "texts": [str(text) for text in texts]})
+        check_same(at, found, {"options": options.record(), "texts": text_names(texts)})
         return corpus
     return encode(texts, at, options, force=force, **{**how, "resume": not force})
 
@@ -64,7 +64,7 @@ def prepared(
 
     What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
-    work = output.with_name(output.name + ".work")
+    work = beside(output, ".work")
     if isinstance(source, str | os.PathLike) and is_directory_of(Path(source), cooc_module.KIND):
         source = Cooc(source)
     elif isinstance(source, str | os.PathLike) and Path(source).is_dir():
@@ -76,21 +76,17 @@ def prepared(
     if isinstance(source, Cooc):
         yield source
         return
-    if output.exists() and not force:
-        raise UsageError(f"{output}: exists; pass --force to replace it")
-    if work.exists() and not (force or resume):
-        raise UsageError(f"{work}: left by an interrupted run; pass --resume to continue it or --force to start anew")
+    refuse_overwrite(output, work, force=force, resume=resume)
     if force:
         shutil.rmtree(work, ignore_errors=True)
-    resumed = work.exists()
+    kept = work.exists()
     work.mkdir(exist_ok=True)
     try:
         if not isinstance(source, Corpus):
             source = encoded([source], work / "corpus", encode_options or EncodeOptions(), **how)
         yield counted(source, work / "cooc", count_options or CountOptions(), **how)
     except Exception as error:
-        kept = _resumable(error) or (resumed and isinstance(error, UsageError))
-        if not any(work.iterdir()) or not kept:
+        if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work)

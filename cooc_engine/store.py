@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 
-__all__ = ["ArrayWriter", "building", "disk_errors", "is_directory_of", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
+__all__ = ["ArrayWriter", "beside", "building", "disk_errors", "is_directory_of", "is_whole", "load_array", "open_array", "part_path", "read_manifest", "write_manifest"]
 
 MAGIC = b"COOC-ARR"
 VERSION = 1
@@ -55,9 +55,9 @@ class ArrayWriter:
     def close(self) -> None:
         """Write the header: from now on the file is whole."""
         fields = HEADER.pack(MAGIC, VERSION, self.dtype.str.encode(), self.size, self._crc)
-        self._file.seek(0)
-        self._file.write(fields + struct.pack("<I", zlib.crc32(fields)))
-        self._file.close()
+        with self._file:
+            self._file.seek(0)
+            self._file.write(fields + struct.pack("<I", zlib.crc32(fields)))
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -132,9 +132,13 @@ def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file beside its place and rename it there."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_bytes(data)
-    beside.replace(path)
+    work = part_path(path)
+    try:
+        work.write_bytes(data)
+        work.replace(path)
+    except BaseException:
+        work.unlink(missing_ok=True)
+        raise
 
 
 def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
@@ -149,7 +153,7 @@ def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
         fields: dict[str, Any] = json.loads(path.read_bytes())
         checksum = fields.pop("checksum")
         found = fields["format"], fields["version"]
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path}: damaged ({error}); build it again") from None
     if found[0] != f"cooc-engine {kind}":
         raise FormatError(f"{directory}: is a {str(found[0]).removeprefix('cooc-engine ')}, expected a {kind}")
@@ -168,9 +172,16 @@ def is_directory_of(path: Path, kind: str) -> bool:
         return False
 
 
+def beside(output: Path, suffix: str) -> Path:
+    """Return the path that has the name of `output` and a suffix; raises `UsageError` if it has no name, as `.` and `/`."""
+    if not output.name:
+        raise UsageError(f"{output}: is not the name of an output; choose another --output")
+    return output.with_name(output.name + suffix)
+
+
 def part_path(output: Path) -> Path:
     """Return where an output is built before it gets its name."""
-    return output.with_name(output.name + ".part")
+    return beside(output, ".part")
 
 
 @contextmanager
@@ -216,10 +227,13 @@ def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resu
     `plan` is everything that decides the content; a resumed run must have the same. After Ctrl-C or on a full disk the
     directory stays for `--resume`; after any other error it is removed.
     """
-    work = part_path(output)
+    work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
-    if output.exists() and not (output / "manifest.json").is_file():
-        raise UsageError(f"{output}: exists and is not of cooc-engine's making; choose another --output")
+    for directory in (output, work):
+        if directory.exists() and not _is_ours(directory):
+            raise UsageError(f"{directory}: exists and is not of cooc-engine's making; choose another --output")
+    if output.exists() and old.exists():
+        raise UsageError(f"{old}: is in the way, {output} would be moved there for a moment; remove it")
     with disk_errors(output):
         work.mkdir(exist_ok=True)
         with locked(work / "lock"):
@@ -237,7 +251,15 @@ def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resu
                 raise
             for name in ("plan.json", "lock"):
                 (work / name).unlink()
-            _replace_directory(work, output)
+            _replace_directory(work, output, old)
+
+
+def _is_ours(directory: Path) -> bool:
+    """Tell whether a directory is one that a run made, whole, damaged or unfinished; only such are ever deleted."""
+    manifest = directory / "manifest.json"
+    if manifest.is_file():
+        return b"cooc-engine" in manifest.read_bytes()
+    return directory.is_dir() and ((directory / "lock").is_file() or not any(directory.iterdir()))
 
 
 def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
@@ -259,9 +281,8 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
     write_whole(record, _canonical(plan))
 
 
-def _replace_directory(work: Path, output: Path) -> None:
+def _replace_directory(work: Path, output: Path, old: Path) -> None:
     if output.exists():
-        old = output.with_name(output.name + ".old")
         output.rename(old)
         work.rename(output)
         shutil.rmtree(old)

@@ -1,0 +1,172 @@
+"""The shape of the package: what may import what, who prints, how large things may be, what is public."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cooc_engine
+
+PACKAGE = Path(cooc_engine.__file__).parent
+
+# The data's way: a module imports only what stands before it.
+ORDER = [
+    "__init__",
+    "errors", "config", "progress", "interrupts", "measure", "versions", "store",
+    "_kernels.__init__", "_kernels.jit", "_kernels.basics", "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
+    "vocab", "readers", "shards", "corpus", "cooc", "tiles",
+    "modelfile", "glove", "stages", "models",
+    "query", "evaluation", "summary", "job", "report", "demo", "cli", "__main__",
+]  # fmt: skip
+KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
+MOST_LINES = 500
+LONGER = {"modelfile": 570}  # everything that knows HDF5 is in one place
+MOST_PARAMETERS = 8
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+MODULES = {name_of(path): ast.parse(path.read_bytes()) for path in PACKAGE.rglob("*.py")}
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Every module that is imported anywhere in the file, as a full name; `from package import module` too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names if not alias.name[0].isupper())
+
+
+def ours(tree: ast.Module) -> set[str]:
+    """Modules of the package that a file imports."""
+    full = {name.removeprefix("cooc_engine.") for name in imports(tree) if name.startswith("cooc_engine.")}
+    return {name for name in full if name in MODULES}
+
+
+def test_every_module_has_its_place():
+    assert sorted(ORDER) == sorted(MODULES)
+
+
+@pytest.mark.parametrize("name", [name for name in ORDER if name != "__init__"])
+def test_imports_only_what_stands_before(name):
+    allowed = set(ORDER[: ORDER.index(name)])
+    assert ours(MODULES[name]) <= allowed
+
+
+@pytest.mark.parametrize("name", [name for name in ORDER if name.startswith("_kernels")])
+def test_kernels_import_numba_and_numpy_alone(name):
+    for imported in imports(MODULES[name]):
+        top = imported.partition(".")[0]
+        assert top in KERNELS_MAY or top in sys.stdlib_module_names
+        if top == "cooc_engine":
+            assert imported.startswith("cooc_engine._kernels")
+
+
+def test_the_walk_sees_imports():
+    """The tests above are worth nothing if it does not."""
+    assert ours(MODULES["corpus"]) >= {"readers", "_kernels.encoding", "store", "vocab"}
+    assert ours(MODULES["cli"]) >= {"corpus", "demo", "evaluation"}  # imported within functions
+
+
+def test_only_modelfile_knows_h5py():
+    users = {name for name in MODULES if any(n.partition(".")[0] == "h5py" for n in imports(MODULES[name]))}
+    assert users == {"modelfile"}
+
+
+def prints(tree: ast.Module) -> list[ast.Call]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
+
+
+def test_only_cli_prints():
+    printing = {name: prints(tree) for name, tree in MODULES.items() if prints(tree)}
+    assert set(printing) == {"cli", "progress"}
+    assert all(any(word.arg == "file" for word in call.keywords) for call in printing["progress"])
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_is_too_long(name):
+    lines = len((PACKAGE / (name.replace(".", "/") + ".py")).read_text("utf-8").splitlines())
+    assert lines <= LONGER.get(name, MOST_LINES)
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Public functions of a module, and public methods of its public classes; kernels are not public."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from (n for n in node.body if isinstance(n, ast.FunctionDef) and (n.name == "__init__" or n.name[0] != "_"))
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("_kernels")])
+def test_no_public_function_has_too_many_parameters(name):
+    for function in functions(MODULES[name]):
+        given = function.args
+        names = [a.arg for a in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+        assert len([n for n in names if n not in ("self", "cls")]) <= MOST_PARAMETERS, function.name
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_nothing_is_pickled_or_executed(name):
+    tree = MODULES[name]
+    assert not {n.partition(".")[0] for n in imports(tree)} & {"pickle", "shelve", "marshal", "dill"}
+    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not called & {"exec", "eval"}
+
+
+@pytest.mark.parametrize("name", cooc_engine.__all__)
+def test_what_is_public_is_there_and_says_what_it_is(name):
+    item = getattr(cooc_engine, name)
+    assert name in dir(cooc_engine)
+    assert inspect.getdoc(item)
+    assert not inspect.ismodule(item)
+    if inspect.isfunction(item):
+        assert all(p.annotation is not p.empty for p in inspect.signature(item).parameters.values())
+
+
+def test_what_is_not_there():
+    with pytest.raises(AttributeError, match="has no attribute 'glove_vectors'"):
+        _ = cooc_engine.glove_vectors
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+HEAVY = "numba llvmlite scipy h5py matplotlib cooc_engine._kernels"
+
+
+def test_importing_costs_nothing():
+    loaded = run("import sys, cooc_engine; print(*sys.modules)").split()
+    assert not {*HEAVY.split(), "numpy", "cyclopts"} & set(loaded)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["encode", "--help"]])
+def test_help_loads_nothing_heavy(arguments):
+    code = f"import sys\nfrom cooc_engine.cli import main\nassert main({arguments}) == 0\nprint(*sys.modules)"
+    *text, loaded = run(code).strip().splitlines()
+    assert text
+    assert not set(HEAVY.split()) & set(loaded.split())
+
+
+@pytest.mark.parametrize("name", cooc_engine.__all__)
+def test_public_names_do_not_depend_on_what_was_imported_before(name):
+    """A module of the same name as a function would take its place in the package."""
+    assert name not in MODULES
+
+
+def test_every_module_says_what_it_is():
+    for name, tree in MODULES.items():
+        assert ast.get_docstring(tree), name

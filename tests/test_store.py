@@ -1,0 +1,410 @@
+"""Array files, manifests, and directories that are whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cooc_engine import store
+from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.store import ArrayWriter, building, is_whole, load_array, open_array, read_manifest, write_manifest
+
+KIND, VERSION = "thing", 3
+PLAN = {"kind": KIND, "options": {"window": 5}, "texts": ["ä"]}
+
+
+def write(path: Path, *pieces, dtype=np.int32) -> Path:
+    with ArrayWriter(path, dtype) as file:
+        for piece in pieces:
+            file.append(np.asarray(piece, dtype))
+    return path
+
+
+def fails(function, *arguments, kind: type[CoocError] = FormatError, says: str) -> None:
+    """The call raises one line of this kind that names the path and the cause."""
+    with pytest.raises(kind) as caught:
+        function(*arguments)
+    assert type(caught.value) is kind
+    assert "\n" not in str(caught.value)
+    assert str(arguments[0]) in str(caught.value)
+    assert re.search(says, str(caught.value)), caught.value
+
+
+# --------------------------------------------------------------------------------------------------------- array files
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint32, np.float32, np.uint64])
+@pytest.mark.parametrize("pieces", [[], [[]], [[1]], [[1, 2], [], [3]], [range(200)]])
+def test_array_round_trip(tmp_path, dtype, pieces):
+    path = write(tmp_path / "a", *pieces, dtype=dtype)
+    values = load_array(path, dtype)
+    assert values.tolist() == [value for piece in pieces for value in piece]
+    assert values.dtype == dtype and not (values.size and values.flags.writeable)
+    assert is_whole(path, dtype)
+
+
+def test_the_header_is_as_the_format_says(tmp_path):
+    data = write(tmp_path / "a", [1, 2, -1], dtype=np.int64).read_bytes()
+    body = np.array([1, 2, -1], "<i8").tobytes()
+    assert data[:8] == b"COOC-ARR"
+    assert data[8:16] == (1).to_bytes(4, "little") + b"<i8\0"
+    assert data[16:24] == (3).to_bytes(8, "little")
+    assert data[24:28] == zlib.crc32(body).to_bytes(4, "little")
+    assert data[28:32] == zlib.crc32(data[:28]).to_bytes(4, "little")
+    assert data[32:] == bytes(32) + body
+
+
+def test_arrays_are_mapped(tmp_path):
+    path = write(tmp_path / "a", range(1000))
+    with pytest.raises(ValueError, match="read-only"):
+        open_array(path, np.int32)[0] = 1
+
+
+def test_big_endian_values_are_stored_little(tmp_path):
+    path = tmp_path / "a"
+    with ArrayWriter(path, ">i4") as file:
+        file.append(np.arange(3, dtype=">i4"))
+    assert load_array(path, np.int32).tolist() == [0, 1, 2]
+
+
+def test_missing_array(tmp_path):
+    fails(load_array, tmp_path / "a", np.int32, says="missing; the directory is damaged")
+
+
+def test_an_error_while_writing_leaves_no_header(tmp_path):
+    with pytest.raises(RuntimeError), ArrayWriter(tmp_path / "a", np.int32) as file:
+        file.append(np.arange(10, dtype=np.int32))
+        raise RuntimeError
+    assert (tmp_path / "a").read_bytes()[:64] == bytes(64)
+    assert not is_whole(tmp_path / "a", np.int32)
+    fails(load_array, tmp_path / "a", np.int32, says="half-written")
+
+
+def test_every_truncation_is_found(tmp_path):
+    data = write(tmp_path / "whole", range(20)).read_bytes()
+    path = tmp_path / "a"
+    for size in range(len(data)):
+        path.write_bytes(data[:size])
+        assert not is_whole(path, np.int32)
+        fails(load_array, path, np.int32, says="half-written" if size < 64 else "truncated")
+    path.write_bytes(data + b"x")
+    fails(load_array, path, np.int32, says="145 bytes, its header promises 144")
+
+
+def test_every_flipped_byte_is_found(tmp_path):
+    data = write(tmp_path / "whole", range(20)).read_bytes()
+    path = tmp_path / "a"
+    for place in [*range(32), *range(64, len(data))]:  # the rest of the header is padding
+        path.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
+        fails(load_array, path, np.int32, says="damaged" if place >= 8 else "not an array file")
+
+
+def test_another_type(tmp_path):
+    path = write(tmp_path / "a", [1], dtype=np.int64)
+    fails(load_array, path, np.int32, says="holds int64, expected int32")
+    assert not is_whole(path, np.int32)
+
+
+def test_another_version(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "VERSION", 2)
+        path = write(tmp_path / "a", [1])
+    fails(load_array, path, np.int32, says="version 2; this program reads version 1")
+
+
+# ----------------------------------------------------------------------------------------------------------- manifests
+
+
+@pytest.fixture
+def thing(tmp_path) -> Path:
+    path = tmp_path / "thing"
+    path.mkdir()
+    write_manifest(path, KIND, VERSION, {"tokens": 7, "texts": ["ä b"]})
+    return path
+
+
+def read(path: Path):
+    return read_manifest(path, KIND, VERSION)
+
+
+def test_manifest_round_trip(thing):
+    assert read(thing) == {"format": "cooc-engine thing", "version": 3, "tokens": 7, "texts": ["ä b"]}
+    assert [path.name for path in thing.iterdir()] == ["manifest.json"]
+
+
+def test_no_directory(tmp_path):
+    fails(read, tmp_path / "thing", kind=InputError, says="no such thing$")
+    (tmp_path / "thing.part").mkdir()
+    fails(read, tmp_path / "thing", kind=InputError, says=r"thing\.part was left by an interrupted run")
+
+
+def test_no_manifest(tmp_path):
+    fails(read, tmp_path, says="not a thing directory")
+    (tmp_path / "file").write_text("x")
+    fails(read, tmp_path / "file", says="not a thing directory")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "7", "{}", '{"checksum": 1}', "\udcff", '[{"checksum": 1}]'])
+def test_a_manifest_that_is_none(thing, text):
+    (thing / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
+    fails(read, thing, says="damaged")
+
+
+def test_every_truncation_of_a_manifest_is_found(thing):
+    data = (thing / "manifest.json").read_bytes()
+    for size in range(len(data) - 2):  # without its last line end it is still whole
+        (thing / "manifest.json").write_bytes(data[:size])
+        fails(read, thing, says="damaged")
+
+
+@pytest.mark.parametrize("old, new", [('"tokens": 7', '"tokens": 8'), ("ä b", "ä c"), ('"tokens"', '"tokems"')])
+def test_a_changed_value_is_found(thing, old, new):
+    path = thing / "manifest.json"
+    assert old in path.read_text("utf-8")
+    path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+    fails(read, thing, says="checksum differs")
+
+
+def test_another_kind_and_another_version(thing):
+    with pytest.raises(FormatError, match=f"{thing}: is a thing, expected a corpus"):
+        read_manifest(thing, "corpus", VERSION)
+    with pytest.raises(FormatError, match=f"{thing}: thing version 3; this program reads version 2"):
+        read_manifest(thing, KIND, 2)
+
+
+# ------------------------------------------------------------------------------------------------------------ building
+
+
+def build(output: Path, content: bytes = b"content", plan=PLAN, **how) -> None:
+    with building(output, plan, **how) as work:
+        (work / "data").write_bytes(content)
+        write_manifest(work, KIND, VERSION, {"size": len(content)})
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def leave_part(output: Path, error=KeyboardInterrupt, raised=InterruptedRun) -> None:
+    """An earlier run was stopped when its first file was written."""
+    with pytest.raises(raised), building(output, PLAN) as work:
+        (work / "data").write_bytes(b"first half")
+        raise error
+
+
+def test_built_whole(tmp_path):
+    build(tmp_path / "out")
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["data", "manifest.json"]
+
+
+@pytest.mark.parametrize("error", [ValueError, InputError("x"), MemoryError, OSError(errno.EIO, "x"), SystemExit])
+def test_nothing_is_left_after_an_error(tmp_path, error):
+    with pytest.raises(BaseException) as caught, building(tmp_path / "out", PLAN) as work:  # noqa: PT011
+        (work / "data").write_bytes(b"x")
+        raise error
+    assert caught.type is (error if isinstance(error, type) else type(error))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_leaves_what_can_be_resumed(tmp_path, number):
+    with pytest.raises(ResourceError, match=rf"out: {os.strerror(number)}; free some and run again with --resume"):
+        with building(tmp_path / "out", PLAN) as work:
+            (work / "data").write_bytes(b"x")
+            raise OSError(number, "x")
+    assert names(tmp_path) == ["out.part"]
+
+
+def test_interrupted_refused_resumed(tmp_path):
+    output = tmp_path / "out"
+    leave_part(output)
+    assert names(tmp_path) == ["out.part"]
+    fails(build, output, kind=UsageError, says=r"out\.part: left by an interrupted run; pass --resume .* or --force")
+    seen = []
+    with building(output, PLAN, resume=True) as work:
+        seen = names(work)
+        (work / "data").write_bytes(b"content")
+        write_manifest(work, KIND, VERSION, {"size": 7})
+    assert "data" in seen
+    build(tmp_path / "other")
+    assert contents(output) == contents(tmp_path / "other")
+    assert names(tmp_path) == ["other", "out"]
+
+
+def test_resuming_nothing_begins(tmp_path):
+    build(tmp_path / "out", resume=True)
+    assert names(tmp_path) == ["out"]
+
+
+def test_resumed_with_other_options_is_refused_and_keeps_the_work(tmp_path):
+    output = tmp_path / "out"
+    leave_part(output)
+    changed = {**PLAN, "texts": ["b"], "more": 1}
+    with pytest.raises(UsageError, match=r"begun with other options \(more, texts\); pass --force"):
+        build(output, plan=changed, resume=True)
+    assert (tmp_path / "out.part" / "data").read_bytes() == b"first half"
+    build(output, plan=changed, force=True)
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_unreadable_plan_begins_anew(tmp_path):
+    leave_part(tmp_path / "out")
+    (tmp_path / "out.part" / "plan.json").write_text("{")
+    with building(tmp_path / "out", PLAN, resume=True) as work:
+        assert names(work) == ["lock", "plan.json"]
+        write_manifest(work, KIND, VERSION, {})
+
+
+def test_killed_between_manifest_and_name(tmp_path):
+    """The lock is gone already, the name not yet there."""
+    leave_part(tmp_path / "out")
+    part = tmp_path / "out.part"
+    write_manifest(part, KIND, VERSION, {})
+    for name in ("lock", "plan.json"):
+        (part / name).unlink()
+    build(tmp_path / "out", resume=True)
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_whole_output_is_replaced_only_by_force(tmp_path):
+    output = tmp_path / "out"
+    build(output, b"old")
+    fails(build, output, kind=UsageError, says="exists; pass --force")
+    with pytest.raises(UsageError, match="exists; pass --force"):
+        build(output, resume=True)
+    assert (output / "data").read_bytes() == b"old"
+    build(output, b"new", force=True)
+    assert (output / "data").read_bytes() == b"new"
+    assert names(tmp_path) == ["out"]
+
+
+def test_an_error_while_replacing_keeps_the_old(tmp_path):
+    output = tmp_path / "out"
+    build(output, b"old")
+    with pytest.raises(ValueError), building(output, PLAN, force=True):  # noqa: PT011
+        raise ValueError
+    assert (output / "data").read_bytes() == b"old"
+    assert names(tmp_path) == ["out"]
+
+
+def make_foreign(path: Path, content: str = "foreign") -> None:
+    (path / "within").mkdir(parents=True)
+    (path / "manifest.json" if content.startswith("{") else path / "letter.txt").write_text(content)
+    (path / "within" / "photo").write_bytes(b"dear")
+
+
+@pytest.mark.parametrize("which", ["out", "out.part"])
+@pytest.mark.parametrize("content", ["foreign", '{"name": "an extension of a browser"}'])
+@pytest.mark.parametrize("how", [{"force": True}, {"resume": True}, {}])
+def test_a_foreign_directory_is_never_deleted(tmp_path, which, content, how):
+    make_foreign(tmp_path / which, content)
+    with pytest.raises(UsageError, match=f"{which}: "):
+        build(tmp_path / "out", **how)
+    assert (tmp_path / which / "within" / "photo").read_bytes() == b"dear"
+    assert names(tmp_path) == [which]
+
+
+def test_a_foreign_file_is_never_replaced(tmp_path):
+    for name in ("out", "out.part"):
+        (tmp_path / name).write_text("dear")
+        with pytest.raises(UsageError, match="not of cooc-engine's making"):
+            build(tmp_path / "out", force=True)
+        assert (tmp_path / name).read_text() == "dear"
+        (tmp_path / name).unlink()
+
+
+def test_what_stands_where_the_old_one_goes_is_never_deleted(tmp_path):
+    build(tmp_path / "out", b"old")
+    make_foreign(tmp_path / "out.old")
+    with pytest.raises(UsageError, match=r"out\.old: is in the way"):
+        build(tmp_path / "out", b"new", force=True)
+    assert (tmp_path / "out.old" / "within" / "photo").exists()
+    assert (tmp_path / "out" / "data").read_bytes() == b"old"
+
+
+def test_a_damaged_output_of_ours_can_be_replaced(tmp_path):
+    build(tmp_path / "out", b"old")
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes()[:40])
+    build(tmp_path / "out", b"new", force=True)
+    assert (tmp_path / "out" / "data").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", [".", "/", "a/.."])
+def test_an_output_without_a_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(UsageError):
+        build(Path(name), force=True)
+    assert names(tmp_path) == ["a"]
+
+
+def test_no_directory_to_write_in(tmp_path):
+    with pytest.raises(UsageError, match="none: no such directory; make it"):
+        build(tmp_path / "none" / "out")
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from cooc_engine.store import building
+with building(Path(sys.argv[1]), {"kind": "thing", "options": {"window": 5}, "texts": ["ä"]}) as work:
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_process_is_refused(tmp_path):
+    output = tmp_path / "out"
+    with subprocess.Popen([sys.executable, "-c", HOLD, output], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"ready\n"
+        for how in ({"resume": True}, {"force": True}):
+            with pytest.raises(UsageError, match=r"out\.part: another run is working on it"):
+                build(output, **how)
+        with pytest.raises(UsageError):
+            build(output)
+        assert (tmp_path / "out.part" / "plan.json").exists()
+        first.kill()
+        first.wait()
+    assert names(tmp_path) == ["out.part"]
+    build(output, resume=True)  # the lock of a killed process does not stay
+    assert names(tmp_path) == ["out"]
+
+
+def test_write_whole_leaves_nothing_beside(tmp_path, monkeypatch):
+    path = tmp_path / "eval.json"
+    store.write_whole(path, b"old")
+
+    def full(self, data):
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        store.write_whole(path, b"new")
+    assert names(tmp_path) == ["eval.json"]
+    assert path.read_bytes() == b"old"
+
+
+def test_a_plan_that_json_changes_compares_equal(tmp_path):
+    plan = {"blocks": (1, 2)}  # a list, when read back
+    with pytest.raises(InterruptedRun), building(tmp_path / "out", plan):
+        raise KeyboardInterrupt
+    with building(tmp_path / "out", plan, resume=True) as work:
+        assert json.loads((work / "plan.json").read_text()) == {"blocks": [1, 2]}
+        write_manifest(work, KIND, VERSION, {})
