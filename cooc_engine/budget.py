@@ -75,4 +75,4 @@ class Plan:
 
     def line(self) -> str:
         """Return the plan as a line."""
-        return f"{self.stage}: takes {show_size(self.least)} of memory or more, of a budget of {show_size(self.budget)}"
+        return f"memory: {show_size(self.budget)} to {self.stage}, which takes at least {show_size(self.least)}"

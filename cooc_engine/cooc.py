@@ -196,9 +196,9 @@ def count(
     room = _Room.of(len(counts), len(counts) * window.slots, memory_budget(memory), threads)
     bounds = np.minimum(len(counts) * window.slots, window.contexts * counts)
     blocks = plan_blocks(bounds, [n * window.most for n in counts.tolist()])
-    progress.say(room.plan.line())
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "corpus": corpus.digest}
     with building(Path(output), plan, force=force, resume=resume) as work:
+        progress.say(room.plan.line())
         corpus.vocabulary.save(work)
         _count_blocks(work, corpus, options, blocks, room, progress)
         fields = {
@@ -368,9 +368,9 @@ def merge(
     lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(vocabulary), np.int64))
     blocks = plan_blocks(np.minimum(lengths, first.columns), sums)
     digests = sorted(cooc.manifest["corpus"]["digest"] for cooc in opened)
-    progress.say(room.plan.line())
     plan = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
     with building(Path(output), plan, force=force, resume=resume) as work:
+        progress.say(room.plan.line())
         vocabulary.save(work)
         sources = [_StoredCooc(cooc) for cooc in opened]
         merged = Merged(sources, [(block.first, block.last) for block in blocks], first.columns, room.entries)

@@ -136,9 +136,9 @@ def _encode(
 ) -> Corpus:
     options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
     room = _Room.of(memory_budget(memory), threads)
-    progress.say(room.plan.line())
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": names}
     with building(output, plan, force=force, resume=resume) as work:
+        progress.say(room.plan.line())
         with Spool(work) as spool, progress.stage("tokenize", size, "bytes") as stage:
             tables = Tables(work, threads, room.table, room.ranking)
             tokenize(blocks, spool, tables, threads, room.block, stage)

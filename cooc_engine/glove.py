@@ -163,7 +163,6 @@ def train_glove(
     options, progress, threads = options or GloveOptions(), progress or Progress(), threads or usable_cores()
     room = memory_plan(cooc, options, memory_budget(memory))
     room.check()
-    progress.say(room.line())
     checkpoint = checkpoint_path(output)
     refuse_overwrite(output, checkpoint, force=force, resume=resume)
     if output.is_dir():
@@ -172,6 +171,7 @@ def train_glove(
         raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
     lock = beside(output, ".lock")
     with disk_errors(output), locked(lock):
+        progress.say(room.line())
         try:
             with progress.stage("deal tiles", cooc.entries, "entries") as stage:
                 tiles = deal(cooc, log_counts(options), options.seed, threads, stage)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from cooc_engine.config import GloveOptions, Options
 from cooc_engine.cooc import Cooc
@@ -17,9 +17,22 @@ from cooc_engine.modelfile import Model
 from cooc_engine.progress import Progress
 from cooc_engine.stages import prepared
 
-__all__ = ["FAMILIES", "Family", "family_of", "train"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["FAMILIES", "Family", "How", "family_of", "train"]
 
 PathLike = str | os.PathLike[str]
+
+
+class How(TypedDict, total=False):
+    """How a stage runs; nothing here changes its result."""
+
+    threads: int | None
+    memory: str | int | None
+    force: bool
+    resume: bool
+    progress: Progress | None
 
 
 @dataclass(frozen=True)
@@ -45,22 +58,16 @@ def train(
     source: PathLike | Cooc | Corpus,
     output: PathLike,
     options: Options | None = None,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
+    **how: Unpack[How],
 ) -> Model:
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
     `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
-    on the way with the default options.
+    on the way with the default options. The keywords are those of all stages: threads, memory, force, resume, progress.
     """
     family, output = family_of(model), Path(output)
     options = options or family.options()
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
-    how: dict[str, Any] = {"threads": threads, "memory": memory, "force": force, "resume": resume, "progress": progress}
     with prepared(source, output, **how) as cooc:
         return family.train(cooc, output, options, **how)

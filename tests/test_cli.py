@@ -19,6 +19,7 @@ import pytest
 
 from cooc_engine import corpus as corpus_module
 from cooc_engine.cli import main
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import Corpus
 from cooc_engine.modelfile import open_model
@@ -70,7 +71,7 @@ def copied(made: Path, name: str) -> Path:
 
 def assert_one_line(code: int, stdout: str, stderr: str, wanted: int, *says: str) -> None:
     """The documented exit code, and exactly one line that is not progress, naming file and cause."""
-    stages = ("tokenize: ", "write shards: ", "lay out: ", "count: ", "deal tiles: ", "train: ", "evaluate: ")
+    stages = ("tokenize: ", "write shards: ", "lay out: ", "count: ", "deal tiles: ", "train: ", "evaluate: ", "memory: ")
     lines = [line for line in stderr.splitlines() if not line.startswith(stages)]
     assert code == wanted, stderr
     assert len(lines) == 1, stderr
@@ -317,14 +318,26 @@ def test_aliases(call, made):
     short = ["encode", made / "text.txt", "--output", "corpus", "-minCount", "2", "-threads=1", *QUIET]
     assert call(*short)[0] == 0
     assert Corpus("corpus").manifest["options"]["min_count"] == 2
-    assert call("count", "corpus", "--output", "a", "-window-size", 3, "--symmetric", "0", "--distance-weighting=0", *QUIET)[0] == 0
-    assert Cooc("a").options.record() == {"window": 3, "window_weight": "uniform", "context_side": "left"}
-    assert call("count", "corpus", "--output", "b", "--ws", 4, "-symmetric", 1, "--distance-weighting", 1, *QUIET)[0] == 0
-    assert Cooc("b").options.record() == {"window": 4, "window_weight": "harmonic", "context_side": "both"}
+    assert (
+        call(
+            "count", "corpus", "--output", "a", "-window-size", 3, "--symmetric", "0", "--distance-weighting=0", *QUIET
+        )[0]
+        == 0
+    )
+    assert Cooc("a").options == CountOptions(window=3, window_weight="uniform", context_side="left")
+    assert (
+        call("count", "corpus", "--output", "b", "--ws", 4, "-symmetric", 1, "--distance-weighting", 1, *QUIET)[0] == 0
+    )
+    assert Cooc("b").options == CountOptions(window=4)
     many = ["-vector-size", 6, "--iter", 2, "--eta", 0.1, "-xmax", 10, "--workers", 1]
     assert call("train", "glove", "b", "--output", "m.h5", *many, *QUIET)[0] == 0
     options = open_model("m.h5").config["train"]
-    assert {k: options[k] for k in ("vector_size", "epochs", "lr", "x_max")} == {"vector_size": 6, "epochs": 2, "lr": 0.1, "x_max": 10.0}
+    assert {k: options[k] for k in ("vector_size", "epochs", "lr", "x_max")} == {
+        "vector_size": 6,
+        "epochs": 2,
+        "lr": 0.1,
+        "x_max": 10.0,
+    }
 
 
 def test_json(call, made):
@@ -344,7 +357,10 @@ def test_json(call, made):
     assert records["count"].keys() - common == {"entries", "tokens"}
     assert records["count"]["entries"] == Cooc("cooc").entries
     assert records["train"].keys() - common == {"history"}
-    assert [set(epoch) >= {"epoch", "loss", "seconds", "items"} for epoch in records["train"]["history"]] == [True, True]
+    assert [set(epoch) >= {"epoch", "loss", "seconds", "items"} for epoch in records["train"]["history"]] == [
+        True,
+        True,
+    ]
     for path, kind in (("corpus", "corpus"), ("cooc", "cooc"), ("m.h5", "model")):
         code, stdout, _ = call("info", path, "--json")
         assert json.loads(stdout)["kind"] == kind
@@ -376,7 +392,23 @@ def test_standard_input(made):
 
 
 def test_a_text_is_encoded_and_counted_on_the_way(call, made):
-    assert call("train", "glove", made / "text.txt", "--output", "m.h5", "--epochs", 3, "--vector-size", 8, "--window", 5, *QUIET)[0] == 0
+    assert (
+        call(
+            "train",
+            "glove",
+            made / "text.txt",
+            "--output",
+            "m.h5",
+            "--epochs",
+            3,
+            "--vector-size",
+            8,
+            "--window",
+            5,
+            *QUIET,
+        )[0]
+        == 0
+    )
     assert left() == ["m.h5"]
     assert (open_model("m.h5").vectors == open_model(made / "model.h5").vectors).all()
 
@@ -404,7 +436,9 @@ def test_a_reader_that_went_away(made):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk(made):
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run([sys.executable, "-m", "cooc_engine", "info", made / "model.h5"], stdout=full, stderr=subprocess.PIPE)
+        done = subprocess.run(
+            [sys.executable, "-m", "cooc_engine", "info", made / "model.h5"], stdout=full, stderr=subprocess.PIPE
+        )
     assert_one_line(done.returncode, "", done.stderr.decode(), 4, "No space left on device")
 
 
@@ -416,15 +450,25 @@ def test_progress_off_a_terminal_is_plain_lines(made):
     text = done.stderr.decode()
     assert done.returncode == 0
     assert all(byte == 10 or byte >= 32 for byte in done.stderr if byte != 127)
-    stages = [line.partition(": ")[0] for line in text.splitlines()]
+    lines = [line for line in text.splitlines() if not line.startswith("memory: ")]
+    stages = [line.partition(": ")[0] for line in lines]
     assert stages == ["tokenize", "write shards", "lay out", "count", "deal tiles", "train"]
-    assert all("/s" in line and "%" in line for line in text.splitlines())
+    assert all("/s" in line and "%" in line for line in lines)
 
 
 def test_progress_as_json(made):
     done = run("train", "glove", made / "text.txt", "--output", "m.h5", "--epochs", 2, "--progress", "json")
     records = [json.loads(line) for line in done.stderr.splitlines()]
-    assert {record["stage"] for record in records} == {"tokenize", "write shards", "lay out", "count", "deal tiles", "train"}
+    assert [record["message"][:7] for record in records if "message" in record] == ["memory:"] * 3
+    records = [record for record in records if "stage" in record]
+    assert {record["stage"] for record in records} == {
+        "tokenize",
+        "write shards",
+        "lay out",
+        "count",
+        "deal tiles",
+        "train",
+    }
     assert all(record.keys() >= {"done", "total", "unit", "rate", "eta"} for record in records)
     ends = [record for record in records if "seconds" in record]
     assert len(ends) == 6
@@ -449,7 +493,9 @@ sys.exit(main(sys.argv[2:]))
 
 def limited(size: int, *arguments: object) -> tuple[int, str, str]:
     """Run a command whose files cannot grow past `size` bytes."""
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=100
+    )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
@@ -583,7 +629,19 @@ def test_training_on_text_that_is_interrupted_keeps_its_counts(call, large):
 @pytest.mark.parametrize("stage", ["tokenize", "lay out", "deal tiles", "train"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_anywhere_nothing_looks_whole_and_resuming_works(call, large, stage, number):
-    train = ["train", "glove", large / "text.txt", "--output", "m.h5", "--vector-size", 4, "--epochs", 60, "--window", 3]
+    train = [
+        "train",
+        "glove",
+        large / "text.txt",
+        "--output",
+        "m.h5",
+        "--vector-size",
+        4,
+        "--epochs",
+        60,
+        "--window",
+        3,
+    ]
     process = start(*train, says=f'"stage": "{stage}"')
     process.send_signal(number)
     code, lines = finish(process)
@@ -675,7 +733,13 @@ def test_a_job_runs_and_keeps_what_is_finished(call, job):
     assert (code, stderr) == (0, "")
     record = json.loads(stdout)
     assert {row["model"] for row in record["evaluation"]} >= {"work/glove.h5"} or len(record["evaluation"]) == 4
-    assert sorted(path.name for path in Path("work").iterdir()) == ["cooc", "corpus", "eval.json", "glove.h5", "small.h5"]
+    assert sorted(path.name for path in Path("work").iterdir()) == [
+        "cooc",
+        "corpus",
+        "eval.json",
+        "glove.h5",
+        "small.h5",
+    ]
     assert json.loads(Path("work/eval.json").read_text()) == record["evaluation"]
     before = stamps()
     assert call("run", job, *QUIET)[0] == 0
@@ -756,5 +820,3 @@ def test_the_shared_text_end_to_end(call, shared):
     code, stdout, _ = call("train", "glove", "text.xz", "--output", "m.h5", "--epochs", 2, "--json", *QUIET)
     assert code == 0
     assert json.loads(stdout)["history"][1]["loss"] < json.loads(stdout)["history"][0]["loss"]
-
-

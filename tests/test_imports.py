@@ -19,7 +19,8 @@ PACKAGE = Path(cooc_engine.__file__).parent
 ORDER = [
     "__init__",
     "errors", "config", "budget", "progress", "interrupts", "measure", "versions", "store",
-    "_kernels.__init__", "_kernels.jit", "_kernels.basics", "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
+    "_kernels.__init__", "_kernels.jit", "_kernels.basics",
+    "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
     "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "tiles",
     "modelfile", "glove", "stages", "models",
     "query", "evaluation", "summary", "job", "report", "demo", "cli", "__main__",
@@ -107,7 +108,9 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield node
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield from (n for n in node.body if isinstance(n, ast.FunctionDef) and (n.name == "__init__" or n.name[0] != "_"))
+            yield from (
+                n for n in node.body if isinstance(n, ast.FunctionDef) and (n.name == "__init__" or n.name[0] != "_")
+            )
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("_kernels")])

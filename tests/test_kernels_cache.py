@@ -40,13 +40,19 @@ print(json.dumps({
 @pytest.fixture
 def package(tmp_path) -> Path:
     """A copy of the package, without what Numba or Python cached beside it."""
-    return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "cooc_engine", ignore=shutil.ignore_patterns("__pycache__")))
+    return Path(
+        shutil.copytree(PACKAGE, tmp_path / "site" / "cooc_engine", ignore=shutil.ignore_patterns("__pycache__"))
+    )
 
 
 def probe(package: Path, **environment: object) -> dict:
-    variables = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | {k: str(v) for k, v in environment.items()}
+    variables = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | {
+        k: str(v) for k, v in environment.items()
+    }
     variables |= {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, cwd=package.parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, cwd=package.parents[1]
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     found = json.loads(done.stdout)
@@ -79,7 +85,9 @@ def test_a_second_process_compiles_nothing_until_something_changes(package, tmp_
     os.utime(basics, (1, 1))
     probe(package, NUMBA_CACHE_DIR=cache)
     assert_read(probe(package, NUMBA_CACHE_DIR=cache))
-    basics.write_text(basics.read_text("utf-8").replace("np.uint64(0x94D049BB133111EB)", "np.uint64(0x94D049BB133111ED)"), "utf-8")
+    basics.write_text(
+        basics.read_text("utf-8").replace("np.uint64(0x94D049BB133111EB)", "np.uint64(0x94D049BB133111ED)"), "utf-8"
+    )
     assert_compiled(probe(package, NUMBA_CACHE_DIR=cache))
     assert_read(probe(package, NUMBA_CACHE_DIR=cache))
 
@@ -148,7 +156,6 @@ def test_what_the_stamp_depends_on(jit, monkeypatch):
     plain = stamp(jit)
     assert stamp(jit) == plain
     assert stamp(jit, fastmath=set(jit.FAST)) != plain
-    assert stamp(jit, fastmath=set(reversed(sorted(jit.FAST)))) == stamp(jit, fastmath=set(jit.FAST))
     assert stamp(jit, error_model="python") != plain
     for name, value in (("BOUNDSCHECK", 1), ("OPT", 0)):
         with monkeypatch.context() as patch:
@@ -164,9 +171,11 @@ def test_kernels_take_nothing_but_their_types():
 
     from cooc_engine._kernels import counting
 
-    assert counting.count_kept(np.array([1, -1, 0], np.int32)) == 2
+    counts = np.zeros(2, np.int64)
+    counting.histogram(np.array([1, 1, 0], np.int32), counts)
+    assert counts.tolist() == [1, 2]
     with pytest.raises(TypeError, match="No matching definition"):
-        counting.count_kept(np.array([1, -1, 0], np.int64))
+        counting.histogram(np.array([1, 1, 0], np.int64), counts)
 
 
 def test_no_nan_is_assumed_away(jit):

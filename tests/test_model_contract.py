@@ -235,4 +235,4 @@ def test_defaults_are_taken_without_options(family, cooc, tmp_path, monkeypatch)
     train(family, cooc, tmp_path / "model.h5", threads=2)
     ((source, output, options), how), = seen  # fmt: skip
     assert (source, output, options) == (cooc, tmp_path / "model.h5", FAMILIES[family].options())
-    assert how == {"threads": 2, "force": False, "resume": False, "progress": None}
+    assert how == {"threads": 2}
