@@ -146,6 +146,7 @@ def test_words_at_every_place_of_a_chunk(length, before, tmp_path):
 def test_ties_go_to_the_smaller_bytes_also_past_the_sorted_prefix(tmp_path):
     same = "p" * 16
     tied = [same + tail for tail in ("", "b", "a", "a" * 9, "a" * 8 + "é", "é")] + ["P", "é", "z", "日"]
+    tied += [8 * "q" + tail for tail in ("", "b", "a", "ab", "aaaaaaab", "aaaaaaaa", "é", "aaaaaaaaz")]
     random.Random(3).shuffle(tied)
     (tmp_path / "t").write_text(" ".join(tied) + " z", encoding="utf-8")
     for most in (None, 1, 3, 8, 100):
