@@ -16,7 +16,18 @@ from cyclopts import Parameter
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["WHOLE", "Above", "AtLeast", "CountOptions", "EncodeOptions", "GloveOptions", "Options", "RunOptions", "from_mapping", "usable_cores"]
+__all__ = [
+    "WHOLE",
+    "Above",
+    "AtLeast",
+    "CountOptions",
+    "EncodeOptions",
+    "GloveOptions",
+    "Options",
+    "RunOptions",
+    "from_mapping",
+    "usable_cores",
+]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 

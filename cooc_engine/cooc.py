@@ -27,7 +27,7 @@ from cooc_engine.config import CountOptions, usable_cores
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
-from cooc_engine.rows import Lane, Merged, RowFiles, Source, TextSource, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.rows import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.store import ArrayReader, ArrayWriter, building, load_array, read_manifest, write_manifest, write_whole
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
@@ -126,7 +126,9 @@ class Cooc:
         values = load_array(block.path(self.path, "values"), block.dtype)
         entries = int(self.row_offsets[block.last] - self.row_offsets[block.first])
         if len(columns) != entries or len(values) != entries:
-            raise FormatError(f"{block.path(self.path, 'columns')}: {len(columns)} entries where the rows have {entries}; count again")
+            raise FormatError(
+                f"{block.path(self.path, 'columns')}: {len(columns)} entries where the rows have {entries}; count again"
+            )
         if entries and (int(columns.min()) < 0 or int(columns.max()) >= self.columns):
             raise FormatError(f"{block.path(self.path, 'columns')}: a column is outside the vocabulary; count again")
         return columns, values
@@ -216,10 +218,13 @@ def count(
 def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: CountOptions) -> None:
     if int(counts.max()) * window.most >= 2**63:
         raise UsageError(
-            f"--window {options.window}: {options.window_weight} sums could overflow 64 bits; take a smaller window or uniform weights"
+            f"--window {options.window}: {options.window_weight} sums could overflow 64 bits; "
+            f"take a smaller window or uniform weights"
         )
     if len(counts) * window.slots >= 2**31 - 2 * window.slots:
-        raise UsageError(f"--positional: {len(counts)} words at {window.slots} distances are too many columns; pass --max-vocab")
+        raise UsageError(
+            f"--positional: {len(counts)} words at {window.slots} distances are too many columns; pass --max-vocab"
+        )
 
 
 def _count_blocks(
@@ -296,7 +301,10 @@ def _finish(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dic
     if fields["options"]["context_side"] != "both" or columns != len(vocabulary):
         column_sums = np.zeros(columns, np.int64)
         for block in blocks:
-            parts = load_array(block.path(work, "columns"), np.int32), load_array(block.path(work, "values"), block.dtype)
+            parts = (
+                load_array(block.path(work, "columns"), np.int32),
+                load_array(block.path(work, "values"), block.dtype),
+            )
             counting.add_columns(*parts, column_sums)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     for name, numbers in (("row-offsets", offsets), ("row-sums", row_sums), ("column-sums", column_sums)):
@@ -322,7 +330,10 @@ class _StoredCooc:
         self._offsets = ArrayReader(cooc.path / "row-offsets.bin", np.int64)
         self._begins = [int(self._offsets.read(block.first, block.first + 1)[0]) for block in cooc.blocks]
         self._files = [
-            (ArrayReader(block.path(cooc.path, "columns"), np.int32), ArrayReader(block.path(cooc.path, "values"), block.dtype))
+            (
+                ArrayReader(block.path(cooc.path, "columns"), np.int32),
+                ArrayReader(block.path(cooc.path, "values"), block.dtype),
+            )
             for block in cooc.blocks
         ]
         for file in itertools.chain(*self._files):

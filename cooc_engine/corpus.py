@@ -92,13 +92,24 @@ def encode(
     """Encode text files, one document a line, into the directory `output`.
 
     Files may be compressed (gz, bz2, xz, zst, told by their first bytes); `-` is the standard input. The result does not
-    depend on `threads` or `memory`, the budget in bytes or as `512M`. Raises `InputError` naming file and byte for text that is missing, empty, binary, truncated or not
-    UTF-8.
+    depend on `threads` or `memory`, the budget in bytes or as `512M`. Raises `InputError` naming file and byte for text
+    that is missing, empty, binary, truncated or not UTF-8.
     """
     paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
     blocks = functools.partial(readers.file_blocks, paths)
     names = text_names(paths)
-    return _encode(blocks, names, readers.total_bytes(paths), Path(output), options, threads, memory, progress, force=force, resume=resume)
+    return _encode(
+        blocks,
+        names,
+        readers.total_bytes(paths),
+        Path(output),
+        options,
+        threads,
+        memory,
+        progress,
+        force=force,
+        resume=resume,
+    )
 
 
 def text_names(texts: Sequence[PathLike]) -> list[str]:

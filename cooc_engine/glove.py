@@ -117,8 +117,18 @@ class State:
 
     def save(self, path: Path, plan: str) -> None:
         """Write a checkpoint from which training goes on with the same bits."""
-        arrays: dict[str, npt.NDArray[Any]] = {"words": self.parameters.words, "contexts": self.parameters.contexts, "costs": self.costs}
-        meta = {"plan": plan, "epoch": self.epoch, "strata": self.strata, "seconds": self.seconds, "history": self.history}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "words": self.parameters.words,
+            "contexts": self.parameters.contexts,
+            "costs": self.costs,
+        }
+        meta = {
+            "plan": plan,
+            "epoch": self.epoch,
+            "strata": self.strata,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
         save_arrays(path, "glove", arrays, meta)
 
     def load(self, path: Path, plan: str) -> None:
@@ -126,8 +136,15 @@ class State:
         arrays, meta = load_arrays(path, "glove")
         if meta["plan"] != plan:
             raise UsageError(f"{path}: was begun with other options or other counts; pass --force to start anew")
-        self.parameters.words[:], self.parameters.contexts[:], self.costs[:] = (arrays[k] for k in ("words", "contexts", "costs"))
-        self.epoch, self.strata, self.seconds, self.history = meta["epoch"], meta["strata"], meta["seconds"], meta["history"]
+        self.parameters.words[:], self.parameters.contexts[:], self.costs[:] = (
+            arrays[k] for k in ("words", "contexts", "costs")
+        )
+        self.epoch, self.strata, self.seconds, self.history = (
+            meta["epoch"],
+            meta["strata"],
+            meta["seconds"],
+            meta["history"],
+        )
 
 
 def memory_plan(cooc: Cooc, options: GloveOptions, budget: int) -> Plan:
@@ -175,11 +192,16 @@ def train_glove(
         try:
             with progress.stage("deal tiles", cooc.entries, "entries") as stage:
                 tiles = deal(cooc, log_counts(options), options.seed, threads, stage)
-            state = State(Parameters.random(len(cooc.vocabulary), options.vector_size, options.seed), np.zeros(len(tiles.sizes)))
+            state = State(
+                Parameters.random(len(cooc.vocabulary), options.vector_size, options.seed), np.zeros(len(tiles.sizes))
+            )
             plan = hashlib.sha256(json.dumps([cooc.digest, options.record()]).encode()).hexdigest()
             if resume and checkpoint.exists():
                 state.load(checkpoint, plan)
-            with deferred_interrupt() as interrupted, progress.stage("train", options.epochs * cooc.entries, "entries") as stage:
+            with (
+                deferred_interrupt() as interrupted,
+                progress.stage("train", options.epochs * cooc.entries, "entries") as stage,
+            ):
                 stage.resume_at(state.epoch * cooc.entries + _entries_done(state, tiles, options))
                 saver = _Saver(state, checkpoint, plan, interrupted)
                 run_epochs(state, tiles, options, threads, stage, saver.between_strata)
@@ -245,9 +267,7 @@ def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: GloveOp
 
 def _end_epoch(state: State, options: GloveOptions, entries: int) -> None:
     loss = float(state.costs.sum()) / entries
-    state.history.append(
-        {"epoch": state.epoch + 1, "loss": loss, "seconds": state.seconds, "items": entries, "lr": options.lr}
-    )
+    state.history.append({"epoch": state.epoch + 1, "loss": loss, "seconds": state.seconds, "items": entries, "lr": options.lr})
     state.epoch, state.strata, state.seconds = state.epoch + 1, 0, 0.0
     state.costs[:] = 0
 

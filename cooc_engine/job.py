@@ -1,13 +1,13 @@
 """Batch jobs: a TOML file that says what to encode, count, train and judge; finished stages are kept.
 
-    output = "work"                     where everything goes, beside the job file
-    [encode]                            texts, and the options of `encode`
-    texts = ["text.txt.xz"]
-    [count]                             the options of `count`
-    [[train]]                           a model each: its family, its file in `output`, its options
-    model = "glove"
-    [eval]                              pairs, analogies, restrict
-    pairs = ["pairs.tsv"]
+output = "work"                     where everything goes, beside the job file
+[encode]                            texts, and the options of `encode`
+texts = ["text.txt.xz"]
+[count]                             the options of `count`
+[[train]]                           a model each: its family, its file in `output`, its options
+model = "glove"
+[eval]                              pairs, analogies, restrict
+pairs = ["pairs.tsv"]
 """
 
 from __future__ import annotations

@@ -443,9 +443,7 @@ def save_model(path: Path, model: ModelData) -> None:
     path = Path(path)
     _check_data(model)
     size = len(model.vocabulary)
-    words = {
-        name: _Dataset.of(getattr(model.vocabulary, name), f"{path}: {name}", kind) for name, kind in WORDS.items()
-    }
+    words = {name: _Dataset.of(getattr(model.vocabulary, name), f"{path}: {name}", kind) for name, kind in WORDS.items()}
     arrays = {name: _Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT) for name, a in model.arrays.items()}
     elements = {
         "vocabulary": _Element("vocabulary", 1, words),

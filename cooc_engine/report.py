@@ -112,9 +112,7 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
-    note = (
-        "t-SNE of cosine similarity, coloured by Ward cluster; near neighbours mean something, long distances nothing"
-    )
+    note = "t-SNE of cosine similarity, coloured by Ward cluster; near neighbours mean something, long distances nothing"
     axes.set_xlabel(note, fontsize=10.5, color=GREY, loc="left")
     if len(rows) < 3:
         axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)

@@ -44,7 +44,9 @@ def load_shard(directory: Path, number: int, words: int) -> Shard:
     ids = load_array(tokens_path(directory, number), np.int32)
     offsets = load_array(documents_path(directory, number), np.int64)
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or (np.diff(offsets) < 0).any():
-        raise FormatError(f"{documents_path(directory, number)}: offsets do not fit the shard's {len(ids)} tokens; build it again")
+        raise FormatError(
+            f"{documents_path(directory, number)}: offsets do not fit the shard's {len(ids)} tokens; build it again"
+        )
     if len(ids) and (int(ids.max()) >= words or int(ids.min()) < -1):
         raise FormatError(f"{tokens_path(directory, number)}: an id is outside the vocabulary of {words} words; build it again")
     return Shard(ids, offsets)

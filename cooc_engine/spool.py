@@ -209,7 +209,16 @@ def _tokenize_block(lane: _Lane, table: WordTable) -> None:
     place = lane.words = documents = 0
     while True:
         why, place, lane.words, documents = encoding.tokenize(
-            block.text, place, block.size, table.slots, table.records, table.state, lane.ids, lane.words, lane.ends, documents
+            block.text,
+            place,
+            block.size,
+            table.slots,
+            table.records,
+            table.state,
+            lane.ids,
+            lane.words,
+            lane.ends,
+            documents,
         )
         if why == encoding.DONE:
             return

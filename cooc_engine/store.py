@@ -183,7 +183,11 @@ def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
     """Return the manifest of a directory, checked: there, undamaged, of this kind and version."""
     path = directory / "manifest.json"
     if not directory.exists():
-        hint = f"; {part_path(directory)} was left by an interrupted run: finish it with --resume" if part_path(directory).exists() else ""
+        hint = (
+            f"; {part_path(directory)} was left by an interrupted run: finish it with --resume"
+            if part_path(directory).exists()
+            else ""
+        )
         raise InputError(f"{directory}: no such {kind}{hint}")
     if not path.is_file():
         raise FormatError(f"{directory}: not a {kind} directory (it has no manifest.json)")

@@ -62,7 +62,9 @@ def cut_blocks(row_offsets: npt.NDArray[np.int64], rows: int = BLOCK_ROWS, block
     return np.array(cuts, np.int64)
 
 
-def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage, cuts: npt.NDArray[np.int64] | None = None) -> Tiles:
+def deal(
+    cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage, cuts: npt.NDArray[np.int64] | None = None
+) -> Tiles:
     """Deal all entries of a matrix to tiles and shuffle each; `transform` gives targets and weights of counts.
 
     The stage advances by half the entries when they are counted, and by the rest when they are dealt.
@@ -83,7 +85,17 @@ def deal(cooc: Cooc, transform: Transform, seed: int, threads: int, stage: Stage
         begin, end = job.starts[0], job.starts[-1]
         pair = transform((job.values[begin:end] / cooc.denominator).astype(np.float32))
         factoring.deal_rows(
-            job.starts, job.columns, *pair, job.first, job.row_block, column_blocks, cuts, fill, tiles.places, tiles.targets, tiles.weights
+            job.starts,
+            job.columns,
+            *pair,
+            job.first,
+            job.row_block,
+            column_blocks,
+            cuts,
+            fill,
+            tiles.places,
+            tiles.targets,
+            tiles.weights,
         )
         stage.advance(job.entries / 2)
 
@@ -122,7 +134,9 @@ def _for_all_rows(cooc: Cooc, cuts: npt.NDArray[np.int64], pool: ThreadPoolExecu
 def _jobs(cooc: Cooc, block: Block, cuts: npt.NDArray[np.int64]) -> Iterator[_Job]:
     columns, values = cooc.block_integers(block)
     offsets = cooc.row_offsets - cooc.row_offsets[block.first]
-    for row_block in range(int(np.searchsorted(cuts, block.first, "right")) - 1, int(np.searchsorted(cuts, block.last, "left"))):
+    for row_block in range(
+        int(np.searchsorted(cuts, block.first, "right")) - 1, int(np.searchsorted(cuts, block.last, "left"))
+    ):
         first, last = max(int(cuts[row_block]), block.first), min(int(cuts[row_block + 1]), block.last)
         yield _Job(row_block, first, offsets[first : last + 1], columns, values)
 

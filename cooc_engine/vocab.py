@@ -197,7 +197,10 @@ def _joined(parts: Sequence[Vocabulary], max_vocab: int | None) -> Vocabulary:
 
 
 def _falling(
-    records: npt.NDArray[np.uint64], counts: npt.NDArray[np.int64], places: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    records: npt.NDArray[np.uint64],
+    counts: npt.NDArray[np.int64],
+    places: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
     """Return the order by falling count, then rising bytes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,7 +205,7 @@ def lay_out(corpus: Corpus, run: Run, options: CountOptions, threads: int, stage
 
 def _split(begin: int, end: int, parts: int) -> Iterator[tuple[int, int]]:
     cuts = np.linspace(begin, end, parts + 1).astype(np.int64).tolist()
-    yield from zip(cuts[:-1], cuts[1:], strict=True)
+    yield from itertools.pairwise(cuts)
 
 
 def _margins(run: Run, shards: dict[int, Shard], numbers: list[int], layer: _Layer) -> tuple[_Piece, _Piece]:

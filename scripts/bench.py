@@ -54,9 +54,7 @@ class Bench:
         result: dict[str, Any] = json.loads(run([*OURS, *map(str, arguments), *common]))
         return result
 
-    def peer(
-        self, program: str, *arguments: str | Path, source: Path | None = None, target: Path | None = None
-    ) -> float:
+    def peer(self, program: str, *arguments: str | Path, source: Path | None = None, target: Path | None = None) -> float:
         """Run a program of others between files; return its wall time."""
         assert self.peers is not None
         with (source or NOWHERE).open("rb") as stdin, (target or NOWHERE).open("wb") as stdout:
@@ -233,8 +231,8 @@ def scores(model: Path, bench: Bench) -> list[dict[str, Any]]:
 def as_model(vectors: Path, counts: Path) -> Path:
     """Rewrite GloVe's text vectors as a model of ours, so that one program judges both; return its path."""
     import numpy as np
-    from cooc_engine.modelfile import ModelData, save_model
 
+    from cooc_engine.modelfile import ModelData, save_model
     from cooc_engine.vocab import Vocabulary
 
     number = dict(line.split(" ") for line in counts.read_text("utf-8").split("\n") if line)
@@ -353,9 +351,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--stages", default=",".join(stages), help="some of %(default)s")
     parser.add_argument("--output", type=Path, help="keep what is made in this directory")
-    parser.add_argument(
-        "--eval-dir", type=Path, help="score vectors with word pairs (*.tsv) and analogies (*analog*.txt)"
-    )
+    parser.add_argument("--eval-dir", type=Path, help="score vectors with word pairs (*.tsv) and analogies (*analog*.txt)")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
     given = parser.parse_args()
     wanted = given.stages.split(",")

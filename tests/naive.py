@@ -35,7 +35,9 @@ def cooccurrences(
 ) -> dict[tuple[int, int], Fraction]:
     """Counts by (row of the centre, column of the context); words that are not in `words` leave a gap or none."""
     row = {word: i for i, word in enumerate(words)}
-    distances = [k for k in range(-window, window + 1) if (k < 0 and context_side != "right") or (k > 0 and context_side != "left")]
+    distances = [
+        k for k in range(-window, window + 1) if (k < 0 and context_side != "right") or (k > 0 and context_side != "left")
+    ]
     counts: dict[tuple[int, int], Fraction] = {}
     for document in documents:
         known = [row.get(word) for word in document if word in row or oov_gap == "keep"]
@@ -44,7 +46,9 @@ def cooccurrences(
                 if centre is None or not 0 <= p + k < len(known) or known[p + k] is None:
                     continue
                 column = known[p + k] * len(distances) + slot if positional else known[p + k]
-                counts[centre, column] = counts.get((centre, column), Fraction(0)) + distance_weight(window_weight, window, abs(k))
+                counts[centre, column] = counts.get((centre, column), Fraction(0)) + distance_weight(
+                    window_weight, window, abs(k)
+                )
     return counts
 
 

@@ -29,9 +29,7 @@ def documents(texts: Iterable[bytes]) -> list[list[bytes]]:
 
 def encode(docs: Sequence[Sequence[bytes]], min_count: int = 1, max_vocab: int | None = None) -> Encoded:
     counts = Counter(word for document in docs for word in document)
-    kept = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))[
-        :max_vocab
-    ]
+    kept = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))[:max_vocab]
     rows = {word: row for row, word in enumerate(kept)}
     return Encoded(kept, [counts[w] for w in kept], [[rows.get(word, -1) for word in document] for document in docs])
 

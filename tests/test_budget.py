@@ -125,7 +125,7 @@ def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch
     tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))
     assert len(seen) > 3
     assert files(whole.path) == files(tight.path)
-    with pytest.raises(UsageError, match="--memory .* is too little to count"):
+    with pytest.raises(UsageError, match=r"--memory .* is too little to count"):
         count(corpus, tmp_path / "none", threads=2, memory=least - 1)
     assert not (tmp_path / "none").exists() and not (tmp_path / "none.part").exists()
 
@@ -208,8 +208,13 @@ def test_merged_directories_are_the_sum(left, right, chosen):
         every = [*left, *right, WORDS]
         (at / "l").mkdir(), (at / "r").mkdir()
         # The same bag of words on both sides makes equal vocabularies.
-        padded = [[*left, *[[word] for text in right for word in text]], [*right, *[[word] for text in left for word in text]]]
-        parts = [count(make_corpus(texts, at / side), at / f"{side}-cooc", chosen) for side, texts in zip("lr", padded, strict=True)]
+        padded = [
+            [*left, *[[word] for text in right for word in text]],
+            [*right, *[[word] for text in left for word in text]],
+        ]
+        parts = [
+            count(make_corpus(texts, at / side), at / f"{side}-cooc", chosen) for side, texts in zip("lr", padded, strict=True)
+        ]
         merged = merge(parts, at / "merged")
         words = list(parts[0].vocabulary)
         assert words == list(parts[1].vocabulary) and set(words) <= {word for text in every for word in text}
@@ -248,7 +253,7 @@ def test_plans_say_what_they_need():
     plan = Plan("count", 100, {"text": 60, "lanes": 50})
     with pytest.raises(UsageError, match="--memory 100 B is too little to count: it takes 110 B"):
         plan.check()
-    assert show_size(1536) == "1.5K" and 0 < default_memory()
+    assert show_size(1536) == "1.5K" and default_memory() > 0
 
 
 @SLOW

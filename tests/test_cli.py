@@ -71,7 +71,16 @@ def copied(made: Path, name: str) -> Path:
 
 def assert_one_line(code: int, stdout: str, stderr: str, wanted: int, *says: str) -> None:
     """The documented exit code, and exactly one line that is not progress, naming file and cause."""
-    stages = ("tokenize: ", "write shards: ", "lay out: ", "count: ", "deal tiles: ", "train: ", "evaluate: ", "memory: ")
+    stages = (
+        "tokenize: ",
+        "write shards: ",
+        "lay out: ",
+        "count: ",
+        "deal tiles: ",
+        "train: ",
+        "evaluate: ",
+        "memory: ",
+    )
     lines = [line for line in stderr.splitlines() if not line.startswith(stages)]
     assert code == wanted, stderr
     assert len(lines) == 1, stderr
@@ -319,15 +328,11 @@ def test_aliases(call, made):
     assert call(*short)[0] == 0
     assert Corpus("corpus").manifest["options"]["min_count"] == 2
     assert (
-        call(
-            "count", "corpus", "--output", "a", "-window-size", 3, "--symmetric", "0", "--distance-weighting=0", *QUIET
-        )[0]
+        call("count", "corpus", "--output", "a", "-window-size", 3, "--symmetric", "0", "--distance-weighting=0", *QUIET)[0]
         == 0
     )
     assert Cooc("a").options == CountOptions(window=3, window_weight="uniform", context_side="left")
-    assert (
-        call("count", "corpus", "--output", "b", "--ws", 4, "-symmetric", 1, "--distance-weighting", 1, *QUIET)[0] == 0
-    )
+    assert call("count", "corpus", "--output", "b", "--ws", 4, "-symmetric", 1, "--distance-weighting", 1, *QUIET)[0] == 0
     assert Cooc("b").options == CountOptions(window=4)
     many = ["-vector-size", 6, "--iter", 2, "--eta", 0.1, "-xmax", 10, "--workers", 1]
     assert call("train", "glove", "b", "--output", "m.h5", *many, *QUIET)[0] == 0
@@ -493,9 +498,7 @@ sys.exit(main(sys.argv[2:]))
 
 def limited(size: int, *arguments: object) -> tuple[int, str, str]:
     """Run a command whose files cannot grow past `size` bytes."""
-    done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=100
-    )
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=100)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

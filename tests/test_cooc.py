@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import tempfile
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from cooc_engine import corpus as corpus_module
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count, iterate_rows
 from cooc_engine.corpus import Corpus, encode
-from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, UsageError
+from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.store import HEADER_BYTES
 from cooc_engine.windows import Window
 
@@ -47,7 +48,7 @@ def integers(cooc: Cooc) -> dict[tuple[int, int], int]:
     for block in cooc.blocks:
         columns, values = cooc.block_integers(block)
         starts = (cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]).tolist()
-        for row, (a, b) in enumerate(zip(starts, starts[1:], strict=False), block.first):
+        for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
             assert (np.diff(columns[a:b]) > 0).all()
             found |= {(row, c): v for c, v in zip(columns[a:b].tolist(), values[a:b].tolist(), strict=True)}
     assert 0 not in found.values()
@@ -129,7 +130,13 @@ def test_both_is_symmetric_and_left_is_the_transpose_of_right(texts, window, win
     with tempfile.TemporaryDirectory() as name:
         corpus = make_corpus(texts, Path(name))
         made = {
-            side: integers(count(corpus, Path(name) / side, CountOptions(window=window, window_weight=window_weight, context_side=side)))
+            side: integers(
+                count(
+                    corpus,
+                    Path(name) / side,
+                    CountOptions(window=window, window_weight=window_weight, context_side=side),
+                )
+            )
             for side in ("both", "left", "right")
         }
     assert made["both"] == {(j, i): v for (i, j), v in made["both"].items()}
@@ -238,7 +245,8 @@ def test_values_of_32_bits_at_their_limit(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("window", "occurrences", "side"), [(42, 5, "both"), (42, 10, "left"), (43, 1, "both"), (43, 1, "left"), (100_000, 1, "both")]
+    ("window", "occurrences", "side"),
+    [(42, 5, "both"), (42, 10, "left"), (43, 1, "both"), (43, 1, "left"), (100_000, 1, "both")],
 )
 def test_windows_that_could_overflow_are_refused_by_name(tmp_path, window, occurrences, side):
     corpus = make_corpus([["a"] * occurrences + ["b"]], tmp_path)
@@ -375,7 +383,9 @@ def test_the_digest_tells_options_and_texts_apart(tmp_path, corpus):
     assert count(corpus, tmp_path / "d", threads=3).digest == made[0].digest
 
 
-@pytest.mark.parametrize("fields", [{"window": 0}, {"window": -1}, {"window": 2.5}, {"window_weight": "linear"}, {"context_side": "up"}])
+@pytest.mark.parametrize(
+    "fields", [{"window": 0}, {"window": -1}, {"window": 2.5}, {"window_weight": "linear"}, {"context_side": "up"}]
+)
 def test_options_that_make_no_sense_are_refused(fields):
     with pytest.raises(CoocError, match="^--" + next(iter(fields)).replace("_", "-")):
         CountOptions(**fields)

@@ -79,9 +79,7 @@ def encode_bytes(texts: list[bytes], options: EncodeOptions = ALL, **how) -> tup
 LETTERS = "ab!~é日𝔘\u00a0\u2003\u3000\u0085\u2028\x1c\x1f\x7f\x01\x08\x0e\x1b\ufeff"
 words = st.one_of(
     st.text(LETTERS, min_size=1, max_size=12),
-    st.sampled_from(
-        [n * "x" for n in (1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 40)] + [8 * "y", 16 * "z", 8 * "é", "x" * 15 + "é"]
-    ),
+    st.sampled_from([n * "x" for n in (1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 40)] + [8 * "y", 16 * "z", 8 * "é", "x" * 15 + "é"]),
 )
 gaps = st.sampled_from([" ", "  ", "\t", "\n", "\n\n", "\r\n", " \r\n\r\n", "\v", "\f", " \n "])
 texts = st.builds(
@@ -158,9 +156,7 @@ def test_ties_go_to_the_smaller_bytes_also_past_the_sorted_prefix(tmp_path):
 def test_many_distinct_words_make_the_tables_grow(tmp_path):
     rng = random.Random(1)
     words = [f"{rng.getrandbits(64):x}" * rng.choice([1, 1, 3]) for _ in range(150_000)]
-    text = "".join(
-        f"{w}{'' if i % 3 else ' the'}{chr(10) if i % 7 == 0 else ' '}" for i, w in enumerate(words)
-    ).encode()
+    text = "".join(f"{w}{'' if i % 3 else ' the'}{chr(10) if i % 7 == 0 else ' '}" for i, w in enumerate(words)).encode()
     (tmp_path / "t").write_bytes(text)
     files = []
     for threads in (1, 3):
@@ -175,9 +171,7 @@ def test_a_table_that_grows_by_merging_keeps_its_words(monkeypatch):
     for part in range(3):
         table, words = WordTable(), [f"w{(i * 7919 + part) % 50_000}" for i in range(40_000)]
         counts.update(words)
-        block = readers.Block(
-            np.frombuffer((" ".join(words) + "\n").encode() + bytes(readers.PADDING), np.uint8).copy()
-        )
+        block = readers.Block(np.frombuffer((" ".join(words) + "\n").encode() + bytes(readers.PADDING), np.uint8).copy())
         block.size = len(block.text) - readers.PADDING
         spool._tokenize_block(spool._Lane(block, np.empty(len(words) + 1, np.int32), np.empty(0, np.int64)), table)
         tables.append(table)
@@ -209,10 +203,7 @@ def test_the_same_bytes_for_any_threads(tmp_path, small):
     rng = random.Random(5)
     text = "".join(f"w{min(rng.randrange(60), rng.randrange(60))}{rng.choice('     ' + chr(10))}" for _ in range(3000))
     (tmp_path / "t").write_text(text)
-    seen = [
-        contents(encode(tmp_path / "t", tmp_path / f"c{n}", EncodeOptions(min_count=3), threads=n).path)
-        for n in (1, 2, 3)
-    ]
+    seen = [contents(encode(tmp_path / "t", tmp_path / f"c{n}", EncodeOptions(min_count=3), threads=n).path) for n in (1, 2, 3)]
     assert seen[0] == seen[1] == seen[2]
     assert sum(name.startswith("tokens-") for name in seen[0]) > 10
 
@@ -432,9 +423,7 @@ def test_no_words(tmp_path, text):
 
 def test_no_word_over_min_count_names_file_and_the_nearest_miss(tmp_path):
     (tmp_path / "t").write_bytes(b"a b a\n")
-    with pytest.raises(
-        InputError, match=r"t: no word occurs 5 times or more \(the most frequent, 'a', 2\); lower --min-count"
-    ):
+    with pytest.raises(InputError, match=r"t: no word occurs 5 times or more \(the most frequent, 'a', 2\); lower --min-count"):
         encode(tmp_path / "t", tmp_path / "c")
 
 

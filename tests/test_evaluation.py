@@ -192,9 +192,7 @@ def planted(limit: int, seed: int, *, noise: float = 0.5) -> tuple[Vectors, list
 
 
 def analogy_text(questions) -> str:
-    return "".join(
-        "{} {} {} {}\n".format(*(f"W{i}" if n == 2 else f"w{i}" for n, i in enumerate(q))) for q in questions
-    )
+    return "".join("{} {} {} {}\n".format(*(f"W{i}" if n == 2 else f"w{i}" for n, i in enumerate(q))) for q in questions)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -215,9 +213,7 @@ def test_every_answer_is_the_twins():
     kv, questions = planted(50, 9)
     answers = module._answers(kv, np.array(questions)[:, :3], 45)
     for kind, multiply in enumerate((False, True)):
-        wanted = [
-            naive.answer(kv.vectors[:45], a, b, c, multiply=multiply) for a, b, c, _ in questions if max(a, b, c) < 45
-        ]
+        wanted = [naive.answer(kv.vectors[:45], a, b, c, multiply=multiply) for a, b, c, _ in questions if max(a, b, c) < 45]
         found = [answer for answer, (a, b, c, _) in zip(answers[kind], questions, strict=True) if max(a, b, c) < 45]
         assert found == wanted
 

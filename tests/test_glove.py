@@ -344,8 +344,7 @@ def test_final_cost_of_the_whole_matrix_is_small(cooc, tmp_path):
 def total_cost(model, cooc: Cooc, options: GloveOptions, twin: naive.Glove | None = None) -> float:
     twin = twin or naive.Glove(**{name: model.array(name) for name in model.names})
     return sum(
-        twin.cost(i, j, math.log(x), naive.glove_weight(x, options.x_max, options.weight_power))
-        for i, j, x in entries(cooc)
+        twin.cost(i, j, math.log(x), naive.glove_weight(x, options.x_max, options.weight_power)) for i, j, x in entries(cooc)
     )
 
 

@@ -108,9 +108,7 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
             yield node
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield from (
-                n for n in node.body if isinstance(n, ast.FunctionDef) and (n.name == "__init__" or n.name[0] != "_")
-            )
+            yield from (n for n in node.body if isinstance(n, ast.FunctionDef) and (n.name == "__init__" or n.name[0] != "_"))
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("_kernels")])

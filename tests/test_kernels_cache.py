@@ -40,9 +40,7 @@ print(json.dumps({
 @pytest.fixture
 def package(tmp_path) -> Path:
     """A copy of the package, without what Numba or Python cached beside it."""
-    return Path(
-        shutil.copytree(PACKAGE, tmp_path / "site" / "cooc_engine", ignore=shutil.ignore_patterns("__pycache__"))
-    )
+    return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "cooc_engine", ignore=shutil.ignore_patterns("__pycache__")))
 
 
 def probe(package: Path, **environment: object) -> dict:
@@ -50,9 +48,7 @@ def probe(package: Path, **environment: object) -> dict:
         k: str(v) for k, v in environment.items()
     }
     variables |= {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, cwd=package.parents[1]
-    )
+    done = subprocess.run([sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, cwd=package.parents[1])
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     found = json.loads(done.stdout)

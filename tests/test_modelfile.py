@@ -158,9 +158,7 @@ def test_a_model_stays_open_while_it_is_replaced(model):
 
 
 def test_no_such_parameter(model):
-    with pytest.raises(
-        FormatError, match=r"m\.h5: has no parameter x; it has context_bias, contexts, word_bias, words"
-    ):
+    with pytest.raises(FormatError, match=r"m\.h5: has no parameter x; it has context_bias, contexts, word_bias, words"):
         open_model(model).array("x")
 
 
@@ -548,9 +546,7 @@ def test_archived_model_v1_still_opens(tmp_path):
 
 def test_only_modelfile_imports_h5py():
     sources = Path(modelfile.__file__).parent.rglob("*.py")
-    assert [p.name for p in sources if "import h5py" in p.read_text() or "from h5py" in p.read_text()] == [
-        "modelfile.py"
-    ]
+    assert [p.name for p in sources if "import h5py" in p.read_text() or "from h5py" in p.read_text()] == ["modelfile.py"]
 
 
 def test_resource_error_is_raised_for_a_full_disk(model, monkeypatch):

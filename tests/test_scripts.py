@@ -132,9 +132,7 @@ def test_no_cost_at_all_is_an_error(bench: ModuleType) -> None:
 
 def test_report(bench: ModuleType, tmp_path: Path) -> None:
     m = bench.Measured
-    glove = bench.Result(
-        "glove", "glove, one epoch", [m(3.0, "cost 0.05", (0.07, 0.05))], [m(28.5, "cost 0.06", (0.08, 0.06))]
-    )
+    glove = bench.Result("glove", "glove, one epoch", [m(3.0, "cost 0.05", (0.07, 0.05))], [m(28.5, "cost 0.06", (0.08, 0.06))])
     row = {"dataset": "men.tsv", "kind": "spearman", "value": 0.463}
     glove.scores = {"ours": [row], "glove, one epoch": [row | {"value": None}]}
     alone = bench.Result("encode", "vocab_count", [m(2.0), m(1.0), m(1.5)])

@@ -153,9 +153,7 @@ def test_no_manifest(tmp_path):
     fails(read, tmp_path / "file", says="not a thing directory")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "null", '"text"', "7", "{}", '{"checksum": 1}', "\udcff", '[{"checksum": 1}]']
-)
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "7", "{}", '{"checksum": 1}', "\udcff", '[{"checksum": 1}]'])
 def test_a_manifest_that_is_none(thing, text):
     (thing / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
     fails(read, thing, says="damaged")

@@ -143,9 +143,7 @@ def test_shuffles_are_fair(tmp_path):
 
 
 @settings(deadline=None, max_examples=100)
-@given(
-    lengths=st.lists(st.integers(0, 50), min_size=1, max_size=80), rows=st.integers(1, 30), blocks=st.integers(1, 12)
-)
+@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=80), rows=st.integers(1, 30), blocks=st.integers(1, 12))
 def test_blocks_keep_to_rows_and_entries(lengths, rows, blocks):
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     cuts = cut_blocks(offsets, rows, blocks).tolist()

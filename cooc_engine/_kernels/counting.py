@@ -22,7 +22,10 @@ AHEAD = 8  # positions prefetched
 
 
 @kernel(
-    int64(array(int32), array(int64), int64, int64, int64, int64, int32, int64, int64, array(uint64), uint64, int64, out(int32), int64)
+    int64(
+        array(int32), array(int64), int64, int64, int64, int64, int32, int64, int64, array(uint64), uint64, int64, out(int32),
+        int64,
+    )
 )  # fmt: skip
 def lay_out(ids, offsets, document, begin, end, number, gap, window, gaps, keep, seed, write, laid, n):
     """Write the words of ids[begin:end] to laid[n:], and `window` gaps where a document ends; returns the new n.
@@ -136,12 +139,28 @@ def add_window(laid, p, side, slots, weights, accumulator, bits, top):
 
 @kernel(
     int64(
-        array(int32), array(int64), array(int32), int64, int64, int64, int64, int64, array(int64), out(int64), out(uint64), int64,
+        array(int32), array(int64), array(int32), int64, int64, int64, int64, int64, array(int64), out(int64), out(uint64),
+        int64,
         out(int32), out(int64), out(int64), out(int64),
     )
 )  # fmt: skip
 def count_rows(
-    laid, starts, positions, first, last, side, slots, width, weights, accumulator, bits, top, columns, values, lengths, sums
+    laid,
+    starts,
+    positions,
+    first,
+    last,
+    side,
+    slots,
+    width,
+    weights,
+    accumulator,
+    bits,
+    top,
+    columns,
+    values,
+    lengths,
+    sums,
 ):
     """Count rows first:last into `columns` and `values`; returns the number of entries.
 

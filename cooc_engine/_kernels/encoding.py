@@ -140,7 +140,11 @@ def has_room(length, slots, records, state):
     return 2 * state[WORDS] < slots.shape[0] and state[USED] + 2 + (length + 7 >> 3) <= records.shape[0]
 
 
-@kernel(types.UniTuple(int64, 4)(array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32), int64, out(int64), int64))
+@kernel(
+    types.UniTuple(int64, 4)(
+        array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32), int64, out(int64), int64
+    )
+)
 def tokenize(block, begin, stop, slots, records, state, ids, n, ends, documents):
     """Append the ids of the words in block[begin:stop] to `ids`, and the number of ids at each line end to `ends`.
 

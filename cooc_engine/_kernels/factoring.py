@@ -99,7 +99,8 @@ def train_tile(places, targets, weights, begin, end, words, contexts, row0, colu
 
 
 @kernel(
-    void(array(int64), array(int64), array(int64), array(uint32), array(float32), array(float32), out(float32, 2), out(float32, 2),
+    void(array(int64), array(int64), array(int64), array(uint32), array(float32), array(float32), out(float32, 2),
+         out(float32, 2),
          array(float32), array(float32), array(float32), out(float64)),
     fast=True,
 )  # fmt: skip
@@ -113,6 +114,7 @@ def train_tiles(tiles, starts, cuts, places, targets, weights, words, contexts, 
     for n in range(tiles.shape[0]):
         t = tiles[n]
         costs[t] = train_tile(
-            places, targets, weights, starts[t], starts[t + 1], words, contexts, cuts[t // blocks], cuts[t % blocks], word_rates,
+            places, targets, weights, starts[t], starts[t + 1], words, contexts, cuts[t // blocks], cuts[t % blocks],
+            word_rates,
             context_rates, clips,
         )  # fmt: skip

@@ -62,8 +62,12 @@ def cache_directory() -> str:
 
 class _Locator(caching._CacheLocator):
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
-        settings = (sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()),
-                    numba.__version__, SETTINGS.BOUNDSCHECK, SETTINGS.OPT)
+        settings = (
+            sorted((k, repr(sorted(v) if isinstance(v, set) else v)) for k, v in options.items()),
+            numba.__version__,
+            SETTINGS.BOUNDSCHECK,
+            SETTINGS.OPT,
+        )
         self._stamp = hashlib.sha256(f"{digest()} {settings}".encode()).hexdigest()
         self._name = function.__module__
 
@@ -95,7 +99,8 @@ def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """Compile a kernel for a signature, or a list of them, without the GIL and cached on disk; `fast` lets sums be reordered.
 
-    Kernels allocate nothing: reference counting is off (it costs atomics at every call of a helper). Divisions follow IEEE (no ZeroDivisionError): loops with a Python division do not vectorise.
+    Kernels allocate nothing: reference counting is off (it costs atomics at every call of a helper). Divisions follow IEEE
+    (no ZeroDivisionError): loops with a Python division do not vectorise.
     """
     options: dict[str, Any] = {**COMMON, "fastmath": set(FAST) if fast else False}
 
