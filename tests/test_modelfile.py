@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cooc_engine import modelfile
+from cooc_engine import hdf5, modelfile
 from cooc_engine.errors import (
     CoocError,
     DivergenceError,
@@ -130,7 +130,7 @@ def test_equal_content_gives_equal_bytes(tmp_path):
 
 
 def test_padded_wide_and_swapped_arrays_are_stored_plainly(tmp_path, monkeypatch):
-    monkeypatch.setattr(modelfile, "CHUNK", 64)
+    monkeypatch.setattr(hdf5, "CHUNK", 64)
     data = make_data()
     padded = np.full((12, 16), np.nan, np.float32)
     padded[:, :5] = data.arrays["words"]
@@ -226,7 +226,7 @@ def test_interrupted_writing_leaves_nothing(model, monkeypatch):
         raise KeyboardInterrupt
 
     before = model.read_bytes()
-    monkeypatch.setattr(modelfile._Dataset, "write", interrupt)
+    monkeypatch.setattr(hdf5.Dataset, "write", interrupt)
     with pytest.raises(InterruptedRun):
         save_model(model, make_data(published="w"))
     assert model.read_bytes() == before
@@ -276,7 +276,7 @@ def test_full_disk():
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     with Path("/dev/full").open("r+b", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        modelfile._Dataset.of(np.ones(5), "x").write(file)
+        hdf5.Dataset.of(np.ones(5), "x").write(file)
 
 
 # ------------------------------------------------------------------------------------------------------------ damage
@@ -438,7 +438,7 @@ def test_wrong_structure(model, change, says):
 def test_wrong_meaning(model, element, name, values, says):
     def change(file):
         del file[element][name]
-        crc = modelfile._Dataset.of(np.asarray(values), "").crc
+        crc = hdf5.Dataset.of(np.asarray(values), "").crc
         file[element].create_dataset(name, data=values).attrs["crc-32"] = np.uint32(crc)
 
     edit(model, change)
@@ -455,8 +455,8 @@ def test_foreign_hdf5(tmp_path):
 def test_a_half_written_file_of_ours(model):
     """What a killed run leaves as .part does not open, should someone rename it."""
     data = make_data()
-    datasets = {name: modelfile._Dataset.of(values, name) for name, values in data.arrays.items()}
-    modelfile._write_structure(model, modelfile.MODEL, {"parameters": modelfile._Element("parameters", 1, datasets)})
+    datasets = {name: hdf5.Dataset.of(values, name) for name, values in data.arrays.items()}
+    hdf5._write_structure(model, modelfile.MODEL, {"parameters": hdf5.Element("parameters", 1, datasets)})
     fails(model, FormatError, "half-written")
 
 
@@ -514,10 +514,10 @@ def test_a_checkpoint_survives_a_failed_one(tmp_path):
 
 
 def test_errors_of_hdf5_keep_their_number():
-    with pytest.raises(OSError, match="No space") as caught, modelfile._writing():
+    with pytest.raises(OSError, match="No space") as caught, hdf5._writing():
         raise RuntimeError("Can't decrement id ref count (write failed: errno = 28, error message = 'x')")
     assert caught.value.errno == 28
-    with pytest.raises(RuntimeError), modelfile._writing():
+    with pytest.raises(RuntimeError), hdf5._writing():
         raise RuntimeError("something else")
 
 
@@ -544,15 +544,15 @@ def test_archived_model_v1_still_opens(tmp_path):
     assert_same(open_model(copy, verify=True), model.data())
 
 
-def test_only_modelfile_imports_h5py():
+def test_only_one_module_imports_h5py():
     sources = Path(modelfile.__file__).parent.rglob("*.py")
-    assert [p.name for p in sources if "import h5py" in p.read_text() or "from h5py" in p.read_text()] == ["modelfile.py"]
+    assert [p.name for p in sources if "import h5py" in p.read_text() or "from h5py" in p.read_text()] == ["hdf5.py"]
 
 
 def test_resource_error_is_raised_for_a_full_disk(model, monkeypatch):
     def full(self, file):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(modelfile._Dataset, "write", full)
+    monkeypatch.setattr(hdf5.Dataset, "write", full)
     with pytest.raises(ResourceError, match="No space left"):
         save_model(model, make_data())
