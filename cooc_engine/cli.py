@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
-from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions
+from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, usable_cores
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
@@ -64,7 +64,7 @@ def encode(
     """
     from cooc_engine.corpus import encode
 
-    with _measured(run) as work:
+    with _Work(run) as work:
         corpus = encode([_given(text) for text in texts], output, options, **work.how)
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
@@ -91,7 +91,7 @@ def count(
     """
     from cooc_engine.cooc import count
 
-    with _measured(run) as work:
+    with _Work(run) as work:
         cooc = count(corpus, output, options, **work.how)
     tokens = cooc.manifest["tokens"]
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
@@ -116,7 +116,7 @@ def merge(
     """
     from cooc_engine.cooc import merge
 
-    with _measured(run) as work:
+    with _Work(run) as work:
         cooc = merge(coocs, output, **work.how)
     tokens = cooc.manifest["tokens"]
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
@@ -157,7 +157,7 @@ def _train(
     from cooc_engine.models import train
     from cooc_engine.stages import prepared
 
-    with _measured(run) as work, prepared(source, output, encode, count, **work.how) as cooc:
+    with _Work(run) as work, prepared(source, output, encode, count, **work.how) as cooc:
         trained = train(model, cooc, output, options, **work.how)
     rows, size = trained.vectors.shape
     loss = trained.history[-1]["loss"]
@@ -175,7 +175,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     """
     from cooc_engine.job import run as run_library
 
-    with _measured(run) as work:
+    with _Work(run) as work:
         how = {key: value for key, value in work.how.items() if key != "resume"}
         rows = run_library(job, **how)
     if run.json:
@@ -300,14 +300,14 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
         print(line)
 
 
-class _measured:  # noqa: N801  a context manager that reads like a function
+class _Work:
     """Run a verb: its options as library keywords in `how`, and after it `print` of what it did."""
 
     def __init__(self, run: RunOptions) -> None:
         from cooc_engine.measure import Measure
 
         self._run, self._measure = run, Measure()
-        self.threads = run.threads or _cores()
+        self.threads = run.threads or usable_cores()
         self.how: dict[str, Any] = {
             "threads": self.threads,
             "memory": run.memory,
@@ -316,7 +316,7 @@ class _measured:  # noqa: N801  a context manager that reads like a function
             "progress": _progress(run),
         }
 
-    def __enter__(self) -> _measured:
+    def __enter__(self) -> _Work:
         self._measure.__enter__()
         return self
 
@@ -332,12 +332,6 @@ class _measured:  # noqa: N801  a context manager that reads like a function
             _print_json({"output": str(output), **self.record(), **extra})
         else:
             print(f"{output}: {text}, {self._measure.seconds:.1f} s")
-
-
-def _cores() -> int:
-    from cooc_engine.config import usable_cores
-
-    return usable_cores()
 
 
 def _progress(run: RunOptions) -> Progress:

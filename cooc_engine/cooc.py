@@ -90,10 +90,7 @@ class Cooc:
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The words of rows and columns."""
-        vocabulary = Vocabulary.load(self.path)
-        if vocabulary.digest != self.manifest["vocabulary"]["digest"]:
-            raise FormatError(f"{self.path}: the vocabulary is not the one its manifest names; build it again")
-        return vocabulary
+        return Vocabulary.load(self.path, self.manifest["vocabulary"]["digest"])
 
     @functools.cached_property
     def digest(self) -> str:
@@ -138,6 +135,14 @@ class Cooc:
         columns, values = self.block_integers(block)
         starts = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
         return scipy.sparse.csr_array((values / self.denominator, columns, starts), (block.last - block.first, self.columns))
+
+    def rows(self) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
+        """Yield (row, columns, counts) for every row, from the disk; for looking, not for speed."""
+        for block in self.blocks:
+            columns, values = self.block_integers(block)
+            starts = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
+            for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
+                yield row, columns[a:b], values[a:b] / self.denominator
 
     def info(self) -> dict[str, Any]:
         """Return everything recorded."""
@@ -406,12 +411,3 @@ def _check_alike(one: Cooc, other: Cooc) -> None:
         ours, theirs = one.options.record(), other.options.record()
         changed = ", ".join(key for key in ours if ours[key] != theirs[key])
         raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
-
-
-def iterate_rows(cooc: Cooc) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
-    """Yield (row, columns, counts) for every row, from the disk; for looking, not for speed."""
-    for block in cooc.blocks:
-        columns, values = cooc.block_integers(block)
-        starts = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
-        for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
-            yield row, columns[a:b], values[a:b] / cooc.denominator

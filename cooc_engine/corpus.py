@@ -25,7 +25,7 @@ from cooc_engine import readers
 from cooc_engine._kernels import encoding
 from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import EncodeOptions, usable_cores
-from cooc_engine.errors import FormatError, InputError
+from cooc_engine.errors import InputError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, tokens_path
 from cooc_engine.spool import Spool, Tables, in_order, tokenize
@@ -58,10 +58,7 @@ class Corpus:
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The words and their counts."""
-        vocabulary = Vocabulary.load(self.path)
-        if vocabulary.digest != self.manifest["vocabulary"]["digest"]:
-            raise FormatError(f"{self.path}: the vocabulary is not the one its manifest names; build it again")
-        return vocabulary
+        return Vocabulary.load(self.path, self.manifest["vocabulary"]["digest"])
 
     @functools.cached_property
     def counts(self) -> npt.NDArray[np.int64]:

@@ -184,6 +184,8 @@ def train_glove(
     refuse_overwrite(output, checkpoint, force=force, resume=resume)
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another --output")
+    if cooc.columns != len(cooc.vocabulary):
+        raise UsageError(f"{cooc.path}: has a column for each position; GloVe takes counts made without --positional")
     if cooc.entries == 0:
         raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
     lock = beside(output, ".lock")

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
+from cooc_engine.errors import FormatError
 from cooc_engine.store import ArrayWriter, load_array
 
 __all__ = ["Vocabulary", "WordTable", "rank_parts", "rank_words"]
@@ -74,10 +75,13 @@ class Vocabulary:
                 file.append(values)
 
     @classmethod
-    def load(cls, directory: Path) -> Vocabulary:
-        """Read what `save` wrote, mapped; raises `FormatError` naming the damaged file."""
+    def load(cls, directory: Path, digest: str | None = None) -> Vocabulary:
+        """Read what `save` wrote, mapped; raises `FormatError` naming what is damaged, or has not this digest."""
         kinds = {"text": np.uint8, "offsets": np.int64, "counts": np.int64}
-        return cls(**{name: load_array(directory / f"vocab-{name}.bin", dtype) for name, dtype in kinds.items()})
+        loaded = cls(**{name: load_array(directory / f"vocab-{name}.bin", dtype) for name, dtype in kinds.items()})
+        if digest is not None and loaded.digest != digest:
+            raise FormatError(f"{directory}: the vocabulary is not the one its manifest names; build it again")
+        return loaded
 
     def _parts(self) -> list[tuple[str, npt.NDArray[Any]]]:
         return [("text", self.text), ("offsets", self.offsets), ("counts", self.counts)]

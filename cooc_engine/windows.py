@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -244,8 +243,3 @@ def check_text(text: Text, counts: npt.NDArray[np.int64], corpus: Corpus) -> Non
     """Raise `FormatError` if the text holds more of a word than the vocabulary counts."""
     if (text.counts > counts).any():
         raise FormatError(f"{corpus.path}: the shards do not hold the words that the vocabulary counts; build it again")
-
-
-def fields(window: Window) -> dict[str, Any]:
-    """Return what a manifest records of a window."""
-    return {"denominator": window.denominator, "slots": window.slots}

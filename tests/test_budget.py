@@ -15,13 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
+from cooc_engine import corpus as corpus_module
 from cooc_engine import rows, windows
+from cooc_engine import spool as spool_module
 from cooc_engine.budget import Plan, default_memory, parse_size, show_size
 from cooc_engine.config import CountOptions, EncodeOptions
-from cooc_engine.cooc import Cooc, count, iterate_rows, merge
+from cooc_engine.cooc import Cooc, count, merge
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.glove import train_glove
 from cooc_engine.progress import Stage
+from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
 from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out
 
 WORDS = ["a", "b", "c", "d", "e", "f"]
@@ -99,8 +103,6 @@ def test_runs_change_no_byte(texts, chosen, tokens, threads, min_count):
 @given(documents, st.integers(1, 4), st.integers(60, 400))
 def test_runs_cover_the_corpus_once_and_fit(texts, window, memory):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        from cooc_engine import corpus as corpus_module
-
         patch.setattr(corpus_module, "SHARD_TOKENS", 7)
         corpus = make_corpus(texts, Path(name))
         budget = memory + 4 * (window + 1) * windows.WORD_BYTES
@@ -222,7 +224,7 @@ def test_merged_directories_are_the_sum(left, right, chosen):
         total.update(exact(parts[1]))
         assert exact(merged) == dict(total)
         assert merged.manifest["tokens"] == sum(part.manifest["tokens"] for part in parts)
-        assert sum(sum(values) for _, _, values in iterate_rows(merged)) == pytest.approx(merged.row_sums.sum())
+        assert sum(sum(values) for _, _, values in merged.rows()) == pytest.approx(merged.row_sums.sum())
         np.testing.assert_allclose(merged.column_sums, parts[0].column_sums + parts[1].column_sums)
 
 
@@ -267,3 +269,60 @@ def test_rows_are_cut_within_the_bound(bounds, entries):
 def test_a_window_knows_its_limits():
     window = Window.of(CountOptions(window=3, context_side="left", positional=True))
     assert (window.slots, window.contexts, window.most, window.denominator) == (3, 3, 11, 6)
+
+
+# ---------------------------------------------------------------------------------------------------------------- encode
+
+
+def test_tables_that_are_written_out_change_no_byte(tmp_path, monkeypatch):
+    random = np.random.default_rng(1)
+    text = tmp_path / "text.txt"
+    text.write_text("".join(" ".join(f"w{i}" for i in random.zipf(1.2, 40) % 5000) + "\n" for _ in range(2000)))
+    whole = encode(text, tmp_path / "whole", threads=2)
+    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 12)
+    monkeypatch.setattr(corpus_module, "LEAST_TABLE", 1 << 16)
+    spilled, add = [], spool_module.Tables._add
+    monkeypatch.setattr(spool_module.Tables, "_add", lambda tables: spilled.append(1) or add(tables))
+    for threads in (1, 2, 3):
+        spilled.clear()
+        tight = encode(text, tmp_path / f"tight{threads}", threads=threads, memory=3 * threads << 17)
+        assert len(spilled) > threads + 3, "tables went to the disk"
+        assert files(whole.path) == files(tight.path)
+    with pytest.raises(UsageError, match=r"--memory .* is too little to encode"):
+        encode(text, tmp_path / "none", threads=2, memory=1 << 10)
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7])
+@pytest.mark.parametrize("max_vocab", [None, 3, 100])
+def test_ranking_by_parts_is_exact(parts, max_vocab):
+    random = np.random.default_rng(2)
+    tables, total = [], Counter()
+    for _ in range(3):
+        words = [f"w{i}" for i in random.zipf(1.3, 500) % 200]
+        counted = Counter(words)
+        total.update(counted)
+        tables.append(WordTable.of(Vocabulary.from_words(counted, counted.values()), np.array(list(counted.values()))).words)
+    ranked = rank_parts(tables, parts, 2, max_vocab)
+    expected = sorted(((w, n) for w, n in total.items() if n >= 2), key=lambda item: (-item[1], item[0].encode()))[:max_vocab]
+    assert list(zip(ranked.words, ranked.counts.tolist(), strict=True)) == expected
+
+
+def test_new_text_on_an_old_vocabulary(tmp_path):
+    (tmp_path / "new").mkdir()
+    old = make_corpus([["a", "b", "a", "c"]] * 3, tmp_path)
+    new = make_corpus([["c", "new", "a"], ["b"], ["c", "c"]], tmp_path / "new", vocabulary=str(old.path))
+    assert new.vocabulary.digest == old.vocabulary.digest
+    assert dict(zip(new.vocabulary.words, new.counts.tolist(), strict=True)) == {"a": 1, "b": 1, "c": 3}
+    assert (new.tokens, new.manifest["tokens_in_vocabulary"]) == (6, 5)
+    counted = count(new, tmp_path / "cooc", CountOptions(window=2))
+    words = new.vocabulary.words
+    assert exact(counted) == naive.cooccurrences([["c", "new", "a"], ["b"], ["c", "c"]], words, 2, "harmonic", "both")
+    both = merge([count(old, tmp_path / "old-cooc", CountOptions(window=2)), counted], tmp_path / "both")
+    every = [["a", "b", "a", "c"]] * 3 + [["c", "new", "a"], ["b"], ["c", "c"]]
+    assert exact(both) == naive.cooccurrences(every, words, 2, "harmonic", "both")
+
+
+def test_glove_refuses_positional_counts(tmp_path):
+    cooc = count(make_corpus([["a", "b", "c"]] * 3, tmp_path), tmp_path / "cooc", CountOptions(window=2, positional=True))
+    with pytest.raises(UsageError, match="--positional"):
+        train_glove(cooc, tmp_path / "model.h5")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from cooc_engine import cooc as cooc_module
 from cooc_engine import corpus as corpus_module
 from cooc_engine.config import CountOptions, EncodeOptions
-from cooc_engine.cooc import Cooc, count, iterate_rows
+from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.store import HEADER_BYTES
@@ -119,7 +119,7 @@ def check_csr(cooc: Cooc, expected: dict[tuple[int, int], Fraction]) -> None:
     stacked = np.vstack([cooc.csr(block).toarray() for block in cooc.blocks])
     np.testing.assert_allclose(stacked, dense, rtol=1e-15)
     listed = np.zeros_like(dense)
-    for row, columns, values in iterate_rows(cooc):
+    for row, columns, values in cooc.rows():
         listed[row, columns] = values
     assert np.array_equal(listed, stacked)
 

@@ -21,7 +21,7 @@ from cooc_engine import glove, modelfile
 from cooc_engine import tiles as tiles_module
 from cooc_engine._kernels import factoring
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
-from cooc_engine.cooc import Cooc, count, iterate_rows
+from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.glove import Parameters, aligned_zeros, checkpoint_path, log_counts, train_glove
@@ -231,7 +231,7 @@ def kernel_order(tiles: Tiles, options: GloveOptions) -> Iterator[list[tuple[int
 
 
 def entries(cooc: Cooc) -> Iterator[tuple[int, int, float]]:
-    for row, columns, values in iterate_rows(cooc):
+    for row, columns, values in cooc.rows():
         yield from ((row, column, x) for column, x in zip(columns.tolist(), values.tolist(), strict=True))
 
 

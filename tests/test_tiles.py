@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cooc_engine import cooc as cooc_module
 from cooc_engine._kernels import factoring
 from cooc_engine.config import CountOptions, EncodeOptions
-from cooc_engine.cooc import Cooc, count, iterate_rows
+from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.progress import Stage
 from cooc_engine.tiles import MOST_ROWS, Tiles, cut_blocks, deal, share, strata
@@ -77,7 +77,7 @@ def test_every_entry_is_dealt_once_to_the_tile_of_its_row_and_column(matrix, cut
             assert (row, column) not in found
             found[row, column] = target, weight
     expected = {}
-    for row, columns, counts in iterate_rows(matrix):
+    for row, columns, counts in matrix.rows():
         for column, value in zip(columns.tolist(), counts.astype(np.float32).tolist(), strict=True):
             expected[row, column] = value, value * 0.5 + 1
     assert found.keys() == expected.keys()
