@@ -147,6 +147,8 @@ def _encode(
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": names}
     with building(output, plan, force=force, resume=resume) as work:
         progress.say(room.plan.line())
+        for left in work.glob("*.spool"):  # an interrupted run, with another budget, may have had more of them
+            left.unlink()
         with Spool(work) as spool, progress.stage("tokenize", size, "bytes") as stage:
             tables = Tables(work, threads, room.table, room.ranking)
             tokenize(blocks, spool, tables, threads, room.block, stage)

@@ -272,8 +272,8 @@ def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resu
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
     for directory in (output, work):
-        if directory.exists() and not _is_ours(directory):
-            raise UsageError(f"{directory}: exists and is not of cooc-engine's making; choose another --output")
+        if directory.exists() and not _is_ours(directory, plan.get("kind", "")):
+            raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
     if output.exists() and old.exists():
         raise UsageError(f"{old}: is in the way, {output} would be moved there for a moment; remove it")
     with disk_errors(output):
@@ -296,11 +296,11 @@ def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resu
             _replace_directory(work, output, old)
 
 
-def _is_ours(directory: Path) -> bool:
-    """Tell whether a directory is one that a run made, whole, damaged or unfinished; only such are ever deleted."""
+def _is_ours(directory: Path, kind: str) -> bool:
+    """Tell whether a directory is of this kind of ours, whole, damaged or unfinished; only such are ever deleted."""
     manifest = directory / "manifest.json"
     if manifest.is_file():
-        return b"cooc-engine" in manifest.read_bytes()
+        return f"cooc-engine {kind}".encode() in manifest.read_bytes()
     return directory.is_dir() and ((directory / "lock").is_file() or not any(directory.iterdir()))
 
 

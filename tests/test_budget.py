@@ -22,7 +22,7 @@ from cooc_engine.budget import Plan, default_memory, parse_size, show_size
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count, merge
 from cooc_engine.corpus import Corpus, encode
-from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.progress import Stage
 from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
@@ -326,3 +326,27 @@ def test_glove_refuses_positional_counts(tmp_path):
     cooc = count(make_corpus([["a", "b", "c"]] * 3, tmp_path), tmp_path / "cooc", CountOptions(window=2, positional=True))
     with pytest.raises(UsageError, match="--positional"):
         train_glove(cooc, tmp_path / "model.h5")
+
+
+def test_counts_do_not_replace_their_corpus(tmp_path):
+    corpus = make_corpus([["a", "b"]], tmp_path)
+    with pytest.raises(UsageError, match="not what this command makes"):
+        count(corpus, corpus.path, force=True)
+    assert Corpus(corpus.path).tokens == 2
+
+
+def test_an_encoding_that_is_resumed_with_another_budget_leaves_nothing_behind(tmp_path, monkeypatch):
+    text = tmp_path / "text.txt"
+    text.write_text("a b c\n" * 50)
+    rank = corpus_module._rank
+
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(corpus_module, "_rank", stopped)
+    with pytest.raises(InterruptedRun):
+        encode(text, tmp_path / "corpus")
+    (tmp_path / "corpus.part" / "words-00009.spool").write_bytes(b"x" * 8)
+    monkeypatch.setattr(corpus_module, "_rank", rank)
+    resumed = encode(text, tmp_path / "corpus", resume=True)
+    assert files(resumed.path) == files(encode(text, tmp_path / "whole").path)

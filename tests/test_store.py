@@ -321,7 +321,7 @@ def test_a_foreign_directory_is_never_deleted(tmp_path, which, content, how):
 def test_a_foreign_file_is_never_replaced(tmp_path):
     for name in ("out", "out.part"):
         (tmp_path / name).write_text("dear")
-        with pytest.raises(UsageError, match="not of cooc-engine's making"):
+        with pytest.raises(UsageError, match="not what this command makes"):
             build(tmp_path / "out", force=True)
         assert (tmp_path / name).read_text() == "dear"
         (tmp_path / name).unlink()
