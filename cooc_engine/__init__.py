@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cooc_engine.models import train
     from cooc_engine.progress import Progress, open_progress
     from cooc_engine.query import Vectors, nn
+    from cooc_engine.stages import append
     from cooc_engine.summary import info
 
 _HOME = {
@@ -35,6 +36,7 @@ _HOME = {
     "Cooc": "cooc",
     "count": "cooc",
     "merge": "cooc",
+    "append": "stages",
     "Corpus": "corpus",
     "encode": "corpus",
     "encode_documents": "corpus",
@@ -53,7 +55,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
-    "count", "merge", "Cooc", "CountOptions",
+    "count", "merge", "append", "Cooc", "CountOptions",
     "train", "GloveOptions", "Model", "open_model",
     "Vectors", "nn", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",

@@ -122,6 +122,34 @@ def merge(
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
 
 
+@app.command
+def append(
+    cooc: Annotated[Path, Parameter(name="COOC")],
+    texts: Annotated[list[str], Parameter(name="TEXT")],
+    /,
+    *,
+    output: Path,
+    run: RunOptions = RUN,
+) -> None:
+    """Count new text on the vocabulary and by the options of a co-occurrence directory, and add both up.
+
+    Parameters
+    ----------
+    cooc
+        The co-occurrence directory to add to; it stays as it is.
+    texts
+        The new text files.
+    output
+        The directory to make.
+    """
+    from cooc_engine.stages import append
+
+    with _Work(run) as work:
+        both = append(cooc, [_given(text) for text in texts], output, **work.how)
+    tokens = both.manifest["tokens"]
+    work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
+
+
 @train.command(name="glove")
 def train_glove(
     source: Annotated[str, Parameter(name="INPUT")],

@@ -11,12 +11,12 @@ from typing import Any
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine.config import CountOptions, EncodeOptions
-from cooc_engine.cooc import Cooc, count
+from cooc_engine.cooc import Cooc, count, merge
 from cooc_engine.corpus import Corpus, encode, text_names
 from cooc_engine.errors import UsageError
 from cooc_engine.store import beside, is_directory_of, refuse_overwrite
 
-__all__ = ["check_same", "counted", "encoded", "prepared"]
+__all__ = ["append", "check_same", "counted", "encoded", "prepared"]
 
 PathLike = str | os.PathLike[str]
 
@@ -51,7 +51,7 @@ def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 @contextmanager
 def prepared(
-    source: PathLike | Cooc | Corpus,
+    source: PathLike | Sequence[PathLike] | Cooc | Corpus,
     output: Path,
     encode_options: EncodeOptions | None = None,
     count_options: CountOptions | None = None,
@@ -60,7 +60,7 @@ def prepared(
     resume: bool = False,
     **how: Any,
 ) -> Iterator[Cooc]:
-    """Yield the counts that `source` is or leads to: a co-occurrence directory, an encoded corpus, or a text.
+    """Yield the counts that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
 
     What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
@@ -83,13 +83,26 @@ def prepared(
     work.mkdir(exist_ok=True)
     try:
         if not isinstance(source, Corpus):
-            source = encoded([source], work / "corpus", encode_options or EncodeOptions(), **how)
+            texts = [source] if isinstance(source, str | os.PathLike) else source
+            source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **how)
         yield counted(source, work / "cooc", count_options or CountOptions(), **how)
     except Exception as error:
         if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work)
+
+
+def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: PathLike, **how: Any) -> Cooc:
+    """Count new texts on the vocabulary and by the options of `cooc`, and write the sum of both to `output`.
+
+    `how` takes threads, memory, force, resume and progress. Words that are not in the vocabulary stay outside it.
+    """
+    base = cooc if isinstance(cooc, Cooc) else Cooc(cooc)
+    recorded = base.manifest["corpus"]["options"]
+    encoding = EncodeOptions(**{**recorded, "vocabulary": str(base.path)})
+    with prepared(texts, Path(output), encoding, base.options, **how) as new:
+        return merge([base, new], output, **how)
 
 
 def _resumable(error: Exception) -> bool:

@@ -25,6 +25,7 @@ from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.progress import Stage
+from cooc_engine.stages import append
 from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
 from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out
 
@@ -350,3 +351,19 @@ def test_an_encoding_that_is_resumed_with_another_budget_leaves_nothing_behind(t
     monkeypatch.setattr(corpus_module, "_rank", rank)
     resumed = encode(text, tmp_path / "corpus", resume=True)
     assert files(resumed.path) == files(encode(text, tmp_path / "whole").path)
+
+
+def test_appended_text_is_counted_on_the_old_words(tmp_path):
+    old = count(
+        make_corpus([["a", "b", "a", "c"]] * 3, tmp_path), tmp_path / "old", CountOptions(window=2, context_side="left")
+    )
+    news = [["c", "new", "a"], ["b"], ["c", "c"]]
+    for number, text in enumerate(news):
+        (tmp_path / f"new{number}.txt").write_text(" ".join(text) + "\n")
+    both = append(old, [tmp_path / f"new{number}.txt" for number in range(3)], tmp_path / "both", threads=2)
+    every = [["a", "b", "a", "c"]] * 3 + news
+    assert exact(both) == naive.cooccurrences(every, both.vocabulary.words, 2, "harmonic", "left")
+    assert both.vocabulary.digest == old.vocabulary.digest
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["both", "corpus", "old"]
+    again = append(both, tmp_path / "new2.txt", tmp_path / "again")  # a sum can be added to
+    assert exact(again) == naive.cooccurrences([*every, ["c", "c"]], both.vocabulary.words, 2, "harmonic", "left")
