@@ -173,7 +173,7 @@ class CountOptions(Options):
     """Words outside the vocabulary: dropped before the window is laid, or kept as gaps in it."""
     subsample: Annotated[float | None, Above(0), Parameter(alias=["--sample", "--sub"])] = None
     """Thin words more frequent than this before the window is laid, as word2vec does; off unless given."""
-    seed: Annotated[int, AtLeast(0)] = 1
+    subsample_seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of `subsample`."""
 
 

@@ -166,7 +166,7 @@ class _Layer:
         self.words = len(corpus.vocabulary)
         self.window, self.gaps = options.window, GAPS[options.oov_gap]
         self.keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
-        self.seed = np.uint64(options.seed)
+        self.seed = np.uint64(options.subsample_seed % 2**64)
 
     def __call__(self, piece: _Piece, laid: Ids, n: int, *, write: bool) -> int:
         """Write a piece to laid[n:] if asked to; returns the new n."""

@@ -192,7 +192,7 @@ def test_thinning_follows_its_probability_and_its_seed(tmp_path):
     run = cut_runs(corpus, 5, 1 << 30)[0]
 
     def kept(seed: int) -> int:
-        chosen = CountOptions(window=5, subsample=1e-2, seed=seed)
+        chosen = CountOptions(window=5, subsample=1e-2, subsample_seed=seed)
         return int(lay_out(corpus, run, chosen, 2, Stage("", None, "")).counts[0])
 
     deviation = np.sqrt(counts[0] * keep * (1 - keep))
