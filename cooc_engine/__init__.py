@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cooc_engine.corpus import Corpus, encode, encode_documents
     from cooc_engine.errors import CoocError
     from cooc_engine.evaluation import evaluate
+    from cooc_engine.interchange import export_glove, import_glove
     from cooc_engine.job import run
     from cooc_engine.modelfile import Model, open_model
     from cooc_engine.models import train
@@ -37,6 +38,8 @@ _HOME = {
     "count": "cooc",
     "merge": "cooc",
     "append": "stages",
+    "export_glove": "interchange",
+    "import_glove": "interchange",
     "Corpus": "corpus",
     "encode": "corpus",
     "encode_documents": "corpus",
@@ -55,7 +58,7 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
-    "count", "merge", "append", "Cooc", "CountOptions",
+    "count", "merge", "append", "export_glove", "import_glove", "Cooc", "CountOptions",
     "train", "GloveOptions", "Model", "open_model",
     "Vectors", "nn", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",

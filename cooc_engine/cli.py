@@ -150,6 +150,59 @@ def append(
     work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
 
 
+@app.command
+def export_counts(
+    cooc: Annotated[Path, Parameter(name="COOC")],
+    records: Annotated[Path, Parameter(name="RECORDS")],
+    /,
+    *,
+    vocab: Path,
+    run: RunOptions = RUN,
+) -> None:
+    """Write counts as the binary records and the vocabulary that GloVe's own programs read.
+
+    Parameters
+    ----------
+    cooc
+        The co-occurrence directory.
+    records
+        The file of records to write, as `cooccur` would; to be shuffled before `glove`.
+    vocab
+        The file of words and counts to write.
+    """
+    from cooc_engine.interchange import export_glove
+
+    export_glove(cooc, records, vocab, force=run.force, progress=_progress(run))
+
+
+@app.command
+def import_counts(
+    records: Annotated[Path, Parameter(name="RECORDS")],
+    /,
+    *,
+    vocab: Path,
+    output: Path,
+    options: CountOptions | None = None,
+    run: RunOptions = RUN,
+) -> None:
+    """Read the records of GloVe's `cooccur` or `shuffle`; the options say how they were counted.
+
+    Parameters
+    ----------
+    records
+        The file of records.
+    vocab
+        Its vocabulary: lines of a word and its count.
+    output
+        The directory to make.
+    """
+    from cooc_engine.interchange import import_glove
+
+    with _Work(run) as work:
+        cooc = import_glove(records, vocab, output, options, force=run.force, progress=work.how["progress"])
+    work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
+
+
 @train.command(name="glove")
 def train_glove(
     source: Annotated[str, Parameter(name="INPUT")],

@@ -23,7 +23,7 @@ import scipy.sparse
 
 from cooc_engine._kernels import counting
 from cooc_engine.budget import Plan, memory_budget
-from cooc_engine.config import CountOptions, usable_cores
+from cooc_engine.config import CountOptions, from_mapping, usable_cores
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
@@ -84,8 +84,14 @@ class Cooc:
         self.entries: int = self.manifest["entries"]
         self.denominator: int = self.manifest["denominator"]
         self.columns: int = self.manifest["columns"]
-        self.options = CountOptions(**self.manifest["options"])
+        self.options = self._recorded_options()
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
+
+    def _recorded_options(self) -> CountOptions:
+        try:
+            return from_mapping(CountOptions, self.manifest["options"], str(self.path))
+        except UsageError as error:
+            raise FormatError(f"{self.path}: was counted with options of another version ({error}); count again") from None
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -216,7 +222,7 @@ def count(
             "corpus": {"digest": corpus.digest, "options": corpus.manifest["options"]},
             "options": options.record(),
         }
-        _finish(work, blocks, corpus.vocabulary, fields)
+        finish_blocks(work, blocks, corpus.vocabulary, fields)
     return Cooc(output)
 
 
@@ -297,7 +303,7 @@ def _write_merged(work: Path, block: Block, merged: Merged, window: Window, room
     write_rows(block.files(work), block.dtype, merged, tasks, lanes, stage)
 
 
-def _finish(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
+def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
     """Join the blocks' row lengths and sums, sum the columns, and write the manifest."""
     halves = [np.split(load_array(block.path(work, "rows"), np.int64), 2) for block in blocks]
     lengths, row_sums = (np.concatenate([half[i] for half in halves]) for i in (0, 1))
@@ -400,7 +406,7 @@ def merge(
             "tokens": sum(cooc.manifest["tokens"] for cooc in opened),
             "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
         }
-        _finish(work, blocks, vocabulary, fields)
+        finish_blocks(work, blocks, vocabulary, fields)
     return Cooc(output)
 
 

@@ -26,6 +26,7 @@ from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.progress import Stage
 from cooc_engine.stages import append
+from cooc_engine.store import write_manifest
 from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
 from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out
 
@@ -367,3 +368,11 @@ def test_appended_text_is_counted_on_the_old_words(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["both", "corpus", "old"]
     again = append(both, tmp_path / "new2.txt", tmp_path / "again")  # a sum can be added to
     assert exact(again) == naive.cooccurrences([*every, ["c", "c"]], both.vocabulary.words, 2, "harmonic", "left")
+
+
+def test_options_of_another_version_are_named(tmp_path):
+    cooc = count(make_corpus([["a", "b"]], tmp_path), tmp_path / "cooc")
+    fields = {key: value for key, value in cooc.manifest.items() if key not in ("format", "version")}
+    write_manifest(cooc.path, "cooc", 1, {**fields, "options": {**fields["options"], "newer": 1}})
+    with pytest.raises(FormatError, match="options of another version"):
+        Cooc(cooc.path)
