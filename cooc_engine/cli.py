@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated, Any
 from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
+from cooc_engine.arguments import given, modern
 from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, usable_cores
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
@@ -34,13 +34,6 @@ app = App(
 train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
 app.command(train)
 
-# Flags of other programs whose values have names here.
-FOREIGN = {
-    "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
-    "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
-}
-SWITCHES = {"--json", "--force", "--resume", "--by-section", "--"}
-DASH = "\0-"  # the parser takes a lone - for an option; no argument of a program can hold a NUL
 RUN = RunOptions()
 
 
@@ -65,7 +58,7 @@ def encode(
     from cooc_engine.corpus import encode
 
     with _Work(run) as work:
-        corpus = encode([_given(text) for text in texts], output, options, **work.how)
+        corpus = encode([given(text) for text in texts], output, options, **work.how)
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
     work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
@@ -145,7 +138,7 @@ def append(
     from cooc_engine.stages import append
 
     with _Work(run) as work:
-        both = append(cooc, [_given(text) for text in texts], output, **work.how)
+        both = append(cooc, [given(text) for text in texts], output, **work.how)
     tokens = both.manifest["tokens"]
     work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
 
@@ -223,7 +216,7 @@ def train_glove(
     output
         The model file to write, HDF5.
     """
-    _train("glove", Path(_given(source)), output, options, encode, count, run)
+    _train("glove", Path(given(source)), output, options, encode, count, run)
 
 
 def _train(
@@ -312,7 +305,7 @@ def nn(
 
     if topn < 1:
         raise UsageError(f"--topn is {topn}; it must be at least 1")
-    asked = [word for given in words for word in (sys.stdin.read().split() if given == DASH else [given])]
+    asked = [word for asked in words for word in (sys.stdin.read().split() if given(asked) == "-" else [asked])]
     if not asked:
         raise InputError("no words to look up")
     neighbours = nn(model, asked, topn)
@@ -442,34 +435,10 @@ def _lines(record: Any, indent: str = "") -> Iterable[str]:
             yield f"{indent}{key}: {value}"
 
 
-def _given(argument: str) -> str:
-    return "-" if argument == DASH else argument
-
-
-def _modern(arguments: Sequence[str]) -> list[str]:
-    """Rewrite what other programs' users type: -vector-size as --vector-size, --symmetric 0 as --context-side left, and -."""
-    result: list[str] = []
-    for argument in arguments:
-        if argument == "-" and not (result and result[-1].startswith("-") and result[-1] not in SWITCHES):
-            argument = DASH
-        if re.fullmatch(r"-[A-Za-z][A-Za-z0-9_-]+(=.*)?", argument):
-            argument = "-" + argument
-        name, equals, value = argument.partition("=")
-        if equals and name in FOREIGN:
-            result.append(name)
-            argument = value
-        if result and result[-1] in FOREIGN:
-            flag, values = FOREIGN[result.pop()]
-            result += [flag, values.get(argument, argument)]
-        else:
-            result.append(argument)
-    return result
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Errors are one line on stderr."""
     try:
-        app(_modern(arguments), exit_on_error=False, print_error=False)
+        app(modern(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
         return _fail(_one_line(error), UsageError.exit_code)
@@ -502,7 +471,7 @@ def _one_line(error: CycloptsError) -> str:
         if isinstance(cause, CoocError):
             return str(cause)
         cause = cause.__cause__ or cause.__context__
-    return " ".join(str(error).replace(DASH, "-").split())
+    return " ".join(given(str(error)).split())
 
 
 def _fail(text: str, code: int) -> int:
