@@ -2,7 +2,7 @@
 
 The words are laid out with `window` separators between documents, so the inner loop has no branch. What is no context, a
 separator or a gap, is counted as the word after the last one and dropped. Positions are listed by centre word, so a row's
-windows are scattered over the whole text: prefetching them is worth a factor of three.
+windows are scattered over the whole text: prefetching them is worth a factor of 2.5.
 
 An accumulator has a bit for each column, and above these a bit for each word of bits: the columns of a row come out
 sorted, and a row that is short costs little however many columns there are.
