@@ -27,7 +27,7 @@ from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import EncodeOptions, usable_cores
 from cooc_engine.errors import InputError
 from cooc_engine.progress import Progress, Stage
-from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, tokens_path
+from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
 from cooc_engine.spool import Spool, Tables, in_order, tokenize
 from cooc_engine.store import ArrayWriter, building, load_array, read_manifest, write_manifest
 from cooc_engine.vocab import Vocabulary, rank_parts
@@ -54,6 +54,7 @@ class Corpus:
         self.documents: int = self.manifest["documents"]
         self.shards: int = len(self.manifest["shards"])
         self.digest: str = self.manifest["digest"]
+        self._checked: set[int] = set()
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -67,8 +68,12 @@ class Corpus:
         return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
 
     def shard(self, number: int) -> Shard:
-        """Open and check shard `number`."""
-        return load_shard(self.path, number, self.manifest["vocabulary"]["words"])
+        """Open shard `number`; the first time its values are checked too (a count in runs opens it once a run)."""
+        if number in self._checked:
+            return open_shard(self.path, number)
+        shard = load_shard(self.path, number, self.manifest["vocabulary"]["words"])
+        self._checked.add(number)
+        return shard
 
     def info(self) -> dict[str, Any]:
         """Return everything recorded."""

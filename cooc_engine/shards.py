@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
-from cooc_engine.store import load_array
+from cooc_engine.store import load_array, open_array
 
-__all__ = ["SHARD_TOKENS", "Shard", "cut_shards", "documents_path", "load_shard", "tokens_path"]
+__all__ = ["SHARD_TOKENS", "Shard", "cut_shards", "documents_path", "load_shard", "open_shard", "tokens_path"]
 
 SHARD_TOKENS = 1 << 26  # 256 MiB of ids; a longer document makes a longer shard
 
@@ -37,6 +37,11 @@ def tokens_path(directory: Path, number: int) -> Path:
 def documents_path(directory: Path, number: int) -> Path:
     """Return the file of a shard's document offsets."""
     return directory / f"documents-{number:05d}.bin"
+
+
+def open_shard(directory: Path, number: int) -> Shard:
+    """Open a shard that has been checked before: headers and sizes are checked again, the values are not."""
+    return Shard(open_array(tokens_path(directory, number), np.int32), open_array(documents_path(directory, number), np.int64))
 
 
 def load_shard(directory: Path, number: int, words: int) -> Shard:

@@ -81,16 +81,22 @@ def bad_text(block, start, stop):
 
 
 @helper
+def word_chunk(block, start, k, length):
+    """Return the bytes from the k-th on, 8 of them, of the word at `start`; zeros stand behind its end."""
+    chunk = load64(block, start + k)
+    if length - k < 8:
+        chunk &= ~np.uint64(0) >> np.uint64(64 - 8 * (length - k))
+    return chunk
+
+
+@helper
 def same_word(block, start, length, records, place):
     """Tell whether a record holds the word at `start`."""
     if records[place] & _PLACE != np.uint64(length):
         return False
     k = 0
     while k < length:
-        chunk = load64(block, start + k)
-        if length - k < 8:
-            chunk &= ~np.uint64(0) >> np.uint64(64 - 8 * (length - k))
-        if chunk != records[place + 2 + (k >> 3)]:
+        if word_chunk(block, start, k, length) != records[place + 2 + (k >> 3)]:
             return False
         k += 8
     return True
@@ -124,10 +130,7 @@ def find_or_add(block, start, length, hash_, slots, records, state):
     records[place + 1] = 0
     k = 0
     while k < length:
-        chunk = load64(block, start + k)
-        if length - k < 8:
-            chunk &= ~np.uint64(0) >> np.uint64(64 - 8 * (length - k))
-        records[place + 2 + (k >> 3)] = chunk
+        records[place + 2 + (k >> 3)] = word_chunk(block, start, k, length)
         k += 8
     state[WORDS] += 1
     state[USED] += 2 + (length + 7 >> 3)
