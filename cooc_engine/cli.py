@@ -16,7 +16,18 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
-from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, usable_cores
+from cooc_engine.config import (
+    WHOLE,
+    CountOptions,
+    EncodeOptions,
+    GloveOptions,
+    Options,
+    RunOptions,
+    SimplerGloveOptions,
+    TrainOptions,
+    UniformCountOptions,
+    usable_cores,
+)
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
@@ -34,7 +45,7 @@ app = App(
 train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
 app.command(train)
 
-RUN = RunOptions()
+RUN, TRAIN = RunOptions(), TrainOptions()
 
 
 @app.command
@@ -205,7 +216,7 @@ def train_glove(
     options: GloveOptions | None = None,
     encode: EncodeOptions | None = None,
     count: CountOptions | None = None,
-    run: RunOptions = RUN,
+    run: TrainOptions = TRAIN,
 ) -> None:
     """Train GloVe (Pennington, Socher and Manning 2014).
 
@@ -219,6 +230,29 @@ def train_glove(
     _train("glove", Path(given(source)), output, options, encode, count, run)
 
 
+@train.command(name="simpler-glove")
+def train_simpler_glove(
+    source: Annotated[str, Parameter(name="INPUT")],
+    /,
+    *,
+    output: Path,
+    options: SimplerGloveOptions | None = None,
+    encode: EncodeOptions | None = None,
+    count: UniformCountOptions | None = None,
+    run: TrainOptions = TRAIN,
+) -> None:
+    """Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. Text is counted with uniform weights unless told otherwise.
+
+    Parameters
+    ----------
+    source
+        A co-occurrence directory, an encoded corpus, or a text.
+    output
+        The model file to write, HDF5.
+    """
+    _train("simpler-glove", Path(given(source)), output, options, encode, count, run)
+
+
 def _train(
     model: str,
     source: Path,
@@ -226,13 +260,14 @@ def _train(
     options: Options | None,
     encode: EncodeOptions | None,
     count: CountOptions | None,
-    run: RunOptions,
+    run: TrainOptions,
 ) -> None:
-    from cooc_engine.models import train
+    from cooc_engine.models import family_of, train
     from cooc_engine.stages import prepared
 
-    with _Work(run) as work, prepared(source, output, encode, count, **work.how) as cooc:
-        trained = train(model, cooc, output, options, **work.how)
+    counting = family_of(model).counting
+    with _Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as cooc:
+        trained = train(model, cooc, output, options, checkpoint_every=run.checkpoint_every, **work.how)
     rows, size = trained.vectors.shape
     loss = trained.history[-1]["loss"]
     work.print(output, f"{rows:,} vectors of size {size}, loss {loss:.4f}", {"history": list(trained.history)})

@@ -20,11 +20,15 @@ __all__ = [
     "WHOLE",
     "Above",
     "AtLeast",
+    "Below",
     "CountOptions",
     "EncodeOptions",
     "GloveOptions",
     "Options",
     "RunOptions",
+    "SimplerGloveOptions",
+    "TrainOptions",
+    "UniformCountOptions",
     "from_mapping",
     "usable_cores",
 ]
@@ -58,6 +62,20 @@ class Above:
 
     def __str__(self) -> str:
         return f"above {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Below:
+    """A number smaller than `bound`."""
+
+    bound: float
+
+    def accepts(self, value: float) -> bool:
+        """Tell whether a value is in range."""
+        return value < self.bound
+
+    def __str__(self) -> str:
+        return f"below {self.bound:g}"
 
 
 def _annotations(cls: type[Options]) -> dict[str, Any]:
@@ -95,14 +113,16 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
     """Return `value` as the annotated type, or say which option wants what."""
     flag = "--" + name.replace("_", "-")
     kind: Any = annotation
-    bounds: tuple[AtLeast | Above, ...] = ()
+    bounds: tuple[AtLeast | Above | Below, ...] = ()
     if typing.get_origin(annotation) is Annotated:
         kind, *extras = typing.get_args(annotation)
-        bounds = tuple(e for e in extras if isinstance(e, (AtLeast, Above)))
+        bounds = tuple(e for e in extras if isinstance(e, (AtLeast, Above, Below)))
     kinds = typing.get_args(kind) or (kind,)
     if value is None and type(None) in kinds:
         return None
-    if typing.get_origin(kind) is Literal:
+    choice = next((k for k in (kind, *kinds) if typing.get_origin(k) is Literal), None)
+    if choice is not None:
+        kinds = typing.get_args(choice)
         if value not in kinds:
             raise UsageError(f"{flag} is {value!r}; it must be one of {', '.join(map(str, kinds))}")
         return value
@@ -179,6 +199,15 @@ class CountOptions(Options):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class UniformCountOptions(CountOptions):
+    """The same for a model that is usually trained on unweighted counts."""
+
+    window_weight: Literal["harmonic", "uniform", "dynamic"] = "uniform"
+    """Weight of distance k: `uniform` 1, `harmonic` 1/k, `dynamic` (window-k+1)/window."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class GloveOptions(Options):
     """The GloVe model and its optimiser (Pennington, Socher and Manning 2014)."""
 
@@ -192,10 +221,64 @@ class GloveOptions(Options):
     """Counts from here on have weight 1; take 10 for a small corpus."""
     weight_power: Annotated[float, AtLeast(0)] = 0.75
     """Exponent of the weight (count / x-max) of rarer entries."""
+    clip: Annotated[float | None, Above(0), Parameter(alias=["--grad-clip", "--grad-clip-value"])] = 100.0
+    """Bound of each component of a gradient, before the rate."""
+    target: Literal["log", "log1p"] = "log"
+    """What is fitted: the logarithm of a count, or of one more than it."""
     vectors: Literal["w+c", "w", "c", "concat"] = "w+c"
     """What queries use: word plus context vectors, either alone, or both side by side."""
+    center: Literal["none", "mean"] = "none"
+    """Subtract the mean from the vectors that queries use: a common offset has no part in the objective."""
+    held_out: Annotated[float, AtLeast(0), Below(1)] = 0.0
+    """Share of the entries that is not trained on; training stops when their loss no longer falls."""
+    patience: Annotated[int, WHOLE, AtLeast(1)] = 2
+    """With `held-out`: how many epochs in a row may bring no lower loss."""
+    init: str | None = None
+    """Start from the vectors of this model, word by word; words that it lacks start at random."""
     seed: Annotated[int, WHOLE, AtLeast(0)] = 1
-    """Seed of the initial values and of the order of the entries."""
+    """Seed of the initial values, of the order of the entries and of those held out."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SimplerGloveOptions(Options):
+    """The simpler-GloVe model and its optimiser (Su Jianlin 2017)."""
+
+    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    """Length of the vectors."""
+    epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 30
+    """How many times every entry is visited."""
+    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.1
+    """Initial learning rate of AdaGrad."""
+    x_max: Annotated[float, Above(0), Parameter(alias="--xmax")] = 100.0
+    """The count that has weight 1."""
+    weight_power: Annotated[float, AtLeast(0)] = 0.75
+    """Exponent of the weight (count / x-max)."""
+    truncate_weight: Literal["on", "off"] = "on"
+    """Whether counts above x-max have weight 1 too, or more."""
+    tying: Literal["tied", "free"] = "tied"
+    """One set of vectors for words and contexts (best for meaning), or two (side by side, best for grammar)."""
+    clip: Annotated[float | None, Above(0), Parameter(alias=["--grad-clip", "--grad-clip-value"])] = None
+    """Bound of each component of a gradient, before the rate; none unless given."""
+    vectors: Literal["w", "c", "w+c", "concat"] | None = None
+    """What queries use: w, the only choice, of tied vectors; of free ones word and context vectors, concat unless given."""
+    center: Literal["none", "mean"] = "none"
+    """Subtract the mean from the vectors that queries use."""
+    held_out: Annotated[float, AtLeast(0), Below(1)] = 0.0
+    """Share of the entries that is not trained on; training stops when their loss no longer falls."""
+    patience: Annotated[int, WHOLE, AtLeast(1)] = 2
+    """With `held-out`: how many epochs in a row may bring no lower loss."""
+    init: str | None = None
+    """Start from the vectors of this model, word by word; words that it lacks start at random."""
+    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    """Seed of the initial values, of the order of the entries and of those held out."""
+
+    def __post_init__(self) -> None:
+        """Settle what queries use; raises `UsageError` for a choice that tied vectors do not have."""
+        super().__post_init__()
+        if self.tying == "tied" and self.vectors not in (None, "w"):
+            raise UsageError(f"--vectors is {self.vectors!r}, but tied vectors are one set: pass --tying free, or w")
+        object.__setattr__(self, "vectors", self.vectors or ("w" if self.tying == "tied" else "concat"))
 
 
 @Parameter(name="*")
@@ -215,3 +298,12 @@ class RunOptions(Options):
     """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
     json: bool = False
     """Print the result as one JSON object."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TrainOptions(RunOptions):
+    """How training runs; nothing here changes a result."""
+
+    checkpoint_every: Annotated[float, AtLeast(0)] = 10.0
+    """Minutes between checkpoints within an epoch."""

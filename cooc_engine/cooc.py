@@ -28,7 +28,16 @@ from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
-from cooc_engine.store import ArrayReader, ArrayWriter, building, load_array, read_manifest, write_manifest, write_whole
+from cooc_engine.store import (
+    ArrayReader,
+    ArrayWriter,
+    building,
+    load_array,
+    open_array,
+    read_manifest,
+    write_manifest,
+    write_whole,
+)
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
 
@@ -86,6 +95,7 @@ class Cooc:
         self.columns: int = self.manifest["columns"]
         self.options = self._recorded_options()
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
+        self._checked: set[int] = set()
 
     def _recorded_options(self) -> CountOptions:
         try:
@@ -123,10 +133,25 @@ class Cooc:
         """(V,) float64: sum of each column, in co-occurrences."""
         return load_array(self.path / "column-sums.bin", np.int64) / self.denominator
 
+    @functools.cached_property
+    def diagonal(self) -> npt.NDArray[np.int64]:
+        """(V,) int64: how often each word is a context of itself, in units of 1 / `denominator`."""
+        found = np.zeros(len(self.vocabulary), np.int64)
+        for block in self.blocks:
+            starts = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
+            counting.find_diagonal(starts, *self.block_integers(block), block.first, found[block.first : block.last])
+        return found
+
     def block_integers(self, block: Block) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-        """Return columns and integer values of a block, mapped and checked; divide by `denominator` to get counts."""
-        columns = load_array(block.path(self.path, "columns"), np.int32)
-        values = load_array(block.path(self.path, "values"), block.dtype)
+        """Return columns and integer values of a block, mapped; divide by `denominator` to get counts.
+
+        The first time they are compared with their checksums and checked.
+        """
+        opened = open_array if block.number in self._checked else load_array
+        columns = opened(block.path(self.path, "columns"), np.int32)
+        values = opened(block.path(self.path, "values"), block.dtype)
+        if block.number in self._checked:
+            return columns, values
         entries = int(self.row_offsets[block.last] - self.row_offsets[block.first])
         if len(columns) != entries or len(values) != entries:
             raise FormatError(
@@ -134,6 +159,7 @@ class Cooc:
             )
         if entries and (int(columns.min()) < 0 or int(columns.max()) >= self.columns):
             raise FormatError(f"{block.path(self.path, 'columns')}: a column is outside the vocabulary; count again")
+        self._checked.add(block.number)
         return columns, values
 
     def csr(self, block: Block) -> scipy.sparse.csr_array:

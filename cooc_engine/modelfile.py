@@ -16,7 +16,7 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.hdf5 import FLOAT, Dataset, Element, document, read_elements, write_elements
 from cooc_engine.vocab import Vocabulary
 
-__all__ = ["Model", "ModelData", "append_evaluation", "load_arrays", "open_model", "save_arrays", "save_model"]
+__all__ = ["Model", "ModelData", "append_evaluation", "load_arrays", "mean_vector", "open_model", "save_arrays", "save_model"]
 
 MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
@@ -24,6 +24,7 @@ CHECKPOINT = "cooc-engine checkpoint"
 # What each family's `parameters` must hold: V is the number of words, d the vector size.
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "glove": {"words": "Vd", "contexts": "Vd", "word_bias": "V", "context_bias": "V"},
+    "simpler-glove": {"words": "Vd"},
 }
 # What queries use, as the arrays that each choice needs.
 PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}
@@ -36,7 +37,8 @@ class ModelData:
     """Everything that a model file holds.
 
     vocabulary  V words; row i of the matrices belongs to word i
-    arrays      parameters by name, kept as float32; GloVe: words, contexts (V, d), word_bias, context_bias (V,)
+    arrays      parameters by name, kept as float32; GloVe: words, contexts (V, d), word_bias, context_bias (V,); a `center`
+                is subtracted from the published vectors
     published   which vectors queries use: "w", "c", "w+c" or "concat"
     config      every option of every stage; as JSON holds it
     provenance  seed, versions, digests, tokeniser: where the model comes from; as JSON holds it
@@ -105,6 +107,21 @@ def _take(path: Path, elements: Mapping[str, Element], name: str, kind: str) -> 
 # ----------------------------------------------------------------------------------------------------------- models
 
 
+def combined(arrays: Mapping[str, npt.NDArray[np.float32]], published: str) -> npt.NDArray[np.float32]:
+    """Return the vectors of a choice: one of the matrices as it is, their sum, or both side by side."""
+    parts = [arrays[name] for name in PUBLISHED[published]]
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts, axis=1) if published == "concat" else parts[0] + parts[1]
+
+
+def mean_vector(arrays: Mapping[str, npt.NDArray[np.float32]], published: str) -> npt.NDArray[np.float32]:
+    """Return the mean of the vectors of a choice, summed in float64."""
+    means = {name: arrays[name].mean(0, dtype=np.float64)[None] for name in PUBLISHED[published]}
+    mean: npt.NDArray[np.float32] = combined(means, published)[0].astype(np.float32)
+    return mean
+
+
 class Model:
     """An open model: small parts are in memory, the parameters are mapped and read-only.
 
@@ -132,13 +149,12 @@ class Model:
 
     @functools.cached_property
     def vectors(self) -> npt.NDArray[np.float32]:
-        """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are made at the first use and kept."""
-        parts = [self.array(name) for name in PUBLISHED[self.published]]
-        if len(parts) == 1:
-            return parts[0]
-        if self.published == "concat":
-            return np.concatenate(parts, axis=1)
-        return parts[0] + parts[1]
+        """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are made at the first use and kept.
+
+        A model with a `center` has it subtracted.
+        """
+        vectors = combined(self._data.arrays, self.published)
+        return vectors - self.array("center") if "center" in self.names else vectors
 
     def data(self) -> ModelData:
         """Return the content, as `save_model` takes it."""
@@ -182,8 +198,11 @@ def _check_shapes(where: str, parameters: Element, size: int) -> None:
     lengths = {"V": size, "d": vector_size}
     for name, axes in FAMILIES[parameters.labels["family"]].items():
         parameters.array(name, where, FLOAT, tuple(lengths[axis] for axis in axes))
-    for name in PUBLISHED[parameters.labels["published"]]:
+    published = parameters.labels["published"]
+    for name in PUBLISHED[published]:
         parameters.array(name, where, FLOAT, (size, vector_size))
+    if "center" in parameters.datasets:
+        parameters.array("center", where, FLOAT, (vector_size * (2 if published == "concat" else 1),))
 
 
 def open_model(path: Path | str, *, verify: bool = False) -> Model:

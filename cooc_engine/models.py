@@ -6,44 +6,38 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from cooc_engine.config import GloveOptions, Options
+from cooc_engine.config import CountOptions, GloveOptions, Options, SimplerGloveOptions, UniformCountOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
-from cooc_engine.glove import train_glove
+from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.modelfile import Model
-from cooc_engine.progress import Progress
+from cooc_engine.running import How
 from cooc_engine.stages import prepared
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["FAMILIES", "Family", "How", "family_of", "train"]
+__all__ = ["FAMILIES", "Family", "family_of", "train"]
 
 PathLike = str | os.PathLike[str]
 
 
-class How(TypedDict, total=False):
-    """How a stage runs; nothing here changes its result."""
-
-    threads: int | None
-    memory: str | int | None
-    force: bool
-    resume: bool
-    progress: Progress | None
-
-
 @dataclass(frozen=True)
 class Family:
-    """A model family: its options, and the function that trains it on counts."""
+    """A model family: its options, the function that trains it on counts, and the options of counting a text for it."""
 
     options: type[Options]
     train: Callable[..., Model]
+    counting: type[CountOptions] = CountOptions
 
 
-FAMILIES = {"glove": Family(GloveOptions, train_glove)}
+FAMILIES = {
+    "glove": Family(GloveOptions, train_glove),
+    "simpler-glove": Family(SimplerGloveOptions, train_simpler_glove, UniformCountOptions),
+}
 
 
 def family_of(model: str) -> Family:
@@ -63,11 +57,13 @@ def train(
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
     `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
-    on the way with the default options. The keywords are those of all stages: threads, memory, force, resume, progress.
+    on the way with the default options. The keywords are those of `Run`: threads, memory, force, resume, progress,
+    checkpoint_every.
     """
     family, output = family_of(model), Path(output)
     options = options or family.options()
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
-    with prepared(source, output, **how) as cooc:
+    stages: dict[str, Any] = {key: value for key, value in how.items() if key != "checkpoint_every"}
+    with prepared(source, output, counting=family.counting, **stages) as cooc:
         return family.train(cooc, output, options, **how)

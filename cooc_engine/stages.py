@@ -56,13 +56,15 @@ def prepared(
     encode_options: EncodeOptions | None = None,
     count_options: CountOptions | None = None,
     *,
+    counting: type[CountOptions] = CountOptions,
     force: bool = False,
     resume: bool = False,
     **how: Any,
 ) -> Iterator[Cooc]:
     """Yield the counts that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
 
-    What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
+    Without `count_options` a text is counted by the defaults of `counting`. What is missing is made in `OUTPUT.work`, which is
+    removed when the block is left without an error.
     """
     work = beside(output, ".work")
     if isinstance(source, str | os.PathLike) and is_directory_of(Path(source), cooc_module.KIND):
@@ -85,7 +87,7 @@ def prepared(
         if not isinstance(source, Corpus):
             texts = [source] if isinstance(source, str | os.PathLike) else source
             source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **how)
-        yield counted(source, work / "cooc", count_options or CountOptions(), **how)
+        yield counted(source, work / "cooc", count_options or counting(), **how)
     except Exception as error:
         if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)

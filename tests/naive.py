@@ -97,5 +97,40 @@ class Glove:
         return cost
 
 
+@dataclass
+class SimplerGlove:
+    """Vectors of words and of contexts, the same array if they are tied, and the sums of squares of AdaGrad."""
+
+    words: np.ndarray
+    contexts: np.ndarray
+
+    def __post_init__(self) -> None:
+        tied = self.contexts is self.words
+        self.words = np.array(self.words, np.float64)
+        self.contexts = self.words if tied else np.array(self.contexts, np.float64)
+        self.word_squares = np.ones_like(self.words)
+        self.context_squares = self.word_squares if tied else np.ones_like(self.contexts)
+
+    def cost(self, i: int, j: int, target: float, weight: float) -> float:
+        return 0.5 * weight * float(self.words[i] @ self.contexts[j] - target) ** 2
+
+    def visit(self, i: int, j: int, target: float, weight: float, lr: float) -> float:
+        """Update by one entry; returns its cost before the update."""
+        cost, diff = self.cost(i, j, target, weight), float(self.words[i] @ self.contexts[j]) - target
+        word_gradient, context_gradient = weight * diff * self.contexts[j], weight * diff * self.words[i]
+        self.word_squares[i] += word_gradient**2
+        self.context_squares[j] += context_gradient**2
+        word_step = lr * word_gradient / np.sqrt(self.word_squares[i] + 1e-8)
+        context_step = lr * context_gradient / np.sqrt(self.context_squares[j] + 1e-8)
+        self.words[i] -= word_step
+        self.contexts[j] -= context_step
+        return cost
+
+
+def pmi(x: float, total: float, n_i: int, n_j: int, tokens: int) -> float:
+    """log P(i, j) / (P(i) P(j)) with P(i, j) = x / total, `total` the sum of the counts off the diagonal."""
+    return math.log((x / total) / ((n_i / tokens) * (n_j / tokens)))
+
+
 def log(x: Fraction | float) -> float:
     return math.log(x)

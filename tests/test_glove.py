@@ -7,8 +7,6 @@ import itertools
 import json
 import math
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import naive
@@ -16,30 +14,31 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import (
+    ANIMALS,
+    METALS,
+    ROWS,
+    cut_into,
+    entries,
+    interrupt_at,
+    kernel_order,
+    make_cooc,
+    never,
+    same_bits,
+    tiles_of,
+)  # fmt: skip
 
-from cooc_engine import glove, modelfile
-from cooc_engine import tiles as tiles_module
+from cooc_engine import adagrad, glove, modelfile
 from cooc_engine._kernels import factoring
+from cooc_engine.adagrad import Parameters, Shape, aligned_zeros
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
-from cooc_engine.glove import Parameters, aligned_zeros, checkpoint_path, log_counts, train_glove
+from cooc_engine.glove import checkpoint_path, log_counts, train_glove
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.query import Vectors
-from cooc_engine.tiles import Tiles, deal, strata
-
-ROWS = 9  # of a block, so that the small matrix makes a grid of many tiles
-ANIMALS = [f"animal{i}" for i in range(15)]
-METALS = [f"metal{i}" for i in range(15)]
-
-
-def topics() -> list[list[str]]:
-    """Documents on one of two topics, with common words and a few of the other topic in between."""
-    rng = np.random.default_rng(11)
-    common = [f"the{i}" for i in range(10)]
-    choices = [(ANIMALS, METALS, common), (METALS, ANIMALS, common)] * 60
-    return [[str(rng.choice(choice[k])) for k in rng.choice(3, 20, p=[0.6, 0.1, 0.3])] for choice in choices]
+from cooc_engine.tiles import Tiles, deal
 
 
 @pytest.fixture(scope="module")
@@ -48,25 +47,12 @@ def cooc(tmp_path_factory) -> Cooc:
     return make_cooc(at, CountOptions(window=5))
 
 
-def make_cooc(at: Path, options: CountOptions) -> Cooc:
-    return count(encode_documents(topics(), at / "corpus", EncodeOptions(min_count=1)), at / "cooc", options)
-
-
 @pytest.fixture
 def small_tiles(monkeypatch) -> None:
-    monkeypatch.setattr(tiles_module, "cut_blocks", lambda offsets: cuts_of(offsets))
-
-
-def cuts_of(offsets: np.ndarray) -> np.ndarray:
-    return np.append(np.arange(0, len(offsets) - 1, ROWS), len(offsets) - 1)
+    cut_into(monkeypatch, ROWS)
 
 
 SMALL = GloveOptions(vector_size=12, epochs=3, x_max=10, seed=4)
-
-
-def same_bits(*models) -> bool:
-    first = models[0]
-    return all(np.array_equal(first.array(n), other.array(n)) for other in models[1:] for n in first.names)
 
 
 # ------------------------------------------------------------------------------------------------ one entry at a time
@@ -85,9 +71,10 @@ def run_tile(parameters: Parameters, cuts, tile: int, entries, lr: float) -> flo
     starts[tile + 1 :] = len(entries)
     targets, weights = (np.array([entry[k] for entry in entries], np.float32) for k in (2, 3))
     costs = np.full(blocks * blocks, np.nan)
-    factoring.train_tiles(
-        np.array([tile]), starts, np.array(cuts, np.int64), np.array(places, np.uint32), targets, weights,
-        parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(), costs,
+    factoring.train_glove(
+        np.array([tile]), np.arange(blocks + 1), 0, starts[:-1], starts[1:], np.array(cuts, np.int64),
+        np.array(places, np.uint32), targets, weights,
+        parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(100), costs,
     )  # fmt: skip
     assert np.isnan(np.delete(costs, tile)).all()
     return float(costs[tile])
@@ -99,7 +86,7 @@ def assert_close(parameters: Parameters, twin: naive.Glove, *, rtol: float, atol
 
 
 def assert_close_squares(parameters: Parameters, twin: naive.Glove, rtol: float) -> None:
-    d, size = parameters.d, parameters.words.shape[1] // 2
+    d, size = parameters.shape.d, parameters.words.shape[1] // 2
     words, contexts = parameters.words[:, size:], parameters.contexts[:, size:]
     fused = words[:, :d], contexts[:, :d], words[:, d], contexts[:, d + 1]
     for name, values, squares in zip(parameters.arrays(), fused, twin.squares, strict=True):
@@ -108,7 +95,7 @@ def assert_close_squares(parameters: Parameters, twin: naive.Glove, rtol: float)
 
 def assert_constant(parameters: Parameters) -> None:
     """The 1 beside the own bias, and the padding, were not touched."""
-    d, size = parameters.d, parameters.words.shape[1] // 2
+    d, size = parameters.shape.d, parameters.words.shape[1] // 2
     for matrix, one in ((parameters.words, d + 1), (parameters.contexts, d)):
         assert (matrix[:, one] == 1).all()
         assert not matrix[:, d + 2 : size].any()
@@ -130,7 +117,7 @@ sizes = st.sampled_from([1, 2, 13, 14, 15, 16, 17, 30, 100])
 def test_one_visit_is_the_twins_to_single_precision(d, seed, scale, target, weight, lr):
     """Values from anywhere, accumulators well above 1: one update agrees to a few units in the last place."""
     rng = np.random.default_rng(seed)
-    parameters = Parameters.random(5, d, seed)
+    parameters = Parameters.random(5, Shape(d), seed)
     size = parameters.words.shape[1] // 2
     for matrix, columns in ((parameters.words, [*range(d), d]), (parameters.contexts, [*range(d), d + 1])):
         matrix[:, columns] = rng.normal(0, scale, (5, d + 1))
@@ -156,7 +143,7 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, scale, target, weig
 
 def test_accumulators_divide_before_they_grow():
     """With lr 1 and a gradient of 2 the first step is 2, not 2/√5; the second is divided by √5."""
-    parameters = Parameters.random(1, 1, 0)
+    parameters = Parameters.random(1, Shape(1), 0)
     parameters.words[0, :2], parameters.contexts[0, 0], parameters.contexts[0, 2] = (1, 0), 2, 0
     run_tile(parameters, [0, 1], 0, [(0, 0, 1, 1)], 1.0)  # diff = 2 - 1 = 1
     word, context = parameters.words[0], parameters.contexts[0]
@@ -171,7 +158,7 @@ def test_accumulators_divide_before_they_grow():
 
 @pytest.mark.parametrize("target", [30.0, -30.0])
 def test_gradients_are_clipped_at_100_before_the_rate(target):
-    parameters, lr = Parameters.random(2, 3, 0), 0.05
+    parameters, lr = Parameters.random(2, Shape(3), 0), 0.05
     parameters.words[0, :4] = (0, 50, -50, 0)
     parameters.contexts[1, :3] = (0.5, 0, 90)
     parameters.words[0, 2] = 0
@@ -186,7 +173,7 @@ def test_gradients_are_clipped_at_100_before_the_rate(target):
 
 
 def test_biases_are_not_clipped():
-    parameters = Parameters.random(1, 2, 0)
+    parameters = Parameters.random(1, Shape(2), 0)
     twin = twin_of(parameters)
     entry = (0, 0, 250.0, 1.0)
     run_tile(parameters, [0, 1], 0, [entry], 0.05)
@@ -206,7 +193,7 @@ def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
     places = st.tuples(st.integers(cuts[i], cuts[i + 1] - 1), st.integers(cuts[j], cuts[j + 1] - 1))
     entry = st.tuples(places, st.floats(-2, 6, width=32), st.floats(2**-6, 1, width=32))
     entries = [(*p, t, w) for p, t, w in data.draw(st.lists(entry, max_size=40))]
-    parameters = Parameters.random(6, d, seed)
+    parameters = Parameters.random(6, Shape(d), seed)
     twin = twin_of(parameters)
     cost = run_tile(parameters, cuts, tile, entries, lr)
     expected = sum(twin.visit(*entry, lr) for entry in entries)
@@ -216,23 +203,6 @@ def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
 
 
 # ---------------------------------------------------------------------------------------------------- whole trainings
-
-
-def kernel_order(tiles: Tiles, options: GloveOptions) -> Iterator[list[tuple[int, int, int]]]:
-    """Yield for each epoch all entries (place in the tiles, row, column), as the kernel visits them on one thread."""
-    for epoch in range(options.epochs):
-        visits = []
-        for tile in strata(tiles.blocks, options.seed, epoch).ravel().tolist():
-            i, j = divmod(tile, tiles.blocks)
-            for p in range(int(tiles.starts[tile]), int(tiles.starts[tile + 1])):
-                place = int(tiles.places[p])
-                visits.append((p, int(tiles.cuts[i]) + (place >> 16), int(tiles.cuts[j]) + (place & 0xFFFF)))
-        yield visits
-
-
-def entries(cooc: Cooc) -> Iterator[tuple[int, int, float]]:
-    for row, columns, values in cooc.rows():
-        yield from ((row, column, x) for column, x in zip(columns.tolist(), values.tolist(), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -245,17 +215,14 @@ def entries(cooc: Cooc) -> Iterator[tuple[int, int, float]]:
     ],
     ids=lambda options: f"d{options.vector_size}",
 )
-@pytest.mark.parametrize("grid", ["one tile", "many tiles"])
+@pytest.mark.parametrize("grid", ["one tile", "many tiles", "groups"])
 def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, monkeypatch, options, grid):
-    if grid == "many tiles":
-        monkeypatch.setattr(tiles_module, "cut_blocks", cuts_of)
-    else:
-        monkeypatch.setattr(tiles_module, "cut_blocks", lambda offsets: np.array([0, len(offsets) - 1]))
+    cut_into(monkeypatch, *{"one tile": (1000,), "many tiles": (ROWS,), "groups": (4, 3)}[grid])
     model = train_glove(cooc, tmp_path / "model.h5", options, threads=2)
-    tiles = deal(cooc, log_counts(options), options.seed, 1, Stage("deal", None, "entries"))
-    assert tiles.blocks == (1 if grid == "one tile" else 5)
+    tiles = tiles_of(cooc, options)
+    assert (tiles.grid.blocks, tiles.grid.sides) == {"one tile": (1, 1), "many tiles": (5, 5), "groups": (10, 4)}[grid]
     counts = {(i, j): x for i, j, x in entries(cooc)}
-    twin = twin_of(Parameters.random(len(cooc.vocabulary), options.vector_size, options.seed))
+    twin = twin_of(Parameters.random(len(cooc.vocabulary), Shape(options.vector_size), options.seed))
     for visits, record in zip(kernel_order(tiles, options), model.history, strict=True):
         assert len(visits) == len({visit[1:] for visit in visits}) == cooc.entries
         cost = 0.0
@@ -301,7 +268,7 @@ def test_another_seed_gives_other_bits(cooc, tmp_path, small_tiles):
 
 
 def test_initial_values_are_uniform_and_small():
-    parameters = Parameters.random(2000, 10, 3)
+    parameters = Parameters.random(2000, Shape(10), 3)
     values = np.concatenate([a.ravel() for a in parameters.arrays().values()]) * 10
     assert values.min() >= -0.5
     assert values.max() <= 0.5
@@ -314,7 +281,7 @@ def test_initial_values_are_uniform_and_small():
 
 @pytest.mark.parametrize("d", [1, 14, 15, 100])
 def test_rows_fill_whole_cache_lines(d):
-    parameters = Parameters.random(3, d, 0)
+    parameters = Parameters.random(3, Shape(d), 0)
     for matrix in (parameters.words, parameters.contexts, aligned_zeros(4, 32)):
         assert matrix.ctypes.data % 64 == 0
         assert matrix.strides[0] % 64 == 0
@@ -372,10 +339,12 @@ def test_history_and_parameters_are_recorded(cooc, tmp_path):
     model = train_glove(cooc, tmp_path / "model.h5", SMALL, threads=2)
     assert [record["epoch"] for record in model.history] == [1, 2, 3]
     for record in model.history:
-        assert record.keys() == {"epoch", "loss", "seconds", "items", "lr"}
+        assert record.keys() == {"epoch", "loss", "seconds", "items", "lr", "rate", "idle"}
         assert record["items"] == cooc.entries
         assert record["lr"] == SMALL.lr
         assert record["seconds"] > 0
+        assert record["rate"] == pytest.approx(record["items"] / record["seconds"])
+        assert 0 <= record["idle"] < 1
     size = len(cooc.vocabulary)
     shapes = {name: model.array(name).shape for name in model.names}
     assert shapes == {"words": (size, 12), "contexts": (size, 12), "word_bias": (size,), "context_bias": (size,)}
@@ -428,12 +397,12 @@ def test_a_huge_rate_diverges_and_leaves_nothing(cooc, tmp_path, small_tiles, lr
 def test_a_number_that_is_not_finite_is_found_in_its_stratum(cooc, tmp_path, small_tiles, monkeypatch, poison):
     def corrupted(*args) -> Tiles:
         tiles = deal(*args)
-        tiles.targets[len(tiles.targets) // 2] = poison
+        tiles.entries.targets[len(tiles.entries.targets) // 2] = poison
         return tiles
 
     strata_done = []
     monkeypatch.setattr(glove, "deal", corrupted)
-    monkeypatch.setattr(glove._Saver, "between_strata", lambda self: strata_done.append(self.state.strata))
+    monkeypatch.setattr(adagrad.Saver, "between_strata", lambda self: strata_done.append(self.state.strata))
     with pytest.raises(DivergenceError, match="epoch 1"):
         train_glove(cooc, tmp_path / "model.h5", SMALL)
     assert len(strata_done) < 5
@@ -448,9 +417,8 @@ def test_divergence_keeps_the_last_good_checkpoint(cooc, tmp_path, small_tiles, 
     good = checkpoint_path(output).read_bytes()
     monkeypatch.setattr(glove, "deal", lambda *args: poisoned(deal(*args)))
     monkeypatch.setattr(glove, "deferred_interrupt", never)
-    monkeypatch.setattr(glove, "CHECKPOINT_MINUTES", 0)
     with pytest.raises(DivergenceError):
-        train_glove(cooc, output, SMALL, resume=True)
+        train_glove(cooc, output, SMALL, resume=True, checkpoint_every=0)
     checkpoint = modelfile.load_arrays(checkpoint_path(output), "glove")[0]
     assert all(np.isfinite(values).all() for values in checkpoint.values())
     assert good
@@ -458,27 +426,11 @@ def test_divergence_keeps_the_last_good_checkpoint(cooc, tmp_path, small_tiles, 
 
 
 def poisoned(tiles: Tiles) -> Tiles:
-    tiles.targets[:: len(tiles.targets) // 3] = np.nan
+    tiles.entries.targets[:: len(tiles.entries.targets) // 3] = np.nan
     return tiles
 
 
 # ----------------------------------------------------------------------------------------- interrupts and checkpoints
-
-
-@contextmanager
-def never() -> Iterator:
-    yield lambda: False
-
-
-def interrupt_at(monkeypatch, stratum: int) -> None:
-    """Have Ctrl-C asked for just when so many strata have been done by this run."""
-    done = iter(range(1, 1 << 30))
-
-    @contextmanager
-    def deferred() -> Iterator:
-        yield lambda: next(done) == stratum
-
-    monkeypatch.setattr(glove, "deferred_interrupt", deferred)
 
 
 @pytest.mark.parametrize("stops", [[1], [5], [4], [15], [3, 1, 8], [5, 5, 4], [7, 2], [14, 1]], ids=str)
@@ -525,27 +477,49 @@ def test_progress_comes_to_its_end_resumed_or_not(cooc, tmp_path, small_tiles, m
 
 
 def test_seconds_are_those_of_each_epoch_resumed_or_not(cooc, tmp_path, small_tiles, monkeypatch):
-    """By a clock that moves on by one at each look, a stratum takes a second and an epoch as many as it has strata."""
+    """By a clock that moves on by one at each look, a stratum takes the looks of its threads, and an epoch all of them."""
     clock = itertools.count()
-    monkeypatch.setattr(glove.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(adagrad.time, "perf_counter", lambda: next(clock))
     interrupt_at(monkeypatch, 7)
     with pytest.raises(InterruptedRun):
-        train_glove(cooc, tmp_path / "model.h5", SMALL)
+        train_glove(cooc, tmp_path / "model.h5", SMALL, threads=1)
     monkeypatch.setattr(glove, "deferred_interrupt", never)
-    model = train_glove(cooc, tmp_path / "model.h5", SMALL, resume=True)
-    assert [record["seconds"] for record in model.history] == [5, 5, 5]
+    model = train_glove(cooc, tmp_path / "model.h5", SMALL, threads=1, resume=True)
+    assert [record["seconds"] for record in model.history] == [15, 15, 15]
+    assert [record["idle"] for record in model.history] == [pytest.approx(2 / 3)] * 3
 
 
-def test_checkpoints_now_and_then_change_nothing(cooc, tmp_path, small_tiles, monkeypatch):
-    saved = []
-    original = glove.State.save
-    monkeypatch.setattr(glove.State, "save", lambda self, *args: (saved.append(self.strata), original(self, *args)))
-    models = []
+def saves(monkeypatch) -> list[tuple[int, int]]:
+    """(epoch, strata) of each checkpoint from now on."""
+    saved: list[tuple[int, int]] = []
+    original = adagrad.State.save
+    monkeypatch.setattr(
+        adagrad.State, "save", lambda self, *args: (saved.append((self.epoch, self.strata)), original(self, *args))
+    )
+    return saved
+
+
+def test_checkpoints_within_epochs_and_at_their_ends_change_nothing(cooc, tmp_path, small_tiles, monkeypatch):
+    saved, models = saves(monkeypatch), []
     for minutes in (0, 10):
-        monkeypatch.setattr(glove, "CHECKPOINT_MINUTES", minutes)
-        models.append(train_glove(cooc, tmp_path / f"{minutes}.h5", SMALL))
-    assert len(saved) == 15
+        models.append(train_glove(cooc, tmp_path / f"{minutes}.h5", SMALL, checkpoint_every=minutes))
+        if minutes == 0:
+            assert saved == [divmod(k, 5) for k in range(1, 16)]
+            saved.clear()
+    assert saved[0] == (1, 0), "the first epoch's end is always saved"
+    assert all(strata == 0 for _, strata in saved)
     assert same_bits(*models)
+
+
+def test_the_end_of_an_epoch_is_saved_unless_that_took_long(cooc, tmp_path, small_tiles, monkeypatch):
+    monkeypatch.setattr(adagrad, "SAVING", 1e9)
+    saved = saves(monkeypatch)
+    train_glove(cooc, tmp_path / "model.h5", SMALL)
+    assert saved == [(1, 0), (2, 0), (3, 0)]
+    saved.clear()
+    monkeypatch.setattr(adagrad, "SAVING", 0)
+    train_glove(cooc, tmp_path / "again.h5", SMALL)
+    assert saved == [(1, 0)]
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.04}, {"vector_size": 11}, {"seed": 5}, {"epochs": 4}, {"x_max": 11}])
@@ -589,7 +563,7 @@ def test_a_damaged_checkpoint_is_named(cooc, tmp_path, small_tiles, monkeypatch)
 def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, monkeypatch):
     """A second Ctrl-C does not wait for the stratum; the older checkpoint is what remains."""
     whole, output = train_glove(cooc, tmp_path / "whole.h5", SMALL), tmp_path / "model.h5"
-    calls, original = [], glove.share
+    calls, original = [], adagrad.share
 
     def killed(*args):
         calls.append(1)
@@ -597,10 +571,9 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(glove, "share", killed)
-    monkeypatch.setattr(glove, "CHECKPOINT_MINUTES", 0)
+    monkeypatch.setattr(adagrad, "share", killed)
     with pytest.raises(InterruptedRun, match="--resume"):
-        train_glove(cooc, output, SMALL)
+        train_glove(cooc, output, SMALL, checkpoint_every=0)
     assert modelfile.load_arrays(checkpoint_path(output), "glove")[1]["strata"] == 2
     assert same_bits(whole, train_glove(cooc, output, SMALL, resume=True))
 

@@ -18,11 +18,11 @@ PACKAGE = Path(cooc_engine.__file__).parent
 # The data's way: a module imports only what stands before it.
 ORDER = [
     "__init__",
-    "errors", "config", "budget", "progress", "interrupts", "measure", "versions", "store",
+    "errors", "config", "budget", "progress", "running", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
     "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
-    "hdf5", "modelfile", "glove", "stages", "models",
+    "hdf5", "modelfile", "adagrad", "glove", "stages", "models",
     "query", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}

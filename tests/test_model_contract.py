@@ -21,7 +21,10 @@ from cooc_engine.models import FAMILIES, family_of, train
 from cooc_engine.query import Vectors, nn
 from cooc_engine.summary import info
 
-QUICK = {"glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3}}
+QUICK = {
+    "glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3},
+    "simpler-glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3},
+}
 
 pytestmark = pytest.mark.parametrize("family", FAMILIES)
 
@@ -41,8 +44,15 @@ def corpus(text) -> Corpus:
 
 
 @pytest.fixture(scope="module")
-def cooc(corpus) -> Cooc:
-    return count(corpus, corpus.path.with_name("cooc"), CountOptions(window=10))
+def coocs(corpus) -> dict[type[CountOptions], Cooc]:
+    """The counts that each family makes of a text, by the class of their options."""
+    kinds = {family.counting for family in FAMILIES.values()}
+    return {kind: count(corpus, corpus.path.with_name(kind.__name__), kind(window=10)) for kind in kinds}
+
+
+@pytest.fixture
+def cooc(family, coocs) -> Cooc:
+    return coocs[FAMILIES[family].counting]
 
 
 def quick(family: str, **changes):

@@ -216,3 +216,23 @@ def add_columns(columns, values, sums):
     """Add every value to the sum of its column."""
     for i in range(columns.shape[0]):
         sums[columns[i]] += np.int64(values[i])
+
+
+@kernel(
+    [
+        void(array(int64), array(int32), array(uint32), int64, out(int64)),
+        void(array(int64), array(int32), array(uint64), int64, out(int64)),
+    ]
+)
+def find_diagonal(starts, columns, values, row0, found):
+    """found[r] = the value of row row0 + r in its own column, where it has one; rows are sorted by columns."""
+    for r in range(found.shape[0]):
+        low, high = starts[r], starts[r + 1]
+        while low < high:
+            middle = (low + high) >> 1
+            if columns[middle] < row0 + r:
+                low = middle + 1
+            else:
+                high = middle
+        if low < starts[r + 1] and columns[low] == row0 + r:
+            found[r] = int64(values[low])

@@ -1,9 +1,12 @@
-"""AdaGrad on tiles of the co-occurrence matrix (Pennington et al. 2014, eq. 8; the reference program's update).
+"""AdaGrad on tiles of the co-occurrence matrix, by the update rules of the reference programs.
 
 A row of parameters is [vector, own bias, 1, padding | AdaGrad accumulators of the same]; in the column matrix bias and 1
 change places. So the inner product of two rows is w·c + b + b', and one loop updates vectors and biases alike: `rates` holds
 the learning rate for the vector, 1 for the own bias (the program's rule) and 0 for the constant, `clips` the bound of each
-component of the gradient.
+component of the gradient. A model without biases has neither; tied vectors are one matrix that stands for both.
+
+GloVe (Pennington et al. 2014): g = clip(f diff other) lr; step g / √G, then G grows by g².
+simpler-GloVe (Su 2017):        g = f diff other; G grows by g², then step lr g / √(G + 10⁻⁸).
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from numba import float32, float64, int32, int64, uint32, uint64, void
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
+GLOVE, SIMPLER, NONE = 0, 1, 2  # how an entry changes its two rows
+LEAST = np.float32(1e-8)
+
 
 @helper
 def clipped(x, bound):
@@ -21,32 +27,43 @@ def clipped(x, bound):
     return min(max(x, -bound), bound)
 
 
-@kernel(void(array(int64), array(int32), int64, array(int32), int64, out(int64)))
-def count_tiles(starts, columns, row_block, column_blocks, blocks, sizes):
-    """Add the entries of some rows of one row block to the sizes of its tiles."""
+@kernel(void(array(int64), array(int32), int64, int64, array(int32), int64, int64, out(int64)))
+def count_tiles(starts, columns, row0, row_block, column_blocks, blocks, skipped, sizes):
+    """Add the entries of rows row0.. of one row block to the sizes of its tiles; `skipped` 1 leaves out the diagonal."""
     first = row_block * blocks
-    for p in range(starts[0], starts[-1]):
-        sizes[first + column_blocks[columns[p]]] += 1
+    for r in range(starts.shape[0] - 1):
+        left_out = row0 + r if skipped else -1
+        for p in range(starts[r], starts[r + 1]):
+            sizes[first + column_blocks[columns[p]]] += columns[p] != left_out
 
 
 @kernel(
-    void(array(int64), array(int32), array(float32), array(float32), int64, int64, array(int32), array(int64), out(int64),
-         out(uint32), out(float32), out(float32))
+    void(array(int64), array(int32), array(float32), array(float32), int64, int64, array(int32), array(int64), array(float32),
+         int64, out(int64), out(uint32), out(float32), out(float32))
 )  # fmt: skip
-def deal_rows(starts, columns, row_targets, row_weights, row0, row_block, column_blocks, cuts, fill, places, targets, weights):
+def deal_rows(
+    starts, columns, row_targets, row_weights, row0, row_block, column_blocks, cuts, shifts, skipped, fill, places, targets,
+    weights,
+):  # fmt: skip
     """Deal the entries of rows row0.. of one row block to its tiles; fill[t] is where tile t has been filled to.
 
-    Row row0 + r has entries starts[r]:starts[r + 1] of `columns`, and the same less starts[0] of targets and weights.
+    Row row0 + r has entries starts[r]:starts[r + 1] of `columns`, and the same less starts[0] of targets and weights; a
+    target is lowered by the shifts of its row and column.
     """
     first, origin = row_block * (cuts.shape[0] - 1), starts[0]
     for r in range(starts.shape[0] - 1):
         place = uint32((row0 + r - cuts[row_block]) << 16)
+        shift = shifts[row0 + r]
+        left_out = row0 + r if skipped else -1
         for p in range(starts[r], starts[r + 1]):
-            block = column_blocks[columns[p]]
+            column = columns[p]
+            if column == left_out:
+                continue
+            block = column_blocks[column]
             q = fill[first + block]
             fill[first + block] = q + 1
-            places[q] = place | uint32(columns[p] - cuts[block])
-            targets[q], weights[q] = row_targets[p - origin], row_weights[p - origin]
+            places[q] = place | uint32(column - cuts[block])
+            targets[q], weights[q] = row_targets[p - origin] - shift - shifts[column], row_weights[p - origin]
 
 
 @kernel(void(array(int64), int64, int64, uint64, out(uint32), out(float32), out(float32)))
@@ -63,6 +80,29 @@ def shuffle_tiles(starts, first, last, seed, places, targets, weights):
             weights[i], weights[j] = weights[j], weights[i]
 
 
+@kernel(void(array(int64), int64, int64, array(int64), uint64, uint64, out(uint32), out(float32), out(float32), out(int64)))
+def hold_out(starts, first, last, cuts, seed, share, places, targets, weights, stops):
+    """Move the entries that are held out to the end of each of the tiles first:last; those before stops[t] are trained on.
+
+    A hash of the two words decides, whichever is the row: the entry on the other side of a symmetric matrix goes with it.
+    """
+    blocks = cuts.shape[0] - 1
+    for t in range(first, last):
+        row0, column0 = cuts[t // blocks], cuts[t % blocks]
+        p, end = starts[t], starts[t + 1]
+        while p < end:
+            a = row0 + int64(places[p] >> uint32(16))
+            b = column0 + int64(places[p] & uint32(0xFFFF))
+            if mixed(seed ^ mixed(uint64(min(a, b)) << np.uint64(32) | uint64(max(a, b)))) >= share:
+                p += 1
+                continue
+            end -= 1
+            places[p], places[end] = places[end], places[p]
+            targets[p], targets[end] = targets[end], targets[p]
+            weights[p], weights[end] = weights[end], weights[p]
+        stops[t] = end
+
+
 @helper
 def prefetch_rows(words, word, contexts, context):
     """Ask for a row of each matrix, a cache line at a time."""
@@ -72,7 +112,30 @@ def prefetch_rows(words, word, contexts, context):
 
 
 @helper
-def train_tile(places, targets, weights, begin, end, words, contexts, row0, column0, word_rates, context_rates, clips):
+def update(rule, word, context, step, word_rates, context_rates, clips):
+    """Change two rows by the gradient `step` times the other; `rule` is a constant where this is called."""
+    size = word_rates.shape[0]
+    for k in range(size):
+        w, c, gw, gc = word[k], context[k], word[size + k], context[size + k]
+        if rule == GLOVE:
+            a = clipped(step * c, clips[k]) * word_rates[k]
+            b = clipped(step * w, clips[k]) * context_rates[k]
+            word[k] = w - a / np.sqrt(gw)
+            context[k] = c - b / np.sqrt(gc)
+            word[size + k] = gw + a * a
+            context[size + k] = gc + b * b
+        else:
+            a, b = clipped(step * c, clips[k]), clipped(step * w, clips[k])
+            gw += a * a
+            gc += b * b
+            word[k] = w - word_rates[k] * a / np.sqrt(gw + LEAST)
+            context[k] = c - context_rates[k] * b / np.sqrt(gc + LEAST)
+            word[size + k] = gw
+            context[size + k] = gc
+
+
+@helper
+def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0, column0, word_rates, context_rates, clips):
     """Visit entries begin:end of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
     size = word_rates.shape[0]
     cost = 0.0
@@ -87,34 +150,76 @@ def train_tile(places, targets, weights, begin, end, words, contexts, row0, colu
         diff = dot - target
         step = weight * diff
         cost += float64(float32(0.5) * step * diff)
-        for k in range(size):
-            w, c, gw, gc = word[k], context[k], word[size + k], context[size + k]
-            a = clipped(step * c, clips[k]) * word_rates[k]
-            b = clipped(step * w, clips[k]) * context_rates[k]
-            word[k] = w - a / np.sqrt(gw)
-            context[k] = c - b / np.sqrt(gc)
-            word[size + k] = gw + a * a
-            context[size + k] = gc + b * b
+        if rule != NONE:
+            update(rule, word, context, step, word_rates, context_rates, clips)
     return cost
 
 
-@kernel(
-    void(array(int64), array(int64), array(int64), array(uint32), array(float32), array(float32), out(float32, 2),
-         out(float32, 2),
-         array(float32), array(float32), array(float32), out(float64)),
-    fast=True,
-)  # fmt: skip
-def train_tiles(tiles, starts, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs):
-    """Train on some tiles, one after the other; costs[t] becomes the cost of tile t.
+@helper
+def visit(
+    rule, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips,
+    costs,
+):  # fmt: skip
+    """Visit the tiles of some group pairs: row by row there and back, so that every tile shares a side with the one before."""
+    blocks, sides = cuts.shape[0] - 1, groups.shape[0] - 1
+    for n in range(order.shape[0]):
+        row_group, column_group = order[n] // sides, order[n] % sides
+        rows = groups[row_group + 1] - groups[row_group]
+        columns = groups[column_group + 1] - groups[column_group]
+        cost = 0.0
+        for k in range(rows):
+            i = groups[row_group] + (k + turn) % rows
+            for m in range(columns):
+                there = m if k & 1 == 0 else columns - 1 - m
+                j = groups[column_group] + (there + turn) % columns
+                t = i * blocks + j
+                cost += visit_tile(
+                    rule, places, targets, weights, begins[t], ends[t], words, contexts, cuts[i], cuts[j], word_rates,
+                    context_rates, clips,
+                )  # fmt: skip
+        costs[order[n]] = cost
 
-    Tile t = i B + j has rows cuts[i]:cuts[i + 1] and columns cuts[j]:cuts[j + 1], and entries starts[t]:starts[t + 1].
-    places[p] is (row - cuts[i]) << 16 | (column - cuts[j]). words and contexts (V, 2 size) are changed in place.
+
+VISITING = void(
+    array(int64), array(int64), int64, array(int64), array(int64), array(int64), array(uint32), array(float32), array(float32),
+    out(float32, 2), out(float32, 2), array(float32), array(float32), array(float32), out(float64),
+)  # fmt: skip
+
+
+@kernel(VISITING, fast=True)
+def train_glove(
+    order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
+):
+    """Train on the tiles of some group pairs, by the rule of GloVe; costs[q] becomes the cost of pair q.
+
+    Pair q = I G + J has the tiles of block rows groups[I]:groups[I + 1] and block columns groups[J]:groups[J + 1]. Tile
+    t = i B + j has rows cuts[i]:cuts[i + 1] and columns cuts[j]:cuts[j + 1], and entries begins[t]:ends[t]. places[p] is
+    (row - cuts[i]) << 16 | (column - cuts[j]). `turn` rotates the order of the tiles. words and contexts (V, 2 size) are
+    changed in place.
     """
-    blocks = cuts.shape[0] - 1
-    for n in range(tiles.shape[0]):
-        t = tiles[n]
-        costs[t] = train_tile(
-            places, targets, weights, starts[t], starts[t + 1], words, contexts, cuts[t // blocks], cuts[t % blocks],
-            word_rates,
-            context_rates, clips,
-        )  # fmt: skip
+    visit(
+        GLOVE, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates,
+        clips, costs,
+    )  # fmt: skip
+
+
+@kernel(VISITING, fast=True)
+def train_simpler(
+    order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
+):
+    """Do the same by the rule of simpler-GloVe."""
+    visit(
+        SIMPLER, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates,
+        context_rates, clips, costs,
+    )  # fmt: skip
+
+
+@kernel(VISITING, fast=True)
+def judge(
+    order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
+):
+    """Only find the costs: words and contexts stay as they are."""
+    visit(
+        NONE, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates,
+        clips, costs,
+    )  # fmt: skip

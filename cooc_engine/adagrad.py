@@ -1,0 +1,286 @@
+"""AdaGrad over tiles: parameters, where training stands, epochs, and checkpoints between strata."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import factoring
+from cooc_engine.config import GloveOptions, SimplerGloveOptions
+from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
+from cooc_engine.modelfile import load_arrays, save_arrays
+from cooc_engine.progress import Stage
+from cooc_engine.tiles import Tiles, share, strata
+
+__all__ = ["LANES", "Parameters", "Saver", "Shape", "State", "run_epochs", "whole_loss"]
+
+LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
+CHUNK_ROWS = 1 << 14  # drawn at a time
+SAVING = 0.02  # at the end of an epoch a checkpoint may take this share of the time since the last one
+Matrix = npt.NDArray[np.float32]
+Options = GloveOptions | SimplerGloveOptions
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a row holds: a vector of `d`, with `biases` a bias and a one; `tied`: contexts have the vectors of the words."""
+
+    d: int
+    biases: bool = True
+    tied: bool = False
+
+    @property
+    def size(self) -> int:
+        """Floats of a row without its accumulators."""
+        return -(-(self.d + 2 * self.biases) // LANES) * LANES
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row and its accumulators."""
+        return 2 * 4 * self.size
+
+    def memory(self, words: int) -> int:
+        """Return the bytes of all parameters."""
+        return words * self.row_bytes * (1 if self.tied else 2)
+
+
+@dataclass
+class Parameters:
+    """Fused rows as `_kernels/factoring.py` describes them: words and contexts (V, 2 size) float32, 64-byte aligned.
+
+    Tied, both are one matrix.
+    """
+
+    shape: Shape
+    words: Matrix
+    contexts: Matrix
+
+    @classmethod
+    def random(cls, words: int, shape: Shape, seed: int) -> Parameters:
+        """Return uniform(−0.5, 0.5)/d values and accumulators at 1, the same for the same seed."""
+        d, size, random = shape.d, shape.size, np.random.Generator(np.random.PCG64(seed))
+        matrices = []
+        for bias, one in ((d, d + 1), (d + 1, d))[: 1 if shape.tied else 2]:
+            matrix = aligned_zeros(words, 2 * size)
+            matrix[:, size:] = 1
+            for begin in range(0, words, CHUNK_ROWS):
+                rows = matrix[begin : begin + CHUNK_ROWS]
+                values = (random.random((len(rows), d + shape.biases), np.float32) - np.float32(0.5)) / np.float32(d)
+                rows[:, :d] = values[:, :d]
+                if shape.biases:
+                    rows[:, bias], rows[:, one] = values[:, d], 1
+            matrices.append(matrix)
+        return cls(shape, matrices[0], matrices[-1])
+
+    def rates(self, lr: float) -> tuple[Matrix, Matrix]:
+        """Return the learning rates of a word and of a context row: lr for the vector, 1 for the bias, 0 for the rest."""
+        d, rates = self.shape.d, np.zeros((2, self.shape.size), np.float32)
+        rates[:, :d] = lr
+        if self.shape.biases:
+            rates[0, d] = rates[1, d + 1] = 1
+        return rates[0], rates[1]
+
+    def clips(self, bound: float | None) -> Matrix:
+        """Return what the gradients of a row are clipped at: `bound` for the vector; the program leaves biases alone."""
+        clips = np.full(self.shape.size, np.inf, np.float32)
+        clips[: self.shape.d] = np.inf if bound is None else bound
+        return clips
+
+    def matrices(self) -> dict[str, Matrix]:
+        """Return what a checkpoint holds."""
+        return {"words": self.words} if self.shape.tied else {"words": self.words, "contexts": self.contexts}
+
+    def arrays(self) -> dict[str, Matrix]:
+        """Return views of the trained parameters by the names that a model file gives them."""
+        d = self.shape.d
+        found = {name: matrix[:, :d] for name, matrix in self.matrices().items()}
+        if self.shape.biases:
+            found |= {"word_bias": self.words[:, d], "context_bias": self.contexts[:, d + 1]}
+        return found
+
+
+def aligned_zeros(rows: int, columns: int) -> Matrix:
+    """Return a matrix of zeros that begins at a cache line."""
+    raw = np.zeros(rows * columns + LANES, np.float32)
+    skip = -raw.ctypes.data % 64 // 4
+    return raw[skip : skip + rows * columns].reshape(rows, columns)
+
+
+@dataclass
+class State:
+    """Where training is: `strata` of epoch `epoch` are done; `costs` of its pairs so far; seconds it took, and idle ones."""
+
+    parameters: Parameters
+    costs: npt.NDArray[np.float64]
+    epoch: int = 0
+    strata: int = 0
+    seconds: float = 0.0
+    idle: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path, plan: str) -> None:
+        """Write a checkpoint from which training goes on with the same bits."""
+        arrays: dict[str, npt.NDArray[Any]] = {**self.parameters.matrices(), "costs": self.costs}
+        meta = {name: getattr(self, name) for name in ("epoch", "strata", "seconds", "idle", "history")}
+        save_arrays(path, "glove", arrays, {"plan": plan, **meta})
+
+    def load(self, path: Path, plan: str) -> None:
+        """Go on from a checkpoint; raises `UsageError` if it was begun with other options or other counts."""
+        arrays, meta = load_arrays(path, "glove")
+        if meta.pop("plan") != plan:
+            raise UsageError(f"{path}: was begun with other options or other counts; pass --force to start anew")
+        for name, matrix in self.parameters.matrices().items():
+            matrix[:] = arrays[name]
+        self.costs[:] = arrays["costs"]
+        for name, value in meta.items():
+            setattr(self, name, value)
+
+    def is_over(self, options: Options) -> bool:
+        """Tell whether no epoch is left, or the loss of what is held out has not fallen for long enough."""
+        losses = [record["held_out_loss"] for record in self.history if "held_out_loss" in record]
+        best = losses.index(min(losses)) if losses else 0
+        return self.epoch >= options.epochs or (len(losses) - 1 - best >= options.patience and bool(losses))
+
+
+@dataclass
+class Saver:
+    """Between two strata: save now and then, and stop when asked to."""
+
+    state: State
+    path: Path
+    plan: str
+    minutes: float
+    interrupted: Callable[[], bool]
+    last: float = field(default_factory=time.monotonic)
+    cost: float = 0.0  # seconds that the last checkpoint took
+
+    def between_strata(self) -> None:
+        """Save if it is time to; raises `InterruptedRun` after saving if it was asked for."""
+        if self.interrupted():
+            self.state.save(self.path, self.plan)
+            raise InterruptedRun(f"{self.path}: interrupted in epoch {self.state.epoch + 1}; continue with --resume")
+        waited = time.monotonic() - self.last
+        if waited >= 60 * self.minutes or (self.state.strata == 0 and self.cost <= SAVING * waited):
+            begin = time.monotonic()
+            self.state.save(self.path, self.plan)
+            self.last = time.monotonic()
+            self.cost = self.last - begin
+
+
+class _Visitor:
+    """Runs a kernel on pairs of groups."""
+
+    def __init__(self, tiles: Tiles, parameters: Parameters, options: Options, costs: npt.NDArray[np.float64]) -> None:
+        entries, grid = tiles.entries, tiles.grid
+        self._tiles, self._costs = tiles, costs
+        self._grid = grid.groups
+        self._rest = (
+            grid.cuts, entries.places, entries.targets, entries.weights, parameters.words, parameters.contexts,
+            *parameters.rates(options.lr), parameters.clips(options.clip), costs,
+        )  # fmt: skip
+
+    def train(self, kernel: Callable[..., None], pairs: npt.NDArray[np.int64], turn: int) -> float:
+        """Train on pairs; returns the seconds that it took."""
+        begin = time.perf_counter()
+        kernel(pairs, self._grid, turn, self._tiles.starts[:-1], self._tiles.stops, *self._rest)
+        return time.perf_counter() - begin
+
+    def judge(self, pairs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> None:
+        """Find the costs of entries begins[t]:ends[t] of the tiles of pairs."""
+        factoring.judge(pairs, self._grid, 0, begins, ends, *self._rest)
+
+
+def _judged(tiles: Tiles, parameters: Parameters, options: Options, threads: int, held_out: bool) -> float:
+    """Return the mean cost of the entries held out, or of the others, at the parameters as they are."""
+    sides = tiles.grid.sides
+    costs = np.zeros(sides * sides)
+    visitor = _Visitor(tiles, parameters, options, costs)
+    stretch = (tiles.stops, tiles.starts[1:]) if held_out else (tiles.starts[:-1], tiles.stops)
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda i: visitor.judge(np.arange(i * sides, (i + 1) * sides), *stretch), range(sides)))
+    return float(costs.sum()) / int((stretch[1] - stretch[0]).sum())
+
+
+def whole_loss(tiles: Tiles, parameters: Parameters, options: Options, threads: int) -> float:
+    """Return the mean of ½ f diff² over all entries that were trained on, at the parameters as they are."""
+    return _judged(tiles, parameters, options, threads, held_out=False)
+
+
+def run_epochs(
+    kernel: Callable[..., None],
+    state: State,
+    tiles: Tiles,
+    options: Options,
+    threads: int,
+    stage: Stage,
+    between: Callable[[], None],
+) -> None:
+    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent."""
+    sizes, sides, tied = tiles.sizes, tiles.grid.sides, state.parameters.shape.tied
+    visitor = _Visitor(tiles, state.parameters, options, state.costs)
+    with ThreadPoolExecutor(threads) as pool:
+        while not state.is_over(options):
+            order, turn = strata(sides, options.seed, state.epoch, tied=tied)
+            tiles.expect(order[state.strata])
+            while state.strata < len(order):
+                begin = time.perf_counter()
+                stratum = order[state.strata]
+                if state.strata + 1 < len(order):
+                    tiles.expect(order[state.strata + 1])
+                parts = share(stratum, sizes, threads)
+                busy = sum(pool.map(lambda pairs: visitor.train(kernel, pairs, turn), parts))  # noqa: B023
+                state.strata += 1
+                seconds = time.perf_counter() - begin
+                state.seconds += seconds
+                state.idle += threads * seconds - busy
+                _check_finite(state, stratum, options)
+                stage.advance(int(sizes[stratum].sum()), _note(state, options))
+                if state.strata == len(order):
+                    _end_epoch(state, tiles, options, threads)
+                    stage.advance(0, _note(state, options))
+                    between()
+                    break
+                between()
+
+
+def entries_done(state: State, tiles: Tiles, options: Options) -> int:
+    """Return how many entries of its epoch `state` has behind it."""
+    order, _ = strata(tiles.grid.sides, options.seed, state.epoch, tied=state.parameters.shape.tied)
+    return sum(int(tiles.sizes[stratum].sum()) for stratum in order[: state.strata])
+
+
+def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: Options) -> None:
+    if not np.isfinite(state.costs[stratum]).all():
+        raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {options.lr:g})")
+
+
+def _end_epoch(state: State, tiles: Tiles, options: Options, threads: int) -> None:
+    entries = tiles.trained
+    record: dict[str, float] = {
+        "epoch": state.epoch + 1,
+        "loss": float(state.costs.sum()) / entries,
+        "seconds": state.seconds,
+        "items": entries,
+        "lr": options.lr,
+        "rate": entries / max(state.seconds, 1e-9),
+        "idle": max(0.0, state.idle / max(threads * state.seconds, 1e-9)),
+    }
+    if tiles.held_out:
+        record["held_out_loss"] = _judged(tiles, state.parameters, options, threads, held_out=True)
+    state.history.append(record)
+    state.epoch, state.strata, state.seconds, state.idle = state.epoch + 1, 0, 0.0, 0.0
+    state.costs[:] = 0
+
+
+def _note(state: State, options: Options) -> str:
+    last: Mapping[str, float] = state.history[-1] if state.history else {}
+    names = {"loss": "loss", "held_out_loss": "held out"}
+    losses = "".join(f", {name} {last[key]:.4f}" for key, name in names.items() if key in last)
+    return f"epoch {min(state.epoch + 1, options.epochs)}/{options.epochs}{losses}"
