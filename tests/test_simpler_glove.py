@@ -203,7 +203,7 @@ def test_entries_on_the_disk_give_the_same_bits(cooc, tmp_path, small_tiles, mon
 
 @BOTH
 def test_a_budget_that_cannot_hold_the_parameters_is_refused(cooc, tmp_path, train, options):
-    with pytest.raises(UsageError, match=r"--memory .* parameters"):
+    with pytest.raises(UsageError, match=r"--memory .*parameters"):
         train(cooc, tmp_path / "model.h5", options, memory="1M")
     assert not list(tmp_path.iterdir())
 
