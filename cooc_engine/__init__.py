@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
+    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions
     from cooc_engine.cooc import Cooc, count, merge
     from cooc_engine.corpus import Corpus, encode, encode_documents
     from cooc_engine.errors import CoocError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cooc_engine.models import train
     from cooc_engine.progress import Progress, open_progress
     from cooc_engine.query import Vectors, nn
+    from cooc_engine.ratios import ratio
     from cooc_engine.stages import append
     from cooc_engine.summary import info
 
@@ -34,6 +35,7 @@ _HOME = {
     "CountOptions": "config",
     "EncodeOptions": "config",
     "GloveOptions": "config",
+    "SimplerGloveOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
     "merge": "cooc",
@@ -53,14 +55,15 @@ _HOME = {
     "open_progress": "progress",
     "Vectors": "query",
     "nn": "query",
+    "ratio": "ratios",
     "info": "summary",
 }
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "export_glove", "import_glove", "Cooc", "CountOptions",
-    "train", "GloveOptions", "Model", "open_model",
-    "Vectors", "nn", "evaluate", "info", "run",
+    "train", "GloveOptions", "SimplerGloveOptions", "Model", "open_model",
+    "Vectors", "nn", "ratio", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -353,6 +353,49 @@ def nn(
             print(f"  {cosine:.4f}  {neighbour}")
 
 
+@app.command
+def ratio(
+    model: Annotated[Path, Parameter(name="FILE.h5")],
+    word1: Annotated[str, Parameter(name="WORD1")],
+    word2: Annotated[str, Parameter(name="WORD2")],
+    contexts: Annotated[list[str], Parameter(name="CONTEXT")],
+    /,
+    *,
+    counts: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) as the model has it: large, small, or near 1 for both or neither.
+
+    Parameters
+    ----------
+    model
+        The model file.
+    word1
+        The word above the line.
+    word2
+        The word below the line.
+    contexts
+        The context words.
+    counts
+        A co-occurrence directory, to show what was counted beside it.
+    json
+        Print one JSON list.
+    """
+    from cooc_engine.ratios import ratio
+
+    rows = ratio(model, word1, word2, contexts, counts)
+    if json:
+        _print_json(rows)
+        return
+    for row in rows:
+        counted = f"  counted {_figure(row['counted'])}" if "counted" in row else ""
+        print(f"{_figure(row['model'])}{counted}  {row['context']}")
+
+
+def _figure(value: Any) -> str:
+    return f"{'--':>9s}" if value is None else f"{value:9.3f}"
+
+
 @app.command(name="eval")
 def evaluate(
     models: Annotated[list[Path], Parameter(name="FILE.h5")],

@@ -162,6 +162,13 @@ class Cooc:
         self._checked.add(block.number)
         return columns, values
 
+    def row(self, row: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+        """Return columns and counts of one row, without reading the others."""
+        block = next(block for block in self.blocks if block.first <= row < block.last)
+        columns, values = (open_array(block.path(self.path, p), t) for p, t in (("columns", np.int32), ("values", block.dtype)))
+        begin, end = self.row_offsets[row : row + 2] - self.row_offsets[block.first]
+        return columns[begin:end], values[begin:end] / self.denominator
+
     def csr(self, block: Block) -> scipy.sparse.csr_array:
         """Return a block as a (rows, V) float64 CSR matrix in memory."""
         columns, values = self.block_integers(block)

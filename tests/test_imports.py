@@ -23,7 +23,7 @@ ORDER = [
     "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
     "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
     "hdf5", "modelfile", "adagrad", "glove", "stages", "models",
-    "query", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
+    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500

@@ -1,0 +1,69 @@
+"""Ratios of co-occurrence probabilities, the idea that GloVe rests on (Pennington, Socher and Manning 2014, table 1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.cooc import Cooc
+from cooc_engine.errors import UnknownWordError, UsageError
+from cooc_engine.modelfile import Model, open_model
+
+__all__ = ["ratio"]
+
+PathLike = str | os.PathLike[str]
+CONTEXTS = {"glove": "contexts", "simpler-glove": "contexts"}  # families whose inner product is a logarithm of counts
+
+
+def ratio(
+    model: PathLike, word1: str, word2: str, contexts: Sequence[str], counts: PathLike | Cooc | None = None
+) -> list[dict[str, str | float | None]]:
+    """Return P(k | word1) / P(k | word2) for each context word k, as the model has it and as it was counted.
+
+    By the model it is exp((w_1 − w_2)·c_k): large when k goes with the first word only, small with the second only, near 1
+    with both or neither. With `counts`, a co-occurrence directory, `counted` is X_1k / X_1 over X_2k / X_2, or None where a
+    count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose product is no such logarithm.
+    """
+    opened = open_model(Path(model))
+    if opened.family not in CONTEXTS:
+        raise UsageError(f"{model}: is a {opened.family} model; ratios are those of {' and '.join(CONTEXTS)}")
+    words, others = opened.array("words"), _context_vectors(opened)
+    first, second, *asked = (_row(opened, word) for word in (word1, word2, *contexts))
+    difference = words[first].astype(np.float64) - words[second]
+    found = np.exp(others[asked].astype(np.float64) @ difference)
+    counted = _counted(counts, word1, word2, contexts) if counts is not None else {}
+    return [
+        {"context": word, "model": float(value), **({"counted": counted[word]} if counted else {})}
+        for word, value in zip(contexts, found, strict=True)
+    ]
+
+
+def _context_vectors(model: Model) -> npt.NDArray[np.float32]:
+    name = CONTEXTS[model.family]
+    return model.array(name if name in model.names else "words")  # tied
+
+
+def _row(model: Model, word: str) -> int:
+    if word not in model.vocabulary.ids:
+        raise UnknownWordError(f"{model.path}: {word!r} is not in the vocabulary")
+    return model.vocabulary.ids[word]
+
+
+def _counted(counts: PathLike | Cooc, word1: str, word2: str, contexts: Sequence[str]) -> dict[str, float | None]:
+    cooc = counts if isinstance(counts, Cooc) else Cooc(counts)
+    if cooc.columns != len(cooc.vocabulary):
+        raise UsageError(f"{cooc.path}: has a column for each position; ratios take counts made without --positional")
+    missing = [word for word in (word1, word2, *contexts) if word not in cooc.vocabulary.ids]
+    if missing:
+        raise UnknownWordError(f"{cooc.path}: {missing[0]!r} is not in the vocabulary")
+    ids = cooc.vocabulary.ids
+    rows = [dict(zip(*(part.tolist() for part in cooc.row(ids[word])), strict=True)) for word in (word1, word2)]
+    found: dict[str, float | None] = {}
+    for word in contexts:
+        values = [row.get(ids[word], 0) / sum(row.values()) if row else 0.0 for row in rows]
+        found[word] = values[0] / values[1] if all(values) else None
+    return found
