@@ -10,6 +10,7 @@ __all__ = ["given", "modern"]
 # Flags of other programs whose values have names here.
 FOREIGN = {
     "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
+    "--truncate-weight": ("--truncate-weight", {"1": "on", "0": "off"}),
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
 SWITCHES = {"--json", "--force", "--resume", "--by-section", "--"}

@@ -323,6 +323,30 @@ def test_divergence(call, made, lr):
 # ------------------------------------------------------------------------------------------------------ going right
 
 
+def test_simpler_glove_counts_a_text_with_uniform_weights_unless_told_otherwise(call, made):
+    quick = ["--vector-size", 4, "--epochs", 1, "--min-count", 1, *QUIET]
+    for name, flags, wanted in (
+        ("a", [], CountOptions(window_weight="uniform")),
+        ("b", ["--window", 3, "-truncate-weight", 0], CountOptions(window=3, window_weight="uniform")),
+        ("c", ["--window-weight", "harmonic", "--tying", "free"], CountOptions()),
+    ):
+        assert call("train", "simpler-glove", made / "text.txt", "--output", f"{name}.h5", *quick, *flags)[0] == 0
+        config = open_model(f"{name}.h5").config
+        assert config["count"] == wanted.record()
+        assert config["train"]["truncate_weight"] == ("off" if name == "b" else "on")
+    assert open_model("c.h5").published == "concat"
+
+
+def test_checkpoints_and_held_out_entries_from_the_command_line(call, made):
+    flags = ["--held-out", 0.1, "--patience", 1, "--checkpoint-every", 0.5, "--center", "mean", "--target", "log1p"]
+    assert call("train", "glove", made / "cooc", "--output", "m.h5", "--vector-size", 4, "--json", *flags, *QUIET)[0] == 0
+    model = open_model("m.h5")
+    assert "held_out_loss" in model.history[-1]
+    assert model.array("center").shape == (4,)
+    code, out, err = call("train", "glove", made / "cooc", "--output", "n.h5", "--checkpoint-every", -1, *QUIET)
+    assert_one_line(code, out, err, 2, "--checkpoint-every")
+
+
 def test_aliases(call, made):
     short = ["encode", made / "text.txt", "--output", "corpus", "-minCount", "2", "-threads=1", *QUIET]
     assert call(*short)[0] == 0
