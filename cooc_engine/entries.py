@@ -44,26 +44,37 @@ Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Offsets]
 
 
 class Entries(Protocol):
-    """Counts that stand somewhere else, in any order; a place may stand more than once, and then its counts add up.
-
-    name      what messages call them
-    size      how many there are
-    origin    what tells them from others, for a run that is resumed
-    manifest  that of the co-occurrence directory which they come from, or nothing
-    """
+    """Counts that stand somewhere else, in any order; a place may stand more than once, and then its counts add up."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What messages call them."""
+        ...
+
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
     @property
-    def vocabulary(self) -> Vocabulary: ...
+    def vocabulary(self) -> Vocabulary:
+        """The words of rows and columns."""
+        ...
+
     @property
-    def options(self) -> CountOptions: ...
+    def options(self) -> CountOptions:
+        """How they were counted."""
+        ...
+
     @property
-    def origin(self) -> Mapping[str, Any]: ...
+    def origin(self) -> Mapping[str, Any]:
+        """What tells them from others, so that a run is resumed with the same."""
+        ...
+
     @property
-    def manifest(self) -> Mapping[str, Any]: ...
+    def manifest(self) -> Mapping[str, Any]:
+        """That of the co-occurrence directory that they come from, or nothing."""
+        ...
 
     def read(self, begin: int, end: int) -> Coordinates:
         """Return rows, columns and counts times the weights' denominator of entries begin:end; may raise `FormatError`."""
@@ -83,7 +94,7 @@ def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: i
     if counts.dtype.kind in "iu":
         wrong = np.flatnonzero((counts < 0) | (counts > (2**63 - 1) // denominator))
         at = int(wrong[0]) if len(wrong) else len(counts)
-        np.multiply(counts, denominator, out=values, casting="unsafe")
+        np.multiply(counts.astype(np.int64), denominator, out=values)
     else:
         tolerance = max(ROUNDED, float(np.finfo(counts.dtype).eps))
         at = sorting.round_counts(np.ascontiguousarray(counts, np.float64), float(denominator), tolerance, values)
@@ -124,7 +135,9 @@ class _Room:
         plan.check()
         return cls(threads, columns, entries, (budget - plan.least + LEAST_RUN) // ENTRY_BYTES, plan)
 
-    def write(self, files: RowFiles, dtype: npt.DTypeLike, source: Source, tasks: Sequence[tuple[int, int]], stage: Stage) -> None:
+    def write(
+        self, files: RowFiles, dtype: npt.DTypeLike, source: Source, tasks: Sequence[tuple[int, int]], stage: Stage
+    ) -> None:
         """Write the rows of tasks, with lanes that have room for the largest."""
         entries, rows = max(int(source.bounds[a:b].sum()) for a, b in tasks), max(b - a for a, b in tasks)
         write_rows(files, dtype, source, tasks, [Lane(self.columns, 1, entries, rows) for _ in range(self.threads + 2)], stage)
@@ -301,9 +314,7 @@ def _blocks(entries: Entries, window: Window, lengths: Offsets, sums: Offsets) -
     return plan_blocks(np.minimum(columns, np.maximum(window.contexts * counts, lengths)), np.maximum(most, sums))
 
 
-def _write_runs(
-    entries: Entries, runs: list[tuple[int, int]], files: list[RowFiles], room: _Room, progress: Progress
-) -> None:
+def _write_runs(entries: Entries, runs: list[tuple[int, int]], files: list[RowFiles], room: _Room, progress: Progress) -> None:
     with progress.stage(f"sort {len(runs)} runs", entries.size, "entries") as stage:
         for run, file in zip(runs, files, strict=True):
             if not file.whole():

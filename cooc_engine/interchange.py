@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import CountOptions
@@ -270,11 +269,13 @@ def import_matrix(
     """
     options = options or CountOptions(window_weight="uniform")
     _refuse_positional(options)
-    if not scipy.sparse.issparse(matrix):
+    if not hasattr(matrix, "tocoo"):
         raise UsageError(f"a {type(matrix).__name__} is no sparse matrix of SciPy; make one with scipy.sparse.csr_array")
     words = words if isinstance(words, Vocabulary) else list(words)
     if matrix.shape != (len(words), len(words)):
-        raise UsageError(f"the matrix is {' x '.join(map(str, matrix.shape))}, there are {len(words)} words; V words take V x V")
+        raise UsageError(
+            f"{len(words)} words take a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}"
+        )
     if matrix.dtype.kind not in "iufb":
         raise UsageError(f"the matrix holds {matrix.dtype}; counts are real numbers")
     parts = _parts(matrix)
