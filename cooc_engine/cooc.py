@@ -150,11 +150,11 @@ class Cooc:
         starts = self.row_offsets[first : last + 1] - self.row_offsets[first]
         entries = int(starts[-1])
         kind = index_type(entries, self.columns)
-        size, budget = entries * (8 + kind.itemsize) + starts.nbytes, memory_budget(memory)
-        if block is None and size > budget:
+        size = entries * (8 + kind.itemsize) + starts.nbytes
+        if block is None and size > (budget := memory_budget(memory)):
             raise UsageError(
-                f"{self.path}: {entries:,} entries take {show_size(size)} as one matrix, more than --memory "
-                f"{show_size(budget)}; go through row_blocks() instead"
+                f"{self.path}: {entries:,} entries take {show_size(size)} as one matrix, more than {show_size(budget)}; "
+                f"pass more memory or go through row_blocks()"
             )
         indices, data = np.empty(entries, kind), np.empty(entries)
         at = 0

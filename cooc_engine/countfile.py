@@ -20,7 +20,7 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.hdf5 import Dataset, Element, Stream, document, form_of, read_elements, write_elements
 from cooc_engine.modelfile import READERS, WORDS, take
 from cooc_engine.progress import Progress, Stage
-from cooc_engine.store import part_path, refuse_overwrite
+from cooc_engine.store import refuse_file
 from cooc_engine.vocab import Vocabulary
 
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "form_of", "import_hdf5"]
@@ -60,7 +60,7 @@ class CountFile:
             self.options = from_mapping(CountOptions, found["options"], where)
         except UsageError as error:
             raise FormatError(f"{where}: options of another version ({error}); count again") from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise FormatError(f"{where} does not hold a manifest") from None
         return found
 
@@ -117,10 +117,10 @@ def export_hdf5(
     cooc, output, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output), progress or Progress()
     budget, tables = memory_budget(memory), 32 * len(cooc.vocabulary)
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // CHUNK_BYTES))
-    Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES}).check()
-    refuse_overwrite(output, part_path(output), force=force, resume=True)
-    if output.is_dir():
-        raise UsageError(f"{output}: is a directory; choose another output")
+    plan = Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES})
+    plan.check()
+    refuse_file(output, force=force)
+    progress.say(plan.line())
     with progress.stage("export", 2 * cooc.entries, "entries") as stage:
         words = {name: Dataset.of(getattr(cooc.vocabulary, name), f"{output}: {name}", kind) for name, kind in WORDS.items()}
         elements = {

@@ -350,8 +350,10 @@ def _finish(work: Path, blocks: list[Block], entries: Entries, window: Window, m
         "slots": window.slots,
         "corpus": {"digest": digest, "options": {}},
         "options": entries.options.record(),
-        **{key: entries.manifest[key] for key in ("tokens", "corpus") if entries.manifest},
     }
+    if entries.manifest:
+        recorded = {key: entries.manifest[key] for key in ("tokens", "corpus")}
+        fields = {key: (fields | recorded)[key] for key in entries.manifest if key in fields}  # in its order
     finish_blocks(work, blocks, vocabulary, fields)
     if entries.manifest and read_manifest(work, KIND, VERSION) != entries.manifest:
         raise FormatError(f"{entries.name}: does not hold the counts that it says it does; make it again")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from cooc_engine.cooc import Cooc
 from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.progress import Progress
-from cooc_engine.store import disk_errors, locked, part_path, refuse_overwrite
+from cooc_engine.store import disk_errors, locked, refuse_file
 from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 from cooc_engine.windows import Window
 
@@ -63,14 +64,13 @@ def export_glove(
     outputs = [Path(records), Path(vocabulary)]
     if outputs[0] == outputs[1]:
         raise UsageError(f"{outputs[0]}: records and vocabulary take a file each")
-    parts = [part_path(output) for output in outputs]
-    for output, part in zip(outputs, parts, strict=True):
-        refuse_overwrite(output, part, force=force, resume=True)
+    parts = [refuse_file(output, force=force) for output in outputs]
+    progress.say(plan.line())
     with disk_errors(outputs[0]), locked(parts[0]), progress.stage("export", cooc.entries, "entries") as stage:
         try:
             with parts[0].open("wb") as file:
                 for found in _records(cooc, chunk):
-                    found.tofile(file)
+                    file.write(found.view(np.uint8).data)
                     stage.advance(len(found))
             with parts[1].open("wb") as file:
                 file.writelines(_lines(cooc.vocabulary))
@@ -189,7 +189,7 @@ def _refuse_positional(options: CountOptions) -> None:
 
 def _read_vocabulary(path: Path) -> Vocabulary:
     """Read lines of a word and its count, without a Python object for each word."""
-    text, ends, counts = bytearray(), [0], []
+    text, ends, counts = bytearray(), array("q", [0]), array("q")
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -205,7 +205,7 @@ def _read_vocabulary(path: Path) -> Vocabulary:
         text.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}:{int(np.searchsorted(ends, error.start, 'right'))}: not UTF-8") from None
-    return Vocabulary(np.frombuffer(bytes(text), np.uint8), np.array(ends, np.int64), np.array(counts, np.int64))
+    return Vocabulary(np.frombuffer(text, np.uint8), np.frombuffer(ends, np.int64), np.frombuffer(counts, np.int64))
 
 
 def _ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[np.int32] | None]:
@@ -220,12 +220,12 @@ def _ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[
         at = int(np.searchsorted(vocabulary.offsets, bad[0], "right")) if len(bad) else 0
         what = f"word {at} has white space in it; join its parts with _" if at else "a word is empty"
         raise InputError(f"{name}: {what}")
-    table = WordTable.of(vocabulary, vocabulary.counts)
+    table = WordTable.of(vocabulary)
     if len(table) < len(vocabulary):
         words = vocabulary.words
         twice = next(word for at, word in enumerate(words) if vocabulary.ids[word] != at)
         raise InputError(f"{name}: the word {twice!r} stands in it twice")
-    ranked = rank_words(table, 0, None)
+    ranked = rank_words(WordTable.of(vocabulary, vocabulary.counts), 0, None)
     ranks = WordTable.of(ranked).find(table.words, len(table))
     return ranked, None if np.array_equal(ranks, np.arange(len(ranks))) else ranks
 
@@ -271,6 +271,8 @@ def import_matrix(
     _refuse_positional(options)
     if not hasattr(matrix, "tocoo"):
         raise UsageError(f"a {type(matrix).__name__} is no sparse matrix of SciPy; make one with scipy.sparse.csr_array")
+    if isinstance(words, Mapping):
+        raise UsageError("words is a mapping, which has no order to rely on; pass them in a list, in the order of the rows")
     words = words if isinstance(words, Vocabulary) else list(words)
     if matrix.shape != (len(words), len(words)):
         raise UsageError(
@@ -292,12 +294,13 @@ def import_matrix(
 def _parts(matrix: Any) -> dict[str, Any]:
     """Return the arrays of a matrix, without a copy if it is CSR, CSC or COO."""
     if matrix.format in ("csr", "csc"):
-        found = {"offsets": matrix.indptr, "columns": matrix.indices, "turned": matrix.format == "csc"}
+        size = int(matrix.indptr[-1])
+        found = {"offsets": matrix.indptr, "columns": matrix.indices[:size], "turned": matrix.format == "csc"}
     else:
         matrix = matrix.tocoo()
+        size = len(matrix.data)
         found = {"rows": matrix.row, "columns": matrix.col}
-    counts = matrix.data.astype(np.int8) if matrix.dtype.kind == "b" else matrix.data
-    return {**found, "counts": counts[: len(found["columns"])]}
+    return {**found, "counts": (matrix.data.view(np.uint8) if matrix.dtype.kind == "b" else matrix.data)[:size]}
 
 
 def _vocabulary(words: list[str], sums: npt.NDArray[np.float64]) -> Vocabulary:

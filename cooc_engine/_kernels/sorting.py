@@ -21,7 +21,7 @@ def round_counts(counts, denominator, tolerance, values):
     for i in range(counts.shape[0]):
         exact = counts[i] * denominator
         value = np.rint(exact)
-        if not (value >= 0.0 and value < LIMIT and abs(exact - value) <= tolerance * max(value, 1.0)):
+        if not (exact >= 0.0 and value < LIMIT and abs(exact - value) <= tolerance * max(value, 1.0)):
             return i
         values[i] = int64(value)
     return counts.shape[0]
