@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions
     from cooc_engine.cooc import Cooc, count, merge
     from cooc_engine.corpus import Corpus, encode, encode_documents
+    from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
     from cooc_engine.errors import CoocError
     from cooc_engine.evaluation import evaluate
-    from cooc_engine.interchange import export_glove, import_glove
+    from cooc_engine.interchange import export_glove, import_glove, import_matrix
     from cooc_engine.job import run
     from cooc_engine.modelfile import Model, open_model
     from cooc_engine.models import train
@@ -42,6 +43,10 @@ _HOME = {
     "append": "stages",
     "export_glove": "interchange",
     "import_glove": "interchange",
+    "import_matrix": "interchange",
+    "CountFile": "countfile",
+    "export_hdf5": "countfile",
+    "import_hdf5": "countfile",
     "Corpus": "corpus",
     "encode": "corpus",
     "encode_documents": "corpus",
@@ -61,7 +66,8 @@ _HOME = {
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
-    "count", "merge", "append", "export_glove", "import_glove", "Cooc", "CountOptions",
+    "count", "merge", "append", "Cooc", "CountOptions",
+    "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "Model", "open_model",
     "Vectors", "nn", "ratio", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -157,53 +157,69 @@ def append(
 @app.command
 def export_counts(
     cooc: Annotated[Path, Parameter(name="COOC")],
-    records: Annotated[Path, Parameter(name="RECORDS")],
+    output: Annotated[Path, Parameter(name="OUT")],
     /,
     *,
-    vocab: Path,
+    vocab: Path | None = None,
+    format: Literal["glove", "hdf5"] = "glove",
     run: RunOptions = RUN,
 ) -> None:
-    """Write counts as the binary records and the vocabulary that GloVe's own programs read.
+    """Write counts for other programs: the binary records and the vocabulary of GloVe's own, or one HDF5 file with CSR.
 
     Parameters
     ----------
     cooc
         The co-occurrence directory.
-    records
-        The file of records to write, as `cooccur` would; to be shuffled before `glove`.
+    output
+        The file to write: records as of `cooccur`, to be shuffled before `glove`, or HDF5.
     vocab
-        The file of words and counts to write.
+        The file of words and counts to write, which GloVe wants.
+    format
+        Which of the two; `import-counts` knows them by themselves.
     """
+    from cooc_engine.cooc import Cooc
+    from cooc_engine.countfile import export_hdf5
     from cooc_engine.interchange import export_glove
 
-    export_glove(cooc, records, vocab, force=run.force, progress=_progress(run))
+    if (vocab is None) == (format == "glove"):
+        raise UsageError(
+            "--format glove takes a --vocab FILE to write" if vocab is None else "--vocab: goes into the HDF5 file"
+        )
+    with _Work(run) as work:
+        how, opened = {key: work.how[key] for key in ("memory", "force", "progress")}, Cooc(cooc)
+        export_hdf5(opened, output, **how) if vocab is None else export_glove(opened, output, vocab, **how)
+    work.print(output, f"{opened.entries:,} entries", {"entries": opened.entries})
 
 
 @app.command
 def import_counts(
-    records: Annotated[Path, Parameter(name="RECORDS")],
+    source: Annotated[Path, Parameter(name="FILE")],
     /,
     *,
-    vocab: Path,
     output: Path,
+    vocab: Path | None = None,
     options: CountOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
-    """Read the records of GloVe's `cooccur` or `shuffle`; the options say how they were counted.
+    """Read what `export-counts` wrote, or the records of GloVe's `cooccur` or `shuffle`, in any order.
 
     Parameters
     ----------
-    records
-        The file of records.
-    vocab
-        Its vocabulary: lines of a word and its count.
+    source
+        The HDF5 file, or the file of records; then the options say how these were counted.
     output
         The directory to make.
+    vocab
+        The vocabulary of records: lines of a word and its count.
     """
+    from cooc_engine.countfile import form_of, import_hdf5
     from cooc_engine.interchange import import_glove
 
+    foreign = not form_of(source)
+    if foreign != (vocab is not None) or (options and not foreign):
+        raise UsageError(f"{source}: " + ("records take --vocab FILE" if foreign else "vocabulary and options are in the file"))
     with _Work(run) as work:
-        cooc = import_glove(records, vocab, output, options, force=run.force, progress=work.how["progress"])
+        cooc = import_glove(source, vocab, output, options, **work.how) if vocab else import_hdf5(source, output, **work.how)
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 

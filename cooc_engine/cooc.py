@@ -22,7 +22,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine._kernels import counting
-from cooc_engine.budget import Plan, memory_budget
+from cooc_engine.budget import Plan, memory_budget, show_size
 from cooc_engine.config import CountOptions, from_mapping, usable_cores
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
@@ -79,6 +79,11 @@ def plan_blocks(bounds: npt.NDArray[np.int64], sums: Sequence[int] | npt.NDArray
     """Cut rows into blocks of at most BLOCK_ENTRIES entries; bounds[r] limits a row's entries, sums[r] its sum."""
     ranges = cut_rows(bounds, BLOCK_ENTRIES)
     return [Block(i, a, b, bool(max(sums[a:b]) >= 2**32)) for i, (a, b) in enumerate(ranges)]
+
+
+def index_type(entries: int, columns: int) -> np.dtype[Any]:
+    """Return the type that SciPy needs for the indices of a matrix."""
+    return np.dtype(np.int64 if max(entries, columns) >= 2**31 else np.int32)
 
 
 class Cooc:
@@ -169,11 +174,39 @@ class Cooc:
         begin, end = self.row_offsets[row : row + 2] - self.row_offsets[block.first]
         return columns[begin:end], values[begin:end] / self.denominator
 
-    def csr(self, block: Block) -> scipy.sparse.csr_array:
-        """Return a block as a (rows, V) float64 CSR matrix in memory."""
-        columns, values = self.block_integers(block)
-        starts = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
-        return scipy.sparse.csr_array((values / self.denominator, columns, starts), (block.last - block.first, self.columns))
+    def csr(self, block: Block | None = None, *, memory: str | int | None = None) -> scipy.sparse.csr_array:
+        """Return the whole matrix, or one block of rows, as a (rows, columns) float64 CSR matrix in memory.
+
+        Raises `UsageError` if the whole takes more than `memory` (half of the machine's unless given).
+        """
+        first, last = (0, len(self.row_offsets) - 1) if block is None else (block.first, block.last)
+        starts = self.row_offsets[first : last + 1] - self.row_offsets[first]
+        entries = int(starts[-1])
+        kind = index_type(entries, self.columns)
+        size = entries * (8 + kind.itemsize) + starts.nbytes
+        if block is None and size > (budget := memory_budget(memory)):
+            raise UsageError(
+                f"{self.path}: {entries:,} entries take {show_size(size)} as one matrix, more than {show_size(budget)}; "
+                f"pass more memory or go through row_blocks()"
+            )
+        indices, data = np.empty(entries, kind), np.empty(entries)
+        at = 0
+        for part in self.blocks if block is None else [block]:
+            columns, values = self.block_integers(part)
+            indices[at : at + len(columns)] = columns
+            np.divide(values, self.denominator, out=data[at : at + len(columns)])
+            at += len(columns)
+        return scipy.sparse.csr_array((data, indices, starts.astype(kind)), (last - first, self.columns))
+
+    def row_blocks(self, entries: int = TASK_ENTRIES) -> Iterator[tuple[int, scipy.sparse.csr_array]]:
+        """Yield (first row, CSR matrix) of consecutive rows, with at most `entries` entries each or one longer row."""
+        for block in self.blocks:
+            columns, values = self.block_integers(block)
+            offsets = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
+            for first, last in cut_rows(np.diff(offsets), entries):
+                part, starts = slice(*offsets[[first, last]]), offsets[first : last + 1] - offsets[first]
+                data, indices = values[part] / self.denominator, columns[part].copy()
+                yield block.first + first, scipy.sparse.csr_array((data, indices, starts), (last - first, self.columns))
 
     def rows(self) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
         """Yield (row, columns, counts) for every row, from the disk; for looking, not for speed."""

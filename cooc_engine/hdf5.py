@@ -12,7 +12,7 @@ import mmap
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ import numpy.typing as npt
 from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.store import disk_errors, locked, part_path
 
-__all__ = ["FLOAT", "Dataset", "Element", "document", "read_elements", "write_elements"]
+__all__ = ["FLOAT", "Dataset", "Element", "Stream", "document", "form_of", "read_elements", "write_elements"]
 
 VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -34,15 +34,29 @@ FLOAT = np.dtype("<f4")
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """Values on their way to or from a file, and the CRC-32 of their bytes as `dtype`."""
+class Stream:
+    """Values on their way to a file that are never in memory together: `pieces()` yields them, flat, anew at each call."""
 
-    values: npt.NDArray[Any]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    pieces: Callable[[], Iterable[npt.NDArray[Any]]]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Values on their way to or from a file, and the CRC-32 of their bytes as `dtype`; only writing takes a `Stream`."""
+
+    values: Any
     dtype: np.dtype[Any]
     crc: int
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any], where: str, dtype: npt.DTypeLike | None = None) -> Dataset:
+    def of(cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None) -> Dataset:
         """Take values for writing; raises `DivergenceError` if one is not finite."""
         wanted = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("<")
         crc = 0
@@ -68,8 +82,11 @@ class Dataset:
             raise FormatError(f"{where} is damaged (checksum differs)")
 
 
-def _chunks(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
+def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
     """Yield the values as flat arrays of `dtype`, about CHUNK bytes each: padded rows are never copied whole."""
+    if isinstance(values, Stream):
+        yield from (chunk for piece in values.pieces() for chunk in _chunks(piece, dtype))
+        return
     rows = np.atleast_1d(values)
     step = max(1, CHUNK * len(rows) // max(1, rows.size * dtype.itemsize))
     for start in range(0, len(rows) if rows.size else 0, step):
@@ -79,25 +96,27 @@ def _chunks(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> Iterator[npt.NDAr
 
 @dataclass(frozen=True)
 class Element:
-    """A group of a file: its type and version, its labels and its datasets."""
+    """A group of a file: its type and version, its datasets, and more attributes: labels, and rows of numbers."""
 
     kind: str
     version: int
     datasets: Mapping[str, Dataset]
     labels: Mapping[str, str] = field(default_factory=dict)
+    numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def array(self, name: str, where: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
         """Return a dataset, mapped, after checking that it is there, of this type and shape (None: any length)."""
         if name not in self.datasets:
             raise FormatError(f"{where} has no {name}")
         found = self.datasets[name]
-        actual = found.values.shape
+        values: npt.NDArray[Any] = found.values
+        actual = values.shape
         if found.dtype != np.dtype(dtype).newbyteorder("<"):
             raise FormatError(f"{where}/{name} holds {found.dtype}, expected {np.dtype(dtype)}")
         if len(actual) != len(shape) or any(s is not None and s != a for s, a in zip(shape, actual, strict=True)):
             wanted = " x ".join("any" if s is None else str(s) for s in shape)
             raise FormatError(f"{where}/{name} has the shape {' x '.join(map(str, actual))}, expected {wanted}")
-        return found.values
+        return values
 
     def verify(self, where: str) -> None:
         """Compare all values with their checksums."""
@@ -162,6 +181,8 @@ def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> 
             group.attrs["element-version"] = np.uint32(element.version)
             for label, text in sorted(element.labels.items()):
                 group.attrs[label] = np.bytes_(text)
+            for label, numbers in sorted(element.numbers.items()):
+                group.attrs[label] = np.array(numbers, np.int64)
             for key, dataset in sorted(element.datasets.items()):
                 place = _create_dataset(group, key, dataset)
                 if place is not None:
@@ -213,6 +234,15 @@ def _reading(path: Path) -> Iterator[None]:
         detail = " ".join(str(error).split())
         reason = "truncated" if "truncated" in detail else f"damaged HDF5 structure: {detail[:200]}"
         raise FormatError(f"{path}: {reason}") from None
+
+
+def form_of(path: Path) -> str:
+    """Return what an HDF5 file says that it is, or nothing if it is none or does not say."""
+    try:
+        with h5py.File(path, "r", locking=False) as file:
+            return _label(file, "format", f"{path}")
+    except (OSError, RuntimeError, FormatError):
+        return ""
 
 
 def read_elements(path: Path, form: str, known: Collection[tuple[str, int]]) -> dict[str, Element]:
@@ -285,9 +315,14 @@ def _read_element(path: Path, name: str, file: h5py.File, mapped: mmap.mmap, kno
         versions = ", ".join(str(v) for k, v in known if k == kind)
         hint = f"reads version {versions}" if versions else "does not know it; a newer one may"
         raise FormatError(f"{where} is of type {kind!r} version {version}; this program {hint}")
-    labels = {key: _label(group, key, where) for key in group.attrs if not key.startswith("element-")}
+    numbers = {key: tuple(value.tolist()) for key, value in group.attrs.items() if _are_numbers(value)}
+    labels = {key: _label(group, key, where) for key in group.attrs if key not in numbers and not key.startswith("element-")}
     datasets = {key: _map_dataset(f"{where}/{key}", _member(group, key, f"{where}/{key}"), mapped) for key in group}
-    return Element(kind, version, datasets, labels)
+    return Element(kind, version, datasets, labels, numbers)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "i"
 
 
 def _map_dataset(where: str, dataset: Any, mapped: mmap.mmap) -> Dataset:

@@ -16,7 +16,18 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.hdf5 import FLOAT, Dataset, Element, document, read_elements, write_elements
 from cooc_engine.vocab import Vocabulary
 
-__all__ = ["Model", "ModelData", "append_evaluation", "load_arrays", "mean_vector", "open_model", "save_arrays", "save_model"]
+__all__ = [
+    "READERS",
+    "Model",
+    "ModelData",
+    "append_evaluation",
+    "load_arrays",
+    "mean_vector",
+    "open_model",
+    "save_arrays",
+    "save_model",
+    "take",
+]
 
 MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
@@ -82,6 +93,20 @@ def _read_parameters(where: str, element: Element) -> Element:
     return element
 
 
+def _read_csr(where: str, element: Element) -> Element:
+    rows, columns = element.numbers.get("shape", (0, 0))[:2]
+    entries = element.array("data", where, np.float64, (None,)).size
+    for name in ("indices", "remainders"):
+        if name == "indices" or name in element.datasets:
+            element.array(name, where, np.int32 if name == "indices" else np.int16, (entries,))
+    starts = element.array("indptr", where, np.int64, (rows + 1,))
+    if (rows, columns) != tuple(element.array("shape", where, np.int64, (2,)).tolist()):
+        raise FormatError(f"{where}/shape is not what the attribute says")
+    if starts[0] != 0 or starts[-1] != entries or (np.diff(starts) < 0).any():
+        raise FormatError(f"{where}/indptr does not fit the data")
+    return element
+
+
 def _read_arrays(where: str, element: Element) -> Element:
     return element
 
@@ -90,11 +115,12 @@ READERS: Mapping[tuple[str, int], Callable[[str, Element], Any]] = {
     ("vocabulary", 1): _read_vocabulary,
     ("parameters", 1): _read_parameters,
     ("arrays", 1): _read_arrays,
+    ("csr", 1): _read_csr,
     ("document", 1): _read_document,
 }
 
 
-def _take(path: Path, elements: Mapping[str, Element], name: str, kind: str) -> Any:
+def take(path: Path, elements: Mapping[str, Element], name: str, kind: str) -> Any:
     """Return the content of a required element, by the reader of its type and version."""
     if name not in elements:
         raise FormatError(f"{path}: has no element {name}")
@@ -214,10 +240,10 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     """
     path = Path(path)
     elements = read_elements(path, MODEL, READERS)
-    vocabulary: Vocabulary = _take(path, elements, "vocabulary", "vocabulary")
-    parameters: Element = _take(path, elements, "parameters", "parameters")
-    documents = {name: _take(path, elements, name, "document") for name in DOCUMENTS}
-    documents["evaluation"] = _take(path, elements, "evaluation", "document") if "evaluation" in elements else []
+    vocabulary: Vocabulary = take(path, elements, "vocabulary", "vocabulary")
+    parameters: Element = take(path, elements, "parameters", "parameters")
+    documents = {name: take(path, elements, name, "document") for name in DOCUMENTS}
+    documents["evaluation"] = take(path, elements, "evaluation", "document") if "evaluation" in elements else []
     _check_documents(path, documents)
     where = f"{path}: element parameters"
     family, published = (_choice(where, parameters, *pair) for pair in (("family", FAMILIES), ("published", PUBLISHED)))
@@ -280,10 +306,10 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dic
     """
     path = Path(path)
     elements = read_elements(path, CHECKPOINT, READERS)
-    element: Element = _take(path, elements, "arrays", "arrays")
+    element: Element = take(path, elements, "arrays", "arrays")
     found = element.labels.get("kind")
     if found != kind:
         raise FormatError(f"{path}: is a checkpoint of {found}, expected one of {kind}")
     element.verify(f"{path}: element arrays")
-    meta: dict[str, Any] = _take(path, elements, "meta", "document")
+    meta: dict[str, Any] = take(path, elements, "meta", "document")
     return {name: dataset.values for name, dataset in element.datasets.items()}, meta

@@ -251,6 +251,15 @@ def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> 
         raise UsageError(f"{output.parent}: no such directory; make it or choose another --output")
 
 
+def refuse_file(output: Path, *, force: bool) -> Path:
+    """Return where a file that is always written anew is built; raises as `refuse_overwrite`, and for a directory."""
+    work = part_path(output)
+    refuse_overwrite(output, work, force=force, resume=True)
+    if output.is_dir():
+        raise UsageError(f"{output}: is a directory; choose another output")
+    return work
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file, or refuse because another run holds it."""

@@ -1,4 +1,4 @@
-"""What a path is: an encoded corpus, a co-occurrence directory or a model."""
+"""What a path is: an encoded corpus, a co-occurrence directory, a file of counts or a model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["info"]
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return everything recorded about a corpus, a co-occurrence directory or a model file.
+    """Return everything recorded about a corpus, a co-occurrence directory, a file of counts or a model file.
 
     Raises `InputError` if there is nothing, `FormatError` if it is none of them or damaged.
     """
@@ -24,8 +24,11 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             return {"path": str(path), "kind": kind, **opened(path).info()}
     if path.is_dir():
         raise FormatError(f"{path}: neither an encoded corpus nor a co-occurrence directory (it has no sound manifest.json)")
+    from cooc_engine.countfile import COUNTS, CountFile, form_of
     from cooc_engine.modelfile import open_model
 
+    if form_of(path) == COUNTS:
+        return {"path": str(path), "kind": "counts", **CountFile(path).manifest}
     model = open_model(path)
     return {
         "path": str(path),

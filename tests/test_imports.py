@@ -20,9 +20,9 @@ ORDER = [
     "__init__",
     "errors", "config", "budget", "progress", "running", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
-    "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
-    "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
-    "hdf5", "modelfile", "adagrad", "glove", "stages", "models",
+    "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring",
+    "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "entries", "interchange", "tiles",
+    "hdf5", "modelfile", "countfile", "adagrad", "glove", "stages", "models",
     "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}

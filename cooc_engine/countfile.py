@@ -1,0 +1,177 @@
+"""Counts in one HDF5 file: CSR as other tools read it, and all that makes it the same directory again. See FORMAT.md."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse
+
+from cooc_engine.budget import Plan, memory_budget
+from cooc_engine.config import CountOptions, from_mapping
+from cooc_engine.cooc import KIND, VERSION, Cooc
+from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.hdf5 import Dataset, Element, Stream, document, form_of, read_elements, write_elements
+from cooc_engine.modelfile import READERS, WORDS, take
+from cooc_engine.progress import Progress, Stage
+from cooc_engine.store import refuse_file
+from cooc_engine.vocab import Vocabulary
+
+__all__ = ["COUNTS", "CountFile", "export_hdf5", "form_of", "import_hdf5"]
+
+COUNTS = "cooc-engine counts"
+EXACT = 2**51  # below, a count in float64 times its denominator is off by less than 1/2
+CHUNK = 1 << 18  # entries written at a time
+LEAST_CHUNK = 1 << 12
+CHUNK_BYTES = 40  # of an entry that is written
+PathLike = str | os.PathLike[str]
+
+
+class CountFile:
+    """Counts in an HDF5 file, opened lazily: the values are mapped.
+
+    Raises `InputError` if there is no such file, `FormatError` if it is no whole file of counts of a known version. It is
+    `Entries` of `entries.py`.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+        elements = read_elements(self.path, COUNTS, READERS)
+        self.vocabulary: Vocabulary = take(self.path, elements, "vocabulary", "vocabulary")
+        self.manifest = self._read_manifest(take(self.path, elements, "manifest", "document"))
+        self._counts: Element = take(self.path, elements, "counts", "csr")
+        self._values = {name: dataset.values for name, dataset in self._counts.datasets.items()}
+        self._check_shape()
+
+    def _read_manifest(self, content: Any) -> Mapping[str, Any]:
+        """Return the manifest of the directory, its keys in their order, and set `options`."""
+        where = f"{self.path}: element manifest"
+        try:
+            found: dict[str, Any] = json.loads(content["manifest"])
+            if (found["format"], found["version"]) != (f"cooc-engine {KIND}", VERSION):
+                raise FormatError(f"{where} is not that of counts of version {VERSION}")
+            self.options = from_mapping(CountOptions, found["options"], where)
+        except UsageError as error:
+            raise FormatError(f"{where}: options of another version ({error}); count again") from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise FormatError(f"{where} does not hold a manifest") from None
+        return found
+
+    def _check_shape(self) -> None:
+        words, found = len(self.vocabulary), self.manifest
+        if self.shape != (words, found["columns"]) or self.size != found["entries"]:
+            raise FormatError(f"{self.path}: the counts are not those of its manifest; make it again")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, columns = self._counts.numbers["shape"]
+        return rows, columns
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return len(self._values["data"])
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What tells these counts from others."""
+        return {"counts": {name: dataset.crc for name, dataset in self._counts.datasets.items()}}
+
+    def csr(self) -> scipy.sparse.csr_array:
+        """Return the whole as a (rows, columns) float64 CSR matrix on the mapped file."""
+        parts = tuple(self._values[name] for name in ("data", "indices", "indptr"))
+        return scipy.sparse.csr_array(parts, self.shape)
+
+    def read(self, begin: int, end: int) -> Coordinates:
+        """Return the coordinates and integers of some entries."""
+        values = whole_counts(self._values["data"][begin:end], self.manifest["denominator"], self.name, begin)
+        if "remainders" in self._values:
+            values += self._values["remainders"][begin:end]
+        return rows_of(self._values["indptr"], begin, end), self._values["indices"][begin:end], values
+
+    def verify(self) -> None:
+        """Raise `FormatError` if the counts do not match their checksums."""
+        self._counts.verify(f"{self.path}: element counts")
+
+
+def export_hdf5(
+    cooc: PathLike | Cooc,
+    output: PathLike,
+    *,
+    memory: str | int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Write counts, their vocabulary and their manifest to one HDF5 file, a piece at a time; whole or not at all.
+
+    Raises `UsageError` if the budget cannot hold the least that is needed.
+    """
+    cooc, output, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output), progress or Progress()
+    budget, tables = memory_budget(memory), 32 * len(cooc.vocabulary)
+    chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // CHUNK_BYTES))
+    plan = Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES})
+    plan.check()
+    refuse_file(output, force=force)
+    progress.say(plan.line())
+    with progress.stage("export", 2 * cooc.entries, "entries") as stage:
+        words = {name: Dataset.of(getattr(cooc.vocabulary, name), f"{output}: {name}", kind) for name, kind in WORDS.items()}
+        elements = {
+            "counts": _csr(cooc, f"{output}: element counts", chunk, stage),
+            "vocabulary": Element("vocabulary", 1, words),
+            "manifest": document({"manifest": json.dumps(cooc.manifest)}, f"{output}: manifest"),
+        }
+        write_elements(output, COUNTS, elements)
+
+
+def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
+    """Return the element of the matrix; its values are made of the mapped blocks when they are written."""
+    blocks = [cooc.block_integers(block) for block in cooc.blocks]  # checked once
+    shape = len(cooc.vocabulary), cooc.columns
+
+    def pieces() -> Iterable[tuple[npt.NDArray[np.int32], npt.NDArray[Any]]]:
+        for columns, values in blocks:
+            for begin in range(0, len(columns), chunk):
+                yield columns[begin : begin + chunk], values[begin : begin + chunk]
+
+    def data() -> Iterable[npt.NDArray[np.float64]]:
+        for _, values in pieces():
+            yield values / cooc.denominator
+            stage.advance(len(values))
+
+    def remainders() -> Iterable[npt.NDArray[np.int16]]:
+        for _, values in pieces():
+            rounded = np.rint(values / cooc.denominator * cooc.denominator).astype(np.int64)
+            yield (values.astype(np.int64) - rounded).astype(np.int16)
+
+    def stream(values: Any, dtype: type[np.generic]) -> Stream:
+        return Stream((cooc.entries,), np.dtype(dtype), values)
+
+    parts: dict[str, npt.NDArray[Any] | Stream] = {
+        "data": stream(data, np.float64),
+        "indices": stream(lambda: (columns for columns, _ in pieces()), np.int32),
+        "indptr": cooc.row_offsets,
+        "shape": np.array(shape, np.int64),
+    }
+    if cooc.row_integers.max(initial=0) >= EXACT:
+        parts["remainders"] = stream(remainders, np.int16)
+    datasets = {name: Dataset.of(values, f"{where}/{name}") for name, values in parts.items()}
+    labels = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}
+    return Element("csr", 1, datasets, labels, {"shape": shape})
+
+
+def import_hdf5(counts: PathLike, output: PathLike, **how: Any) -> Cooc:
+    """Make of a file of counts the co-occurrence directory that it was exported from, byte for byte.
+
+    `how` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `entries.py` raise.
+    """
+    found = CountFile(counts)
+    found.verify()
+    return build(found, Path(output), **how)

@@ -1,0 +1,359 @@
+"""Entries of a matrix in any order, sorted by rows into a co-occurrence directory, within a budget.
+
+A stretch of entries that fits the budget is dealt to its rows by a counting sort, and each row is added up in the dense
+accumulator of counting, which sorts it. Several stretches make runs, which are merged as those of a count are. Everything
+is checked before anything is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import counting, sorting
+from cooc_engine.budget import Plan, memory_budget
+from cooc_engine.config import CountOptions, usable_cores
+from cooc_engine.cooc import KIND, MERGE_BYTES, VERSION, Block, Cooc, finish_blocks, plan_blocks
+from cooc_engine.errors import FormatError
+from cooc_engine.progress import Progress, Stage
+from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.store import building, read_manifest, write_whole
+from cooc_engine.vocab import Vocabulary
+from cooc_engine.windows import Window
+
+__all__ = ["Entries", "build", "rows_of", "whole_counts"]
+
+CHUNK = 1 << 16  # entries read at a time
+CHUNK_BYTES = 80 * CHUNK
+TASK_ENTRIES = 1 << 20
+LEAST_ENTRIES = 1 << 14
+ENTRY_BYTES = 12  # of an entry that is dealt
+LEAST_RUN = 1 << 20
+ROUNDED = 1e-9  # how far, in proportion, sums of float64 may be off; those of GloVe's programs are by 1e-11
+Offsets = npt.NDArray[np.int64]
+Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Offsets]
+
+
+class Entries(Protocol):
+    """Counts that stand somewhere else, in any order; a place may stand more than once, and then its counts add up."""
+
+    @property
+    def name(self) -> str:
+        """What messages call them."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of rows and columns."""
+        ...
+
+    @property
+    def options(self) -> CountOptions:
+        """How they were counted."""
+        ...
+
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What tells them from others, so that a run is resumed with the same."""
+        ...
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """That of the co-occurrence directory that they come from, or nothing."""
+        ...
+
+    def read(self, begin: int, end: int) -> Coordinates:
+        """Return rows, columns and counts times the weights' denominator of entries begin:end; may raise `FormatError`."""
+        ...
+
+
+def rows_of(offsets: npt.NDArray[Any], begin: int, end: int) -> npt.NDArray[np.int32]:
+    """Return the rows of entries begin:end of a CSR matrix, where row r has entries offsets[r]:offsets[r + 1]."""
+    first, last = int(np.searchsorted(offsets, begin, "right")) - 1, int(np.searchsorted(offsets, end, "left"))
+    lengths = np.diff(np.clip(offsets[first : last + 1], begin, end))
+    return np.repeat(np.arange(first, last, dtype=np.int32), lengths)
+
+
+def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: int) -> Offsets:
+    """Return counts, the first of which is entry `begin`, times `denominator`; raises `FormatError` if one is no integer."""
+    values = np.empty(len(counts), np.int64)
+    if counts.dtype.kind in "iu":
+        wrong = np.flatnonzero((counts < 0) | (counts > (2**63 - 1) // denominator))
+        at = int(wrong[0]) if len(wrong) else len(counts)
+        np.multiply(counts.astype(np.int64), denominator, out=values)
+    else:
+        tolerance = max(ROUNDED, float(np.finfo(counts.dtype).eps))
+        at = sorting.round_counts(np.ascontiguousarray(counts, np.float64), float(denominator), tolerance, values)
+    if at == len(counts):
+        return values
+    count = float(counts[at])
+    if not 0 <= count < np.inf:
+        raise FormatError(f"{name}: entry {begin + at + 1} is {count:g}, which is no count")
+    if count * denominator >= 2**63:
+        raise FormatError(f"{name}: entry {begin + at + 1}, {count:g}, overflows 64 bits; pass a smaller --window or weights")
+    raise FormatError(
+        f"{name}: entry {begin + at + 1}, {count:.9g}, is no multiple of 1/{denominator}; "
+        f"pass the --window and weights it was made with"
+    )
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How a budget is used: `entries` entries a lane, and `run` entries dealt at a time."""
+
+    threads: int
+    columns: int
+    entries: int
+    run: int
+    plan: Plan
+
+    @classmethod
+    def of(cls, words: int, columns: int, budget: int, threads: int) -> _Room:
+        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        entries = min(TASK_ENTRIES, max(LEAST_ENTRIES, budget // 3 // ((threads + 2) * 20 + threads * MERGE_BYTES)))
+        parts = {
+            "tables of words": (16 + 4 * threads) * 8 * words,
+            "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, columns)),
+            "reading and merging": threads * max(CHUNK_BYTES, entries * MERGE_BYTES),
+            "dealing": LEAST_RUN,
+        }
+        plan = Plan("import", budget, parts)
+        plan.check()
+        return cls(threads, columns, entries, (budget - plan.least + LEAST_RUN) // ENTRY_BYTES, plan)
+
+    def write(
+        self, files: RowFiles, dtype: npt.DTypeLike, source: Source, tasks: Sequence[tuple[int, int]], stage: Stage
+    ) -> None:
+        """Write the rows of tasks, with lanes that have room for the largest."""
+        entries, rows = max(int(source.bounds[a:b].sum()) for a, b in tasks), max(b - a for a, b in tasks)
+        write_rows(files, dtype, source, tasks, [Lane(self.columns, 1, entries, rows) for _ in range(self.threads + 2)], stage)
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """What stands in a stretch of entries, which threads take by `ranges`: their number by thread and row, sums by row."""
+
+    ranges: list[tuple[int, int]]
+    lengths: Offsets
+    sums: Offsets
+    marks: tuple[int, int]
+
+    @classmethod
+    def of(cls, entries: Entries, run: tuple[int, int], room: _Room, stage: Stage) -> _Tally:
+        """Check and count the entries of a run; raises `FormatError` naming the one that cannot be."""
+        words, threads = len(entries.vocabulary), room.threads
+        ranges = list(itertools.pairwise(np.linspace(*run, threads + 1).astype(np.int64).tolist()))
+        lengths, sums = np.zeros((threads, words), np.int64), np.zeros((threads, words), np.int64)
+        marks = np.zeros((threads, 2), np.uint64)
+
+        def work(part: tuple[int, int], *results: Any) -> None:
+            for begin in range(*part, CHUNK):
+                chunk = entries.read(begin, min(begin + CHUNK, part[1]))
+                at = sorting.tally(*chunk, room.columns, *results)
+                if at < len(chunk[0]):
+                    raise _refusal(entries, begin + at, int(chunk[0][at]), int(chunk[1][at]), room.columns)
+                stage.advance(len(chunk[0]))
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, ranges, lengths, sums, marks))
+        total = np.zeros(words, np.int64)
+        for part in sums:
+            _add_sums(entries, total, part)
+        straight, turned = (sum(column) % 2**64 for column in marks.T.tolist())
+        return cls(ranges, lengths, total, (straight, turned))
+
+
+def _refusal(entries: Entries, at: int, row: int, column: int, columns: int) -> FormatError:
+    words = len(entries.vocabulary)
+    if 0 <= row < words and 0 <= column < columns:
+        return _overflow(entries, row)
+    return FormatError(
+        f"{entries.name}: entry {at + 1} is outside the vocabulary of {words} words; is it that of another count?"
+    )
+
+
+def _overflow(entries: Entries, row: int) -> FormatError:
+    return FormatError(f"{entries.name}: the counts of {entries.vocabulary.words[row]!r} overflow 64 bits together")
+
+
+def _add_sums(entries: Entries, total: Offsets, sums: Offsets) -> None:
+    total += sums
+    if (total < 0).any():
+        raise _overflow(entries, int(np.flatnonzero(total < 0)[0]))
+
+
+@dataclass(frozen=True)
+class _Dealt:
+    """A stretch of entries by rows, in the order in which they came: a `Source` of sorted rows."""
+
+    starts: Offsets
+    columns: npt.NDArray[np.int32]
+    values: Offsets
+    bounds: Offsets
+
+    @classmethod
+    def of(cls, entries: Entries, tally: _Tally, room: _Room, stage: Stage) -> _Dealt:
+        """Deal what was tallied."""
+        starts = np.zeros(len(tally.sums) + 1, np.int64)
+        np.cumsum(tally.lengths.sum(0), out=starts[1:])
+        fills = starts[:-1] + np.cumsum(tally.lengths, 0) - tally.lengths
+        columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int64)
+
+        def work(part: tuple[int, int], fill: Offsets) -> None:
+            for begin in range(*part, CHUNK):
+                end = min(begin + CHUNK, part[1])
+                sorting.deal(*entries.read(begin, end), fill, columns, values)
+                stage.advance(end - begin)
+
+        with ThreadPoolExecutor(room.threads) as pool:
+            list(pool.map(work, tally.ranges, fills))
+        return cls(starts, columns, values, np.minimum(np.diff(starts), room.columns))
+
+    def fill(self, lane: Lane, first: int, last: int) -> int:
+        """Add up rows first:last."""
+        offsets = self.starts[None, first : last + 1]
+        return int(counting.merge_rows(offsets, self.columns, self.values, lane.width, *lane.row, *lane.results))
+
+    def work(self, first: int, last: int) -> int:
+        """Return the number of entries to add."""
+        return int(self.starts[last] - self.starts[first])
+
+
+def build(
+    entries: Entries,
+    output: Path,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Cooc:
+    """Make the co-occurrence directory of some entries; its bytes depend on neither their order, `threads` nor `memory`.
+
+    Raises `FormatError` naming the entry that is outside the vocabulary, no multiple of 1/denominator or too large, and if
+    the options say that contexts stand on both sides but the counts are not the same both ways; `UsageError` if the budget
+    cannot hold the least that is needed.
+    """
+    options, vocabulary, progress = entries.options, entries.vocabulary, progress or Progress()
+    window, words = Window.of(options), len(vocabulary)
+    room = _Room.of(words, words * window.slots, memory_budget(memory), threads or usable_cores())
+    plan = {"kind": KIND, "version": VERSION, "options": options.record(), "vocabulary": vocabulary.digest, **entries.origin}
+    with building(output, plan, force=force, resume=resume) as work:
+        progress.say(room.plan.line())
+        runs = _plan_runs(work, entries.size, room.run)
+        lengths, sums, marks = np.zeros(words, np.int64), np.zeros(words, np.int64), (0, 0)
+        with progress.stage("check entries", entries.size, "entries") as stage:
+            for run in runs:
+                tally = _Tally.of(entries, run, room, stage)
+                lengths += tally.lengths.sum(0)
+                _add_sums(entries, sums, tally.sums)
+                marks = marks[0] + tally.marks[0], marks[1] + tally.marks[1]
+        if options.context_side == "both" and window.slots == 1 and (marks[0] - marks[1]) % 2**64:
+            raise FormatError(
+                f"{entries.name}: counts of contexts on both sides are the same both ways, these are not; "
+                f"pass --context-side left or right"
+            )
+        blocks = _blocks(entries, window, lengths, sums)
+        vocabulary.save(work)
+        files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+        todo = [block for block in blocks if not block.files(work).whole()]
+        if todo and len(runs) == 1:
+            with progress.stage("sort entries", entries.size, "entries") as stage:
+                source = _Dealt.of(entries, tally, room, stage)
+            with progress.stage("write rows", source.work(todo[0].first, words), "entries") as stage:
+                for block in todo:
+                    tasks = list(cut_rows(source.bounds[: block.last], room.entries, block.first))
+                    room.write(block.files(work), block.dtype, source, tasks, stage)
+        elif todo:
+            _write_runs(entries, runs, files, room, progress)
+            _merge_runs(work, blocks, todo, files, room, progress)
+        for file in files:
+            file.unlink()
+        (work / "runs.json").unlink(missing_ok=True)
+        _finish(work, blocks, entries, window, marks[0] % 2**64)
+    return Cooc(output)
+
+
+def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
+    """Return stretches of at most `run` entries; a resumed import keeps those that it began with, if they fit."""
+    record = work / "runs.json"
+    if record.exists():
+        kept = [(begin, end) for begin, end in json.loads(record.read_bytes())]
+        if max(end - begin for begin, end in kept) <= run:
+            return kept
+        for path in (record, *work.glob("*-run-*.bin")):
+            path.unlink()
+    count = max(1, -(-size // run))
+    runs = list(itertools.pairwise(size * number // count for number in range(count + 1)))
+    if count > 1:
+        write_whole(record, json.dumps(runs).encode())
+    return runs
+
+
+def _blocks(entries: Entries, window: Window, lengths: Offsets, sums: Offsets) -> list[Block]:
+    """Cut rows into blocks: as recorded, or as those of a count if the vocabulary's counts allow it."""
+    if entries.manifest:
+        return [Block(i, *block) for i, block in enumerate(entries.manifest["blocks"])]
+    counts, columns = entries.vocabulary.counts, len(lengths) * window.slots
+    most = np.minimum(counts.astype(np.float64) * window.most, 2.0**62)  # what matters is whether it reaches 2**32
+    return plan_blocks(np.minimum(columns, np.maximum(window.contexts * counts, lengths)), np.maximum(most, sums))
+
+
+def _write_runs(entries: Entries, runs: list[tuple[int, int]], files: list[RowFiles], room: _Room, progress: Progress) -> None:
+    with progress.stage(f"sort {len(runs)} runs", entries.size, "entries") as stage:
+        for run, file in zip(runs, files, strict=True):
+            if not file.whole():
+                _write_run(entries, run, file, room, stage)
+
+
+def _write_run(entries: Entries, run: tuple[int, int], file: RowFiles, room: _Room, stage: Stage) -> None:
+    tally = _Tally.of(entries, run, room, Stage("check entries", None, "entries"))
+    source = _Dealt.of(entries, tally, room, Stage("sort entries", None, "entries"))
+    dtype = np.uint64 if tally.sums.max() >= 2**32 else np.uint32
+    room.write(file, dtype, source, list(cut_rows(source.bounds, room.entries)), stage)
+
+
+def _merge_runs(
+    work: Path, blocks: list[Block], todo: list[Block], files: list[RowFiles], room: _Room, progress: Progress
+) -> None:
+    sources = [Written.open(file) for file in files]
+    merged = Merged(sources, [(block.first, block.last) for block in blocks], room.columns, room.entries)
+    with progress.stage("merge runs", merged.work(todo[0].first, blocks[-1].last), "entries") as stage:
+        for block in todo:
+            tasks = [task for task in merged.tasks if block.first <= task[0] < block.last]
+            room.write(block.files(work), block.dtype, merged, tasks, stage)
+
+
+def _finish(work: Path, blocks: list[Block], entries: Entries, window: Window, mark: int) -> None:
+    """Write what is left of the directory; one that was exported before must come out as it was."""
+    vocabulary = entries.vocabulary
+    digest = hashlib.sha256(f"{vocabulary.digest} {window.denominator} {mark}".encode()).hexdigest()
+    fields = {
+        "tokens": int(vocabulary.counts.sum()),
+        "denominator": window.denominator,
+        "columns": len(vocabulary) * window.slots,
+        "slots": window.slots,
+        "corpus": {"digest": digest, "options": {}},
+        "options": entries.options.record(),
+    }
+    if entries.manifest:
+        recorded = {key: entries.manifest[key] for key in ("tokens", "corpus")}
+        fields = {key: (fields | recorded)[key] for key in entries.manifest if key in fields}  # in its order
+    finish_blocks(work, blocks, vocabulary, fields)
+    if entries.manifest and read_manifest(work, KIND, VERSION) != entries.manifest:
+        raise FormatError(f"{entries.name}: does not hold the counts that it says it does; make it again")
