@@ -175,6 +175,11 @@ class EncodeOptions(Options):
             object.__setattr__(self, "pattern", DEFAULT_PATTERN)
 
     @property
+    def cut(self) -> dict[str, Any]:
+        """The options that say how a line is cut into words."""
+        return {name: getattr(self, name) for name in ("tokenizer", "pattern", "hmm", "lowercase")}
+
+    @property
     def runs_python(self) -> bool:
         """Whether the text is cut by Python code, and so in processes."""
         return self.tokenizer != "whitespace" or self.lowercase

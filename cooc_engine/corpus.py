@@ -171,7 +171,7 @@ def _encode(
     room = _Room.of(memory_budget(memory), threads, options)
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with (
-        Processes(options.record(), threads) if options.runs_python else nullcontext() as processes,
+        Processes(options.cut, threads) if options.runs_python else nullcontext() as processes,
         building(output, plan, force=force, resume=resume) as work,
     ):
         progress.say(room.plan.line())

@@ -21,7 +21,7 @@ from cooc_engine.cooc import KIND, VERSION, Block, Cooc, finish_blocks, plan_blo
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.store import ArrayWriter, building, disk_errors, part_path, refuse_overwrite
-from cooc_engine.vocab import Vocabulary
+from cooc_engine.vocab import RESERVED, UNKNOWN, Vocabulary
 from cooc_engine.windows import Window
 
 __all__ = ["RECORD", "export_glove", "import_glove"]
@@ -38,6 +38,10 @@ def export_glove(
     cooc, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), progress or Progress()
     if cooc.columns != len(cooc.vocabulary):
         raise UsageError(f"{cooc.path}: has a column for each position, which GloVe's records cannot say")
+    if cooc.vocabulary.find(UNKNOWN) >= 0:
+        raise InputError(
+            f"{cooc.path}: {UNKNOWN} is a word of it, which {RESERVED[UNKNOWN]}; encode the text with another for it"
+        )
     outputs = [Path(records), Path(vocabulary)]
     for output in outputs:
         refuse_overwrite(output, part_path(output), force=force, resume=True)

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from cooc_engine.errors import CoocError, InputError, ResourceError, UsageError
@@ -40,7 +41,8 @@ class Processes:
 
     def __init__(self, record: Mapping[str, Any], count: int) -> None:
         self._name, self._count = record["tokenizer"], count
-        self._command = [sys.executable, "-c", COMMAND, json.dumps(sys.path), json.dumps(record), str(os.getpid())]
+        path = [*sys.path, str(Path.cwd())]  # a function may stand beside the text
+        self._command = [sys.executable, "-c", COMMAND, json.dumps(path), json.dumps(record), str(os.getpid())]
         self._all: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(count)

@@ -21,14 +21,15 @@ from typing import Any
 
 from cooc_engine.errors import InputError, UsageError
 
-__all__ = ["DEFAULT_PATTERN", "LONGEST_WORD", "Cut", "check_options", "joined", "tokenizer"]
+__all__ = ["DEFAULT_PATTERN", "LONGEST_WORD", "Cut", "check_options", "joined", "lines_of", "tokenizer"]
 
 Cut = Callable[[str], list[str]]
 
 # Letters, digits, marks and _; single apostrophes and hyphens between them; points and commas between digits.
-DEFAULT_PATTERN = r"\w+(?:(?:['’‐-]|(?<=\d)[.,](?=\d))\w+)*"
+DEFAULT_PATTERN = r"\w+(?:['’‐-]\w+|(?<=\d)[.,]\d\w*)*"
 NAMES = ("whitespace", "regex", "jieba")
 LONGEST_WORD = 1 << 18  # bytes; what is longer is no word, and would not fit into a block of text
+NOT_IN_WORDS = b"\t\n\v\f\r\0"
 SHOWN = 200  # characters of a message that is not ours
 
 
@@ -67,22 +68,30 @@ def tokenizer(record: Mapping[str, Any]) -> Cut:
     return (lambda text: cut(text.lower())) if record.get("lowercase") else cut
 
 
+def lines_of(record: Mapping[str, Any]) -> Callable[[str], bytes]:
+    """Return the function from a text to its words, as `joined` writes them; white space needs no list of words for that."""
+    cut = tokenizer(record)
+    if record.get("tokenizer", "whitespace") != "whitespace":
+        return lambda text: joined(cut(text))
+    lower = record.get("lowercase", False)
+    return lambda text: b" ".join((text.lower() if lower else text).encode().split())
+
+
 def joined(words: Sequence[str]) -> bytes:
     """Return words as UTF-8 with a space between each two; raises `ValueError` for what is no word."""
-    data = " ".join(words).encode()
-    parts = data.split()
-    if len(parts) != len(words) or len(b" ".join(parts)) != len(data):
-        bad = next(word for word in words if word.encode().split() != [word.encode()])
-        raise ValueError(f"a word that is empty or holds white space, {_short(repr(bad))}")
-    if b"\0" in data:
-        raise ValueError("a word that holds a NUL")
-    if len(data) >= LONGEST_WORD and max(map(len, parts)) >= LONGEST_WORD:
+    if not words:
+        return b""
+    data = f" {' '.join(words)} ".encode()
+    if data.count(b" ") != len(words) + 1 or b"  " in data or len(data.translate(None, NOT_IN_WORDS)) < len(data):
+        bad = next(word for word in words if word.encode().split() != [word.encode()] or "\0" in word)
+        raise ValueError(f"a word that is empty, or holds white space or a NUL: {_short(repr(bad))}")
+    if len(data) > LONGEST_WORD and max(map(len, data.split())) >= LONGEST_WORD:
         raise ValueError(f"a word of {LONGEST_WORD} bytes or more")
-    return data
+    return data[1:-1]
 
 
 def _ascii_words(text: str) -> list[str]:
-    return re.findall(r"[^ \t-\r]+", text)
+    return [word.decode() for word in text.encode().split()]
 
 
 def _compiled(pattern: str) -> Any:
@@ -118,14 +127,16 @@ def _jieba(hmm: bool) -> Cut:
 
 
 def _function(name: str) -> Cut:
-    """Return a function of a module, found as by a script in this directory; what goes wrong in it becomes one line."""
+    """Return a function of a module, looked for in this directory too; what goes wrong in it becomes one line."""
     module, _, path = name.partition(":")
+    before = sys.path.copy()
     try:
-        if not {"", str(Path.cwd())} & set(sys.path):
-            sys.path.append(str(Path.cwd()))
+        sys.path.append(str(Path.cwd()))
         home = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         raise UsageError(f"--tokenizer {name}: {module} cannot be imported ({_said(error)})") from None
+    finally:
+        sys.path[:] = before
     try:
         function = operator.attrgetter(path)(home)
     except AttributeError:

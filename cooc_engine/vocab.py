@@ -17,13 +17,14 @@ from cooc_engine._kernels import encoding
 from cooc_engine.errors import FormatError
 from cooc_engine.store import ArrayWriter, load_array
 
-__all__ = ["RESERVED", "Vocabulary", "WordTable", "rank_parts", "rank_words"]
+__all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "WordTable", "rank_parts", "rank_words"]
 
 Records = npt.NDArray[np.uint64]
 
 # Words that other programs write into a vocabulary themselves, so that one of the text would be taken for theirs.
+UNKNOWN = "<unk>"
 RESERVED = {
-    "<unk>": "GloVe's programs append for unknown words",
+    UNKNOWN: "GloVe's programs append for unknown words",
     "</s>": "word2vec and fastText put at every line end",
 }
 
@@ -69,11 +70,13 @@ class Vocabulary:
 
     def find(self, word: str) -> int:
         """Return the row of a word, or -1, without an index of all words."""
-        text = word.encode()
-        for match in re.finditer(re.escape(text), np.ascontiguousarray(self.text).data):
+        pattern, text = re.compile(re.escape(word.encode())), np.ascontiguousarray(self.text).data
+        match = pattern.search(text)
+        while match:
             row = int(np.searchsorted(self.offsets, match.start()))
             if self.offsets[row] == match.start() and self.offsets[row + 1] == match.end():
                 return row
+            match = pattern.search(text, match.start() + 1)
         return -1
 
     @functools.cached_property

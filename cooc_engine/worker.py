@@ -17,11 +17,12 @@ import os
 import signal
 import struct
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.tokenizers import Cut, joined, tokenizer
+from cooc_engine.tokenizers import lines_of
 
 __all__ = ["COMMAND", "DOCUMENTS", "FAULT", "LINES", "READY", "REFUSED", "WORDS", "inside", "main", "receive", "send"]
 
@@ -64,13 +65,13 @@ def main() -> None:
     with suppress(BrokenPipeError):
         try:
             record = json.loads(sys.argv[2])
-            cut = tokenizer(record)
+            line_of = lines_of(record)
         except UsageError as error:
             send(target, REFUSED, str(error).encode(errors="backslashreplace"))
             return
         send(target, READY, b"")
         while (message := receive(source)) is not None:
-            send(target, *_answer(record["tokenizer"], cut, *message))
+            send(target, *_answer(record["tokenizer"], line_of, *message))
 
 
 def _die_with(parent: int) -> None:
@@ -93,7 +94,7 @@ def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
     return pipes
 
 
-def _answer(name: str, cut: Cut, kind: bytes, data: bytes) -> tuple[bytes, bytes]:
+def _answer(name: str, line_of: Callable[[str], bytes], kind: bytes, data: bytes) -> tuple[bytes, bytes]:
     """Return the words of a piece of text, or the first fault in it."""
     texts = data.split(b"\0") if kind == DOCUMENTS else data.removesuffix(b"\n").split(b"\n")
     words = []
@@ -102,7 +103,7 @@ def _answer(name: str, cut: Cut, kind: bytes, data: bytes) -> tuple[bytes, bytes
         if fault >= 0:
             return FAULT, json.dumps([number, sum(map(len, texts[:number])) + number + fault, ""]).encode()
         try:
-            words.append(joined(cut(text if kind == DOCUMENTS else text.removesuffix("\r"))))
+            words.append(line_of(text if kind == DOCUMENTS else text.removesuffix("\r")))
         except InputError as error:
             return FAULT, json.dumps([number, None, str(error)]).encode()
         except (TypeError, ValueError) as error:
