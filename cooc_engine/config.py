@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from cyclopts import Parameter
 
 from cooc_engine.errors import UsageError
+from cooc_engine.tokenizers import DEFAULT_PATTERN, check_options
 
 __all__ = [
     "WHOLE",
@@ -172,8 +173,36 @@ class EncodeOptions(Options):
     """Keep only this many of the most frequent words; ties go to the smaller bytes."""
     vocabulary: str | None = None
     """Take the words of this corpus or co-occurrence directory, instead of those of the text."""
-    tokenizer: Literal["whitespace"] = "whitespace"
-    """How a line is cut into words: `whitespace` cuts at ASCII white space."""
+    tokenizer: str = "whitespace"
+    """How a line is cut into words: `whitespace` cuts at ASCII white space, `regex` takes the matches of --pattern, `jieba`
+    cuts Chinese, and `module:function` calls a Python function with the line, which gives its words."""
+    pattern: str | None = None
+    """What `regex` takes for a word. Unless given, words and numbers, with the apostrophes and hyphens within words and the
+    points and commas within numbers; punctuation is left out, as by scikit-learn and text2vec, one-letter words stay."""
+    hmm: Literal["on", "off"] = "on"
+    """Whether `jieba` finds words that are not in its dictionary, by its hidden Markov model."""
+    lowercase: bool = False
+    """Turn the text to lower case, as Unicode has it, before it is cut."""
+    reserved: Literal["refuse", "keep"] = "refuse"
+    """If `<unk>` or `</s>`, which GloVe, word2vec and fastText keep for themselves, is a word of the text: refuse it, or keep
+    it as any other."""
+
+    def __post_init__(self) -> None:
+        """Check the tokenizer too, and fill in the pattern, so that the record says what was used."""
+        super().__post_init__()
+        check_options(self.tokenizer, self.pattern, self.hmm)
+        if self.tokenizer == "regex" and self.pattern is None:
+            object.__setattr__(self, "pattern", DEFAULT_PATTERN)
+
+    @property
+    def cut(self) -> dict[str, Any]:
+        """The options that say how a line is cut into words."""
+        return {name: getattr(self, name) for name in ("tokenizer", "pattern", "hmm", "lowercase")}
+
+    @property
+    def runs_python(self) -> bool:
+        """Whether the text is cut by Python code, and so in processes."""
+        return self.tokenizer != "whitespace" or self.lowercase
 
 
 @Parameter(name="*")

@@ -23,7 +23,7 @@ import scipy.sparse
 
 from cooc_engine._kernels import counting
 from cooc_engine.budget import Plan, memory_budget, show_size
-from cooc_engine.config import CountOptions, from_mapping, usable_cores
+from cooc_engine.config import CountOptions, EncodeOptions, from_mapping, usable_cores
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
@@ -483,3 +483,9 @@ def _check_alike(one: Cooc, other: Cooc) -> None:
         ours, theirs = one.options.record(), other.options.record()
         changed = ", ".join(key for key in ours if ours[key] != theirs[key])
         raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
+    ours, theirs = one.manifest["corpus"]["options"], other.manifest["corpus"]["options"]
+    if ours and theirs:  # counts of other programs do not say
+        cuts = [EncodeOptions(**record).cut for record in (ours, theirs)]
+        changed = ", ".join(key for key in cuts[0] if cuts[0][key] != cuts[1][key])
+        if changed:
+            raise UsageError(f"{other.path}: its text was cut into words with another {changed} than that of {one.path}")

@@ -14,6 +14,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,14 @@ import numpy.typing as npt
 from cooc_engine import readers
 from cooc_engine._kernels import encoding
 from cooc_engine.budget import Plan, memory_budget
-from cooc_engine.config import EncodeOptions, usable_cores
-from cooc_engine.errors import InputError
+from cooc_engine.config import EncodeOptions, from_mapping, usable_cores
+from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.processes import Processes, pieces_under_way
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
 from cooc_engine.spool import Spool, Tables, in_order, tokenize
 from cooc_engine.store import ArrayWriter, building, load_array, read_manifest, write_manifest
-from cooc_engine.vocab import Vocabulary, rank_parts
+from cooc_engine.vocab import RESERVED, Vocabulary, rank_parts
 
 __all__ = ["Corpus", "encode", "encode_documents", "text_names"]
 
@@ -38,6 +40,8 @@ KIND, VERSION = "corpus", 1
 PIECE_DOCUMENTS = 1 << 20
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
 GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
+LINE_CUT, LINE_HELD = 24, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
+DICTIONARY = 96 << 20  # jieba's, in each process
 PathLike = str | os.PathLike[str]
 
 
@@ -55,6 +59,14 @@ class Corpus:
         self.shards: int = len(self.manifest["shards"])
         self.digest: str = self.manifest["digest"]
         self._checked: set[int] = set()
+
+    @functools.cached_property
+    def options(self) -> EncodeOptions:
+        """How it was encoded; an option that is younger than the corpus has its default."""
+        try:
+            return from_mapping(EncodeOptions, self.manifest["options"], str(self.path))
+        except UsageError as error:
+            raise FormatError(f"{self.path}: was encoded with options of another version ({error}); encode again") from None
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -98,20 +110,13 @@ def encode(
     that is missing, empty, binary, truncated or not UTF-8.
     """
     paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
-    blocks = functools.partial(readers.file_blocks, paths)
-    names = text_names(paths)
-    return _encode(
-        blocks,
-        names,
+    text = _Text(
+        text_names(paths),
         readers.total_bytes(paths),
-        Path(output),
-        options,
-        threads,
-        memory,
-        progress,
-        force=force,
-        resume=resume,
+        functools.partial(readers.file_blocks, paths),
+        functools.partial(readers.file_pieces, paths),
     )
+    return _encode(text, Path(output), options, threads, memory, progress, force=force, resume=resume)
 
 
 def text_names(texts: Sequence[PathLike]) -> list[str]:
@@ -129,15 +134,30 @@ def encode_documents(
     force: bool = False,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Encode documents, each a string or a sequence of words; the iterable is run through once, and may be a generator."""
+    """Encode documents, each a string or a sequence of words; the iterable is run through once, and may be a generator.
+
+    A string is cut by the tokenizer of the options; the words of a sequence are taken as they are.
+    """
     blocks = functools.partial(readers.document_blocks, documents)
-    return _encode(blocks, ["documents"], None, Path(output), options, threads, memory, progress, force=force, resume=False)
+    pieces = functools.partial(readers.document_pieces, documents)
+    text = _Text(["documents"], None, blocks, pieces)
+    return _encode(text, Path(output), options, threads, memory, progress, force=force, resume=False)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What is encoded: its names, its bytes on the disk if they are known, and its two ways in: `blocks` for the byte
+    kernel, given a function that lends them, and `pieces` of whole lines for Python code, given the longest a line may be.
+    """
+
+    names: list[str]
+    size: int | None
+    blocks: Callable[[Callable[[], readers.Block]], Iterator[readers.Block]]
+    pieces: Callable[[int], Iterator[readers.Piece]]
 
 
 def _encode(
-    blocks: Callable[[Callable[[], readers.Block]], Iterator[readers.Block]],
-    names: list[str],
-    size: int | None,
+    text: _Text,
     output: Path,
     options: EncodeOptions | None,
     threads: int | None,
@@ -148,18 +168,24 @@ def _encode(
     resume: bool,
 ) -> Corpus:
     options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
-    room = _Room.of(memory_budget(memory), threads)
-    plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": names}
-    with building(output, plan, force=force, resume=resume) as work:
+    room = _Room.of(memory_budget(memory), threads, options)
+    plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
+    with (
+        Processes(options.cut, threads) if options.runs_python else nullcontext() as processes,
+        building(output, plan, force=force, resume=resume) as work,
+    ):
         progress.say(room.plan.line())
         for left in work.glob("*.spool"):  # an interrupted run, with another budget, may have had more of them
             left.unlink()
-        with Spool(work) as spool, progress.stage("tokenize", size, "bytes") as stage:
+        with Spool(work) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
             tables = Tables(work, threads, room.table, room.ranking)
+            blocks = text.blocks
+            if processes:
+                blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line)))
             tokenize(blocks, spool, tables, threads, room.block, stage)
         if spool.tokens == 0:
-            raise InputError(f"{', '.join(names)}: no words in it; is it the right file?")
-        vocabulary = _rank(tables, options, names)
+            raise InputError(f"{', '.join(text.names)}: no words in it; is it the right file?")
+        vocabulary = _rank(tables, options, text.names)
         vocabulary.save(work)
         counts = None if options.vocabulary is None else np.zeros(len(vocabulary), np.int64)
         with progress.stage("write shards", spool.tokens, "words") as stage:
@@ -177,7 +203,7 @@ def _encode(
             "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
             "digest": hashlib.sha256(f"{vocabulary.digest} {spool.tokens} {spool.documents} {checksums}".encode()).hexdigest(),
             "options": options.record(),
-            "texts": names,
+            "texts": text.names,
         }
         write_manifest(work, KIND, VERSION, fields)
     return Corpus(output)
@@ -185,22 +211,34 @@ def _encode(
 
 @dataclass(frozen=True)
 class _Room:
-    """How the budget is used: bytes of a block of text, of a thread's table before it is written out, and of ranking."""
+    """How the budget is used: bytes of a block of text, of a line for Python code, of a thread's table before it is written
+    out, and of ranking.
+    """
 
     block: int
+    line: int
     table: int
     ranking: int
     plan: Plan
 
     @classmethod
-    def of(cls, budget: int, threads: int) -> _Room:
+    def of(cls, budget: int, threads: int, options: EncodeOptions) -> _Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         block = min(readers.BLOCK_BYTES, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
-        parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": threads * GROWTH * LEAST_TABLE}
+        tables = threads * GROWTH * LEAST_TABLE
+        parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables}
+        times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
+        if times:
+            parts["lines in processes"] = times * readers.PIECE_BYTES
+        if options.tokenizer == "jieba":
+            parts["jieba's dictionaries"] = threads * DICTIONARY
         plan = Plan("encode", budget, parts)
         plan.check()
-        left = budget - parts["blocks of text"]
-        return cls(block, max(LEAST_TABLE, left // threads // GROWTH), left, plan)
+        left, longer = budget - plan.least + tables, 0
+        if times:
+            longer = (budget - plan.least) // 4 // times
+            left -= longer * times
+        return cls(block, readers.PIECE_BYTES + longer, left // threads // GROWTH, left, plan)
 
 
 def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabulary:
@@ -215,7 +253,18 @@ def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabular
             f"{', '.join(names)}: no word occurs {options.min_count} times or more (the most frequent, {most.words[0][:40]!r}, "
             f"{most.counts[0]}); lower --min-count"
         )
+    if options.reserved == "refuse":
+        _refuse_reserved(vocabulary, names)
     return vocabulary
+
+
+def _refuse_reserved(vocabulary: Vocabulary, names: list[str]) -> None:
+    for word in RESERVED:
+        if (row := vocabulary.find(word)) >= 0:
+            raise InputError(
+                f"{', '.join(names)}: {word} is a word of the text ({vocabulary.counts[row]:,} times), which {RESERVED[word]}; "
+                f"write <raw_{word[1:]} for it in the text, or pass --reserved keep"
+            )
 
 
 def _vocabulary_of(path: Path) -> Vocabulary:

@@ -24,7 +24,7 @@ from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.progress import Progress
 from cooc_engine.store import disk_errors, locked, refuse_file
-from cooc_engine.vocab import Vocabulary, WordTable, rank_words
+from cooc_engine.vocab import RESERVED, UNKNOWN, Vocabulary, WordTable, rank_words
 from cooc_engine.windows import Window
 
 __all__ = ["RECORD", "export_glove", "import_glove", "import_matrix"]
@@ -87,8 +87,10 @@ def _check_words(cooc: Cooc) -> None:
     sizes = np.diff(cooc.vocabulary.offsets)
     if len(sizes) and sizes.max() > LONGEST:
         raise UsageError(f"{cooc.path}: word {int(sizes.argmax()) + 1} has more than {LONGEST} bytes; GloVe cannot read it")
-    if any(line.startswith(b"<unk> ") for line in _lines(cooc.vocabulary)):
-        raise UsageError(f"{cooc.path}: the vocabulary holds <unk>, which GloVe keeps for itself; encode without that word")
+    if cooc.vocabulary.find(UNKNOWN) >= 0:
+        raise UsageError(
+            f"{cooc.path}: {UNKNOWN} is a word of it, which {RESERVED[UNKNOWN]}; encode the text with another for it"
+        )
 
 
 def _lines(vocabulary: Vocabulary) -> Iterator[bytes]:

@@ -1,8 +1,13 @@
-"""Text files, plain or compressed, and Python iterables, as blocks of bytes cut at white space."""
+"""Text files, plain or compressed, and Python iterables: as blocks of bytes cut at white space, or as pieces of whole lines.
+
+Blocks are what the byte kernel takes. Pieces go to the processes that cut text into words, and what these make of them
+becomes blocks again.
+"""
 
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import sys
 import zlib
@@ -18,10 +23,24 @@ import numpy.typing as npt
 
 from cooc_engine._kernels.encoding import PADDING
 from cooc_engine.errors import InputError
+from cooc_engine.tokenizers import joined
+from cooc_engine.worker import DOCUMENTS, LINES, WORDS
 
-__all__ = ["Block", "document_blocks", "file_blocks", "total_bytes"]
+__all__ = [
+    "Block",
+    "Piece",
+    "bad_byte",
+    "document_blocks",
+    "document_pieces",
+    "file_blocks",
+    "file_pieces",
+    "total_bytes",
+    "word_blocks",
+]
 
 BLOCK_BYTES = 4 << 20
+PIECE_BYTES = 1 << 18
+BOM = b"\xef\xbb\xbf"
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 
@@ -45,6 +64,28 @@ class Block:
     def room(self) -> int:
         """How many bytes it takes."""
         return len(self.text) - 1 - PADDING
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some whole lines or documents, or, of kind WORDS, lines of words that need no tokenizer any more."""
+
+    text: bytes
+    kind: bytes
+    source: str
+    number: int  # of the first line, from 1, or of the first document, from 0
+    offset: int  # of the first byte in its (decompressed) source
+    read: int = 0  # bytes taken from the disk for it, for the progress
+
+    def place(self, number: int) -> str:
+        """Return the name of a line or document, which is `number` behind the first, for a message."""
+        return f"{self.source}:{self.number + number}" if self.kind == LINES else f"documents: document {self.number + number}"
+
+
+def bad_byte(source: str, byte: int, offset: int) -> InputError:
+    """Return the error for a byte that is no part of a text."""
+    fault = "a NUL byte; is it a binary file?" if byte == 0 else f"byte 0x{byte:02x} is not UTF-8"
+    return InputError(f"{source}: {fault} (at byte {offset})")
 
 
 def total_bytes(paths: Sequence[Path]) -> int | None:
@@ -140,7 +181,7 @@ def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], ad
         while size < block.room and (n := stream.readinto(view[size : block.room])):
             size += n
         ended = size < block.room
-        if offset == 0 and size >= 3 and bytes(view[:3]) == b"\xef\xbb\xbf":
+        if offset == 0 and size >= 3 and bytes(view[:3]) == BOM:
             view[:3] = b"   "
         cut = _end_line(view, size, last) if ended else _last_space(view[:size], source, offset)
         carry, last = bytes(view[cut:size]), bytes(view[cut - 1 : cut]) if cut else last
@@ -177,11 +218,105 @@ def _line(number: int, document: str | Sequence[str]) -> bytes:
     """Return a document as a line of text; a surrogate becomes bytes that the tokeniser refuses."""
     if isinstance(document, str):
         return b" ".join(document.encode(errors="surrogatepass").split()) + b"\n"
-    words = " ".join(document).encode(errors="surrogatepass")
-    cut = words.split()
-    if len(cut) != len(document) or len(b" ".join(cut)) != len(words):
-        raise InputError(f"documents: document {number} has a word that is empty or holds white space")
-    return words + b"\n"
+    try:
+        return joined(document) + b"\n"
+    except UnicodeEncodeError:
+        raise InputError(f"documents: document {number} has a word with half of a surrogate pair") from None
+    except ValueError as error:
+        raise InputError(f"documents: document {number} has {error}") from None
+
+
+def file_pieces(paths: Sequence[Path], longest: int) -> Iterator[Piece]:
+    """Yield the text of all files in whole lines, none longer than `longest` bytes; raises as `file_blocks` does."""
+    for path in paths:
+        with _Source(path) as source:
+            yield from _line_pieces(source, str(path), longest)
+
+
+def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
+    rest, offset, number, ended = bytearray(), 0, 1, False
+    while not ended:
+        data = _read(source)
+        ended = len(data) < PIECE_BYTES
+        cut = len(data) if ended else data.rfind(b"\n") + 1
+        if len(rest) + (data.find(b"\n") + 1 or len(data)) > longest:
+            raise _too_long(f"{name}:{number}", longest)
+        if cut or ended:
+            text, rest = bytes(rest + data[:cut]), bytearray(data[cut:])
+            skipped = len(BOM) if offset == 0 and text.startswith(BOM) else 0
+            if text:
+                yield Piece(text[skipped:] or b"\n", LINES, name, number, offset + skipped, source.advance())
+            offset, number = offset + len(text), number + text.count(b"\n")
+        else:
+            rest += data
+
+
+def _read(source: _Source) -> bytes:
+    """Return the next PIECE_BYTES, or what is left."""
+    buffer = bytearray(PIECE_BYTES)
+    size = 0
+    while size < PIECE_BYTES and (n := source.readinto(memoryview(buffer)[size:])):
+        size += n
+    return bytes(buffer[:size])
+
+
+def _too_long(place: str, longest: int) -> InputError:
+    return InputError(f"{place}: has more than {longest} bytes, which a tokenizer takes in one; pass more --memory, or cut it")
+
+
+def document_pieces(documents: Iterable[str | Sequence[str]], longest: int) -> Iterator[Piece]:
+    """Yield documents by pieces: strings as they are, for a tokenizer, and sequences of words as lines of words."""
+    offset = 0
+    for kind, group in itertools.groupby(enumerate(documents), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
+        glue = b"\0" if kind == DOCUMENTS else b""
+        for number, texts in _batches((number, _text(number, document, longest)) for number, document in group):
+            yield Piece(glue.join(texts), kind, "documents", number, offset)
+            offset += sum(map(len, texts)) + len(texts) * len(glue)
+
+
+def _text(number: int, document: str | Sequence[str], longest: int) -> bytes:
+    if not isinstance(document, str):
+        return _line(number, document)
+    if "\0" in document:
+        raise InputError(f"documents: document {number} holds a NUL; is it text?")
+    text = document.encode(errors="surrogatepass")
+    if len(text) > longest:
+        raise _too_long(f"documents: document {number}", longest)
+    return text
+
+
+def _batches(texts: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield numbered texts by lists of about PIECE_BYTES, each with the number of its first."""
+    batch: list[bytes] = []
+    first = size = 0
+    for number, text in texts:
+        if not batch:
+            first, size = number, 0
+        batch.append(text)
+        size += len(text)
+        if size >= PIECE_BYTES:
+            yield first, batch
+            batch = []
+    if batch:
+        yield first, batch
+
+
+def word_blocks(found: Iterator[tuple[Piece, bytes]], take: Callable[[], Block]) -> Iterator[Block]:
+    """Yield blocks of the words that were found in pieces of text."""
+    read = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal read
+        for piece, words in found:
+            read += piece.read
+            yield words
+
+    def advance() -> int:
+        nonlocal read
+        taken, read = read, 0
+        return taken
+
+    return _stream_blocks(io.BufferedReader(_Lines(lines()), 1 << 20), "words", take, advance)
 
 
 class _Lines(io.RawIOBase):

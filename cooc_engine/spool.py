@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from cooc_engine import readers
 from cooc_engine._kernels import encoding
-from cooc_engine.errors import InputError
 from cooc_engine.progress import Stage
 from cooc_engine.vocab import Vocabulary, WordTable
 
@@ -223,9 +222,7 @@ def _tokenize_block(lane: _Lane, table: WordTable) -> None:
         if why == encoding.DONE:
             return
         if why == encoding.BAD_TEXT:
-            byte = int(block.text[place])
-            fault = "a NUL byte; is it a binary file?" if byte == 0 else f"byte 0x{byte:02x} is not UTF-8"
-            raise InputError(f"{block.source}: {fault} (at byte {block.offset + place})")
+            raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place)
         table.grow(block.size - place)
 
 

@@ -25,7 +25,7 @@ def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, *, forc
     """Return the corpus at `at` if it was made of these texts with these options; otherwise make, or finish, it there."""
     if at.exists() and not force:
         corpus = Corpus(at)
-        found = {"options": corpus.manifest["options"], "texts": corpus.manifest["texts"]}
+        found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
         check_same(at, found, {"options": options.record(), "texts": text_names(texts)})
         return corpus
     return encode(texts, at, options, force=force, **{**how, "resume": not force})

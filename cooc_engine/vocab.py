@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,16 @@ from cooc_engine._kernels import encoding
 from cooc_engine.errors import FormatError
 from cooc_engine.store import ArrayWriter, load_array
 
-__all__ = ["Vocabulary", "WordTable", "rank_parts", "rank_words"]
+__all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "WordTable", "rank_parts", "rank_words"]
 
 Records = npt.NDArray[np.uint64]
+
+# Words that other programs write into a vocabulary themselves, so that one of the text would be taken for theirs.
+UNKNOWN = "<unk>"
+RESERVED = {
+    UNKNOWN: "GloVe's programs append for unknown words",
+    "</s>": "word2vec and fastText put at every line end",
+}
 
 
 class Vocabulary:
@@ -59,6 +67,17 @@ class Vocabulary:
     def ids(self) -> dict[str, int]:
         """Row of each word."""
         return {word: i for i, word in enumerate(self.words)}
+
+    def find(self, word: str) -> int:
+        """Return the row of a word, or -1, without an index of all words."""
+        pattern, text = re.compile(re.escape(word.encode())), np.ascontiguousarray(self.text).data
+        match = pattern.search(text)
+        while match:
+            row = int(np.searchsorted(self.offsets, match.start()))
+            if self.offsets[row] == match.start() and self.offsets[row + 1] == match.end():
+                return row
+            match = pattern.search(text, match.start() + 1)
+        return -1
 
     @functools.cached_property
     def digest(self) -> str:

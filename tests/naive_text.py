@@ -27,6 +27,14 @@ def documents(texts: Iterable[bytes]) -> list[list[bytes]]:
     return found
 
 
+def lines(text: bytes) -> list[bytes]:
+    """Lines without their ends; the end of a text ends its line, and a byte order mark is no part of the first."""
+    if not text:
+        return []
+    found = text.removeprefix(BOM).split(b"\n")
+    return found if found[-1] or len(found) == 1 else found[:-1]
+
+
 def encode(docs: Sequence[Sequence[bytes]], min_count: int = 1, max_vocab: int | None = None) -> Encoded:
     counts = Counter(word for document in docs for word in document)
     kept = sorted((word for word in counts if counts[word] >= min_count), key=lambda word: (-counts[word], word))[:max_vocab]

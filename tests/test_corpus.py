@@ -82,6 +82,7 @@ words = st.one_of(
     st.sampled_from([n * "x" for n in (1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 40)] + [8 * "y", 16 * "z", 8 * "é", "x" * 15 + "é"]),
 )
 gaps = st.sampled_from([" ", "  ", "\t", "\n", "\n\n", "\r\n", " \r\n\r\n", "\v", "\f", " \n "])
+BOM_OR_NOT = st.sampled_from([b"", b"", naive.BOM])
 texts = st.builds(
     lambda mark, start, parts: (mark + start + "".join(word + gap for word, gap in parts)).encode(),
     st.sampled_from(["", "", "\ufeff"]),
@@ -338,7 +339,7 @@ def test_documents_are_cut_like_files(docs):
 
 @pytest.mark.parametrize("document", [["New York"], ["a", ""], ["a\nb"], ["x\t"]])
 def test_a_word_that_the_tokeniser_would_cut_is_refused(tmp_path, document):
-    with pytest.raises(InputError, match="document 1 has a word that is empty or holds white space"):
+    with pytest.raises(InputError, match="document 1 has a word that is empty, or holds white space"):
         encode_documents([["fine"], document], tmp_path / "c", ALL)
     assert list(tmp_path.iterdir()) == []
 

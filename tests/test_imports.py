@@ -18,10 +18,10 @@ PACKAGE = Path(cooc_engine.__file__).parent
 # The data's way: a module imports only what stands before it.
 ORDER = [
     "__init__",
-    "errors", "config", "budget", "progress", "running", "interrupts", "measure", "versions", "store",
+    "errors", "tokenizers", "worker", "config", "budget", "progress", "running", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring",
-    "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "entries", "interchange", "tiles",
+    "vocab", "readers", "spool", "processes", "shards", "corpus", "windows", "rows", "cooc", "entries", "interchange", "tiles",
     "hdf5", "modelfile", "countfile", "adagrad", "glove", "stages", "models",
     "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip

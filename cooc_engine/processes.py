@@ -1,0 +1,149 @@
+"""Processes that cut text into words, for tokenizers that are Python code; what is sent to them comes back in order.
+
+Each is a program of its own (`worker`) at the end of two pipes. A thread waits for each, so that the pieces under way are
+never more than a few, and the result does not depend on their number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from cooc_engine.errors import CoocError, InputError, ResourceError, UsageError
+from cooc_engine.readers import Piece, bad_byte
+from cooc_engine.spool import in_order
+from cooc_engine.worker import COMMAND, FAULT, READY, WORDS, inside, receive, send
+
+__all__ = ["Processes", "pieces_under_way"]
+
+GRACE = 5  # seconds for a process to end when its work is done
+
+
+def pieces_under_way(processes: int) -> int:
+    """Return how many pieces of text are held at most: sent, waiting, or cut and not yet taken."""
+    return 2 * processes + 1
+
+
+class Processes:
+    """A context: `count` processes with the tokenizer that `record` names.
+
+    Entering raises `UsageError` if there is no such tokenizer. When the block is left they are gone, whatever they do.
+    """
+
+    def __init__(self, record: Mapping[str, Any], count: int) -> None:
+        self._name, self._count = record["tokenizer"], count
+        path = [*sys.path, str(Path.cwd())]  # a function may stand beside the text
+        self._command = [sys.executable, "-c", COMMAND, json.dumps(path), json.dumps(record), str(os.getpid())]
+        self._all: list[subprocess.Popen[bytes]] = []
+        self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(count)
+
+    def __enter__(self) -> Processes:
+        if inside():
+            raise UsageError("the module of the tokenizer encodes text when it is imported; put that under a main guard")
+        try:
+            for _ in range(self._count):
+                self._start()
+            for process in self._all:
+                self._expect_ready(process)
+        except BaseException as error:
+            self.__exit__(type(error))
+            raise
+        return self
+
+    def _start(self) -> None:
+        # In a session of its own, Ctrl-C at a terminal reaches this process alone, which then ends the others.
+        pipe = subprocess.PIPE
+        self._all.append(subprocess.Popen(self._command, stdin=pipe, stdout=pipe, start_new_session=True))
+
+    def _expect_ready(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        answer = receive(process.stdout)
+        if answer is None:
+            raise UsageError(f"--tokenizer {self._name}: its process {_end_of(process)} when it was to start")
+        if answer[0] != READY:
+            raise UsageError(answer[1].decode())
+        self._free.put(process)
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        for process in self._all:
+            if kind is None:
+                assert process.stdin is not None
+                process.stdin.close()
+            else:
+                process.kill()
+        for process in self._all:
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._pool.shutdown(cancel_futures=True)
+        for process in self._all:
+            _close(process)
+
+    def words(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, bytes]]:
+        """Yield each piece with its words: a line a document, a space between each two.
+
+        Raises `InputError` naming the line for the first fault in the text or in the tokenizer, and `ResourceError` if a
+        process was killed.
+        """
+        return in_order(self._pool, self._cut, pieces, pieces_under_way(self._count) - 1)
+
+    def _cut(self, piece: Piece) -> tuple[Piece, bytes]:
+        if piece.kind == WORDS:
+            return piece, piece.text
+        process = self._free.get()
+        try:
+            answer = _exchange(process, piece)
+        finally:
+            self._free.put(process)
+        if answer is None:
+            raise self._died(process, piece)
+        if answer[0] == FAULT:
+            raise _fault(piece, *json.loads(answer[1]))
+        return piece, answer[1]
+
+    def _died(self, process: subprocess.Popen[bytes], piece: Piece) -> CoocError:
+        text = f"{piece.place(0)}: the process of --tokenizer {self._name} {_end_of(process)} here or in the text that follows"
+        if process.returncode == -signal.SIGKILL:
+            return ResourceError(f"{text}; is there enough memory? continue with --resume")
+        return InputError(text)
+
+
+def _exchange(process: subprocess.Popen[bytes], piece: Piece) -> tuple[bytes, bytes] | None:
+    """Send a piece and return the answer, or None from a process that has ended."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        send(process.stdin, piece.kind, piece.text)
+    except (BrokenPipeError, ValueError):  # a closed pipe is a ValueError
+        return None
+    return receive(process.stdout)
+
+
+def _fault(piece: Piece, number: int, place: int | None, what: str) -> InputError:
+    if place is None:
+        return InputError(f"{piece.place(number)}: {what}")
+    return bad_byte(piece.source, piece.text[place], piece.offset + place)
+
+
+def _end_of(process: subprocess.Popen[bytes]) -> str:
+    """Tell how a process ended."""
+    code = process.wait()
+    return f"ended with code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        with suppress(OSError):  # a process that has ended did not take all
+            pipe.close()

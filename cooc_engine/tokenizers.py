@@ -1,0 +1,165 @@
+"""Tokenizers: from a text, as a string, to the list of its words; the same when a text is encoded and when a model is used.
+
+    whitespace        cuts at ASCII white space, as GloVe, word2vec and fastText do
+    regex             the matches of a pattern, in the syntax of the package `regex` (that of `re`, and more of Unicode)
+    jieba             Chinese, by jieba's dictionary and, for words outside it, its hidden Markov model
+    module:function   a function of a Python module, from a string to an iterable of words
+
+Imports nothing heavy: the processes that cut text start with it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import operator
+import re
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cooc_engine.errors import InputError, UsageError
+
+__all__ = ["DEFAULT_PATTERN", "LONGEST_WORD", "Cut", "check_options", "joined", "lines_of", "tokenizer"]
+
+Cut = Callable[[str], list[str]]
+
+# Letters, digits, marks and _; single apostrophes and hyphens between them; points and commas between digits.
+DEFAULT_PATTERN = r"\w+(?:['’‐-]\w+|(?<=\d)[.,]\d\w*)*"
+NAMES = ("whitespace", "regex", "jieba")
+LONGEST_WORD = 1 << 18  # bytes; what is longer is no word, and would not fit into a block of text
+NOT_IN_WORDS = b"\t\n\v\f\r\0"
+SHOWN = 200  # characters of a message that is not ours
+
+
+def check_options(name: str, pattern: str | None, hmm: str) -> None:
+    """Raise `UsageError` for a tokenizer that cannot be, or that does not take what is given with it."""
+    if name not in NAMES and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", name):
+        raise UsageError(
+            f"--tokenizer is {name!r}; it must be one of {', '.join(NAMES)}, or a Python function as module:function"
+        )
+    if name.startswith("__main__:"):
+        raise UsageError(f"--tokenizer {name}: other processes cannot import it; put the function into a module of its own")
+    if pattern is not None and name != "regex":
+        raise UsageError(f"--pattern is for --tokenizer regex; the tokenizer is {name}")
+    if hmm != "on" and name != "jieba":
+        raise UsageError(f"--hmm is for --tokenizer jieba; the tokenizer is {name}")
+    if pattern is not None:
+        _compiled(pattern)
+
+
+def tokenizer(record: Mapping[str, Any]) -> Cut:
+    """Return the function that cuts a text into words by options as a corpus or a model records them.
+
+    Raises `UsageError` if a package or a function is not there. The function raises `InputError` if a Python function
+    that it calls fails, or gives something that is no list of words.
+    """
+    name, pattern = record.get("tokenizer", "whitespace"), record.get("pattern")
+    cut: Cut
+    if name == "whitespace":
+        cut = _ascii_words
+    elif name == "regex":
+        cut = _compiled(pattern or DEFAULT_PATTERN).findall
+    elif name == "jieba":
+        cut = _jieba(record.get("hmm", "on") == "on")
+    else:
+        cut = _function(name)
+    return (lambda text: cut(text.lower())) if record.get("lowercase") else cut
+
+
+def lines_of(record: Mapping[str, Any]) -> Callable[[str], bytes]:
+    """Return the function from a text to its words, as `joined` writes them; white space needs no list of words for that."""
+    cut = tokenizer(record)
+    if record.get("tokenizer", "whitespace") != "whitespace":
+        return lambda text: joined(cut(text))
+    lower = record.get("lowercase", False)
+    return lambda text: b" ".join((text.lower() if lower else text).encode().split())
+
+
+def joined(words: Sequence[str]) -> bytes:
+    """Return words as UTF-8 with a space between each two; raises `ValueError` for what is no word."""
+    if not words:
+        return b""
+    data = f" {' '.join(words)} ".encode()
+    if data.count(b" ") != len(words) + 1 or b"  " in data or len(data.translate(None, NOT_IN_WORDS)) < len(data):
+        bad = next(word for word in words if word.encode().split() != [word.encode()] or "\0" in word)
+        raise ValueError(f"a word that is empty, or holds white space or a NUL: {_short(repr(bad))}")
+    if len(data) > LONGEST_WORD and max(map(len, data.split())) >= LONGEST_WORD:
+        raise ValueError(f"a word of {LONGEST_WORD} bytes or more")
+    return data[1:-1]
+
+
+def _ascii_words(text: str) -> list[str]:
+    return [word.decode() for word in text.encode().split()]
+
+
+def _compiled(pattern: str) -> Any:
+    """Return a compiled pattern; the words are its matches or, if it has one group, that of each."""
+    import regex
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            compiled = regex.compile(pattern)
+    except (regex.error, Warning) as error:
+        raise UsageError(f"--pattern {pattern!r} is no regular expression ({error})") from None
+    if compiled.groups > 1:
+        raise UsageError(f"--pattern {pattern!r} has {compiled.groups} groups, and one at most can be the word; write (?:...)")
+    if any(not match for text in ("", "a 1") for match in compiled.findall(text)):
+        raise UsageError(f"--pattern {pattern!r} matches where there is nothing, and no word is empty; write + for *")
+    return compiled
+
+
+def _jieba(hmm: bool) -> Cut:
+    """Return jieba's cut, with a dictionary of its own: the cache that jieba shares through /tmp may be that of another."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # jieba is older than some habits of Python
+            import jieba
+
+            words = jieba.Tokenizer()
+            words.FREQ, words.total = words.gen_pfdict(words.get_dict_file())
+    except ImportError:
+        raise UsageError('--tokenizer jieba needs the package jieba: pip install "cooc_engine[zh]"') from None
+    words.initialized = True
+    return lambda text: [word for word in words.cut(text, HMM=hmm) if not word.isspace()]
+
+
+def _function(name: str) -> Cut:
+    """Return a function of a module, looked for in this directory too; what goes wrong in it becomes one line."""
+    module, _, path = name.partition(":")
+    before = sys.path.copy()
+    try:
+        sys.path.append(str(Path.cwd()))
+        home = importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        raise UsageError(f"--tokenizer {name}: {module} cannot be imported ({_said(error)})") from None
+    finally:
+        sys.path[:] = before
+    try:
+        function = operator.attrgetter(path)(home)
+    except AttributeError:
+        raise UsageError(f"--tokenizer {name}: {getattr(home, '__file__', None) or module} has no {path}") from None
+    if not callable(function):
+        raise UsageError(f"--tokenizer {name}: is no function, but {_short(repr(function))}")
+
+    def cut(text: str) -> list[str]:
+        try:
+            words = function(text)
+            if isinstance(words, str):
+                raise TypeError("it gave a string, not an iterable of words")
+            return list(words)
+        except Exception as error:
+            raise InputError(f"--tokenizer {name} failed ({_said(error)})") from None
+
+    return cut
+
+
+def _said(error: BaseException) -> str:
+    return _short(f"{type(error).__name__}: {error}".removesuffix(": "))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else line[:SHOWN] + " ..."

@@ -1,0 +1,127 @@
+"""A process that cuts text into words: it reads pieces of text from a pipe and writes their words to another.
+
+`processes` starts it as a program of its own. So nothing is forked from a process that has threads, nothing of the
+caller's script is imported again, and no script needs a guard. Messages, both ways, are a kind, a length, and bytes:
+
+    LINES      lines of a file                      WORDS    a document a line, a space between each two words
+    DOCUMENTS  documents, with NUL between them     READY    the tokenizer is found
+    FAULT      JSON: number of the line or document in the piece, place of a byte in it or null, and what is wrong
+    REFUSED    the tokenizer is not found: why
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import IO
+
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.tokenizers import lines_of
+
+__all__ = ["COMMAND", "DOCUMENTS", "FAULT", "LINES", "READY", "REFUSED", "WORDS", "inside", "main", "receive", "send"]
+
+LINES, DOCUMENTS, WORDS, READY, FAULT, REFUSED = b"L", b"D", b"W", b"R", b"F", b"U"
+HEADER = struct.Struct("<cQ")
+COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from cooc_engine.worker import main; main()"
+PR_SET_PDEATHSIG = 1
+
+_inside = False
+
+
+def inside() -> bool:
+    """Tell whether this process is one that cuts text."""
+    return _inside
+
+
+def send(target: IO[bytes], kind: bytes, data: bytes) -> None:
+    """Write a message."""
+    target.write(HEADER.pack(kind, len(data)))
+    target.write(data)
+    target.flush()
+
+
+def receive(source: IO[bytes]) -> tuple[bytes, bytes] | None:
+    """Return kind and bytes of the next message, or None at the end, be it in the middle of one."""
+    head = source.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return None
+    kind, size = HEADER.unpack(head)
+    data = source.read(size)
+    return (kind, data) if len(data) == size else None
+
+
+def main() -> None:
+    """Serve until the pipe is closed. Arguments: sys.path, the options of the tokenizer, and the id of the caller."""
+    global _inside
+    _inside = True
+    _die_with(int(sys.argv[3]))
+    source, target = _own_pipes()
+    with suppress(BrokenPipeError):
+        try:
+            record = json.loads(sys.argv[2])
+            line_of = lines_of(record)
+        except UsageError as error:
+            send(target, REFUSED, str(error).encode(errors="backslashreplace"))
+            return
+        send(target, READY, b"")
+        while (message := receive(source)) is not None:
+            send(target, *_answer(record["tokenizer"], line_of, *message))
+
+
+def _die_with(parent: int) -> None:
+    """Have the kernel end this process with the one that started it, however that one ends and whatever this one does."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
+    """Take the standard input and output for messages; what a tokenizer prints goes to the standard error."""
+    pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    try:
+        os.dup2(2, 1)
+    except OSError:  # there is none
+        os.dup2(nothing, 1)
+    return pipes
+
+
+def _answer(name: str, line_of: Callable[[str], bytes], kind: bytes, data: bytes) -> tuple[bytes, bytes]:
+    """Return the words of a piece of text, or the first fault in it."""
+    texts = data.split(b"\0") if kind == DOCUMENTS else data.removesuffix(b"\n").split(b"\n")
+    words = []
+    for number, raw in enumerate(texts):
+        text, fault = _decoded(raw)
+        if fault >= 0:
+            return FAULT, json.dumps([number, sum(map(len, texts[:number])) + number + fault, ""]).encode()
+        try:
+            words.append(line_of(text if kind == DOCUMENTS else text.removesuffix("\r")))
+        except InputError as error:
+            return FAULT, json.dumps([number, None, str(error)]).encode()
+        except (TypeError, ValueError) as error:
+            return FAULT, json.dumps([number, None, f"--tokenizer {name} gave {_complaint(error)}"]).encode()
+    words.append(b"")
+    return WORDS, b"\n".join(words)
+
+
+def _decoded(raw: bytes) -> tuple[str, int]:
+    """Return bytes as text, and the place of the first that is NUL or not UTF-8, or -1."""
+    nul = raw.find(b"\0")
+    try:
+        return raw.decode(), nul
+    except UnicodeDecodeError as error:
+        return "", error.start if nul < 0 else min(nul, error.start)
+
+
+def _complaint(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return "a word with half of a surrogate pair"
+    return f"a word that is no string ({error})" if isinstance(error, TypeError) else str(error)
