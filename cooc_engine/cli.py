@@ -16,7 +16,16 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
-from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, usable_cores
+from cooc_engine.config import (
+    WHOLE,
+    CountOptions,
+    EncodeOptions,
+    GloveOptions,
+    Options,
+    PmiSvdOptions,
+    RunOptions,
+    usable_cores,
+)
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
@@ -196,18 +205,23 @@ def import_counts(
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
-@train.command(name="glove")
-def train_glove(
-    source: Annotated[str, Parameter(name="INPUT")],
-    /,
-    *,
-    output: Path,
-    options: GloveOptions | None = None,
-    encode: EncodeOptions | None = None,
-    count: CountOptions | None = None,
-    run: RunOptions = RUN,
-) -> None:
-    """Train GloVe (Pennington, Socher and Manning 2014).
+def _add_training(model: str, kind: type[Options], text: str) -> None:
+    """Add `train MODEL`: all families take the same arguments, and options of their own."""
+
+    def command(
+        source: Annotated[str, Parameter(name="INPUT")],
+        /,
+        *,
+        output: Path,
+        options: Options | None = None,
+        encode: EncodeOptions | None = None,
+        count: CountOptions | None = None,
+        run: RunOptions = RUN,
+    ) -> None:
+        _train(model, Path(given(source)), output, options, encode, count, run)
+
+    command.__annotations__["options"] = kind | None
+    command.__doc__ = f"""{text}
 
     Parameters
     ----------
@@ -216,7 +230,11 @@ def train_glove(
     output
         The model file to write, HDF5.
     """
-    _train("glove", Path(given(source)), output, options, encode, count, run)
+    train.command(command, name=model)
+
+
+_add_training("glove", GloveOptions, "Train GloVe (Pennington, Socher and Manning 2014).")
+_add_training("pmi-svd", PmiSvdOptions, "Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).")
 
 
 def _train(

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from cooc_engine.config import GloveOptions, Options
+from cooc_engine.config import GloveOptions, Options, PmiSvdOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.modelfile import Model
+from cooc_engine.pmisvd import train_pmi_svd
 from cooc_engine.progress import Progress
 from cooc_engine.stages import prepared
 
@@ -43,7 +44,10 @@ class Family:
     train: Callable[..., Model]
 
 
-FAMILIES = {"glove": Family(GloveOptions, train_glove)}
+FAMILIES = {
+    "glove": Family(GloveOptions, train_glove),
+    "pmi-svd": Family(PmiSvdOptions, train_pmi_svd),
+}
 
 
 def family_of(model: str) -> Family:

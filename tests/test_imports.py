@@ -20,9 +20,11 @@ ORDER = [
     "__init__",
     "errors", "config", "budget", "progress", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
-    "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
+    "_kernels.encoding", "_kernels.counting", "_kernels.factoring", "_kernels.sparse",
     "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
-    "hdf5", "modelfile", "glove", "stages", "models",
+    "hdf5", "modelfile", "glove",
+    "sparse", "transforms", "svd", "pmisvd", "estimators",
+    "stages", "models",
     "query", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
