@@ -26,8 +26,8 @@ from cooc_engine.sparse import PANEL, Panels, SparseRows, add_product, inner, pa
 
 __all__ = ["SVD", "Krylov", "Operator", "Pass", "arpack", "basis_bytes", "krylov"]
 
-NOISE = 5e-7  # what is smaller than this part of what it was computed from is rounding of single precision
-ROUNDS = 5  # of orthogonalisation at most; two are usual
+NOISE = 2e-6  # what is smaller than this part of what it was computed from is rounding of single precision
+ROUNDS = 8  # of orthogonalisation at most; two are usual
 WIDE = 256  # from so many components on, a block has one panel for each so many
 
 Matrix = npt.NDArray[np.float32]
@@ -46,7 +46,7 @@ class SVD:
     """A ≈ left · diag(singular_values) · right.T, the largest first: left (n, k), right (m, k), float32.
 
     residuals (k,) are ‖A v − σ u‖ / σ, measured by a product, and 0 where σ is 0; the other side, Aᵀ u = σ v, holds to rounding.
-    What is below single precision, one part in 2 000 000 of the largest value, is 0 with vectors of zeros.
+    What is below single precision, two parts in a million of the largest value, is 0 with vectors of zeros.
     """
 
     left: Matrix
@@ -79,6 +79,7 @@ class Krylov:
     images      (P, m, 32) Aᵀ times the basis, `filled` panels of it
     projected   (32 filled, 32 filled) images.T @ images, or basis.T @ images for a symmetric matrix
     coupling    (32 width, 32 width) what A sends out of the space: A images[last block] = basis · x + next block · coupling
+    noise       what rounding may have hidden of A images[last block]: large values hide the squares of small ones
     """
 
     matrix: Operator
@@ -91,6 +92,7 @@ class Krylov:
     coupling: Values
     filled: int = 0
     dimension: int = 0
+    noise: float = 0.0
     room: int | None = None
     passes: list[Pass] = field(default_factory=list)
     found: Ritz | None = None
@@ -122,17 +124,17 @@ class Krylov:
 
     def meta(self) -> dict[str, Any]:
         """Return the rest of a checkpoint."""
-        return {"width": self.width, "filled": self.filled, "dimension": self.dimension, "passes": self.passes}
+        names = "width", "filled", "dimension", "noise", "passes"
+        return {name: getattr(self, name) for name in names}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
         self._set_width(meta["width"])
-        self.filled, self.dimension = meta["filled"], meta["dimension"]
+        self.filled, self.dimension, self.noise = meta["filled"], meta["dimension"], meta["noise"]
         self.passes = [Pass(*record) for record in meta["passes"]]
         self.basis[: self.filled + self.width] = arrays["basis"]
         self.images[: self.filled] = arrays["images"]
         self.projected, self.coupling = np.array(arrays["projected"]), np.array(arrays["coupling"])
-        self.found = self._ritz()
 
     def _set_width(self, width: int) -> None:
         if width != self.width:
@@ -146,6 +148,11 @@ class Krylov:
                 )
             self.basis = self.images = panels(0, 0)  # the old ones go before the new ones come
             self.basis, self.images = panels(most, rows), panels(most, columns)
+
+    def look(self) -> None:
+        """See what the basis knows, after `load`."""
+        if self.filled:
+            self._ritz()
 
     def begin(self, pool: Executor) -> None:
         """Make the first block, of random directions."""
@@ -180,8 +187,8 @@ class Krylov:
         elif self.filled + 2 * self.width > len(self.basis):
             self._restart(pool)
         self._grow(pool)
-        self.found = self._ritz()
-        residual = float(self.found.residuals[: self.k].max()) if len(self.found.values) >= self.k else 1.0
+        residuals = self._ritz().residuals
+        residual = float(residuals[: self.k].max()) if len(residuals) >= self.k else 1.0
         products = PANEL * self.width * (1 if self.symmetric else 2)
         self.passes.append(Pass(len(self.passes) + 1, residual, products * self.matrix.rows.entries))
 
@@ -213,7 +220,8 @@ class Krylov:
         coupling = np.eye(size)
         random = np.random.Generator(np.random.PCG64([self.seed, len(self.passes)]))
         norms = np.sqrt(np.diag(inner(block, block, pool)))
-        for _ in range(ROUNDS):
+        self.noise = NOISE * float(norms.max())
+        for left in reversed(range(ROUNDS)):
             if self.filled:
                 add_product(known, -inner(known, block, pool), block, pool)
             factors, inverse, kept, gentle = _whitening(inner(block, block, pool), norms)
@@ -221,7 +229,7 @@ class Krylov:
             coupling = inverse @ coupling
             norms = kept.astype(np.float64)
             lost = np.flatnonzero(~kept)[: self.basis.shape[1] - self.dimension - int(kept.sum())]
-            if len(lost):
+            if len(lost) and left >= 2:
                 _fill(block, lost, random)
                 norms[lost] = np.sqrt(self.basis.shape[1])
             elif gentle:
@@ -234,9 +242,13 @@ class Krylov:
         values, vectors = values[order], vectors[:, order]
         if not self.symmetric:
             values = np.maximum(values, 0)
-        outside = np.linalg.norm(self.coupling @ vectors[-len(self.coupling) :], axis=0)
-        residuals = np.divide(outside, np.abs(values), out=(outside > 0).astype(np.float64), where=values != 0)
-        return Ritz(values if self.symmetric else np.sqrt(values), vectors, np.minimum(residuals, 1))
+        last = vectors[-len(self.coupling) :]
+        outside = np.hypot(np.linalg.norm(self.coupling @ last, axis=0), self.noise * np.linalg.norm(last, axis=0))
+        sizes = np.abs(values)  # of A A^T; of A if it is symmetric
+        floor = NOISE * sizes[0] if self.symmetric else NOISE * NOISE * sizes[0]
+        residuals = np.divide(outside, sizes, out=(outside > floor).astype(np.float64), where=sizes > floor)
+        self.found = Ritz(values if self.symmetric else np.sqrt(values), vectors, np.minimum(residuals, 1))
+        return self.found
 
     def _restart(self, pool: Executor) -> None:
         """Keep the best of the space, and the next block."""
@@ -265,6 +277,7 @@ class Krylov:
             _scale(right, np.sign(values))
         else:
             rotate(self.images[: self.filled], vectors * inverse, pool)
+            rotate(right, _triangular(inner(right, right, pool)), pool)  # small ones hold traces of large ones
         self.matrix.rows.multiply(right, product, pool)
         residuals = _lengths(product, left, sigma) * inverse
         signs = _signs(left)
@@ -311,6 +324,13 @@ def _whitening(gram: Values, norms: Values) -> tuple[Values, Values, npt.NDArray
     return scale[:, None] * vectors * inverse_roots, roots[:, None] * vectors.T * lengths, kept, gentle
 
 
+def _triangular(gram: Values) -> Values:
+    """Return the upper triangular factors that make nearly orthonormal columns orthonormal; columns of zeros stay."""
+    whole = gram + np.diag(np.diag(gram) == 0)
+    inverse: Values = np.linalg.inv(np.linalg.cholesky(whole)).T
+    return inverse
+
+
 def _fill(block: Panels, columns: npt.NDArray[np.int64], random: np.random.Generator) -> None:
     """Put normal random numbers into columns."""
     for column in columns.tolist():
@@ -355,6 +375,7 @@ def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: 
     the measured residuals tell. Raises `DivergenceError` for products that are not finite.
     """
     with threadpool_limits(1, "blas"):  # its threads would spin between our products, and decide the last bits
+        state.look()
         while len(state.passes) < max_passes and (not state.converged(tol) or state.missed(tol)):
             state.advance(tol, pool)
             between()

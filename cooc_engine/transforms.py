@@ -43,7 +43,7 @@ class Factors:
         smoothed = column_sums**options.cds
         root = np.sqrt(smoothed.sum())
         parts = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
-        return cls(MODES[options.pmi], *parts, options.pmi_shift, float(row_sums.sum()))
+        return cls(MODES[options.pmi], *parts, options.pmi_shift, float(column_sums.sum()))
 
     def turned(self) -> Factors:
         """Return the factors of the transpose."""
