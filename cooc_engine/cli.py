@@ -22,6 +22,7 @@ from cooc_engine.config import (
     EncodeOptions,
     GloveOptions,
     Options,
+    PmiSvdOptions,
     RunOptions,
     SimplerGloveOptions,
     TrainOptions,
@@ -223,18 +224,23 @@ def import_counts(
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
-@train.command(name="glove")
-def train_glove(
-    source: Annotated[str, Parameter(name="INPUT")],
-    /,
-    *,
-    output: Path,
-    options: GloveOptions | None = None,
-    encode: EncodeOptions | None = None,
-    count: CountOptions | None = None,
-    run: TrainOptions = TRAIN,
-) -> None:
-    """Train GloVe (Pennington, Socher and Manning 2014).
+def _add_training(model: str, kind: type[Options], text: str, counting: type[CountOptions] = CountOptions) -> None:
+    """Add `train MODEL`: all families take the same arguments, and options of their own."""
+
+    def command(
+        source: Annotated[str, Parameter(name="INPUT")],
+        /,
+        *,
+        output: Path,
+        options: Options | None = None,
+        encode: EncodeOptions | None = None,
+        count: CountOptions | None = None,
+        run: TrainOptions = TRAIN,
+    ) -> None:
+        _train(model, Path(given(source)), output, options, encode, count, run)
+
+    command.__annotations__ |= {"options": kind | None, "count": counting | None}
+    command.__doc__ = f"""{text}
 
     Parameters
     ----------
@@ -243,30 +249,17 @@ def train_glove(
     output
         The model file to write, HDF5.
     """
-    _train("glove", Path(given(source)), output, options, encode, count, run)
+    train.command(command, name=model)
 
 
-@train.command(name="simpler-glove")
-def train_simpler_glove(
-    source: Annotated[str, Parameter(name="INPUT")],
-    /,
-    *,
-    output: Path,
-    options: SimplerGloveOptions | None = None,
-    encode: EncodeOptions | None = None,
-    count: UniformCountOptions | None = None,
-    run: TrainOptions = TRAIN,
-) -> None:
-    """Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. Text is counted with uniform weights unless told otherwise.
-
-    Parameters
-    ----------
-    source
-        A co-occurrence directory, an encoded corpus, or a text.
-    output
-        The model file to write, HDF5.
-    """
-    _train("simpler-glove", Path(given(source)), output, options, encode, count, run)
+_add_training("glove", GloveOptions, "Train GloVe (Pennington, Socher and Manning 2014).")
+_add_training(
+    "simpler-glove",
+    SimplerGloveOptions,
+    "Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. A text is counted with uniform weights unless told otherwise.",
+    UniformCountOptions,
+)
+_add_training("pmi-svd", PmiSvdOptions, "Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).")
 
 
 def _train(

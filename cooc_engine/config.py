@@ -26,6 +26,7 @@ __all__ = [
     "EncodeOptions",
     "GloveOptions",
     "Options",
+    "PmiSvdOptions",
     "RunOptions",
     "SimplerGloveOptions",
     "TrainOptions",
@@ -308,6 +309,35 @@ class SimplerGloveOptions(Options):
         if self.tying == "tied" and self.vectors not in (None, "w"):
             raise UsageError(f"--vectors is {self.vectors!r}, but tied vectors are one set: pass --tying free, or w")
         object.__setattr__(self, "vectors", self.vectors or ("w" if self.tying == "tied" else "concat"))
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PmiSvdOptions(Options):
+    """The PMI matrix and its truncated SVD (Levy, Goldberg and Dagan 2015)."""
+
+    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    """Length of the vectors: how many singular values are kept."""
+    pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi"
+    """Of each counted pair: `ppmi` what is above 0, `pmi` all, `npmi` all, divided by -log of the pair's probability."""
+    pmi_shift: Annotated[float, Above(0), Parameter(alias="--shift")] = 1.0
+    """The log of this is subtracted from the PMI; it is the number of negative samples of the like skip-gram."""
+    cds: Annotated[float, AtLeast(0)] = 0.75
+    """Context distribution smoothing: the exponent of the contexts' counts."""
+    eig: Annotated[float, AtLeast(0)] = 0.5
+    """Exponent of the singular values in the vectors U S^eig and V S^eig."""
+    vectors: Literal["w", "c", "w+c", "concat"] = "w"
+    """What queries use: word vectors, context vectors, their sum, or both side by side."""
+    normalize: bool = False
+    """Scale every word and context vector to length 1."""
+    tol: Annotated[float, Above(0)] = 0.01
+    """Stop when no component has a larger residual |A v - s u| / s."""
+    max_passes: Annotated[int, WHOLE, AtLeast(1)] = 200
+    """Stop after so many passes whatever the residual is."""
+    solver: Literal["krylov", "arpack"] = "krylov"
+    """Our block Krylov method, or ARPACK through SciPy as the reference: one thread, no checkpoints."""
+    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    """Seed of the first block."""
 
 
 @Parameter(name="*")

@@ -32,10 +32,11 @@ __all__ = [
 MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
 
-# What each family's `parameters` must hold: V is the number of words, d the vector size.
+# What each family's `parameters` must hold: V is the number of words, d the vector size, C any number of contexts.
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "glove": {"words": "Vd", "contexts": "Vd", "word_bias": "V", "context_bias": "V"},
     "simpler-glove": {"words": "Vd"},
+    "pmi-svd": {"words": "Vd", "contexts": "Cd", "singular_values": "d", "residuals": "d"},
 }
 # What queries use, as the arrays that each choice needs.
 PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}
@@ -221,7 +222,7 @@ def _check_data(model: ModelData) -> None:
 def _check_shapes(where: str, parameters: Element, size: int) -> None:
     """Check what the family requires; `words` says what d is."""
     vector_size = parameters.array("words", where, FLOAT, (size, None)).shape[1]
-    lengths = {"V": size, "d": vector_size}
+    lengths = {"V": size, "d": vector_size, "C": None}
     for name, axes in FAMILIES[parameters.labels["family"]].items():
         parameters.array(name, where, FLOAT, tuple(lengths[axis] for axis in axes))
     published = parameters.labels["published"]

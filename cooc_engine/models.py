@@ -8,12 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cooc_engine.config import CountOptions, GloveOptions, Options, SimplerGloveOptions, UniformCountOptions
+from cooc_engine.config import (
+    CountOptions,
+    GloveOptions,
+    Options,
+    PmiSvdOptions,
+    SimplerGloveOptions,
+    UniformCountOptions,
+)  # fmt: skip
 from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.modelfile import Model
+from cooc_engine.pmisvd import train_pmi_svd
 from cooc_engine.running import How
 from cooc_engine.stages import prepared
 
@@ -37,6 +45,7 @@ class Family:
 FAMILIES = {
     "glove": Family(GloveOptions, train_glove),
     "simpler-glove": Family(SimplerGloveOptions, train_simpler_glove, UniformCountOptions),
+    "pmi-svd": Family(PmiSvdOptions, train_pmi_svd),
 }
 
 

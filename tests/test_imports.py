@@ -20,9 +20,11 @@ ORDER = [
     "__init__",
     "errors", "tokenizers", "worker", "config", "budget", "progress", "running", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
-    "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring",
+    "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring", "_kernels.sparse",
     "vocab", "readers", "spool", "processes", "shards", "corpus", "windows", "rows", "cooc", "entries", "interchange", "tiles",
-    "hdf5", "modelfile", "countfile", "adagrad", "glove", "stages", "models",
+    "hdf5", "modelfile", "countfile", "adagrad", "glove",
+    "sparse", "transforms", "svd", "pmisvd", "estimators",
+    "stages", "models",
     "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}

@@ -1,0 +1,207 @@
+"""Sparse rows that a product reads: in memory, or mapped from an unnamed file; and tall matrices in panels of 32 columns.
+
+The kernels see arrays and do not know where they stand. A mapped file has no name: nothing is left of it, whatever ends the
+program.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import sparse as kernels
+from cooc_engine._kernels.sparse import PANEL
+
+__all__ = [
+    "ENTRY_BYTES",
+    "PANEL",
+    "Allocate",
+    "Panels",
+    "SparseRows",
+    "add_product",
+    "cut_work",
+    "in_memory",
+    "inner",
+    "on_disk",
+    "panels",
+    "panels_of",
+    "rotate",
+    "run",
+    "scratch_bytes",
+]
+
+ENTRY_BYTES = 8  # an int32 column and a float32 value
+TASK_ENTRIES = 1 << 18
+TASK_ROWS = 2048
+PARTS = 16  # into so many ranges of rows an inner product is cut; their sums are added in order
+LINE = 64
+
+Matrix = npt.NDArray[np.float32]
+Panels = npt.NDArray[np.float32]  # (P, n, 32)
+Square = npt.NDArray[np.float64]
+Allocate = Callable[[int, npt.DTypeLike], npt.NDArray[Any]]
+
+
+def scratch_bytes(columns: int, threads: int) -> int:
+    """Return the memory that products of a matrix of so many columns take for a moment."""
+    return 2 * threads * TASK_ROWS * 4 * columns + PARTS * 8 * 2 * PANEL * columns
+
+
+def in_memory(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return an array that begins at a cache line; its values are arbitrary, and its pages not yet there."""
+    kind = np.dtype(dtype)
+    raw = np.empty(size * kind.itemsize + LINE, np.uint8)
+    skip = -raw.ctypes.data % LINE
+    return raw[skip : skip + size * kind.itemsize].view(kind)
+
+
+def on_disk(directory: Path) -> Allocate:
+    """Return a function that makes arrays in unnamed files of a directory; the room is reserved, so a full disk says so."""
+
+    def allocate(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        kind = np.dtype(dtype)
+        if size == 0:
+            return np.empty(0, kind)
+        with tempfile.TemporaryFile(dir=directory) as file:
+            os.posix_fallocate(file.fileno(), 0, size * kind.itemsize)
+            return np.frombuffer(mmap.mmap(file.fileno(), size * kind.itemsize), kind)
+
+    return allocate
+
+
+def panels(count: int, rows: int) -> Panels:
+    """Return `count` panels of zeros, (count, rows, 32)."""
+    made: Panels = in_memory(count * rows * PANEL, np.float32).reshape(count, rows, PANEL)
+    made[:] = 0
+    return made
+
+
+def panels_of(matrix: npt.NDArray[np.floating]) -> Panels:
+    """Return a matrix (n, k) in panels, padded with columns of zeros."""
+    rows, columns = matrix.shape
+    made = panels(-(-columns // PANEL), rows)
+    for p in range(len(made)):
+        part = matrix[:, p * PANEL : (p + 1) * PANEL]
+        made[p, :, : part.shape[1]] = part
+    return made
+
+
+@dataclass(frozen=True)
+class SparseRows:
+    """A matrix by rows: offsets (n + 1,) int64, columns int32 and values float32 of the entries."""
+
+    shape: tuple[int, int]
+    offsets: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int32]
+    values: Matrix
+
+    @property
+    def entries(self) -> int:
+        """Number of entries."""
+        return int(self.offsets[-1])
+
+    def tasks(self) -> list[tuple[int, int]]:
+        """Return ranges of rows of about equal work, the same for any number of threads."""
+        return cut_work(self.offsets)
+
+    def multiply(self, right: Panels, result: Panels, pool: Executor) -> None:
+        """result = self @ right, both in panels."""
+        arrays = self.offsets, self.columns, self.values, right, result
+        run(pool, lambda task: kernels.multiply(*task, *arrays), self.tasks())
+
+    def transposed(self, allocate: Allocate, room: int, pool: Executor) -> SparseRows:
+        """Return the transpose; at most about `room` bytes of it are written at a time, each range by one thread."""
+        rows, width = self.shape
+        lengths = np.zeros(width, np.int64)
+        arrays = self.offsets, self.columns
+
+        def count(task: tuple[int, int]) -> None:
+            kernels.count_columns(*arrays, *task, lengths[task[0] : task[1]])
+
+        half = -(-width // 2)
+        run(pool, count, [(first, min(first + half, width)) for first in range(0, width, max(half, 1))])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        made = SparseRows((width, rows), offsets, allocate(self.entries, np.int32), allocate(self.entries, np.float32))
+
+        def fill(task: tuple[int, int]) -> None:
+            kernels.transpose(*arrays, self.values, *task, offsets[task[0] : task[1]].copy(), made.columns, made.values)
+
+        run(pool, fill, cut_work(offsets, max(room // ENTRY_BYTES, TASK_ENTRIES)))
+        return made
+
+
+def cut_work(offsets: npt.NDArray[np.int64], entries: int = TASK_ENTRIES) -> list[tuple[int, int]]:
+    """Cut rows into ranges of about `entries` entries each, a row counting as one more (at least one row)."""
+    work = offsets + np.arange(len(offsets))
+    cuts = [0]
+    while cuts[-1] < len(offsets) - 1:
+        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(work, work[cuts[-1]] + entries, "right")) - 1))
+    return list(zip(cuts[:-1], cuts[1:], strict=True))
+
+
+def run(pool: Executor, work: Callable[[Any], None], tasks: list[Any]) -> None:
+    """Run all tasks; the first error is raised."""
+    for _ in pool.map(work, tasks):
+        pass
+
+
+def ranges(rows: int, step: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of at most `step` rows."""
+    for begin in range(0, rows, step):
+        yield begin, min(begin + step, rows)
+
+
+def inner(left: Panels, right: Panels, pool: Executor) -> Square:
+    """Return left.T @ right, (32 P, 32 R), summed in double precision in an order that does not depend on the threads."""
+    rows = left.shape[1]
+    parts = list(ranges(rows, max(1, -(-rows // PARTS))))
+    sums = np.zeros((len(parts), len(left), len(right), PANEL, PANEL))
+
+    def work(task: tuple[int, int, int]) -> None:
+        part, i, j = task
+        kernels.gram(*parts[part], left[i], right[j], sums[part, i, j])
+
+    run(pool, work, list(np.ndindex(sums.shape[:3])))
+    product: Square = sums.sum(axis=0).transpose(0, 2, 1, 3).reshape(len(left) * PANEL, len(right) * PANEL)
+    return product
+
+
+def tiled(factors: npt.NDArray[np.floating]) -> Matrix:
+    """Return factors (32 P, 32 R) as (R, P, 32, 32) float32: what turns P panels into each of R."""
+    rows, columns = factors.shape
+    shape = rows // PANEL, PANEL, columns // PANEL, PANEL
+    return np.ascontiguousarray(factors.reshape(shape).transpose(2, 0, 1, 3), np.float32)
+
+
+def add_product(left: Panels, factors: npt.NDArray[np.floating], result: Panels, pool: Executor) -> None:
+    """result += left @ factors, (32 P, 32 R)."""
+    tiles = tiled(factors)
+
+    def work(task: tuple[int, int]) -> None:
+        for tile, panel in zip(tiles, result, strict=True):
+            kernels.add_product(*task, left, tile, panel)
+
+    run(pool, work, list(ranges(left.shape[1], TASK_ROWS)))
+
+
+def rotate(left: Panels, factors: npt.NDArray[np.floating], pool: Executor) -> None:
+    """left[:R] = left @ factors, (32 P, 32 R) with R at most P, in place: some rows at a time."""
+    tiles = tiled(factors)
+
+    def work(task: tuple[int, int]) -> None:
+        scratch = panels(len(tiles), task[1] - task[0])
+        rows = np.ascontiguousarray(left[:, task[0] : task[1]])
+        for tile, panel in zip(tiles, scratch, strict=True):
+            kernels.add_product(0, task[1] - task[0], rows, tile, panel)
+        left[: len(tiles), task[0] : task[1]] = scratch
+
+    run(pool, work, list(ranges(left.shape[1], TASK_ROWS)))

@@ -1,0 +1,400 @@
+"""Truncated singular value decomposition of sparse rows by a restarted block Krylov method with a rule to stop.
+
+Randomised block Krylov (Musco and Musco 2015) with thick restarts (Wu and Simon 2000): an orthonormal basis Q of the Krylov
+space of A Aᵀ and a random block, and W = Aᵀ Q. The singular values of W are those of A on the space, and the part of A W that
+Q does not hold yet gives every component's residual without a further product. A symmetric matrix takes the Krylov space of
+A itself: one product a pass, where others take two.
+
+Vectors are single precision, all inner products double. Sums have one order: the same bits for any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.linalg
+from threadpoolctl import threadpool_limits
+
+from cooc_engine.budget import show_size
+from cooc_engine.errors import DivergenceError, ResourceError, UsageError
+from cooc_engine.sparse import PANEL, Panels, SparseRows, add_product, inner, panels, panels_of, rotate
+
+__all__ = ["SVD", "Krylov", "Operator", "Pass", "arpack", "basis_bytes", "krylov"]
+
+NOISE = 2e-6  # what is smaller than this part of what it was computed from is rounding of single precision
+ROUNDS = 8  # of orthogonalisation at most; two are usual
+WIDE = 256  # from so many components on, a block has one panel for each so many
+
+Matrix = npt.NDArray[np.float32]
+Values = npt.NDArray[np.float64]
+
+
+class Operator(NamedTuple):
+    """A matrix by rows, and its transpose by rows, which is None for a symmetric matrix."""
+
+    rows: SparseRows
+    transpose: SparseRows | None
+
+
+@dataclass(frozen=True)
+class SVD:
+    """A ≈ left · diag(singular_values) · right.T, the largest first: left (n, k), right (m, k), float32.
+
+    residuals (k,) are ‖A v − σ u‖ / σ, measured by a product, and 0 where σ is 0; the other side, Aᵀ u = σ v, holds to rounding.
+    What is below single precision, two parts in a million of the largest value, is 0 with vectors of zeros.
+    """
+
+    left: Matrix
+    singular_values: Values
+    right: Matrix
+    residuals: Values
+
+
+class Pass(NamedTuple):
+    """A pass: its number from 1, the largest residual after it (1 while there is none yet), and products of a row it took."""
+
+    number: int
+    residual: float
+    items: int
+
+
+class Ritz(NamedTuple):
+    """What a basis of m columns knows: values (m,), the largest first, vectors (m, m) in the basis, residuals (m,)."""
+
+    values: Values
+    vectors: Values
+    residuals: Values
+
+
+@dataclass
+class Krylov:
+    """The basis and what is known about it.
+
+    basis       (P, n, 32) the first `filled` panels span the space; the next `width` are the block to add
+    images      (P, m, 32) Aᵀ times the basis, `filled` panels of it
+    projected   (32 filled, 32 filled) images.T @ images, or basis.T @ images for a symmetric matrix
+    coupling    (32 width, 32 width) what A sends out of the space: A images[last block] = basis · x + next block · coupling
+    noise       what rounding may have hidden of A images[last block]: large values hide the squares of small ones
+    """
+
+    matrix: Operator
+    k: int
+    seed: int
+    width: int
+    basis: Panels
+    images: Panels
+    projected: Values
+    coupling: Values
+    filled: int = 0
+    dimension: int = 0
+    noise: float = 0.0
+    room: int | None = None
+    passes: list[Pass] = field(default_factory=list)
+    found: Ritz | None = None
+
+    @classmethod
+    def empty(cls, matrix: Operator, k: int, seed: int, room: int | None = None) -> Krylov:
+        """Return the state before the first pass, whose basis may grow to `room` bytes.
+
+        Raises `UsageError` for more components than the matrix can have.
+        """
+        rows, columns = matrix.rows.shape
+        if k > min(rows, columns):
+            raise UsageError(
+                f"--vector-size is {k}; a matrix of {rows} x {columns} has {min(rows, columns)} components at most"
+            )
+        width = first_width(k)
+        most, none = capacity(k, width), np.zeros((0, 0))
+        return cls(matrix, k, seed, width, panels(most, rows), panels(most, columns), none, none, room=room)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the matrix is its own transpose."""
+        return self.matrix.transpose is None
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of a checkpoint."""
+        used = {"basis": self.basis[: self.filled + self.width], "images": self.images[: self.filled]}
+        return {**used, "projected": self.projected, "coupling": self.coupling}
+
+    def meta(self) -> dict[str, Any]:
+        """Return the rest of a checkpoint."""
+        names = "width", "filled", "dimension", "noise", "passes"
+        return {name: getattr(self, name) for name in names}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._set_width(meta["width"])
+        self.filled, self.dimension, self.noise = meta["filled"], meta["dimension"], meta["noise"]
+        self.passes = [Pass(*record) for record in meta["passes"]]
+        self.basis[: self.filled + self.width] = arrays["basis"]
+        self.images[: self.filled] = arrays["images"]
+        self.projected, self.coupling = np.array(arrays["projected"]), np.array(arrays["coupling"])
+
+    def _set_width(self, width: int) -> None:
+        if width != self.width:
+            rows, columns = self.matrix.rows.shape
+            self.width, most = width, capacity(self.k, width)
+            need = 4 * PANEL * most * (rows + columns)
+            if self.room is not None and need > self.room:
+                raise ResourceError(
+                    f"the matrix repeats a singular value {PANEL * width // 2} times or more, and the wider blocks that this needs "
+                    f"do not fit: pass {show_size(need - self.room)} more --memory"
+                )
+            self.basis = self.images = panels(0, 0)  # the old ones go before the new ones come
+            self.basis, self.images = panels(most, rows), panels(most, columns)
+
+    def look(self) -> None:
+        """See what the basis knows, after `load`."""
+        if self.filled:
+            self._ritz()
+
+    def begin(self, pool: Executor) -> None:
+        """Make the first block, of random directions."""
+        self.filled = self.dimension = 0
+        self.projected, self.found = np.zeros((0, 0)), None
+        self.basis[: self.width] = 0
+        self._orthonormalise(pool)
+
+    def converged(self, tol: float) -> bool:
+        """Tell whether k residuals are within `tol`."""
+        return bool(self.passes) and self.found is not None and self.passes[-1].residual <= tol
+
+    def missed(self, tol: float) -> bool:
+        """Tell whether a value may be repeated more often than a block of this width can see.
+
+        A block of b random vectors holds b copies of a repeated value and no more; so many found are a reason to look again.
+        """
+        width = PANEL * self.width
+        if self.found is None or width >= self.k:
+            return False
+        values = np.abs(self.found.values[: self.k])
+        first, last = values[: self.k - width + 1], values[width - 1 :]
+        return bool(((first - last <= min(tol, 1e-2) * first) & (last > NOISE * values[0])).any())
+
+    def advance(self, tol: float, pool: Executor) -> None:
+        """Make a pass: take the next block into the basis, where there is room for it."""
+        if self.filled == 0:
+            self.begin(pool)
+        elif self.converged(tol):
+            self._set_width(2 * self.width)
+            self.begin(pool)
+        elif self.filled + 2 * self.width > len(self.basis):
+            self._restart(pool)
+        self._grow(pool)
+        residuals = self._ritz().residuals
+        residual = float(residuals[: self.k].max()) if len(residuals) >= self.k else 1.0
+        products = PANEL * self.width * (1 if self.symmetric else 2)
+        self.passes.append(Pass(len(self.passes) + 1, residual, products * self.matrix.rows.entries))
+
+    def _grow(self, pool: Executor) -> None:
+        old, now, after = self.filled, self.filled + self.width, self.filled + 2 * self.width
+        self.dimension += int(np.count_nonzero(self.basis[old:now].any(axis=1)))
+        images, following = self.images[old:now], self.basis[now:after]
+        (self.matrix.transpose or self.matrix.rows).multiply(self.basis[old:now], images, pool)
+        column = inner(self.basis[:now] if self.symmetric else self.images[:now], images, pool)
+        if not np.isfinite(column).all():
+            raise DivergenceError("a product with the matrix is not finite; are there infinite or huge values in it?")
+        self.projected = np.block([[self.projected, column[: PANEL * old]], [column.T]])
+        if self.symmetric:
+            following[:] = images
+        else:
+            self.matrix.rows.multiply(images, following, pool)
+        self.filled = now
+        self._orthonormalise(pool)
+
+    def _orthonormalise(self, pool: Executor) -> None:
+        """Make the block after the basis orthonormal and orthogonal to it; sets `coupling`.
+
+        Classical Gram-Schmidt through Gram matrices in double precision, repeated until nothing changes much. Directions that
+        are rounding only become zero, and are replaced by random ones while there is room for more: a Krylov space that is
+        exhausted need not hold all that is wanted.
+        """
+        block, known = self.basis[self.filled : self.filled + self.width], self.basis[: self.filled]
+        size = PANEL * self.width
+        coupling = np.eye(size)
+        random = np.random.Generator(np.random.PCG64([self.seed, len(self.passes)]))
+        norms = np.sqrt(np.diag(inner(block, block, pool)))
+        self.noise = NOISE * float(norms.max())
+        for left in reversed(range(ROUNDS)):
+            if self.filled:
+                add_product(known, -inner(known, block, pool), block, pool)
+            factors, inverse, kept, gentle = _whitening(inner(block, block, pool), norms)
+            rotate(block, factors, pool)
+            coupling = inverse @ coupling
+            norms = kept.astype(np.float64)
+            lost = np.flatnonzero(~kept)[: self.basis.shape[1] - self.dimension - int(kept.sum())]
+            if len(lost) and left >= 2:
+                _fill(block, lost, random)
+                norms[lost] = np.sqrt(self.basis.shape[1])
+            elif gentle:
+                break
+        self.coupling = coupling
+
+    def _ritz(self) -> Ritz:
+        values, vectors = scipy.linalg.eigh((self.projected + self.projected.T) / 2, check_finite=False, driver="evd")
+        order = np.argsort(-np.abs(values), kind="stable")
+        values, vectors = values[order], vectors[:, order]
+        if not self.symmetric:
+            values = np.maximum(values, 0)
+        last = vectors[-len(self.coupling) :]
+        outside = np.hypot(np.linalg.norm(self.coupling @ last, axis=0), self.noise * np.linalg.norm(last, axis=0))
+        sizes = np.abs(values)  # of A A^T; of A if it is symmetric
+        floor = NOISE * sizes[0] if self.symmetric else NOISE * NOISE * sizes[0]
+        residuals = np.divide(outside, sizes, out=(outside > floor).astype(np.float64), where=sizes > floor)
+        self.found = Ritz(values if self.symmetric else np.sqrt(values), vectors, np.minimum(residuals, 1))
+        return self.found
+
+    def _restart(self, pool: Executor) -> None:
+        """Keep the best of the space, and the next block."""
+        assert self.found is not None
+        keep = -(-self.k // PANEL) + self.width
+        values, best = self.found.values[: keep * PANEL], self.found.vectors[:, : keep * PANEL]
+        for matrix in (self.basis, self.images):
+            rotate(matrix[: self.filled], best, pool)
+        self.basis[keep : keep + self.width] = self.basis[self.filled : self.filled + self.width].copy()
+        self.projected = np.diag(values if self.symmetric else values**2)
+        self.dimension = int(np.count_nonzero(self.basis[:keep].any(axis=1)))
+        self.filled = keep
+
+    def finish(self, pool: Executor) -> SVD:
+        """Return the k best components, with measured residuals; the basis is used up."""
+        assert self.found is not None
+        count = -(-self.k // PANEL)
+        values, vectors = self.found.values[: count * PANEL], self.found.vectors[:, : count * PANEL]
+        sigma = np.where(np.arange(len(values)) < self.k, np.abs(values), 0)
+        sigma[sigma <= NOISE * sigma[0]] = 0
+        inverse = np.divide(1, sigma, out=np.zeros_like(sigma), where=sigma > 0)
+        left, right, product = self.basis[:count], self.images[:count], self.basis[count : 2 * count]
+        rotate(self.basis[: self.filled], vectors * (sigma > 0), pool)
+        if self.symmetric:
+            right[:] = left
+            _scale(right, np.sign(values))
+        else:
+            rotate(self.images[: self.filled], vectors * inverse, pool)
+            rotate(right, _triangular(inner(right, right, pool)), pool)  # small ones hold traces of large ones
+        self.matrix.rows.multiply(right, product, pool)
+        residuals = _lengths(product, left, sigma) * inverse
+        signs = _signs(left)
+        _scale(left, signs)
+        _scale(right, signs)
+        k = self.k
+        return SVD(_flat(left, k), sigma[:k], _flat(right, k), residuals[:k])
+
+
+def first_width(k: int) -> int:
+    """Return the panels of a block: one up to WIDE components, then one for each WIDE.
+
+    A narrow block goes deeper for the same room and reaches a residual with fewer products: scripts/lab.py svd.
+    """
+    return -(-k // WIDE)
+
+
+def capacity(k: int, width: int) -> int:
+    """Return the panels of the basis: what a restart keeps, as much again, and a block more than is full."""
+    return 2 * (-(-k // PANEL) + width) + width
+
+
+def basis_bytes(shape: tuple[int, int], k: int) -> int:
+    """Return the memory of basis and images."""
+    return 4 * PANEL * capacity(k, first_width(k)) * sum(shape)
+
+
+def _whitening(gram: Values, norms: Values) -> tuple[Values, Values, npt.NDArray[np.bool_], bool]:
+    """Return what makes columns orthonormal and its inverse, which columns are kept, and whether little was changed.
+
+    The Gram matrix is scaled to a unit diagonal and taken apart by its eigenvectors. `norms` are the columns' lengths before
+    the basis was subtracted: what has become as small as their rounding is noise.
+    """
+    lengths = np.sqrt(np.diag(gram))
+    real = lengths > NOISE * norms
+    scale = np.divide(1, lengths, out=np.zeros_like(lengths), where=real)
+    values, vectors = scipy.linalg.eigh(gram * scale * scale[:, None], check_finite=False, driver="evd")
+    noise = NOISE * float(np.max(norms * scale, initial=1))
+    kept = values > noise * noise
+    roots = np.sqrt(np.where(kept, values, 0))
+    inverse_roots = np.divide(1, roots, out=np.zeros_like(roots), where=kept)
+    lengths = np.where(real, lengths, 0)
+    gentle = bool((lengths[real] > 0.5 * norms[real]).all() and (values[kept] > 0.5).all())
+    return scale[:, None] * vectors * inverse_roots, roots[:, None] * vectors.T * lengths, kept, gentle
+
+
+def _triangular(gram: Values) -> Values:
+    """Return the upper triangular factors that make nearly orthonormal columns orthonormal; columns of zeros stay."""
+    whole = gram + np.diag(np.diag(gram) == 0)
+    inverse: Values = np.linalg.inv(np.linalg.cholesky(whole)).T
+    return inverse
+
+
+def _fill(block: Panels, columns: npt.NDArray[np.int64], random: np.random.Generator) -> None:
+    """Put normal random numbers into columns."""
+    for column in columns.tolist():
+        block[column // PANEL, :, column % PANEL] = random.standard_normal(block.shape[1], np.float32)
+
+
+def _scale(matrix: Panels, factors: Values) -> None:
+    matrix *= factors.astype(np.float32).reshape(len(matrix), 1, PANEL)
+
+
+def _lengths(product: Panels, left: Panels, sigma: Values) -> Values:
+    """Return the lengths of the columns of product - left · sigma."""
+    squares = np.zeros_like(sigma)
+    for p in range(len(product)):
+        part = slice(p * PANEL, (p + 1) * PANEL)
+        for begin in range(0, product.shape[1], 1 << 16):
+            rows = slice(begin, begin + (1 << 16))
+            gap = product[p, rows] - left[p, rows] * sigma[part]
+            squares[part] += np.einsum("ij,ij->j", gap, gap)
+    return np.sqrt(squares)
+
+
+def _signs(matrix: Panels) -> Values:
+    """Return what makes the entry of largest size in each column positive (the first of equals)."""
+    largest = np.take_along_axis(matrix, np.abs(matrix).argmax(axis=1, keepdims=True), axis=1)
+    return np.where(largest.reshape(-1) < 0, -1.0, 1.0)
+
+
+def _flat(matrix: Panels, k: int) -> Matrix:
+    """Return panels as a matrix (n, k) of its own."""
+    flat = np.empty((matrix.shape[1], k), np.float32)
+    for p in range(len(matrix)):
+        part = flat[:, p * PANEL : (p + 1) * PANEL]
+        part[:] = matrix[p, :, : part.shape[1]]
+    return flat
+
+
+def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: Callable[[], None] = lambda: None) -> SVD:
+    """Return the `state.k` largest components, from where `state` is, each with a residual of at most `tol`.
+
+    `between` is called after each pass, when the state can be saved. It stops after `max_passes` whatever the residual is;
+    the measured residuals tell. Raises `DivergenceError` for products that are not finite.
+    """
+    with threadpool_limits(1, "blas"):  # its threads would spin between our products, and decide the last bits
+        state.look()
+        while len(state.passes) < max_passes and (not state.converged(tol) or state.missed(tol)):
+            state.advance(tol, pool)
+            between()
+        return state.finish(pool)
+
+
+def arpack(rows: SparseRows, k: int, seed: int, tol: float) -> SVD:
+    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: one thread, for reference."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.linalg import svds
+
+    if k >= min(rows.shape):
+        raise UsageError(f"--vector-size is {k}; ARPACK finds at most {min(rows.shape) - 1} components of this matrix")
+    matrix = csr_array((rows.values, rows.columns, rows.offsets), rows.shape)
+    start = np.random.Generator(np.random.PCG64(seed)).standard_normal(min(rows.shape)).astype(np.float32)
+    left, values, right = svds(matrix, k, v0=start, tol=tol)
+    order = np.argsort(-values, kind="stable")
+    left, sigma, right = left[:, order], values[order].astype(np.float64), right[order].T
+    gaps = np.linalg.norm(matrix @ right - left * sigma, axis=0)
+    residuals = np.divide(gaps, sigma, out=np.zeros_like(sigma), where=sigma > 0)
+    signs = _signs(panels_of(left))[:k].astype(np.float32)
+    return SVD(left * signs, sigma, right * signs, residuals)
