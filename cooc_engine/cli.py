@@ -1,23 +1,21 @@
-"""The command line: each verb calls one library function and prints what it returns; nothing else in the engine prints.
+"""The command line: each verb calls one library function and shows what it returns.
 
 Commands import what they need when they run, so that `--help` is quick.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
+from cooc_engine.asking import evaluate, info, nn, ratio
 from cooc_engine.config import (
-    WHOLE,
     CountOptions,
     EncodeOptions,
     GloveOptions,
@@ -27,10 +25,9 @@ from cooc_engine.config import (
     SimplerGloveOptions,
     TrainOptions,
     UniformCountOptions,
-    usable_cores,
 )
+from cooc_engine.console import Work, drop_output, fail, print_json, print_lines, print_scores, progress_of
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
 
 __all__ = ["main"]
@@ -69,7 +66,7 @@ def encode(
     """
     from cooc_engine.corpus import encode
 
-    with _Work(run) as work:
+    with Work(run) as work:
         corpus = encode([given(text) for text in texts], output, options, **work.how)
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
@@ -96,7 +93,7 @@ def count(
     """
     from cooc_engine.cooc import count
 
-    with _Work(run) as work:
+    with Work(run) as work:
         cooc = count(corpus, output, options, **work.how)
     tokens = cooc.manifest["tokens"]
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
@@ -121,7 +118,7 @@ def merge(
     """
     from cooc_engine.cooc import merge
 
-    with _Work(run) as work:
+    with Work(run) as work:
         cooc = merge(coocs, output, **work.how)
     tokens = cooc.manifest["tokens"]
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
@@ -149,7 +146,7 @@ def append(
     """
     from cooc_engine.stages import append
 
-    with _Work(run) as work:
+    with Work(run) as work:
         both = append(cooc, [given(text) for text in texts], output, **work.how)
     tokens = both.manifest["tokens"]
     work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
@@ -186,7 +183,7 @@ def export_counts(
         raise UsageError(
             "--format glove takes a --vocab FILE to write" if vocab is None else "--vocab: goes into the HDF5 file"
         )
-    with _Work(run) as work:
+    with Work(run) as work:
         how, opened = {key: work.how[key] for key in ("memory", "force", "progress")}, Cooc(cooc)
         export_hdf5(opened, output, **how) if vocab is None else export_glove(opened, output, vocab, **how)
     work.print(output, f"{opened.entries:,} entries", {"entries": opened.entries})
@@ -219,7 +216,7 @@ def import_counts(
     foreign = not form_of(source)
     if foreign != (vocab is not None) or (options and not foreign):
         raise UsageError(f"{source}: " + ("records take --vocab FILE" if foreign else "vocabulary and options are in the file"))
-    with _Work(run) as work:
+    with Work(run) as work:
         cooc = import_glove(source, vocab, output, options, **work.how) if vocab else import_hdf5(source, output, **work.how)
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
@@ -256,7 +253,7 @@ _add_training("glove", GloveOptions, "Train GloVe (Pennington, Socher and Mannin
 _add_training(
     "simpler-glove",
     SimplerGloveOptions,
-    "Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. A text is counted with uniform weights unless told otherwise.",
+    "Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. A text is counted with uniform weights unless told.",
     UniformCountOptions,
 )
 _add_training("pmi-svd", PmiSvdOptions, "Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).")
@@ -275,7 +272,7 @@ def _train(
     from cooc_engine.stages import prepared
 
     counting = family_of(model).counting
-    with _Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as cooc:
+    with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as cooc:
         trained = train(model, cooc, output, options, checkpoint_every=run.checkpoint_every, **work.how)
     rows, size = trained.vectors.shape
     loss = trained.history[-1]["loss"]
@@ -293,157 +290,13 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     """
     from cooc_engine.job import run as run_library
 
-    with _Work(run) as work:
+    with Work(run) as work:
         how = {key: value for key, value in work.how.items() if key != "resume"}
         rows = run_library(job, **how)
     if run.json:
-        _print_json({"output": str(job), **work.record(), "evaluation": rows})
+        print_json({"output": str(job), **work.record(), "evaluation": rows})
     else:
-        _print_scores(rows)
-
-
-@app.command
-def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False) -> None:
-    """Tell what a corpus, a co-occurrence directory or a model is: everything that it records.
-
-    Parameters
-    ----------
-    path
-        The directory or file.
-    json
-        Print one JSON object.
-    """
-    from cooc_engine.summary import info
-
-    record = info(path)
-    if json:
-        _print_json(record)
-    else:
-        for line in _lines(record):
-            print(line)
-
-
-@app.command
-def nn(
-    model: Annotated[Path, Parameter(name="FILE.h5")],
-    words: Annotated[list[str], Parameter(name="WORD")],
-    /,
-    *,
-    topn: Annotated[int, WHOLE, Parameter(alias=["--k", "-k"])] = 10,
-    json: bool = False,
-) -> None:
-    """Print the words nearest to each WORD by cosine; a word - reads words from stdin, a line each.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words to look up.
-    topn
-        How many neighbours.
-    json
-        Print one JSON object.
-    """
-    from cooc_engine.query import nn
-
-    if topn < 1:
-        raise UsageError(f"--topn is {topn}; it must be at least 1")
-    asked = [word for asked in words for word in (sys.stdin.read().split() if given(asked) == "-" else [asked])]
-    if not asked:
-        raise InputError("no words to look up")
-    neighbours = nn(model, asked, topn)
-    if json:
-        _print_json(neighbours)
-        return
-    for word, found in neighbours.items():
-        print(word)
-        for neighbour, cosine in found:
-            print(f"  {cosine:.4f}  {neighbour}")
-
-
-@app.command
-def ratio(
-    model: Annotated[Path, Parameter(name="FILE.h5")],
-    word1: Annotated[str, Parameter(name="WORD1")],
-    word2: Annotated[str, Parameter(name="WORD2")],
-    contexts: Annotated[list[str], Parameter(name="CONTEXT")],
-    /,
-    *,
-    counts: Path | None = None,
-    json: bool = False,
-) -> None:
-    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) as the model has it: large, small, or near 1 for both or neither.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    word1
-        The word above the line.
-    word2
-        The word below the line.
-    contexts
-        The context words.
-    counts
-        A co-occurrence directory, to show what was counted beside it.
-    json
-        Print one JSON list.
-    """
-    from cooc_engine.ratios import ratio
-
-    rows = ratio(model, word1, word2, contexts, counts)
-    if json:
-        _print_json(rows)
-        return
-    for row in rows:
-        counted = f"  counted {_figure(row['counted'])}" if "counted" in row else ""
-        print(f"{_figure(row['model'])}{counted}  {row['context']}")
-
-
-def _figure(value: Any) -> str:
-    return f"{'--':>9s}" if value is None else f"{value:9.3f}"
-
-
-@app.command(name="eval")
-def evaluate(
-    models: Annotated[list[Path], Parameter(name="FILE.h5")],
-    /,
-    *,
-    pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    restrict: Annotated[int, WHOLE] = 30_000,
-    by_section: bool = False,
-    json: bool = False,
-) -> None:
-    """Judge models by word pairs (Spearman and Pearson) and by analogies (3CosAdd and 3CosMul).
-
-    Parameters
-    ----------
-    models
-        The model files.
-    pairs
-        Files of word pairs: word, word, human score, with tabs between.
-    analogies
-        Files of questions: four words a line, sections begin with a colon.
-    restrict
-        Ask analogies among so many of the most frequent words.
-    by_section
-        Show each section of the analogies too.
-    json
-        Print a JSON list.
-    """
-    from cooc_engine.evaluation import evaluate
-
-    if not pairs and not analogies:
-        raise UsageError("nothing to judge by; pass --pairs FILE or --analogies FILE")
-    if restrict < 1:
-        raise UsageError(f"--restrict is {restrict}; it must be at least 1")
-    rows = evaluate(models, pairs=pairs or (), analogies=analogies or (), restrict=restrict, by_section=by_section)
-    if json:
-        _print_json(rows)
-    else:
-        _print_scores(rows)
+        print_scores(rows)
 
 
 @app.command
@@ -457,69 +310,12 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     """
     from cooc_engine.demo import demo
 
-    for line in demo(output, _progress(run)):
-        print(line)
+    print_lines(demo(output, progress_of(run)))
 
 
-class _Work:
-    """Run a verb: its options as library keywords in `how`, and after it `print` of what it did."""
-
-    def __init__(self, run: RunOptions) -> None:
-        from cooc_engine.measure import Measure
-
-        self._run, self._measure = run, Measure()
-        self.threads = run.threads or usable_cores()
-        self.how: dict[str, Any] = {
-            "threads": self.threads,
-            "memory": run.memory,
-            "force": run.force,
-            "resume": run.resume,
-            "progress": _progress(run),
-        }
-
-    def __enter__(self) -> _Work:
-        self._measure.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._measure.__exit__(*error)
-
-    def record(self) -> dict[str, Any]:
-        memory = self._measure.peak_memory_bytes
-        return {"seconds": round(self._measure.seconds, 4), "threads": self.threads, "peak_memory_bytes": memory}
-
-    def print(self, output: Path, text: str, extra: dict[str, Any]) -> None:
-        if self._run.json:
-            _print_json({"output": str(output), **self.record(), **extra})
-        else:
-            print(f"{output}: {text}, {self._measure.seconds:.1f} s")
-
-
-def _progress(run: RunOptions) -> Progress:
-    return open_progress(run.progress)
-
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
-
-
-def _print_scores(rows: Iterable[dict[str, Any]]) -> None:
-    for row in rows:
-        value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
-        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
-
-
-def _lines(record: Any, indent: str = "") -> Iterable[str]:
-    """Yield a nested record as indented lines."""
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}:"
-            yield from _lines(value, indent + "  ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
-            yield f"{indent}{key}: {len(value)}"
-            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
-        else:
-            yield f"{indent}{key}: {value}"
+for verb in (info, nn, ratio):
+    app.command(verb)
+app.command(evaluate, name="eval")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -528,28 +324,20 @@ def main(arguments: Sequence[str]) -> int:
         app(modern(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
     except CycloptsError as error:
-        return _fail(_one_line(error), UsageError.exit_code)
+        return fail(_one_line(error), UsageError.exit_code)
     except CoocError as error:
-        return _fail(str(error), error.exit_code)
+        return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail("interrupted", InterruptedRun.exit_code)
+        return fail("interrupted", InterruptedRun.exit_code)
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
     except MemoryError:
-        return _fail("out of memory; take less text at a time or a machine with more", ResourceError.exit_code)
+        return fail("out of memory; take less text at a time or a machine with more", ResourceError.exit_code)
     except OSError as error:
-        _drop_output()
+        drop_output()
         code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
-        return _fail(f"{error.filename or 'output'}: {error.strerror}", code)
+        return fail(f"{error.filename or 'output'}: {error.strerror}", code)
     return 0
-
-
-def _drop_output() -> None:
-    """Throw away what could not be printed, so that the interpreter does not try again when it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(error: CycloptsError) -> str:
@@ -559,8 +347,3 @@ def _one_line(error: CycloptsError) -> str:
             return str(cause)
         cause = cause.__cause__ or cause.__context__
     return " ".join(given(str(error)).split())
-
-
-def _fail(text: str, code: int) -> int:
-    print(f"cooc-engine: {text}", file=sys.stderr)
-    return code

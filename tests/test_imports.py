@@ -25,7 +25,7 @@ ORDER = [
     "hdf5", "modelfile", "countfile", "adagrad", "glove",
     "sparse", "transforms", "svd", "pmisvd", "estimators",
     "stages", "models",
-    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
+    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500
@@ -91,9 +91,9 @@ def prints(tree: ast.Module) -> list[ast.Call]:
     return [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"]
 
 
-def test_only_cli_prints():
+def test_only_the_console_prints():
     printing = {name: prints(tree) for name, tree in MODULES.items() if prints(tree)}
-    assert set(printing) == {"cli", "progress"}
+    assert set(printing) == {"console", "progress"}
     assert all(any(word.arg == "file" for word in call.keywords) for call in printing["progress"])
 
 

@@ -1,0 +1,106 @@
+"""What the command line shows: results on stdout as text or JSON, errors as one line on stderr; nothing else prints results."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from cooc_engine.config import RunOptions, usable_cores
+from cooc_engine.progress import Progress, open_progress
+
+__all__ = ["Work", "drop_output", "fail", "figure", "lines", "print_json", "print_lines", "print_scores", "progress_of"]
+
+
+class Work:
+    """Run a verb: its options as library keywords in `how`, and after it `print` of what it did."""
+
+    def __init__(self, run: RunOptions) -> None:
+        from cooc_engine.measure import Measure
+
+        self._run, self._measure = run, Measure()
+        self.threads = run.threads or usable_cores()
+        self.how: dict[str, Any] = {
+            "threads": self.threads,
+            "memory": run.memory,
+            "force": run.force,
+            "resume": run.resume,
+            "progress": progress_of(run),
+        }
+
+    def __enter__(self) -> Work:
+        self._measure.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._measure.__exit__(*error)
+
+    def record(self) -> dict[str, Any]:
+        """Return seconds, threads and peak memory."""
+        memory = self._measure.peak_memory_bytes
+        return {"seconds": round(self._measure.seconds, 4), "threads": self.threads, "peak_memory_bytes": memory}
+
+    def print(self, output: Path, text: str, extra: dict[str, Any]) -> None:
+        """Say what was made, in a line or as a JSON object with `extra` in it."""
+        if self._run.json:
+            print_json({"output": str(output), **self.record(), **extra})
+        else:
+            print(f"{output}: {text}, {self._measure.seconds:.1f} s")
+
+
+def progress_of(run: RunOptions) -> Progress:
+    """Return the progress that was asked for."""
+    return open_progress(run.progress)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value, in ASCII if stdout takes no more."""
+    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+
+
+def print_scores(rows: Iterable[dict[str, Any]]) -> None:
+    """Print rows of `evaluate`, one a line."""
+    for row in rows:
+        value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
+        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
+
+
+def lines(record: Any, indent: str = "") -> Iterable[str]:
+    """Yield a nested record as indented lines."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from lines(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
+            yield f"{indent}{key}: {len(value)}"
+            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
+        else:
+            yield f"{indent}{key}: {value}"
+
+
+def figure(value: Any) -> str:
+    """Return a number in nine columns, or dashes where there is none."""
+    return f"{'--':>9s}" if value is None else f"{value:9.3f}"
+
+
+def drop_output() -> None:
+    """Throw away what could not be printed, so that the interpreter does not try again when it exits."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def fail(text: str, code: int) -> int:
+    """Print an error and return the exit code."""
+    print(f"cooc-engine: {text}", file=sys.stderr)
+    return code
+
+
+def print_lines(texts: Iterable[str]) -> None:
+    """Print lines."""
+    for text in texts:
+        print(text)
