@@ -175,18 +175,15 @@ class EncodeOptions(Options):
     vocabulary: str | None = None
     """Take the words of this corpus or co-occurrence directory, instead of those of the text."""
     tokenizer: str = "whitespace"
-    """How a line is cut into words: `whitespace` cuts at ASCII white space, `regex` takes the matches of --pattern, `jieba`
-    cuts Chinese, and `module:function` calls a Python function with the line, which gives its words."""
+    """How a line is cut into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`."""
     pattern: str | None = None
-    """What `regex` takes for a word. Unless given, words and numbers, with the apostrophes and hyphens within words and the
-    points and commas within numbers; punctuation is left out, as by scikit-learn and text2vec, one-letter words stay."""
+    """What `regex` takes for a word; words, also with ' or - inside, and numbers as 1,000.5, unless given; no punctuation."""
     hmm: Literal["on", "off"] = "on"
     """Whether `jieba` finds words that are not in its dictionary, by its hidden Markov model."""
     lowercase: bool = False
     """Turn the text to lower case, as Unicode has it, before it is cut."""
     reserved: Literal["refuse", "keep"] = "refuse"
-    """If `<unk>` or `</s>`, which GloVe, word2vec and fastText keep for themselves, is a word of the text: refuse it, or keep
-    it as any other."""
+    """What to do if `<unk>` or `</s>`, which GloVe, word2vec and fastText keep for themselves, is a word of the text."""
 
     def __post_init__(self) -> None:
         """Check the tokenizer too, and fill in the pattern, so that the record says what was used."""

@@ -40,7 +40,7 @@ KIND, VERSION = "corpus", 1
 PIECE_DOCUMENTS = 1 << 20
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
 GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
-LINE_CUT, LINE_HELD = 24, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
+LINE_CUT, LINE_HELD = 32, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
 DICTIONARY = 96 << 20  # jieba's, in each process
 PathLike = str | os.PathLike[str]
 
@@ -106,8 +106,10 @@ def encode(
     """Encode text files, one document a line, into the directory `output`.
 
     Files may be compressed (gz, bz2, xz, zst, told by their first bytes); `-` is the standard input. The result does not
-    depend on `threads` or `memory`, the budget in bytes or as `512M`. Raises `InputError` naming file and byte for text
-    that is missing, empty, binary, truncated or not UTF-8.
+    depend on `threads` or `memory`, the budget in bytes or as `512M`. A tokenizer that is Python code runs in `threads`
+    processes; the budget holds a few lines in each, and what a function of the user's takes beside them is not in it.
+    Raises `InputError` naming file and byte for text that is missing, empty, binary, truncated or not UTF-8, or file and
+    line where a tokenizer fails, and `UsageError` if there is no such tokenizer.
     """
     paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
     text = _Text(

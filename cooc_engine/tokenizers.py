@@ -85,7 +85,7 @@ def joined(words: Sequence[str]) -> bytes:
     if data.count(b" ") != len(words) + 1 or b"  " in data or len(data.translate(None, NOT_IN_WORDS)) < len(data):
         bad = next(word for word in words if word.encode().split() != [word.encode()] or "\0" in word)
         raise ValueError(f"a word that is empty, or holds white space or a NUL: {_short(repr(bad))}")
-    if len(data) > LONGEST_WORD and max(map(len, data.split())) >= LONGEST_WORD:
+    if len(data) > LONGEST_WORD and any(len(word.encode()) >= LONGEST_WORD for word in words):
         raise ValueError(f"a word of {LONGEST_WORD} bytes or more")
     return data[1:-1]
 
@@ -129,14 +129,17 @@ def _jieba(hmm: bool) -> Cut:
 def _function(name: str) -> Cut:
     """Return a function of a module, looked for in this directory too; what goes wrong in it becomes one line."""
     module, _, path = name.partition(":")
-    before = sys.path.copy()
+    here = str(Path.cwd())
+    before = here in sys.path
     try:
-        sys.path.append(str(Path.cwd()))
+        if not before:
+            sys.path.append(here)
         home = importlib.import_module(module)
     except (Exception, SystemExit) as error:
         raise UsageError(f"--tokenizer {name}: {module} cannot be imported ({_said(error)})") from None
     finally:
-        sys.path[:] = before
+        if not before:
+            sys.path.remove(here)
     try:
         function = operator.attrgetter(path)(home)
     except AttributeError:

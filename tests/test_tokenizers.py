@@ -445,7 +445,8 @@ def test_a_function_that_is_not_there(capsys, name, says):
     assert main(["encode", "text", "--output", "corpus", "--tokenizer", name, *QUIET]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1) and err.startswith(f"cooc-engine: --tokenizer {name}: ") and says in err
-    assert not Path("corpus").exists() and not Path("corpus.part").exists()
+    assert main(["train", "glove", "text", "--output", "model.h5", "--tokenizer", name, *QUIET]) == 2
+    assert not {"corpus", "corpus.part", "model.h5", "model.h5.work"} & {path.name for path in Path().iterdir()}
 
 
 def test_a_method_and_what_is_printed(capfd):
@@ -647,6 +648,9 @@ def test_a_job_and_an_input_from_the_standard_input():
     recorded = open_model(Path("job/glove.h5")).config["encode"]
     assert (recorded["tokenizer"], recorded["pattern"], recorded["lowercase"]) == ("regex", DEFAULT_PATTERN, True)
     assert tokenizer(recorded)("B, don't") == ["b", "don't"]
+    train = ["train", "glove", "text", "--output", "model.h5", "--tokenizer", "mine:split", "--epochs", "1", *QUIET]
+    assert main(train) == 0
+    assert open_model(Path("model.h5")).config["encode"]["tokenizer"] == "mine:split"
     done = python(
         "-m", "cooc_engine", "encode", "-", "--output", "c", "--tokenizer=regex", "--json", *QUIET, input="a, a\n" * 5
     )
