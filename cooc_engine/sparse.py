@@ -6,6 +6,7 @@ program.
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import tempfile
@@ -28,6 +29,7 @@ __all__ = [
     "Panels",
     "SparseRows",
     "add_product",
+    "cut_work",
     "in_memory",
     "inner",
     "on_disk",
@@ -35,7 +37,6 @@ __all__ = [
     "panels_of",
     "rotate",
     "run",
-    "cut_work",
     "scratch_bytes",
 ]
 
@@ -145,7 +146,7 @@ def cut_work(offsets: npt.NDArray[np.int64], entries: int = TASK_ENTRIES) -> lis
     cuts = [0]
     while cuts[-1] < len(offsets) - 1:
         cuts.append(max(cuts[-1] + 1, int(np.searchsorted(work, work[cuts[-1]] + entries, "right")) - 1))
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(itertools.pairwise(cuts))
 
 
 def run(pool: Executor, work: Callable[[Any], None], tasks: list[Any]) -> None:

@@ -7,7 +7,6 @@ are exact integers, logs are taken in double precision, results are kept in sing
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +16,9 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine.config import PmiSvdOptions
-from cooc_engine.cooc import Block, Cooc
+from cooc_engine.cooc import Cooc
 from cooc_engine.progress import Stage
-from cooc_engine.sparse import ENTRY_BYTES, Allocate, SparseRows, cut_work, run
+from cooc_engine.sparse import Allocate, SparseRows, cut_work, run
 
 __all__ = ["Factors", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
 
@@ -40,10 +39,10 @@ class Factors:
     @classmethod
     def of(cls, row_sums: Values, column_sums: Values, options: PmiSvdOptions) -> Factors:
         """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit."""
-        smoothed = column_sums**options.cds
+        smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
         root = np.sqrt(smoothed.sum())
-        parts = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
-        return cls(MODES[options.pmi], *parts, options.pmi_shift, float(column_sums.sum()))
+        row, column = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
+        return cls(MODES[options.pmi], row, column, options.pmi_shift, float(column_sums.sum()))
 
     def turned(self) -> Factors:
         """Return the factors of the transpose."""

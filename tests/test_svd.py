@@ -18,7 +18,16 @@ from cooc_engine import sparse as sparse_module
 from cooc_engine import svd as svd_module
 from cooc_engine.errors import DivergenceError, ResourceError, UsageError
 from cooc_engine.sparse import (
-    SparseRows, add_product, cut_work, in_memory, inner, on_disk, panels, panels_of, rotate, run,
+    SparseRows,
+    add_product,
+    cut_work,
+    in_memory,
+    inner,
+    on_disk,
+    panels,
+    panels_of,
+    rotate,
+    run,
 )  # fmt: skip
 from cooc_engine.svd import SVD, Krylov, Operator, arpack, krylov
 
@@ -263,7 +272,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     results = []
     for threads in (1, 2, 4):
         with ThreadPoolExecutor(threads) as pool:
-            found, state = decompose(matrix, 40, pool, 1e-3)
+            found, _ = decompose(matrix, 40, pool, 1e-3)
         results.append([a.tobytes() for a in (found.left, found.singular_values, found.right, found.residuals)])
     assert results[0] == results[1] == results[2]
     with ThreadPoolExecutor(2) as pool:
