@@ -92,7 +92,7 @@ class _Estimator:
 
     def _checked(self, X: Any) -> tuple[scipy.sparse.csr_array, npt.NDArray[Any] | None]:
         names = _column_names(X)
-        matrix = X if scipy.sparse.issparse(X) else np.asarray(X)
+        matrix: Any = X if scipy.sparse.issparse(X) else np.asarray(X)
         if matrix.dtype.kind == "c":
             raise ValueError("Complex data not supported")
         if matrix.dtype.kind not in "fiub":
@@ -105,7 +105,8 @@ class _Estimator:
         for count, what in zip(matrix.shape, ("sample(s)", "feature(s)"), strict=True):
             if count < 1:
                 raise ValueError(
-                    f"Found array with 0 {what} (shape={matrix.shape}) while a minimum of 1 is required by {type(self).__name__}."
+                    f"Found array with 0 {what} (shape={matrix.shape}) while a minimum of 1 is required by "
+                    f"{type(self).__name__}."
                 )
         rows = scipy.sparse.csr_array(matrix, dtype=matrix.dtype if matrix.dtype == np.float32 else np.float64)
         if not np.isfinite(rows.data).all():
@@ -120,7 +121,8 @@ def _not_fitted(text: str) -> Exception:
         from sklearn.exceptions import NotFittedError
     except ImportError:
         return ValueError(text)
-    return NotFittedError(text)
+    error: Exception = NotFittedError(text)
+    return error
 
 
 def _column_names(X: Any) -> npt.NDArray[Any] | None:
@@ -166,6 +168,12 @@ def _rows(matrix: scipy.sparse.csr_array, scale: float) -> SparseRows:
     return SparseRows(matrix.shape, matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32, copy=False), values)
 
 
+def _variance(matrix: scipy.sparse.csr_array) -> float:
+    """Return the sum of the variances of the columns."""
+    means = np.asarray(matrix.mean(axis=0), np.float64)
+    return float(np.dot(matrix.data, matrix.data) / matrix.shape[0] - (means**2).sum())
+
+
 class SparseSVD(_Estimator):
     """Truncated SVD of a sparse matrix that stops at a residual: scikit-learn's `TruncatedSVD`, with a promise.
 
@@ -208,11 +216,11 @@ class SparseSVD(_Estimator):
         self.components_: Array = found.right.T.astype(matrix.dtype)
         self.singular_values_ = found.singular_values / scale
         self.residuals_, self.n_iter_ = found.residuals, len(state.passes)
+        variance, total = (found.left * found.singular_values).var(axis=0), _variance(matrix * scale)
+        with np.errstate(over="ignore", under="ignore"):
+            self.explained_variance_ = variance / scale / scale
+        self.explained_variance_ratio_ = variance / total if total > 0 else np.zeros_like(variance)
         transformed: Array = (found.left * self.singular_values_).astype(matrix.dtype)
-        self.explained_variance_ = transformed.var(axis=0, dtype=np.float64)
-        means = matrix.mean(axis=0, dtype=np.float64)
-        total = float((matrix.multiply(matrix).mean(axis=0, dtype=np.float64) - means**2).sum())
-        self.explained_variance_ratio_ = self.explained_variance_ / total if total > 0 else np.zeros(self.n_components)
         return transformed
 
     def transform(self, X: Any) -> Array:
@@ -254,15 +262,12 @@ class PMITransformer(_Estimator):
         kind = matrix.dtype
         counts = matrix.astype(np.float64, copy=True)
         counts.sum_duplicates()
-        row_sums = np.asarray(counts.sum(axis=1))
+        row_sums = np.asarray(counts.sum(axis=1), np.float64)
         counts.data[self.column_sums_[counts.indices] == 0] = 0
         counts.eliminate_zeros()
         factors = Factors.of(row_sums, self.column_sums_, PmiSvdOptions(**options))
         with _pool(self.n_jobs) as pool:
-            rows = SparseRows(
-                counts.shape, counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False), counts.data
-            )
-            made = pmi_rows(rows, counts.data, factors, in_memory, pool)
+            made = pmi_rows(_rows(counts, 1.0), counts.data, factors, in_memory, pool)
         return scipy.sparse.csr_array((made.values.astype(kind), made.columns, made.offsets), made.shape)
 
     def fit_transform(self, X: Any, y: Any = None) -> scipy.sparse.csr_array:

@@ -6,6 +6,7 @@ program.
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import tempfile
@@ -145,7 +146,7 @@ def cut_work(offsets: npt.NDArray[np.int64], entries: int = TASK_ENTRIES) -> lis
     cuts = [0]
     while cuts[-1] < len(offsets) - 1:
         cuts.append(max(cuts[-1] + 1, int(np.searchsorted(work, work[cuts[-1]] + entries, "right")) - 1))
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(itertools.pairwise(cuts))
 
 
 def run(pool: Executor, work: Callable[[Any], None], tasks: list[Any]) -> None:

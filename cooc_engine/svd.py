@@ -45,8 +45,8 @@ class Operator(NamedTuple):
 class SVD:
     """A ≈ left · diag(singular_values) · right.T, the largest first: left (n, k), right (m, k), float32.
 
-    residuals (k,) are ‖A v − σ u‖ / σ, measured by a product, and 0 where σ is 0; the other side, Aᵀ u = σ v, holds to rounding.
-    What is below single precision, two parts in a million of the largest value, is 0 with vectors of zeros.
+    residuals (k,) are ‖A v − σ u‖ / σ, measured by a product, and 0 where σ is 0; the other side, Aᵀ u = σ v, holds to
+    rounding. What is below single precision, two parts in a million of the largest value, is 0 with vectors of zeros.
     """
 
     left: Matrix
@@ -143,8 +143,8 @@ class Krylov:
             need = 4 * PANEL * most * (rows + columns)
             if self.room is not None and need > self.room:
                 raise ResourceError(
-                    f"the matrix repeats a singular value {PANEL * width // 2} times or more, and the wider blocks that this needs "
-                    f"do not fit: pass {show_size(need - self.room)} more --memory"
+                    f"the matrix repeats a singular value {PANEL * width // 2} times or more, and the wider blocks that "
+                    f"this needs do not fit: pass {show_size(need - self.room)} more --memory"
                 )
             self.basis = self.images = panels(0, 0)  # the old ones go before the new ones come
             self.basis, self.images = panels(most, rows), panels(most, columns)

@@ -39,10 +39,10 @@ class Factors:
     @classmethod
     def of(cls, row_sums: Values, column_sums: Values, options: PmiSvdOptions) -> Factors:
         """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit."""
-        smoothed = column_sums**options.cds
+        smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
         root = np.sqrt(smoothed.sum())
-        parts = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
-        return cls(MODES[options.pmi], *parts, options.pmi_shift, float(column_sums.sum()))
+        row, column = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
+        return cls(MODES[options.pmi], row, column, options.pmi_shift, float(column_sums.sum()))
 
     def turned(self) -> Factors:
         """Return the factors of the transpose."""

@@ -272,7 +272,7 @@ def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
     results = []
     for threads in (1, 2, 4):
         with ThreadPoolExecutor(threads) as pool:
-            found, state = decompose(matrix, 40, pool, 1e-3)
+            found, _ = decompose(matrix, 40, pool, 1e-3)
         results.append([a.tobytes() for a in (found.left, found.singular_values, found.right, found.residuals)])
     assert results[0] == results[1] == results[2]
     with ThreadPoolExecutor(2) as pool:
