@@ -17,8 +17,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
-    from cooc_engine.cooc import Cooc, count, merge
-    from cooc_engine.corpus import Corpus, encode, encode_documents
+    from cooc_engine.budget import Plan
+    from cooc_engine.cooc import Cooc, count, plan_count
+    from cooc_engine.corpus import Corpus, encode, encode_documents, plan_encode
     from cooc_engine.errors import CoocError
     from cooc_engine.evaluation import evaluate
     from cooc_engine.interchange import export_glove, import_glove
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cooc_engine.query import Vectors, nn
     from cooc_engine.stages import append
     from cooc_engine.summary import info
+    from cooc_engine.sums import merge, plan_merge
 
 _HOME = {
     "CountOptions": "config",
@@ -36,7 +38,11 @@ _HOME = {
     "GloveOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
-    "merge": "cooc",
+    "merge": "sums",
+    "plan_encode": "corpus",
+    "plan_count": "cooc",
+    "plan_merge": "sums",
+    "Plan": "budget",
     "append": "stages",
     "export_glove": "interchange",
     "import_glove": "interchange",
@@ -61,7 +67,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "count", "merge", "append", "export_glove", "import_glove", "Cooc", "CountOptions",
     "train", "GloveOptions", "Model", "open_model",
     "Vectors", "nn", "evaluate", "info", "run",
-    "Progress", "open_progress", "CoocError",
+    "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 
 

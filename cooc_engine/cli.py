@@ -107,7 +107,7 @@ def merge(
     output
         The directory to make.
     """
-    from cooc_engine.cooc import merge
+    from cooc_engine.sums import merge
 
     with _Work(run) as work:
         cooc = merge(coocs, output, **work.how)

@@ -20,6 +20,7 @@ from cooc_engine.config import CountOptions
 from cooc_engine.cooc import KIND, VERSION, Block, Cooc, finish_blocks, plan_blocks
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.progress import Progress, Stage
+from cooc_engine.rows import write_row_file
 from cooc_engine.store import ArrayWriter, building, disk_errors, part_path, refuse_overwrite
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Window
@@ -44,7 +45,7 @@ def export_glove(
     with disk_errors(outputs[0]), progress.stage("export", cooc.entries, "entries") as stage:
         with part_path(outputs[0]).open("wb") as file:
             for block in cooc.blocks:
-                _block_records(cooc, block).tofile(file)
+                file.write(_block_records(cooc, block).view(np.uint8).data)
                 stage.advance(int(cooc.row_offsets[block.last] - cooc.row_offsets[block.first]))
         words = zip(cooc.vocabulary.words, cooc.vocabulary.counts.tolist(), strict=True)
         part_path(outputs[1]).write_text("".join(f"{word} {count}\n" for word, count in words), encoding="utf-8")
@@ -180,10 +181,7 @@ def _write_block(work: Path, block: Block, found: npt.NDArray[Any], denominator:
     lengths = np.bincount(rows, minlength=block.last - block.first)
     sums = np.zeros(block.last - block.first, np.int64)
     np.add.at(sums, rows, values)
-    for part, dtype, numbers in (
-        ("columns", np.int32, columns),
-        ("values", block.dtype, values),
-        ("rows", np.int64, np.concatenate([lengths, sums])),
-    ):
+    for part, dtype, numbers in (("columns", np.int32, columns), ("values", block.dtype, values)):
         with ArrayWriter(block.path(work, part), dtype) as file:
             file.append(numbers)
+    write_row_file(block.files(work), lengths, sums)
