@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
     from cooc_engine.budget import Plan
+    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
     from cooc_engine.cooc import Cooc, count, plan_count
     from cooc_engine.corpus import Corpus, encode, encode_documents, plan_encode
     from cooc_engine.errors import CoocError

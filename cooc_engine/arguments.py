@@ -12,7 +12,7 @@ FOREIGN = {
     "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
-SWITCHES = {"--json", "--force", "--resume", "--by-section", "--"}
+SWITCHES = {"--json", "--force", "--resume", "--dry-run", "--by-section", "--"}
 DASH = "\0-"  # the parser takes a lone - for an option; no argument of a program can hold a NUL
 
 

@@ -112,18 +112,22 @@ class Plan:
 
     def line(self) -> str:
         """Return the plan as a line. Predictions may be off, so a disk that looks too small is a warning and no refusal."""
-        runs = f"; runs: {self.runs}" if self.runs else ""
-        disk = f"; disk: {self.disk}" if self.disk else ""
-        return f"memory: {show_size(self.budget)} to {self.stage}, which takes at least {show_size(self.least)}{runs}{disk}"
+        parts = [self._memory(), *self._runs(), *([f"disk: {self.disk}"] if self.disk else [])]
+        return "; ".join(parts)
 
     def lines(self) -> list[str]:
         """Return the plan as lines, with what goes where."""
         memory = [f"  {what}: {show_size(size)}" for what, size in self.memory.items()]
         spare = f"  to spare, for larger pieces of work: {show_size(self.budget - self.least)}"
-        head = f"memory: {show_size(self.budget)} to {self.stage}, which takes at least {show_size(self.least)}"
-        disk = str(self.disk) if self.disk else "cannot be predicted for this input"
         entries = [f"entries: about {self.disk.entries:,}"] if self.disk and self.disk.entries is not None else []
-        return [head, *memory, spare, *([f"runs: {self.runs}"] if self.runs else []), *entries, f"disk: {disk}"]
+        disk = self.disk or "cannot be predicted for this input"
+        return [self._memory(), *memory, spare, *self._runs(), *entries, f"disk: {disk}"]
+
+    def _memory(self) -> str:
+        return f"memory: {show_size(self.budget)} to {self.stage}, which takes at least {show_size(self.least)}"
+
+    def _runs(self) -> list[str]:
+        return [f"runs: {self.runs}"] if self.runs else []
 
     def record(self) -> dict[str, Any]:
         """Return the plan as a dictionary that JSON can hold; sizes in bytes, None for what cannot be predicted."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,17 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
-from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, usable_cores
+from cooc_engine.budget import Plan
+from cooc_engine.config import (
+    WHOLE,
+    CountOptions,
+    EncodeOptions,
+    GloveOptions,
+    Options,
+    PlannedOptions,
+    RunOptions,
+    usable_cores,
+)
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
@@ -34,7 +44,7 @@ app = App(
 train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
 app.command(train)
 
-RUN = RunOptions()
+RUN, PLANNED = RunOptions(), PlannedOptions()
 
 
 @app.command
@@ -44,7 +54,7 @@ def encode(
     *,
     output: Path,
     options: EncodeOptions | None = None,
-    run: RunOptions = RUN,
+    run: PlannedOptions = PLANNED,
 ) -> None:
     """Encode text files, one document a line, into a corpus directory. Compressed files are recognised; - is stdin.
 
@@ -55,10 +65,13 @@ def encode(
     output
         The directory to make.
     """
-    from cooc_engine.corpus import encode
+    from cooc_engine.corpus import encode, plan_encode
 
+    paths = [given(text) for text in texts]
+    if _planned(run, plan_encode, paths, output, options):
+        return
     with _Work(run) as work:
-        corpus = encode([given(text) for text in texts], output, options, **work.how)
+        corpus = encode(paths, output, options, **work.how)
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
     work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
@@ -71,7 +84,7 @@ def count(
     *,
     output: Path,
     options: CountOptions | None = None,
-    run: RunOptions = RUN,
+    run: PlannedOptions = PLANNED,
 ) -> None:
     """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory.
 
@@ -82,8 +95,10 @@ def count(
     output
         The directory to make.
     """
-    from cooc_engine.cooc import count
+    from cooc_engine.cooc import count, plan_count
 
+    if _planned(run, plan_count, corpus, output, options):
+        return
     with _Work(run) as work:
         cooc = count(corpus, output, options, **work.how)
     tokens = cooc.manifest["tokens"]
@@ -96,7 +111,7 @@ def merge(
     /,
     *,
     output: Path,
-    run: RunOptions = RUN,
+    run: PlannedOptions = PLANNED,
 ) -> None:
     """Add up co-occurrence directories of equal vocabulary and options.
 
@@ -107,8 +122,10 @@ def merge(
     output
         The directory to make.
     """
-    from cooc_engine.sums import merge
+    from cooc_engine.sums import merge, plan_merge
 
+    if _planned(run, plan_merge, coocs, output):
+        return
     with _Work(run) as work:
         cooc = merge(coocs, output, **work.how)
     tokens = cooc.manifest["tokens"]
@@ -269,13 +286,13 @@ def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False
     json
         Print one JSON object.
     """
-    from cooc_engine.summary import info
+    from cooc_engine.summary import info, lines
 
     record = info(path)
     if json:
         _print_json(record)
     else:
-        for line in _lines(record):
+        for line in lines(record):
             print(line)
 
 
@@ -416,23 +433,21 @@ def _print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
 
 
+def _planned(run: PlannedOptions, plan: Callable[..., Plan], source: Any, output: Path, *options: Any) -> bool:
+    """Print the plan of a command, if that is all that is wanted."""
+    if run.dry_run:
+        made = plan(source, output, *options, threads=run.threads, memory=run.memory)
+        if run.json:
+            _print_json({"output": str(output), **made.record()})
+        else:
+            print(*made.lines(), sep="\n")
+    return run.dry_run
+
+
 def _print_scores(rows: Iterable[dict[str, Any]]) -> None:
     for row in rows:
         value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
         print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
-
-
-def _lines(record: Any, indent: str = "") -> Iterable[str]:
-    """Yield a nested record as indented lines."""
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}:"
-            yield from _lines(value, indent + "  ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
-            yield f"{indent}{key}: {len(value)}"
-            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
-        else:
-            yield f"{indent}{key}: {value}"
 
 
 def main(arguments: Sequence[str]) -> int:

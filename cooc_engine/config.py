@@ -24,6 +24,7 @@ __all__ = [
     "EncodeOptions",
     "GloveOptions",
     "Options",
+    "PlannedOptions",
     "RunOptions",
     "from_mapping",
     "usable_cores",
@@ -215,3 +216,12 @@ class RunOptions(Options):
     """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
     json: bool = False
     """Print the result as one JSON object."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PlannedOptions(RunOptions):
+    """How a command runs that can say beforehand what it will take."""
+
+    dry_run: bool = False
+    """Print only the plan: memory, runs, entries and disk as predicted. Nothing is written."""

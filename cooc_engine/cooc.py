@@ -258,9 +258,7 @@ class _Job:
     room: Room
 
     @classmethod
-    def of(
-        cls, corpus: PathLike | Corpus, options: CountOptions | None, threads: int | None, memory: str | int | None
-    ) -> _Job:
+    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, threads: int | None, memory: str | int | None) -> _Job:
         """Check a count; raises `UsageError`."""
         corpus, options = corpus if isinstance(corpus, Corpus) else Corpus(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts

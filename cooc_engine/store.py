@@ -31,6 +31,7 @@ __all__ = [
     "ArrayWriter",
     "beside",
     "building",
+    "clear",
     "disk_errors",
     "is_directory_of",
     "is_whole",
@@ -354,10 +355,15 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
         if earlier is not None:
             changed = sorted(k for k in {*earlier, *plan} if earlier.get(k) != plan.get(k))
             raise UsageError(f"{work}: was begun with other options ({', '.join(changed)}); pass --force to start anew")
-    for path in work.iterdir():
-        if path.name != "lock":
-            path.unlink()
+    clear(work)
     write_whole(record, _canonical(plan))
+
+
+def clear(work: Path) -> None:
+    """Delete all that an interrupted run left in a directory that is being built, but not its lock and its plan."""
+    for path in sorted(work.iterdir(), key=lambda path: path.name != "manifest.json"):  # what is not whole must not look so
+        if path.name not in ("lock", "plan.json"):
+            path.unlink()
 
 
 def _replace_directory(work: Path, output: Path, old: Path) -> None:

@@ -21,7 +21,8 @@ ORDER = [
     "errors", "config", "budget", "progress", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
-    "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "rowsample", "cooc", "sums", "interchange", "tiles",
+    "vocab", "readers", "spool", "shards", "textsample", "corpus", "windows", "rows", "rowsample", "cooc", "sums",
+    "interchange", "tiles",
     "hdf5", "modelfile", "glove", "stages", "models",
     "query", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
