@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions
-    from cooc_engine.cooc import Cooc, count, merge
-    from cooc_engine.corpus import Corpus, encode, encode_documents
+    from cooc_engine.budget import Plan
+    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, PmiSvdOptions, SimplerGloveOptions
+    from cooc_engine.cooc import Cooc, count, plan_count
+    from cooc_engine.corpus import Corpus, encode, encode_documents, plan_encode
     from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
     from cooc_engine.errors import CoocError
     from cooc_engine.evaluation import evaluate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cooc_engine.ratios import ratio
     from cooc_engine.stages import append
     from cooc_engine.summary import info
+    from cooc_engine.sums import merge, plan_merge
 
 _HOME = {
     "CountOptions": "config",
@@ -39,7 +41,11 @@ _HOME = {
     "SimplerGloveOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
-    "merge": "cooc",
+    "merge": "sums",
+    "plan_encode": "corpus",
+    "plan_count": "cooc",
+    "plan_merge": "sums",
+    "Plan": "budget",
     "append": "stages",
     "export_glove": "interchange",
     "import_glove": "interchange",
@@ -68,9 +74,9 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
-    "train", "GloveOptions", "SimplerGloveOptions", "Model", "open_model",
+    "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "Model", "open_model",
     "Vectors", "nn", "ratio", "evaluate", "info", "run",
-    "Progress", "open_progress", "CoocError",
+    "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from cooc_engine.arguments import given
 from cooc_engine.config import WHOLE
-from cooc_engine.console import figure, lines, print_json, print_lines, print_scores
+from cooc_engine.console import figure, print_json, print_lines, print_scores
 from cooc_engine.errors import InputError, UsageError
 
 __all__ = ["evaluate", "info", "nn", "ratio"]
@@ -26,7 +26,7 @@ def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False
     json
         Print one JSON object.
     """
-    from cooc_engine.summary import info
+    from cooc_engine.summary import info, lines
 
     record = info(path)
     if json:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["Plan", "default_memory", "memory_budget", "parse_size", "show_size"]
+__all__ = ["Disk", "Plan", "default_memory", "memory_budget", "parse_size", "show_size"]
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -52,17 +54,52 @@ def memory_budget(memory: str | int | None) -> int:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """Disk that a stage is predicted to take, in bytes: its result, what else it writes at a time, and the peak of both.
+
+    `where` is the directory of the output. `entries` are those of the result, if it is counts.
+    """
+
+    where: Path
+    output: int
+    temporary: int
+    peak: int
+    entries: int | None = None
+
+    @property
+    def free(self) -> int:
+        """Bytes that are free there now."""
+        return shutil.disk_usage(self.where).free
+
+    def __str__(self) -> str:
+        parts = f"{show_size(self.temporary)} temporary, {show_size(self.output)} output"
+        free = f"{show_size(self.free)} free in {self.where}"
+        warning = "; THAT MAY NOT BE ENOUGH" if self.peak > self.free else ""
+        return f"about {show_size(self.peak)} at the peak ({parts}), {free}{warning}"
+
+
+@dataclass(frozen=True)
 class Plan:
-    """The least memory that a stage needs, by what needs it, in bytes, and the budget that must hold it."""
+    """The least memory that a stage needs, by what needs it, in bytes, and the budget that must hold it.
+
+    Once it has been looked at, also the number of runs, and the disk, or None if that cannot be predicted.
+    """
 
     stage: str
     budget: int
     memory: dict[str, int]
+    runs: int | None = None
+    disk: Disk | None = None
 
     @property
     def least(self) -> int:
         """Memory in all."""
         return sum(self.memory.values())
+
+    @property
+    def peak(self) -> int | None:
+        """The most disk at a time, or None."""
+        return self.disk.peak if self.disk else None
 
     def check(self) -> None:
         """Raise `UsageError` if the budget cannot hold the plan."""
@@ -74,5 +111,36 @@ class Plan:
             )
 
     def line(self) -> str:
-        """Return the plan as a line."""
+        """Return the plan as a line. Predictions may be off, so a disk that looks too small is a warning and no refusal."""
+        parts = [self._memory(), *self._runs(), *([f"disk: {self.disk}"] if self.disk else [])]
+        return "; ".join(parts)
+
+    def lines(self) -> list[str]:
+        """Return the plan as lines, with what goes where."""
+        memory = [f"  {what}: {show_size(size)}" for what, size in self.memory.items()]
+        spare = f"  to spare, for larger pieces of work: {show_size(self.budget - self.least)}"
+        entries = [f"entries: about {self.disk.entries:,}"] if self.disk and self.disk.entries is not None else []
+        disk = self.disk or "cannot be predicted for this input"
+        return [self._memory(), *memory, spare, *self._runs(), *entries, f"disk: {disk}"]
+
+    def _memory(self) -> str:
         return f"memory: {show_size(self.budget)} to {self.stage}, which takes at least {show_size(self.least)}"
+
+    def _runs(self) -> list[str]:
+        return [f"runs: {self.runs}"] if self.runs else []
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as a dictionary that JSON can hold; sizes in bytes, None for what cannot be predicted."""
+        disk = self.disk
+        return {
+            "stage": self.stage,
+            "memory_budget": self.budget,
+            "memory_least": self.least,
+            "memory": self.memory,
+            "runs": self.runs,
+            "entries": disk and disk.entries,
+            "peak_disk_bytes": self.peak,
+            "output_bytes": disk and disk.output,
+            "temporary_bytes": disk and disk.temporary,
+            "free_disk_bytes": disk and disk.free,
+        }

@@ -20,13 +20,14 @@ from cooc_engine.config import (
     EncodeOptions,
     GloveOptions,
     Options,
+    PlannedOptions,
     PmiSvdOptions,
     RunOptions,
     SimplerGloveOptions,
     TrainOptions,
     UniformCountOptions,
 )
-from cooc_engine.console import Work, drop_output, fail, print_json, print_lines, print_scores, progress_of
+from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.store import FULL
 
@@ -43,7 +44,7 @@ app = App(
 train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
 app.command(train)
 
-RUN, TRAIN = RunOptions(), TrainOptions()
+RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
 
 
 @app.command
@@ -53,7 +54,7 @@ def encode(
     *,
     output: Path,
     options: EncodeOptions | None = None,
-    run: RunOptions = RUN,
+    run: PlannedOptions = PLANNED,
 ) -> None:
     """Encode text files, one document a line, into a corpus directory. Compressed files are recognised; - is stdin.
 
@@ -64,10 +65,13 @@ def encode(
     output
         The directory to make.
     """
-    from cooc_engine.corpus import encode
+    from cooc_engine.corpus import encode, plan_encode
 
+    paths = [given(text) for text in texts]
+    if planned(run, plan_encode, paths, output, options):
+        return
     with Work(run) as work:
-        corpus = encode([given(text) for text in texts], output, options, **work.how)
+        corpus = encode(paths, output, options, **work.how)
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
     work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
@@ -80,7 +84,7 @@ def count(
     *,
     output: Path,
     options: CountOptions | None = None,
-    run: RunOptions = RUN,
+    run: PlannedOptions = PLANNED,
 ) -> None:
     """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory.
 
@@ -91,8 +95,10 @@ def count(
     output
         The directory to make.
     """
-    from cooc_engine.cooc import count
+    from cooc_engine.cooc import count, plan_count
 
+    if planned(run, plan_count, corpus, output, options):
+        return
     with Work(run) as work:
         cooc = count(corpus, output, options, **work.how)
     tokens = cooc.manifest["tokens"]
@@ -105,7 +111,7 @@ def merge(
     /,
     *,
     output: Path,
-    run: RunOptions = RUN,
+    run: PlannedOptions = PLANNED,
 ) -> None:
     """Add up co-occurrence directories of equal vocabulary and options.
 
@@ -116,8 +122,10 @@ def merge(
     output
         The directory to make.
     """
-    from cooc_engine.cooc import merge
+    from cooc_engine.sums import merge, plan_merge
 
+    if planned(run, plan_merge, coocs, output):
+        return
     with Work(run) as work:
         cooc = merge(coocs, output, **work.how)
     tokens = cooc.manifest["tokens"]

@@ -26,6 +26,7 @@ __all__ = [
     "EncodeOptions",
     "GloveOptions",
     "Options",
+    "PlannedOptions",
     "PmiSvdOptions",
     "RunOptions",
     "SimplerGloveOptions",
@@ -363,3 +364,12 @@ class TrainOptions(RunOptions):
 
     checkpoint_every: Annotated[float, AtLeast(0)] = 10.0
     """Minutes between checkpoints within an epoch."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PlannedOptions(RunOptions):
+    """How a command runs that can say beforehand what it will take."""
+
+    dry_run: bool = False
+    """Print only the plan: memory, runs, entries and disk as predicted. Nothing is written."""

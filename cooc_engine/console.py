@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cooc_engine.config import RunOptions, usable_cores
+from cooc_engine.budget import Plan
+from cooc_engine.config import PlannedOptions, RunOptions, usable_cores
 from cooc_engine.progress import Progress, open_progress
 
-__all__ = ["Work", "drop_output", "fail", "figure", "lines", "print_json", "print_lines", "print_scores", "progress_of"]
+__all__ = [
+    "Work",
+    "drop_output",
+    "fail",
+    "figure",
+    "lines",
+    "planned",
+    "print_json",
+    "print_lines",
+    "print_scores",
+    "progress_of",
+]
 
 
 class Work:
@@ -56,6 +68,17 @@ def progress_of(run: RunOptions) -> Progress:
     return open_progress(run.progress)
 
 
+def planned(run: PlannedOptions, plan: Callable[..., Plan], source: Any, output: Path, *options: Any) -> bool:
+    """Print the plan of a command, if that is all that is wanted."""
+    if run.dry_run:
+        made = plan(source, output, *options, threads=run.threads, memory=run.memory)
+        if run.json:
+            print_json({"output": str(output), **made.record()})
+        else:
+            print_lines(made.lines())
+    return run.dry_run
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value, in ASCII if stdout takes no more."""
     print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
@@ -66,19 +89,6 @@ def print_scores(rows: Iterable[dict[str, Any]]) -> None:
     for row in rows:
         value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
         print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
-
-
-def lines(record: Any, indent: str = "") -> Iterable[str]:
-    """Yield a nested record as indented lines."""
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}:"
-            yield from lines(value, indent + "  ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
-            yield f"{indent}{key}: {len(value)}"
-            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
-        else:
-            yield f"{indent}{key}: {value}"
 
 
 def figure(value: Any) -> str:

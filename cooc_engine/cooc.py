@@ -13,7 +13,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +22,21 @@ import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine._kernels import counting
-from cooc_engine.budget import Plan, memory_budget, show_size
-from cooc_engine.config import CountOptions, EncodeOptions, from_mapping, usable_cores
+from cooc_engine.budget import Disk, Plan, memory_budget, show_size
+from cooc_engine.config import CountOptions, from_mapping, usable_cores
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.rowsample import ROWS as SAMPLED_ROWS
+from cooc_engine.rowsample import Sample, count_sample
 from cooc_engine.store import (
-    ArrayReader,
+    HEADER_BYTES,
     ArrayWriter,
     building,
     load_array,
     open_array,
+    part_path,
     read_manifest,
     write_manifest,
     write_whole,
@@ -41,7 +44,7 @@ from cooc_engine.store import (
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
 
-__all__ = ["Cooc", "count", "merge"]
+__all__ = ["Block", "Cooc", "Room", "Sizes", "clean", "count", "finish_blocks", "plan_blocks", "plan_count", "write_merged"]
 
 KIND, VERSION = "cooc", 1
 BLOCK_ENTRIES = 1 << 25  # at most so many entries stand in a row block
@@ -49,6 +52,8 @@ TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are wr
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
 MERGE_BYTES = 28  # of an entry that is read and added
+MANIFEST = 1000  # bytes of a manifest and of the plan, about
+MARGIN = 24  # bytes that a run of any length takes for each word in the radius of the window
 PathLike = str | os.PathLike[str]
 
 
@@ -222,7 +227,7 @@ class Cooc:
 
 
 @dataclass(frozen=True)
-class _Room:
+class Room:
     """How the budget is used: `lanes` lanes with `entries` entries each, and `text` bytes for the text of a run."""
 
     threads: int
@@ -231,19 +236,20 @@ class _Room:
     plan: Plan
 
     @classmethod
-    def of(cls, words: int, columns: int, budget: int, threads: int) -> _Room:
+    def of(cls, words: int, window: Window, budget: int, threads: int) -> Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
+        columns = words * window.slots
         each = (threads + 2) * 20 + threads * MERGE_BYTES
         entries = min(TASK_ENTRIES, max(LEAST_ENTRIES, budget // 3 // each))
         parts = {
             "tables of words": (12 + 2 * threads) * 8 * words,
             "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
             "merging": threads * entries * MERGE_BYTES,
-            "text": LEAST_TEXT,
+            "text": LEAST_TEXT + MARGIN * window.size,
         }
         plan = Plan("count", budget, parts)
         plan.check()
-        return cls(threads, entries, budget - plan.least + LEAST_TEXT, plan)
+        return cls(threads, entries, budget - plan.least + parts["text"], plan)
 
     def lanes(self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
         """Return lanes with room for the largest of some tasks."""
@@ -268,28 +274,86 @@ def count(
     The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
     if sums could overflow 64 bits, or if the budget cannot hold the least that is needed.
     """
-    corpus = corpus if isinstance(corpus, Corpus) else Corpus(corpus)
-    options, progress, threads = options or CountOptions(), progress or Progress(), threads or usable_cores()
-    window, counts = Window.of(options), corpus.counts
-    _check_overflow(window, counts, options)
-    room = _Room.of(len(counts), len(counts) * window.slots, memory_budget(memory), threads)
-    bounds = np.minimum(len(counts) * window.slots, window.contexts * counts)
-    blocks = plan_blocks(bounds, [n * window.most for n in counts.tolist()])
-    plan = {"kind": KIND, "version": VERSION, "options": options.record(), "corpus": corpus.digest}
-    with building(Path(output), plan, force=force, resume=resume) as work:
-        progress.say(room.plan.line())
-        corpus.vocabulary.save(work)
-        _count_blocks(work, corpus, options, blocks, room, progress)
-        fields = {
-            "tokens": corpus.manifest["tokens_in_vocabulary"],
-            "denominator": window.denominator,
-            "columns": len(counts) * window.slots,
-            "slots": window.slots,
-            "corpus": {"digest": corpus.digest, "options": corpus.manifest["options"]},
-            "options": options.record(),
-        }
-        finish_blocks(work, blocks, corpus.vocabulary, fields)
+    progress = progress or Progress()
+    job = _Job.of(corpus, options, threads, memory)
+    record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}
+    at = Path(output)
+    with building(at, record, force=force, resume=resume, peak=lambda: job.plan(at, job.runs(part_path(at))).peak) as work:
+        if progress.speaks:
+            progress.say(job.plan(at, job.runs(work)).line())
+        if not (work / "manifest.json").exists():
+            job.corpus.vocabulary.save(work)
+            _count_blocks(work, job, progress)
+            finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
+        clean(work)
     return Cooc(output)
+
+
+def plan_count(
+    corpus: PathLike | Corpus,
+    output: PathLike,
+    options: CountOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+) -> Plan:
+    """Return how `count` would use its budget and the disk, and write nothing.
+
+    The number of entries is predicted from a sample of the rows that is counted exactly. Raises as `count` does.
+    """
+    job = _Job.of(corpus, options, threads, memory)
+    return job.plan(Path(output), job.runs(None))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A count that has been checked, and its memory shared out."""
+
+    corpus: Corpus
+    options: CountOptions
+    window: Window
+    blocks: list[Block]
+    room: Room
+
+    @classmethod
+    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, threads: int | None, memory: str | int | None) -> _Job:
+        """Check a count; raises `UsageError`."""
+        corpus, options = corpus if isinstance(corpus, Corpus) else Corpus(corpus), options or CountOptions()
+        window, counts = Window.of(options), corpus.counts
+        _check_overflow(window, counts, options)
+        room = Room.of(len(counts), window, memory_budget(memory), threads or usable_cores())
+        blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
+        return cls(corpus, options, window, blocks, room)
+
+    def runs(self, work: Path | None) -> list[Run]:
+        """Return the runs to count in; a resumed count keeps those that it began with in `work`, whatever its budget."""
+        if work is not None and (work / "runs.json").exists():
+            return [Run(tuple(map(tuple, parts))) for parts in json.loads((work / "runs.json").read_bytes())]
+        return cut_runs(self.corpus, self.window.size, self.room.text)
+
+    def plan(self, output: Path, runs: list[Run]) -> Plan:
+        """Return the plan, with the disk that counting in these runs is predicted to take."""
+        counts, columns = self.corpus.counts, len(self.corpus.counts) * self.window.slots
+        most = self.room.plan.budget * 4 // (columns * (self.room.threads + 1))  # in half of the budget, a bit a column
+        sample = Sample.draw(self.window.bounds(counts), counts, min(SAMPLED_ROWS, max(1, most)))
+        whole, in_runs = count_sample(self.corpus, self.options, runs, sample, self.room.threads, self.room.text)
+        tokens = max(1, self.corpus.manifest["tokens_in_vocabulary"])
+        most = int(counts.max()) * self.window.most
+        wide = [most * sum(end - begin for _, begin, end in run.parts) >= 2**32 * tokens for run in runs]
+        sizes = [float(found @ sample.weights) * (12 if far else 8) for found, far in zip(in_runs, wide, strict=True)]
+        directory = Sizes.of(self.corpus.vocabulary, columns, self.blocks, sample, whole)
+        return replace(self.room.plan, runs=len(runs), disk=directory.disk(output, sizes if len(runs) > 1 else []))
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the manifest says of the count."""
+        return {
+            "tokens": self.corpus.manifest["tokens_in_vocabulary"],
+            "denominator": self.window.denominator,
+            "columns": len(self.corpus.counts) * self.window.slots,
+            "slots": self.window.slots,
+            "corpus": {"digest": self.corpus.digest, "options": self.corpus.manifest["options"]},
+            "options": self.options.record(),
+        }
 
 
 def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: CountOptions) -> None:
@@ -304,58 +368,42 @@ def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: Coun
         )
 
 
-def _count_blocks(
-    work: Path, corpus: Corpus, options: CountOptions, blocks: list[Block], room: _Room, progress: Progress
-) -> None:
+def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
     """Write the blocks that are not there yet: from the text, or from runs if it takes more than one."""
-    todo = [block for block in blocks if not block.files(work).whole()]
+    todo = [block for block in job.blocks if not block.files(work).whole()]
     if not todo:
         return
-    window, words = Window.of(options), len(corpus.vocabulary)
-    runs = _plan_runs(work, corpus, options.window, room)
-    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+    corpus, options, room = job.corpus, job.options, job.room
+    runs = job.runs(work)
     if len(runs) == 1:
         with progress.stage("lay out", corpus.tokens, "words") as stage:
             source = _text_source(corpus, runs[0], options, room, stage)
         with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
             for block in todo:
                 tasks = [(a, b) for a, b in cut_rows(source.bounds[: block.last], room.entries, block.first)]
-                lanes = room.lanes(window, source.bounds, tasks)
+                lanes = room.lanes(job.window, source.bounds, tasks)
                 write_rows(block.files(work), block.dtype, source, tasks, lanes, stage)
         return
+    write_whole(work / "runs.json", json.dumps([run.parts for run in runs]).encode())
+    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
     with progress.stage(f"count {len(runs)} runs", corpus.tokens, "words") as stage:
         for run, file in zip(runs, files, strict=True):
             if not file.whole():
                 _write_run(file, corpus, run, options, room, stage)
-    sources = [Written.open(file) for file in files]
-    merged = Merged(sources, [(block.first, block.last) for block in blocks], words * window.slots, room.entries)
-    with progress.stage("merge runs", merged.work(todo[0].first, words), "entries") as stage:
+    merged = Merged([Written.open(file) for file in files], len(corpus.counts) * job.window.slots, room.entries)
+    with progress.stage("merge runs", merged.work(todo[0].first, todo[-1].last), "entries") as stage:
         for block in todo:
-            _write_merged(work, block, merged, window, room, stage)
-    for file in files:
-        file.unlink()
-    (work / "runs.json").unlink()
+            write_merged(work, block, merged, job.window, room, stage)
 
 
-def _plan_runs(work: Path, corpus: Corpus, window: int, room: _Room) -> list[Run]:
-    """Return the runs; a resumed count keeps those that it began with, whatever its budget."""
-    record = work / "runs.json"
-    if record.exists():
-        return [Run(tuple(map(tuple, parts))) for parts in json.loads(record.read_bytes())]
-    runs = cut_runs(corpus, window, room.text)
-    if len(runs) > 1:
-        write_whole(record, json.dumps([run.parts for run in runs]).encode())
-    return runs
-
-
-def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: _Room, stage: Stage) -> TextSource:
+def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> TextSource:
     window = Window.of(options)
     text = lay_out(corpus, run, options, room.threads, stage)
     check_text(text, corpus.counts, corpus)
-    return TextSource(text, window, np.minimum(len(corpus.vocabulary) * window.slots, window.contexts * text.counts))
+    return TextSource(text, window, window.bounds(text.counts))
 
 
-def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions, room: _Room, stage: Stage) -> None:
+def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> None:
     source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
     wide = int(source.text.counts.max()) * source.window.most >= 2**32
     tasks = list(cut_rows(source.bounds, room.entries))
@@ -363,16 +411,17 @@ def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions,
     write_rows(files, np.uint64 if wide else np.uint32, source, tasks, lanes, stage)
 
 
-def _write_merged(work: Path, block: Block, merged: Merged, window: Window, room: _Room, stage: Stage) -> None:
-    tasks = [task for task in merged.tasks if block.first <= task[0] < block.last]
+def write_merged(work: Path, block: Block, merged: Merged, window: Window, room: Room, stage: Stage) -> None:
+    """Write the rows of a block, added up."""
+    tasks = merged.tasks(block.first, block.last)
     lanes = room.lanes(window, merged.bounds, tasks)
     write_rows(block.files(work), block.dtype, merged, tasks, lanes, stage)
 
 
 def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
     """Join the blocks' row lengths and sums, sum the columns, and write the manifest."""
-    halves = [np.split(load_array(block.path(work, "rows"), np.int64), 2) for block in blocks]
-    lengths, row_sums = (np.concatenate([half[i] for half in halves]) for i in (0, 1))
+    halves = [np.split(load_array(block.path(work, "rows"), np.int64), [block.last - block.first + 1]) for block in blocks]
+    lengths, row_sums = np.concatenate([np.diff(half[0]) for half in halves]), np.concatenate([half[1] for half in halves])
     columns = fields["columns"]
     column_sums = row_sums
     if fields["options"]["context_side"] != "both" or columns != len(vocabulary):
@@ -387,8 +436,6 @@ def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, field
     for name, numbers in (("row-offsets", offsets), ("row-sums", row_sums), ("column-sums", column_sums)):
         with ArrayWriter(work / f"{name}.bin", np.int64) as file:
             file.append(numbers)
-    for block in blocks:
-        block.path(work, "rows").unlink()
     whole = {
         "entries": int(offsets[-1]),
         "total": sum(row_sums.tolist()),  # a row fits 64 bits, all of them together need not
@@ -397,95 +444,42 @@ def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, field
         **fields,
     }
     write_manifest(work, KIND, VERSION, whole)
+    clean(work)
 
 
-class _StoredCooc:
-    """A co-occurrence directory as rows that can be merged."""
-
-    def __init__(self, cooc: Cooc) -> None:
-        self.size = len(cooc.vocabulary)
-        self._offsets = ArrayReader(cooc.path / "row-offsets.bin", np.int64)
-        self._begins = [int(self._offsets.read(block.first, block.first + 1)[0]) for block in cooc.blocks]
-        self._files = [
-            (
-                ArrayReader(block.path(cooc.path, "columns"), np.int32),
-                ArrayReader(block.path(cooc.path, "values"), block.dtype),
-            )
-            for block in cooc.blocks
-        ]
-        for file in itertools.chain(*self._files):
-            file.verify()
-
-    def lengths(self, first: int, last: int) -> npt.NDArray[np.int64]:
-        """Return the number of entries of rows first:last."""
-        return np.diff(self._offsets.read(first, last + 1))
-
-    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return columns and values of entries begin:end, from the blocks that hold them."""
-        columns, values = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
-        for at, files in zip(self._begins, self._files, strict=True):
-            a, b = max(0, begin - at), min(files[0].size, end - at)
-            if a < b:
-                columns.append(files[0].read(a, b))
-                values.append(files[1].read(a, b).astype(np.int64))
-        return np.concatenate(columns), np.concatenate(values)
+def clean(work: Path) -> None:
+    """Delete what is not part of a finished directory: the files of rows, and the runs."""
+    for path in (*work.glob("rows-*.bin"), *work.glob("*-run-*.bin"), work / "runs.json"):
+        path.unlink(missing_ok=True)
 
 
-def merge(
-    coocs: Sequence[PathLike | Cooc],
-    output: PathLike,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
-) -> Cooc:
-    """Add up co-occurrence directories of equal vocabulary and options into the directory `output`."""
-    opened = [cooc if isinstance(cooc, Cooc) else Cooc(cooc) for cooc in coocs]
-    if not opened:
-        raise UsageError("nothing to merge; name at least one co-occurrence directory")
-    first, progress, threads = opened[0], progress or Progress(), threads or usable_cores()
-    for cooc in opened[1:]:
-        _check_alike(first, cooc)
-    window, vocabulary = Window.of(first.options), first.vocabulary
-    sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]
-    if max(sums) >= 2**63:
-        raise UsageError(f"{output}: the sums overflow 64 bits; merge fewer directories")
-    room = _Room.of(len(vocabulary), first.columns, memory_budget(memory), threads)
-    lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(vocabulary), np.int64))
-    blocks = plan_blocks(np.minimum(lengths, first.columns), sums)
-    digests = sorted(cooc.manifest["corpus"]["digest"] for cooc in opened)
-    plan = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
-    with building(Path(output), plan, force=force, resume=resume) as work:
-        progress.say(room.plan.line())
-        vocabulary.save(work)
-        sources = [_StoredCooc(cooc) for cooc in opened]
-        merged = Merged(sources, [(block.first, block.last) for block in blocks], first.columns, room.entries)
-        with progress.stage("merge", merged.work(0, len(vocabulary)), "entries") as stage:
-            for block in blocks:
-                if not block.files(work).whole():
-                    _write_merged(work, block, merged, window, room, stage)
-        joined = hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
-        fields = {
-            **{key: first.manifest[key] for key in ("denominator", "columns", "slots", "options")},
-            "tokens": sum(cooc.manifest["tokens"] for cooc in opened),
-            "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
-        }
-        finish_blocks(work, blocks, vocabulary, fields)
-    return Cooc(output)
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a directory's files as predicted: those of the blocks' entries, of their rows, and of all others."""
 
+    entries: int  # their number
+    blocks: int
+    rows: int
+    rest: int
 
-def _check_alike(one: Cooc, other: Cooc) -> None:
-    if one.manifest["vocabulary"] != other.manifest["vocabulary"]:
-        raise UsageError(f"{other.path}: its vocabulary is not that of {one.path}; encode both with one vocabulary")
-    if one.options != other.options:
-        ours, theirs = one.options.record(), other.options.record()
-        changed = ", ".join(key for key in ours if ours[key] != theirs[key])
-        raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
-    ours, theirs = one.manifest["corpus"]["options"], other.manifest["corpus"]["options"]
-    if ours and theirs:  # counts of other programs do not say
-        cuts = [EncodeOptions(**record).cut for record in (ours, theirs)]
-        changed = ", ".join(key for key in cuts[0] if cuts[0][key] != cuts[1][key])
-        if changed:
-            raise UsageError(f"{other.path}: its text was cut into words with another {changed} than that of {one.path}")
+    @classmethod
+    def of(
+        cls, vocabulary: Vocabulary, columns: int, blocks: list[Block], sample: Sample, found: npt.NDArray[np.int64]
+    ) -> Sizes:
+        """Predict from the numbers of entries found in the sampled rows; see FORMAT.md for the files."""
+        words = len(vocabulary)
+        wide = np.repeat([block.wide for block in blocks], [block.last - block.first for block in blocks])
+        entries = found * sample.weights
+        rest = len(vocabulary.text) + 8 * (4 * words + columns) + MANIFEST + 25 * len(blocks)
+        return cls(
+            round(entries.sum()),
+            round(float(entries @ np.where(wide[sample.rows], 12, 8))) + 2 * HEADER_BYTES * len(blocks),
+            16 * words + (HEADER_BYTES + 8) * len(blocks),
+            rest + 6 * HEADER_BYTES,
+        )
+
+    def disk(self, output: Path, runs: Sequence[float]) -> Disk:
+        """Return the disk taken, with runs of so many bytes of entries: they stay until all blocks are there."""
+        output_bytes = self.blocks + self.rest
+        kept = sum(round(size) + self.rows + 3 * HEADER_BYTES + 25 for size in runs)
+        return Disk(output.absolute().parent, output_bytes, self.rows + kept, output_bytes + self.rows + kept, self.entries)

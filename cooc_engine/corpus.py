@@ -14,8 +14,8 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +24,23 @@ import numpy.typing as npt
 
 from cooc_engine import readers
 from cooc_engine._kernels import encoding
-from cooc_engine.budget import Plan, memory_budget
+from cooc_engine.budget import Disk, Plan, memory_budget
 from cooc_engine.config import EncodeOptions, from_mapping, usable_cores
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.processes import Processes, pieces_under_way
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
-from cooc_engine.spool import Spool, Tables, in_order, tokenize
-from cooc_engine.store import ArrayWriter, building, load_array, read_manifest, write_manifest
+from cooc_engine.spool import PIECE_TOKENS, Checkpoint, Spool, Spooled, Tables, in_order, tokenize
+from cooc_engine.store import HEADER_BYTES, ArrayWriter, building, clear, is_whole, load_array, read_manifest, write_manifest
+from cooc_engine.textsample import TextSample
 from cooc_engine.vocab import RESERVED, Vocabulary, rank_parts
 
-__all__ = ["Corpus", "encode", "encode_documents", "text_names"]
+__all__ = ["Corpus", "encode", "encode_documents", "plan_encode", "text_names"]
 
 KIND, VERSION = "corpus", 1
 PIECE_DOCUMENTS = 1 << 20
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
+MANIFEST = 600  # bytes of a manifest and of the plan, about
 GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
 LINE_CUT, LINE_HELD = 32, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
 DICTIONARY = 96 << 20  # jieba's, in each process
@@ -111,14 +113,54 @@ def encode(
     Raises `InputError` naming file and byte for text that is missing, empty, binary, truncated or not UTF-8, or file and
     line where a tokenizer fails, and `UsageError` if there is no such tokenizer.
     """
-    paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
-    text = _Text(
-        text_names(paths),
-        readers.total_bytes(paths),
-        functools.partial(readers.file_blocks, paths),
-        functools.partial(readers.file_pieces, paths),
-    )
-    return _encode(text, Path(output), options, threads, memory, progress, force=force, resume=resume)
+    return _encode(_Text.of(texts), Path(output), options, threads, memory, progress, force=force, resume=resume)
+
+
+def plan_encode(
+    texts: PathLike | Sequence[PathLike],
+    output: PathLike,
+    options: EncodeOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+) -> Plan:
+    """Return how `encode` would use its budget and the disk, and write nothing.
+
+    The disk is predicted from a sample of about 1 MiB: of plain text from places all over the files, of compressed text
+    from their heads. It is None for the standard input, for what is no text, and for tokenizers that are Python code. Raises
+    `UsageError` as `encode` does, and `InputError` for a file that is not there.
+    """
+    text = _Text.of(texts)
+    for path in text.paths:
+        if str(path) != "-" and not path.exists():
+            raise InputError(f"{path}: no such file")
+    options = options or EncodeOptions()
+    room = _Room.of(memory_budget(memory), threads or usable_cores(), options)
+    return room.foreseen(text, options, Path(output))
+
+
+@dataclass(frozen=True)
+class _Text:
+    """What is encoded: its names, its files if it has any, and its two ways in: `blocks` for the byte kernel, given a function
+    that lends them, from a place on; and `pieces` of whole lines for Python code, given the longest a line may be.
+    """  # fmt: skip
+
+    names: list[str]
+    paths: list[Path]
+    blocks: Callable[..., Iterator[readers.Block]]
+    pieces: Callable[[int], Iterator[readers.Piece]]
+
+    @classmethod
+    def of(cls, texts: PathLike | Sequence[PathLike]) -> _Text:
+        """Return the text of files."""
+        paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
+        ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
+        return cls(text_names(paths), paths, *ways)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes on the disk, or None."""
+        return readers.total_bytes(self.paths) if self.paths else None
 
 
 def text_names(texts: Sequence[PathLike]) -> list[str]:
@@ -140,22 +182,9 @@ def encode_documents(
 
     A string is cut by the tokenizer of the options; the words of a sequence are taken as they are.
     """
-    blocks = functools.partial(readers.document_blocks, documents)
-    pieces = functools.partial(readers.document_pieces, documents)
-    text = _Text(["documents"], None, blocks, pieces)
+    ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
+    text = _Text(["documents"], [], *ways)
     return _encode(text, Path(output), options, threads, memory, progress, force=force, resume=False)
-
-
-@dataclass(frozen=True)
-class _Text:
-    """What is encoded: its names, its bytes on the disk if they are known, and its two ways in: `blocks` for the byte
-    kernel, given a function that lends them, and `pieces` of whole lines for Python code, given the longest a line may be.
-    """
-
-    names: list[str]
-    size: int | None
-    blocks: Callable[[Callable[[], readers.Block]], Iterator[readers.Block]]
-    pieces: Callable[[int], Iterator[readers.Piece]]
 
 
 def _encode(
@@ -172,43 +201,89 @@ def _encode(
     options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
     room = _Room.of(memory_budget(memory), threads, options)
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
+
+    def peak() -> int | None:
+        return room.foreseen(text, options, output).peak
+
     with (
         Processes(options.cut, threads) if options.runs_python else nullcontext() as processes,
-        building(output, plan, force=force, resume=resume) as work,
+        building(output, plan, force=force, resume=resume, peak=peak) as work,
     ):
-        progress.say(room.plan.line())
-        for left in work.glob("*.spool"):  # an interrupted run, with another budget, may have had more of them
-            left.unlink()
-        with Spool(work) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
-            tables = Tables(work, threads, room.table, room.ranking)
-            blocks = text.blocks
-            if processes:
-                blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line)))
-            tokenize(blocks, spool, tables, threads, room.block, stage)
-        if spool.tokens == 0:
-            raise InputError(f"{', '.join(text.names)}: no words in it; is it the right file?")
-        vocabulary = _rank(tables, options, text.names)
-        vocabulary.save(work)
-        counts = None if options.vocabulary is None else np.zeros(len(vocabulary), np.int64)
-        with progress.stage("write shards", spool.tokens, "words") as stage:
-            shards, checksums = write_shards(work, spool, tables.rows(vocabulary), counts, threads, stage)
-        if counts is not None:
-            with ArrayWriter(work / "word-counts.bin", np.int64) as file:
-                file.append(counts)
-        spool.remove()
-        tables.remove()
-        fields = {
-            "tokens": spool.tokens,
-            "tokens_in_vocabulary": int((vocabulary.counts if counts is None else counts).sum()),
-            "documents": spool.documents,
-            "shards": shards,
-            "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
-            "digest": hashlib.sha256(f"{vocabulary.digest} {spool.tokens} {spool.documents} {checksums}".encode()).hexdigest(),
-            "options": options.record(),
-            "texts": text.names,
-        }
-        write_manifest(work, KIND, VERSION, fields)
+        if progress.speaks:
+            progress.say(room.foreseen(text, options, output).line())
+        stamps = readers.stamps(text.paths)
+        point = Checkpoint.load(work)
+        whole = (work / "manifest.json").exists()
+        if point.texts != stamps if point else not whole:  # nothing of another text may stay
+            point, whole = None, False
+            clear(work)
+        if not whole:
+            resumed = point is not None
+            if point is None or point.place is not None:
+                point = _first_pass(work, text, stamps, options, room, point, processes, progress)
+            _second_pass(work, point, options, text.names, threads, progress, verify=resumed)
+        for path in (*work.glob("*.spool"), work / "first-pass.json"):
+            path.unlink(missing_ok=True)
     return Corpus(output)
+
+
+def _first_pass(
+    work: Path,
+    text: _Text,
+    stamps: list[tuple[int, int] | None],
+    options: EncodeOptions,
+    room: _Room,
+    point: Checkpoint | None,
+    processes: Processes | None,
+    progress: Progress,
+) -> Checkpoint:
+    """Spool the text, write the vocabulary and the row in it of every id; returns the last checkpoint, which is written."""
+    blocks = functools.partial(text.blocks, start=point.place) if point else text.blocks
+    if processes:
+        blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line)))
+    tables = Tables(work, room.threads, room.table, room.ranking, point.tables if point else ())
+    with Spool(work, point) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
+
+        def save(place: readers.Place) -> None:
+            written = tables.flush()
+            spool.flush()
+            Checkpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place).save(work)
+
+        again = None not in stamps and not processes
+        tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
+    if spool.tokens == 0:
+        raise InputError(f"{', '.join(text.names)}: no words in it; is it the right file?")
+    vocabulary = _rank(tables, options, text.names)
+    vocabulary.save(work)
+    point = Checkpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
+    point.save(work)
+    return point
+
+
+def _second_pass(
+    work: Path, point: Checkpoint, options: EncodeOptions, names: list[str], threads: int, progress: Progress, *, verify: bool
+) -> None:
+    """Write the shards that are not there yet, and the manifest; what an interrupted run left can be verified."""
+    vocabulary = Vocabulary.load(work)
+    counts = np.zeros(len(vocabulary), np.int64) if verify or options.vocabulary is not None else None
+    with progress.stage("write shards", point.tokens, "words") as stage:
+        shards, checksums = write_shards(work, Spooled(work, point), counts, threads, stage)
+    if options.vocabulary is not None and counts is not None:
+        with ArrayWriter(work / "word-counts.bin", np.int64) as file:
+            file.append(counts)
+    elif counts is not None and (counts != vocabulary.counts).any():
+        raise FormatError(f"{work}: what the interrupted run left does not hold the words that it counted; encode again")
+    fields = {
+        "tokens": point.tokens,
+        "tokens_in_vocabulary": int((vocabulary.counts if counts is None else counts).sum()),
+        "documents": point.documents,
+        "shards": shards,
+        "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
+        "digest": hashlib.sha256(f"{vocabulary.digest} {point.tokens} {point.documents} {checksums}".encode()).hexdigest(),
+        "options": options.record(),
+        "texts": names,
+    }
+    write_manifest(work, KIND, VERSION, fields)
 
 
 @dataclass(frozen=True)
@@ -217,6 +292,7 @@ class _Room:
     out, and of ranking.
     """
 
+    threads: int
     block: int
     line: int
     table: int
@@ -240,7 +316,31 @@ class _Room:
         if times:
             longer = (budget - plan.least) // 4 // times
             left -= longer * times
-        return cls(block, readers.PIECE_BYTES + longer, left // threads // GROWTH, left, plan)
+        return cls(threads, block, readers.PIECE_BYTES + longer, left // threads // GROWTH, left, plan)
+
+    def foreseen(self, text: _Text, options: EncodeOptions, output: Path) -> Plan:
+        """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""
+        with suppress(InputError, OSError):  # what is wrong with a text is told when it is read
+            sample = TextSample.of(text.paths) if text.size and not options.runs_python else None
+            if sample is not None:
+                return replace(self.plan, disk=self._disk(sample, options, output))
+        return self.plan
+
+    def _disk(self, sample: TextSample, options: EncodeOptions, output: Path) -> Disk:
+        if options.vocabulary is None:
+            words = sample.kept(options.min_count, options.max_vocab)
+            vocabulary = round(words * (sample.length + 16)) + 8 + 3 * HEADER_BYTES
+        else:
+            words = len(_vocabulary_of(Path(options.vocabulary)))
+            vocabulary = (
+                8 * words + HEADER_BYTES + sum(path.stat().st_size for path in Path(options.vocabulary).glob("vocab-*.bin"))
+            )
+        ids, shards = 4 * sample.tokens + 8 * sample.documents, sample.tokens // SHARD_TOKENS + 1
+        spilled, rows = sample.tables(self.threads, self.table, self.block)
+        blocks = sample.bytes // self.block + 1
+        temporary = ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST
+        size = ids + shards * (8 + 2 * HEADER_BYTES) + vocabulary + MANIFEST
+        return Disk(output.absolute().parent, size, temporary, size + temporary)
 
 
 def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabulary:
@@ -277,39 +377,43 @@ def _vocabulary_of(path: Path) -> Vocabulary:
 
 
 def write_shards(
-    directory: Path,
-    spool: Spool,
-    rows: list[npt.NDArray[np.int32]],
-    counts: npt.NDArray[np.int64] | None,
-    threads: int,
-    stage: Stage,
+    directory: Path, spooled: Spooled, counts: npt.NDArray[np.int64] | None, threads: int, stage: Stage
 ) -> tuple[list[list[int]], list[int]]:
     """Run the second pass: renumber the spool into shards, and count the rows in `counts` if it is given.
 
-    Returns tokens and documents of each shard, and checksums of all ids and document ends.
+    A shard that is there already is kept. Returns tokens and documents of each, and checksums of all ids and document ends.
     """
-    ids, ends = spool.mapped()
     checksum, shards = 0, list[list[int]]()
 
     def renumber(piece: tuple[int, int, int]) -> npt.NDArray[np.int32]:
         begin, end, table = piece
         result = np.empty(end - begin, np.int32)
-        encoding.renumber(ids[begin:end], rows[table], result)
+        encoding.renumber(spooled.ids[begin:end], spooled.rows[table], result)
         return result
 
+    def note(values: npt.NDArray[np.int32]) -> None:
+        nonlocal checksum
+        checksum = zlib.crc32(values.data, checksum)
+        if counts is not None:
+            counts[:] += np.bincount(values + 1, minlength=len(counts) + 1)[1:]
+        stage.advance(len(values))
+
     with ThreadPoolExecutor(threads) as pool:
-        for first, last in cut_shards(ends, SHARD_TOKENS):
-            begin = int(ends[first - 1]) if first else 0
-            with ArrayWriter(tokens_path(directory, len(shards)), np.int32) as file:
-                for values in in_order(pool, renumber, spool.pieces(begin, int(ends[last - 1])), threads + 2):
-                    file.append(values)
-                    checksum = zlib.crc32(values.data, checksum)
-                    if counts is not None:
-                        counts += np.bincount(values + 1, minlength=len(counts) + 1)[1:]
-                    stage.advance(len(values))
-            with ArrayWriter(documents_path(directory, len(shards)), np.int64) as file:
-                file.append(np.zeros(1, np.int64))
-                for d in range(first, last, PIECE_DOCUMENTS):
-                    file.append(ends[d : min(last, d + PIECE_DOCUMENTS)] - begin)
-            shards.append([int(ends[last - 1]) - begin, last - first])
-    return shards, [checksum, zlib.crc32(ends.data)]
+        for first, last in cut_shards(spooled.ends, SHARD_TOKENS):
+            begin, end = int(spooled.ends[first - 1]) if first else 0, int(spooled.ends[last - 1])
+            tokens, documents = tokens_path(directory, len(shards)), documents_path(directory, len(shards))
+            if is_whole(tokens, np.int32) and is_whole(documents, np.int64):
+                ids = load_array(tokens, np.int32)
+                for at in range(0, len(ids), PIECE_TOKENS):
+                    note(ids[at : at + PIECE_TOKENS])
+            else:
+                with ArrayWriter(tokens, np.int32) as file:
+                    for values in in_order(pool, renumber, spooled.pieces(begin, end), threads + 2):
+                        file.append(values)
+                        note(values)
+                with ArrayWriter(documents, np.int64) as file:
+                    file.append(np.zeros(1, np.int64))
+                    for d in range(first, last, PIECE_DOCUMENTS):
+                        file.append(spooled.ends[d : min(last, d + PIECE_DOCUMENTS)] - begin)
+            shards.append([end - begin, last - first])
+    return shards, [checksum, zlib.crc32(spooled.ends.data)]

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import counting, sorting
 from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import CountOptions, usable_cores
-from cooc_engine.cooc import KIND, MERGE_BYTES, VERSION, Block, Cooc, finish_blocks, plan_blocks
+from cooc_engine.cooc import KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.errors import FormatError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
@@ -255,38 +255,44 @@ def build(
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "vocabulary": vocabulary.digest, **entries.origin}
     with building(output, plan, force=force, resume=resume) as work:
         progress.say(room.plan.line())
-        runs = _plan_runs(work, entries.size, room.run)
-        lengths, sums, marks = np.zeros(words, np.int64), np.zeros(words, np.int64), (0, 0)
-        with progress.stage("check entries", entries.size, "entries") as stage:
-            for run in runs:
-                tally = _Tally.of(entries, run, room, stage)
-                lengths += tally.lengths.sum(0)
-                _add_sums(entries, sums, tally.sums)
-                marks = marks[0] + tally.marks[0], marks[1] + tally.marks[1]
-        if options.context_side == "both" and window.slots == 1 and (marks[0] - marks[1]) % 2**64:
-            raise FormatError(
-                f"{entries.name}: counts of contexts on both sides are the same both ways, these are not; "
-                f"pass --context-side left or right"
-            )
-        blocks = _blocks(entries, window, lengths, sums)
-        vocabulary.save(work)
-        files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
-        todo = [block for block in blocks if not block.files(work).whole()]
-        if todo and len(runs) == 1:
-            with progress.stage("sort entries", entries.size, "entries") as stage:
-                source = _Dealt.of(entries, tally, room, stage)
-            with progress.stage("write rows", source.work(todo[0].first, words), "entries") as stage:
-                for block in todo:
-                    tasks = list(cut_rows(source.bounds[: block.last], room.entries, block.first))
-                    room.write(block.files(work), block.dtype, source, tasks, stage)
-        elif todo:
-            _write_runs(entries, runs, files, room, progress)
-            _merge_runs(work, blocks, todo, files, room, progress)
-        for file in files:
-            file.unlink()
-        (work / "runs.json").unlink(missing_ok=True)
-        _finish(work, blocks, entries, window, marks[0] % 2**64)
+        if not (work / "manifest.json").exists():
+            _fill(work, entries, room, progress)
+        clean(work)
     return Cooc(output)
+
+
+def _fill(work: Path, entries: Entries, room: _Room, progress: Progress) -> None:
+    """Write all files of the directory that are not there yet."""
+    options, vocabulary = entries.options, entries.vocabulary
+    window, words = Window.of(options), len(vocabulary)
+    runs = _plan_runs(work, entries.size, room.run)
+    lengths, sums, marks = np.zeros(words, np.int64), np.zeros(words, np.int64), (0, 0)
+    with progress.stage("check entries", entries.size, "entries") as stage:
+        for run in runs:
+            tally = _Tally.of(entries, run, room, stage)
+            lengths += tally.lengths.sum(0)
+            _add_sums(entries, sums, tally.sums)
+            marks = marks[0] + tally.marks[0], marks[1] + tally.marks[1]
+    if options.context_side == "both" and window.slots == 1 and (marks[0] - marks[1]) % 2**64:
+        raise FormatError(
+            f"{entries.name}: counts of contexts on both sides are the same both ways, these are not; "
+            f"pass --context-side left or right"
+        )
+    blocks = _blocks(entries, window, lengths, sums)
+    vocabulary.save(work)
+    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+    todo = [block for block in blocks if not block.files(work).whole()]
+    if todo and len(runs) == 1:
+        with progress.stage("sort entries", entries.size, "entries") as stage:
+            source = _Dealt.of(entries, tally, room, stage)
+        with progress.stage("write rows", source.work(todo[0].first, words), "entries") as stage:
+            for block in todo:
+                tasks = list(cut_rows(source.bounds[: block.last], room.entries, block.first))
+                room.write(block.files(work), block.dtype, source, tasks, stage)
+    elif todo:
+        _write_runs(entries, runs, files, room, progress)
+        _merge_runs(work, blocks, todo, files, room, progress)
+    _finish(work, blocks, entries, window, marks[0] % 2**64)
 
 
 def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
@@ -332,11 +338,10 @@ def _merge_runs(
     work: Path, blocks: list[Block], todo: list[Block], files: list[RowFiles], room: _Room, progress: Progress
 ) -> None:
     sources = [Written.open(file) for file in files]
-    merged = Merged(sources, [(block.first, block.last) for block in blocks], room.columns, room.entries)
+    merged = Merged(sources, room.columns, room.entries)
     with progress.stage("merge runs", merged.work(todo[0].first, blocks[-1].last), "entries") as stage:
         for block in todo:
-            tasks = [task for task in merged.tasks if block.first <= task[0] < block.last]
-            room.write(block.files(work), block.dtype, merged, tasks, stage)
+            room.write(block.files(work), block.dtype, merged, merged.tasks(block.first, block.last), stage)
 
 
 def _finish(work: Path, blocks: list[Block], entries: Entries, window: Window, mark: int) -> None:

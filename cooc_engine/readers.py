@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,20 +29,33 @@ from cooc_engine.worker import DOCUMENTS, LINES, WORDS
 __all__ = [
     "Block",
     "Piece",
+    "Place",
+    "Readable",
     "bad_byte",
     "document_blocks",
     "document_pieces",
     "file_blocks",
     "file_pieces",
+    "sample_text",
+    "stamps",
+    "stream_blocks",
     "total_bytes",
     "word_blocks",
 ]
 
 BLOCK_BYTES = 4 << 20
 PIECE_BYTES = 1 << 18
+PLACES, SAMPLE_CHUNK = 16, 1 << 16  # of a sample
 BOM = b"\xef\xbb\xbf"
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
+
+
+class Place(NamedTuple):
+    """A file, by its number among those that are read, and a byte of its (decompressed) text."""
+
+    file: int
+    byte: int
 
 
 @dataclass
@@ -54,6 +67,7 @@ class Block:
     source: str = ""
     offset: int = 0  # of the block's first byte in its (decompressed) source
     read: int = 0  # bytes taken from the disk for it, for the progress
+    behind: Place | None = None  # where reading can go on after it, in a file that can be read again
 
     @classmethod
     def empty(cls, size: int) -> Block:
@@ -95,18 +109,54 @@ def total_bytes(paths: Sequence[Path]) -> int | None:
     return sum(path.stat().st_size for path in paths)
 
 
-def file_blocks(paths: Sequence[Path], take: Callable[[], Block]) -> Iterator[Block]:
+def stamps(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
+    """Return size and time of change of each file, or None for what is no file, and so cannot be read again."""
+    found = [path.stat() if str(path) != "-" and path.is_file() else None for path in paths]
+    return [stat and (stat.st_size, stat.st_mtime_ns) for stat in found]
+
+
+def file_blocks(paths: Sequence[Path], take: Callable[[], Block], start: Place = Place(0, 0)) -> Iterator[Block]:  # noqa: B008
     """Yield the text of all files, each in a block from `take`; `-` is the standard input. The end of a file ends its line.
 
-    Raises `InputError` naming the file for what is missing, unreadable or damaged.
+    `start` is the place behind a block that was read before. Raises `InputError` naming the file for what is missing,
+    unreadable or damaged.
     """
-    for path in paths:
+    for number, path in enumerate(paths[start.file :], start.file):
         with _Source(path) as source:
-            yield from _stream_blocks(source, str(path), take, source.advance)
+            begin = start.byte if number == start.file else 0
+            for block in stream_blocks(source, str(path), take, source.advance, begin, source.skip(begin)):
+                block.behind = Place(number, block.offset + block.size)
+                yield block
 
 
-class _Readable(Protocol):
-    def readinto(self, target: memoryview, /) -> int: ...
+def sample_text(paths: Sequence[Path], most: int) -> tuple[bytes, int, bool]:
+    """Return up to about `most` bytes of text from places all over some files, how many they have, and whether it is all.
+
+    Of a compressed file the head is read: how much text it has in all follows from how well that is compressed.
+    """
+    sizes = [path.stat().st_size for path in paths]
+    total, ends, taken = sum(sizes), np.cumsum(sizes), 0.0
+    if total <= most:
+        shares = {number: size / total for number, size in enumerate(sizes) if size}
+    else:  # each of some places stands for as much as any other
+        drawn = np.searchsorted(ends, (np.arange(PLACES) + 0.5) * (total / PLACES), "right").tolist()
+        shares = {number: drawn.count(number) / PLACES for number in drawn}
+    pieces, complete = [], total <= most
+    for number, share in shares.items():
+        with _Source(paths[number]) as source:
+            text, ratio, ended = source.sample(sizes[number], max(SAMPLE_CHUNK, round(most * share)))
+        pieces.append(text)
+        taken += share * total * ratio
+        complete = complete and ended
+    return b"".join(pieces), round(taken), complete
+
+
+class Readable(Protocol):
+    """A stream of bytes."""
+
+    def readinto(self, target: memoryview, /) -> int:
+        """Fill `target`; returns how many bytes, 0 at the end."""
+        ...
 
 
 @contextmanager
@@ -162,6 +212,46 @@ class _Source:
             n: int = self._stream.readinto(target)
         return n
 
+    def skip(self, size: int) -> bytes:
+        """Skip so many decompressed bytes; returns the last of them, or a line end."""
+        last = b""
+        if self._stream is self._raw and size:
+            self._raw.seek(size - 1)
+        else:
+            scratch = memoryview(bytearray(1 << 16))
+            while size > 1 and (n := self.readinto(scratch[: min(len(scratch), size - 1)])):
+                size -= n
+        if size:
+            target = bytearray(1)
+            last = bytes(target[: self.readinto(memoryview(target))])
+        return last or b"\n"
+
+    def sample(self, size: int, most: int) -> tuple[bytes, float, bool]:
+        """Return text of a file of `size` bytes, bytes of text for one of the file, and whether that is the whole text."""
+        if self._stream is self._raw and size > most:
+            offsets = np.linspace(0, size - SAMPLE_CHUNK, max(1, most // SAMPLE_CHUNK)).astype(np.int64).tolist()
+            return b"".join(self._chunk(offset) for offset in offsets), 1.0, False
+        text, steps, scratch = bytearray(), [(0, 0)], memoryview(bytearray(1 << 14))
+        n = 1
+        while n and len(text) < (2 if len(steps) > 3 else 16) * most:
+            n = self.readinto(scratch)
+            if step := self.advance():
+                steps.append((len(text), steps[-1][1] + step))
+            text += scratch[:n]
+        if n == 0:
+            return bytes(text) + (b"" if text.endswith(b"\n") else b"\n"), len(text) / size, True
+        (before, begin), (now, end) = steps[:2][-1], steps[-1]  # between two steps: what is read ahead is not in the text yet
+        ratio = (now - before) / (end - begin) if end > begin else len(text) / max(end, 1)
+        return bytes(text[: _last_space(memoryview(text)[:most], str(self._path), 0)]), ratio, False
+
+    def _chunk(self, offset: int) -> bytes:
+        """Return the whole words in a chunk of a plain file, with the white space before each."""
+        self._raw.seek(offset)
+        data = bytearray(SAMPLE_CHUNK)
+        text = bytes(data[: self.readinto(memoryview(data))])
+        first = min((place for place in map(text.find, SPACES) if place >= 0), default=len(text))
+        return text[first : max(first, *map(text.rfind, SPACES))]
+
     def advance(self) -> int:
         """Return how many bytes were taken from the disk since this was last asked."""
         if not self._raw.seekable():
@@ -170,9 +260,19 @@ class _Source:
         return int(self._told - before)
 
 
-def _stream_blocks(stream: _Readable, source: str, take: Callable[[], Block], advance: Callable[[], int]) -> Iterator[Block]:
-    """Yield blocks of a stream; what stands behind the last white space of one begins the next."""
-    carry, offset, ended, last = b"", 0, False, b"\n"
+def stream_blocks(
+    stream: Readable,
+    source: str,
+    take: Callable[[], Block],
+    advance: Callable[[], int] = int,
+    offset: int = 0,
+    last: bytes = b"\n",
+) -> Iterator[Block]:
+    """Yield blocks of a stream; what stands behind the last white space of one begins the next.
+
+    The stream is at byte `offset` of its source, behind the byte `last`.
+    """
+    carry, ended = b"", False
     while not ended:
         block = take()
         view = block.text.data
@@ -211,7 +311,7 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
 def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:
     """Yield the text of documents, each a string or a sequence of words, one a line; the iterable is run through once."""
     lines = (_line(number, document) for number, document in enumerate(documents))
-    return _stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
+    return stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 
 
 def _line(number: int, document: str | Sequence[str]) -> bytes:
@@ -316,7 +416,7 @@ def word_blocks(found: Iterator[tuple[Piece, bytes]], take: Callable[[], Block])
         taken, read = read, 0
         return taken
 
-    return _stream_blocks(io.BufferedReader(_Lines(lines()), 1 << 20), "words", take, advance)
+    return stream_blocks(io.BufferedReader(_Lines(lines()), 1 << 20), "words", take, advance)
 
 
 class _Lines(io.RawIOBase):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,18 @@ from cooc_engine.spool import in_order
 from cooc_engine.store import ArrayReader, ArrayWriter, is_whole
 from cooc_engine.windows import Text, Window
 
-__all__ = ["Lane", "Merged", "RowFiles", "Source", "Stored", "Written", "cut_rows", "lane_bytes", "write_rows"]
+__all__ = [
+    "Lane",
+    "Merged",
+    "RowFiles",
+    "Source",
+    "Stored",
+    "Written",
+    "cut_rows",
+    "lane_bytes",
+    "write_row_file",
+    "write_rows",
+]
 
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own task)
 Offsets = npt.NDArray[np.int64]
@@ -72,8 +83,8 @@ class Stored(Protocol):
         """Number of rows."""
         ...
 
-    def lengths(self, first: int, last: int) -> Offsets:
-        """Return the number of entries of rows first:last."""
+    def offsets(self, first: int, last: int) -> Offsets:
+        """Return where the entries of rows first:last begin, and where the last of them ends."""
         ...
 
     def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
@@ -142,7 +153,7 @@ class RowFiles:
             self.path(part).unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Written:
     """Rows in files, to be read in slices; no file stays open, so any number of them can be merged at a time."""
 
@@ -160,9 +171,9 @@ class Written:
             file.verify()
         return cls(rows, columns, values, rows.size // 2)
 
-    def lengths(self, first: int, last: int) -> Offsets:
-        """Return the number of entries of rows first:last."""
-        return self.rows.read(first, last)
+    def offsets(self, first: int, last: int) -> Offsets:
+        """Return where the entries of rows first:last begin, and where the last of them ends."""
+        return self.rows.read(first, last + 1)
 
     def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
         """Return columns and values of entries begin:end."""
@@ -172,39 +183,37 @@ class Written:
 class Merged:
     """The sums of several runs, or directories, row by row; memory holds the slices of one task a thread.
 
-    `blocks` are the ranges of rows that will be written; tasks are cut within them.
+    A task reads `entries` entries at most, and so many offsets: a row has an offset in each source, so that rows in a task
+    are fewer where sources are many. A longer row is added up in pieces.
     """
 
-    def __init__(self, sources: Sequence[Stored], blocks: Iterable[tuple[int, int]], width: int, entries: int) -> None:
+    def __init__(self, sources: Sequence[Stored], width: int, entries: int) -> None:
         self._sources, self._most = sources, entries
-        size = sources[0].size
-        self._totals = sum((source.lengths(0, size) for source in sources), np.zeros(size, np.int64))
+        self._totals = np.zeros(sources[0].size, np.int64)
+        for source in sources:
+            self._totals += np.diff(source.offsets(0, source.size))
         self.bounds = np.minimum(self._totals, width)
-        self.tasks = [task for a, b in blocks for task in _shifted(cut_rows(self._totals[a:b], entries), a)]
-        firsts = np.array([first for first, _ in self.tasks])
-        self._starts = np.stack([np.concatenate([[0], np.cumsum(source.lengths(0, size))])[firsts] for source in sources])
-        self._number = {first: number for number, (first, _) in enumerate(self.tasks)}
+
+    def tasks(self, first: int, last: int) -> list[tuple[int, int]]:
+        """Cut rows first:last into tasks."""
+        costs = self._totals[first:last] + len(self._sources)
+        return [(first + a, first + b) for a, b in cut_rows(costs, self._most)]
 
     def fill(self, lane: Lane, first: int, last: int) -> int:
         """Add up rows first:last, which are a task."""
-        starts = self._starts[:, self._number[first]]
         if last == first + 1 and self._totals[first] > self._most:
-            return self._fill_long(lane, first, starts)
-        lengths = np.stack([source.lengths(first, last) for source in self._sources])
-        slices = [
-            source.entries(begin, begin + size)
-            for source, begin, size in zip(self._sources, starts, lengths.sum(1), strict=True)
-        ]
-        offsets = np.zeros((len(lengths), last - first + 1), np.int64)
-        np.cumsum(lengths, axis=1, out=offsets[:, 1:])
+            return self._fill_long(lane, first)
+        offsets = np.stack([source.offsets(first, last) for source in self._sources])
+        slices = [source.entries(a, b) for source, a, b in zip(self._sources, offsets[:, 0], offsets[:, -1], strict=True)]
+        offsets -= offsets[:, :1]
         offsets += np.concatenate([[0], np.cumsum(offsets[:-1, -1])])[:, None]
         columns, values = (np.concatenate([part[i] for part in slices]) for i in (0, 1))
         return int(counting.merge_rows(offsets, columns, values, lane.width, *lane.row, *lane.results))
 
-    def _fill_long(self, lane: Lane, row: int, starts: Offsets) -> int:
+    def _fill_long(self, lane: Lane, row: int) -> int:
         """Add up a row that is longer than a task, a piece at a time."""
-        for source, begin in zip(self._sources, starts.tolist(), strict=True):
-            end = begin + int(source.lengths(row, row + 1)[0])
+        for source in self._sources:
+            begin, end = source.offsets(row, row + 1).tolist()
             for at in range(begin, end, self._most):
                 counting.add_entries(*source.entries(at, min(end, at + self._most)), *lane.row)
         nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
@@ -213,11 +222,6 @@ class Merged:
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""
         return int(self._totals[first:last].sum())
-
-
-def _shifted(ranges: Iterable[tuple[int, int]], by: int) -> Iterator[tuple[int, int]]:
-    for first, last in ranges:
-        yield first + by, last + by
 
 
 def write_rows(
@@ -250,5 +254,10 @@ def write_rows(
             sums.append(lane.sums[: last - first].copy())
             free.put(lane)
             stage.advance(source.work(first, last))
+    write_row_file(files, np.concatenate(lengths), np.concatenate(sums))
+
+
+def write_row_file(files: RowFiles, lengths: Offsets, sums: Offsets) -> None:
+    """Write offsets and sums of rows; from now on they are whole."""
     with ArrayWriter(files.path("rows"), np.int64) as rows:
-        rows.append(np.concatenate([*lengths, *sums]))
+        rows.append(np.concatenate([[0], np.cumsum(lengths), sums]))

@@ -2,17 +2,20 @@
 
 Blocks are read in order; each worker thread has a hash table of its own. A table that has outgrown its share is written
 out and a new one begun. At the end the tables are merged by parts of the words, so that counts are exact in any budget.
+A checkpoint says how far the pass had come, and at last that it is done: all that follows can be made from the disk.
 """
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,31 +25,76 @@ import numpy.typing as npt
 from cooc_engine import readers
 from cooc_engine._kernels import encoding
 from cooc_engine.progress import Stage
+from cooc_engine.store import write_whole
 from cooc_engine.vocab import Vocabulary, WordTable
 
-__all__ = ["Spool", "Tables", "in_order", "tokenize"]
+__all__ = ["Checkpoint", "Spool", "Spooled", "Tables", "Tally", "in_order", "tokenize"]
 
 PIECE_TOKENS = 1 << 20
+CHECKPOINT_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What the first pass had made of which texts when it was at a place, or, with none, when it was done.
+
+    `texts` are the sizes and times of the files, `blocks` the number of them, `tables` the number of words of each.
+    """
+
+    texts: list[tuple[int, int] | None]
+    tokens: int
+    documents: int
+    blocks: int
+    tables: list[int]
+    place: readers.Place | None
+
+    @classmethod
+    def load(cls, directory: Path) -> Checkpoint | None:
+        """Return what `save` wrote, or None."""
+        path = directory / "first-pass.json"
+        if not path.exists():
+            return None
+        fields = json.loads(path.read_bytes())
+        fields["texts"] = [stamp and tuple(stamp) for stamp in fields["texts"]]
+        fields["place"] = fields["place"] and readers.Place(*fields["place"])
+        return cls(**fields)
+
+    def save(self, directory: Path) -> None:
+        """Write it; nothing that it counts may be missing on the disk."""
+        write_whole(directory / "first-pass.json", json.dumps(asdict(self)).encode())
+
+
+def _write(path: Path, values: npt.NDArray[Any]) -> None:
+    with path.open("wb") as file:
+        file.write(values.data)
+
+
+def _mapped(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    return np.memmap(path, dtype, "r").view(np.ndarray) if path.stat().st_size else np.empty(0, dtype)
 
 
 class Tables:
     """The word tables of the first pass, one a thread at a time; one that has outgrown its share goes to the disk.
 
-    Each has a number, under which the spool remembers whose ids a block has.
+    Each has a number, under which the spool remembers whose ids a block has. `written` are the numbers of words of those
+    that an interrupted pass left there.
     """
 
-    def __init__(self, directory: Path, threads: int, share: int, room: int) -> None:
-        self._directory, self._share, self._room = directory, share, room
+    def __init__(self, directory: Path, threads: int, share: int, room: int, written: Sequence[int] = ()) -> None:
+        self._directory, self._threads, self._share, self._room = directory, threads, share, room
         self._lock = threading.Lock()
-        self._tables: list[WordTable | tuple[Path, int]] = []
+        self._tables: list[WordTable | tuple[Path, int]] = [(self._path("words", i), size) for i, size in enumerate(written)]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for _ in range(threads):
-            self._add()
+            self._free.put(self._add())
 
-    def _add(self) -> None:
+    def _path(self, what: str, number: int) -> Path:
+        return self._directory / f"{what}-{number:05d}.spool"
+
+    def _add(self) -> int:
         with self._lock:
             self._tables.append(WordTable())
-            self._free.put(len(self._tables) - 1)
+            return len(self._tables) - 1
 
     @contextmanager
     def one(self) -> Iterator[tuple[int, WordTable]]:
@@ -56,16 +104,26 @@ class Tables:
         assert isinstance(table, WordTable)
         try:
             yield number, table
-        except BaseException:
-            self._free.put(number)  # the others must not wait for it
-            raise
-        if table.nbytes > self._share:
-            path = self._directory / f"words-{number:05d}.spool"
-            table.words.tofile(path)
-            self._tables[number] = path, len(table)
-            self._add()
-        else:
-            self._free.put(number)
+            if table.nbytes > self._share:
+                number = self._write(number, table)
+        finally:
+            self._free.put(number)  # the others must not wait for it, whatever happened
+
+    def _write(self, number: int, table: WordTable) -> int:
+        """Write a table out; returns the number of a new one in its place."""
+        path = self._path("words", number)
+        _write(path, table.words)
+        self._tables[number] = path, len(table)
+        return self._add()
+
+    def flush(self) -> list[int]:
+        """Write all tables out, while no thread has one; returns their numbers of words."""
+        for _ in range(self._threads):
+            number = self._free.get()
+            table = self._tables[number]
+            assert isinstance(table, WordTable)
+            self._free.put(self._write(number, table))
+        return [size for _, size in self.all()][: -self._threads]
 
     def all(self) -> Iterator[tuple[npt.NDArray[np.uint64], int]]:
         """Yield the records and the number of words of every table, in order; those on the disk mapped."""
@@ -73,79 +131,92 @@ class Tables:
             if isinstance(table, WordTable):
                 yield table.words, len(table)
             else:
-                yield np.memmap(table[0], np.uint64, "r").view(np.ndarray), table[1]
+                yield _mapped(table[0], np.uint64), table[1]
 
     @property
     def parts(self) -> int:
         """In how many parts the words must be ranked, so that one part fits (a word takes 12 times its record on the way)."""
         return 1 + 12 * sum(words.nbytes for words, _ in self.all()) // self._room
 
-    def rows(self, vocabulary: Vocabulary) -> list[npt.NDArray[np.int32]]:
-        """Return, for the ids of each table, their rows in the vocabulary, or -1; on the disk if the table is there."""
-        finder, rows = WordTable.of(vocabulary), []
+    def write_rows(self, vocabulary: Vocabulary) -> list[int]:
+        """Write, for the ids of each table, their rows in the vocabulary, or -1; returns the tables' numbers of words."""
+        finder = WordTable.of(vocabulary)
         for number, (words, size) in enumerate(self.all()):
-            found = finder.find(words, size)
-            if not isinstance(self._tables[number], WordTable):
-                path = self._directory / f"rows-{number:05d}.spool"
-                found.tofile(path)
-                found = np.memmap(path, np.int32, "r").view(np.ndarray)
-            rows.append(found)
-        return rows
-
-    def remove(self) -> None:
-        """Delete the files."""
-        for number, table in enumerate(self._tables):
-            if not isinstance(table, WordTable):
-                table[0].unlink()
-                (self._directory / f"rows-{number:05d}.spool").unlink()
+            _write(self._path("rows", number), finder.find(words, size))
+        return [size for _, size in self.all()]
 
 
-class Spool:
-    """Provisional ids and document ends of the first pass, in two raw files; which table gave the ids is remembered.
+class Tally:
+    """Counts what the first pass makes: tokens and documents."""
 
-    tokens.spool     int32   ids in the order of the text
-    documents.spool  int64   the number of tokens up to the end of each document
+    def __init__(self) -> None:
+        self.tokens = self.documents = self.blocks = 0
+
+    def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:
+        """Count the words of a block and the document ends in it."""
+        self.tokens += len(ids)
+        self.documents += len(ends)
+        self.blocks += 1
+
+
+class Spool(Tally):
+    """Writes what the first pass makes, in three raw files, from the beginning or behind a checkpoint.
+
+    tokens.spool     int32      provisional ids in the order of the text
+    documents.spool  int64      the number of tokens up to the end of each document
+    blocks.spool     int64 × 2  the number of tokens up to the end of each block, and the table that gave its ids
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.paths = directory / "tokens.spool", directory / "documents.spool"
-        self.tokens = self.documents = 0
-        self.parts: list[tuple[int, int]] = []  # (end in tokens, table) of each block
+    def __init__(self, directory: Path, point: Checkpoint | None = None) -> None:
+        super().__init__()
+        self._paths = [directory / f"{name}.spool" for name in ("tokens", "documents", "blocks")]
+        if point:
+            self.tokens, self.documents, self.blocks = point.tokens, point.documents, point.blocks
 
     def __enter__(self) -> Spool:
-        self._files = [path.open("wb") for path in self.paths]
+        self._files = [path.open("r+b" if self.blocks else "wb") for path in self._paths]
+        for file, size in zip(self._files, (4 * self.tokens, 8 * self.documents, 16 * self.blocks), strict=True):
+            file.truncate(size)
+            file.seek(size)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        tokens, documents = self._files
-        with suppress(OSError) if kind else nullcontext(), documents, tokens:  # a full disk is reported once
+        tokens, documents, blocks = self._files
+        with suppress(OSError) if kind else nullcontext(), blocks, documents, tokens:  # a full disk is reported once
             pass
 
     def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:
-        """Add the words of a block and the document ends in it."""
+        """Write the words of a block and the document ends in it."""
         self._files[0].write(ids.data)
         self._files[1].write((ends + self.tokens).data)
-        self.tokens += len(ids)
-        self.documents += len(ends)
-        self.parts.append((self.tokens, table))
+        super().append(ids, ends, table)
+        self._files[2].write(np.array([self.tokens, table]).data)
 
-    def mapped(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the ids and the document ends, mapped."""
-        tokens = np.memmap(self.paths[0], np.int32, "r").view(np.ndarray)
-        return tokens, np.memmap(self.paths[1], np.int64, "r").view(np.ndarray)
+    def flush(self) -> None:
+        """Hand all that was written to the system."""
+        for file in self._files:
+            file.flush()
+
+
+class Spooled:
+    """What a finished first pass left: provisional ids and document ends, mapped, and the row of each id.
+
+    ids (tokens,) int32; ends (documents,) int64; rows[t][i] is the row of id i of table t.
+    """
+
+    def __init__(self, directory: Path, point: Checkpoint) -> None:
+        paths = (directory / f"{name}.spool" for name in ("tokens", "documents", "blocks"))
+        self.ids, self.ends, blocks = (_mapped(path, kind) for path, kind in zip(paths, "iqq", strict=True))
+        self._stops, self._tables = blocks.reshape(-1, 2).T.copy()
+        self.rows = [_mapped(directory / f"rows-{number:05d}.spool", np.int32) for number in range(len(point.tables))]
 
     def pieces(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Yield (from, to, table) of pieces that make up the tokens begin:end, none longer than PIECE_TOKENS."""
-        for stop, table in self.parts[int(np.searchsorted([p[0] for p in self.parts], begin, "right")) :]:
-            while begin < min(stop, end):
-                to = min(stop, end, begin + PIECE_TOKENS)
-                yield begin, to, table
+        for block in range(int(np.searchsorted(self._stops, begin, "right")), len(self._stops)):
+            while begin < min(int(self._stops[block]), end):
+                to = min(int(self._stops[block]), end, begin + PIECE_TOKENS)
+                yield begin, to, int(self._tables[block])
                 begin = to
-
-    def remove(self) -> None:
-        """Delete the files."""
-        for path in self.paths:
-            path.unlink()
 
 
 @dataclass
@@ -166,13 +237,17 @@ class _Lane:
 
 def tokenize(
     blocks: Callable[[Callable[[], readers.Block]], Iterator[readers.Block]],
-    spool: Spool,
+    spool: Tally,
     tables: Tables,
     threads: int,
     block_bytes: int,
     stage: Stage,
+    save: Callable[[readers.Place], None] | None = None,
 ) -> None:
-    """Run the first pass: count the words in the tables, and write provisional ids to the spool."""
+    """Run the first pass: count the words in the tables, and write provisional ids to the spool.
+
+    `save`, if given, is called every two minutes with the place behind all that has been spooled.
+    """
     lanes = deque(_Lane.empty(block_bytes) for _ in range(threads + 2))
     by_block = {id(lane.block): lane for lane in lanes}
     pending: deque[Future[_Lane]] = deque()
@@ -193,10 +268,17 @@ def tokenize(
             finish()
         return lanes[0].block
 
+    saved = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         for block in blocks(take):
             lanes.popleft()
             pending.append(pool.submit(work, by_block[id(block)]))
+            if save and block.behind and time.monotonic() - saved >= CHECKPOINT_SECONDS:
+                place = block.behind
+                while pending:
+                    finish()
+                save(place)
+                saved = time.monotonic()
         while pending:
             finish()
 

@@ -14,8 +14,8 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,13 +23,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.budget import show_size
+from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 
 __all__ = [
     "ArrayReader",
     "ArrayWriter",
     "beside",
     "building",
+    "clear",
     "disk_errors",
     "is_directory_of",
     "is_whole",
@@ -55,22 +57,25 @@ class ArrayWriter:
         self.size = 0
         self._crc = 0
         self._file = path.open("wb", buffering=0)
-        self._file.write(bytes(HEADER_BYTES))
+        self._write(memoryview(bytes(HEADER_BYTES)))
 
     def append(self, values: npt.NDArray[Any]) -> None:
         """Write more values, of the file's dtype."""
         data = np.ascontiguousarray(values, self.dtype).data.cast("B") if values.size else memoryview(b"")
         self._crc = zlib.crc32(data, self._crc)
-        while data:
-            data = data[self._file.write(data) :]
+        self._write(data)
         self.size += values.size
+
+    def _write(self, data: memoryview) -> None:
+        while data:  # a disk that is nearly full takes a part
+            data = data[self._file.write(data) :]
 
     def close(self) -> None:
         """Write the header: from now on the file is whole."""
         fields = HEADER.pack(MAGIC, VERSION, self.dtype.str.encode(), self.size, self._crc)
         with self._file:
             self._file.seek(0)
-            self._file.write(fields + struct.pack("<I", zlib.crc32(fields)))
+            self._write(memoryview(fields + struct.pack("<I", zlib.crc32(fields))))
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -136,19 +141,21 @@ def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 class ArrayReader:
     """Reads slices of an array file into memory; the file is open only while a slice is read.
 
-    `dtype` is the type expected, or several that will do.
+    `dtype` is the type expected, or several that will do. Thousands of them, one a run, are a few hundred bytes each.
     """
+
+    __slots__ = "_crc", "dtype", "path", "size"
 
     def __init__(self, path: Path, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> None:
         kinds = dtype if isinstance(dtype, tuple) else (dtype,)
-        self.path = path
+        self.path = str(path)
         self.dtype, self.size, self._crc = _read_header(path, kinds)
 
     def read(self, begin: int, end: int) -> npt.NDArray[Any]:
         """Return values begin:end."""
         return np.fromfile(self.path, self.dtype, end - begin, offset=HEADER_BYTES + begin * self.dtype.itemsize)
 
-    def verify(self, chunk: int = 1 << 20) -> None:
+    def verify(self, chunk: int = 1 << 16) -> None:
         """Raise `FormatError` if the values do not match their checksum."""
         crc = 0
         for begin in range(0, self.size, chunk):
@@ -226,19 +233,41 @@ def part_path(output: Path) -> Path:
     return beside(output, ".part")
 
 
+def _nothing() -> None:
+    return None
+
+
 @contextmanager
-def disk_errors(what: Path) -> Iterator[None]:
-    """Turn a full disk and Ctrl-C into the errors that say that the run can be resumed."""
+def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing) -> Iterator[None]:
+    """Turn a full disk, no memory and Ctrl-C into the errors that say that the run can be resumed.
+
+    `peak` predicts how many bytes the run takes on the disk in all, or None; it is asked only when the disk is full.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise ResourceError(f"{what}: {os.strerror(error.errno)}; free some and run again with --resume") from None
+            hint = f"free some and run again with --resume{_shortage(what, peak)}"
+            raise ResourceError(f"{what}: {os.strerror(error.errno)}; {hint}") from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
         raise
+    except MemoryError:
+        raise ResourceError(f"{what}: out of memory; run again with --resume and a smaller --memory") from None
     except KeyboardInterrupt:
         raise InterruptedRun(f"{what}: interrupted; continue with --resume") from None
+
+
+def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
+    """Say how much more disk a run is likely to take, where, and what is free there."""
+    with suppress(OSError, CoocError, MemoryError):
+        needed = peak()
+        if needed is not None:
+            held = sum(path.stat().st_size for path in part_path(output).iterdir())
+            where = output.parent.resolve()
+            more, free = show_size(max(needed - held, 0)), show_size(shutil.disk_usage(where).free)
+            return f" (about {more} more of {show_size(needed)} is needed in {where}, where {free} is free)"
+    return ""
 
 
 def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> None:
@@ -272,11 +301,18 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resume: bool = False) -> Iterator[Path]:
+def building(
+    output: Path,
+    plan: Mapping[str, Any],
+    *,
+    force: bool = False,
+    resume: bool = False,
+    peak: Callable[[], int | None] = _nothing,
+) -> Iterator[Path]:
     """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block is left without an error.
 
-    `plan` is everything that decides the content; a resumed run must have the same. After Ctrl-C or on a full disk the
-    directory stays for `--resume`; after any other error it is removed.
+    `plan` is everything that decides the content; a resumed run must have the same. After Ctrl-C, on a full disk or out of
+    memory the directory stays for `--resume`; after any other error it is removed. `peak` is that of `disk_errors`.
     """
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
@@ -285,13 +321,13 @@ def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resu
             raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
     if output.exists() and old.exists():
         raise UsageError(f"{old}: is in the way, {output} would be moved there for a moment; remove it")
-    with disk_errors(output):
+    with disk_errors(output, peak):
         work.mkdir(exist_ok=True)
         with locked(work / "lock"):
             _keep_or_clear(work, json.loads(_canonical(plan)), resume=resume)
             try:
                 yield work
-            except (KeyboardInterrupt, InterruptedRun, ResourceError):
+            except (KeyboardInterrupt, InterruptedRun, ResourceError, MemoryError):
                 raise
             except OSError as error:
                 if error.errno not in FULL:
@@ -300,9 +336,11 @@ def building(output: Path, plan: Mapping[str, Any], *, force: bool = False, resu
             except BaseException:
                 shutil.rmtree(work)
                 raise
-            for name in ("plan.json", "lock"):
-                (work / name).unlink()
+            for left in (*work.glob("*.part"), work / "plan.json", work / "lock"):
+                left.unlink()
             _replace_directory(work, output, old)
+            if old.exists() and _is_ours(old, plan.get("kind", "")):  # of this run, or of one killed between the renames
+                shutil.rmtree(old)
 
 
 def _is_ours(directory: Path, kind: str) -> bool:
@@ -326,16 +364,18 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
         if earlier is not None:
             changed = sorted(k for k in {*earlier, *plan} if earlier.get(k) != plan.get(k))
             raise UsageError(f"{work}: was begun with other options ({', '.join(changed)}); pass --force to start anew")
-    for path in work.iterdir():
-        if path.name != "lock":
-            path.unlink()
+    clear(work)
     write_whole(record, _canonical(plan))
+
+
+def clear(work: Path) -> None:
+    """Delete all that an interrupted run left in a directory that is being built, but not its lock and its plan."""
+    for path in sorted(work.iterdir(), key=lambda path: path.name != "manifest.json"):  # what is not whole must not look so
+        if path.name not in ("lock", "plan.json"):
+            path.unlink()
 
 
 def _replace_directory(work: Path, output: Path, old: Path) -> None:
     if output.exists():
         output.rename(old)
-        work.rename(output)
-        shutil.rmtree(old)
-    else:
-        work.rename(output)
+    work.rename(output)

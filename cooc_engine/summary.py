@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from cooc_engine import cooc, corpus
 from cooc_engine.errors import FormatError
 from cooc_engine.store import is_directory_of
 
-__all__ = ["info"]
+__all__ = ["info", "lines"]
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -42,3 +44,16 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "history": list(model.history),
         "evaluation": list(model.evaluation),
     }
+
+
+def lines(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """Yield a nested record as indented lines."""
+    for key, value in record.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}:"
+            yield from lines(value, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
+            yield f"{indent}{key}: {len(value)}"
+            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
+        else:
+            yield f"{indent}{key}: {value}"

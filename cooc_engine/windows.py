@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Stage
 from cooc_engine.shards import Shard
 
-__all__ = ["Run", "Text", "Window", "cut_runs", "lay_out"]
+__all__ = ["Run", "Text", "Window", "cut_runs", "lay", "lay_out"]
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
@@ -59,6 +60,10 @@ class Window:
         """The most that one centre adds to its row."""
         return int(sum(self.weights.tolist())) * (2 if self.side == counting.BOTH else 1)
 
+    def bounds(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return limits (V,) of the entries of the rows of words that occur counts[w] times."""
+        return np.minimum(len(counts) * self.slots, self.contexts * counts)
+
 
 def _weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
     distances = range(1, options.window + 1)
@@ -84,20 +89,26 @@ class Run:
     parts: tuple[tuple[int, int, int], ...]
 
 
-def cut_runs(corpus: Corpus, window: int, memory: int) -> list[Run]:
-    """Cut a corpus into runs that need at most `memory` bytes each when laid out; a document may be cut."""
+def whole_run(corpus: Corpus) -> Run:
+    """Return all of a corpus."""
+    return Run(tuple((number, 0, len(corpus.shard(number).ids)) for number in range(corpus.shards)))
+
+
+def cut_runs(corpus: Corpus, window: int, memory: int, run: Run | None = None) -> list[Run]:
+    """Cut a corpus, or a run of it, into runs that need at most `memory` bytes each when laid out; a document may be cut."""
     room = min(memory, WORD_BYTES * MOST_POSITIONS) - 2 * (window + 1) * WORD_BYTES
     runs, parts, left = [], list[tuple[int, int, int]](), room
-    for number in range(corpus.shards):
+    for number, begin, stop in (run or whole_run(corpus)).parts:
         offsets = corpus.shard(number).offsets
-        begin = document = 0
-        while begin < offsets[-1]:
+        document = max(0, int(np.searchsorted(offsets, begin, "right")) - 1)
+        while begin < stop:
             end, document = _fill(offsets, begin, document, window, left)
+            end = min(end, stop)
             if end > begin:
                 parts.append((number, begin, end))
                 left -= _cost(offsets, begin, document, window, end)
                 begin = end
-            if begin < offsets[-1]:
+            if begin < stop:
                 runs.append(Run(tuple(parts)))
                 parts, left = [], room
     return [*runs, Run(tuple(parts))] if parts else runs
@@ -182,6 +193,14 @@ class _Layer:
 
 def lay_out(corpus: Corpus, run: Run, options: CountOptions, threads: int, stage: Stage) -> Text:
     """Read a run, with the contexts that its first and last words have outside it, and list the positions of its words."""
+    with ThreadPoolExecutor(threads) as pool:
+        laid, begin, end = lay(corpus, run, options, threads, pool.map)
+        stage.advance(sum(end - begin for _, begin, end in run.parts))
+        return _list_positions(laid, begin, end, len(corpus.vocabulary), pool, threads)
+
+
+def lay(corpus: Corpus, run: Run, options: CountOptions, threads: int, apply: Callable[..., Any]) -> tuple[Ids, int, int]:
+    """Return a run laid out with the contexts outside it, and where its own words begin and end; `apply` maps pieces."""
     layer, empty = _Layer(corpus, options), np.empty(0, np.int32)
     numbers = np.cumsum([0, *(documents for _, documents in corpus.manifest["shards"])]).tolist()
     shards = {number: corpus.shard(number) for number, _, _ in run.parts}
@@ -192,14 +211,12 @@ def lay_out(corpus: Corpus, run: Run, options: CountOptions, threads: int, stage
     ]
     left, right = _margins(run, shards, numbers, layer)
     pieces = [left, *inner, right]
-    with ThreadPoolExecutor(threads) as pool:
-        sizes = list(pool.map(lambda piece: layer(piece, empty, 0, write=False), pieces))
-        places = np.cumsum([options.window, *sizes]).tolist()
-        laid = np.empty(places[-1] + options.window, np.int32)
-        laid[: options.window] = laid[places[-1] :] = layer.words
-        list(pool.map(lambda piece, n: layer(piece, laid, n, write=True), pieces, places))
-        stage.advance(sum(end - begin for _, begin, end in run.parts))
-        return _list_positions(laid, places[1], places[-2], layer.words, pool, threads)
+    sizes = list(apply(lambda piece: layer(piece, empty, 0, write=False), pieces))
+    places = np.cumsum([options.window, *sizes]).tolist()
+    laid = np.empty(places[-1] + options.window, np.int32)
+    laid[: options.window] = laid[places[-1] :] = layer.words
+    list(apply(lambda piece, n: layer(piece, laid, n, write=True), pieces, places))
+    return laid, places[1], places[-2]
 
 
 def _split(begin: int, end: int, parts: int) -> Iterator[tuple[int, int]]:

@@ -20,13 +20,14 @@ from cooc_engine import rows, windows
 from cooc_engine import spool as spool_module
 from cooc_engine.budget import Plan, default_memory, parse_size, show_size
 from cooc_engine.config import CountOptions, EncodeOptions
-from cooc_engine.cooc import Cooc, count, merge
+from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.progress import Stage
 from cooc_engine.stages import append
 from cooc_engine.store import write_manifest
+from cooc_engine.sums import merge
 from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
 from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out
 
@@ -123,7 +124,7 @@ def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch
     whole = count(corpus, tmp_path / "whole", threads=2)
     monkeypatch.setattr(cooc_module, "TASK_ENTRIES", 1 << 14)
     monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 14)
-    least = cooc_module._Room.of(len(corpus.vocabulary), len(corpus.vocabulary), 1 << 30, 2).plan.least
+    least = cooc_module.Room.of(len(corpus.vocabulary), Window.of(CountOptions()), 1 << 30, 2).plan.least
     seen = []
     monkeypatch.setattr(cooc_module, "cut_runs", lambda *given: seen.extend(cut_runs(*given)) or seen)
     tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))

@@ -713,8 +713,8 @@ def test_out_of_memory(call, made, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(corpus_module, "write_shards", no_memory)
-    assert_one_line(*call("encode", made / "text.txt", "--output", "c"), 4, "out of memory")
-    assert left() == []
+    assert_one_line(*call("encode", made / "text.txt", "--output", "c"), 4, "c: out of memory; run again with --resume")
+    assert left() == ["c.part"]
 
 
 # ---------------------------------------------------------------------------------------------------------- batch jobs

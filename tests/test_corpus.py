@@ -462,7 +462,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, small, monkeypat
         "append": (module.Spool, "append", 4),
         "tokenize": (spool, "_tokenize_block", 4),
         "write_shards": (module.ArrayWriter, "append", 9),
-        "renumber": (module.Spool, "pieces", 3),
+        "renumber": (module.Spooled, "pieces", 3),
     }[where]
     with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="c: interrupted; continue with --resume"):
         patch.setattr(owner, name, interrupt_after(calls, getattr(owner, name)))
@@ -483,7 +483,7 @@ def test_words_that_cannot_be_written_at_the_end_are_not_lost(tmp_path):
     with pytest.raises(OSError, match="No space"), spool:
         for file in spool._files:
             file.close()
-        spool._files = [Path("/dev/full").open("wb") for _ in spool.paths]  # noqa: SIM115  the spool closes them
+        spool._files = [Path("/dev/full").open("wb") for _ in spool._files]  # noqa: SIM115  the spool closes them
         spool.append(np.arange(3, dtype=np.int32), np.array([3]), 0)
 
 

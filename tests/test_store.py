@@ -211,7 +211,7 @@ def test_built_whole(tmp_path):
     assert names(tmp_path / "out") == ["data", "manifest.json"]
 
 
-@pytest.mark.parametrize("error", [ValueError, InputError("x"), MemoryError, OSError(errno.EIO, "x"), SystemExit])
+@pytest.mark.parametrize("error", [ValueError, InputError("x"), OSError(errno.EIO, "x"), SystemExit])
 def test_nothing_is_left_after_an_error(tmp_path, error):
     with pytest.raises(BaseException) as caught, building(tmp_path / "out", PLAN) as work:
         (work / "data").write_bytes(b"x")
@@ -227,6 +227,45 @@ def test_a_full_disk_leaves_what_can_be_resumed(tmp_path, number):
         (work / "data").write_bytes(b"x")
         raise OSError(number, "x")
     assert names(tmp_path) == ["out.part"]
+
+
+def test_a_full_disk_says_what_is_needed_and_where(tmp_path):
+    with pytest.raises(ResourceError) as caught, building(tmp_path / "out", PLAN, peak=lambda: 5 << 30) as work:
+        (work / "data").write_bytes(bytes(1 << 20))
+        raise OSError(errno.ENOSPC, "x")
+    assert f"(about 5.0G more of 5.0G is needed in {tmp_path}, where " in str(caught.value)
+
+
+@pytest.mark.parametrize("peak", [lambda: None, lambda: Path("/not/there").stat().st_size])
+def test_what_cannot_be_predicted_is_not_said(tmp_path, peak):
+    with pytest.raises(ResourceError, match=r"with --resume$"), building(tmp_path / "out", PLAN, peak=peak):
+        raise OSError(errno.ENOSPC, "x")
+
+
+def test_no_memory_leaves_what_can_be_resumed(tmp_path):
+    says = r"out of memory; run again with --resume and a smaller --memory"
+    with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN) as work:
+        (work / "data").write_bytes(b"x")
+        raise MemoryError
+    assert names(tmp_path) == ["out.part"]
+
+
+def test_a_replacement_that_was_killed_between_its_names_leaves_nothing(tmp_path):
+    output = tmp_path / "out"
+    build(output, b"old")
+    leave_part(tmp_path / "other")
+    output.rename(tmp_path / "out.old")
+    (tmp_path / "other.part").rename(tmp_path / "out.part")
+    build(output, b"new", force=True, resume=True)
+    assert (output / "data").read_bytes() == b"new"
+    assert names(tmp_path) == ["out"]
+
+
+def test_half_of_a_small_file_does_not_stay(tmp_path):
+    leave_part(tmp_path / "out")
+    (tmp_path / "out.part" / "runs.json.part").write_bytes(b"[")
+    build(tmp_path / "out", resume=True)
+    assert not [name for name in names(tmp_path / "out") if name.endswith(".part")]
 
 
 def test_interrupted_refused_resumed(tmp_path):

@@ -211,6 +211,30 @@ def merge_rows(offsets, source_columns, source_values, width, accumulator, bits,
     return n
 
 
+@kernel(void(array(int32), int64, int64, array(int32), int32, int64, int64, int64, out(uint64, 2)))
+def mark_contexts(laid, begin, end, sample, gap, side, slots, window, marks):
+    """Set, for centres in begin:end that are in the sample, a bit for each column that they have an entry in.
+
+    sample[w] is the row of `marks` that belongs to word w, or -1; columns are those of `count_rows`.
+    """
+    for p in range(begin, end):
+        s = sample[laid[p]]
+        if s < 0:
+            continue
+        row = marks[s]
+        for k in range(1, window + 1):
+            if side != LEFT and laid[p + k] != gap:
+                column = int64(laid[p + k])
+                if slots > 1:
+                    column = column * slots + (slots - window + k - 1)
+                row[column >> 6] |= uint64(1) << uint64(column & 63)
+            if side != RIGHT and laid[p - k] != gap:
+                column = int64(laid[p - k])
+                if slots > 1:
+                    column = column * slots + (window - k)
+                row[column >> 6] |= uint64(1) << uint64(column & 63)
+
+
 @kernel([void(array(int32), array(uint32), out(int64)), void(array(int32), array(uint64), out(int64))])
 def add_columns(columns, values, sums):
     """Add every value to the sum of its column."""

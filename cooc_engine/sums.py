@@ -1,0 +1,157 @@
+"""Sums of co-occurrence directories of equal vocabulary and options."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.budget import Plan, memory_budget
+from cooc_engine.config import EncodeOptions, usable_cores
+from cooc_engine.cooc import KIND, VERSION, Block, Cooc, Room, Sizes, clean, finish_blocks, plan_blocks, write_merged
+from cooc_engine.errors import UsageError
+from cooc_engine.progress import Progress
+from cooc_engine.rows import Merged
+from cooc_engine.rowsample import ROWS, Sample, merge_sample
+from cooc_engine.store import ArrayReader, building
+from cooc_engine.windows import Window
+
+__all__ = ["merge", "plan_merge"]
+
+PathLike = str | os.PathLike[str]
+
+
+class _StoredCooc:
+    """A co-occurrence directory as rows that can be merged."""
+
+    def __init__(self, cooc: Cooc) -> None:
+        self.size = len(cooc.vocabulary)
+        self._offsets = ArrayReader(cooc.path / "row-offsets.bin", np.int64)
+        self._begins = [int(self._offsets.read(block.first, block.first + 1)[0]) for block in cooc.blocks]
+        self._files = [
+            (
+                ArrayReader(block.path(cooc.path, "columns"), np.int32),
+                ArrayReader(block.path(cooc.path, "values"), block.dtype),
+            )
+            for block in cooc.blocks
+        ]
+        for file in itertools.chain(*self._files):
+            file.verify()
+
+    def offsets(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Return where the entries of rows first:last begin, and where the last of them ends."""
+        return self._offsets.read(first, last + 1)
+
+    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Return columns and values of entries begin:end, from the blocks that hold them."""
+        columns, values = [np.empty(0, np.int32)], [np.empty(0, np.int64)]
+        for at, files in zip(self._begins, self._files, strict=True):
+            a, b = max(0, begin - at), min(files[0].size, end - at)
+            if a < b:
+                columns.append(files[0].read(a, b))
+                values.append(files[1].read(a, b).astype(np.int64))
+        return np.concatenate(columns), np.concatenate(values)
+
+
+def merge(
+    coocs: Sequence[PathLike | Cooc],
+    output: PathLike,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Cooc:
+    """Add up co-occurrence directories of equal vocabulary and options into the directory `output`."""
+    progress = progress or Progress()
+    job = _Sum.of(coocs, threads, memory)
+    first, digests, at = job.coocs[0], job.digests(), Path(output)
+    record = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
+    with building(at, record, force=force, resume=resume, peak=lambda: job.plan(at).peak) as work:
+        if progress.speaks:
+            progress.say(job.plan(at).line())
+        if not (work / "manifest.json").exists():
+            first.vocabulary.save(work)
+            merged = Merged(job.sources(), first.columns, job.room.entries)
+            with progress.stage("merge", merged.work(0, len(first.vocabulary)), "entries") as stage:
+                for block in job.blocks:
+                    if not block.files(work).whole():
+                        write_merged(work, block, merged, Window.of(first.options), job.room, stage)
+            joined = hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
+            fields = {
+                **{key: first.manifest[key] for key in ("denominator", "columns", "slots", "options")},
+                "tokens": sum(cooc.manifest["tokens"] for cooc in job.coocs),
+                "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
+            }
+            finish_blocks(work, job.blocks, first.vocabulary, fields)
+        clean(work)
+    return Cooc(output)
+
+
+def plan_merge(
+    coocs: Sequence[PathLike | Cooc], output: PathLike, *, threads: int | None = None, memory: str | int | None = None
+) -> Plan:
+    """Return how `merge` would use its budget and the disk, and write nothing; a sample of the rows is added up."""
+    return _Sum.of(coocs, threads, memory).plan(Path(output))
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """A merge that has been checked, and its memory shared out."""
+
+    coocs: list[Cooc]
+    blocks: list[Block]
+    room: Room
+
+    @classmethod
+    def of(cls, coocs: Sequence[PathLike | Cooc], threads: int | None, memory: str | int | None) -> _Sum:
+        """Check a merge; raises `UsageError`."""
+        opened = [cooc if isinstance(cooc, Cooc) else Cooc(cooc) for cooc in coocs]
+        if not opened:
+            raise UsageError("nothing to merge; name at least one co-occurrence directory")
+        for cooc in opened[1:]:
+            _check_alike(opened[0], cooc)
+        sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]
+        if max(sums) >= 2**63:
+            raise UsageError(f"{opened[-1].path}: the sums overflow 64 bits; merge fewer directories")
+        room = Room.of(len(sums), Window.of(opened[0].options), memory_budget(memory), threads or usable_cores())
+        lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(sums), np.int64))
+        return cls(opened, plan_blocks(np.minimum(lengths, opened[0].columns), sums), room)
+
+    def digests(self) -> list[str]:
+        """Return the digests of what was counted."""
+        return sorted(cooc.manifest["corpus"]["digest"] for cooc in self.coocs)
+
+    def sources(self) -> list[_StoredCooc]:
+        """Open the directories, after comparing all checksums."""
+        return [_StoredCooc(cooc) for cooc in self.coocs]
+
+    def plan(self, output: Path) -> Plan:
+        """Return the plan, with the disk that merging is predicted to take."""
+        first = self.coocs[0]
+        lengths = sum((np.diff(cooc.row_offsets) for cooc in self.coocs), np.zeros(len(first.vocabulary), np.int64))
+        sample = Sample.draw(lengths, lengths, ROWS)
+        sizes = Sizes.of(first.vocabulary, first.columns, self.blocks, sample, merge_sample(self.sources(), sample))
+        return replace(self.room.plan, stage="merge", disk=sizes.disk(output, []))
+
+
+def _check_alike(one: Cooc, other: Cooc) -> None:
+    if one.manifest["vocabulary"] != other.manifest["vocabulary"]:
+        raise UsageError(f"{other.path}: its vocabulary is not that of {one.path}; encode both with one vocabulary")
+    if one.options != other.options:
+        ours, theirs = one.options.record(), other.options.record()
+        changed = ", ".join(key for key in ours if ours[key] != theirs[key])
+        raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
+    ours, theirs = one.manifest["corpus"]["options"], other.manifest["corpus"]["options"]
+    if ours and theirs:  # counts of other programs do not say
+        cuts = [EncodeOptions(**record).cut for record in (ours, theirs)]
+        changed = ", ".join(key for key in cuts[0] if cuts[0][key] != cuts[1][key])
+        if changed:
+            raise UsageError(f"{other.path}: its text was cut into words with another {changed} than that of {one.path}")

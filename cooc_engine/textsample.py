@@ -1,0 +1,122 @@
+"""What a text is like, from a sample of it: how many tokens and documents it has, and how its vocabulary grows.
+
+The number of different words among n tokens is taken to grow as a power of n (Heaps 1978, *Information Retrieval*, 7.5),
+fitted to the two halves of the sample; a text that the sample holds completely is counted.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine import readers
+from cooc_engine.progress import Stage
+from cooc_engine.spool import Tables, Tally, tokenize
+
+__all__ = ["TextSample"]
+
+SAMPLE_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 16
+SLOTS, RECORDS = 1 << 16, 1 << 17  # of a table that begins
+
+
+class _Growth(Tally):
+    """Remembers how many different words there were after each block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points: list[tuple[int, int]] = []
+
+    def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:
+        """Count a block; ids are given in the order of first occurrence."""
+        super().append(ids, ends, table)
+        if self.tokens:
+            before = self.points[-1][1] if self.points else 0
+            self.points.append((self.tokens, max(before, int(ids.max(initial=-1)) + 1)))
+
+
+@dataclass(frozen=True)
+class TextSample:
+    """The sizes of a text as predicted, and the words of the sample.
+
+    `counts` (words,) and `lengths` (words,), in bytes, are of the words of the sample; `power` is that of their growth.
+    """
+
+    bytes: int
+    tokens: int
+    documents: int
+    sampled: int
+    counts: npt.NDArray[np.int64]
+    lengths: npt.NDArray[np.int64]
+    power: float
+    complete: bool
+
+    @classmethod
+    def of(cls, paths: Sequence[Path]) -> TextSample | None:
+        """Look at some files; None if there is no word in the sample. Raises `InputError` for what is no text."""
+        text, size, complete = readers.sample_text(paths, SAMPLE_BYTES)
+        growth, tables = _Growth(), Tables(Path(), 1, sys.maxsize, sys.maxsize)
+        blocks = functools.partial(readers.stream_blocks, io.BytesIO(text), str(paths[0]))
+        tokenize(blocks, growth, tables, 1, BLOCK_BYTES, Stage("sample", None, "bytes"))
+        if not growth.tokens:
+            return None
+        with tables.one() as (_, table):
+            counts, _, lengths = table.listed()
+        factor = 1.0 if complete else size / len(text)
+        tokens, documents = round(growth.tokens * factor), round(growth.documents * factor)
+        return cls(size, tokens, documents, growth.tokens, counts, lengths, _power(growth.points), complete)
+
+    def words(self, tokens: float) -> float:
+        """Return the number of different words among so many tokens."""
+        return float(min(tokens, len(self.counts) * (tokens / self.sampled) ** self.power))
+
+    def kept(self, min_count: int, max_vocab: int | None) -> int:
+        """Return the number of words that occur `min_count` times, at most `max_vocab`.
+
+        About as many words occur m times in a text as occur in an m-th of it.
+        """
+        frequent = np.count_nonzero(self.counts >= min_count) if self.complete else self.words(self.tokens / min_count)
+        return min(round(frequent), max_vocab or sys.maxsize)
+
+    @property
+    def length(self) -> float:
+        """Mean bytes of a word of the vocabulary."""
+        return float(self.lengths.mean())
+
+    def tables(self, threads: int, share: int, block: int) -> tuple[float, float]:
+        """Return the bytes of the tables that outgrow their share of memory, and the words of all tables."""
+        record = 16 + float(((self.lengths + 7) // 8 * 8).mean())
+        each, longest = self.tokens / threads, block * self.tokens / self.bytes
+        words = _table_words(record / 8, share, block)
+        full = min(each, self.sampled * (words / len(self.counts)) ** (1 / self.power) if self.power else math.inf)
+        full = max(full, min(each, longest)) + longest / 2  # a table goes when its block is done
+        spilled = int(each // full)
+        rest = self.words(each - spilled * full)
+        return threads * spilled * self.words(full) * record, threads * (spilled * self.words(full) + rest)
+
+
+def _power(points: list[tuple[int, int]]) -> float:
+    """Return the exponent of the growth from the middle of the points to the last."""
+    (n, v), (m, w) = points[(len(points) - 1) // 2], points[-1]
+    return min(1.0, max(0.0, math.log(w / v) / math.log(m / n))) if m > n else 1.0
+
+
+def _table_words(record: float, share: int, block: int) -> int:
+    """Return the number of words, with records of so many 8-byte words, at which a table takes more than `share` bytes."""
+    slots, records = SLOTS, RECORDS
+    while True:
+        words = min(slots / 2, records / record)
+        if words == slots / 2:
+            slots *= 2
+        if words * record + block / 16 > records:
+            records = 2 * records + block // 16
+        if 8 * (slots + records) > share:
+            return round(words)
