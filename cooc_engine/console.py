@@ -18,7 +18,6 @@ __all__ = [
     "drop_output",
     "fail",
     "figure",
-    "lines",
     "planned",
     "print_json",
     "print_lines",
