@@ -38,6 +38,7 @@ _HOME = {
     "CountOptions": "config",
     "EncodeOptions": "config",
     "GloveOptions": "config",
+    "PmiSvdOptions": "config",
     "SimplerGloveOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",

@@ -27,7 +27,7 @@ from cooc_engine import rows as rows_module
 from cooc_engine._kernels import sorting
 from cooc_engine.cli import main
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
-from cooc_engine.cooc import Cooc, count, index_type, merge
+from cooc_engine.cooc import Cooc, count, index_type
 from cooc_engine.corpus import encode
 from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
@@ -37,6 +37,7 @@ from cooc_engine.interchange import RECORD, export_glove, import_glove, import_m
 from cooc_engine.rows import cut_rows
 from cooc_engine.stages import append
 from cooc_engine.summary import info
+from cooc_engine.sums import merge
 from cooc_engine.vocab import Vocabulary
 
 TEXTS = [["a", "b", "a", "c", "d"], ["b", "c"], ["d"] * 6]
@@ -50,7 +51,7 @@ options_of = st.builds(CountOptions, window=st.integers(1, 12), window_weight=we
 def counted(texts, at: Path, options: CountOptions) -> Cooc:
     at.mkdir(exist_ok=True)
     (at / "text.txt").write_text("".join(" ".join(text) + "\n" for text in texts))
-    return count(encode(at / "text.txt", at / "corpus", EncodeOptions(min_count=1)), at / "cooc", options)
+    return count(encode(at / "text.txt", at / "corpus", EncodeOptions(min_count=1, reserved="keep")), at / "cooc", options)
 
 
 def files(path: Path) -> dict[str, bytes]:
@@ -318,7 +319,7 @@ def test_counts_that_are_not_the_same_both_ways(tmp_path):
 
 
 def test_words_that_glove_cannot_read_are_refused(tmp_path):
-    for texts, message in (([["a", "<unk>"]], "the vocabulary holds <unk>"), ([["a", "é" * 501]], "more than 1000 bytes")):
+    for texts, message in (([["a", "<unk>"]], "<unk> is a word of it"), ([["a", "é" * 501]], "more than 1000 bytes")):
         cooc = counted(texts, tmp_path / message[-5:], CountOptions())
         with pytest.raises(UsageError, match=message):
             export_glove(cooc, tmp_path / "records", tmp_path / "vocab")

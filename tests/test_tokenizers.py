@@ -26,13 +26,14 @@ from cooc_engine import processes as processes_module
 from cooc_engine import readers, worker
 from cooc_engine.cli import main
 from cooc_engine.config import EncodeOptions, from_mapping
-from cooc_engine.cooc import Cooc, count, merge
+from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode, encode_documents
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.interchange import export_glove
 from cooc_engine.modelfile import open_model
 from cooc_engine.processes import Processes
 from cooc_engine.stages import append, encoded
+from cooc_engine.sums import merge
 from cooc_engine.tokenizers import DEFAULT_PATTERN, LONGEST_WORD, joined, lines_of, tokenizer
 
 QUIET = ["--progress", "none"]
@@ -714,7 +715,7 @@ def test_reserved_words_are_refused_unless_they_are_kept(word, name, tmp_path):
     assert kept.vocabulary.counts[kept.vocabulary.find(word)] == 7
     cooc = count(kept, "cooc")
     if word == "<unk>":
-        with pytest.raises(InputError, match="<unk> is a word of it, which GloVe's programs append"):
+        with pytest.raises(UsageError, match="<unk> is a word of it, which GloVe's programs append"):
             export_glove(cooc, "records", "vocab")
         assert not Path("records").exists()
     Path("more").write_text(text)
