@@ -96,8 +96,10 @@ class TextSample:
         record = 16 + float(((self.lengths + 7) // 8 * 8).mean())
         each, longest = self.tokens / threads, block * self.tokens / self.bytes
         words = _table_words(record / 8, share, block)
-        full = min(each, self.sampled * (words / len(self.counts)) ** (1 / self.power) if self.power else math.inf)
-        full = max(full, min(each, longest)) + longest / 2  # a table goes when its block is done
+        if self.words(each) <= words:  # so that no table outgrows its share
+            return 0.0, threads * self.words(each)
+        full = max(self.sampled * (words / len(self.counts)) ** (1 / self.power), longest)
+        full = min(each, full + longest / 2)  # a table goes when its block is done
         spilled = int(each // full)
         rest = self.words(each - spilled * full)
         return threads * spilled * self.words(full) * record, threads * (spilled * self.words(full) + rest)
@@ -106,7 +108,7 @@ class TextSample:
 def _power(points: list[tuple[int, int]]) -> float:
     """Return the exponent of the growth from the middle of the points to the last."""
     (n, v), (m, w) = points[(len(points) - 1) // 2], points[-1]
-    return min(1.0, max(0.0, math.log(w / v) / math.log(m / n))) if m > n else 1.0
+    return min(1.0, max(1e-3, math.log(w / v) / math.log(m / n))) if m > n else 1.0
 
 
 def _table_words(record: float, share: int, block: int) -> int:

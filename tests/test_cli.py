@@ -570,7 +570,7 @@ def test_a_disk_that_fills_while_counting(call, large, size):
 
 def test_a_disk_that_fills_while_the_model_is_saved(call, large):
     train = ["train", "glove", large / "cooc", "--output", "m.h5", "--epochs", 1, *QUIET]
-    assert_one_line(*limited(100_000, *train), 4, "m.h5: File too large; free some and run again with --resume")
+    assert_one_line(*limited(100_000, *train), 4, "File too large; free some and run again with --resume")
     assert left() == []
     assert call(*train, "--resume")[0] == 0
 
