@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
+    from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, GloveOptions, SkipgramOptions
     from cooc_engine.cooc import Cooc, count, merge
     from cooc_engine.corpus import Corpus, encode, encode_documents
     from cooc_engine.errors import CoocError
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
     from cooc_engine.summary import info
 
 _HOME = {
+    "CbowOptions": "config",
     "CountOptions": "config",
     "EncodeOptions": "config",
     "GloveOptions": "config",
+    "SkipgramOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
     "merge": "cooc",
@@ -59,7 +61,7 @@ _HOME = {
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "export_glove", "import_glove", "Cooc", "CountOptions",
-    "train", "GloveOptions", "Model", "open_model",
+    "train", "GloveOptions", "SkipgramOptions", "CbowOptions", "Model", "open_model",
     "Vectors", "nn", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

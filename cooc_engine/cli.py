@@ -16,7 +16,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
-from cooc_engine.config import WHOLE, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, usable_cores
+from cooc_engine.config import (
+    WHOLE, CbowOptions, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, SkipgramOptions, usable_cores,
+)  # fmt: skip
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
 from cooc_engine.store import FULL
@@ -31,7 +33,9 @@ app = App(
     help_format="plaintext",
     result_action="return_value",
 )
-train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
+train = App(
+    name="train", help="Train a model on counts or on a corpus; on a text, which is then encoded, and counted, on the way."
+)
 app.command(train)
 
 RUN = RunOptions()
@@ -219,6 +223,31 @@ def train_glove(
     _train("glove", Path(given(source)), output, options, encode, count, run)
 
 
+def _train_on_text(model: str, options: type[Options], title: str) -> None:
+    """Make the command of a model that reads the text itself."""
+
+    def command(
+        source: Any, /, *, output: Path, options: Any = None, encode: EncodeOptions | None = None, run: Any = RUN
+    ) -> None:
+        _train(model, Path(given(source)), output, options, encode, None, run)
+
+    command.__annotations__ |= {"source": Annotated[str, Parameter(name="INPUT")], "options": options | None, "run": RunOptions}
+    command.__doc__ = f"""{title}
+
+    Parameters
+    ----------
+    source
+        An encoded corpus, or a text.
+    output
+        The model file to write, HDF5.
+    """
+    train.command(command, name=model)
+
+
+_train_on_text("skipgram", SkipgramOptions, "Train skip-gram (Mikolov et al. 2013).")
+_train_on_text("cbow", CbowOptions, "Train CBOW, continuous bag of words (Mikolov et al. 2013).")
+
+
 def _train(
     model: str,
     source: Path,
@@ -228,11 +257,12 @@ def _train(
     count: CountOptions | None,
     run: RunOptions,
 ) -> None:
-    from cooc_engine.models import train
+    from cooc_engine.models import family_of, train
     from cooc_engine.stages import prepared
 
-    with _Work(run) as work, prepared(source, output, encode, count, **work.how) as cooc:
-        trained = train(model, cooc, output, options, **work.how)
+    takes = family_of(model).takes
+    with _Work(run) as work, prepared(source, output, encode, count, takes=takes, **work.how) as data:
+        trained = train(model, data, output, options, **work.how)
     rows, size = trained.vectors.shape
     loss = trained.history[-1]["loss"]
     work.print(output, f"{rows:,} vectors of size {size}, loss {loss:.4f}", {"history": list(trained.history)})

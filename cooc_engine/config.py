@@ -20,11 +20,14 @@ __all__ = [
     "WHOLE",
     "Above",
     "AtLeast",
+    "CbowOptions",
     "CountOptions",
     "EncodeOptions",
     "GloveOptions",
     "Options",
     "RunOptions",
+    "SkipgramOptions",
+    "StreamOptions",
     "from_mapping",
     "usable_cores",
 ]
@@ -196,6 +199,60 @@ class GloveOptions(Options):
     """What queries use: word plus context vectors, either alone, or both side by side."""
     seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of the initial values and of the order of the entries."""
+
+
+@dataclass(frozen=True)
+class StreamOptions(Options):
+    """What all models that are trained on the text itself have in common."""
+
+    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    """Length of the vectors."""
+    window: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--window-size", "--ws", "--win"])] = 5
+    """How many words on each side of the centre are its contexts, at most."""
+    radius: Literal["random", "fixed"] = "random"
+    """Radius of each window: drawn from 1 to `window`, or always `window`."""
+    loss: Literal["ns", "hs", "softmax"] = "ns"
+    """Output layer: negative sampling, hierarchical softmax, or the full softmax, for small vocabularies."""
+    negative: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--neg", "--ns"])] = 5
+    """Noise words of each example."""
+    noise: Literal["shared", "own"] = "shared"
+    """Noise words are drawn once for a window, or, as word2vec's program does, anew for each of its examples."""
+    noise_power: Annotated[float, AtLeast(0), Parameter(alias="--ns-exponent")] = 0.75
+    """Noise words are drawn by their count to this power."""
+    subsample: Annotated[float, AtLeast(0), Parameter(alias=["--sample", "--sub", "-t"])] = 1e-3
+    """Thin words that are a greater share of the text than this; 0 keeps all."""
+    epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 5
+    """How many times the text is read."""
+    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.025
+    """Initial learning rate; it falls in a straight line to 1e-4 of this."""
+    vectors: Literal["w", "c", "w+c", "concat"] = "w"
+    """What queries use: input (word) or output (context) vectors, their sum, or both side by side."""
+    init: str | None = None
+    """Begin with the vectors of this model, for the words that it has."""
+    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    """Seed of the initial values and of everything that is drawn."""
+    deterministic: bool = False
+    """The same vectors for any number of threads; slower."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SkipgramOptions(StreamOptions):
+    """Skip-gram (Mikolov et al. 2013)."""
+
+    predict: Literal["centre", "contexts"] = "centre"
+    """Each context word predicts the centre, as in word2vec's program, or the centre its contexts, as in the paper."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CbowOptions(StreamOptions):
+    """Continuous bag of words (Mikolov et al. 2013)."""
+
+    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05
+    """Initial learning rate; it falls in a straight line to 1e-4 of this."""
+    gradient: Literal["whole", "share"] = "whole"
+    """What each of C context words receives of the mean's gradient: all of it, as in word2vec's program, or 1/C."""
 
 
 @Parameter(name="*")

@@ -24,6 +24,8 @@ CHECKPOINT = "cooc-engine checkpoint"
 # What each family's `parameters` must hold: V is the number of words, d the vector size.
 FAMILIES: Mapping[str, Mapping[str, str]] = {
     "glove": {"words": "Vd", "contexts": "Vd", "word_bias": "V", "context_bias": "V"},
+    "skipgram": {"words": "Vd"},
+    "cbow": {"words": "Vd"},
 }
 # What queries use, as the arrays that each choice needs.
 PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}

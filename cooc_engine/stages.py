@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine.config import CountOptions, EncodeOptions
@@ -56,11 +56,12 @@ def prepared(
     encode_options: EncodeOptions | None = None,
     count_options: CountOptions | None = None,
     *,
+    takes: Literal["counts", "corpus"] = "counts",
     force: bool = False,
     resume: bool = False,
     **how: Any,
-) -> Iterator[Cooc]:
-    """Yield the counts that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
+) -> Iterator[Any]:
+    """Yield the counts, or the corpus, that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
 
     What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
@@ -73,7 +74,9 @@ def prepared(
         raise UsageError(f"{source.path} is counted already; options of encoding and counting have no effect on it")
     if isinstance(source, Corpus) and encode_options:
         raise UsageError(f"{source.path} is encoded already; options of encoding have no effect on it")
-    if isinstance(source, Cooc):
+    if isinstance(source, Cooc) and takes == "corpus":
+        raise UsageError(f"{source.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
+    if isinstance(source, Cooc if takes == "counts" else Corpus):
         yield source
         return
     refuse_overwrite(output, work, force=force, resume=resume)
@@ -85,7 +88,7 @@ def prepared(
         if not isinstance(source, Corpus):
             texts = [source] if isinstance(source, str | os.PathLike) else source
             source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **how)
-        yield counted(source, work / "cooc", count_options or CountOptions(), **how)
+        yield source if takes == "corpus" else counted(source, work / "cooc", count_options or CountOptions(), **how)
     except Exception as error:
         if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)

@@ -21,8 +21,11 @@ ORDER = [
     "errors", "config", "budget", "progress", "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
+    "_kernels.lanes", "_kernels.sampling", "_kernels.training",
     "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
-    "hdf5", "modelfile", "glove", "stages", "models",
+    "hdf5", "modelfile", "glove",
+    "sampler", "softmax", "trainer", "stream", "word2vec",
+    "stages", "models",
     "query", "evaluation", "summary", "job", "report", "demo", "arguments", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}

@@ -1,0 +1,130 @@
+"""A sampled model from a corpus to its file: what every family of them has in common around its training."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cooc_engine.budget import memory_budget
+from cooc_engine.config import StreamOptions, usable_cores
+from cooc_engine.corpus import Corpus
+from cooc_engine.errors import UsageError
+from cooc_engine.interrupts import deferred_interrupt
+from cooc_engine.modelfile import Model, ModelData, open_model, save_model
+from cooc_engine.progress import Progress
+from cooc_engine.store import beside, disk_errors, locked, refuse_overwrite
+from cooc_engine.trainer import Matrix, Network, Saver, State, StreamModel, memory_plan, plan_of, run_epochs
+from cooc_engine.versions import versions
+
+__all__ = ["Design", "PathLike", "train_stream"]
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Design:
+    """What a family makes of a corpus and options: a model for the trainer, the size of its network, what is kept of it."""
+
+    model: StreamModel
+    inputs: int
+    outputs: int
+    arrays: Callable[[Network], dict[str, Matrix]]
+    facts: dict[str, Any]
+
+
+def train_stream(
+    family: str,
+    design: Callable[[Corpus, Any], Design],
+    corpus: PathLike | Corpus,
+    output: PathLike,
+    options: Any,
+    **how: Any,
+) -> Model:
+    """Train a sampled model of any family on an encoded corpus and write the model file `output`.
+
+    `how` takes threads, memory, force, resume and progress. Raises `DivergenceError` as soon as a loss is not finite,
+    `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
+    """
+    corpus, output = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(output)
+    run = _Run(**how)
+    checkpoint, lock = beside(output, ".checkpoint"), beside(output, ".lock")
+    refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
+    if output.is_dir():
+        raise UsageError(f"{output}: is a directory; choose another --output")
+    plan = plan_of(family, corpus, options.record())
+    made = design(corpus, options)
+    room = memory_plan(family, made.model, (made.inputs, made.outputs, options.vector_size), run.threads, run.budget)
+    room.check()
+    with disk_errors(output), locked(lock):
+        run.progress.say(room.line())
+        try:
+            state = State(Network.random(made.inputs, made.outputs, options.vector_size, options.seed))
+            if run.resume and checkpoint.exists():
+                state.load(checkpoint, plan)
+            elif options.init is not None:
+                _begin_with(options.init, corpus, made, state.network)
+            total = options.epochs * corpus.tokens
+            with deferred_interrupt() as interrupted, run.progress.stage("train", total, "words") as stage:
+                saver = Saver(state, checkpoint, plan, interrupted)
+                run_epochs(state, made.model, corpus, run.threads, stage, saver.between_rounds)
+                save_model(output, _model_data(family, corpus, made, state, options, run.threads))
+            checkpoint.unlink(missing_ok=True)
+        finally:
+            lock.unlink(missing_ok=True)
+    return open_model(output)
+
+
+class _Run:
+    """How a training runs; nothing here decides what is trained."""
+
+    def __init__(
+        self,
+        *,
+        threads: int | None = None,
+        memory: str | int | None = None,
+        force: bool = False,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        self.threads, self.budget = threads or usable_cores(), memory_budget(memory)
+        self.force, self.resume, self.progress = force, resume, progress or Progress()
+
+
+def _begin_with(path: str, corpus: Corpus, design: Design, network: Network) -> None:
+    """Copy the vectors of a model for the words that it shares with the corpus."""
+    model = open_model(path)
+    mine = design.arrays(network)
+    ids = model.vocabulary.ids
+    pairs = [(row, ids[word]) for row, word in enumerate(corpus.vocabulary.words) if word in ids]
+    if not pairs:
+        raise UsageError(f"--init {path}: has no word of {corpus.path}")
+    here, there = np.array(pairs).T
+    for name in {"words", "contexts"} & {*mine} & {*model.names}:
+        theirs = model.array(name)
+        if theirs.shape[1] != network.d:
+            raise UsageError(f"--init {path}: its vectors are {theirs.shape[1]} long; pass --vector-size {theirs.shape[1]}")
+        mine[name][here] = theirs[there]
+
+
+def _model_data(family: str, corpus: Corpus, design: Design, state: State, options: StreamOptions, threads: int) -> ModelData:
+    return ModelData(
+        family=family,
+        vocabulary=corpus.vocabulary,
+        arrays=design.arrays(state.network),
+        published=options.vectors,
+        config={"encode": corpus.manifest["options"], "train": options.record()},
+        provenance={
+            "corpus": corpus.digest,
+            "tokens": corpus.tokens,
+            "seed": options.seed,
+            "threads": threads,
+            **design.facts,
+            **versions(),
+        },
+        history=state.history,
+    )
