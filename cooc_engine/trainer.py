@@ -36,8 +36,9 @@ __all__ = ["Network", "Saver", "State", "StreamModel", "aligned_zeros", "memory_
 
 PART = 1 << 14  # tokens that a thread takes at a time
 ROUND = 64  # parts between two moments at which all threads rest
-SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part, and parts whose steps are added together
-LISTED_PART = 64  # tokens of a batch of the full softmax
+SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
+MOST_STEPS = 64  # of one row in a batch that count in full
+LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
 CHECKPOINT_MINUTES = 10.0
 FLOOR = 1e-4  # the learning rate falls to this share of itself
 START_ROWS = 1 << 12
@@ -112,7 +113,7 @@ class StreamModel:
         if rule.output == training.PATH:
             most = targets * max(1, int(np.diff(self.tables.path_starts).max()))
         else:
-            most = targets + rule.negative * (targets if rule.own else 1)
+            most = targets * (1 + rule.negative)
         return -(-most // COLUMNS) * COLUMNS
 
     @property
@@ -301,6 +302,8 @@ class _Team:
         size = network.inputs.shape[1]
         self.free = deque(model.scratch(size) for _ in range(threads))
         self.record = model.record(size)
+        rows = max(len(network.inputs), len(network.outputs)) if model.deterministic else 0
+        self.uses = np.zeros((2, rows), np.int32)
 
     def train(self, shard: Shard, first: int, last: int, clock: Clock) -> npt.NDArray[np.float64]:
         """Train on parts first:last of a shard; returns (parts, 3) loss, examples and words of each."""
@@ -328,7 +331,8 @@ class _Team:
         return results
 
     def _take(self, record: Record, parts: int, owner: int) -> None:
-        training.take_recorded(record, parts, owner, self.threads, self.network.inputs, self.network.outputs)
+        matrices = self.network.inputs, self.network.outputs
+        training.take_recorded(record, parts, owner, self.threads, MOST_STEPS, self.uses, *matrices)
 
     def _soften(self, clock: Clock, part: int) -> float:
         rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]

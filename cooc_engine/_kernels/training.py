@@ -38,8 +38,8 @@ class Rule(NamedTuple):
     document   first input row of the documents, the next one each; -1: none
     window     the radius; drawn from 1..window unless `fixed`
     output     NOISE, PATH or LIST
-    negative   noise words for each example
-    own        1: every input of an example, and every target, has noise of its own; 0: it is shared
+    negative   noise words of each target
+    own        1: each hidden row has noise of its own, and is trained by itself; 0: those of a window share it
     clamp      where σ counts as 0 or 1
     beyond     the error there on the wrong side: 1, or 0 where word2vec skips the node
     """
@@ -198,20 +198,14 @@ def put_output(row, label, weight, slot, k, scratch):
 
 
 @helper
-def draw_noise(target, targets, count, tables, rule, slot, k, scratch):
-    """Draw noise for one target, or with `target` -1 for all: each then weighs as many as it is not itself."""
+def draw_noise(target, tables, negative, slot, k, scratch):
+    """Append the noise of one target; a word that is the target itself is left out. Returns the new number of outputs."""
     random = scratch.random[0]
-    for _ in range(rule.negative):
+    for _ in range(negative):
         random = next_random(random)
         word = int32(draw_alias(tables.noise, random))
-        weight = 0
-        if target >= 0:
-            weight += word != target
-        else:
-            for i in range(count):
-                weight += word != targets[i]
-        if weight > 0:
-            put_output(word, float32(-1), float32(weight), slot, k, scratch)
+        if word != target:
+            put_output(word, float32(-1), float32(1), slot, k, scratch)
             k += 1
     scratch.random[0] = random
     return k
@@ -229,11 +223,7 @@ def build_outputs(rule, tables, slot, count, scratch):
     else:
         for i in range(count):
             put_output(targets[i], float32(1), float32(1), slot, k, scratch)
-            k += 1
-            if rule.own:
-                k = draw_noise(targets[i], targets, count, tables, rule, slot, k, scratch)
-        if not rule.own:
-            k = draw_noise(targets[0] if count == 1 else int32(-1), targets, count, tables, rule, slot, k, scratch)
+            k = draw_noise(targets[i], tables, rule.negative, slot, k + 1, scratch)
     for pad in range(k, (k + COLUMNS - 1) // COLUMNS * COLUMNS):
         put_output(scratch.outputs[slot, 0], float32(1), float32(0), slot, pad, scratch)
     return k
@@ -435,15 +425,26 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
             begin = stop
 
 
-@kernel(void(RECORD, int64, int64, int64, out(float32, 2), out(float32, 2)))
-def take_recorded(record, parts, owner, owners, W, C):
-    """Add the recorded steps of the rows that belong to one of several owners, in the order of the parts."""
-    for part in range(parts):
-        for i in range(record.used[part]):
-            row = int64(record.rows[part, i])
-            matrix = W if row >= 0 else C
-            row = row if row >= 0 else -1 - row
-            if row % owners == owner:
-                target, step = matrix[row], record.steps[part, i]
-                for z in range(target.shape[0]):
-                    target[z] += step[z]
+@kernel(void(RECORD, int64, int64, int64, int64, out(int32, 2), out(float32, 2), out(float32, 2)))
+def take_recorded(record, parts, owner, owners, most, uses, W, C):
+    """Add the recorded steps of the rows that belong to one of several owners, in the order of the parts.
+
+    Steps of a row that has more than `most` are scaled as if there were so many: against parameters that stand still they
+    would overshoot. uses (2, rows) is zero before and after.
+    """
+    for turn in range(3):
+        for part in range(parts):
+            for i in range(record.used[part]):
+                row = int64(record.rows[part, i])
+                side, row = (0, row) if row >= 0 else (1, -1 - row)
+                if row % owners != owner:
+                    continue
+                if turn == 0:
+                    uses[side, row] += 1
+                elif turn == 2:
+                    uses[side, row] = 0
+                else:
+                    target, step = W[row] if side == 0 else C[row], record.steps[part, i]
+                    share = min(float32(1), float32(most) / float32(uses[side, row]))
+                    for z in range(target.shape[0]):
+                        target[z] += share * step[z]
