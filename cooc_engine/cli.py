@@ -17,7 +17,15 @@ from cyclopts import App, CycloptsError, Parameter
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
 from cooc_engine.config import (
-    WHOLE, CbowOptions, CountOptions, EncodeOptions, GloveOptions, Options, RunOptions, SkipgramOptions, usable_cores,
+    WHOLE,
+    CbowOptions,
+    CountOptions,
+    EncodeOptions,
+    GloveOptions,
+    Options,
+    RunOptions,
+    SkipgramOptions,
+    usable_cores,
 )  # fmt: skip
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.progress import Progress, open_progress
@@ -200,52 +208,29 @@ def import_counts(
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
-@train.command(name="glove")
-def train_glove(
-    source: Annotated[str, Parameter(name="INPUT")],
-    /,
-    *,
-    output: Path,
-    options: GloveOptions | None = None,
-    encode: EncodeOptions | None = None,
-    count: CountOptions | None = None,
-    run: RunOptions = RUN,
-) -> None:
-    """Train GloVe (Pennington, Socher and Manning 2014).
+def _train_command(model: str, options: type[Options], title: str, source: str = "An encoded corpus, or a text.") -> None:
+    """Make the command that trains a family; those that `source` says to take counts have the options of `count` too."""
 
-    Parameters
-    ----------
-    source
-        A co-occurrence directory, an encoded corpus, or a text.
-    output
-        The model file to write, HDF5.
-    """
-    _train("glove", Path(given(source)), output, options, encode, count, run)
-
-
-def _train_on_text(model: str, options: type[Options], title: str) -> None:
-    """Make the command of a model that reads the text itself."""
-
-    def command(
-        source: Any, /, *, output: Path, options: Any = None, encode: EncodeOptions | None = None, run: Any = RUN
+    def on_counts(
+        source: Any, /, *, output: Path, options: Any = None, encode: Any = None, count: Any = None, run: Any = RUN
     ) -> None:
-        _train(model, Path(given(source)), output, options, encode, None, run)
+        _train(model, Path(given(source)), output, options, encode, count, run)
 
-    command.__annotations__ |= {"source": Annotated[str, Parameter(name="INPUT")], "options": options | None, "run": RunOptions}
-    command.__doc__ = f"""{title}
+    def on_text(source: Any, /, *, output: Path, options: Any = None, encode: Any = None, run: Any = RUN) -> None:
+        on_counts(source, output=output, options=options, encode=encode, run=run)
 
-    Parameters
-    ----------
-    source
-        An encoded corpus, or a text.
-    output
-        The model file to write, HDF5.
-    """
+    command = on_counts if source == COUNTED else on_text
+    kinds = {"options": options, "encode": EncodeOptions, "count": CountOptions, "run": RunOptions}
+    annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
+    command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items()}
+    command.__doc__ = f"{title}\n\nParameters\n----------\nsource\n    {source}\noutput\n    The model file to write, HDF5.\n"
     train.command(command, name=model)
 
 
-_train_on_text("skipgram", SkipgramOptions, "Train skip-gram (Mikolov et al. 2013).")
-_train_on_text("cbow", CbowOptions, "Train CBOW, continuous bag of words (Mikolov et al. 2013).")
+COUNTED = "A co-occurrence directory, an encoded corpus, or a text."
+_train_command("glove", GloveOptions, "Train GloVe (Pennington, Socher and Manning 2014).", COUNTED)
+_train_command("skipgram", SkipgramOptions, "Train skip-gram (Mikolov et al. 2013).")
+_train_command("cbow", CbowOptions, "Train CBOW, the continuous bag of words (Mikolov et al. 2013).")
 
 
 def _train(

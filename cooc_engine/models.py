@@ -69,7 +69,8 @@ def train(
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
     `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
-    on the way with the default options; a model that reads the text itself takes no counts. The keywords are those of all stages: threads, memory, force, resume, progress.
+    on the way with the default options; a model that reads the text itself takes no counts. The keywords are those of all
+    stages: threads, memory, force, resume, progress.
     """
     family, output = family_of(model), Path(output)
     options = options or family.options()

@@ -8,7 +8,6 @@ import numpy.typing as npt
 __all__ = ["Examples", "softmax_step"]
 
 Matrix = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.int64]
 
 
 class Examples:
@@ -19,22 +18,20 @@ class Examples:
     """
 
     def __init__(self, listed: npt.NDArray[np.int32], *, mean: bool) -> None:
-        inputs, hidden, sizes, of, targets = ([] for _ in range(5))  # type: tuple[list[int], ...]
-        place, numbers = 0, listed.tolist()
+        found: dict[str, list[int]] = {name: [] for name in ("inputs", "hidden", "of", "targets")}
+        sizes, place, numbers = list[int](), 0, listed.tolist()
         while place < len(numbers):
             n, count = numbers[place : place + 2]
-            middle, end = place + 2 + n, place + 2 + n + count
-            words = numbers[middle:end]
-            for group in [numbers[place + 2 : middle]] if mean else [[row] for row in numbers[place + 2 : middle]]:
-                inputs += group
-                hidden += [len(sizes)] * len(group)
-                of += [len(sizes)] * count
-                targets += words
+            rows, words = numbers[place + 2 : place + 2 + n], numbers[place + 2 + n : place + 2 + n + count]
+            for group in [rows] if mean else [[row] for row in rows]:
+                found["inputs"] += group
+                found["hidden"] += [len(sizes)] * len(group)
+                found["of"] += [len(sizes)] * count
+                found["targets"] += words
                 sizes.append(len(group))
-            place = end
-        self.inputs, self.hidden, self.sizes, self.of, self.targets = (
-            np.array(values, np.int64) for values in (inputs, hidden, sizes, of, targets)
-        )
+            place += 2 + n + count
+        self.sizes = np.array(sizes, np.int64)
+        self.inputs, self.hidden, self.of, self.targets = (np.array(values, np.int64) for values in found.values())
 
 
 def softmax_step(examples: Examples, inputs: Matrix, outputs: Matrix, lr: float, *, spread: bool) -> float:

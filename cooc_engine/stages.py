@@ -74,9 +74,12 @@ def prepared(
         raise UsageError(f"{source.path} is counted already; options of encoding and counting have no effect on it")
     if isinstance(source, Corpus) and encode_options:
         raise UsageError(f"{source.path} is encoded already; options of encoding have no effect on it")
-    if isinstance(source, Cooc) and takes == "corpus":
-        raise UsageError(f"{source.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
-    if isinstance(source, Cooc if takes == "counts" else Corpus):
+    if isinstance(source, Cooc):
+        if takes == "corpus":
+            raise UsageError(f"{source.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
+        yield source
+        return
+    if isinstance(source, Corpus) and takes == "corpus":
         yield source
         return
     refuse_overwrite(output, work, force=force, resume=resume)

@@ -8,6 +8,7 @@ of the parts: the same bits for any number of threads. A full softmax is a matri
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import time
@@ -191,7 +192,8 @@ class State:
 
     def save(self, path: Path, plan: str) -> None:
         """Write a checkpoint from which training goes on; deterministic training with the same bits."""
-        arrays = {"inputs": self.network.inputs, "outputs": self.network.outputs, "sums": self.sums}
+        arrays: dict[str, npt.NDArray[Any]] = {"sums": self.sums}
+        arrays |= {"inputs": self.network.inputs, "outputs": self.network.outputs}
         meta = {name: getattr(self, name) for name in ("epoch", "shard", "parts", "seconds", "history")}
         save_arrays(path, "stream", arrays, {"plan": plan, **meta})
 
@@ -257,7 +259,7 @@ def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[
 
 def _share_done(state: State, model: StreamModel, corpus: Corpus) -> float:
     tokens = sum(tokens for tokens, _ in corpus.manifest["shards"][: state.shard]) + state.parts * model.part
-    return min(tokens, corpus.tokens) / corpus.tokens
+    return min(int(tokens), corpus.tokens) / corpus.tokens
 
 
 def _train_shard(
@@ -344,4 +346,4 @@ class _Team:
 def _shares(first: int, last: int, threads: int) -> list[tuple[int, int]]:
     """Cut a range into one stretch for each thread."""
     cuts = np.linspace(first, last, min(threads, last - first) + 1).astype(np.int64).tolist()
-    return list(zip(cuts[:-1], cuts[1:], strict=True))
+    return list(itertools.pairwise(cuts))

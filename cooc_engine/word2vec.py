@@ -73,7 +73,7 @@ def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[s
     """Return the mean length of a Huffman path over the text, beside that of a complete tree."""
     if paths is None:
         return {}
-    depth = int(len(counts)).bit_length() - 1
+    depth = len(counts).bit_length() - 1
     complete = depth + 2 * (len(counts) - 2**depth) / len(counts)
     return {"path_length": paths.expected(counts), "complete_path_length": complete}
 

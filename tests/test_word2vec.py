@@ -413,7 +413,8 @@ def test_no_hash_seed_matters(corpus, tmp_path):
 
 
 def test_one_thread_is_repeatable_and_seeded(corpus, tmp_path):
-    a, b, c = (train("cbow", corpus, tmp_path / f"{n}.h5", options_of("cbow", seed=s), threads=1) for n, s in enumerate((1, 1, 2)))
+    how = [(tmp_path / f"{n}.h5", options_of("cbow", seed=seed)) for n, seed in enumerate((1, 1, 2))]
+    a, b, c = (train("cbow", corpus, *one, threads=1) for one in how)
     assert bits(a) == bits(b) != bits(c)
 
 
@@ -535,7 +536,7 @@ def test_hs_has_no_output_vector_of_a_word(corpus, tmp_path):
 
 
 def test_a_budget_that_cannot_hold_is_refused(corpus, tmp_path):
-    with pytest.raises(UsageError, match="--memory 16.0K is too little to train skipgram"):
+    with pytest.raises(UsageError, match=r"--memory 16\.0K is too little to train skipgram"):
         train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram"), memory="16K")
     assert not list(tmp_path.iterdir())
 

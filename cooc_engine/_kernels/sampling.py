@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, float64, int8, int32, int64, uint64, void
 
-from cooc_engine._kernels.basics import below, mixed, next_random
+from cooc_engine._kernels.basics import below, mixed
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
 LOWER = np.uint64(0xFFFFFFFF)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 from numba import float32, float64, int32, int64, types, uint64, void
 
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
