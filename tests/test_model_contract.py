@@ -21,7 +21,7 @@ from cooc_engine.models import FAMILIES, family_of, train
 from cooc_engine.query import Vectors, nn
 from cooc_engine.summary import info
 
-STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.1, "seed": 3, "deterministic": True}
+STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}
 QUICK = {"glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3}, "skipgram": STREAM, "cbow": STREAM}
 
 pytestmark = pytest.mark.parametrize("family", FAMILIES)
