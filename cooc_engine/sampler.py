@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import sampling
-from cooc_engine._kernels.training import Tables
+from cooc_engine._kernels.training import Rule, Tables
 from cooc_engine.windows import keep_probabilities
 
-__all__ = ["Paths", "alias_table", "huffman", "tables"]
+__all__ = ["Paths", "alias_table", "busiest", "huffman", "tables"]
 
 Counts = npt.NDArray[np.int64]
 
@@ -59,6 +59,22 @@ def huffman(counts: Counts) -> Paths:
     nodes, labels = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
     sampling.trace_paths(parents, codes, starts, nodes, labels, 1)
     return Paths(starts, nodes, labels)
+
+
+def busiest(counts: Counts, tables: Tables, rule: Rule) -> float:
+    """Return how often, for each token of the text, the word's row is used that is used most: as an input or as noise.
+
+    Nodes of a tree are left out: the root is used by every example, and needs few of its steps.
+    """
+    shares = counts / counts.sum()
+    kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
+    most = float(kept.max()) * (2 * rule.window if rule.fixed else rule.window + 1)
+    if not len(tables.noise):
+        return most
+    own, alias = tables.noise >> np.uint64(32), (tables.noise & np.uint64(2**32 - 1)).astype(np.int64)
+    chances = np.ldexp(own.astype(np.float64), -32)
+    chances += np.bincount(alias, 1 - chances, len(counts))
+    return max(most, float(chances.max()) / len(counts) * rule.negative * float(kept.sum()))
 
 
 def tables(

@@ -38,7 +38,7 @@ __all__ = ["Network", "Saver", "State", "StreamModel", "aligned_zeros", "memory_
 PART = 1 << 14  # tokens that a thread takes at a time
 ROUND = 64  # parts between two moments at which all threads rest
 SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
-MOST_STEPS = 16  # of one row in a batch that count in full; more would overshoot
+MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot
 LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
 CHECKPOINT_MINUTES = 10.0
 FLOOR = 1e-4  # the learning rate falls to this share of itself
@@ -88,6 +88,7 @@ class StreamModel:
     lr: float
     seed: int
     deterministic: bool = False
+    busiest: float = 0.0  # how often, for each token, the row is used that is used most
     floor: float = FLOOR
 
     @property
@@ -120,7 +121,11 @@ class StreamModel:
     @property
     def part(self) -> int:
         """Tokens of a part."""
-        return LISTED_PART if self.listed else SMALL_PART if self.deterministic else PART
+        if self.listed:
+            return LISTED_PART
+        if not self.deterministic:
+            return PART
+        return min(SMALL_PART, max(1, int(MOST_STEPS / BATCH / max(self.busiest, 1e-9))))
 
     @property
     def round(self) -> int:

@@ -60,7 +60,8 @@ def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Desi
     )
     power = options.noise_power if options.loss == "ns" else None
     tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
-    model = StreamModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic)
+    busiest = sampler.busiest(counts, tables, rule)
+    model = StreamModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest)
     outputs, name = (words, "contexts") if paths is None else (words - 1, "nodes")
     return Design(model, words, outputs, functools.partial(_arrays, name), _facts(paths, counts))
 
