@@ -157,6 +157,10 @@ class EncodeOptions(Options):
     """Take the words of this corpus or co-occurrence directory, instead of those of the text."""
     tokenizer: Literal["whitespace"] = "whitespace"
     """How a line is cut into words: `whitespace` cuts at ASCII white space."""
+    phrases: Annotated[int, WHOLE, AtLeast(0)] = 0
+    """Join words that keep together, as new_york, this many times over (word2phrase)."""
+    phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
+    """Join a and b whose (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""
 
 
 @Parameter(name="*")

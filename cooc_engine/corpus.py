@@ -25,7 +25,8 @@ from cooc_engine import readers
 from cooc_engine._kernels import encoding
 from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import EncodeOptions, usable_cores
-from cooc_engine.errors import InputError
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.phrases import Text, join_phrases
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
 from cooc_engine.spool import Spool, Tables, in_order, tokenize
@@ -149,6 +150,8 @@ def _encode(
 ) -> Corpus:
     options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
     room = _Room.of(memory_budget(memory), threads)
+    if options.phrases and options.vocabulary is not None:
+        raise UsageError("--phrases makes words and --vocabulary names them; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": names}
     with building(output, plan, force=force, resume=resume) as work:
         progress.say(room.plan.line())
@@ -160,10 +163,14 @@ def _encode(
         if spool.tokens == 0:
             raise InputError(f"{', '.join(names)}: no words in it; is it the right file?")
         vocabulary = _rank(tables, options, names)
+        text = Text(spool, tables.rows(vocabulary), vocabulary)
+        for number in range(options.phrases):
+            text = join_phrases(text, work, number, options, room.ranking, progress)
+        spool, rows, vocabulary = text.spool, text.rows, text.vocabulary
         vocabulary.save(work)
         counts = None if options.vocabulary is None else np.zeros(len(vocabulary), np.int64)
         with progress.stage("write shards", spool.tokens, "words") as stage:
-            shards, checksums = write_shards(work, spool, tables.rows(vocabulary), counts, threads, stage)
+            shards, checksums = write_shards(work, spool, rows, counts, threads, stage)
         if counts is not None:
             with ArrayWriter(work / "word-counts.bin", np.int64) as file:
                 file.append(counts)
@@ -207,8 +214,9 @@ def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabular
     """Rank the words of all tables, or take the vocabulary that was asked for."""
     if options.vocabulary is not None:
         return _vocabulary_of(Path(options.vocabulary))
+    most_words = None if options.phrases else options.max_vocab  # phrases take their places first
     words = [words for words, _ in tables.all()]
-    vocabulary = rank_parts(words, tables.parts, options.min_count, options.max_vocab)
+    vocabulary = rank_parts(words, tables.parts, options.min_count, most_words)
     if not len(vocabulary):
         most = rank_parts(words, tables.parts, 1, 1)
         raise InputError(

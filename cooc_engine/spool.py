@@ -108,8 +108,8 @@ class Spool:
     documents.spool  int64   the number of tokens up to the end of each document
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.paths = directory / "tokens.spool", directory / "documents.spool"
+    def __init__(self, directory: Path, name: str = "") -> None:
+        self.paths = directory / f"{name}tokens.spool", directory / f"{name}documents.spool"
         self.tokens = self.documents = 0
         self.parts: list[tuple[int, int]] = []  # (end in tokens, table) of each block
 

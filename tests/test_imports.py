@@ -22,7 +22,7 @@ ORDER = [
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.factoring",
     "_kernels.lanes", "_kernels.sampling", "_kernels.training",
-    "vocab", "readers", "spool", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
+    "vocab", "readers", "spool", "phrases", "shards", "corpus", "windows", "rows", "cooc", "interchange", "tiles",
     "hdf5", "modelfile", "glove",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
