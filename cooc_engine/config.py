@@ -233,6 +233,8 @@ class StreamOptions(Options):
     """What queries use: input (word) or output (context) vectors, their sum, or both side by side."""
     init: str | None = None
     """Begin with the vectors of this model, for the words that it has."""
+    extend: bool = False
+    """Keep the words of `init` that the text does not have, with their vectors; counts add up."""
     seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of the initial values and of everything that is drawn."""
     deterministic: bool = False

@@ -20,6 +20,7 @@ from cooc_engine.progress import Progress
 from cooc_engine.store import beside, disk_errors, locked, refuse_overwrite
 from cooc_engine.trainer import Matrix, Network, Saver, State, StreamModel, memory_plan, plan_of, run_epochs
 from cooc_engine.versions import versions
+from cooc_engine.vocab import Vocabulary
 
 __all__ = ["Design", "PathLike", "train_stream"]
 
@@ -58,6 +59,7 @@ def train_stream(
         raise UsageError(f"{output}: is a directory; choose another --output")
     plan = plan_of(family, corpus, options.record())
     made = design(corpus, options)
+    _check_extension(options)
     room = memory_plan(family, made.model, (made.inputs, made.outputs, options.vector_size), run.threads, run.budget)
     room.check()
     with disk_errors(output), locked(lock):
@@ -79,6 +81,18 @@ def train_stream(
     return open_model(output)
 
 
+def _check_extension(options: StreamOptions) -> None:
+    """Refuse an extension that cannot be before any work is done."""
+    if not options.extend:
+        return
+    if options.init is None:
+        raise UsageError("--extend keeps the words of another model; name it by --init FILE")
+    if options.loss == "hs":
+        raise UsageError("--extend goes with --loss ns or softmax; the tree of hs is that of one text's words")
+    if "contexts" not in open_model(options.init).names:
+        raise UsageError(f"--extend: {options.init} has no contexts to keep; it was trained by hs")
+
+
 class _Run:
     """How a training runs; nothing here decides what is trained."""
 
@@ -93,6 +107,20 @@ class _Run:
     ) -> None:
         self.threads, self.budget = threads or usable_cores(), memory_budget(memory)
         self.force, self.resume, self.progress = force, resume, progress or Progress()
+
+
+def _extended(path: str, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -> tuple[Vocabulary, dict[str, Matrix]]:
+    """Add the words of an older model that a new one does not have, and its counts; ranked by both together."""
+    older = open_model(path)
+    old, new = older.vocabulary, vocabulary.ids
+    more = [row for row, word in enumerate(old.words) if word not in new]
+    words = vocabulary.words + [old.words[row] for row in more]
+    ids = old.ids
+    counts = [*vocabulary.counts.tolist(), *[0] * len(more)]
+    totals = [n + (int(old.counts[ids[word]]) if word in ids else 0) for word, n in zip(words, counts, strict=True)]
+    order = sorted(range(len(words)), key=lambda row: (-totals[row], words[row].encode()))
+    both = {name: np.concatenate([array, older.array(name)[more]])[order] for name, array in arrays.items()}
+    return Vocabulary.from_words([words[row] for row in order], [totals[row] for row in order]), both
 
 
 def _begin_with(path: str, corpus: Corpus, design: Design, network: Network) -> None:
@@ -112,10 +140,13 @@ def _begin_with(path: str, corpus: Corpus, design: Design, network: Network) -> 
 
 
 def _model_data(family: str, corpus: Corpus, design: Design, state: State, options: StreamOptions, threads: int) -> ModelData:
+    vocabulary, arrays = corpus.vocabulary, design.arrays(state.network)
+    if options.extend and options.init is not None:
+        vocabulary, arrays = _extended(options.init, vocabulary, arrays)
     return ModelData(
         family=family,
-        vocabulary=corpus.vocabulary,
-        arrays=design.arrays(state.network),
+        vocabulary=vocabulary,
+        arrays=arrays,
         published=options.vectors,
         config={"encode": corpus.manifest["options"], "train": options.record()},
         provenance={

@@ -569,6 +569,27 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
         train("skipgram", strange, tmp_path / "x.h5", options)
 
 
+def test_words_of_an_older_model_are_kept(corpus, tmp_path):
+    first = train("cbow", corpus, tmp_path / "first.h5", options_of("cbow"))
+    other = make_corpus(tmp_path / "other", [["new", "a1", "newer"]] * 30)
+    options = options_of("cbow", epochs=2, init=str(first.path), extend=True)
+    model = train("cbow", other, tmp_path / "second.h5", options)
+    counts = dict(zip(first.vocabulary.words, corpus.counts.tolist(), strict=True))
+    wanted = Counter(counts) + Counter({"new": 30, "newer": 30, "a1": 30})
+    assert dict(zip(model.vocabulary.words, model.vocabulary.counts.tolist(), strict=True)) == wanted
+    assert (np.diff(model.vocabulary.counts) <= 0).all()
+    for word, row in model.vocabulary.ids.items():
+        if word in ("new", "newer"):
+            continue
+        old = first.vocabulary.ids[word]
+        for name in ("words", "contexts"):
+            same = np.array_equal(model.array(name)[row], first.array(name)[old])
+            assert same == (word != "a1"), "what the new text does not have stays as it is"
+    for change, says in (({"init": None}, "--init FILE"), ({"loss": "hs"}, "--loss ns or softmax")):
+        with pytest.raises(UsageError, match=says):
+            train("cbow", other, tmp_path / "x.h5", dataclasses.replace(options, **change))
+
+
 def test_several_shards_are_one_text(tmp_path, monkeypatch):
     """The cut into shards changes nothing but where parts begin."""
     from cooc_engine import corpus as corpus_module
