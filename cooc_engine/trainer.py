@@ -288,8 +288,8 @@ def _train_shard(
 def _end_epoch(state: State, model: StreamModel) -> None:
     loss, examples, words = state.sums.tolist()
     lr = model.lr * max(model.floor, 1 - (state.epoch + 1) / model.epochs)
-    record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": words, "examples": examples, "lr": lr}
-    state.history.append({"epoch": state.epoch + 1, **record})
+    record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": int(words), "lr": lr}
+    state.history.append({"epoch": state.epoch + 1, **record, "examples": int(examples)})
     state.epoch, state.shard, state.parts, state.seconds = state.epoch + 1, 0, 0, 0.0
     state.sums[:] = 0
 
