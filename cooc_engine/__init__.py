@@ -17,7 +17,15 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cooc_engine.budget import Plan
-    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, PmiSvdOptions, SimplerGloveOptions
+    from cooc_engine.config import (
+        CbowOptions,
+        CountOptions,
+        EncodeOptions,
+        GloveOptions,
+        PmiSvdOptions,
+        SimplerGloveOptions,
+        SkipgramOptions,
+    )  # fmt: skip
     from cooc_engine.cooc import Cooc, count, plan_count
     from cooc_engine.corpus import Corpus, encode, encode_documents, plan_encode
     from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
@@ -35,11 +43,13 @@ if TYPE_CHECKING:
     from cooc_engine.sums import merge, plan_merge
 
 _HOME = {
+    "CbowOptions": "config",
     "CountOptions": "config",
     "EncodeOptions": "config",
     "GloveOptions": "config",
     "PmiSvdOptions": "config",
     "SimplerGloveOptions": "config",
+    "SkipgramOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
     "merge": "sums",
@@ -75,7 +85,8 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
-    "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "Model", "open_model",
+    "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
+    "Model", "open_model",
     "Vectors", "nn", "ratio", "evaluate", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

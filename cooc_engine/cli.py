@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -16,6 +16,7 @@ from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
 from cooc_engine.asking import evaluate, info, nn, ratio
 from cooc_engine.config import (
+    CbowOptions,
     CountOptions,
     EncodeOptions,
     GloveOptions,
@@ -24,6 +25,7 @@ from cooc_engine.config import (
     PmiSvdOptions,
     RunOptions,
     SimplerGloveOptions,
+    SkipgramOptions,
     TrainOptions,
     UniformCountOptions,
 )
@@ -41,7 +43,9 @@ app = App(
     help_format="plaintext",
     result_action="return_value",
 )
-train = App(name="train", help="Train a model on counts; on a corpus or a text, which is then counted on the way.")
+train = App(
+    name="train", help="Train a model on counts or on a corpus; on a text, which is then encoded, and counted, on the way."
+)
 app.command(train)
 
 RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
@@ -229,42 +233,36 @@ def import_counts(
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
-def _add_training(model: str, kind: type[Options], text: str, counting: type[CountOptions] = CountOptions) -> None:
-    """Add `train MODEL`: all families take the same arguments, and options of their own."""
+def _train_command(model: str, options: type[Options], title: str, counting: type[CountOptions] | None = CountOptions) -> None:
+    """Make the command that trains a family; those that are trained on counts have the options of `counting` too."""
 
-    def command(
-        source: Annotated[str, Parameter(name="INPUT")],
-        /,
-        *,
-        output: Path,
-        options: Options | None = None,
-        encode: EncodeOptions | None = None,
-        count: CountOptions | None = None,
-        run: TrainOptions = TRAIN,
+    def on_counts(
+        source: Any, /, *, output: Path, options: Any = None, encode: Any = None, count: Any = None, run: Any = TRAIN
     ) -> None:
         _train(model, Path(given(source)), output, options, encode, count, run)
 
-    command.__annotations__ |= {"options": kind | None, "count": counting | None}
-    command.__doc__ = f"""{text}
+    def on_text(source: Any, /, *, output: Path, options: Any = None, encode: Any = None, run: Any = TRAIN) -> None:
+        on_counts(source, output=output, options=options, encode=encode, run=run)
 
-    Parameters
-    ----------
-    source
-        A co-occurrence directory, an encoded corpus, or a text.
-    output
-        The model file to write, HDF5.
-    """
+    command, source = (on_counts, COUNTED) if counting else (on_text, "An encoded corpus, or a text.")
+    kinds = {"options": options, "encode": EncodeOptions, "count": counting, "run": TrainOptions}
+    annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
+    command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items() if kind}
+    command.__doc__ = f"{title}\n\nParameters\n----------\nsource\n    {source}\noutput\n    The model file to write, HDF5.\n"
     train.command(command, name=model)
 
 
-_add_training("glove", GloveOptions, "Train GloVe (Pennington, Socher and Manning 2014).")
-_add_training(
+COUNTED = "A co-occurrence directory, an encoded corpus, or a text."
+_train_command("glove", GloveOptions, "Train GloVe (Pennington, Socher and Manning 2014).")
+_train_command(
     "simpler-glove",
     SimplerGloveOptions,
     "Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. A text is counted with uniform weights unless told.",
     UniformCountOptions,
 )
-_add_training("pmi-svd", PmiSvdOptions, "Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).")
+_train_command("pmi-svd", PmiSvdOptions, "Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).")
+_train_command("skipgram", SkipgramOptions, "Train skip-gram (Mikolov et al. 2013).", None)
+_train_command("cbow", CbowOptions, "Train CBOW, the continuous bag of words (Mikolov et al. 2013).", None)
 
 
 def _train(
@@ -280,8 +278,8 @@ def _train(
     from cooc_engine.stages import prepared
 
     counting = family_of(model).counting
-    with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as cooc:
-        trained = train(model, cooc, output, options, checkpoint_every=run.checkpoint_every, **work.how)
+    with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as data:
+        trained = train(model, data, output, options, checkpoint_every=run.checkpoint_every, **work.how)
     rows, size = trained.vectors.shape
     loss = trained.history[-1]["loss"]
     work.print(output, f"{rows:,} vectors of size {size}, loss {loss:.4f}", {"history": list(trained.history)})

@@ -27,6 +27,7 @@ from cooc_engine._kernels import encoding
 from cooc_engine.budget import Disk, Plan, memory_budget
 from cooc_engine.config import EncodeOptions, from_mapping, usable_cores
 from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.phrases import join_phrases
 from cooc_engine.processes import Processes, pieces_under_way
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
@@ -200,6 +201,8 @@ def _encode(
 ) -> Corpus:
     options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
     room = _Room.of(memory_budget(memory), threads, options)
+    if options.phrases and options.vocabulary is not None:
+        raise UsageError("--phrases makes words and --vocabulary names them; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
 
     def peak() -> int | None:
@@ -254,8 +257,10 @@ def _first_pass(
     if spool.tokens == 0:
         raise InputError(f"{', '.join(text.names)}: no words in it; is it the right file?")
     vocabulary = _rank(tables, options, text.names)
-    vocabulary.save(work)
     point = Checkpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
+    for number in range(options.phrases):
+        point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)
+    vocabulary.save(work)
     point.save(work)
     return point
 
@@ -338,7 +343,7 @@ class _Room:
         ids, shards = 4 * sample.tokens + 8 * sample.documents, sample.tokens // SHARD_TOKENS + 1
         spilled, rows = sample.tables(self.threads, self.table, self.block)
         blocks = sample.bytes // self.block + 1
-        temporary = ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST
+        temporary = (1 + options.phrases) * ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST
         size = ids + shards * (8 + 2 * HEADER_BYTES) + vocabulary + MANIFEST
         return Disk(output.absolute().parent, size, temporary, size + temporary)
 
@@ -347,8 +352,9 @@ def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabular
     """Rank the words of all tables, or take the vocabulary that was asked for."""
     if options.vocabulary is not None:
         return _vocabulary_of(Path(options.vocabulary))
+    most_words = None if options.phrases else options.max_vocab  # phrases take their places first
     words = [words for words, _ in tables.all()]
-    vocabulary = rank_parts(words, tables.parts, options.min_count, options.max_vocab)
+    vocabulary = rank_parts(words, tables.parts, options.min_count, most_words)
     if not len(vocabulary):
         most = rank_parts(words, tables.parts, 1, 1)
         raise InputError(

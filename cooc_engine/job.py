@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine.config import CountOptions, EncodeOptions, Options, from_mapping
-from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
@@ -57,9 +56,10 @@ def run(
     how: dict[str, Any] = {"threads": threads, "memory": memory, "force": force, "progress": progress}
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **how)
-    cooc = counted(corpus, plan.output / "cooc", plan.count, **how)
+    cooc = counted(corpus, plan.output / "cooc", plan.count, **how) if plan.counts else None
     for at, name, options in plan.models:
-        _trained(family_of(name), cooc, at, options, **how)
+        family = family_of(name)
+        _trained(family, corpus if family.counting is None else cooc, at, options, **how)
     if not plan.judged:
         return []
     with progress.stage("evaluate", len(plan.models), "models") as stage:
@@ -96,6 +96,7 @@ class _Plan:
         self.encode = from_mapping(EncodeOptions, table, f"{path} [encode]")
         self.count = from_mapping(CountOptions, self._table(fields, "count"), f"{path} [count]")
         self.models = [self._model(number, dict(table)) for number, table in enumerate(self._tables(fields), 1)]
+        self.counts = "count" in fields or not self.models or any(family_of(m).counting is not None for _, m, _ in self.models)
         self.judged = self._judged(dict(self._table(fields, "eval")))
 
     def _model(self, number: int, table: dict[str, Any]) -> tuple[Path, str, Options]:
@@ -147,11 +148,12 @@ class _Plan:
         return [self.path.parent / value for value in values]
 
 
-def _trained(family: Family, cooc: Cooc, at: Path, options: Options, *, force: bool, **how: Any) -> Model:
-    """Return the model at `at` if it was trained on these counts with these options; otherwise train, or finish, it."""
+def _trained(family: Family, data: Any, at: Path, options: Options, *, force: bool, **how: Any) -> Model:
+    """Return the model at `at` if it was trained on this corpus, or these counts, with these options; otherwise train it."""
     if at.exists() and not force:
         model = open_model(at)
-        found = {"options": model.config["train"], "counts": model.provenance["cooc"]}
-        check_same(at, found, {"options": options.record(), "counts": cooc.digest})
+        made_of = "corpus" if family.counting is None else "cooc"
+        found = {"options": model.config["train"], made_of: model.provenance.get(made_of)}
+        check_same(at, found, {"options": options.record(), made_of: data.digest})
         return model
-    return family.train(cooc, at, options, force=force, resume=not force, **how)
+    return family.train(data, at, options, force=force, resume=not force, **how)

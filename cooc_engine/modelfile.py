@@ -37,6 +37,8 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "glove": {"words": "Vd", "contexts": "Vd", "word_bias": "V", "context_bias": "V"},
     "simpler-glove": {"words": "Vd"},
     "pmi-svd": {"words": "Vd", "contexts": "Cd", "singular_values": "d", "residuals": "d"},
+    "skipgram": {"words": "Vd"},
+    "cbow": {"words": "Vd"},
 }
 # What queries use, as the arrays that each choice needs.
 PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}

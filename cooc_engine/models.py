@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.config import (
+    CbowOptions,
     CountOptions,
     GloveOptions,
     Options,
     PmiSvdOptions,
     SimplerGloveOptions,
+    SkipgramOptions,
     UniformCountOptions,
-)  # fmt: skip
+)
 from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
@@ -24,6 +26,7 @@ from cooc_engine.modelfile import Model
 from cooc_engine.pmisvd import train_pmi_svd
 from cooc_engine.running import How
 from cooc_engine.stages import prepared
+from cooc_engine.word2vec import train_cbow, train_skipgram
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,17 +38,22 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Family:
-    """A model family: its options, the function that trains it on counts, and the options of counting a text for it."""
+    """A model family: its options, the function that trains it, and the options of counting a text for it.
+
+    A family without options of counting reads the text itself: it is trained on an encoded corpus.
+    """
 
     options: type[Options]
     train: Callable[..., Model]
-    counting: type[CountOptions] = CountOptions
+    counting: type[CountOptions] | None = CountOptions
 
 
 FAMILIES = {
     "glove": Family(GloveOptions, train_glove),
     "simpler-glove": Family(SimplerGloveOptions, train_simpler_glove, UniformCountOptions),
     "pmi-svd": Family(PmiSvdOptions, train_pmi_svd),
+    "skipgram": Family(SkipgramOptions, train_skipgram, None),
+    "cbow": Family(CbowOptions, train_cbow, None),
 }
 
 
@@ -66,13 +74,13 @@ def train(
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
     `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
-    on the way with the default options. The keywords are those of `Run`: threads, memory, force, resume, progress,
-    checkpoint_every.
+    on the way with the default options; a model that reads the text itself takes no counts. The keywords are those of `Run`:
+    threads, memory, force, resume, progress, checkpoint_every.
     """
     family, output = family_of(model), Path(output)
     options = options or family.options()
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
     stages: dict[str, Any] = {key: value for key, value in how.items() if key != "checkpoint_every"}
-    with prepared(source, output, counting=family.counting, **stages) as cooc:
-        return family.train(cooc, output, options, **how)
+    with prepared(source, output, counting=family.counting, **stages) as data:
+        return family.train(data, output, options, **how)

@@ -38,7 +38,8 @@ CHECKPOINT_SECONDS = 120.0
 class Checkpoint:
     """What the first pass had made of which texts when it was at a place, or, with none, when it was done.
 
-    `texts` are the sizes and times of the files, `blocks` the number of them, `tables` the number of words of each.
+    `texts` are the sizes and times of the files, `blocks` the number of them, `tables` the number of words of each,
+    `name` what the names of the files begin with.
     """
 
     texts: list[tuple[int, int] | None]
@@ -47,6 +48,7 @@ class Checkpoint:
     blocks: int
     tables: list[int]
     place: readers.Place | None
+    name: str = ""
 
     @classmethod
     def load(cls, directory: Path) -> Checkpoint | None:
@@ -146,6 +148,10 @@ class Tables:
         return [size for _, size in self.all()]
 
 
+def _spool_paths(directory: Path, name: str) -> list[Path]:
+    return [directory / f"{name}{part}.spool" for part in ("tokens", "documents", "blocks")]
+
+
 class Tally:
     """Counts what the first pass makes: tokens and documents."""
 
@@ -167,9 +173,9 @@ class Spool(Tally):
     blocks.spool     int64 × 2  the number of tokens up to the end of each block, and the table that gave its ids
     """
 
-    def __init__(self, directory: Path, point: Checkpoint | None = None) -> None:
+    def __init__(self, directory: Path, point: Checkpoint | None = None, name: str = "") -> None:
         super().__init__()
-        self._paths = [directory / f"{name}.spool" for name in ("tokens", "documents", "blocks")]
+        self._paths = _spool_paths(directory, name)
         if point:
             self.tokens, self.documents, self.blocks = point.tokens, point.documents, point.blocks
 
@@ -205,10 +211,11 @@ class Spooled:
     """
 
     def __init__(self, directory: Path, point: Checkpoint) -> None:
-        paths = (directory / f"{name}.spool" for name in ("tokens", "documents", "blocks"))
+        paths = _spool_paths(directory, point.name)
         self.ids, self.ends, blocks = (_mapped(path, kind) for path, kind in zip(paths, "iqq", strict=True))
         self._stops, self._tables = blocks.reshape(-1, 2).T.copy()
-        self.rows = [_mapped(directory / f"rows-{number:05d}.spool", np.int32) for number in range(len(point.tables))]
+        rows = (directory / f"{point.name}rows-{number:05d}.spool" for number in range(len(point.tables)))
+        self.rows = [_mapped(path, np.int32) for path in rows]
 
     def pieces(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Yield (from, to, table) of pieces that make up the tokens begin:end, none longer than PIECE_TOKENS."""

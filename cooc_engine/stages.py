@@ -57,15 +57,15 @@ def prepared(
     encode_options: EncodeOptions | None = None,
     count_options: CountOptions | None = None,
     *,
-    counting: type[CountOptions] = CountOptions,
+    counting: type[CountOptions] | None = CountOptions,
     force: bool = False,
     resume: bool = False,
     **how: Any,
-) -> Iterator[Cooc]:
-    """Yield the counts that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
+) -> Iterator[Any]:
+    """Yield the counts, or the corpus, that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
 
-    Without `count_options` a text is counted by the defaults of `counting`. What is missing is made in `OUTPUT.work`, which is
-    removed when the block is left without an error.
+    Without `count_options` a text is counted by the defaults of `counting`; None stands for a model that takes
+    the corpus. What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
     work = beside(output, ".work")
     if isinstance(source, str | os.PathLike) and is_directory_of(Path(source), cooc_module.KIND):
@@ -77,6 +77,11 @@ def prepared(
     if isinstance(source, Corpus) and encode_options:
         raise UsageError(f"{source.path} is encoded already; options of encoding have no effect on it")
     if isinstance(source, Cooc):
+        if counting is None:
+            raise UsageError(f"{source.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
+        yield source
+        return
+    if isinstance(source, Corpus) and counting is None:
         yield source
         return
     refuse_overwrite(output, work, force=force, resume=resume)
@@ -88,7 +93,7 @@ def prepared(
         if not isinstance(source, Corpus):
             texts = [source] if isinstance(source, str | os.PathLike) else source
             source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **how)
-        yield counted(source, work / "cooc", count_options or counting(), **how)
+        yield source if counting is None else counted(source, work / "cooc", count_options or counting(), **how)
     except Exception as error:
         if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)

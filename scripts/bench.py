@@ -7,6 +7,7 @@ ratios of one run only: absolute times drift.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -177,6 +178,47 @@ def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[floa
     return seconds, tuple(cost for _, cost in found)
 
 
+STREAM = {  # training on the text: options of ours, and of word2vec's program
+    "skipgram": ("--lr 0.025", "-cbow 0 -negative 5 -hs 0 -alpha 0.025"),
+    "cbow": ("--lr 0.05", "-cbow 1 -negative 5 -hs 0 -alpha 0.05"),
+    "skipgram-hs": ("--lr 0.025 --loss hs", "-cbow 0 -negative 0 -hs 1 -alpha 0.025"),
+}
+SHARED = "--window 5 --subsample 1e-4"
+
+
+def stream_ours(stage: str, bench: Bench) -> Measured:
+    need(bench.work / "corpus", encode_ours, bench)
+    model, options = bench.work / f"{stage}.h5", f"{STREAM[stage][0]} {SHARED} --vector-size 100 --epochs {bench.epochs}"
+    family = stage.partition("-")[0]
+    history = bench.ours("train", family, bench.work / "corpus", "--output", model, *options.split())["history"]
+    losses = tuple(epoch["loss"] for epoch in history)
+    return Measured(statistics.mean(epoch["seconds"] for epoch in history), f"loss {losses[-1]:.4f}", losses, model)
+
+
+def stream_peer(stage: str, bench: Bench) -> Measured:
+    """Time word2vec's program from its first sign of training to the last: without its scan of the words."""
+    assert bench.peers is not None
+    target = bench.work / f"peer-{stage}.txt"
+    options = f"{STREAM[stage][1]} -size 100 -window 5 -sample 1e-4 -min-count 5 -binary 0 -debug 2".split()
+    more = ("-iter", bench.epochs, "-threads", bench.threads, "-train", bench.corpus, "-output", target)
+    command = [str(bench.peers / "word2vec"), *map(str, (*options, *more))]
+    need(bench.work / "vocab.txt", encode_peer, bench)
+    times = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
+        assert process.stdout is not None
+        while chunk := process.stdout.read(4096):
+            if b"Alpha" in chunk:
+                times.append(time.perf_counter())
+    if process.returncode or not times:
+        sys.exit(f"bench: word2vec: exit code {process.returncode}")
+    return Measured((times[-1] - times[0]) / bench.epochs, "", (), target)
+
+
+def stream_race(stage: str) -> Race:
+    ours, peer = functools.partial(stream_ours, stage), functools.partial(stream_peer, stage)
+    return Race(stage, ours, peer, ("vocab_count", "word2vec"), "word2vec, one epoch")
+
+
 def need(path: Path, maker: Callable[[Bench], Measured], bench: Bench) -> None:
     """See that a file of an earlier stage is there, whichever stages were asked for."""
     if not path.exists():
@@ -188,6 +230,7 @@ RACES = (
     Race("encode", encode_ours, encode_peer, ("vocab_count",), "vocab_count"),
     Race("count", count_ours, count_peer, ("vocab_count", "cooccur", "shuffle"), "cooccur+shuffle"),
     Race("glove", glove_ours, glove_peer, ("vocab_count", "cooccur", "shuffle", "glove"), "glove, one epoch"),
+    *map(stream_race, STREAM),
 )
 
 
@@ -229,15 +272,15 @@ def scores(model: Path, bench: Bench) -> list[dict[str, Any]]:
 
 
 def as_model(vectors: Path, counts: Path) -> Path:
-    """Rewrite GloVe's text vectors as a model of ours, so that one program judges both; return its path."""
+    """Rewrite GloVe's or word2vec's text vectors as a model of ours, so that one program judges both; return its path."""
     import numpy as np
 
     from cooc_engine.modelfile import ModelData, save_model
     from cooc_engine.vocab import Vocabulary
 
     number = dict(line.split(" ") for line in counts.read_text("utf-8").split("\n") if line)
-    rows = [line.split(" ") for line in vectors.read_text("utf-8").split("\n") if line]
-    rows = [row for row in rows if row[0] in number]  # the program adds an <unk> of its own
+    rows = [line.rstrip().split(" ") for line in vectors.read_text("utf-8").split("\n") if line]
+    rows = [row for row in rows if row[0] in number]  # the programs add words of their own, and word2vec's a head
     words = np.array([row[1:] for row in rows], np.float32)
     bias = np.zeros(len(words), np.float32)
     arrays = {"words": words, "contexts": np.zeros_like(words), "word_bias": bias, "context_bias": bias}

@@ -851,3 +851,54 @@ def test_the_shared_text_end_to_end(call, shared):
     code, stdout, _ = call("train", "glove", "text.xz", "--output", "m.h5", "--epochs", 2, "--json", *QUIET)
     assert code == 0
     assert json.loads(stdout)["history"][1]["loss"] < json.loads(stdout)["history"][0]["loss"]
+
+
+# --------------------------------------------------------------------------------------- models that read the text itself
+
+
+@pytest.mark.parametrize("model", ["skipgram", "cbow"])
+def test_training_on_a_corpus_or_a_text(call, made, model):
+    """Names of word2vec's, fastText's and gensim's users; what is printed is what was recorded."""
+    flags = ["-size", 6, "-ws", 3, "-neg", 2, "-sample", 0, "-iter", 2, "--ns-exponent", 0.5, "--deterministic"]
+    for source in (made / "corpus", made / "text.txt"):
+        output = f"{source.stem}.h5"
+        code, stdout, stderr = call("train", model, source, "--output", output, *flags, "--threads", 2, "--json", *QUIET)
+        assert (code, stderr) == (0, "")
+        record = json.loads(stdout)
+        trained = open_model(Path(output))
+        assert record["history"] == list(trained.history)
+        assert [epoch["items"] for epoch in record["history"]] == [1996, 1996]
+        assert {"epoch", "loss", "seconds", "items"} <= record["history"][0].keys()
+        assert (
+            trained.config["train"] | {"vector_size": 6, "window": 3, "negative": 2, "subsample": 0.0}
+            == trained.config["train"]
+        )
+        assert trained.config["train"]["noise_power"] == 0.5
+    assert (open_model(Path("corpus.h5")).vectors == open_model(Path("text.h5")).vectors).all()
+    assert call("nn", "corpus.h5", "w1")[0] == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["corpus.h5", "text.h5"]
+
+
+def test_training_on_text_says_what_it_cannot_take(call, made):
+    assert_one_line(*call("train", "cbow", made / "cooc", "--output", "m.h5"), 2, "cooc: holds counts")
+    assert_one_line(*call("train", "cbow", made / "corpus", "--output", "m.h5", "--min-count", 3), 2, "is encoded already")
+    assert_one_line(*call("train", "cbow", made / "corpus", "--output", "m.h5", "--predict", "centre"), 2, "--predict")
+    assert_one_line(*call("train", "skipgram", made / "corpus", "--output", "m.h5", "--loss", "ova"), 2, "--loss")
+    assert_one_line(*call("train", "skipgram", made / "corpus", "--output", "m.h5", "--memory", "1K"), 2, "--memory 1.0K")
+    code, _, stderr = call("train", "skipgram", made / "corpus", "--output", "m.h5", "--lr", "1e30", *QUIET)
+    assert code == 3
+    assert "--lr" in stderr
+    assert left() == []
+
+
+def test_a_job_without_counts_counts_nothing(call, job):
+    change(job, 'model = "glove"\nepochs', 'model = "skipgram"\nepochs')
+    change(job, 'model = "glove"\noutput', 'model = "cbow"\noutput')
+    change(job, "[count]\nwindow = 4\n", "")
+    assert call("run", job, *QUIET)[0] == 0
+    assert sorted(path.name for path in Path("work").iterdir()) == ["corpus", "eval.json", "skipgram.h5", "small.h5"]
+    before = stamps()
+    assert call("run", job, *QUIET)[0] == 0
+    assert {path for path in before if before[path] != stamps()[path]} == {"work/eval.json"}
+    change(job, "epochs = 2", "epochs = 3")
+    assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with other epochs")

@@ -18,13 +18,16 @@ PACKAGE = Path(cooc_engine.__file__).parent
 # The data's way: a module imports only what stands before it.
 ORDER = [
     "__init__",
-    "errors", "tokenizers", "worker", "config", "budget", "progress", "running", "interrupts", "measure", "versions", "store",
+    "errors", "tokenizers", "worker", "options", "config", "budget", "progress", "running",
+    "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring", "_kernels.sparse",
-    "vocab", "readers", "spool", "processes", "shards", "textsample", "corpus", "windows", "rows", "rowsample", "cooc", "sums",
-    "entries", "interchange", "tiles",
+    "_kernels.lanes", "_kernels.sampling", "_kernels.training",
+    "vocab", "readers", "spool", "phrases", "processes", "shards", "textsample", "corpus", "windows", "rows", "rowsample",
+    "cooc", "sums", "entries", "interchange", "tiles",
     "hdf5", "modelfile", "countfile", "adagrad", "glove",
     "sparse", "transforms", "svd", "pmisvd", "estimators",
+    "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
     "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
 ]  # fmt: skip

@@ -21,10 +21,13 @@ from cooc_engine.models import FAMILIES, family_of, train
 from cooc_engine.query import Vectors, nn
 from cooc_engine.summary import info
 
+STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}
 QUICK = {
     "glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3},
     "simpler-glove": {"vector_size": 7, "epochs": 2, "x_max": 10, "seed": 3},
     "pmi-svd": {"vector_size": 7, "seed": 3},
+    "skipgram": STREAM,
+    "cbow": STREAM,
 }
 
 UNTIED = {"simpler-glove": {"tying": "free"}}  # for which all choices of vectors are there
@@ -49,13 +52,19 @@ def corpus(text) -> Corpus:
 @pytest.fixture(scope="module")
 def coocs(corpus) -> dict[type[CountOptions], Cooc]:
     """The counts that each family makes of a text, by the class of their options."""
-    kinds = {family.counting for family in FAMILIES.values()}
+    kinds = {family.counting or CountOptions for family in FAMILIES.values()}
     return {kind: count(corpus, corpus.path.with_name(kind.__name__), kind(window=10)) for kind in kinds}
 
 
 @pytest.fixture
 def cooc(family, coocs) -> Cooc:
-    return coocs[FAMILIES[family].counting]
+    return coocs[FAMILIES[family].counting or CountOptions]
+
+
+@pytest.fixture
+def data(family, corpus, cooc) -> Corpus | Cooc:
+    """What the family is trained on."""
+    return corpus if FAMILIES[family].counting is None else cooc
 
 
 def quick(family: str, **changes):
@@ -67,15 +76,15 @@ def arrays(model: Model) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def model(family, cooc, tmp_path) -> Model:
-    return train(family, cooc, tmp_path / "model.h5", quick(family), threads=2)
+def model(family, data, tmp_path) -> Model:
+    return train(family, data, tmp_path / "model.h5", quick(family), threads=2)
 
 
-def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, cooc, model):
+def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, data, model):
     opened = open_model(model.path, verify=True)
     assert opened.family == family
     assert arrays(opened) == arrays(model)
-    lengths = {"V": len(cooc.vocabulary), "C": cooc.columns, "d": QUICK[family]["vector_size"]}
+    lengths = {"V": len(data.vocabulary), "C": cooc.columns, "d": QUICK[family]["vector_size"]}
     for name, axes in modelfile.FAMILIES[family].items():
         assert opened.array(name).shape == tuple(lengths[axis] for axis in axes)
     for name in opened.names:
@@ -85,29 +94,29 @@ def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, coo
     assert opened.vectors.shape[0] == lengths["V"]
 
 
-def test_the_vocabulary_is_that_of_the_counts(family, cooc, model):
-    assert model.vocabulary.words == cooc.vocabulary.words
-    assert np.array_equal(model.vocabulary.counts, cooc.vocabulary.counts)
-    assert model.vocabulary.digest == cooc.vocabulary.digest
+def test_the_vocabulary_is_that_of_the_counts(family, data, model):
+    assert model.vocabulary.words == data.vocabulary.words
+    assert np.array_equal(model.vocabulary.counts, data.vocabulary.counts)
+    assert model.vocabulary.digest == data.vocabulary.digest
 
 
-def test_threads_do_not_change_a_bit(family, cooc, model, tmp_path):
+def test_threads_do_not_change_a_bit(family, data, model, tmp_path):
     for threads in (1, 3, 4):
-        other = train(family, cooc, tmp_path / f"{threads}.h5", quick(family), threads=threads)
+        other = train(family, data, tmp_path / f"{threads}.h5", quick(family), threads=threads)
         assert arrays(other) == arrays(model)
 
 
-def test_the_seed_decides(family, cooc, model, tmp_path):
-    again = train(family, cooc, tmp_path / "again.h5", quick(family))
-    other = train(family, cooc, tmp_path / "other.h5", quick(family, seed=4))
+def test_the_seed_decides(family, data, model, tmp_path):
+    again = train(family, data, tmp_path / "again.h5", quick(family))
+    other = train(family, data, tmp_path / "other.h5", quick(family, seed=4))
     assert arrays(again) == arrays(model)
     assert arrays(other) != arrays(model)
     assert (model.provenance["seed"], other.provenance["seed"]) == (3, 4)
 
 
-def test_counts_corpus_and_text_lead_to_the_same_model(family, text, corpus, cooc, model, tmp_path):
+def test_counts_corpus_and_text_lead_to_the_same_model(family, text, corpus, data, model, tmp_path):
     """`train` encodes and counts with the default options, which are those of the fixtures."""
-    for number, source in enumerate((cooc.path, corpus, corpus.path, text, str(text))):
+    for number, source in enumerate((data.path, corpus, corpus.path, text, str(text))):
         other = train(family, source, tmp_path / f"{number}.h5", quick(family))
         assert arrays(other) == arrays(model)
         assert other.vocabulary.words == model.vocabulary.words
@@ -116,19 +125,21 @@ def test_counts_corpus_and_text_lead_to_the_same_model(family, text, corpus, coo
 
 
 def test_every_option_of_every_stage_is_recorded(family, model):
-    counting = FAMILIES[family].counting(window=10)
-    stages = {"encode": EncodeOptions(min_count=5), "count": counting, "train": quick(family)}
+    stages = {"encode": EncodeOptions(min_count=5), "train": quick(family)}
+    if counting := FAMILIES[family].counting:
+        stages["count"] = counting(window=10)
     assert model.config == {stage: options.record() for stage, options in stages.items()}
     for stage, options in stages.items():
         assert model.config[stage].keys() == {field.name for field in dataclasses.fields(options)}
         assert type(options)(**model.config[stage]) == options
 
 
-def test_where_the_model_comes_from_is_recorded(family, corpus, cooc, model):
+def test_where_the_model_comes_from_is_recorded(family, corpus, data, model):
     assert model.provenance["corpus"] == corpus.digest
-    assert model.provenance["cooc"] == cooc.digest
+    if FAMILIES[family].takes == "counts":
+        assert model.provenance["cooc"] == data.digest
     assert model.provenance["cooc_engine"] == cooc_engine.__version__
-    assert model.provenance.keys() >= {"tokens", "entries", "seed", "threads", "numpy", "numba", "python"}
+    assert model.provenance.keys() >= {"tokens", "seed", "threads", "numpy", "numba", "python"}
 
 
 def test_history_has_a_record_for_each_epoch(family, model):
@@ -140,16 +151,16 @@ def test_history_has_a_record_for_each_epoch(family, model):
     assert model.history[-1]["loss"] < model.history[0]["loss"]
 
 
-def test_a_model_is_not_overwritten_unless_forced(family, cooc, text, model):
+def test_a_model_is_not_overwritten_unless_forced(family, data, text, model):
     before = model.path.read_bytes()
-    for source in (cooc, text):
+    for source in (data, text):
         for resume in (False, True):
             with pytest.raises(UsageError, match="--force") as caught:
                 train(family, source, model.path, quick(family, seed=9), resume=resume)
             assert caught.value.exit_code == 2
     assert model.path.read_bytes() == before
     assert [path.name for path in model.path.parent.iterdir()] == ["model.h5"]
-    forced = train(family, cooc, model.path, quick(family, seed=9), force=True)
+    forced = train(family, data, model.path, quick(family, seed=9), force=True)
     assert forced.provenance["seed"] == 9
 
 
@@ -170,15 +181,16 @@ def test_what_was_counted_on_the_way_is_kept_for_resume(family, text, tmp_path, 
     trained_by(failing(InterruptedRun("interrupted")))
     with pytest.raises(InterruptedRun):
         train(family, text, output, quick(family))
-    counted = Cooc(work / "cooc").manifest
+    corpus_only = FAMILIES[family].counting is None
+    made = (Corpus(work / "corpus") if corpus_only else Cooc(work / "cooc")).manifest
     with pytest.raises(UsageError, match="--resume"):
         train(family, text, output, quick(family))
     trained_by(failing(UsageError("begun with other options")))
     with pytest.raises(UsageError, match="other options"):
         train(family, text, output, quick(family), resume=True)
-    assert Cooc(work / "cooc").manifest == counted, "a mistaken option costs nothing"
+    assert (Corpus(work / "corpus") if corpus_only else Cooc(work / "cooc")).manifest == made, "a mistaken option costs nothing"
     trained_by(real.train)
-    monkeypatch.setattr(stages, "count", failing(AssertionError("it was counted again")))
+    monkeypatch.setattr(stages, "encode" if corpus_only else "count", failing(AssertionError("it was made again")))
     assert train(family, text, output, quick(family), resume=True).history
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
@@ -190,15 +202,15 @@ def test_a_failed_training_from_text_leaves_nothing(family, text, tmp_path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_options_of_another_kind_are_refused(family, cooc, tmp_path):
+def test_options_of_another_kind_are_refused(family, data, tmp_path):
     for wrong in (CountOptions(), {"vector_size": 3}):
         with pytest.raises(UsageError, match=f"{family} takes {FAMILIES[family].options.__name__}"):
-            train(family, cooc, tmp_path / "model.h5", wrong)
+            train(family, data, tmp_path / "model.h5", wrong)
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_family_is_refused_with_the_known_ones(family, cooc, tmp_path):
-    for call in (lambda: family_of(family + "x"), lambda: train(family + "x", cooc, tmp_path / "model.h5")):
+def test_an_unknown_family_is_refused_with_the_known_ones(family, data, tmp_path):
+    for call in (lambda: family_of(family + "x"), lambda: train(family + "x", data, tmp_path / "model.h5")):
         with pytest.raises(UsageError, match=f"unknown model '{family}x'.*{family}"):
             call()
 
@@ -213,12 +225,12 @@ def test_sources_that_are_none_are_refused_by_name(family, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "empty.txt"]
 
 
-def test_every_choice_of_vectors_can_be_asked_and_judged(family, cooc, tmp_path):
+def test_every_choice_of_vectors_can_be_asked_and_judged(family, data, tmp_path):
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("wört1\twört2\t3\nwört3\twört4\t1\nwört5\twört1\t2\n")
     for published in modelfile.PUBLISHED:
         path = tmp_path / f"{published}.h5"
-        trained = train(family, cooc, path, quick(family, vectors=published, **UNTIED.get(family, {})))
+        trained = train(family, data, path, quick(family, vectors=published, **UNTIED.get(family, {})))
         found = nn(path, ["wört1", "wört2"], topn=3)
         assert all(len(answers) == 3 for answers in found.values())
         assert "wört1" not in dict(found["wört1"])
@@ -242,12 +254,12 @@ def test_info_tells_all_that_is_recorded(family, model):
     assert json.loads(json.dumps(record)) == record
 
 
-def test_defaults_are_taken_without_options(family, cooc, tmp_path, monkeypatch):
+def test_defaults_are_taken_without_options(family, data, tmp_path, monkeypatch):
     """`train` without options is `train` with the family's defaults: seen in what reaches the family."""
     seen = []
     spy = dataclasses.replace(FAMILIES[family], train=lambda *args, **how: seen.append((args, how)))
     monkeypatch.setitem(FAMILIES, family, spy)
-    train(family, cooc, tmp_path / "model.h5", threads=2)
+    train(family, data, tmp_path / "model.h5", threads=2)
     ((source, output, options), how), = seen  # fmt: skip
-    assert (source, output, options) == (cooc, tmp_path / "model.h5", FAMILIES[family].options())
+    assert (source, output, options) == (data, tmp_path / "model.h5", FAMILIES[family].options())
     assert how == {"threads": 2}

@@ -15,6 +15,7 @@ from cooc_engine._kernels.jit import array, helper, kernel, out
 
 PADDING = 8  # bytes that may be read behind a block
 WORDS, USED = 0, 1  # state of a table: words in it, records in use
+NO_WORD = -2  # where an id may be -1
 DONE, FULL, BAD_TEXT = 0, 1, 2  # why a kernel came back
 
 _ONES = np.uint64(0x0101010101010101)
@@ -279,3 +280,51 @@ def renumber(ids, new, result):
     """result = new[ids]."""
     for i in range(ids.shape[0]):
         result[i] = new[ids[i]]
+
+
+@helper
+def pair_number(first, second, starts, seconds):
+    """Return the number of a pair of words in the list of pairs, or -1; those of word w are starts[w]:starts[w + 1]."""
+    low, high = starts[first], starts[first + 1]
+    while low < high:
+        middle = (low + high) >> 1
+        if seconds[middle] < second:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < starts[first + 1] and seconds[low] == second else int64(-1)
+
+
+@kernel(int64(array(int32), array(int64), array(int64), array(int32), out(int64), out(int32), out(int64)))
+def join_pairs(ids, ends, starts, seconds, state, joined, joined_ends):
+    """Join pairs of neighbours from left to right into the ids from V on; a joined word begins no pair.
+
+    ends (n,) are document ends within `ids`. state[0] is the word that waits for its neighbour, or NO_WORD. Returns the number
+    of words in `joined`, which has room for one more than `ids`; joined_ends are the document ends in it.
+    """
+    waiting, n, d = state[0], 0, 0
+    for p in range(ids.shape[0] + 1):
+        while d < ends.shape[0] and ends[d] == p:
+            if waiting != NO_WORD:
+                joined[n] = waiting
+                n += 1
+                waiting = NO_WORD
+            joined_ends[d] = n
+            d += 1
+        if p == ids.shape[0]:
+            break
+        word = int64(ids[p])
+        number = int64(-1)
+        if waiting >= 0 and word >= 0:
+            number = pair_number(waiting, word, starts, seconds)
+        if number >= 0:
+            joined[n] = starts.shape[0] - 1 + number
+            n += 1
+            waiting = NO_WORD
+        else:
+            if waiting != NO_WORD:
+                joined[n] = waiting
+                n += 1
+            waiting = word
+    state[0] = waiting
+    return n

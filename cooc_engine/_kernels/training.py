@@ -1,0 +1,449 @@
+"""The one step of all sampled models, and the walk over the text that feeds it (Mikolov et al. 2013).
+
+    Z = H Oᵀ;  G = lr W (Y - σ(Z));  ΔH = G O;  O += Gᵀ H;  scatter ΔH
+
+A window becomes an *example*: hidden rows H, each an input row or one mean of all of them, and output rows O with labels Y
+and weights W. What a family is, is data: which words of a window are inputs and which are targets (`Rule.inputs`), whether
+the hidden layer is their mean, and which further rows stand for a word or a document. The next example is built, and its
+rows are fetched, while one is trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import float32, float64, int32, int64, types, uint64, void
+
+from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
+from cooc_engine._kernels.jit import array, helper, kernel, out
+from cooc_engine._kernels.lanes import COLUMNS, LANES, ROWS, add_row, dot_tile, logistic, mean_row, scale_row, update_tile
+from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
+
+CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # what is input: the window's other words, its centre, or nothing but the document
+NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
+PIECE = 2048  # words laid out at a time; the learning rate stands still so long
+LOSS, EXAMPLES, WORDS = 0, 1, 2  # what a part reports
+
+pair_dots, single_dots = dot_tile(ROWS, COLUMNS), dot_tile(1, COLUMNS)
+pair_update, single_update = update_tile(ROWS, COLUMNS), update_tile(1, COLUMNS)
+
+
+class Rule(NamedTuple):
+    """What a family is, in numbers.
+
+    inputs     CONTEXTS (the centre is the target), CENTRE (the contexts are) or DOCUMENT (the centre is)
+    mean       1: one hidden row, the mean of the inputs; 0: each input is one
+    spread     1: an input's gradient is its share 1/C of the hidden row's; 0: the whole
+    document   first input row of the documents, the next one each; -1: none
+    window     the radius; drawn from 1..window unless `fixed`
+    output     NOISE, PATH or LIST
+    negative   noise words of each target
+    own        1: each hidden row has noise of its own, and is trained by itself; 0: those of a window share it
+    clamp      where σ counts as 0 or 1
+    beyond     the error there on the wrong side: 1, or 0 where word2vec skips the node
+    """
+
+    inputs: int
+    mean: int
+    spread: int
+    document: int
+    window: int
+    fixed: int
+    output: int
+    negative: int
+    own: int
+    clamp: float
+    beyond: float
+
+
+class Tables(NamedTuple):
+    """What is drawn from and looked up; an empty array where a family has no use for one.
+
+    keep          (V,)  chance that a word outlives thinning, times 2**64
+    noise         (V,)  alias table
+    path_starts   (V + 1,), path_nodes, path_labels: the Huffman paths
+    row_starts    (V + 1,), rows: the input rows of each word, unless that is its own
+    """
+
+    keep: Any
+    noise: Any
+    path_starts: Any
+    path_nodes: Any
+    path_labels: Any
+    row_starts: Any
+    rows: Any
+
+
+class Clock(NamedTuple):
+    """Where the learning rate stands: lr max(floor, 1 - (done + position) / total), positions counted in the corpus."""
+
+    seed: int
+    epoch: int
+    origin: int
+    document: int
+    done: int
+    total: int
+    lr: float
+    floor: float
+
+
+class Scratch(NamedTuple):
+    """Room of one thread; what has two slots is filled for one example while the other is trained.
+
+    words (PIECE + 2 window,); random (8,), a cache line; sizes (2, 3): inputs, outputs, targets; inputs (2, most) and
+    outputs (2, most), padded to whole tiles; targets (2, most); labels, weights (2 tiles, LANES) as the lanes of a tile;
+    first (1,) zero; hidden (1, d), scores (tiles, LANES), input_steps, output_steps (most, d), zeros (1, d).
+    """
+
+    words: Any
+    random: Any
+    sizes: Any
+    inputs: Any
+    outputs: Any
+    targets: Any
+    labels: Any
+    weights: Any
+    first: Any
+    hidden: Any
+    scores: Any
+    input_steps: Any
+    output_steps: Any
+    zeros: Any
+
+
+class Record(NamedTuple):
+    """Steps written down instead of taken, a part after the other; of no rows if they are taken.
+
+    rows (parts, most): input row r as r, output row r as -1 - r; steps (parts, most, d); used (parts,). Examples listed for
+    a full softmax use `rows` alone: numbers of inputs and of targets, then both.
+    """
+
+    rows: Any
+    steps: Any
+    used: Any
+
+
+def _named(cls: Any, **kinds: Any) -> types.NamedTuple:
+    return types.NamedTuple([kinds[name] for name in cls._fields], cls)
+
+
+RULE = _named(Rule, **{name: float64 if name in ("clamp", "beyond") else int64 for name in Rule._fields})
+CLOCK = _named(Clock, **{name: float64 if name in ("lr", "floor") else int64 for name in Clock._fields})
+TABLES = _named(
+    Tables, keep=out(uint64), noise=out(uint64), path_starts=out(int64), path_nodes=out(int32), path_labels=out(float32),
+    row_starts=out(int64), rows=out(int32),
+)  # fmt: skip
+SCRATCH = _named(
+    Scratch, words=out(int32), random=out(uint64), sizes=out(int64, 2), inputs=out(int32, 2), outputs=out(int32, 2),
+    targets=out(int32, 2), labels=out(float32, 2), weights=out(float32, 2), first=out(int32), hidden=out(float32, 2),
+    scores=out(float32, 2), input_steps=out(float32, 2), output_steps=out(float32, 2), zeros=out(float32, 2),
+)  # fmt: skip
+RECORD = _named(Record, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
+
+
+# ------------------------------------------------------------------------------------------------------- row builders
+
+
+@helper
+def add_word(word, tables, inputs, n):
+    """Append a word's input rows; returns the new number of inputs."""
+    if tables.row_starts.shape[0] == 0:
+        inputs[n] = word
+        return n + 1
+    for p in range(tables.row_starts[word], tables.row_starts[word + 1]):
+        inputs[n] = tables.rows[p]
+        n += 1
+    return n
+
+
+@helper
+def build_inputs(rule, tables, words, low, high, c, document, inputs):
+    """List the input rows of the window low:high around the word at c; returns their number."""
+    n = 0
+    if rule.inputs == CONTEXTS:
+        for q in range(low, high):
+            if q != c:
+                n = add_word(words[q], tables, inputs, n)
+    elif rule.inputs == CENTRE:
+        n = add_word(words[c], tables, inputs, n)
+    if rule.document >= 0:
+        inputs[n] = rule.document + document
+        n += 1
+    return n
+
+
+@helper
+def build_targets(rule, words, low, high, c, targets):
+    """List the target words of the window low:high around the word at c; returns their number."""
+    if rule.inputs != CENTRE:
+        targets[0] = words[c]
+        return 1
+    n = 0
+    for q in range(low, high):
+        if q != c:
+            targets[n] = words[q]
+            n += 1
+    return n
+
+
+@helper
+def put_output(row, label, weight, slot, k, scratch):
+    """Write the k-th output row of an example, its label and its weight."""
+    tile = slot * (scratch.labels.shape[0] // 2) + k // COLUMNS
+    scratch.outputs[slot, k] = row
+    for i in range(ROWS):
+        scratch.labels[tile, i * COLUMNS + k % COLUMNS] = label
+        scratch.weights[tile, i * COLUMNS + k % COLUMNS] = weight
+
+
+@helper
+def draw_noise(target, tables, negative, slot, k, scratch):
+    """Append the noise of one target; a word that is the target itself is left out. Returns the new number of outputs."""
+    random = scratch.random[0]
+    for _ in range(negative):
+        random = next_random(random)
+        word = int32(draw_alias(tables.noise, random))
+        if word != target:
+            put_output(word, float32(-1), float32(1), slot, k, scratch)
+            k += 1
+    scratch.random[0] = random
+    return k
+
+
+@helper
+def build_outputs(rule, tables, slot, count, scratch):
+    """List the output rows of a slot's targets with labels and weights, padded to whole tiles by rows that weigh nothing."""
+    targets, k = scratch.targets[slot], 0
+    if rule.output == PATH:
+        for i in range(count):
+            for p in range(tables.path_starts[targets[i]], tables.path_starts[targets[i] + 1]):
+                put_output(tables.path_nodes[p], tables.path_labels[p], float32(1), slot, k, scratch)
+                k += 1
+    else:
+        for i in range(count):
+            put_output(targets[i], float32(1), float32(1), slot, k, scratch)
+            k = draw_noise(targets[i], tables, rule.negative, slot, k + 1, scratch)
+    for pad in range(k, (k + COLUMNS - 1) // COLUMNS * COLUMNS):
+        put_output(scratch.outputs[slot, 0], float32(1), float32(0), slot, pad, scratch)
+    return k
+
+
+# ----------------------------------------------------------------------------------------------------------- the step
+
+
+@helper
+def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # noqa: E741
+    """Compute the steps of m hidden rows H[hidden[a0:]] and k output rows into the scratch; returns the loss.
+
+    Both use the rows as they are before the step.
+    """
+    tiles = (k + COLUMNS - 1) // COLUMNS
+    first = slot * (scratch.labels.shape[0] // 2)
+    clamp, beyond, loss, t = float32(rule.clamp), float32(rule.beyond), 0.0, 0
+    G, dH, dO, zeros = scratch.scores, scratch.input_steps, scratch.output_steps, scratch.zeros
+    y, w = scratch.labels, scratch.weights
+    for u in range(tiles):
+        for a in range(0, m - 1, ROWS):
+            pair_dots(H, hidden, a0 + a, O, outputs, u * COLUMNS, G, t)
+            loss += float64(logistic(G, t, y, w, first + u, ROWS * COLUMNS, lr, clamp, beyond))
+            t += 1
+        if m % ROWS:
+            single_dots(H, hidden, a0 + m - 1, O, outputs, u * COLUMNS, G, t)
+            loss += float64(logistic(G, t, y, w, first + u, COLUMNS, lr, clamp, beyond))
+            t += 1
+    t = 0
+    for u in range(tiles):
+        for a in range(0, m - 1, ROWS):
+            pair_update(H, hidden, a0, a, O, outputs, u * COLUMNS, G, t, dH, dO, zeros)
+            t += 1
+        if m % ROWS:
+            single_update(H, hidden, a0, m - 1, O, outputs, u * COLUMNS, G, t, dH, dO, zeros)
+            t += 1
+    return loss
+
+
+@helper
+def take_steps(steps, single, matrix, rows, first, n, sign, record, part):
+    """Add the steps of rows[first:first + n] to a matrix, or record them; with `single` all of them are steps[0]."""
+    if record.steps.shape[0] == 0:
+        for i in range(n):
+            add_row(steps, 0 if single else i, matrix, int64(rows[first + i]))
+        return
+    used = record.used[part]
+    for i in range(n):
+        record.rows[part, used] = rows[first + i] if sign > 0 else -1 - rows[first + i]
+        step, source = record.steps[part, used], steps[0 if single else i]
+        for z in range(step.shape[0]):
+            step[z] = source[z]
+        used += 1
+    record.used[part] = used
+
+
+@helper
+def train_example(rule, tables, slot, W, C, lr, scratch, record, part):
+    """Train on the example of a slot; returns its loss."""
+    n, k, count = scratch.sizes[slot, 0], scratch.sizes[slot, 1], scratch.sizes[slot, 2]
+    inputs, outputs = scratch.inputs[slot], scratch.outputs[slot]
+    alone = rule.own and not rule.mean  # inputs one after the other, as word2vec's program does
+    loss = 0.0
+    if rule.mean:
+        mean_row(W, inputs, n, scratch.hidden)
+    H, hidden = (scratch.hidden, scratch.first) if rule.mean else (W, inputs)
+    for turn in range(n if alone else 1):
+        if turn > 0 and rule.output == NOISE:
+            k = build_outputs(rule, tables, slot, count, scratch)
+        m = 1 if alone or rule.mean else n
+        loss += logistic_step(H, hidden, turn, m, C, outputs, k, slot, lr, rule, scratch)
+        take_steps(scratch.output_steps, False, C, outputs, 0, k, -1, record, part)
+        if rule.spread:
+            scale_row(scratch.input_steps, 0, float32(1) / float32(n))
+        take_steps(scratch.input_steps, rule.mean, W, inputs, turn, n if rule.mean else m, 1, record, part)
+    return loss
+
+
+@helper
+def list_example(slot, scratch, record, part):
+    """Write an example down for a full softmax."""
+    n, count, used = scratch.sizes[slot, 0], scratch.sizes[slot, 2], record.used[part]
+    rows = record.rows[part]
+    rows[used], rows[used + 1] = n, count
+    used += 2
+    for i in range(n):
+        rows[used + i] = scratch.inputs[slot, i]
+    for i in range(count):
+        rows[used + n + i] = scratch.targets[slot, i]
+    record.used[part] = used + n + count
+
+
+# ------------------------------------------------------------------------------------------------ the walk over text
+
+
+@helper
+def fetch(matrix, row):
+    """Ask for a row, a cache line at a time."""
+    for z in range(0, matrix.shape[1], LANES):
+        prefetch(matrix, row * matrix.shape[1] + z)
+
+
+@helper
+def build_example(rule, tables, first, last, c, document, slot, W, C, scratch):
+    """Build the example of the word at c of words[first:last] in a slot, and ask for its rows."""
+    words, random = scratch.words, next_random(scratch.random[0])
+    scratch.random[0] = random
+    radius = rule.window if rule.fixed else below(random, rule.window) + 1
+    low, high = max(first, c - radius), min(last, c + radius + 1)
+    n = build_inputs(rule, tables, words, low, high, c, document, scratch.inputs[slot])
+    count, k = build_targets(rule, words, low, high, c, scratch.targets[slot]), 0
+    if n > 0 and count > 0 and rule.output != LIST:
+        k = build_outputs(rule, tables, slot, count, scratch)
+        for b in range(k):
+            fetch(C, int64(scratch.outputs[slot, b]))
+        fetch(W, int64(words[min(last - 1, c + 1 + rule.window)]))  # the word that comes in next
+    scratch.sizes[slot, 0], scratch.sizes[slot, 1], scratch.sizes[slot, 2] = n, k, count
+
+
+@helper
+def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scratch, record, part, results):
+    """Train on the words begin:end of first:last, one example behind the one that is built."""
+    loss, examples = 0.0, 0
+    for c in range(begin, end + 1):
+        if c < end:
+            build_example(rule, tables, first, last, c, document, c & 1, W, C, scratch)
+        slot = (c - 1) & 1
+        if c == begin or scratch.sizes[slot, 0] == 0 or scratch.sizes[slot, 2] == 0:
+            continue
+        examples += (1 if rule.mean else scratch.sizes[slot, 0]) * scratch.sizes[slot, 2]
+        if rule.output == LIST:
+            list_example(slot, scratch, record, part)
+        elif scratch.sizes[slot, 1] > 0:
+            loss += train_example(rule, tables, slot, W, C, lr, scratch, record, part)
+    results[LOSS] += loss
+    results[EXAMPLES] += examples
+
+
+@helper
+def document_of(offsets, position):
+    """Return the document that holds a position: the last that begins there or before."""
+    low, high = 0, offsets.shape[0] - 1
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if offsets[middle] <= position:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@kernel(
+    void(
+        array(int32), array(int64), int64, int64, int64, RULE, TABLES, CLOCK, out(float32, 2), out(float32, 2), SCRATCH, RECORD,
+        out(float64, 2),
+    ),
+    fast=True,
+)  # fmt: skip
+def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scratch, record, results):
+    """Train on parts first:last of a shard, `size` tokens each; results[p - first] becomes loss, examples and words.
+
+    Each part has a generator of its own. Windows look over the ends of parts, never over those of documents.
+    """
+    thinning = mixed(mixed(uint64(clock.seed)) ^ mixed(uint64(clock.epoch)))
+    for part in range(first, last):
+        begin, end = part * size, min((part + 1) * size, ids.shape[0])
+        scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
+        number, result = part - first, results[part - first]
+        result[:] = 0
+        if record.used.shape[0] > 0:
+            record.used[number] = 0
+        document = document_of(offsets, begin)
+        while begin < end:
+            while offsets[document + 1] <= begin:
+                document += 1
+            stop = min(end, begin + PIECE, offsets[document + 1])
+            a, b, c, known = lay_out(
+                ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, rule.window,
+                scratch.words,
+            )  # fmt: skip
+            lr = clock.lr * max(clock.floor, 1 - (clock.done + clock.origin + begin) / clock.total)
+            train_piece(
+                a,
+                rule.window,
+                b,
+                c,
+                clock.document + document,
+                rule,
+                tables,
+                W,
+                C,
+                float32(lr),
+                scratch,
+                record,
+                number,
+                result,
+            )
+            result[WORDS] += known
+            begin = stop
+
+
+@kernel(void(RECORD, int64, int64, int64, int64, out(int32, 2), out(float32, 2), out(float32, 2)))
+def take_recorded(record, parts, owner, owners, most, uses, W, C):
+    """Add the recorded steps of the rows that belong to one of several owners, in the order of the parts.
+
+    Steps of a row that has more than `most` are scaled as if there were so many: against parameters that stand still they
+    would overshoot. uses (2, rows) is zero before and after.
+    """
+    for turn in range(3):
+        for part in range(parts):
+            for i in range(record.used[part]):
+                row = int64(record.rows[part, i])
+                side, row = (0, row) if row >= 0 else (1, -1 - row)
+                if row % owners != owner:
+                    continue
+                if turn == 0:
+                    uses[side, row] += 1
+                elif turn == 2:
+                    uses[side, row] = 0
+                else:
+                    target, step = W[row] if side == 0 else C[row], record.steps[part, i]
+                    share = min(float32(1), float32(most) / float32(uses[side, row]))
+                    for z in range(target.shape[0]):
+                        target[z] += share * step[z]

@@ -1,0 +1,146 @@
+"""What classes of options have in common: frozen, checked when made, turned into a plain record and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+from cyclopts import Parameter
+
+from cooc_engine.errors import UsageError
+
+__all__ = ["WHOLE", "Above", "AtLeast", "Below", "Options", "from_mapping", "usable_cores"]
+
+O = TypeVar("O", bound="Options")  # noqa: E741
+
+
+@dataclass(frozen=True)
+class AtLeast:
+    """A number not below `bound`."""
+
+    bound: float
+
+    def accepts(self, value: float) -> bool:
+        """Tell whether a value is in range."""
+        return value >= self.bound
+
+    def __str__(self) -> str:
+        return f"at least {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Above:
+    """A number greater than `bound`."""
+
+    bound: float
+
+    def accepts(self, value: float) -> bool:
+        """Tell whether a value is in range."""
+        return value > self.bound
+
+    def __str__(self) -> str:
+        return f"above {self.bound:g}"
+
+
+@dataclass(frozen=True)
+class Below:
+    """A number smaller than `bound`."""
+
+    bound: float
+
+    def accepts(self, value: float) -> bool:
+        """Tell whether a value is in range."""
+        return value < self.bound
+
+    def __str__(self) -> str:
+        return f"below {self.bound:g}"
+
+
+def _annotations(cls: type[Options]) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+def _whole(kind: object, tokens: Sequence[Any]) -> int:
+    """Return what a flag was given as a whole number; the parser alone would round 1.5."""
+    text = tokens[0].value
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise UsageError(f"{tokens[0].keyword} is {text}; it must be a whole number")
+
+
+WHOLE = Parameter(converter=_whole)
+
+
+class Options:
+    """Base of the option classes: frozen, checked when made, turned into a plain record and back."""
+
+    def __post_init__(self) -> None:
+        """Check every field against its annotation, so that Python, TOML and flags fail alike."""
+        for name, annotation in _annotations(type(self)).items():
+            object.__setattr__(self, name, _checked(name, getattr(self, name), annotation))
+
+    def record(self) -> dict[str, Any]:
+        """Return the options as a dictionary that JSON can hold."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+def _checked(name: str, value: Any, annotation: Any) -> Any:
+    """Return `value` as the annotated type, or say which option wants what."""
+    flag = "--" + name.replace("_", "-")
+    kind: Any = annotation
+    bounds: tuple[AtLeast | Above | Below, ...] = ()
+    if typing.get_origin(annotation) is Annotated:
+        kind, *extras = typing.get_args(annotation)
+        bounds = tuple(e for e in extras if isinstance(e, (AtLeast, Above, Below)))
+    kinds = typing.get_args(kind) or (kind,)
+    if value is None and type(None) in kinds:
+        return None
+    choice = next((k for k in (kind, *kinds) if typing.get_origin(k) is Literal), None)
+    if choice is not None:
+        kinds = typing.get_args(choice)
+        if value not in kinds:
+            raise UsageError(f"{flag} is {value!r}; it must be one of {', '.join(map(str, kinds))}")
+        return value
+    if float in kinds and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
+        raise UsageError(f"{flag} is {value!r}; it must be of type {wanted}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{flag} is {value:g}; it must be a finite number")
+    for bound in bounds:
+        if not bound.accepts(value):
+            raise UsageError(f"{flag} is {value:g}; it must be {bound}")
+    return value
+
+
+def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
+    """Make options from a mapping, such as a TOML table; keys may be written with `-` or `_`.
+
+    Raises `UsageError` for an unknown key, naming `where` it stands and the nearest known one.
+    """
+    known = _annotations(cls)
+    keywords = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0].replace('_', '-')}?" if near else ""
+            raise UsageError(f"{where}: unknown option {key!r}{hint}")
+        keywords[name] = value
+    return cls(**keywords)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,145 @@
+"""Phrases: neighbours that keep together become one word, `new york` to `new_york` (Mikolov et al. 2013b, eq. 6).
+
+A pair is joined if (n_ab − δ)·n / (n_a·n_b) is above a threshold, δ being the least count of a word and n the words of the
+text: the score of word2phrase. Pairs are joined from left to right, a joined word begins no new pair, and none spans two
+documents. Pairs are counted exactly, by ranges of their first words that fit into the budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import encoding
+from cooc_engine.config import EncodeOptions
+from cooc_engine.errors import InputError
+from cooc_engine.progress import Progress
+from cooc_engine.spool import Checkpoint, Spool, Spooled
+from cooc_engine.vocab import Vocabulary
+
+__all__ = ["join_phrases"]
+
+PAIR_BYTES = 24  # of a pair that is counted: its key, sorted, and the ends of equal ones
+Ids = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]
+
+
+class _Text:
+    """A spooled text and its vocabulary."""
+
+    def __init__(self, spooled: Spooled, vocabulary: Vocabulary) -> None:
+        self._spooled, self.vocabulary = spooled, vocabulary
+        self.tokens = len(spooled.ids)
+
+    def pieces(self) -> Iterator[tuple[Ids, Numbers]]:
+        """Yield the text in order: rows of the vocabulary (−1: none), and the document ends within them.
+
+        An end at the place where a piece begins belongs to the piece before.
+        """
+        ends, done = self._spooled.ends, 0
+        for begin, end, table in self._spooled.pieces(0, self.tokens):
+            piece = np.empty(end - begin, np.int32)
+            encoding.renumber(self._spooled.ids[begin:end], self._spooled.rows[table], piece)
+            upto = int(np.searchsorted(ends, end, "right"))
+            yield piece, ends[done:upto] - begin
+            done = upto
+
+
+def join_phrases(
+    directory: Path,
+    point: Checkpoint,
+    vocabulary: Vocabulary,
+    number: int,
+    options: EncodeOptions,
+    room: int,
+    progress: Progress,
+) -> tuple[Checkpoint, Vocabulary]:
+    """Run pass `number` over a spooled text; returns that of the text with its phrases joined, and its words ranked anew.
+
+    `room` is the memory for counting pairs, in bytes. The new spool has files of its own; the old one stays.
+    """
+    text, name = _Text(Spooled(directory, point), vocabulary), f"phrases-{number:02d}-"
+    with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
+        firsts, seconds = _phrases(text, options, room)
+        stage.advance(text.tokens)
+        starts = np.searchsorted(firsts, np.arange(len(vocabulary) + 1)).astype(np.int64)
+        with Spool(directory, name=name) as spool:
+            counts = _join(text, starts, seconds, spool)
+        stage.advance(text.tokens)
+    words = vocabulary.words
+    joined = [f"{words[a]}_{words[b]}" for a, b in zip(firsts.tolist(), seconds.tolist(), strict=True)]
+    last = number + 1 == options.phrases
+    ranked, rows = _ranked(words + joined, counts, options.min_count, options.max_vocab if last else None)
+    with (directory / f"{name}rows-00000.spool").open("wb") as file:
+        file.write(rows.data)
+    return Checkpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [len(rows)], None, name), ranked
+
+
+def _phrases(text: _Text, options: EncodeOptions, room: int) -> tuple[Ids, Ids]:
+    """Return first and second words of all pairs above the threshold, sorted."""
+    counts, words = text.vocabulary.counts, len(text.vocabulary)
+    found = []
+    for first, last in _ranges(counts, max(1, room // PAIR_BYTES)):
+        keys = np.empty(int(counts[first:last].sum()), np.int64)
+        size = 0
+        for key in _keys(text, first, last, words):
+            keys[size : size + len(key)] = key
+            size += len(key)
+        keys = keys[:size]
+        keys.sort()
+        ends = np.flatnonzero(np.r_[keys[1:] != keys[:-1], True]) if size else np.empty(0, np.int64)
+        together = np.diff(ends, prepend=-1)
+        a, b = keys[ends] // words, keys[ends] % words
+        score = (together - options.min_count) * (text.tokens / (counts[a].astype(np.float64) * counts[b]))
+        found.append(keys[ends[score > options.phrase_threshold]])
+    pairs = np.concatenate(found)
+    return (pairs // words).astype(np.int32), (pairs % words).astype(np.int32)
+
+
+def _ranges(counts: Numbers, room: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of words that occur at most `room` times together (or one that occurs more often)."""
+    ends, first = np.cumsum(counts), 0
+    while first < len(counts):
+        before = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + room, "right")))
+        yield first, last
+        first = last
+
+
+def _keys(text: _Text, first: int, last: int, words: int) -> Iterator[Numbers]:
+    """Yield a · words + b for all neighbours a, b of one document with a in first:last."""
+    before = np.full(1, -1, np.int32)
+    for ids, ends in text.pieces():
+        a, b = np.concatenate([before, ids[:-1]]).astype(np.int64), ids.astype(np.int64)
+        a[ends[ends < len(ids)]] = -1
+        wanted = (a >= first) & (a < last) & (b >= 0)
+        yield a[wanted] * words + b[wanted]
+        before = np.full(1, -1, np.int32) if len(ends) and ends[-1] == len(ids) else ids[-1:]
+
+
+def _join(text: _Text, starts: Numbers, seconds: Ids, spool: Spool) -> Numbers:
+    """Write the joined text to a spool; returns how often each word, and then each pair, occurs in it."""
+    counts = np.zeros(len(starts) + len(seconds), np.int64)
+    state = np.full(1, encoding.NO_WORD, np.int64)
+    for ids, ends in text.pieces():
+        joined, joined_ends = np.empty(len(ids) + 1, np.int32), np.empty(len(ends), np.int64)
+        n = encoding.join_pairs(ids, ends, starts, seconds, state, joined, joined_ends)
+        spool.append(joined[:n], joined_ends, 0)
+        counts += np.bincount(joined[:n] + 1, minlength=len(counts))
+    return counts[1:]
+
+
+def _ranked(words: list[str], counts: Numbers, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, Ids]:
+    """Return the vocabulary of words, of which some may be equal, and the row of each; −1 behind the last for −1."""
+    total: dict[str, int] = {}
+    for word, n in zip(words, counts.tolist(), strict=True):
+        total[word] = total.get(word, 0) + n
+    kept = sorted((word for word, n in total.items() if n >= min_count), key=lambda word: (-total[word], word.encode()))
+    vocabulary = Vocabulary.from_words(kept[:max_vocab], [total[word] for word in kept[:max_vocab]])
+    if not len(vocabulary):
+        raise InputError(f"no word occurs {min_count} times or more once phrases are joined; lower --min-count or --phrases")
+    ids = vocabulary.ids
+    return vocabulary, np.array([*(ids.get(word, -1) for word in words), -1], np.int32)

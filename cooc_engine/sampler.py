@@ -1,0 +1,96 @@
+"""What the sampled models draw from: thinning of frequent words, noise, Huffman paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import sampling
+from cooc_engine._kernels.training import Rule, Tables
+from cooc_engine.windows import keep_probabilities
+
+__all__ = ["Paths", "alias_table", "busiest", "huffman", "tables"]
+
+Counts = npt.NDArray[np.int64]
+
+
+def alias_table(counts: Counts, power: float) -> npt.NDArray[np.uint64]:
+    """Return an alias table (Walker 1977; Vose 1991) that draws word w with a chance of n_w^power: 8 bytes a word.
+
+    Entry i holds an alias below, and above the chance of i itself, times 2³². Words that never occur are never drawn.
+    """
+    weights = np.where(counts > 0, counts.astype(np.float64) ** power, 0.0)
+    table = np.empty(len(counts), np.uint64)
+    sampling.fill_alias(weights * (len(counts) / weights.sum()), np.empty(len(counts), np.int64), table)
+    return table
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The Huffman path of word w: nodes[starts[w]:starts[w + 1]] from the root down, labels 1 (left) or −1 (right) there.
+
+    p(w | h) = Π σ(label · h·θ_node) over the path; a vocabulary of V words has V − 1 nodes.
+    """
+
+    starts: npt.NDArray[np.int64]
+    nodes: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.float32]
+
+    @property
+    def longest(self) -> int:
+        """Length of the longest path."""
+        return int(np.diff(self.starts).max())
+
+    def expected(self, counts: Counts) -> float:
+        """Return the mean length of a path over the text; that of a complete tree is near log2 V."""
+        return float(np.diff(self.starts) @ counts / counts.sum())
+
+
+def huffman(counts: Counts) -> Paths:
+    """Return the paths of a Huffman tree of the counts (Huffman 1952), built as word2vec's program does."""
+    words = len(counts)
+    sums, parents = np.zeros(2 * words - 1, np.int64), np.zeros(2 * words - 1, np.int64)
+    codes, starts = np.zeros(2 * words - 1, np.int8), np.zeros(words + 1, np.int64)
+    sums[:words] = counts
+    sampling.join_huffman(np.argsort(-counts, kind="stable"), sums, parents, codes)
+    sampling.trace_paths(parents, codes, starts, np.empty(0, np.int32), np.empty(0, np.float32), 0)
+    nodes, labels = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    sampling.trace_paths(parents, codes, starts, nodes, labels, 1)
+    return Paths(starts, nodes, labels)
+
+
+def busiest(counts: Counts, tables: Tables, rule: Rule) -> float:
+    """Return how often, for each token of the text, the word's row is used that is used most: as an input or as noise.
+
+    Nodes of a tree are left out: the root is used by every example, and needs few of its steps.
+    """
+    shares = counts / counts.sum()
+    kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
+    most = float(kept.max()) * (2 * rule.window if rule.fixed else rule.window + 1)
+    if not len(tables.noise):
+        return most
+    own, alias = tables.noise >> np.uint64(32), (tables.noise & np.uint64(2**32 - 1)).astype(np.int64)
+    chances = np.ldexp(own.astype(np.float64), -32)
+    chances += np.bincount(alias, 1 - chances, len(counts))
+    return max(most, float(chances.max()) / len(counts) * rule.negative * float(kept.sum()))
+
+
+def tables(
+    counts: Counts,
+    *,
+    subsample: float = 0.0,
+    noise_power: float | None = None,
+    paths: Paths | None = None,
+    rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
+) -> Tables:
+    """Return the tables of a model: noise where `noise_power` is given, paths for hs, `rows` where words have several.
+
+    `rows` are (V + 1,) starts and the input rows of each word, as in fastText's subwords.
+    """
+    starts, subrows = rows or (np.empty(0, np.int64), np.empty(0, np.int32))
+    paths = paths or Paths(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+    noise = np.empty(0, np.uint64) if noise_power is None else alias_table(counts, noise_power)
+    keep = keep_probabilities(counts, subsample or None)
+    return Tables(keep, noise, paths.starts, paths.nodes, paths.labels, starts, subrows)

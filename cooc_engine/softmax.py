@@ -1,0 +1,61 @@
+"""The full softmax over a batch of listed examples, as matrix products: exact, for small vocabularies."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Examples", "softmax_step"]
+
+Matrix = npt.NDArray[np.float32]
+
+
+class Examples:
+    """Hidden rows and what they predict.
+
+    inputs (n,) input rows and `hidden` (n,) the hidden row that each belongs to; sizes (m,) how many inputs a hidden row is
+    the mean of; `of` (t,) hidden row and `targets` (t,) word of each example.
+    """
+
+    def __init__(self, listed: npt.NDArray[np.int32], *, mean: bool) -> None:
+        found: dict[str, list[int]] = {name: [] for name in ("inputs", "hidden", "of", "targets")}
+        sizes, place, numbers = list[int](), 0, listed.tolist()
+        while place < len(numbers):
+            n, count = numbers[place : place + 2]
+            rows, words = numbers[place + 2 : place + 2 + n], numbers[place + 2 + n : place + 2 + n + count]
+            for group in [rows] if mean else [[row] for row in rows]:
+                found["inputs"] += group
+                found["hidden"] += [len(sizes)] * len(group)
+                found["of"] += [len(sizes)] * count
+                found["targets"] += words
+                sizes.append(len(group))
+            place += 2 + n + count
+        self.sizes = np.array(sizes, np.int64)
+        self.inputs, self.hidden, self.of, self.targets = (np.array(values, np.int64) for values in found.values())
+
+
+def softmax_step(examples: Examples, inputs: Matrix, outputs: Matrix, lr: float, *, spread: bool) -> float:
+    """Take one step for all examples against the rows as they are; returns Σ −log p(target | hidden).
+
+    p = exp(u_t·h) / Σ_j exp(u_j·h); ∂E/∂u_j = Σ e_j h and ∂E/∂h = Σ_j e_j u_j with the errors e = p − t (Rong 2014, eq.
+    8–12). With `spread` an input receives its share of ∂E/∂h, otherwise the whole.
+    """
+    if not len(examples.of):
+        return 0.0
+    sizes = examples.sizes[:, None].astype(np.float32)
+    hidden = np.zeros((len(sizes), inputs.shape[1]), np.float32)
+    np.add.at(hidden, examples.hidden, inputs[examples.inputs])
+    hidden /= sizes
+    scores = hidden @ outputs.T
+    scores -= scores.max(axis=1, keepdims=True)
+    log_sums = np.log(np.exp(scores).sum(axis=1, dtype=np.float64))
+    loss = float((log_sums[examples.of] - scores[examples.of, examples.targets]).sum())
+    counts = np.bincount(examples.of, minlength=len(sizes))[:, None]
+    errors = np.exp(scores - log_sums[:, None].astype(np.float32)) * counts.astype(np.float32)
+    np.subtract.at(errors, (examples.of, examples.targets), np.float32(1))
+    steps = errors @ outputs
+    outputs -= np.float32(lr) * (errors.T @ hidden)
+    if spread:
+        steps /= sizes
+    np.subtract.at(inputs, examples.inputs, np.float32(lr) * steps[examples.hidden])
+    return loss

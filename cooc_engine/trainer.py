@@ -1,0 +1,354 @@
+"""The trainer of all sampled models: parts of mapped shards for threads, the learning rate, checkpoints, the stop at NaN.
+
+By default threads race for the same rows (Hogwild, Recht et al. 2011). Deterministic training takes the steps of a fixed
+batch of parts against the parameters as they are, writes them down, and then the owner of each row adds them in the order
+of the parts: the same bits for any number of threads. A full softmax is a matrix product for a batch of positions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import training
+from cooc_engine._kernels.lanes import COLUMNS, LANES
+from cooc_engine._kernels.training import Clock, Record, Rule, Scratch, Tables
+from cooc_engine.budget import Plan
+from cooc_engine.corpus import Corpus
+from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
+from cooc_engine.modelfile import load_arrays, save_arrays
+from cooc_engine.progress import Stage
+from cooc_engine.shards import Shard
+from cooc_engine.softmax import Examples, softmax_step
+
+__all__ = ["Network", "Saver", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
+
+PART = 1 << 14  # tokens that a thread takes at a time
+ROUND = 64  # parts between two moments at which all threads rest
+SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
+MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot
+LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
+FLOOR = 1e-4  # the learning rate falls to this share of itself
+START_ROWS = 1 << 12
+Matrix = npt.NDArray[np.float32]
+
+
+def aligned_zeros(rows: int, columns: int) -> Matrix:
+    """Return a matrix of zeros that begins at a cache line."""
+    raw = np.zeros(rows * columns + LANES, np.float32)
+    skip = -raw.ctypes.data % 64 // 4
+    return raw[skip : skip + rows * columns].reshape(rows, columns)
+
+
+@dataclass
+class Network:
+    """Input and output rows, padded with zeros to whole vectors of LANES floats; d of them are used."""
+
+    d: int
+    inputs: Matrix
+    outputs: Matrix
+
+    @classmethod
+    def random(cls, inputs: int, outputs: int, d: int, seed: int) -> Network:
+        """Return inputs uniform(−0.5, 0.5)/d, the same for the same seed, and outputs at 0."""
+        size = padded(d)
+        network = cls(d, aligned_zeros(inputs, size), aligned_zeros(outputs, size))
+        random = np.random.Generator(np.random.PCG64(seed))
+        for first in range(0, inputs, START_ROWS):
+            rows = network.inputs[first : first + START_ROWS]
+            rows[:, :d] = (random.random((len(rows), d), np.float32) - np.float32(0.5)) / np.float32(d)
+        return network
+
+
+def padded(d: int) -> int:
+    """Return the length of a row that holds d floats."""
+    return -(-d // LANES) * LANES
+
+
+@dataclass(frozen=True)
+class StreamModel:
+    """A sampled model as the trainer sees it: its rule, its tables, and how often and how fast it is trained."""
+
+    rule: Rule
+    tables: Tables
+    epochs: int
+    lr: float
+    seed: int
+    deterministic: bool = False
+    busiest: float = 0.0  # how often, for each token, the row is used that is used most
+    floor: float = FLOOR
+
+    @property
+    def listed(self) -> bool:
+        """Whether examples are listed for a full softmax."""
+        return self.rule.output == training.LIST
+
+    @property
+    def most_inputs(self) -> int:
+        """The most input rows that an example has."""
+        words = {training.CONTEXTS: 2 * self.rule.window, training.CENTRE: 1, training.DOCUMENT: 0}[self.rule.inputs]
+        starts = self.tables.row_starts
+        return words * (int(np.diff(starts).max()) if len(starts) else 1) + 1
+
+    @property
+    def most_targets(self) -> int:
+        """The most targets that an example has."""
+        return 2 * self.rule.window if self.rule.inputs == training.CENTRE else 1
+
+    @property
+    def most_outputs(self) -> int:
+        """The most output rows that an example has, in whole tiles."""
+        targets, rule = self.most_targets, self.rule
+        if rule.output == training.PATH:
+            most = targets * max(1, int(np.diff(self.tables.path_starts).max()))
+        else:
+            most = targets * (1 + rule.negative)
+        return -(-most // COLUMNS) * COLUMNS
+
+    @property
+    def part(self) -> int:
+        """Tokens of a part."""
+        if self.listed:
+            return LISTED_PART
+        if not self.deterministic:
+            return PART
+        return min(SMALL_PART, max(1, int(MOST_STEPS / BATCH / max(self.busiest, 1e-9))))
+
+    @property
+    def round(self) -> int:
+        """Parts between two moments at which the state is consistent."""
+        return 1 if self.listed else BATCH if self.deterministic else ROUND
+
+    def scratch(self, size: int) -> Scratch:
+        """Return the room of one thread for rows of `size` floats."""
+        inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.rule.mean else self.most_inputs
+        tiles = outputs // COLUMNS
+        labels, weights = (aligned_zeros(2 * tiles, LANES) for _ in range(2))
+        return Scratch(
+            words=np.zeros(training.PIECE + 2 * self.rule.window, np.int32),
+            random=np.zeros(8, np.uint64),
+            sizes=np.zeros((2, 3), np.int64),
+            inputs=np.zeros((2, inputs), np.int32),
+            outputs=np.zeros((2, outputs), np.int32),
+            targets=np.zeros((2, self.most_targets), np.int32),
+            labels=labels,
+            weights=weights,
+            first=np.zeros(1, np.int32),
+            hidden=aligned_zeros(1, size),
+            scores=aligned_zeros(tiles * hidden, LANES),
+            input_steps=aligned_zeros(hidden, size),
+            output_steps=aligned_zeros(outputs, size),
+            zeros=aligned_zeros(1, size),
+        )
+
+    def record(self, size: int) -> Record:
+        """Return the room for what a round writes down: nothing where threads race."""
+        parts = self.round if self.listed or self.deterministic else 0
+        rows, steps = 0, 0
+        if self.listed:
+            rows = self.part * (2 + self.most_inputs + self.most_targets)
+        elif self.deterministic:
+            turns = self.most_inputs if self.rule.own and not self.rule.mean else 1
+            rows = steps = self.part * (self.most_inputs + turns * self.most_outputs)
+        recorded = parts if steps else 0
+        return Record(
+            np.empty((parts, rows), np.int32), np.empty((recorded, steps, size), np.float32), np.zeros(parts, np.int64)
+        )
+
+
+def memory_plan(name: str, model: StreamModel, network: tuple[int, int, int], threads: int, budget: int) -> Plan:
+    """Return what training takes; `network` is input rows, output rows and d."""
+    inputs, outputs, d = network
+    size = padded(d)
+    paths = model.tables.path_nodes.nbytes + model.tables.path_labels.nbytes
+    words = sum(t.nbytes for t in model.tables) + 48 * len(model.tables.noise) + paths
+    record = model.record(0)
+    steps = record.rows.nbytes + 4 * record.rows.size * size * (model.deterministic and not model.listed)
+    listed = 16 * outputs * model.part * model.most_inputs if model.listed else 0
+    room = sum(a.nbytes for a in model.scratch(size))
+    parts = {"vectors": 4 * size * (inputs + outputs), "tables of words": words, "steps": steps + listed + threads * room}
+    return Plan(f"train {name}", budget, parts)
+
+
+@dataclass
+class State:
+    """Where training is: `parts` of shard `shard` in epoch `epoch` are done; loss, examples and words of the epoch so far."""
+
+    network: Network
+    sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
+    epoch: int = 0
+    shard: int = 0
+    parts: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def save(self, path: Path, plan: str) -> None:
+        """Write a checkpoint from which training goes on; deterministic training with the same bits."""
+        arrays: dict[str, npt.NDArray[Any]] = {"sums": self.sums}
+        arrays |= {"inputs": self.network.inputs, "outputs": self.network.outputs}
+        meta = {name: getattr(self, name) for name in ("epoch", "shard", "parts", "seconds", "history")}
+        save_arrays(path, "stream", arrays, {"plan": plan, **meta})
+
+    def load(self, path: Path, plan: str) -> None:
+        """Go on from a checkpoint; raises `UsageError` if it was begun with other options or on another corpus."""
+        arrays, meta = load_arrays(path, "stream")
+        if meta.pop("plan") != plan:
+            raise UsageError(f"{path}: was begun with other options or on another corpus; pass --force to start anew")
+        self.network.inputs[:], self.network.outputs[:], self.sums[:] = (arrays[k] for k in ("inputs", "outputs", "sums"))
+        for name, value in meta.items():
+            setattr(self, name, value)
+
+
+def plan_of(family: str, corpus: Corpus, options: Mapping[str, Any]) -> str:
+    """Return a digest of everything that decides what is trained."""
+    return hashlib.sha256(json.dumps([family, corpus.digest, dict(options)]).encode()).hexdigest()
+
+
+@dataclass
+class Saver:
+    """Between two rounds: save now and then, and stop when asked to."""
+
+    state: State
+    path: Path
+    plan: str
+    minutes: float
+    interrupted: Callable[[], bool]
+    last: float = field(default_factory=time.monotonic)
+
+    def between_rounds(self) -> None:
+        """Save if it is time; raises `InterruptedRun` after a save if the user asked to stop."""
+        if self.interrupted():
+            self.state.save(self.path, self.plan)
+            raise InterruptedRun(f"{self.path}: interrupted in epoch {self.state.epoch + 1}; continue with --resume")
+        if time.monotonic() - self.last >= 60 * self.minutes:
+            self.state.save(self.path, self.plan)
+            self.last = time.monotonic()
+
+
+def run_epochs(
+    state: State, model: StreamModel, corpus: Corpus, threads: int, stage: Stage, between: Callable[[], None]
+) -> None:
+    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent."""
+    with ThreadPoolExecutor(threads) as pool:
+        team = _Team(model, state.network, pool, threads)
+        stage.resume_at((state.epoch + _share_done(state, model, corpus)) * corpus.tokens)
+        while state.epoch < model.epochs:
+            for clock, shard in _shards(state, model, corpus):
+                _train_shard(state, model, team, clock, shard, stage, between)
+            _end_epoch(state, model)
+            stage.advance(0, _note(state, model))
+
+
+def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
+    """Yield the shards of an epoch from where `state` is."""
+    before = np.cumsum([(0, 0), *map(tuple, corpus.manifest["shards"])], axis=0).tolist()
+    for number in range(state.shard, corpus.shards):
+        tokens, documents = before[number]
+        done, total = state.epoch * corpus.tokens, model.epochs * corpus.tokens
+        clock = Clock(model.seed % 2**63, state.epoch, tokens, documents, done, total, model.lr, model.floor)
+        yield clock, corpus.shard(number)
+        state.shard, state.parts = number + 1, 0
+
+
+def _share_done(state: State, model: StreamModel, corpus: Corpus) -> float:
+    tokens = sum(tokens for tokens, _ in corpus.manifest["shards"][: state.shard]) + state.parts * model.part
+    return min(int(tokens), corpus.tokens) / corpus.tokens
+
+
+def _train_shard(
+    state: State, model: StreamModel, team: _Team, clock: Clock, shard: Shard, stage: Stage, between: Callable[[], None]
+) -> None:
+    parts = -(-len(shard.ids) // model.part)
+    while state.parts < parts:
+        begin, first = time.perf_counter(), state.parts
+        last = min(first + model.round, parts)
+        results = team.train(shard, first, last, clock)
+        state.parts = last
+        for result in results:  # one by one, so that the sum does not depend on how they were dealt
+            state.sums += result
+        state.seconds += time.perf_counter() - begin
+        if not math.isfinite(state.sums[training.LOSS]):
+            raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g})")
+        stage.advance(min(last * model.part, len(shard.ids)) - first * model.part, _note(state, model))
+        between()
+
+
+def _end_epoch(state: State, model: StreamModel) -> None:
+    loss, examples, words = state.sums.tolist()
+    lr = model.lr * max(model.floor, 1 - (state.epoch + 1) / model.epochs)
+    record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": int(words), "lr": lr}
+    state.history.append({"epoch": state.epoch + 1, **record, "examples": int(examples)})
+    state.epoch, state.shard, state.parts, state.seconds = state.epoch + 1, 0, 0, 0.0
+    state.sums[:] = 0
+
+
+def _note(state: State, model: StreamModel) -> str:
+    loss, examples, _ = state.sums.tolist()
+    if not examples and state.history:
+        loss, examples = state.history[-1]["loss"], 1
+    return f"epoch {min(state.epoch + 1, model.epochs)}/{model.epochs}, loss {loss / max(examples, 1):.4f}"
+
+
+class _Team:
+    """Threads with a scratch each that train on rounds of parts."""
+
+    def __init__(self, model: StreamModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
+        self.model, self.network, self.pool, self.threads = model, network, pool, threads
+        size = network.inputs.shape[1]
+        self.free = deque(model.scratch(size) for _ in range(threads))
+        self.record = model.record(size)
+        rows = max(len(network.inputs), len(network.outputs)) if model.deterministic else 0
+        self.uses = np.zeros((2, rows), np.int32)
+
+    def train(self, shard: Shard, first: int, last: int, clock: Clock) -> npt.NDArray[np.float64]:
+        """Train on parts first:last of a shard; returns (parts, 3) loss, examples and words of each."""
+        results = np.zeros((last - first, 3))
+        pieces = [(n, n + 1) for n in range(first, last)]
+        if self.model.deterministic and not self.model.listed:
+            pieces = _shares(first, last, self.threads)
+
+        def work(piece: tuple[int, int]) -> None:
+            begin, end = piece
+            scratch, place = self.free.pop(), slice(begin - first, end - first)
+            record = Record(*(values[place] for values in self.record))
+            training.train_parts(
+                shard.ids, shard.offsets, begin, end, self.model.part, self.model.rule, self.model.tables, clock,
+                self.network.inputs, self.network.outputs, scratch, record, results[place],
+            )  # fmt: skip
+            self.free.append(scratch)
+
+        list(self.pool.map(work, pieces))
+        if self.model.listed:
+            results[0, training.LOSS] = self._soften(clock, first)
+        elif self.model.deterministic:
+            rest = self.record, last - first
+            list(self.pool.map(lambda owner: self._take(*rest, owner), range(self.threads)))
+        return results
+
+    def _take(self, record: Record, parts: int, owner: int) -> None:
+        matrices = self.network.inputs, self.network.outputs
+        training.take_recorded(record, parts, owner, self.threads, MOST_STEPS, self.uses, *matrices)
+
+    def _soften(self, clock: Clock, part: int) -> float:
+        rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]
+        lr = clock.lr * max(clock.floor, 1 - (clock.done + clock.origin + part * self.model.part) / clock.total)
+        examples = Examples(listed, mean=bool(rule.mean))
+        return softmax_step(examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread))
+
+
+def _shares(first: int, last: int, threads: int) -> list[tuple[int, int]]:
+    """Cut a range into one stretch for each thread."""
+    cuts = np.linspace(first, last, min(threads, last - first) + 1).astype(np.int64).tolist()
+    return list(itertools.pairwise(cuts))

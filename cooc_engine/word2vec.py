@@ -1,0 +1,89 @@
+"""The word2vec family (Mikolov et al. 2013a, 2013b): skip-gram and CBOW by negative sampling, hierarchical or full softmax.
+
+    ns        −log σ(h·u_t) − Σ_k log σ(−h·u_k), k noise words from n_w^power
+    hs        −Σ_j log σ(±h·θ_j) over the target's Huffman path
+    softmax   −log exp(u_t·h) / Σ_j exp(u_j·h)
+
+A family is a rule for the one step of `_kernels/training.py`; `trainer` does the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine import sampler
+from cooc_engine._kernels import training
+from cooc_engine._kernels.training import Rule
+from cooc_engine.config import CbowOptions, SkipgramOptions, StreamOptions
+from cooc_engine.corpus import Corpus
+from cooc_engine.errors import UsageError
+from cooc_engine.modelfile import Model
+from cooc_engine.stream import Design, PathLike, train_stream
+from cooc_engine.trainer import Matrix, Network, StreamModel
+
+__all__ = ["design_cbow", "design_skipgram", "design_words", "train_cbow", "train_skipgram"]
+
+CLAMP = 6.0  # where word2vec's program takes σ as 0 or 1
+OUTPUTS = {"ns": training.NOISE, "hs": training.PATH, "softmax": training.LIST}
+
+
+def design_skipgram(corpus: Corpus, options: SkipgramOptions) -> Design:
+    """Return skip-gram: each context word of a window predicts the centre, or the centre each of them."""
+    inputs = training.CONTEXTS if options.predict == "centre" else training.CENTRE
+    return design_words(corpus, options, inputs=inputs, mean=0, spread=0)
+
+
+def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
+    """Return CBOW: the mean of the context words predicts the centre."""
+    return design_words(corpus, options, inputs=training.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
+
+
+def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Design:
+    """Return a model of words: `changes` is what tells its rule from the others'."""
+    words, counts = len(corpus.vocabulary), corpus.counts
+    paths = sampler.huffman(counts) if options.loss == "hs" else None
+    if paths is not None and options.vectors != "w":
+        raise UsageError(f"--vectors is {options.vectors}; --loss hs has no output vector for a word, only w")
+    rule = Rule(
+        **{"inputs": training.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
+        window=options.window,
+        fixed=int(options.radius == "fixed"),
+        output=OUTPUTS[options.loss],
+        negative=options.negative if options.loss == "ns" else 0,
+        own=int(options.noise == "own"),
+        clamp=CLAMP,
+        beyond=0.0 if paths else 1.0,
+    )
+    power = options.noise_power if options.loss == "ns" else None
+    tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
+    busiest = sampler.busiest(counts, tables, rule)
+    model = StreamModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest)
+    outputs, name = (words, "contexts") if paths is None else (words - 1, "nodes")
+    return Design(model, words, outputs, functools.partial(_arrays, name), _facts(paths, counts))
+
+
+def _arrays(name: str, network: Network) -> dict[str, Matrix]:
+    return {"words": network.inputs[:, : network.d], name: network.outputs[:, : network.d]}
+
+
+def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return the mean length of a Huffman path over the text, beside that of a complete tree."""
+    if paths is None:
+        return {}
+    depth = len(counts).bit_length() - 1
+    complete = depth + 2 * (len(counts) - 2**depth) / len(counts)
+    return {"path_length": paths.expected(counts), "complete_path_length": complete}
+
+
+def train_skipgram(corpus: PathLike | Corpus, output: PathLike, options: SkipgramOptions | None = None, **how: Any) -> Model:
+    """Train skip-gram; see `train_stream`."""
+    return train_stream("skipgram", design_skipgram, corpus, output, options or SkipgramOptions(), **how)
+
+
+def train_cbow(corpus: PathLike | Corpus, output: PathLike, options: CbowOptions | None = None, **how: Any) -> Model:
+    """Train CBOW; see `train_stream`."""
+    return train_stream("cbow", design_cbow, corpus, output, options or CbowOptions(), **how)

@@ -1,0 +1,151 @@
+"""What sampled models draw follows its distribution; Huffman trees are optimal."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from cooc_engine import sampler
+from cooc_engine._kernels import training
+from cooc_engine._kernels.training import Clock, Record, Rule
+from cooc_engine.trainer import StreamModel, aligned_zeros
+
+COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)
+ENOUGH = 1e-3  # a fixed seed either passes or does not
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=60), st.floats(0, 2))
+@settings(deadline=None)
+def test_an_alias_table_holds_its_distribution(counts, power):
+    """Each entry gives its own chance to itself and the rest to its alias: together the weights, exactly."""
+    counts = np.array([*counts, 3], np.int64)
+    weights = np.where(counts > 0, counts.astype(float) ** power, 0)
+    table = sampler.alias_table(counts, power)
+    own = (table >> np.uint64(32)).astype(float) / (2**32 - 1)
+    found = np.bincount((table & np.uint64(2**32 - 1)).astype(np.int64), 1 - own, len(counts)) + own
+    np.testing.assert_allclose(found / len(counts), weights / weights.sum(), atol=1e-8)
+    assert not found[counts == 0].any()
+
+
+def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int]]]:
+    """Inputs and target of every example of one long document."""
+    rule = Rule(
+        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 5, "fixed": 0, "output": training.LIST}
+        | {"negative": 0, "own": 0, "clamp": 6.0, "beyond": 1.0}
+        | changes
+    )
+    model = StreamModel(rule, tables, 1, 0.1, seed=7)
+    record = Record(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
+    W, C = aligned_zeros(99, 16), aligned_zeros(99, 16)
+    offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, len(ids), 0.1, 1.0)
+    training.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), record, np.zeros((1, 3)))
+    rows, place, found = record.rows[0].tolist(), 0, []
+    while place < record.used[0]:
+        n, m = rows[place : place + 2]
+        found.append((rows[place + 2 : place + 2 + n], rows[place + 2 + n : place + 2 + n + m]))
+        place += 2 + n + m
+    return found
+
+
+def test_radii_are_uniform():
+    ids = np.zeros(30_000, np.int32)
+    examples = listed(ids, sampler.tables(np.array([5]), subsample=0))[5:-5]
+    seen = np.bincount([len(inputs) // 2 for inputs, _ in examples], minlength=6)
+    assert not seen[0]
+    assert stats.chisquare(seen[1:]).pvalue > ENOUGH
+    fixed = listed(ids, sampler.tables(np.array([5]), subsample=0), fixed=1)
+    assert {len(inputs) for inputs, _ in fixed[5:-5]} == {10}
+
+
+@pytest.mark.parametrize("subsample", [0.01, 0.1])
+def test_words_are_kept_with_their_probability(subsample):
+    """min(1, (√(f/t) + 1)·t/f)."""
+    rng = np.random.default_rng(3)
+    ids = rng.choice(len(COUNTS), 60_000, p=COUNTS / COUNTS.sum()).astype(np.int32)
+    counts = np.bincount(ids)
+    f = counts / counts.sum()
+    keep = np.minimum(1, (np.sqrt(f / subsample) + 1) * subsample / f)
+    found = np.bincount([t for _, (t,) in listed(ids, sampler.tables(counts, subsample=subsample))], minlength=len(COUNTS))
+    assert (found[keep == 1] == counts[keep == 1]).all()
+    thinned = keep < 1
+    assert thinned.any()
+    z = (found - counts * keep)[thinned] / np.sqrt(counts * keep * (1 - keep))[thinned]
+    assert stats.chi2.sf((z**2).sum(), thinned.sum()) > ENOUGH
+
+
+@pytest.mark.parametrize("power", [0.75, 0, 1])
+def test_noise_follows_its_power(power):
+    """Noise of a text whose words are never noise themselves: nothing is left out."""
+    counts = np.r_[0, COUNTS]
+    tables = sampler.tables(counts, noise_power=power)
+    rule = Rule(training.CENTRE, 0, 0, -1, 1, 0, training.NOISE, 9, 0, 6.0, 1.0)
+    model = StreamModel(rule, tables, 1, 0.1, seed=7, deterministic=True)
+    ids = np.zeros(3000, np.int32)
+    record = Record(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
+    W, C = aligned_zeros(9, 16), aligned_zeros(9, 16)
+    clock = Clock(7, 0, 0, 0, 0, len(ids), 0.1, 1.0)
+    scratch, results = model.scratch(16), np.zeros((1, 3))
+    training.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
+    rows = record.rows[0, : record.used[0]]
+    found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
+    assert found.sum() == 9 * (rows == -1).sum()
+    assert stats.chisquare(found, COUNTS**power / (COUNTS**power).sum() * found.sum()).pvalue > ENOUGH
+
+
+# ------------------------------------------------------------------------------------------------------------- Huffman
+
+
+def least_cost(counts) -> int:
+    """Σ count · length of an optimal code, by a heap."""
+    heap, cost = list(map(int, counts)), 0
+    heapq.heapify(heap)
+    while len(heap) > 1:
+        joined = heapq.heappop(heap) + heapq.heappop(heap)
+        cost += joined
+        heapq.heappush(heap, joined)
+    return cost
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=80))
+@settings(deadline=None)
+def test_huffman_paths_are_an_optimal_code(counts):
+    """As short as an independent construction, prefix-free, each inner node with two children; counts in any order."""
+    counts = np.array(counts, np.int64)
+    paths = sampler.huffman(counts)
+    lengths = np.diff(paths.starts)
+    assert int(lengths @ counts) == least_cost(counts)
+    if counts.sum():
+        assert paths.expected(counts) == pytest.approx(least_cost(counts) / counts.sum())
+    codes, children = set(), set()
+    for a, b in itertools.pairwise(paths.starts.tolist()):
+        nodes, labels = paths.nodes[a:b].tolist(), paths.labels[a:b].tolist()
+        assert set(labels) <= {1.0, -1.0}
+        if nodes:
+            assert nodes[0] == len(counts) - 2, "the root is the last"
+        codes.add(tuple(labels))
+        children |= {(n, y) for n, y in zip(nodes, labels, strict=True)}
+    assert len(codes) == len(counts)
+    assert sum(2.0 ** -len(code) for code in codes) == 1
+    assert len(children) == 2 * (len(counts) - 1)
+
+
+def test_a_path_is_word2vecs():
+    """Codes as its program prints them for counts 5 2 1 1: the greater child is 1, of equal ones the leaf."""
+    paths = sampler.huffman(np.array([5, 2, 1, 1], np.int64))
+    found = [(paths.nodes[a:b].tolist(), paths.labels[a:b].tolist()) for a, b in itertools.pairwise(paths.starts.tolist())]
+    assert found == [([2], [-1]), ([2, 1], [1, -1]), ([2, 1, 0], [1, 1, -1]), ([2, 1, 0], [1, 1, 1])]
+
+
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=30))
+@settings(deadline=None)
+def test_probabilities_of_a_tree_sum_to_1(counts):
+    paths = sampler.huffman(np.array(counts, np.int64))
+    z = np.random.default_rng(len(counts)).normal(0, 2, len(counts) - 1)
+    chances = [np.prod(1 / (1 + np.exp(-paths.labels[a:b] * z[paths.nodes[a:b]]))) for a, b in itertools.pairwise(paths.starts)]
+    assert sum(chances) == pytest.approx(1, abs=1e-12)
