@@ -84,7 +84,7 @@ def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, dat
     opened = open_model(model.path, verify=True)
     assert opened.family == family
     assert arrays(opened) == arrays(model)
-    lengths = {"V": len(data.vocabulary), "C": cooc.columns, "d": QUICK[family]["vector_size"]}
+    lengths = {"V": len(data.vocabulary), "C": len(data.vocabulary), "d": QUICK[family]["vector_size"]}
     for name, axes in modelfile.FAMILIES[family].items():
         assert opened.array(name).shape == tuple(lengths[axis] for axis in axes)
     for name in opened.names:
@@ -136,7 +136,7 @@ def test_every_option_of_every_stage_is_recorded(family, model):
 
 def test_where_the_model_comes_from_is_recorded(family, corpus, data, model):
     assert model.provenance["corpus"] == corpus.digest
-    if FAMILIES[family].takes == "counts":
+    if FAMILIES[family].counting:
         assert model.provenance["cooc"] == data.digest
     assert model.provenance["cooc_engine"] == cooc_engine.__version__
     assert model.provenance.keys() >= {"tokens", "seed", "threads", "numpy", "numba", "python"}

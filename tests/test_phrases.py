@@ -68,7 +68,7 @@ def test_phrases_are_the_twins(tmp_path_factory, documents, passes, min_count, t
     real = phrases.join_phrases
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(spool, "PIECE_TOKENS", piece)
-        patch.setattr(corpus_module, "join_phrases", lambda t, d, n, o, _, p: real(t, d, n, o, room, p))
+        patch.setattr(corpus_module, "join_phrases", lambda d, t, v, n, o, _, p: real(d, t, v, n, o, room, p))
         corpus = encode_documents(documents, tmp_path_factory.mktemp("phrases") / "c", options, threads=2)
     assert decoded(corpus) == wanted
     counts = Counter(w for text in wanted for w in text if w)
