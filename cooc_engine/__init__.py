@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
+    from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, PmiSvdOptions
     from cooc_engine.cooc import Cooc, count, merge
     from cooc_engine.corpus import Corpus, encode, encode_documents
     from cooc_engine.errors import CoocError
+    from cooc_engine.estimators import PMITransformer, SparseSVD
     from cooc_engine.evaluation import evaluate
     from cooc_engine.interchange import export_glove, import_glove
     from cooc_engine.job import run
@@ -34,6 +35,7 @@ _HOME = {
     "CountOptions": "config",
     "EncodeOptions": "config",
     "GloveOptions": "config",
+    "PmiSvdOptions": "config",
     "Cooc": "cooc",
     "count": "cooc",
     "merge": "cooc",
@@ -49,6 +51,8 @@ _HOME = {
     "Model": "modelfile",
     "open_model": "modelfile",
     "train": "models",
+    "PMITransformer": "estimators",
+    "SparseSVD": "estimators",
     "Progress": "progress",
     "open_progress": "progress",
     "Vectors": "query",
@@ -59,7 +63,8 @@ _HOME = {
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "export_glove", "import_glove", "Cooc", "CountOptions",
-    "train", "GloveOptions", "Model", "open_model",
+    "train", "GloveOptions", "PmiSvdOptions", "Model", "open_model",
+    "PMITransformer", "SparseSVD",
     "Vectors", "nn", "evaluate", "info", "run",
     "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
