@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from cooc_engine.corpus import Corpus, encode, encode_documents, plan_encode
     from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
     from cooc_engine.errors import CoocError
+    from cooc_engine.estimators import PMITransformer, SparseSVD
     from cooc_engine.evaluation import evaluate
     from cooc_engine.interchange import export_glove, import_glove, import_matrix
     from cooc_engine.job import run
@@ -73,6 +74,8 @@ _HOME = {
     "Model": "modelfile",
     "open_model": "modelfile",
     "train": "models",
+    "PMITransformer": "estimators",
+    "SparseSVD": "estimators",
     "Progress": "progress",
     "open_progress": "progress",
     "Vectors": "query",
@@ -87,6 +90,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
     "Model", "open_model",
+    "PMITransformer", "SparseSVD",
     "Vectors", "nn", "ratio", "evaluate", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

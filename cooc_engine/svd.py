@@ -354,9 +354,8 @@ def _lengths(product: Panels, left: Panels, sigma: Values) -> Values:
 
 
 def _signs(matrix: Panels) -> Values:
-    """Return what makes the entry of largest size in each column positive (the first of equals)."""
-    largest = np.take_along_axis(matrix, np.abs(matrix).argmax(axis=1, keepdims=True), axis=1)
-    return np.where(largest.reshape(-1) < 0, -1.0, 1.0)
+    """Return what makes the entry of largest size in each column positive."""
+    return np.where(-matrix.min(axis=1) > matrix.max(axis=1), -1.0, 1.0).reshape(-1)
 
 
 def _flat(matrix: Panels, k: int) -> Matrix:

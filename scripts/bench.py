@@ -66,7 +66,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Race:
-    """A stage of ours, and the programs that do the same; `programs` must be in the peers' directory for the race."""
+    """A stage of ours, and who does the same; `programs` must be in the peers' directory, libraries are there."""
 
     stage: str
     ours: Callable[[Bench], Measured]
@@ -165,6 +165,37 @@ def glove_peer(bench: Bench) -> Measured:
     return Measured(seconds, f"cost {losses[-1]:.4f}", losses, work / "peer-glove.txt")
 
 
+def pmi_svd(bench: Bench) -> Measured:
+    """Return the whole of ours, from counts to the model file."""
+    need(bench.work / "cooc", count_ours, bench)
+    model = bench.work / "pmi-svd.h5"
+    result = bench.ours("train", "pmi-svd", bench.work / "cooc", "--output", model)
+    return Measured(result["seconds"], f"residual {result['history'][-1]['loss']:.1e}", model=model)
+
+
+def solver(name: str) -> Callable[[Bench], Measured]:
+    """Return what times a solver, or a product, on the same PPMI matrix in a process of its own."""
+
+    def side(bench: Bench) -> Measured:
+        need(bench.work / "cooc", count_ours, bench)
+        script = Path(__file__).with_name("svd_race.py")
+        command = [sys.executable, str(script), str(bench.work / "cooc"), name, "--threads", str(bench.threads)]
+        result = json.loads(run(command))
+        found = result.get("residuals")
+        if found is None:
+            return Measured(result["seconds"], f"{result['entries']:,} entries")
+        kept = bench.work / "residuals.json"
+        if name == "ours":
+            kept.write_text(json.dumps(found))
+            return Measured(result["seconds"], f"residual {max(found):.1e}")
+        need(kept, solver("ours"), bench)
+        ours = json.loads(kept.read_text())
+        better = sum(a < b for a, b in zip(found, ours, strict=True))
+        return Measured(result["seconds"], f"residual {max(found):.1e}, smaller than ours in {better}")
+
+    return side
+
+
 def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[float, tuple[float, ...]]:
     """Return seconds an epoch, and the costs, from the lines of `glove` and when each came.
 
@@ -231,6 +262,10 @@ RACES = (
     Race("count", count_ours, count_peer, ("vocab_count", "cooccur", "shuffle"), "cooccur+shuffle"),
     Race("glove", glove_ours, glove_peer, ("vocab_count", "cooccur", "shuffle", "glove"), "glove, one epoch"),
     *map(stream_race, STREAM),
+    Race("pmi-svd", pmi_svd, solver("sklearn"), (), "randomized_svd, n_iter 4 (no transform)"),
+    Race("svd", solver("ours"), solver("sklearn"), (), "randomized_svd, n_iter 4"),
+    Race("svds", solver("ours"), solver("svds"), (), "svds to the same residual"),
+    Race("product", solver("product"), solver("scipy-product"), (), "scipy, 112 columns"),
 )
 
 
@@ -240,7 +275,7 @@ def hold(race: Race, bench: Bench) -> Result:
     for number in range(1, bench.runs + 1):
         say(f"{race.stage}: run {number} of {bench.runs}, ours")
         result.ours.append(race.ours(bench))
-        if bench.peers and all((bench.peers / program).is_file() for program in race.programs):
+        if all(bench.peers and (bench.peers / program).is_file() for program in race.programs):
             say(f"{race.stage}: run {number} of {bench.runs}, {race.title}")
             result.peer.append(race.peer(bench))
     if bench.eval_dir:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine import modelfile, pmisvd, transforms
+from cooc_engine.cli import main
 from cooc_engine.config import CountOptions, EncodeOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
@@ -336,6 +338,23 @@ def test_a_full_disk_is_named_and_leaves_nothing(cooc, tmp_path, monkeypatch):
     with pytest.raises(ResourceError, match="--resume"):
         train_pmi_svd(cooc, tmp_path / "model.h5", QUICK)
     assert not list(tmp_path.iterdir())
+
+
+# ---------------------------------------------------------------------------------------------------- the command line
+
+
+def test_the_command_takes_every_option_and_says_what_it_did(cooc, tmp_path, capsys):
+    output = tmp_path / "model.h5"
+    flags = "--dim 12 --pmi npmi --shift 2 --cds 1 --eig 0 --vectors w+c --normalize --tol 0.05 --max-passes 9 --seed 4"
+    command = ["train", "pmi-svd", str(cooc.path), "--output", str(output), *flags.split(), "--threads", "2", "--json"]
+    assert main(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result.keys() == {"output", "seconds", "threads", "peak_memory_bytes", "history"}
+    assert result["history"][-1]["loss"] <= 0.05
+    expected = PmiSvdOptions(12, "npmi", 2.0, 1.0, 0.0, "w+c", True, 0.05, 9, "krylov", 4)
+    assert modelfile.open_model(output).config["train"] == expected.record()
+    assert main([*command, "--memory", "1M", "--force"]) == 2
+    assert "--memory 1.0M is too little to train pmi-svd" in capsys.readouterr().err
 
 
 @pytest.mark.shared
