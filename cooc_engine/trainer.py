@@ -281,8 +281,14 @@ def _train_shard(
         state.seconds += time.perf_counter() - begin
         if not math.isfinite(state.sums[training.LOSS]):
             raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g})")
-        stage.advance(min(last * model.part, len(shard.ids)) - first * model.part, _note(state, model))
+        note = f"{_note(state, model)}, lr {_rate(clock, first * model.part):.3g}"
+        stage.advance(min(last * model.part, len(shard.ids)) - first * model.part, note)
         between()
+
+
+def _rate(clock: Clock, position: int) -> float:
+    """Return the learning rate at a position of a shard, as the kernel has it."""
+    return clock.lr * max(clock.floor, 1 - (clock.done + clock.origin + position) / clock.total)
 
 
 def _end_epoch(state: State, model: StreamModel) -> None:
@@ -343,7 +349,7 @@ class _Team:
 
     def _soften(self, clock: Clock, part: int) -> float:
         rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]
-        lr = clock.lr * max(clock.floor, 1 - (clock.done + clock.origin + part * self.model.part) / clock.total)
+        lr = _rate(clock, part * self.model.part)
         examples = Examples(listed, mean=bool(rule.mean))
         return softmax_step(examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread))
 

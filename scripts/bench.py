@@ -392,8 +392,9 @@ def race_row(result: Result) -> tuple[str, ...]:
 
 def loss_table(result: Result) -> str:
     """Return the loss after each epoch, ours and the peer's, of the last run; empty if there is none."""
-    sides = [(name, runs[-1].losses) for name, runs in (("ours", result.ours), (result.title, result.peer)) if runs]
-    if not any(losses for _, losses in sides):
+    runs = (("ours", result.ours), (result.title, result.peer))
+    sides = [(name, found[-1].losses) for name, found in runs if found and found[-1].losses]
+    if not sides:
         return ""
     head = (f"{result.stage}, loss after epoch", *(str(epoch + 1) for epoch in range(len(sides[0][1]))))
     return table([head, *((name, *(f"{loss:.4f}" for loss in losses)) for name, losses in sides)])
