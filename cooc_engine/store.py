@@ -310,7 +310,7 @@ def building(
     for directory in (output, work):
         if directory.exists() and not _is_ours(directory, plan.get("kind", "")):
             raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
-    if output.exists() and old.exists():
+    if output.exists() and old.exists() and not _is_on_its_way_out(old):
         raise UsageError(f"{old}: is in the way, {output} would be moved there for a moment; remove it")
     with disk_errors(output, peak):
         work.mkdir(exist_ok=True)
@@ -330,8 +330,6 @@ def building(
             for left in (*work.glob("*.part"), work / "plan.json", work / "lock"):
                 left.unlink()
             _replace_directory(work, output, old)
-            if old.exists() and _is_ours(old, plan.get("kind", "")):  # of this run, or of one killed between the renames
-                shutil.rmtree(old)
 
 
 def _is_ours(directory: Path, kind: str) -> bool:
@@ -368,5 +366,20 @@ def clear(work: Path) -> None:
 
 def _replace_directory(work: Path, output: Path, old: Path) -> None:
     if output.exists():
+        (output / "lock").touch()  # a mark: it will be deleted, if not by this run, then by the next
+        _discard(old)
         output.rename(old)
     work.rename(output)
+    _discard(old)
+
+
+def _is_on_its_way_out(old: Path) -> bool:
+    return (old / "lock").is_file() or not any(old.iterdir())
+
+
+def _discard(old: Path) -> None:
+    """Delete a directory that was replaced, its mark at last; anything else that has its name stays."""
+    if old.is_dir() and _is_on_its_way_out(old):
+        for path in sorted(old.iterdir(), key=lambda path: path.name == "lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        old.rmdir()

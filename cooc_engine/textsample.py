@@ -81,10 +81,14 @@ class TextSample:
     def kept(self, min_count: int, max_vocab: int | None) -> int:
         """Return the number of words that occur `min_count` times, at most `max_vocab`.
 
-        About as many words occur m times in a text as occur in an m-th of it.
+        Where words grow as the power b, the share Γ(m - b) / Γ(1 - b) / Γ(m) of them occur m times (Karlin 1967).
         """
-        frequent = np.count_nonzero(self.counts >= min_count) if self.complete else self.words(self.tokens / min_count)
-        return min(round(frequent), max_vocab or sys.maxsize)
+        if self.complete:
+            frequent = np.count_nonzero(self.counts >= min_count)
+        else:
+            share = math.lgamma(min_count - self.power) - math.lgamma(1 - self.power) - math.lgamma(min_count)
+            frequent = round(self.words(self.tokens) * math.exp(share))
+        return min(int(frequent), max_vocab or sys.maxsize)
 
     @property
     def length(self) -> float:
@@ -96,17 +100,19 @@ class TextSample:
         record = 16 + float(((self.lengths + 7) // 8 * 8).mean())
         each, longest = self.tokens / threads, block * self.tokens / self.bytes
         words = _table_words(record / 8, share, block)
-        full = min(each, self.sampled * (words / len(self.counts)) ** (1 / self.power) if self.power else math.inf)
-        full = max(full, min(each, longest)) + longest / 2  # a table goes when its block is done
+        if self.words(each) <= words:  # so that no table outgrows its share
+            return 0.0, threads * self.words(each)
+        full = max(self.sampled * (words / len(self.counts)) ** (1 / self.power), longest)
+        full = min(each, full + longest / 2)  # a table goes when its block is done
         spilled = int(each // full)
         rest = self.words(each - spilled * full)
         return threads * spilled * self.words(full) * record, threads * (spilled * self.words(full) + rest)
 
 
 def _power(points: list[tuple[int, int]]) -> float:
-    """Return the exponent of the growth from the middle of the points to the last."""
+    """Return the exponent of the growth from the middle of the points to the last, above 0 and below 1."""
     (n, v), (m, w) = points[(len(points) - 1) // 2], points[-1]
-    return min(1.0, max(0.0, math.log(w / v) / math.log(m / n))) if m > n else 1.0
+    return min(0.999, max(1e-3, math.log(w / v) / math.log(m / n))) if m > n else 0.5
 
 
 def _table_words(record: float, share: int, block: int) -> int:
