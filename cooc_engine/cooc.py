@@ -239,17 +239,24 @@ class Room:
     def of(cls, words: int, window: Window, budget: int, threads: int) -> Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         columns = words * window.slots
+
+        def plan(entries: int) -> Plan:
+            parts = {
+                "tables of words": (12 + 2 * threads) * 8 * words,
+                "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
+                "merging": threads * entries * MERGE_BYTES,
+                "text": LEAST_TEXT + MARGIN * window.size,
+            }
+            return Plan("count", budget, parts)
+
+        least = plan(LEAST_ENTRIES)
+        least.check()
         each = (threads + 2) * 20 + threads * MERGE_BYTES
-        entries = min(TASK_ENTRIES, max(LEAST_ENTRIES, budget // 3 // each))
-        parts = {
-            "tables of words": (12 + 2 * threads) * 8 * words,
-            "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
-            "merging": threads * entries * MERGE_BYTES,
-            "text": LEAST_TEXT + MARGIN * window.size,
-        }
-        plan = Plan("count", budget, parts)
-        plan.check()
-        return cls(threads, entries, budget - plan.least + parts["text"], plan)
+        entries = min(
+            TASK_ENTRIES, max(LEAST_ENTRIES, min(budget // 3 // each, LEAST_ENTRIES + (budget - least.least) // each))
+        )
+        chosen = plan(entries)
+        return cls(threads, entries, budget - chosen.least + chosen.memory["text"], chosen)
 
     def lanes(self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
         """Return lanes with room for the largest of some tasks."""

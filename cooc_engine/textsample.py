@@ -81,10 +81,14 @@ class TextSample:
     def kept(self, min_count: int, max_vocab: int | None) -> int:
         """Return the number of words that occur `min_count` times, at most `max_vocab`.
 
-        About as many words occur m times in a text as occur in an m-th of it.
+        Where words grow as the power b, the share Γ(m - b) / Γ(1 - b) / Γ(m) of them occur m times (Karlin 1967).
         """
-        frequent = np.count_nonzero(self.counts >= min_count) if self.complete else self.words(self.tokens / min_count)
-        return min(round(frequent), max_vocab or sys.maxsize)
+        if self.complete:
+            frequent = int(np.count_nonzero(self.counts >= min_count))
+        else:
+            share = math.lgamma(min_count - self.power) - math.lgamma(1 - self.power) - math.lgamma(min_count)
+            frequent = round(self.words(self.tokens) * math.exp(share))
+        return min(frequent, max_vocab or sys.maxsize)
 
     @property
     def length(self) -> float:
@@ -106,9 +110,9 @@ class TextSample:
 
 
 def _power(points: list[tuple[int, int]]) -> float:
-    """Return the exponent of the growth from the middle of the points to the last."""
+    """Return the exponent of the growth from the middle of the points to the last, above 0 and below 1."""
     (n, v), (m, w) = points[(len(points) - 1) // 2], points[-1]
-    return min(1.0, max(1e-3, math.log(w / v) / math.log(m / n))) if m > n else 1.0
+    return min(0.999, max(1e-3, math.log(w / v) / math.log(m / n))) if m > n else 0.5
 
 
 def _table_words(record: float, share: int, block: int) -> int:

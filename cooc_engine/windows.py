@@ -20,7 +20,7 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.progress import Stage
 from cooc_engine.shards import Shard
 
-__all__ = ["Run", "Text", "Window", "cut_runs", "lay", "lay_out"]
+__all__ = ["Run", "Text", "Window", "cut_runs", "lay", "lay_out", "whole_run"]
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.linalg
@@ -119,7 +120,6 @@ if __name__ == "__main__":
     parser.add_argument("--vector-size", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--vector-size", type=int, default=100)
     parser.add_argument("--threads", type=int, default=usable_cores())
     given = parser.parse_args()
     if given.lab == "tiles":

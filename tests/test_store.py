@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -250,15 +251,39 @@ def test_no_memory_leaves_what_can_be_resumed(tmp_path):
     assert names(tmp_path) == ["out.part"]
 
 
-def test_a_replacement_that_was_killed_between_its_names_leaves_nothing(tmp_path):
-    output = tmp_path / "out"
+def test_a_replacement_that_was_killed_between_its_names_leaves_nothing(tmp_path, monkeypatch):
+    output, rename = tmp_path / "out", Path.rename
     build(output, b"old")
-    leave_part(tmp_path / "other")
-    output.rename(tmp_path / "out.old")
-    (tmp_path / "other.part").rename(tmp_path / "out.part")
+
+    def killed(path, target):
+        if path.suffix == ".part":
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(Path, "rename", killed)
+        build(output, b"new", force=True)
+    assert names(tmp_path) == ["out.old", "out.part"]
     build(output, b"new", force=True, resume=True)
-    assert (output / "data").read_bytes() == b"new"
+    assert contents(output) == contents_of_a_new_one(tmp_path, b"new")
     assert names(tmp_path) == ["out"]
+
+
+def contents_of_a_new_one(tmp_path, data):
+    build(tmp_path / "another", data)
+    found = contents(tmp_path / "another")
+    shutil.rmtree(tmp_path / "another")
+    return found
+
+
+def test_a_directory_that_someone_put_aside_is_never_deleted(tmp_path):
+    build(tmp_path / "out", b"kept")
+    (tmp_path / "out").rename(tmp_path / "out.old")
+    build(tmp_path / "out", b"new")
+    assert (tmp_path / "out.old" / "data").read_bytes() == b"kept"
+    with pytest.raises(UsageError, match=r"out\.old: is in the way"):
+        build(tmp_path / "out", b"newer", force=True)
+    assert (tmp_path / "out.old" / "data").read_bytes() == b"kept"
 
 
 def test_half_of_a_small_file_does_not_stay(tmp_path):
