@@ -22,7 +22,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import counting, sorting
 from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import CountOptions, usable_cores
-from cooc_engine.cooc import KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
+from cooc_engine.cooc import BLOCK_ENTRIES, KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.errors import FormatError
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
@@ -38,6 +38,7 @@ TASK_ENTRIES = 1 << 20
 LEAST_ENTRIES = 1 << 14
 ENTRY_BYTES = 12  # of an entry that is dealt
 LEAST_RUN = 1 << 20
+MOST_BLOCKS = 1 << 12
 ROUNDED = 1e-9  # how far, in proportion, sums of float64 may be off; those of GloVe's programs are by 1e-11
 Offsets = npt.NDArray[np.int64]
 Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Offsets]
@@ -312,12 +313,15 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
 
 
 def _blocks(entries: Entries, window: Window, lengths: Offsets, sums: Offsets) -> list[Block]:
-    """Cut rows into blocks: as recorded, or as those of a count if the vocabulary's counts allow it."""
+    """Cut rows into blocks: as recorded, or as a count of that vocabulary would, unless its counts are those of no text."""
     if entries.manifest:
         return [Block(i, *block) for i, block in enumerate(entries.manifest["blocks"])]
     counts, columns = entries.vocabulary.counts, len(lengths) * window.slots
     most = np.minimum(counts.astype(np.float64) * window.most, 2.0**62)  # what matters is whether it reaches 2**32
-    return plan_blocks(np.minimum(columns, np.maximum(window.contexts * counts, lengths)), np.maximum(most, sums))
+    bounds = np.minimum(columns, np.maximum(window.contexts * counts, lengths))
+    if bounds.sum(dtype=np.float64) > MOST_BLOCKS * BLOCK_ENTRIES:
+        bounds = np.minimum(columns, lengths)
+    return plan_blocks(bounds, np.maximum(most, sums))
 
 
 def _write_runs(entries: Entries, runs: list[tuple[int, int]], files: list[RowFiles], room: _Room, progress: Progress) -> None:

@@ -291,6 +291,17 @@ def test_sums_that_overflow_together_are_refused(tmp_path, monkeypatch, run, thr
     assert not list(tmp_path.glob("out*"))
 
 
+def test_word_counts_of_no_text_do_not_make_blocks(tmp_path, monkeypatch):
+    """Each of these words could fill its row."""
+    matrix, words = scipy.sparse.eye(300, format="csr"), [f"w{i:03d}" for i in range(300)]
+    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 2**15)
+    for most, blocks in ((4, 3), (1 / 1024, 1)):
+        monkeypatch.setattr(entries, "MOST_BLOCKS", most)
+        vocabulary = Vocabulary.from_words(words, [10**6] * 300)
+        cooc = import_matrix(matrix, vocabulary, tmp_path / f"cooc{blocks}")
+        assert (len(cooc.blocks), cooc.entries) == (blocks, 300)
+
+
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch):
     np.ones(9, RECORD).tofile(tmp_path / "records")
     (tmp_path / "vocab").write_text("a 4\n")
