@@ -37,7 +37,7 @@ from cooc_engine.vocab import Vocabulary, rank_parts
 __all__ = ["Corpus", "encode", "encode_documents", "plan_encode", "text_names"]
 
 KIND, VERSION = "corpus", 1
-PIECE_DOCUMENTS = 1 << 20
+PIECE_DOCUMENTS = 1 << 16
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
 MANIFEST = 600  # bytes of a manifest and of the plan, about
 GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
@@ -271,12 +271,18 @@ class _Room:
     @classmethod
     def of(cls, budget: int, threads: int) -> _Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
-        block = min(readers.BLOCK_BYTES, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
-        parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": threads * GROWTH * LEAST_TABLE}
-        plan = Plan("encode", budget, parts)
-        plan.check()
-        left = budget - parts["blocks of text"]
-        return cls(threads, block, max(LEAST_TABLE, left // threads // GROWTH), left, plan)
+
+        def plan(block: int) -> Plan:
+            parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": threads * GROWTH * LEAST_TABLE}
+            return Plan("encode", budget, parts)
+
+        least = plan(LEAST_BLOCK)
+        least.check()
+        most = LEAST_BLOCK + (budget - least.least) // 4 // (threads + 2)
+        block = min(readers.BLOCK_BYTES, most, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
+        chosen = plan(block)
+        left = budget - chosen.memory["blocks of text"]
+        return cls(threads, block, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
 
     def foreseen(self, text: _Text, options: EncodeOptions, output: Path) -> Plan:
         """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""

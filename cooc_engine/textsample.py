@@ -84,11 +84,11 @@ class TextSample:
         Where words grow as the power b, the share Γ(m - b) / Γ(1 - b) / Γ(m) of them occur m times (Karlin 1967).
         """
         if self.complete:
-            frequent = np.count_nonzero(self.counts >= min_count)
+            frequent = int(np.count_nonzero(self.counts >= min_count))
         else:
             share = math.lgamma(min_count - self.power) - math.lgamma(1 - self.power) - math.lgamma(min_count)
             frequent = round(self.words(self.tokens) * math.exp(share))
-        return min(int(frequent), max_vocab or sys.maxsize)
+        return min(frequent, max_vocab or sys.maxsize)
 
     @property
     def length(self) -> float:
