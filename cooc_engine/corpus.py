@@ -39,7 +39,7 @@ from cooc_engine.vocab import RESERVED, Vocabulary, rank_parts
 __all__ = ["Corpus", "encode", "encode_documents", "plan_encode", "text_names"]
 
 KIND, VERSION = "corpus", 1
-PIECE_DOCUMENTS = 1 << 20
+PIECE_DOCUMENTS = 1 << 16
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
 MANIFEST = 600  # bytes of a manifest and of the plan, about
 GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
@@ -307,21 +307,27 @@ class _Room:
     @classmethod
     def of(cls, budget: int, threads: int, options: EncodeOptions) -> _Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
-        block = min(readers.BLOCK_BYTES, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
         tables = threads * GROWTH * LEAST_TABLE
-        parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables}
         times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
+
+        def plan(block: int) -> Plan:
+            parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables}
+            if times:
+                parts["lines in processes"] = times * readers.PIECE_BYTES
+            if options.tokenizer == "jieba":
+                parts["jieba's dictionaries"] = threads * DICTIONARY
+            return Plan("encode", budget, parts)
+
+        least = plan(LEAST_BLOCK)
+        least.check()
+        most = LEAST_BLOCK + (budget - least.least) // 4 // (threads + 2)
+        block = min(readers.BLOCK_BYTES, most, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
+        chosen = plan(block)
+        left, longer = budget - chosen.least + tables, 0
         if times:
-            parts["lines in processes"] = times * readers.PIECE_BYTES
-        if options.tokenizer == "jieba":
-            parts["jieba's dictionaries"] = threads * DICTIONARY
-        plan = Plan("encode", budget, parts)
-        plan.check()
-        left, longer = budget - plan.least + tables, 0
-        if times:
-            longer = (budget - plan.least) // 4 // times
+            longer = (budget - chosen.least) // 4 // times
             left -= longer * times
-        return cls(threads, block, readers.PIECE_BYTES + longer, left // threads // GROWTH, left, plan)
+        return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
 
     def foreseen(self, text: _Text, options: EncodeOptions, output: Path) -> Plan:
         """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""

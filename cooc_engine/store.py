@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -245,17 +245,28 @@ def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing) -> Iterat
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:
-            hint = f"free some and run again with --resume{_shortage(what, peak)}"
-            raise ResourceError(f"{what}: {os.strerror(error.errno)}; {hint}") from None
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
-        raise
-    except MemoryError:
-        raise ResourceError(f"{what}: out of memory; run again with --resume and a smaller --memory") from None
     except KeyboardInterrupt:
         raise InterruptedRun(f"{what}: interrupted; continue with --resume") from None
+    except Exception as error:
+        if _is_full(error):
+            hint = f"free some and run again with --resume{_shortage(what, peak)}"
+            raise ResourceError(f"{what}: {os.strerror(error.errno or 0)}; {hint}") from None
+        if _is_short(error):
+            raise ResourceError(f"{what}: out of memory; run again with --resume and a smaller --memory") from None
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
+        raise
+
+
+def _is_full(error: BaseException) -> TypeGuard[OSError]:
+    """Tell whether the disk is full."""
+    return isinstance(error, OSError) and error.errno in FULL
+
+
+def _is_short(error: BaseException) -> bool:
+    """Tell whether memory is short; the stack of a thread is memory too."""
+    short = isinstance(error, OSError) and error.errno == errno.ENOMEM
+    return short or isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
 def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
@@ -327,14 +338,10 @@ def building(
             _keep_or_clear(work, json.loads(_canonical(plan)), resume=resume)
             try:
                 yield work
-            except (KeyboardInterrupt, InterruptedRun, ResourceError, MemoryError):
-                raise
-            except OSError as error:
-                if error.errno not in FULL:
+            except BaseException as error:
+                stopped = isinstance(error, (KeyboardInterrupt, InterruptedRun, ResourceError))
+                if not (stopped or _is_full(error) or _is_short(error)):
                     shutil.rmtree(work)
-                raise
-            except BaseException:
-                shutil.rmtree(work)
                 raise
             for left in (*work.glob("*.part"), work / "plan.json", work / "lock"):
                 left.unlink()

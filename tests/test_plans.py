@@ -230,6 +230,16 @@ def test_what_is_no_text_has_no_plan_for_the_disk(tmp_path, data):
         encode(tmp_path / "t", tmp_path / "out")
 
 
+@pytest.mark.parametrize("threads", [1, 2, 7])
+def test_the_least_that_a_refusal_names_will_do(tmp_path, threads):
+    text = write_zipf(tmp_path / "t", 500, words=20)
+    corpus = encode(text, tmp_path / "corpus", ALL)
+    for plan, source in ((plan_encode, text), (plan_count, corpus)):
+        with pytest.raises(UsageError, match="too little to") as refused:
+            plan(source, tmp_path / "out", memory="1K", threads=threads)
+        assert plan(source, tmp_path / "out", memory=str(refused.value).rpartition("--memory ")[2], threads=threads).disk
+
+
 # ---------------------------------------------------------------------------------------------------------- command line
 
 

@@ -1,0 +1,539 @@
+"""Kills, full disks, no memory, few open files, numbers past 32 bits: what is finished stays, and the bytes are the same."""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import json
+import os
+import resource
+import shutil
+import struct
+import subprocess
+import sys
+import tracemalloc
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cooc_engine import cooc as cooc_module
+from cooc_engine import corpus as corpus_module
+from cooc_engine import readers, store
+from cooc_engine import spool as spool_module
+from cooc_engine._kernels import counting, encoding
+from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.cooc import Cooc, count
+from cooc_engine.corpus import Corpus, encode
+from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.progress import Stage
+from cooc_engine.rows import Lane, Merged, RowFiles, Written, lane_bytes
+from cooc_engine.spool import Checkpoint, Spool, Spooled, Tables
+from cooc_engine.store import ArrayReader, ArrayWriter, write_manifest
+from cooc_engine.sums import merge
+from cooc_engine.vocab import Vocabulary, WordTable, rank_words
+from cooc_engine.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
+
+HERE = Path(__file__).parent
+ALL = EncodeOptions(min_count=1)
+FAR = 2**31 - 10
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in directory.iterdir()}
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def write_text(path: Path, tokens: int, words: int, seed: int = 1) -> Path:
+    chance = np.random.default_rng(seed)
+    ids, cuts = chance.zipf(1.2, tokens) % words, np.sort(chance.integers(0, tokens, tokens // 20))
+    path.write_text("".join(" ".join(f"w{i}" for i in part) + "\n" for part in np.split(ids, cuts)))
+    return path
+
+
+# ------------------------------------------------------------------------------------------------- a fault at every write
+
+
+@pytest.mark.parametrize(
+    ("kind", "scenario", "least"),
+    [
+        ("kill", "encode", 80), ("kill", "news", 40), ("kill", "runs", 150), ("kill", "replace", 60), ("kill", "merge", 50),
+        ("full", "encode", 30), ("full", "count", 20), ("full", "runs", 60), ("full", "merge", 20),
+        ("random", "encode", 30), ("random", "runs", 30),
+    ],
+)  # fmt: skip
+def test_a_fault_at_any_moment_loses_nothing(tmp_path, kind, scenario, least):
+    command = [sys.executable, HERE / "faults.py", kind, scenario, tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["failures"] == [], done.stderr
+    assert report["points"] >= least
+
+
+def test_a_full_disk_while_tables_are_written_out_hangs_nothing(tmp_path, monkeypatch):
+    text = write_text(tmp_path / "t", 50_000, 10**6)
+    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 12)
+    monkeypatch.setattr(corpus_module, "LEAST_TABLE", 1 << 16)
+
+    def full(path, values):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(ResourceError, match="No space left"):
+        patch.setattr(spool_module, "_write", full)
+        encode(text, tmp_path / "c", threads=1, memory=1 << 19)
+    assert files(encode(text, tmp_path / "c", resume=True).path) == files(encode(text, tmp_path / "whole").path)
+
+
+def test_two_jobs_on_one_directory(tmp_path, monkeypatch):
+    """The second is refused, and the first goes on."""
+    corpus = encode(write_text(tmp_path / "t", 500, 20), tmp_path / "corpus", ALL)
+    original, refused = cooc_module.write_rows, []
+
+    def meanwhile(*given):
+        for how in ({"resume": True}, {"force": True}, {}):
+            with pytest.raises(UsageError) as caught:
+                count(corpus, tmp_path / "out", **how)
+            refused.append(str(caught.value))
+        return original(*given)
+
+    monkeypatch.setattr(cooc_module, "write_rows", meanwhile)
+    made = count(corpus, tmp_path / "out")
+    monkeypatch.undo()
+    assert "another run is working on it" in refused[0] and "another run is working on it" in refused[1]
+    assert files(made.path) == files(count(corpus, tmp_path / "again").path)
+
+
+# ----------------------------------------------------------------------------------------------- an encoding that goes on
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """Blocks of a few lines, shards of a few documents, a checkpoint behind every block."""
+    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 10)
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 1 << 10)
+    monkeypatch.setattr(corpus_module, "SHARD_TOKENS", 500)
+    monkeypatch.setattr(spool_module, "CHECKPOINT_SECONDS", 0.0)
+
+
+def stop(monkeypatch, owner: object, name: str, calls: int, *given, **how) -> None:
+    """Encode, and interrupt it when something was called so many times."""
+    original, seen = getattr(owner, name), []
+
+    def interrupted(*arguments, **named):
+        seen.append(1)
+        if len(seen) > calls:
+            raise KeyboardInterrupt
+        return original(*arguments, **named)
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(owner, name, interrupted)
+        encode(*given, **how)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("calls", [1, 3, 5])
+def test_the_first_pass_goes_on_behind_its_last_checkpoint(tmp_path, monkeypatch, pieces, packed, calls):
+    texts = [write_text(tmp_path / f"t{i}", 700, 90, i) for i in range(3)]
+    texts[1].write_bytes(b"\xef\xbb\xbfa b" + b" " * 1022 + b"c\n" * 5)  # a block ends between the words of a line
+    texts[2].write_bytes(texts[2].read_bytes().rstrip())
+    if packed:
+        texts[0].write_bytes(gzip.compress(texts[0].read_bytes()))
+    whole = encode(texts, tmp_path / "whole", ALL)
+    stop(monkeypatch, Checkpoint, "save", calls, texts, tmp_path / "out", ALL, threads=1)
+    read, blocks = [], readers.file_blocks
+    monkeypatch.setattr(readers, "file_blocks", lambda *given, start: read.append(start) or blocks(*given, start))
+    resumed = encode(texts, tmp_path / "out", ALL, resume=True, threads=2)
+    assert read[0] > (0, 0)
+    assert files(resumed.path) == files(whole.path)
+
+
+def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
+    text = write_text(tmp_path / "t", 3000, 90)
+    whole = encode(text, tmp_path / "whole", ALL)
+    stop(monkeypatch, corpus_module, "documents_path", 3, text, tmp_path / "out", ALL)
+    kept = tmp_path / "out.part" / "tokens-00001.bin"
+    place = kept.stat().st_ino, kept.stat().st_mtime_ns
+    written, original = [], corpus_module.ArrayWriter
+
+    def writer(path, dtype):
+        written.append(path.name)
+        return original(path, dtype)
+
+    monkeypatch.setattr(corpus_module, "ArrayWriter", writer)
+    monkeypatch.setattr(corpus_module, "tokenize", None)
+    resumed = encode(text, tmp_path / "out", ALL, resume=True)
+    assert files(resumed.path) == files(whole.path) and resumed.shards > 5
+    kept = resumed.path / "tokens-00001.bin"
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == place and "tokens-00001.bin" not in written
+    assert "tokens-00005.bin" in written
+
+
+@pytest.mark.parametrize("where", [(Checkpoint, "save"), (corpus_module, "documents_path"), (corpus_module, "write_manifest")])
+def test_texts_that_changed_are_not_mixed(tmp_path, monkeypatch, pieces, where):
+    text = write_text(tmp_path / "t", 3000, 90)
+    stop(monkeypatch, *where, 2 if where[1] != "write_manifest" else 0, text, tmp_path / "out", ALL)
+    write_text(text, 900, 40, seed=2)
+    resumed = encode(text, tmp_path / "out", ALL, resume=True)
+    assert files(resumed.path) == files(encode(text, tmp_path / "whole", ALL).path)
+
+
+def test_a_standard_input_that_was_read_is_not_read_again(tmp_path, monkeypatch, pieces):
+    text = write_text(tmp_path / "t", 3000, 90)
+
+    class Given:
+        buffer = text.open("rb")
+
+    with Given.buffer:
+        monkeypatch.setattr(readers.sys, "stdin", Given)
+        stop(monkeypatch, corpus_module, "documents_path", 3, "-", tmp_path / "out", ALL)
+        monkeypatch.setattr(readers.sys, "stdin", None)
+        resumed = encode("-", tmp_path / "out", ALL, resume=True)
+    whole = encode(text, tmp_path / "whole", ALL)
+    assert {k: v for k, v in files(resumed.path).items() if k != "manifest.json"} == {
+        k: v for k, v in files(whole.path).items() if k != "manifest.json"
+    }
+
+
+def test_a_spool_that_was_damaged_is_found(tmp_path, monkeypatch, pieces):
+    text = write_text(tmp_path / "t", 3000, 90)
+    stop(monkeypatch, corpus_module, "documents_path", 3, text, tmp_path / "out", ALL)
+    spooled = tmp_path / "out.part" / "tokens.spool"
+    ids = np.fromfile(spooled, np.int32)
+    ids[-1] ^= 1
+    ids.tofile(spooled)
+    with pytest.raises(FormatError, match="does not hold the words that it counted; encode again"):
+        encode(text, tmp_path / "out", ALL, resume=True)
+
+
+# ---------------------------------------------------------------------------------------------- few files, little memory
+
+
+def test_two_thousand_runs_with_few_file_descriptors(tmp_path, monkeypatch):
+    chance = np.random.default_rng(4)
+    text = tmp_path / "t"
+    text.write_text("".join(" ".join(f"w{i % 40}" for i in chance.zipf(1.5, 20)) + "\n" for _ in range(300)))
+    corpus = encode(text, tmp_path / "corpus", ALL)
+    options = CountOptions(window=2)
+    whole = count(corpus, tmp_path / "whole", options)
+    runs = [Run(((0, at, at + 3),)) for at in range(0, corpus.tokens, 3)]
+    assert len(runs) == 2000
+    monkeypatch.setattr(cooc_module, "cut_runs", lambda *given: runs)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        split = count(corpus, tmp_path / "split", options, threads=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert files(split.path) == files(whole.path)
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from cooc_engine.cli import main
+from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.cooc import count
+from cooc_engine.corpus import encode
+at, verb, budget, share, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
+how = {"threads": threads, "memory": "64M"}
+encode(at / "little", at / "warm", EncodeOptions(min_count=1), **how)  # the interpreter's own start: modules, stacks
+count(at / "warm", at / "warmer", **how)
+[line] = [line for line in open("/proc/self/status") if line.startswith("VmData:")]
+start = int(line.split()[1]) << 10
+resource.setrlimit(resource.RLIMIT_DATA, (start + int(share * budget), -1))
+common = ["--output", str(at / "out"), "--memory", str(budget), "--threads", str(threads), "--progress", "none", "--resume"]
+source = {"encode": [str(at / "text"), "--min-count", "1"], "count": [str(at / "corpus"), "--window", "5"]}[verb]
+code = main([verb, *source, *common])
+resource.setrlimit(resource.RLIMIT_DATA, (-1, -1))
+sys.exit(code)
+"""
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory) -> Path:
+    at = tmp_path_factory.mktemp("texts")
+    write_text(at / "little", 2000, 500)
+    encode(write_text(at / "text", 600_000, 60_000), at / "corpus", ALL)
+    return at
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("verb", "budget"), [("encode", 24 << 20), ("count", 32 << 20)])
+def test_the_data_limit_of_the_system_at_the_budget(texts, verb, budget, threads, tmp_path):
+    for name in ("little", "text", "corpus"):
+        (tmp_path / name).symlink_to(texts / name)
+
+    def limited(share: float) -> subprocess.CompletedProcess[str]:
+        shutil.rmtree(tmp_path / "warm", ignore_errors=True)
+        shutil.rmtree(tmp_path / "warmer", ignore_errors=True)
+        command = [sys.executable, "-c", LIMITED, *map(str, (tmp_path, verb, budget, share, threads))]
+        return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+    little = limited(0.1)
+    assert little.returncode == 4 and little.stderr.count("\n") == 1, little.stderr
+    assert "out: out of memory; run again with --resume and a smaller --memory" in little.stderr
+    enough = limited(1.1)
+    assert enough.returncode == 0, enough.stderr
+    assert "out.part" not in names(tmp_path)
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """List the most memory that was held above the beginning, as NumPy and Python ask for it."""
+    peak = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 16)
+    monkeypatch.setattr(cooc_module, "LEAST_ENTRIES", 1 << 11)
+    text, budget, options = write_text(tmp_path / "t", 1_550_000, 300), 284 << 10, CountOptions(window=4)
+    assert text.stat().st_size > 20 * budget
+    corpus = encode(text, tmp_path / "corpus", ALL)
+    whole = count(corpus, tmp_path / "whole", options)
+    with peak_memory() as peak:
+        split = count(corpus, tmp_path / "split", options, threads=1, memory=budget)
+    assert peak[0] <= 1.1 * budget + (128 << 10), "the budget, and Python's own objects"
+    assert files(split.path) == files(whole.path)
+
+
+def test_a_corpus_of_many_times_the_budget_is_encoded(tmp_path, monkeypatch):
+    text = write_text(tmp_path / "t", 1_000_000, 5000)
+    some = text.read_bytes()
+    text.write_bytes(some * (1 + 21 * (13 << 19) // len(some)))
+    whole = encode(text, tmp_path / "whole", ALL)
+    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 15)
+    budget = 13 << 19
+    assert text.stat().st_size > 20 * budget
+    with peak_memory() as peak:
+        tight = encode(text, tmp_path / "tight", ALL, threads=1, memory=budget)
+    assert peak[0] <= 1.1 * budget
+    assert files(tight.path) == files(whole.path)
+
+
+class Rows:
+    """Rows in memory that can be merged, as if they stood behind many others."""
+
+    def __init__(self, rows: list[dict[int, int]], begin: int = 0) -> None:
+        self.size, self._begin = len(rows), begin
+        self._offsets = begin + np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+        self._columns = np.array([c for row in rows for c in sorted(row)], np.int32)
+        self._values = np.array([row[c] for row in rows for c in sorted(row)], np.int64)
+
+    def offsets(self, first, last):
+        return self._offsets[first : last + 1].copy()
+
+    def entries(self, begin, end):
+        part = slice(begin - self._begin, end - self._begin)
+        return self._columns[part].copy(), self._values[part].copy()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 60), st.integers(1, 400), st.integers(0, 60), st.integers(16, 3000), st.integers(0, 2**32))
+def test_merging_holds_what_its_plan_says(sources, rows, length, entries, seed):
+    chance, width = np.random.default_rng(seed), 500
+
+    def row() -> dict[int, int]:
+        return dict.fromkeys(chance.choice(width, chance.integers(0, length + 1), replace=False).tolist(), 3)
+
+    found = [Rows([row() for _ in range(rows)]) for _ in range(sources)]
+    merged = Merged(found, width, entries)
+    tasks = merged.tasks(0, rows)
+    assert [r for a, b in tasks for r in range(a, b)] == list(range(rows))
+    most = max(int(merged.bounds[a:b].sum()) for a, b in tasks)
+    lane = Lane(width, 1, most, max(b - a for a, b in tasks))
+    assert lane.columns.nbytes + lane.values.nbytes <= lane_bytes(0, max(entries, width))
+    total = 0
+    with peak_memory() as peak:
+        for task in tasks:
+            total += merged.fill(lane, *task)
+    assert total <= merged.bounds.sum()
+    held = cooc_module.MERGE_BYTES * entries + 48 * sources
+    assert peak[0] <= held + 300 * sources + 8192, "the slices, the offsets of a row in each source, and Python's objects"
+
+
+def test_a_run_that_waits_to_be_merged_takes_little_memory(tmp_path):
+    run = RowFiles(tmp_path, "run-00000")
+    for part, dtype in (("rows", np.int64), ("columns", np.int32), ("values", np.uint32)):
+        with ArrayWriter(run.path(part), dtype) as file:
+            file.append(np.zeros(3, dtype))
+    Written.open(run)
+    with peak_memory() as peak:
+        opened = [Written.open(run) for _ in range(100)]
+    assert peak[0] / len(opened) < 2000
+
+
+# ------------------------------------------------------------------------------------------------------ past 2^31 and 2^32
+
+
+def sparse(path: Path, dtype: type, size: int, tail: np.ndarray) -> Path:
+    """An array file of many values, zero but for the last ones; it takes no room on the disk."""
+    head = store.HEADER.pack(store.MAGIC, store.VERSION, np.dtype(dtype).newbyteorder("<").str.encode(), size, 0)
+    with path.open("wb") as file:
+        file.write((head + struct.pack("<I", zlib.crc32(head))).ljust(store.HEADER_BYTES, b"\0"))
+        file.truncate(store.HEADER_BYTES + size * np.dtype(dtype).itemsize)
+        file.seek(-tail.nbytes, os.SEEK_END)
+        file.write(tail.tobytes())
+    return path
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64])
+def test_slices_behind_two_gigavalues(tmp_path, dtype):
+    tail = np.arange(20, dtype=dtype)
+    reader = ArrayReader(sparse(tmp_path / "a", dtype, FAR + 20, tail), dtype)
+    assert reader.size == FAR + 20
+    assert reader.read(FAR, FAR + 20).tolist() == tail.tolist()
+    assert reader.read(FAR - 2, FAR + 12).tolist() == [0, 0, *range(12)]
+
+
+@pytest.mark.parametrize("options", [CountOptions(window=3), CountOptions(window=2, positional=True, oov_gap="keep")])
+def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
+    """A shard whose first document is longer than a 32-bit number; the second is a small text."""
+    chance = np.random.default_rng(2)
+    ids = chance.integers(-1, 5, 40).astype(np.int32)
+    (tmp_path / "t").write_text("".join(f"{'abcdef'[i]} " for i in ids) + "\n")
+    expected = count(encode(tmp_path / "t", tmp_path / "small", EncodeOptions(min_count=1)), tmp_path / "whole", options)
+    corpus = Corpus(tmp_path / "small")
+    order = np.array([corpus.vocabulary.ids.get("abcdef"[i], -1) for i in ids], np.int32)
+    path = corpus_module.tokens_path(corpus.path, 0)
+    path.unlink()
+    sparse(path, np.int32, FAR + 40, order)
+    with ArrayWriter(corpus_module.documents_path(corpus.path, 0), np.int64) as file:
+        file.append(np.array([0, FAR, FAR + 40]))
+    corpus._checked.add(0)  # as the count of an earlier run did
+    run = Run(((0, FAR, FAR + 40),))
+    text = lay_out(corpus, run, options, 2, Stage("", None, ""))
+    window = Window.of(options)
+    columns = len(corpus.vocabulary) * window.slots
+    lane = Lane(columns, window.slots, columns * len(corpus.vocabulary), len(corpus.vocabulary))
+    source = cooc_module.TextSource(text, window, window.bounds(text.counts))
+    n = source.fill(lane, 0, len(corpus.vocabulary))
+    blocks = [expected.block_integers(block) for block in expected.blocks]
+    assert lane.columns[:n].tolist() == np.concatenate([block[0] for block in blocks]).tolist()
+    assert lane.values[:n].tolist() == np.concatenate([block[1] for block in blocks]).tolist()
+    cut = cut_runs(corpus, options.window, 1 << 40)
+    assert sum(b - a for run in cut for _, a, b in run.parts) == FAR + 40
+    assert len(cut) == 2 and cut[0].parts[0][2] <= MOST_POSITIONS < 2**31, "positions stay within 32 bits"
+
+
+def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
+    for name in ("tokens", "documents", "blocks"):
+        (tmp_path / f"{name}.spool").touch()
+    before = Checkpoint([], FAR, 1, 1, [0, 4], readers.Place(0, 0))
+    with (tmp_path / "blocks.spool").open("wb") as file:
+        file.write(np.array([FAR, 0]).tobytes())
+    with (tmp_path / "documents.spool").open("wb") as file:
+        file.write(np.array([FAR]).tobytes())
+    with Spool(tmp_path, before) as spool:
+        spool.append(np.array([3, 1, 2] * 10, np.int32), np.array([10, 30]), 1)
+    assert (spool.tokens, spool.documents, spool.blocks) == (FAR + 30, 3, 2)
+    tables = Tables(tmp_path, 1, 1 << 20, 1 << 20)
+    for number in (0, 1):
+        np.arange(4, dtype=np.int32)[::-1].tofile(tmp_path / f"rows-{number:05d}.spool")
+    spooled = Spooled(tmp_path, Checkpoint([], FAR + 30, 3, 2, [4, 4], None))
+    assert spooled.ends.tolist() == [FAR, FAR + 10, FAR + 30]
+    assert list(spooled.pieces(FAR - 5, FAR + 7)) == [(FAR - 5, FAR, 0), (FAR, FAR + 7, 1)]
+    result = np.empty(3, np.int32)
+    encoding.renumber(spooled.ids[FAR : FAR + 3], spooled.rows[1], result)
+    assert result.tolist() == [0, 2, 1] and tables.flush() == [0]
+
+
+def test_rows_behind_two_gigaentries_are_merged():
+    rows = [{0: 1, 3: 2**33}, {}, {2: 5}]
+    merged = Merged([Rows(rows, FAR - 1), Rows(rows), Rows(rows, 2**33)], 4, 100)
+    lane = Lane(4, 1, 16, 3)
+    assert [merged.fill(lane, *task) for task in merged.tasks(0, 3)] == [3]
+    assert lane.columns[:3].tolist() == [0, 3, 2] and lane.values[:3].tolist() == [3, 3 * 2**33, 15]
+    assert lane.sums.tolist() == [3 + 3 * 2**33, 0, 15]
+    long = Merged([Rows(rows, FAR - 1), Rows(rows, 2**33)], 4, 1)  # a piece at a time
+    assert [long.fill(lane, 0, 1), lane.values[:2].tolist()] == [2, [2, 2**34]]
+
+
+def test_a_word_that_occurs_more_often_than_32_bits_count():
+    table = WordTable.of(Vocabulary.from_words(["a", "b", "c"], [1, 1, 1]), np.array([2**32 + 5, 2**33, 7]))
+    both = WordTable()
+    both.add(table.words)
+    both.add(table.words)
+    ranked = rank_words(both, 1, None)
+    assert dict(zip(ranked.words, ranked.counts.tolist(), strict=True)) == {"b": 2**34, "a": 2**33 + 10, "c": 14}
+    counts = np.full(3, FAR, np.int64)
+    counting.histogram(np.array([2] * 20 + [0], np.int32), counts)
+    assert counts.tolist() == [FAR + 1, FAR, FAR + 20]
+
+
+def test_starts_of_words_behind_two_gigapositions():
+    """Words of a text have their positions wherever the starts say: views make the far ones cheap."""
+    laid = np.array([9, 9, 0, 1, 0, 9, 9], np.int32)
+    found = np.zeros(9, np.int64)
+    counting.histogram(laid, np.pad(found, (0, 1)))
+    sums = np.array([FAR, 2**33], np.int64)
+    counting.add_columns(np.array([0, 1, 0], np.int32), np.array([15, 1, 2**32 - 1], np.uint32), sums)
+    assert sums.tolist() == [FAR + 15 + 2**32 - 1, 2**33 + 1]
+
+
+def huge(at: Path, value: int, words: str = "ab") -> Cooc:
+    """Counts of two words with one entry of a given size each."""
+    (at / "t").write_text(f"{words[0]} {words[1]}\n")
+    made = count(encode(at / "t", at / "corpus", ALL), at / "cooc", CountOptions(window=1))
+    fields = {key: field for key, field in made.manifest.items() if key not in ("format", "version")}
+    with ArrayWriter(made.path / "values-00000.bin", np.uint64) as file:
+        file.append(np.full(2, value, np.uint64))
+    for name in ("row-sums", "column-sums"):
+        with ArrayWriter(made.path / f"{name}.bin", np.int64) as file:
+            file.append(np.full(2, value))
+    write_manifest(made.path, "cooc", 1, {**fields, "total": 2 * value, "blocks": [[0, 2, True]]})
+    return Cooc(made.path)
+
+
+def test_sums_near_the_end_of_64_bits(tmp_path):
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    one, two = huge(tmp_path / "one", 2**62), huge(tmp_path / "two", 2**62 - 1)
+    both = merge([one, two], tmp_path / "sum")
+    assert both.row_integers.tolist() == [2**63 - 1] * 2 and both.manifest["total"] == 2**64 - 2
+    assert both.block_integers(both.blocks[0])[1].tolist() == [2**63 - 1] * 2
+    with pytest.raises(UsageError, match="overflow 64 bits"):
+        merge([one, huge(tmp_path / "three", 2**62)], tmp_path / "more")
+    small = merge([huge_small(tmp_path), one], tmp_path / "mixed")
+    assert small.blocks[0].wide and small.row_integers.tolist() == [2**62 + 1] * 2
+
+
+def huge_small(tmp_path: Path) -> Cooc:
+    (tmp_path / "small").mkdir()
+    return huge(tmp_path / "small", 1)
+
+
+def test_what_faults_do_is_counted():
+    """The injected faults are worth nothing if writes pass them by."""
+    sys.path.insert(0, str(HERE))
+    import faults
+
+    happened = Counter()
+
+    class Noted(faults.Faults):
+        def due(self):
+            happened["all"] += 1
+            return False
+
+    with Noted(1, "kill")():
+        path = Path("/tmp") / f"noted-{os.getpid()}"
+        with ArrayWriter(path, np.int32) as file:
+            file.append(np.zeros(3, np.int32))
+        store.write_whole(path, b"x")
+        path.unlink()
+    assert happened["all"] == 8  # open, zeros, values, header; open, write, replace; unlink
