@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +109,32 @@ def test_python_that_does_not_do_is_one_line(tmp_path: Path, version: str, setti
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and "Python 3.10 or newer" in done.stderr
     assert not (root / ".venv").exists()
+
+
+def grow(*arguments: object) -> bytes:
+    command = [sys.executable, str(ROOT / "scripts" / "grow.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=True).stdout
+
+
+def test_grown_text_begins_as_the_corpus_and_goes_on_with_new_words(tmp_path: Path) -> None:
+    chance = np.random.default_rng(1)
+    words = [f"w{i}" for i in chance.zipf(1.3, 20_000) % 50_000]
+    lines = [" ".join(words[at : at + 20]) for at in range(0, 20_000, 20)]
+    (tmp_path / "text").write_text("\n".join([*lines, ""]))
+    grown = grow(tmp_path / "text", "--tokens", "90K")
+    tokens = grown.decode().split()
+    assert len(tokens) == 90_000
+    assert tokens[:20_000] == words and grown.startswith((tmp_path / "text").read_bytes())
+    second = grown.decode().splitlines()[1000:2000]
+    assert sorted(second) != sorted(lines) and len(set(second) & set(lines)) > 10, "documents come again in another order"
+    sizes = [len(set(tokens[: 20_000 * n])) for n in (1, 2, 3, 4)]
+    power = math.log(sizes[0] / len(set(tokens[:10_000]))) / math.log(2)
+    assert sizes[-1] == pytest.approx(sizes[0] * 4**power, rel=0.05), "the vocabulary grows on as it did"
+    again = Counter(token for token in tokens if "_" in token)
+    assert max(again.values()) > 1 and min(again.values()) == 1
+    assert grow(tmp_path / "text", "--tokens", 90_000) == grown
+    assert grow(tmp_path / "text", "--tokens", "0.09M", "--seed", 2) != grown
+    assert grow(tmp_path / "text", "--tokens", "30") == "\n".join([lines[0], " ".join(words[20:30]), ""]).encode()
 
 
 GLOVE = """TRAINING MODEL
