@@ -172,8 +172,7 @@ def memory_plan(name: str, model: StreamModel, network: tuple[int, int, int], th
     """Return what training takes; `network` is input rows, output rows and d."""
     inputs, outputs, d = network
     size = padded(d)
-    paths = model.tables.path_nodes.nbytes + model.tables.path_labels.nbytes
-    words = sum(t.nbytes for t in model.tables) + 48 * len(model.tables.noise) + paths
+    words = sum(t.nbytes for t in model.tables) + 48 * outputs  # and what they are made with
     record = model.record(0)
     steps = record.rows.nbytes + 4 * record.rows.size * size * (model.deterministic and not model.listed)
     listed = 16 * outputs * model.part * model.most_inputs if model.listed else 0
