@@ -23,7 +23,8 @@ __all__ = ["LANES", "Parameters", "Saver", "Shape", "State", "run_epochs", "whol
 
 LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
 CHUNK_ROWS = 1 << 14  # drawn at a time
-SAVING = 0.02  # at the end of an epoch a checkpoint may take this share of the time since the last one
+SAVING = 0.05  # at the end of an epoch a checkpoint may take this share of the time since the last one
+WRITING = 5e8  # bytes a second, until one has been timed
 Matrix = npt.NDArray[np.float32]
 Options = GloveOptions | SimplerGloveOptions
 
@@ -159,7 +160,10 @@ class Saver:
     minutes: float
     interrupted: Callable[[], bool]
     last: float = field(default_factory=time.monotonic)
-    cost: float = 0.0  # seconds that the last checkpoint took
+    cost: float = 0.0  # seconds that a checkpoint takes: that of the last one
+
+    def __post_init__(self) -> None:
+        self.cost = sum(matrix.nbytes for matrix in self.state.parameters.matrices().values()) / WRITING
 
     def between_strata(self) -> None:
         """Save if it is time to; raises `InterruptedRun` after saving if it was asked for."""

@@ -512,14 +512,14 @@ def test_checkpoints_within_epochs_and_at_their_ends_change_nothing(cooc, tmp_pa
 
 
 def test_the_end_of_an_epoch_is_saved_unless_that_took_long(cooc, tmp_path, small_tiles, monkeypatch):
-    monkeypatch.setattr(adagrad, "SAVING", 1e9)
+    monkeypatch.setattr(adagrad, "SAVING", 1e9)  # as if writing took no time
     saved = saves(monkeypatch)
     train_glove(cooc, tmp_path / "model.h5", SMALL)
     assert saved == [(1, 0), (2, 0), (3, 0)]
     saved.clear()
     monkeypatch.setattr(adagrad, "SAVING", 0)
     train_glove(cooc, tmp_path / "again.h5", SMALL)
-    assert saved == [(1, 0)]
+    assert saved == []
 
 
 @pytest.mark.parametrize("change", [{"lr": 0.04}, {"vector_size": 11}, {"seed": 5}, {"epochs": 4}, {"x_max": 11}])
