@@ -1,8 +1,10 @@
 """The trainer of all sampled models: parts of mapped shards for threads, the learning rate, checkpoints, the stop at NaN.
 
-By default threads race for the same rows (Hogwild, Recht et al. 2011). Deterministic training takes the steps of a fixed
-batch of parts against the parameters as they are, writes them down, and then the owner of each row adds them in the order
-of the parts: the same bits for any number of threads. A full softmax is a matrix product for a batch of positions.
+The text is read in stretches, in another order in each epoch: so no part of it is always learned at the lowest rates
+(measured: better on all word sets). By default threads race for the same rows (Hogwild, Recht et al. 2011). Deterministic
+training takes the steps of a fixed batch of parts against the parameters as they are, writes them down, and then the owner
+of each row adds them in the order of the parts: the same bits for any number of threads. A full softmax is a matrix product
+for a batch of positions.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from cooc_engine.softmax import Examples, softmax_step
 
 __all__ = ["Network", "Saver", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
 
-PART = 1 << 14  # tokens that a thread takes at a time
+PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
 ROUND = 64  # parts between two moments at which all threads rest
 SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
 MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot
@@ -127,9 +129,14 @@ class StreamModel:
         return min(SMALL_PART, max(1, int(MOST_STEPS / BATCH / max(self.busiest, 1e-9))))
 
     @property
+    def batch(self) -> int:
+        """Parts that are trained together: those of a deterministic batch, or one."""
+        return BATCH if self.deterministic and not self.listed else 1
+
+    @property
     def round(self) -> int:
-        """Parts between two moments at which the state is consistent."""
-        return 1 if self.listed else BATCH if self.deterministic else ROUND
+        """Batches between two moments at which the state is consistent."""
+        return 1 if self.listed or self.deterministic else ROUND
 
     def scratch(self, size: int) -> Scratch:
         """Return the room of one thread for rows of `size` floats."""
@@ -155,7 +162,7 @@ class StreamModel:
 
     def record(self, size: int) -> Record:
         """Return the room for what a round writes down: nothing where threads race."""
-        parts = self.round if self.listed or self.deterministic else 0
+        parts = self.batch if self.listed or self.deterministic else 0
         rows, steps = 0, 0
         if self.listed:
             rows = self.part * (2 + self.most_inputs + self.most_targets)
@@ -183,13 +190,13 @@ def memory_plan(name: str, model: StreamModel, network: tuple[int, int, int], th
 
 @dataclass
 class State:
-    """Where training is: `parts` of shard `shard` in epoch `epoch` are done; loss, examples and words of the epoch so far."""
+    """Where training is: so many `batches` of shard `shard` in epoch `epoch` are done; loss, examples and words till then."""
 
     network: Network
     sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     epoch: int = 0
     shard: int = 0
-    parts: int = 0
+    batches: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
@@ -197,7 +204,7 @@ class State:
         """Write a checkpoint from which training goes on; deterministic training with the same bits."""
         arrays: dict[str, npt.NDArray[Any]] = {"sums": self.sums}
         arrays |= {"inputs": self.network.inputs, "outputs": self.network.outputs}
-        meta = {name: getattr(self, name) for name in ("epoch", "shard", "parts", "seconds", "history")}
+        meta = {name: getattr(self, name) for name in ("epoch", "shard", "batches", "seconds", "history")}
         save_arrays(path, "stream", arrays, {"plan": plan, **meta})
 
     def load(self, path: Path, plan: str) -> None:
@@ -258,31 +265,55 @@ def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[
         done, total = state.epoch * corpus.tokens, model.epochs * corpus.tokens
         clock = Clock(model.seed % 2**63, state.epoch, tokens, documents, done, total, model.lr, model.floor)
         yield clock, corpus.shard(number)
-        state.shard, state.parts = number + 1, 0
+        state.shard, state.batches = number + 1, 0
 
 
 def _share_done(state: State, model: StreamModel, corpus: Corpus) -> float:
-    tokens = sum(tokens for tokens, _ in corpus.manifest["shards"][: state.shard]) + state.parts * model.part
+    tokens = sum(tokens for tokens, _ in corpus.manifest["shards"][: state.shard]) + state.batches * model.batch * model.part
     return min(int(tokens), corpus.tokens) / corpus.tokens
+
+
+class _Walk:
+    """The order in which an epoch reads a shard: stretches shuffled, the batches of each one after the other."""
+
+    def __init__(self, model: StreamModel, clock: Clock, tokens: int) -> None:
+        self.tokens, self.size = tokens, model.part * model.batch
+        self.stretch = max(1, PART // self.size)
+        random = np.random.Generator(np.random.PCG64([clock.seed, clock.epoch, clock.origin]))
+        self.order = random.permutation(-(-tokens // (self.size * self.stretch)))
+
+    def __len__(self) -> int:
+        return len(self.order) * self.stretch
+
+    def batch(self, visit: int) -> int:
+        """Return the batch that is visited as the `visit`-th; behind the last one the text is empty."""
+        return int(self.order[visit // self.stretch]) * self.stretch + visit % self.stretch
 
 
 def _train_shard(
     state: State, model: StreamModel, team: _Team, clock: Clock, shard: Shard, stage: Stage, between: Callable[[], None]
 ) -> None:
-    parts = -(-len(shard.ids) // model.part)
-    while state.parts < parts:
-        begin, first = time.perf_counter(), state.parts
-        last = min(first + model.round, parts)
-        results = team.train(shard, first, last, clock)
-        state.parts = last
+    walk = _Walk(model, clock, len(shard.ids))
+    while state.batches < len(walk):
+        begin, first = time.perf_counter(), state.batches
+        last = min(first + model.round, len(walk))
+        visits = [(walk.batch(visit), visit) for visit in range(first, last)]
+        visits = [(batch, visit) for batch, visit in visits if batch * walk.size < walk.tokens]
+        results = team.train(shard, [(batch, _turned(clock, (visit - batch) * walk.size)) for batch, visit in visits])
+        state.batches = last
         for result in results:  # one by one, so that the sum does not depend on how they were dealt
             state.sums += result
         state.seconds += time.perf_counter() - begin
         if not math.isfinite(state.sums[training.LOSS]):
             raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g})")
-        note = f"{_note(state, model)}, lr {_rate(clock, first * model.part):.3g}"
-        stage.advance(min(last * model.part, len(shard.ids)) - first * model.part, note)
+        tokens = sum(min(walk.size, walk.tokens - batch * walk.size) for batch, _ in visits)
+        stage.advance(tokens, f"{_note(state, model)}, lr {_rate(clock, first * walk.size):.3g}")
         between()
+
+
+def _turned(clock: Clock, tokens: int) -> Clock:
+    """Return the clock of a batch that is visited so many tokens later than it stands in the text."""
+    return clock._replace(done=clock.done + tokens)
 
 
 def _rate(clock: Clock, position: int) -> float:
@@ -295,7 +326,7 @@ def _end_epoch(state: State, model: StreamModel) -> None:
     lr = model.lr * max(model.floor, 1 - (state.epoch + 1) / model.epochs)
     record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": int(words), "lr": lr}
     state.history.append({"epoch": state.epoch + 1, **record, "examples": int(examples)})
-    state.epoch, state.shard, state.parts, state.seconds = state.epoch + 1, 0, 0, 0.0
+    state.epoch, state.shard, state.batches, state.seconds = state.epoch + 1, 0, 0, 0.0
     state.sums[:] = 0
 
 
@@ -307,7 +338,7 @@ def _note(state: State, model: StreamModel) -> str:
 
 
 class _Team:
-    """Threads with a scratch each that train on rounds of parts."""
+    """Threads with a scratch each that train on batches of parts."""
 
     def __init__(self, model: StreamModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
         self.model, self.network, self.pool, self.threads = model, network, pool, threads
@@ -317,34 +348,37 @@ class _Team:
         rows = max(len(network.inputs), len(network.outputs)) if model.deterministic else 0
         self.uses = np.zeros((2, rows), np.int32)
 
-    def train(self, shard: Shard, first: int, last: int, clock: Clock) -> npt.NDArray[np.float64]:
-        """Train on parts first:last of a shard; returns (parts, 3) loss, examples and words of each."""
-        results = np.zeros((last - first, 3))
-        pieces = [(n, n + 1) for n in range(first, last)]
-        if self.model.deterministic and not self.model.listed:
-            pieces = _shares(first, last, self.threads)
+    def train(self, shard: Shard, batches: list[tuple[int, Clock]]) -> npt.NDArray[np.float64]:
+        """Train on batches of a shard, each with its clock; returns (parts, 3) loss, examples and words of each part."""
+        size, parts = self.model.batch, -(-len(shard.ids) // self.model.part)
+        results = np.zeros((size * len(batches), 3))
+        pieces = []
+        for number, (batch, clock) in enumerate(batches):
+            first, last = batch * size, min((batch + 1) * size, parts)
+            for begin, end in _shares(first, last, self.threads if size > 1 else 1):
+                pieces.append((begin, end, clock, begin - first, number * size))
 
-        def work(piece: tuple[int, int]) -> None:
-            begin, end = piece
-            scratch, place = self.free.pop(), slice(begin - first, end - first)
+        def work(piece: tuple[int, int, Clock, int, int]) -> None:
+            begin, end, clock, recorded, result = piece
+            scratch, place = self.free.pop(), slice(recorded, recorded + end - begin)
             record = Record(*(values[place] for values in self.record))
             training.train_parts(
                 shard.ids, shard.offsets, begin, end, self.model.part, self.model.rule, self.model.tables, clock,
-                self.network.inputs, self.network.outputs, scratch, record, results[place],
+                self.network.inputs, self.network.outputs, scratch, record, results[result + recorded :],
             )  # fmt: skip
             self.free.append(scratch)
 
         list(self.pool.map(work, pieces))
-        if self.model.listed:
-            results[0, training.LOSS] = self._soften(clock, first)
-        elif self.model.deterministic:
-            rest = self.record, last - first
-            list(self.pool.map(lambda owner: self._take(*rest, owner), range(self.threads)))
+        for batch, clock in batches if self.model.listed else ():
+            results[0, training.LOSS] = self._soften(clock, batch)
+        if size > 1 and pieces:
+            parts = pieces[-1][1] - pieces[0][0]
+            list(self.pool.map(lambda owner: self._take(parts, owner), range(self.threads)))
         return results
 
-    def _take(self, record: Record, parts: int, owner: int) -> None:
+    def _take(self, parts: int, owner: int) -> None:
         matrices = self.network.inputs, self.network.outputs
-        training.take_recorded(record, parts, owner, self.threads, MOST_STEPS, self.uses, *matrices)
+        training.take_recorded(self.record, parts, owner, self.threads, MOST_STEPS, self.uses, *matrices)
 
     def _soften(self, clock: Clock, part: int) -> float:
         rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]

@@ -589,6 +589,21 @@ def test_words_of_an_older_model_are_kept(corpus, tmp_path):
             train("cbow", other, tmp_path / "x.h5", dataclasses.replace(options, **change))
 
 
+@pytest.mark.parametrize("tokens", [1, 7, 100, 101, 2345])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts, tokens, deterministic):
+    rule = rule_of()
+    model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
+    orders = []
+    for epoch in (0, 1):
+        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, tokens, 0.1, 0.1), tokens)
+        visited = [walk.batch(visit) for visit in range(len(walk))]
+        assert len(set(visited)) == len(visited)
+        assert {batch for batch in visited if batch * walk.size < tokens} == set(range(-(-tokens // walk.size)))
+        orders.append(visited)
+    assert (orders[0] != orders[1]) == (tokens == 2345) or len(orders[0]) < 12
+
+
 def test_several_shards_are_one_text(tmp_path, monkeypatch):
     """The cut into shards changes nothing but where parts begin."""
     from cooc_engine import corpus as corpus_module
