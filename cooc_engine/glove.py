@@ -28,7 +28,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, mean_vector, open_model, save_model
 from cooc_engine.running import How, Run
-from cooc_engine.store import beside, disk_errors, locked, refuse_overwrite
+from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 from cooc_engine.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 from cooc_engine.versions import versions
 
@@ -164,6 +164,7 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
     grid = Grid.of(cooc.row_offsets, shape.row_bytes)
     room = _Room.of(shape, grid, cooc, f"train {solver.family}", run)
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
+    refuse_busy(lock)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     _check(solver, cooc, output)
     older = _older(options, shape)

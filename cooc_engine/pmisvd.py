@@ -27,7 +27,7 @@ from cooc_engine.modelfile import Model, ModelData, load_arrays, open_model, sav
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.running import How, Run
 from cooc_engine.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
-from cooc_engine.store import beside, disk_errors, locked, refuse_overwrite
+from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 from cooc_engine.svd import SVD, Krylov, Operator, arpack, basis_bytes, krylov
 from cooc_engine.transforms import copies, transform_cooc
 from cooc_engine.versions import versions
@@ -66,6 +66,7 @@ def train_pmi_svd(cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOption
     room.check()
     _check(cooc, output, options)
     checkpoint, lock = beside(output, ".checkpoint"), beside(output, ".lock")
+    refuse_busy(lock)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     with disk_errors(output), locked(lock), ThreadPoolExecutor(threads) as pool:
         progress.say(room.line())

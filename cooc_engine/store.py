@@ -300,6 +300,13 @@ def refuse_file(output: Path, *, force: bool) -> Path:
     return work
 
 
+def refuse_busy(lock: Path) -> None:
+    """Raise `UsageError` if a run that is under way holds this lock: what it left so far is not for others to continue."""
+    if lock.exists():
+        with locked(lock):
+            pass
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold an exclusive lock on a file, or refuse because another run holds it."""

@@ -16,7 +16,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, open_model, save_model
 from cooc_engine.running import How, Run
-from cooc_engine.store import beside, disk_errors, locked, refuse_overwrite
+from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 from cooc_engine.trainer import Matrix, Network, Saver, State, StreamModel, memory_plan, plan_of, run_epochs
 from cooc_engine.versions import versions
 from cooc_engine.vocab import Vocabulary
@@ -56,6 +56,7 @@ def train_stream(
     corpus, output = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(output)
     run = Run(**how)
     checkpoint, lock = beside(output, ".checkpoint"), beside(output, ".lock")
+    refuse_busy(lock)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another --output")

@@ -19,6 +19,7 @@ from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import FAMILIES, family_of, train
 from cooc_engine.query import Vectors, nn
+from cooc_engine.store import locked
 from cooc_engine.summary import info
 
 STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}
@@ -140,6 +141,16 @@ def test_where_the_model_comes_from_is_recorded(family, corpus, data, model):
         assert model.provenance["cooc"] == data.digest
     assert model.provenance["cooc_engine"] == cooc_engine.__version__
     assert model.provenance.keys() >= {"tokens", "seed", "threads", "numpy", "numba", "python"}
+
+
+def test_a_checkpoint_of_a_run_under_way_is_not_for_others(family, data, tmp_path):
+    """The message is that another run is at work, not that one was interrupted; with --force and --resume too."""
+    output = tmp_path / "model.h5"
+    output.with_name("model.h5.checkpoint").touch()
+    with locked(output.with_name("model.h5.lock")):
+        for how in ({}, {"force": True}, {"resume": True}):
+            with pytest.raises(UsageError, match="another run is working on it"):
+                train(family, data, output, quick(family), **how)
 
 
 def test_history_has_a_record_for_each_epoch(family, model):
