@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
 from cooc_engine.modelfile import load_arrays, save_arrays
 from cooc_engine.progress import Stage
-from cooc_engine.tiles import Tiles, share, strata
+from cooc_engine.tiles import Grid, Tiles, share, strata
 
 __all__ = ["LANES", "Parameters", "Saver", "Shape", "State", "run_epochs", "whole_loss"]
 
@@ -47,38 +47,38 @@ class Shape:
         """Bytes of a row and its accumulators."""
         return 2 * 4 * self.size
 
-    def memory(self, words: int) -> int:
+    def memory(self, rows: int) -> int:
         """Return the bytes of all parameters."""
-        return words * self.row_bytes * (1 if self.tied else 2)
+        return rows * self.row_bytes * (1 if self.tied else 2)
 
 
 @dataclass
 class Parameters:
-    """Fused rows as `_kernels/factoring.py` describes them: words and contexts (V, 2 size) float32, 64-byte aligned.
+    """Fused rows as `_kernels/factoring.py` describes them: words and contexts (rows, 2 size) float32, 64-byte aligned.
 
-    Tied, both are one matrix.
+    The rows are those of the grid. Tied, both matrices are one.
     """
 
     shape: Shape
+    grid: Grid
     words: Matrix
     contexts: Matrix
 
     @classmethod
-    def random(cls, words: int, shape: Shape, seed: int) -> Parameters:
+    def random(cls, shape: Shape, grid: Grid, seed: int) -> Parameters:
         """Return uniform(−0.5, 0.5)/d values and accumulators at 1, the same for the same seed."""
         d, size, random = shape.d, shape.size, np.random.Generator(np.random.PCG64(seed))
         matrices = []
         for bias, one in ((d, d + 1), (d + 1, d))[: 1 if shape.tied else 2]:
-            matrix = aligned_zeros(words, 2 * size)
+            matrix = aligned_zeros(grid.rows, 2 * size)
             matrix[:, size:] = 1
-            for begin in range(0, words, CHUNK_ROWS):
-                rows = matrix[begin : begin + CHUNK_ROWS]
+            for rows in _chunks(grid):
                 values = (random.random((len(rows), d + shape.biases), np.float32) - np.float32(0.5)) / np.float32(d)
-                rows[:, :d] = values[:, :d]
+                matrix[rows, :d] = values[:, :d]
                 if shape.biases:
-                    rows[:, bias], rows[:, one] = values[:, d], 1
+                    matrix[rows, bias], matrix[rows, one] = values[:, d], 1
             matrices.append(matrix)
-        return cls(shape, matrices[0], matrices[-1])
+        return cls(shape, grid, matrices[0], matrices[-1])
 
     def rates(self, lr: float) -> tuple[Matrix, Matrix]:
         """Return the learning rates of a word and of a context row: lr for the vector, 1 for the bias, 0 for the rest."""
@@ -99,12 +99,29 @@ class Parameters:
         return {"words": self.words} if self.shape.tied else {"words": self.words, "contexts": self.contexts}
 
     def arrays(self) -> dict[str, Matrix]:
-        """Return views of the trained parameters by the names that a model file gives them."""
+        """Return views of what is trained, by rows of the grid, under the names that a model file gives them."""
+        return self._named({name: matrix[:, : self.shape.size] for name, matrix in self.matrices().items()})
+
+    def finished(self) -> dict[str, Matrix]:
+        """Return what was trained by words. Their order is made where the accumulators stood: training cannot go on."""
+        size, words = self.shape.size, self.grid.words
+        for matrix in self.matrices().values():
+            for first, rows in enumerate(_chunks(self.grid)):
+                matrix[first * CHUNK_ROWS :][: len(rows), size:] = matrix[rows, :size]
+        return self._named({name: matrix[:words, size:] for name, matrix in self.matrices().items()})
+
+    def _named(self, halves: dict[str, Matrix]) -> dict[str, Matrix]:
         d = self.shape.d
-        found = {name: matrix[:, :d] for name, matrix in self.matrices().items()}
+        found = {name: half[:, :d] for name, half in halves.items()}
         if self.shape.biases:
-            found |= {"word_bias": self.words[:, d], "context_bias": self.contexts[:, d + 1]}
+            found |= {"word_bias": halves["words"][:, d], "context_bias": halves["contexts"][:, d + 1]}
         return found
+
+
+def _chunks(grid: Grid) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the rows of all words, some at a time."""
+    for first in range(0, grid.words, CHUNK_ROWS):
+        yield grid.row_of(np.arange(first, min(first + CHUNK_ROWS, grid.words)))
 
 
 def aligned_zeros(rows: int, columns: int) -> Matrix:
@@ -182,23 +199,22 @@ class _Visitor:
     """Runs a kernel on pairs of groups."""
 
     def __init__(self, tiles: Tiles, parameters: Parameters, options: Options, costs: npt.NDArray[np.float64]) -> None:
-        entries, grid = tiles.entries, tiles.grid
-        self._tiles, self._costs = tiles, costs
-        self._grid = grid.groups
+        entries = tiles.entries
+        self._tiles, self._group = tiles, tiles.grid.group
         self._rest = (
-            grid.cuts, entries.places, entries.targets, entries.weights, parameters.words, parameters.contexts,
+            tiles.grid.height, entries.places, entries.targets, entries.weights, parameters.words, parameters.contexts,
             *parameters.rates(options.lr), parameters.clips(options.clip), costs,
         )  # fmt: skip
 
     def train(self, kernel: Callable[..., None], pairs: npt.NDArray[np.int64], turn: int) -> float:
         """Train on pairs; returns the seconds that it took."""
         begin = time.perf_counter()
-        kernel(pairs, self._grid, turn, self._tiles.starts[:-1], self._tiles.stops, *self._rest)
+        kernel(pairs, self._group, turn, self._tiles.starts[:-1], self._tiles.stops, *self._rest)
         return time.perf_counter() - begin
 
     def judge(self, pairs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> None:
         """Find the costs of entries begins[t]:ends[t] of the tiles of pairs."""
-        factoring.judge(pairs, self._grid, 0, begins, ends, *self._rest)
+        factoring.judge(pairs, self._group, 0, begins, ends, *self._rest)
 
 
 def _judged(tiles: Tiles, parameters: Parameters, options: Options, threads: int, held_out: bool) -> float:

@@ -137,7 +137,7 @@ class _Room:
         """Share the budget; raises `UsageError` if it cannot hold the least."""
         words, entries = len(cooc.vocabulary), ENTRY_BYTES * cooc.entries
         parts = {
-            "parameters": shape.memory(words),
+            "parameters": shape.memory(grid.rows),
             "dealing": dealing_bytes(words, grid.blocks, run.workers),
             "tables of words": 100 * words,
         }
@@ -161,14 +161,14 @@ def checkpoint_path(output: Path) -> Path:
 def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> Model:
     cooc, output = source if isinstance(source, Cooc) else Cooc(source), Path(output)
     shape = solver.shape(options)
-    grid = Grid.of(cooc.row_offsets, shape.row_bytes)
+    grid = Grid.of(len(cooc.vocabulary), shape.row_bytes)
     room = _Room.of(shape, grid, cooc, f"train {solver.family}", run)
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
     refuse_busy(lock)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     _check(solver, cooc, output)
     older = _older(options, shape)
-    plan = _plan(solver, cooc, options, older)
+    plan = _plan(solver, cooc, grid, options, older)
     with disk_errors(output), locked(lock):
         run.shown.say(room.line())
         try:
@@ -176,7 +176,7 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
             with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
                 tiles = deal(cooc, dealing, grid, options.seed, run.workers, stage, scratch)
             _check_tiles(tiles, cooc, options)
-            state = State(_started(shape, cooc, options, older), np.zeros(grid.sides**2))
+            state = State(_started(Parameters.random(shape, grid, options.seed), cooc, options, older), np.zeros(grid.sides**2))
             if run.resume and checkpoint.exists():
                 state.load(checkpoint, plan)
             with (
@@ -221,16 +221,15 @@ def _older(options: Options, shape: Shape) -> Model | None:
     return model
 
 
-def _plan(solver: Solver, cooc: Cooc, options: Options, older: Model | None) -> str:
+def _plan(solver: Solver, cooc: Cooc, grid: Grid, options: Options, older: Model | None) -> str:
     """Return a digest of everything that decides the result."""
     start = None if older is None else [zlib.crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
-    whole = [solver.family, cooc.digest, options.record(), start]
+    whole = [solver.family, cooc.digest, options.record(), start, grid.blocks, grid.group]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
-def _started(shape: Shape, cooc: Cooc, options: Options, older: Model | None) -> Parameters:
-    """Return random parameters; the words that an older model has begin where it left them."""
-    parameters = Parameters.random(len(cooc.vocabulary), shape, options.seed)
+def _started(parameters: Parameters, cooc: Cooc, options: Options, older: Model | None) -> Parameters:
+    """Have the words that an older model has begin where it left them."""
     if older is None:
         return parameters
     known = [(row, older.vocabulary.ids[word]) for row, word in enumerate(cooc.vocabulary) if word in older.vocabulary.ids]
@@ -239,13 +238,13 @@ def _started(shape: Shape, cooc: Cooc, options: Options, older: Model | None) ->
     rows, places = np.array(known).T
     for name, values in parameters.arrays().items():
         if name in older.names:
-            values[rows] = older.array(name)[places]
+            values[parameters.grid.row_of(rows)] = older.array(name)[places]
     return parameters
 
 
 def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, run: Run) -> ModelData:
     stages: dict[str, Any] = {"encode": cooc.manifest["corpus"]["options"], "count": cooc.options.record()}
-    arrays, published = state.parameters.arrays(), str(options.vectors)
+    arrays, published = state.parameters.finished(), str(options.vectors)
     if options.center == "mean":
         arrays["center"] = mean_vector(arrays, published)
     return ModelData(

@@ -1,9 +1,11 @@
 """The co-occurrence matrix dealt into tiles, and the order in which threads may take them.
 
-A tile is a block of rows times a block of columns, small enough that the parameters it touches stay in the cache.
-Neighbouring blocks form groups, and a thread takes all tiles of a pair of groups, each sharing a side with the one before.
-A stratum is a set of pairs that share no row and no column: threads that work on it never meet, and the result is the same
-for any number of them. Grid and strata depend on the matrix, the size of a row of parameters and the seed alone.
+A tile is a block of rows times a block of columns, small enough that the parameters it touches stay in the cache. Words are
+dealt to blocks in turn, so that every block is a fair sample of frequent and rare words: all tiles are of about one size, and
+whichever is visited last pulls the parameters nowhere. Neighbouring blocks form groups, and a thread takes all tiles of a pair
+of groups, each sharing a side with the one before. A stratum is a set of pairs that share no row and no column: threads that
+work on it never meet, and the result is the same for any number of them. Grid and strata depend on the number of words, the
+size of a row of parameters and the seed alone.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from cooc_engine.cooc import Block, Cooc
 from cooc_engine.progress import Stage
 from cooc_engine.rows import cut_rows
 
-__all__ = ["ENTRY_BYTES", "Dealing", "Entries", "Grid", "Tiles", "cut_blocks", "deal", "dealing_bytes", "share", "strata"]
+__all__ = ["ENTRY_BYTES", "Dealing", "Entries", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]
 
 ENTRY_BYTES = 12
-BLOCK_BYTES = 1 << 20  # parameters of a block: half and twice as many are slower with 1 MiB of L2 (scripts/lab.py)
-GROUP_BLOCKS = 8  # neighbours share a side: 10 to 15 % faster than single tiles (scripts/lab.py)
-PARTS = 48  # a block, and a group, has at most this share of the entries, so that a stratum keeps many threads busy
-MOST_ROWS = 1 << 16
+BLOCK_BYTES = 1 << 20  # parameters of a block: half as many are slower with 1 MiB of L2 (scripts/lab.py)
+GROUP_BLOCKS = 4  # neighbours share a side: a fifth faster than single tiles; with 8 the final loss is higher (scripts/lab.py)
+LEAST_BLOCKS = 128  # so that a stratum of small matrices keeps many threads busy
 MOST_BLOCKS = 1 << 11  # of millions of words, so that the table of tiles stays small
+MOST_ROWS = 1 << 16
 CHUNK_ENTRIES = 1 << 18  # dealt at a time by a thread
 
 Numbers = npt.NDArray[np.int64]
@@ -39,44 +41,47 @@ Floats = npt.NDArray[np.float32]
 Transform = Callable[[Floats], tuple[Floats, Floats]]
 
 
-def cut_blocks(row_offsets: Numbers, rows: int, parts: int = PARTS) -> Numbers:
-    """Cut rows into blocks of at most `rows` rows and about 1/`parts` of the entries; returns the (B + 1,) cuts."""
-    words, most = len(row_offsets) - 1, max(1, int(row_offsets[-1]) // parts)
-    cuts = [0]
-    while cuts[-1] < words:
-        full = int(np.searchsorted(row_offsets, row_offsets[cuts[-1]] + most, "right")) - 1
-        cuts.append(min(max(full, cuts[-1] + 1), cuts[-1] + min(rows, MOST_ROWS), words))
-    return np.array(cuts, np.int64)
-
-
 @dataclass(frozen=True)
 class Grid:
-    """cuts (B + 1,): block i has the rows, or columns, cuts[i]:cuts[i + 1]; groups (G + 1,): a group's blocks likewise."""
+    """`words` dealt in turn to `blocks` of equal height: word w is row w // blocks of block w mod blocks.
 
-    cuts: Numbers
-    groups: Numbers
+    Every `group` blocks form a group; the number of blocks is a multiple of it, and some of the last rows may be empty.
+    """
+
+    words: int
+    blocks: int
+    group: int
 
     @classmethod
-    def of(cls, row_offsets: Numbers, row_bytes: int) -> Grid:
+    def of(cls, words: int, row_bytes: int) -> Grid:
         """Cut a matrix for parameters with rows of `row_bytes`."""
-        words = len(row_offsets) - 1
-        cuts = cut_blocks(row_offsets, max(1, BLOCK_BYTES // row_bytes, words // MOST_BLOCKS))
-        return cls(cuts, cut_blocks(row_offsets[cuts], GROUP_BLOCKS))
+        blocks = min(max(words * row_bytes // BLOCK_BYTES, LEAST_BLOCKS), MOST_BLOCKS, words)
+        blocks = max(blocks, -(-words // MOST_ROWS))
+        return cls(words, -(-blocks // GROUP_BLOCKS) * GROUP_BLOCKS, GROUP_BLOCKS)
 
     @property
-    def blocks(self) -> int:
-        """Number of blocks on a side of the grid."""
-        return len(self.cuts) - 1
+    def height(self) -> int:
+        """Rows of a block."""
+        return -(-self.words // self.blocks)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all blocks, empty ones included."""
+        return self.blocks * self.height
 
     @property
     def sides(self) -> int:
         """Number of groups on a side of the grid."""
-        return len(self.groups) - 1
+        return self.blocks // self.group
+
+    def row_of(self, words: Numbers) -> Numbers:
+        """Return the rows of words when the blocks lie one after the other."""
+        return words % self.blocks * self.height + words // self.blocks
 
     def by_pair(self, sizes: Numbers) -> Numbers:
         """Add up sizes of tiles (B·B,) to sizes of pairs of groups (G·G,)."""
-        table = sizes.reshape(self.blocks, self.blocks)
-        return np.add.reduceat(np.add.reduceat(table, self.groups[:-1], 0), self.groups[:-1], 1).ravel()
+        table: Numbers = sizes.reshape(self.sides, self.group, self.sides, self.group).sum((1, 3)).ravel()
+        return table
 
 
 @dataclass(frozen=True)
@@ -140,9 +145,9 @@ class Tiles:
         grid = self.grid
         for pair in pairs.ravel().tolist():
             rows, columns = divmod(pair, grid.sides)
-            first, last = grid.groups[columns : columns + 2].tolist()
-            for i in range(*grid.groups[rows : rows + 2].tolist()):
-                self.entries.expect(int(self.starts[i * grid.blocks + first]), int(self.starts[i * grid.blocks + last]))
+            for i in range(rows * grid.group, (rows + 1) * grid.group):
+                first = i * grid.blocks + columns * grid.group
+                self.entries.expect(int(self.starts[first]), int(self.starts[first + grid.group]))
 
 
 @dataclass(frozen=True)
@@ -168,30 +173,28 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
     The stage advances by half the entries when they are counted, and by the rest when they are dealt. The entries go to
     the file `scratch` if it is given.
     """
-    blocks, cuts = grid.blocks, grid.cuts
-    column_blocks = np.repeat(np.arange(blocks, dtype=np.int32), np.diff(cuts))
+    blocks = grid.blocks
     skipped, sizes = int(dealing.skip_diagonal), np.zeros(blocks * blocks, np.int64)
 
-    def count(job: _Job) -> None:
-        factoring.count_tiles(job.starts, job.columns, job.first, job.row_block, column_blocks, blocks, skipped, sizes)
-        stage.advance(job.entries / 2)
+    def count(rows: _Rows) -> None:
+        factoring.count_tiles(rows.spans, rows.columns, rows.first, blocks, skipped, sizes)
+        stage.advance(rows.entries / 2)
 
-    def place(job: _Job) -> None:
-        for part in job.chunks():
-            begin, end = part.starts[0], part.starts[-1]
-            pair = dealing.transform((part.values[begin:end] / cooc.denominator).astype(np.float32))
+    def place(rows: _Rows) -> None:
+        for part in rows.chunks(blocks):
+            pair = dealing.transform((part.gathered() / cooc.denominator).astype(np.float32))
             factoring.deal_rows(
-                part.starts, part.columns, *pair, part.first, part.row_block, column_blocks, cuts, dealing.shifts, skipped,
+                part.spans, part.columns, *pair, part.first, blocks, dealing.shifts, skipped,
                 fill, entries.places, entries.targets, entries.weights,
             )  # fmt: skip
             stage.advance(part.entries / 2)
 
     with ThreadPoolExecutor(threads) as pool:
-        _for_all_rows(cooc, cuts, pool, count)
+        _for_all_rows(cooc, blocks, pool, count)
         starts = np.concatenate([[0], np.cumsum(sizes)])
         entries = Entries.empty(int(starts[-1]), scratch)
         fill = starts[:-1].copy()
-        _for_all_rows(cooc, cuts, pool, place)
+        _for_all_rows(cooc, blocks, pool, place)
         stops = starts[1:].copy()
         rest, key = (entries.places, entries.targets, entries.weights), np.uint64(seed % 2**64)
         share = np.uint64(dealing.held_out * 2.0**64)
@@ -200,46 +203,53 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
             stretch = starts, row * blocks, (row + 1) * blocks
             factoring.shuffle_tiles(*stretch, key, *rest)
             if share:
-                factoring.hold_out(*stretch, cuts, key, share, *rest, stops)
+                factoring.hold_out(*stretch, blocks, key, share, *rest, stops)
 
         list(pool.map(shuffle, range(blocks)))
     return Tiles(grid, starts, stops, entries)
 
 
 @dataclass(frozen=True)
-class _Job:
-    """The rows from `first` on that one row block has in one block of the matrix."""
+class _Rows:
+    """Words `first`, `first` + B, … of one row block of the grid, as far as they stand in one block of the matrix.
 
-    row_block: int
+    spans (n, 2) int64: where the entries of each begin and end in the `columns` and `values` of the block
+    """
+
     first: int
-    starts: Numbers
+    spans: Numbers
     columns: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
 
     @property
+    def lengths(self) -> Numbers:
+        return self.spans[:, 1] - self.spans[:, 0]
+
+    @property
     def entries(self) -> int:
-        return int(self.starts[-1] - self.starts[0])
+        return int(self.lengths.sum())
 
-    def chunks(self) -> Iterator[_Job]:
+    def chunks(self, blocks: int) -> Iterator[_Rows]:
         """Cut into stretches of rows with a bounded number of entries, or one row."""
-        for a, b in cut_rows(np.diff(self.starts), CHUNK_ENTRIES):
-            yield _Job(self.row_block, self.first + a, self.starts[a : b + 1], self.columns, self.values)
+        for a, b in cut_rows(self.lengths, CHUNK_ENTRIES):
+            yield _Rows(self.first + a * blocks, self.spans[a:b], self.columns, self.values)
+
+    def gathered(self) -> npt.NDArray[Any]:
+        """Return the values one after the other."""
+        return np.concatenate([self.values[begin:end] for begin, end in self.spans.tolist()])
 
 
-def _for_all_rows(cooc: Cooc, cuts: Numbers, pool: ThreadPoolExecutor, work: Callable[[_Job], None]) -> None:
+def _for_all_rows(cooc: Cooc, blocks: int, pool: ThreadPoolExecutor, work: Callable[[_Rows], None]) -> None:
     """Run `work` on all rows; never on the same row block in two threads, and in the order of the rows within it."""
     for block in cooc.blocks:
-        list(pool.map(work, _jobs(cooc, block, cuts)))
+        list(pool.map(work, _row_blocks(cooc, block, blocks)))
 
 
-def _jobs(cooc: Cooc, block: Block, cuts: Numbers) -> Iterator[_Job]:
+def _row_blocks(cooc: Cooc, block: Block, blocks: int) -> Iterator[_Rows]:
     columns, values = cooc.block_integers(block)
-    begin = cooc.row_offsets[block.first]
-    for row_block in range(
-        int(np.searchsorted(cuts, block.first, "right")) - 1, int(np.searchsorted(cuts, block.last, "left"))
-    ):
-        first, last = max(int(cuts[row_block]), block.first), min(int(cuts[row_block + 1]), block.last)
-        yield _Job(row_block, first, cooc.row_offsets[first : last + 1] - begin, columns, values)
+    offsets = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
+    for k in range(min(blocks, block.last - block.first)):
+        yield _Rows(block.first + k, np.stack([offsets[:-1][k::blocks], offsets[1:][k::blocks]], 1), columns, values)
 
 
 def strata(sides: int, seed: int, epoch: int, *, tied: bool = False) -> tuple[list[Numbers], int]:

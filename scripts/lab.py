@@ -1,6 +1,6 @@
 """A kernel lab: what the constants of the solvers cost, measured in turn on a co-occurrence directory.
 
-    python scripts/lab.py tiles COOC      size of blocks and of groups in GloVe's grid: seconds and cost by epoch
+    python scripts/lab.py tiles COOC      size of blocks and of groups in GloVe's grid: seconds and costs
     python scripts/lab.py svd COOC        block Krylov of several widths, and shifted power iteration: seconds to a residual
 
 Keep what is best over several rounds; the reason goes into a line beside the constant.
@@ -23,30 +23,27 @@ from cooc_engine.config import GloveOptions, PmiSvdOptions, usable_cores
 from cooc_engine.cooc import Cooc
 from cooc_engine.progress import Stage
 from cooc_engine.sparse import PANEL, add_product, in_memory, inner, panels, panels_of, rotate
-from cooc_engine.tiles import PARTS, Grid, cut_blocks, deal
+from cooc_engine.tiles import Grid, deal
 from cooc_engine.transforms import transform_cooc
 
-GRIDS = list(itertools.product((1 << 19, 1 << 20, 1 << 21), (1, 4, 8)))
+GRIDS = list(itertools.product((1 << 18, 1 << 19, 1 << 20), (1, 4, 8)))
 RESIDUALS = (0.1, 0.01, 0.001)
 
 
 def tiles(cooc: Cooc, options: GloveOptions, rounds: int, threads: int) -> None:
     shape = adagrad.Shape(options.vector_size)
     for _, (size, group) in itertools.product(range(rounds), GRIDS):
-        cuts = cut_blocks(cooc.row_offsets, size // shape.row_bytes)
-        grid = Grid(cuts, group_blocks(cooc, cuts, group))
+        words = len(cooc.vocabulary)
+        grid = Grid(words, -(-words * shape.row_bytes // (size * group)) * group, group)
         begin = time.perf_counter()
         dealt = deal(cooc, glove.glove_dealing(cooc, options), grid, options.seed, threads, Stage("deal", None, "entries"))
         seconds = time.perf_counter() - begin
-        state = adagrad.State(adagrad.Parameters.random(len(cooc.vocabulary), shape, 1), np.zeros(grid.sides**2))
+        state = adagrad.State(adagrad.Parameters.random(shape, grid, 1), np.zeros(grid.sides**2))
         adagrad.run_epochs(glove.GLOVE.kernel, state, dealt, options, threads, Stage("train", None, "entries"), lambda: None)
         epochs = "  ".join(f"{h['seconds']:.2f} s {h['loss']:.4f} idle {h['idle']:.3f}" for h in state.history)
-        print(f"{size >> 10:5d} KiB, groups of {group}: {grid.blocks} blocks, dealt in {seconds:.2f} s; {epochs}", flush=True)
-
-
-def group_blocks(cooc: Cooc, cuts: np.ndarray, group: int) -> np.ndarray:
-    """Group neighbouring blocks, as `Grid.of` does."""
-    return cut_blocks(cooc.row_offsets[cuts], group, PARTS)
+        whole = adagrad.whole_loss(dealt, state.parameters, options, threads)
+        print(f"{size >> 10:5d} KiB, groups of {group}: {grid.blocks} blocks, dealt in {seconds:.2f} s; {epochs}; ", end="")
+        print(f"{whole:.5f} over the whole matrix at the end", flush=True)
 
 
 def svd(cooc: Cooc, rounds: int, k: int, threads: int) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from cooc_engine import glove
-from cooc_engine.adagrad import Shape
+from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.progress import Stage
 from cooc_engine.tiles import Grid, Tiles, deal, strata
 
-ROWS = 9  # of a block, so that the small matrix makes a grid of many tiles
+BLOCKS = 5  # so that the small matrix makes a grid of many tiles
 ANIMALS = [f"animal{i}" for i in range(15)]
 METALS = [f"metal{i}" for i in range(15)]
 
@@ -33,14 +33,14 @@ def make_cooc(at: Path, options: CountOptions) -> Cooc:
     return count(encode_documents(topics(), at / "corpus", EncodeOptions(min_count=1)), at / "cooc", options)
 
 
-def cut_into(monkeypatch, rows: int, blocks: int = 1) -> None:
-    """Have all grids cut into blocks of so many rows, and groups of so many blocks."""
+def cut_into(monkeypatch, blocks: int, group: int = 1) -> None:
+    """Have all grids cut into so many blocks, and groups of so many."""
+    monkeypatch.setattr(Grid, "of", lambda words, row_bytes: Grid(words, blocks, group))
 
-    def of(offsets: np.ndarray, row_bytes: int) -> Grid:
-        cuts = np.append(np.arange(0, len(offsets) - 1, rows), len(offsets) - 1)
-        return Grid(cuts, np.append(np.arange(0, len(cuts) - 1, blocks), len(cuts) - 1))
 
-    monkeypatch.setattr(Grid, "of", of)
+def random_parameters(words: int, shape: Shape, seed: int) -> Parameters:
+    """Parameters with a row for each word in turn."""
+    return Parameters.random(shape, Grid(words, 1, 1), seed)
 
 
 def same_bits(*models) -> bool:
@@ -57,14 +57,20 @@ def kernel_order(tiles: Tiles, options, *, tied: bool = False) -> Iterator[list[
             for i, j in there_and_back(tiles.grid, pair, turn):
                 tile = i * tiles.grid.blocks + j
                 for p in range(int(tiles.starts[tile]), int(tiles.stops[tile])):
-                    row, column = divmod(int(tiles.entries.places[p]), 1 << 16)
-                    visits.append((p, int(tiles.grid.cuts[i]) + row, int(tiles.grid.cuts[j]) + column))
+                    visits.append((p, *words_of(tiles, tile, p)))
         yield visits
+
+
+def words_of(tiles: Tiles, tile: int, p: int) -> tuple[int, int]:
+    """The words of entry p, which stands in this tile: every B-th word is in the same block."""
+    places, blocks = divmod(int(tiles.entries.places[p]), 1 << 16), divmod(tile, tiles.grid.blocks)
+    row, column = (block + tiles.grid.blocks * place for block, place in zip(blocks, places, strict=True))
+    return row, column
 
 
 def there_and_back(grid: Grid, pair: int, turn: int) -> Iterator[tuple[int, int]]:
     """The tiles of a pair of groups in the kernel's order: each shares a side with the one before."""
-    rows, columns = (list(range(*grid.groups[side : side + 2])) for side in divmod(pair, grid.sides))
+    rows, columns = (list(range(side * grid.group, (side + 1) * grid.group)) for side in divmod(pair, grid.sides))
     rows, columns = (blocks[turn % len(blocks) :] + blocks[: turn % len(blocks)] for blocks in (rows, columns))
     for k, i in enumerate(rows):
         for j in columns[:: 1 if k % 2 == 0 else -1]:
@@ -72,7 +78,7 @@ def there_and_back(grid: Grid, pair: int, turn: int) -> Iterator[tuple[int, int]
 
 
 def tiles_of(cooc: Cooc, options, dealing=glove.glove_dealing, shape: Shape | None = None) -> Tiles:
-    grid = Grid.of(cooc.row_offsets, (shape or Shape(options.vector_size)).row_bytes)
+    grid = Grid.of(len(cooc.vocabulary), (shape or Shape(options.vector_size)).row_bytes)
     return deal(cooc, dealing(cooc, options), grid, options.seed, 1, Stage("deal", None, "entries"))
 
 

@@ -16,14 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matrices import (
     ANIMALS,
+    BLOCKS,
     METALS,
-    ROWS,
     cut_into,
     entries,
     interrupt_at,
     kernel_order,
     make_cooc,
     never,
+    random_parameters,
     same_bits,
     tiles_of,
 )  # fmt: skip
@@ -49,7 +50,7 @@ def cooc(tmp_path_factory) -> Cooc:
 
 @pytest.fixture
 def small_tiles(monkeypatch) -> None:
-    cut_into(monkeypatch, ROWS)
+    cut_into(monkeypatch, BLOCKS)
 
 
 SMALL = GloveOptions(vector_size=12, epochs=3, x_max=10, seed=4)
@@ -62,18 +63,17 @@ def twin_of(parameters: Parameters) -> naive.Glove:
     return naive.Glove(**parameters.arrays())
 
 
-def run_tile(parameters: Parameters, cuts, tile: int, entries, lr: float) -> float:
+def run_tile(parameters: Parameters, blocks: int, tile: int, entries, lr: float) -> float:
     """Visit entries (row, column, target, weight), all of one tile, by the kernel; returns the cost."""
-    blocks = len(cuts) - 1
+    height = len(parameters.words) // blocks
     i, j = divmod(tile, blocks)
-    places = [((row - cuts[i]) << 16) | (column - cuts[j]) for row, column, _, _ in entries]
+    places = [((row - i * height) << 16) | (column - j * height) for row, column, _, _ in entries]
     starts = np.zeros(blocks * blocks + 1, np.int64)
     starts[tile + 1 :] = len(entries)
     targets, weights = (np.array([entry[k] for entry in entries], np.float32) for k in (2, 3))
     costs = np.full(blocks * blocks, np.nan)
     factoring.train_glove(
-        np.array([tile]), np.arange(blocks + 1), 0, starts[:-1], starts[1:], np.array(cuts, np.int64),
-        np.array(places, np.uint32), targets, weights,
+        np.array([tile]), 1, 0, starts[:-1], starts[1:], height, np.array(places, np.uint32), targets, weights,
         parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(100), costs,
     )  # fmt: skip
     assert np.isnan(np.delete(costs, tile)).all()
@@ -117,11 +117,11 @@ sizes = st.sampled_from([1, 2, 13, 14, 15, 16, 17, 30, 100])
 def test_one_visit_is_the_twins_to_single_precision(d, seed, scale, target, weight, lr):
     """Values from anywhere, accumulators well above 1: one update agrees to a few units in the last place."""
     rng = np.random.default_rng(seed)
-    parameters = Parameters.random(5, Shape(d), seed)
+    parameters = random_parameters(6, Shape(d), seed)
     size = parameters.words.shape[1] // 2
     for matrix, columns in ((parameters.words, [*range(d), d]), (parameters.contexts, [*range(d), d + 1])):
-        matrix[:, columns] = rng.normal(0, scale, (5, d + 1))
-        matrix[:, [size + c for c in columns]] = rng.uniform(1, 9, (5, d + 1))
+        matrix[:, columns] = rng.normal(0, scale, (6, d + 1))
+        matrix[:, [size + c for c in columns]] = rng.uniform(1, 9, (6, d + 1))
     twin = twin_of(parameters)
     twin.squares = [
         parameters.words[:, size : size + d].astype(float),
@@ -129,7 +129,7 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, scale, target, weig
         parameters.words[:, size + d].astype(float),
         parameters.contexts[:, size + d + 1].astype(float),
     ]
-    cost = run_tile(parameters, [0, 3, 5], 1, [(2, 4, target, weight)], lr)
+    cost = run_tile(parameters, 2, 1, [(2, 4, target, weight)], lr)
     products = np.abs(twin.words[2] * twin.contexts[4]).sum()
     terms = products + abs(twin.word_bias[2]) + abs(twin.context_bias[4]) + abs(target)
     off = 1e-6 * terms  # what rounding may do to the difference
@@ -143,14 +143,14 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, scale, target, weig
 
 def test_accumulators_divide_before_they_grow():
     """With lr 1 and a gradient of 2 the first step is 2, not 2/√5; the second is divided by √5."""
-    parameters = Parameters.random(1, Shape(1), 0)
+    parameters = random_parameters(1, Shape(1), 0)
     parameters.words[0, :2], parameters.contexts[0, 0], parameters.contexts[0, 2] = (1, 0), 2, 0
-    run_tile(parameters, [0, 1], 0, [(0, 0, 1, 1)], 1.0)  # diff = 2 - 1 = 1
+    run_tile(parameters, 1, 0, [(0, 0, 1, 1)], 1.0)  # diff = 2 - 1 = 1
     word, context = parameters.words[0], parameters.contexts[0]
     size = len(word) // 2
     assert (word[0], word[1], word[size], word[size + 1]) == (1 - 2, -1, 5, 2)
     assert (context[0], context[2], context[size], context[size + 2]) == (2 - 1, -1, 2, 2)
-    run_tile(parameters, [0, 1], 0, [(0, 0, -4, 1)], 1.0)  # diff = -1 - 2 + 4 = 1
+    run_tile(parameters, 1, 0, [(0, 0, -4, 1)], 1.0)  # diff = -1 - 2 + 4 = 1
     assert word[0] == pytest.approx(-1 - 1 / math.sqrt(5), rel=1e-6)
     assert context[0] == pytest.approx(1 + 1 / math.sqrt(2), rel=1e-6)
     assert word[1] == pytest.approx(-1 - 1 / math.sqrt(2), rel=1e-6)
@@ -158,12 +158,12 @@ def test_accumulators_divide_before_they_grow():
 
 @pytest.mark.parametrize("target", [30.0, -30.0])
 def test_gradients_are_clipped_at_100_before_the_rate(target):
-    parameters, lr = Parameters.random(2, Shape(3), 0), 0.05
+    parameters, lr = random_parameters(2, Shape(3), 0), 0.05
     parameters.words[0, :4] = (0, 50, -50, 0)
     parameters.contexts[1, :3] = (0.5, 0, 90)
     parameters.words[0, 2] = 0
     twin = twin_of(parameters)
-    run_tile(parameters, [0, 2], 0, [(0, 1, target, 1)], lr)
+    run_tile(parameters, 1, 0, [(0, 1, target, 1)], lr)
     twin.visit(0, 1, target, 1, lr)
     assert_close(parameters, twin, rtol=1e-5, atol=1e-5)
     sign = math.copysign(1, target)
@@ -173,10 +173,10 @@ def test_gradients_are_clipped_at_100_before_the_rate(target):
 
 
 def test_biases_are_not_clipped():
-    parameters = Parameters.random(1, Shape(2), 0)
+    parameters = random_parameters(1, Shape(2), 0)
     twin = twin_of(parameters)
     entry = (0, 0, 250.0, 1.0)
-    run_tile(parameters, [0, 1], 0, [entry], 0.05)
+    run_tile(parameters, 1, 0, [entry], 0.05)
     twin.visit(*entry, 0.05)
     assert twin.word_bias[0] > 200
     assert_close(parameters, twin, rtol=1e-5, atol=1e-6)
@@ -187,15 +187,14 @@ def test_biases_are_not_clipped():
 @given(d=sizes, seed=st.integers(0, 1000), lr=st.sampled_from([0.01, 0.05, 0.1]), data=st.data())
 def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
     """Rows that come again at once, tiles away from the corner, one entry or many: all equal to the twin's."""
-    cuts = data.draw(st.sampled_from([[0, 6], [0, 2, 6], [0, 1, 3, 6]]))
-    tile = data.draw(st.integers(0, (len(cuts) - 1) ** 2 - 1))
-    i, j = divmod(tile, len(cuts) - 1)
-    places = st.tuples(st.integers(cuts[i], cuts[i + 1] - 1), st.integers(cuts[j], cuts[j + 1] - 1))
+    blocks = data.draw(st.sampled_from([1, 2, 3, 6]))
+    tile = data.draw(st.integers(0, blocks**2 - 1))
+    places = st.tuples(*(st.integers(side * 6 // blocks, (side + 1) * 6 // blocks - 1) for side in divmod(tile, blocks)))
     entry = st.tuples(places, st.floats(-2, 6, width=32), st.floats(2**-6, 1, width=32))
     entries = [(*p, t, w) for p, t, w in data.draw(st.lists(entry, max_size=40))]
-    parameters = Parameters.random(6, Shape(d), seed)
+    parameters = random_parameters(6, Shape(d), seed)
     twin = twin_of(parameters)
-    cost = run_tile(parameters, cuts, tile, entries, lr)
+    cost = run_tile(parameters, blocks, tile, entries, lr)
     expected = sum(twin.visit(*entry, lr) for entry in entries)
     assert cost == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert_close(parameters, twin, rtol=1e-4, atol=1e-4)
@@ -217,12 +216,12 @@ def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
 )
 @pytest.mark.parametrize("grid", ["one tile", "many tiles", "groups"])
 def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, monkeypatch, options, grid):
-    cut_into(monkeypatch, *{"one tile": (1000,), "many tiles": (ROWS,), "groups": (4, 3)}[grid])
+    cut_into(monkeypatch, *{"one tile": (1,), "many tiles": (BLOCKS,), "groups": (12, 3)}[grid])
     model = train_glove(cooc, tmp_path / "model.h5", options, threads=2)
     tiles = tiles_of(cooc, options)
-    assert (tiles.grid.blocks, tiles.grid.sides) == {"one tile": (1, 1), "many tiles": (5, 5), "groups": (10, 4)}[grid]
+    assert (tiles.grid.blocks, tiles.grid.sides) == {"one tile": (1, 1), "many tiles": (5, 5), "groups": (12, 4)}[grid]
     counts = {(i, j): x for i, j, x in entries(cooc)}
-    twin = twin_of(Parameters.random(len(cooc.vocabulary), Shape(options.vector_size), options.seed))
+    twin = twin_of(random_parameters(len(cooc.vocabulary), Shape(options.vector_size), options.seed))
     for visits, record in zip(kernel_order(tiles, options), model.history, strict=True):
         assert len(visits) == len({visit[1:] for visit in visits}) == cooc.entries
         cost = 0.0
@@ -268,7 +267,7 @@ def test_another_seed_gives_other_bits(cooc, tmp_path, small_tiles):
 
 
 def test_initial_values_are_uniform_and_small():
-    parameters = Parameters.random(2000, Shape(10), 3)
+    parameters = random_parameters(2000, Shape(10), 3)
     values = np.concatenate([a.ravel() for a in parameters.arrays().values()]) * 10
     assert values.min() >= -0.5
     assert values.max() <= 0.5
@@ -281,7 +280,7 @@ def test_initial_values_are_uniform_and_small():
 
 @pytest.mark.parametrize("d", [1, 14, 15, 100])
 def test_rows_fill_whole_cache_lines(d):
-    parameters = Parameters.random(3, Shape(d), 0)
+    parameters = random_parameters(3, Shape(d), 0)
     for matrix in (parameters.words, parameters.contexts, aligned_zeros(4, 32)):
         assert matrix.ctypes.data % 64 == 0
         assert matrix.strides[0] % 64 == 0

@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matrices import ROWS, cut_into, entries, interrupt_at, kernel_order, make_cooc, never, same_bits, tiles_of
+from matrices import (
+    cut_into,
+    entries,
+    interrupt_at,
+    kernel_order,
+    make_cooc,
+    never,
+    random_parameters,
+    same_bits,
+    tiles_of,
+    words_of,
+)
 
 from cooc_engine import adagrad, glove
 from cooc_engine import cooc as cooc_module
@@ -38,7 +49,7 @@ def cooc(tmp_path_factory) -> Cooc:
 
 @pytest.fixture
 def small_tiles(monkeypatch) -> None:
-    cut_into(monkeypatch, ROWS, 2)
+    cut_into(monkeypatch, 6, 2)
 
 
 def shape_of(options: SimplerGloveOptions) -> Shape:
@@ -64,10 +75,10 @@ def weight_of(x: float, options: SimplerGloveOptions) -> float:
 )
 def test_one_visit_is_the_twins_to_single_precision(d, seed, target, weight, lr, tied):
     rng = np.random.default_rng(seed)
-    parameters = Parameters.random(5, Shape(d, biases=False, tied=tied), seed)
+    parameters = random_parameters(6, Shape(d, biases=False, tied=tied), seed)
     for matrix in parameters.matrices().values():
-        matrix[:, :d] = rng.normal(0, 1, (5, d))
-        matrix[:, matrix.shape[1] // 2 :][:, :d] = rng.uniform(1, 9, (5, d))
+        matrix[:, :d] = rng.normal(0, 1, (6, d))
+        matrix[:, matrix.shape[1] // 2 :][:, :d] = rng.uniform(1, 9, (6, d))
     arrays, size = parameters.arrays(), parameters.shape.size
     twin = naive.SimplerGlove(arrays["words"], arrays["words" if tied else "contexts"])
     twin.word_squares[:] = parameters.words[:, size : size + d]
@@ -75,7 +86,7 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, target, weight, lr,
     costs = np.zeros(4)
     one = [np.array([value], kind) for value, kind in ((2 << 16 | 1, np.uint32), (target, np.float32), (weight, np.float32))]
     factoring.train_simpler(
-        np.array([1]), np.arange(3), 0, np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), np.array([0, 3, 5]), *one,
+        np.array([1]), 1, 0, np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3, *one,
         parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(None), costs,
     )  # fmt: skip
     terms = float(np.abs(twin.words[2] * twin.contexts[4]).sum()) + abs(target)
@@ -95,7 +106,7 @@ def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, small_tiles, tying
     tied = tying == "tied"
     model = train_simpler_glove(cooc, tmp_path / "model.h5", options, threads=2)
     tiles = tiles_of(cooc, options, glove.simpler_dealing, shape_of(options))
-    arrays = Parameters.random(len(cooc.vocabulary), shape_of(options), options.seed).arrays()
+    arrays = random_parameters(len(cooc.vocabulary), shape_of(options), options.seed).arrays()
     twin = naive.SimplerGlove(arrays["words"], arrays["words" if tied else "contexts"])
     counts, n = {(i, j): x for i, j, x in entries(cooc)}, cooc.vocabulary.counts.tolist()
     total = sum(x for (i, j), x in counts.items() if i != j)
@@ -236,10 +247,9 @@ def test_the_loss_of_what_is_held_out_is_that_of_the_final_vectors(cooc, tmp_pat
     c = w if tying == "tied" else model.array("contexts").astype(float)
     cost = items = 0
     for tile in range(tiles.grid.blocks**2):
-        i, j = divmod(tile, tiles.grid.blocks)
         for p in range(int(tiles.stops[tile]), int(tiles.starts[tile + 1])):
-            row, column = divmod(int(tiles.entries.places[p]), 1 << 16)
-            diff = w[tiles.grid.cuts[i] + row] @ c[tiles.grid.cuts[j] + column] - tiles.entries.targets[p]
+            row, column = words_of(tiles, tile, p)
+            diff = w[row] @ c[column] - tiles.entries.targets[p]
             cost, items = cost + 0.5 * tiles.entries.weights[p] * diff**2, items + 1
     assert items == tiles.held_out > 0
     assert model.history[-1]["held_out_loss"] == pytest.approx(cost / items, rel=1e-4)
@@ -275,10 +285,11 @@ def test_whole_loss_is_the_mean_cost_at_the_final_parameters(cooc, tmp_path, sma
     model = train_glove(cooc, tmp_path / "model.h5", GLOVE)
     twin = naive.Glove(**{name: model.array(name) for name in model.names})
     costs = [twin.cost(i, j, math.log(x), naive.glove_weight(x, 10, 0.75)) for i, j, x in entries(cooc)]
-    parameters = Parameters.random(len(cooc.vocabulary), Shape(12), 0)
+    tiles = tiles_of(cooc, GLOVE)
+    parameters = Parameters.random(Shape(12), tiles.grid, 0)
     for name, values in parameters.arrays().items():
-        values[:] = model.array(name)
-    assert adagrad.whole_loss(tiles_of(cooc, GLOVE), parameters, GLOVE, 2) == pytest.approx(np.mean(costs), rel=1e-5)
+        values[tiles.grid.row_of(np.arange(tiles.grid.words))] = model.array(name)
+    assert adagrad.whole_loss(tiles, parameters, GLOVE, 2) == pytest.approx(np.mean(costs), rel=1e-5)
 
 
 @pytest.mark.parametrize("published", ["w", "c", "w+c", "concat"])
@@ -308,7 +319,7 @@ def test_gradients_are_clipped_where_asked(cooc, tmp_path, clip):
     steps = np.abs(model.array("words")).max()
     assert np.isfinite(steps)
     assert not np.array_equal(model.array("words"), plain.array("words"))
-    parameters = Parameters.random(3, Shape(4), 1)
+    parameters = random_parameters(3, Shape(4), 1)
     bounds = parameters.clips(clip)
     assert (bounds[:4] == (np.inf if clip is None else np.float32(clip))).all()
     assert np.isinf(bounds[4:]).all()
@@ -338,7 +349,7 @@ def test_words_begin_where_an_older_model_left_them(cooc, tmp_path, monkeypatch,
     )  # fmt: skip
     model = train(larger, tmp_path / "new.h5", started)
     assert model.config["train"]["init"] == str(old.path)
-    random = Parameters.random(len(larger.vocabulary), SMALL_SHAPES[train], options.seed).arrays()
+    random = random_parameters(len(larger.vocabulary), SMALL_SHAPES[train], options.seed).arrays()
     for name in old.names:
         for row, word in enumerate(larger.vocabulary):
             known = old.vocabulary.ids.get(word)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrices import words_of
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine._kernels import factoring
@@ -18,7 +19,7 @@ from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.progress import Stage
-from cooc_engine.tiles import MOST_BLOCKS, MOST_ROWS, PARTS, Dealing, Entries, Grid, Tiles, cut_blocks, deal, share, strata
+from cooc_engine.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Entries, Grid, Tiles, deal, share, strata
 
 
 def make_cooc(at: Path, side: str, block_entries: int) -> Cooc:
@@ -43,48 +44,38 @@ def as_targets_and_weights(counts):
     return counts, counts * np.float32(0.5) + np.float32(1)
 
 
-def dealt(cooc: Cooc, cuts: list[int] | None = None, seed: int = 1, threads: int = 2, scratch=None, **dealing) -> Tiles:
+def dealt(cooc: Cooc, blocks: int | None = None, seed: int = 1, threads: int = 2, scratch=None, **dealing) -> Tiles:
     stage = Stage("deal", cooc.entries, "entries")
     what = Dealing(as_targets_and_weights, **{"shifts": np.zeros(len(cooc.vocabulary), np.float32), **dealing})
-    tiles = deal(cooc, what, grid_of(cooc, cuts), seed, threads, stage, scratch)
+    tiles = deal(cooc, what, grid_of(cooc, blocks), seed, threads, stage, scratch)
     assert stage.done == stage.total
     return tiles
 
 
-def grid_of(cooc: Cooc, cuts: list[int] | None) -> Grid:
-    """A grid of these blocks, two to a group."""
-    if cuts is None:
-        return Grid.of(cooc.row_offsets, 1 << 17)
-    blocks = len(cuts) - 1
-    return Grid(np.array(cuts, np.int64), np.array([*range(0, blocks, 2), blocks], np.int64))
+def grid_of(cooc: Cooc, blocks: int | None) -> Grid:
+    """A grid of so many blocks, two to a group if they can be."""
+    words = len(cooc.vocabulary)
+    return Grid.of(words, 1 << 17) if blocks is None else Grid(words, blocks, 1 + (blocks % 2 == 0))
 
 
 def entries_of(tiles: Tiles, tile: int) -> list[tuple[int, int, float, float]]:
     """Entries of a tile in its order: row, column, target, weight."""
-    part = slice(int(tiles.starts[tile]), int(tiles.starts[tile + 1]))
-    cuts, blocks, places = tiles.grid.cuts, tiles.grid.blocks, tiles.entries.places[part].astype(np.int64)
-    rows = cuts[tile // blocks] + (places >> 16)
-    columns = cuts[tile % blocks] + (places & 0xFFFF)
-    values = rows, columns, tiles.entries.targets[part], tiles.entries.weights[part]
-    return list(zip(*(value.tolist() for value in values), strict=True))
+    part = range(int(tiles.starts[tile]), int(tiles.starts[tile + 1]))
+    entries = tiles.entries
+    return [(*words_of(tiles, tile, p), float(entries.targets[p]), float(entries.weights[p])) for p in part]
 
 
-CUTS = [None, [0, 1, 2, 30, 31, -1], [0, -1], [0, 20, 40, -1]]
+BLOCKS = [None, 4, 1, 5, 90]
 
 
-def whole(cuts: list[int] | None, cooc: Cooc) -> list[int] | None:
-    return cuts and [len(cooc.vocabulary) if c < 0 else c for c in cuts]
-
-
-@pytest.mark.parametrize("cuts", CUTS, ids=str)
-def test_every_entry_is_dealt_once_to_the_tile_of_its_row_and_column(matrix, cuts):
-    tiles = dealt(matrix, whole(cuts, matrix))
-    found, cuts = {}, tiles.grid.cuts
+@pytest.mark.parametrize("blocks", BLOCKS, ids=str)
+def test_every_entry_is_dealt_once_to_the_tile_of_its_row_and_column(matrix, blocks):
+    tiles = dealt(matrix, blocks)
+    found = {}
     for tile in range(tiles.grid.blocks**2):
         i, j = divmod(tile, tiles.grid.blocks)
         for row, column, target, weight in entries_of(tiles, tile):
-            assert cuts[i] <= row < cuts[i + 1]
-            assert cuts[j] <= column < cuts[j + 1]
+            assert (row % tiles.grid.blocks, column % tiles.grid.blocks) == (i, j)
             assert (row, column) not in found
             found[row, column] = target, weight
     expected = {}
@@ -99,23 +90,23 @@ def test_every_entry_is_dealt_once_to_the_tile_of_its_row_and_column(matrix, cut
     assert tiles.held_out == 0
 
 
-@pytest.mark.parametrize("cuts", CUTS, ids=str)
-def test_tiles_do_not_depend_on_threads(matrix, cuts):
-    one, *others = (dealt(matrix, whole(cuts, matrix), threads=threads) for threads in (1, 2, 3, 4))
+@pytest.mark.parametrize("blocks", BLOCKS, ids=str)
+def test_tiles_do_not_depend_on_threads(matrix, blocks):
+    one, *others = (dealt(matrix, blocks, threads=threads) for threads in (1, 2, 3, 4))
     for other in others:
         assert same_tiles(one, other)
 
 
 def same_tiles(one: Tiles, other: Tiles) -> bool:
-    pairs = [(one.starts, other.starts), (one.stops, other.stops), (one.grid.cuts, other.grid.cuts)]
+    pairs = [(one.starts, other.starts), (one.stops, other.stops)]
     pairs += [(getattr(one.entries, name), getattr(other.entries, name)) for name in ("places", "targets", "weights")]
-    return all(np.array_equal(a, b) for a, b in pairs)
+    return one.grid == other.grid and all(np.array_equal(a, b) for a, b in pairs)
 
 
 @pytest.mark.parametrize("held_out", [0.0, 0.3])
 def test_entries_on_the_disk_are_those_in_memory_and_leave_no_file(matrix, tmp_path, held_out):
-    mapped = dealt(matrix, whole([0, 20, 40, -1], matrix), scratch=tmp_path / "tiles", held_out=held_out)
-    assert same_tiles(mapped, dealt(matrix, whole([0, 20, 40, -1], matrix), held_out=held_out))
+    mapped = dealt(matrix, 4, scratch=tmp_path / "tiles", held_out=held_out)
+    assert same_tiles(mapped, dealt(matrix, 4, held_out=held_out))
     assert mapped.entries.mapping is not None
     assert not list(tmp_path.iterdir())
     for pair in range(mapped.grid.sides**2):
@@ -135,7 +126,7 @@ def test_a_disk_without_room_is_known_before_anything_is_dealt(tmp_path, monkeyp
 
 def test_the_diagonal_can_be_left_out(matrix):
     diagonal = sum(row in columns for row, columns, _ in matrix.rows())
-    tiles = dealt(matrix, whole([0, 20, 40, -1], matrix), skip_diagonal=True)
+    tiles = dealt(matrix, 4, skip_diagonal=True)
     found = [entry[:2] for tile in range(tiles.grid.blocks**2) for entry in entries_of(tiles, tile)]
     assert all(row != column for row, column in found)
     assert len(found) == len(set(found)) == matrix.entries - diagonal == len(tiles.entries.places)
@@ -144,7 +135,7 @@ def test_the_diagonal_can_be_left_out(matrix):
 
 def test_targets_are_lowered_by_the_shifts_of_row_and_column(matrix):
     shifts = np.random.default_rng(1).normal(size=len(matrix.vocabulary)).astype(np.float32)
-    plain, shifted = (dealt(matrix, whole([0, 30, -1], matrix), shifts=s) for s in (shifts * 0, shifts))
+    plain, shifted = (dealt(matrix, 2, shifts=s) for s in (shifts * 0, shifts))
     for tile in range(4):
         for one, other in zip(entries_of(plain, tile), entries_of(shifted, tile), strict=True):
             assert one[:2] == other[:2]
@@ -154,7 +145,7 @@ def test_targets_are_lowered_by_the_shifts_of_row_and_column(matrix):
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
 def test_a_share_of_the_entries_is_held_out_with_their_mirror_images(matrix, share):
-    tiles = dealt(matrix, whole([0, 20, 40, -1], matrix), held_out=share)
+    tiles = dealt(matrix, 4, held_out=share)
     kept, held = set(), set()
     for tile in range(tiles.grid.blocks**2):
         trained = int(tiles.stops[tile] - tiles.starts[tile])
@@ -167,26 +158,21 @@ def test_a_share_of_the_entries_is_held_out_with_their_mirror_images(matrix, sha
     assert not {(j, i) for i, j in held} & kept
     spread = 4 * (share * (1 - share) * matrix.entries * 2) ** 0.5
     assert abs(len(held) - share * matrix.entries) < spread
-    other = dealt(matrix, whole([0, 30, -1], matrix), held_out=share, threads=1)
+    other = dealt(matrix, 2, held_out=share, threads=1)
     assert other.held_out == tiles.held_out, "it depends on the words and the seed alone"
 
 
 def test_row_blocks_of_the_disk_do_not_matter(tmp_path):
     for name, block_entries in (("one", 1 << 25), ("many", 300)):
         (tmp_path / name).mkdir()
-        tiles = dealt(make_cooc(tmp_path / name, "both", block_entries), [0, 7, 20, len_words(tmp_path / name)])
+        tiles = dealt(make_cooc(tmp_path / name, "both", block_entries), 6)
         if name == "one":
             first = tiles
     assert same_tiles(first, tiles)
 
 
-def len_words(at: Path) -> int:
-    return len(Cooc(at / "cooc").vocabulary)
-
-
 def test_tiles_are_shuffled_by_the_seed(matrix):
-    cuts = whole([0, 30, -1], matrix)
-    tiles, again, other = (dealt(matrix, cuts, seed) for seed in (1, 1, 2))
+    tiles, again, other = (dealt(matrix, 2, seed) for seed in (1, 1, 2))
     assert same_tiles(tiles, again)
     sizes = np.diff(tiles.starts)
     for tile in np.flatnonzero(sizes > 20):
@@ -210,7 +196,7 @@ def test_shuffles_are_fair(tmp_path):
     corpus = encode_documents(["a b c"], tmp_path / "corpus", EncodeOptions(min_count=1))
     cooc = count(corpus, tmp_path / "cooc")
     assert cooc.entries == 6
-    firsts = [entries_of(dealt(cooc, [0, 3], seed, 1), 0)[0][:2] for seed in range(600)]
+    firsts = [entries_of(dealt(cooc, 1, seed, 1), 0)[0][:2] for seed in range(600)]
     seen = np.unique(np.array(firsts), axis=0, return_counts=True)[1]
     assert len(seen) == 6
     assert ((seen - 100) ** 2 / 100).sum() < 20.5  # passed by chance in 999 of 1000; seeds are fixed
@@ -220,45 +206,42 @@ def test_shuffles_are_fair(tmp_path):
 
 
 @settings(deadline=None, max_examples=100)
-@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=80), rows=st.integers(1, 30), blocks=st.integers(1, 12))
-def test_blocks_keep_to_rows_and_entries(lengths, rows, blocks):
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    cuts = cut_blocks(offsets, rows, blocks).tolist()
-    assert cuts[0] == 0
-    assert cuts[-1] == len(lengths)
-    most = max(1, sum(lengths) // blocks)
-    for first, last in itertools.pairwise(cuts):
-        assert 1 <= last - first <= rows
-        entries = sum(lengths[first:last])
-        assert entries <= most or last - first == 1
-        full = last - first == rows or last == len(lengths)
-        assert full or entries + lengths[last] > most, "a block could have taken one more row"
+@given(words=st.integers(1, 300_000), row_bytes=st.sampled_from([128, 896, 2432, 1 << 16]))
+def test_words_are_dealt_to_blocks_in_turn(words, row_bytes):
+    grid = Grid.of(words, row_bytes)
+    assert grid.blocks == grid.group * grid.sides
+    assert grid.blocks <= MOST_BLOCKS
+    assert grid.height <= MOST_ROWS
+    assert grid.rows < words + grid.blocks
+    rows = grid.row_of(np.arange(words))
+    assert len(set(rows.tolist())) == words
+    assert rows.max() < grid.rows
+    assert (rows // grid.height == np.arange(words) % grid.blocks).all()
+    members = np.bincount(rows // grid.height, minlength=grid.blocks)
+    assert members.max() - members.min() <= 1
 
 
-@settings(deadline=None, max_examples=60)
-@given(lengths=st.lists(st.integers(0, 50), min_size=1, max_size=120), row_bytes=st.sampled_from([1 << 16, 1 << 18, 1 << 22]))
-def test_groups_cover_the_blocks_and_sizes_add_up(lengths, row_bytes):
-    grid = Grid.of(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), row_bytes)
-    assert grid.groups[0] == 0
-    assert grid.groups[-1] == grid.blocks
-    assert (np.diff(grid.groups) >= 1).all()
-    assert (np.diff(grid.groups) <= 8).all()
-    sizes = np.arange(grid.blocks**2)
-    pairs = grid.by_pair(sizes)
-    assert pairs.sum() == sizes.sum()
-    first = sizes.reshape(grid.blocks, -1)[: grid.groups[1], : grid.groups[1]]
-    assert pairs[0] == first.sum()
+@settings(deadline=None, max_examples=40)
+@given(group=st.integers(1, 5), sides=st.integers(1, 6))
+def test_sizes_of_tiles_add_up_to_those_of_pairs(group, sides):
+    grid, blocks = Grid(100, group * sides, group), group * sides
+    sizes = np.arange(blocks**2)
+    expected = np.zeros((sides, sides), np.int64)
+    for i, j in itertools.product(range(blocks), repeat=2):
+        expected[i // group, j // group] += sizes[i * blocks + j]
+    assert grid.by_pair(sizes).tolist() == expected.ravel().tolist()
 
 
 def test_the_table_of_tiles_stays_small_for_millions_of_words():
-    grid = Grid.of(np.arange(3_000_001, dtype=np.int64), 2432)
-    assert grid.blocks <= MOST_BLOCKS + PARTS
-    assert grid.sides < 300
+    assert Grid.of(3_000_000, 2432).blocks == MOST_BLOCKS
 
 
 def test_blocks_never_have_more_rows_than_a_place_holds():
-    cuts = cut_blocks(np.zeros(200_001, np.int64), 1 << 20)
-    assert np.diff(cuts).max() == MOST_ROWS == 1 << 16
+    assert Grid.of(MOST_ROWS * MOST_BLOCKS + 1, 8).height <= MOST_ROWS
+
+
+def test_a_small_vocabulary_has_no_more_blocks_than_words():
+    assert [Grid.of(words, 128).blocks for words in (1, 4, 5, 127)] == [GROUP_BLOCKS, 4, 8, 128]
 
 
 # ------------------------------------------------------------------------------------------------------------- strata

@@ -27,43 +27,46 @@ def clipped(x, bound):
     return min(max(x, -bound), bound)
 
 
-@kernel(void(array(int64), array(int32), int64, int64, array(int32), int64, int64, out(int64)))
-def count_tiles(starts, columns, row0, row_block, column_blocks, blocks, skipped, sizes):
-    """Add the entries of rows row0.. of one row block to the sizes of its tiles; `skipped` 1 leaves out the diagonal."""
-    first = row_block * blocks
-    for r in range(starts.shape[0] - 1):
-        left_out = row0 + r if skipped else -1
-        for p in range(starts[r], starts[r + 1]):
-            sizes[first + column_blocks[columns[p]]] += columns[p] != left_out
+@kernel(void(array(int64, 2), array(int32), int64, int64, int64, out(int64)))
+def count_tiles(spans, columns, first, blocks, skipped, sizes):
+    """Add the entries of words first, first + blocks, … to the sizes of their tiles; `skipped` 1 leaves out the diagonal.
+
+    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`. Word w is in row w // blocks of block w mod blocks.
+    """
+    tile0, divisor = first % blocks * blocks, uint32(blocks)
+    for r in range(spans.shape[0]):
+        left_out = first + r * blocks if skipped else -1
+        for p in range(spans[r, 0], spans[r, 1]):
+            column = columns[p]
+            sizes[tile0 + int64(uint32(column) % divisor)] += column != left_out
 
 
 @kernel(
-    void(array(int64), array(int32), array(float32), array(float32), int64, int64, array(int32), array(int64), array(float32),
-         int64, out(int64), out(uint32), out(float32), out(float32))
+    void(array(int64, 2), array(int32), array(float32), array(float32), int64, int64, array(float32), int64, out(int64),
+         out(uint32), out(float32), out(float32))
 )  # fmt: skip
 def deal_rows(
-    starts, columns, row_targets, row_weights, row0, row_block, column_blocks, cuts, shifts, skipped, fill, places, targets,
-    weights,
+    spans, columns, row_targets, row_weights, first, blocks, shifts, skipped, fill, places, targets, weights
 ):  # fmt: skip
-    """Deal the entries of rows row0.. of one row block to its tiles; fill[t] is where tile t has been filled to.
+    """Deal the entries of words first, first + blocks, … to their tiles; fill[t] is where tile t has been filled to.
 
-    Row row0 + r has entries starts[r]:starts[r + 1] of `columns`, and the same less starts[0] of targets and weights; a
+    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`, and the next as many of targets and weights; a
     target is lowered by the shifts of its row and column.
     """
-    first, origin = row_block * (cuts.shape[0] - 1), starts[0]
-    for r in range(starts.shape[0] - 1):
-        place = uint32((row0 + r - cuts[row_block]) << 16)
-        shift = shifts[row0 + r]
-        left_out = row0 + r if skipped else -1
-        for p in range(starts[r], starts[r + 1]):
+    tile0, divisor, q = first % blocks * blocks, uint32(blocks), 0
+    for r in range(spans.shape[0]):
+        word = first + r * blocks
+        place, shift, left_out = uint32((word // blocks) << 16), shifts[word], word if skipped else -1
+        for p in range(spans[r, 0], spans[r, 1]):
             column = columns[p]
-            if column == left_out:
-                continue
-            block = column_blocks[column]
-            q = fill[first + block]
-            fill[first + block] = q + 1
-            places[q] = place | uint32(column - cuts[block])
-            targets[q], weights[q] = row_targets[p - origin] - shift - shifts[column], row_weights[p - origin]
+            if column != left_out:
+                row = uint32(column) // divisor
+                tile = tile0 + int64(uint32(column) - row * divisor)
+                at = fill[tile]
+                fill[tile] = at + 1
+                places[at] = place | row
+                targets[at], weights[at] = row_targets[q] - shift - shifts[column], row_weights[q]
+            q += 1
 
 
 @kernel(void(array(int64), int64, int64, uint64, out(uint32), out(float32), out(float32)))
@@ -80,19 +83,17 @@ def shuffle_tiles(starts, first, last, seed, places, targets, weights):
             weights[i], weights[j] = weights[j], weights[i]
 
 
-@kernel(void(array(int64), int64, int64, array(int64), uint64, uint64, out(uint32), out(float32), out(float32), out(int64)))
-def hold_out(starts, first, last, cuts, seed, share, places, targets, weights, stops):
+@kernel(void(array(int64), int64, int64, int64, uint64, uint64, out(uint32), out(float32), out(float32), out(int64)))
+def hold_out(starts, first, last, blocks, seed, share, places, targets, weights, stops):
     """Move the entries that are held out to the end of each of the tiles first:last; those before stops[t] are trained on.
 
     A hash of the two words decides, whichever is the row: the entry on the other side of a symmetric matrix goes with it.
     """
-    blocks = cuts.shape[0] - 1
     for t in range(first, last):
-        row0, column0 = cuts[t // blocks], cuts[t % blocks]
         p, end = starts[t], starts[t + 1]
         while p < end:
-            a = row0 + int64(places[p] >> uint32(16))
-            b = column0 + int64(places[p] & uint32(0xFFFF))
+            a = t // blocks + blocks * int64(places[p] >> uint32(16))
+            b = t % blocks + blocks * int64(places[p] & uint32(0xFFFF))
             if mixed(seed ^ mixed(uint64(min(a, b)) << np.uint64(32) | uint64(max(a, b)))) >= share:
                 p += 1
                 continue
@@ -157,69 +158,68 @@ def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0
 
 @helper
 def visit(
-    rule, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips,
+    rule, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips,
     costs,
 ):  # fmt: skip
     """Visit the tiles of some group pairs: row by row there and back, so that every tile shares a side with the one before."""
-    blocks, sides = cuts.shape[0] - 1, groups.shape[0] - 1
+    blocks = words.shape[0] // height
+    sides = blocks // group
     for n in range(order.shape[0]):
-        row_group, column_group = order[n] // sides, order[n] % sides
-        rows = groups[row_group + 1] - groups[row_group]
-        columns = groups[column_group + 1] - groups[column_group]
+        row0, column0 = order[n] // sides * group, order[n] % sides * group
         cost = 0.0
-        for k in range(rows):
-            i = groups[row_group] + (k + turn) % rows
-            for m in range(columns):
-                there = m if k & 1 == 0 else columns - 1 - m
-                j = groups[column_group] + (there + turn) % columns
+        for k in range(group):
+            i = row0 + (k + turn) % group
+            for m in range(group):
+                there = m if k & 1 == 0 else group - 1 - m
+                j = column0 + (there + turn) % group
                 t = i * blocks + j
                 cost += visit_tile(
-                    rule, places, targets, weights, begins[t], ends[t], words, contexts, cuts[i], cuts[j], word_rates,
+                    rule, places, targets, weights, begins[t], ends[t], words, contexts, i * height, j * height, word_rates,
                     context_rates, clips,
                 )  # fmt: skip
         costs[order[n]] = cost
 
 
 VISITING = void(
-    array(int64), array(int64), int64, array(int64), array(int64), array(int64), array(uint32), array(float32), array(float32),
+    array(int64), int64, int64, array(int64), array(int64), int64, array(uint32), array(float32), array(float32),
     out(float32, 2), out(float32, 2), array(float32), array(float32), array(float32), out(float64),
 )  # fmt: skip
 
 
 @kernel(VISITING, fast=True)
 def train_glove(
-    order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
 ):
     """Train on the tiles of some group pairs, by the rule of GloVe; costs[q] becomes the cost of pair q.
 
-    Pair q = I G + J has the tiles of block rows groups[I]:groups[I + 1] and block columns groups[J]:groups[J + 1]. Tile
-    t = i B + j has rows cuts[i]:cuts[i + 1] and columns cuts[j]:cuts[j + 1], and entries begins[t]:ends[t]. places[p] is
-    (row - cuts[i]) << 16 | (column - cuts[j]). `turn` rotates the order of the tiles. words and contexts (V, 2 size) are
+    Blocks have `height` rows of parameters, one after the other. Pair q = I G + J has the tiles of block rows I group to
+    (I + 1) group and of the block columns of J likewise. Tile t = i B + j has entries begins[t]:ends[t]; places[p] is
+    row << 16 | column within the blocks. `turn` rotates the order of the tiles. words and contexts (B height, 2 size) are
     changed in place.
     """
     visit(
-        GLOVE, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates,
+        GLOVE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates,
         clips, costs,
     )  # fmt: skip
 
 
 @kernel(VISITING, fast=True)
 def train_simpler(
-    order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
 ):
     """Do the same by the rule of simpler-GloVe."""
     visit(
-        SIMPLER, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates,
+        SIMPLER, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates,
         context_rates, clips, costs,
     )  # fmt: skip
 
 
 @kernel(VISITING, fast=True)
 def judge(
-    order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
 ):
     """Only find the costs: words and contexts stay as they are."""
     visit(
-        NONE, order, groups, turn, begins, ends, cuts, places, targets, weights, words, contexts, word_rates, context_rates,
+        NONE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates,
         clips, costs,
     )  # fmt: skip
