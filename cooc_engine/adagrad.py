@@ -1,4 +1,4 @@
-"""AdaGrad over tiles: parameters, where training stands, epochs, and checkpoints between strata."""
+"""AdaGrad over tiles: parameters, where training stands, and epochs."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import factoring
+from cooc_engine.checkpoints import Between
 from cooc_engine.config import GloveOptions, SimplerGloveOptions
-from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
-from cooc_engine.modelfile import load_arrays, save_arrays
+from cooc_engine.errors import DivergenceError
 from cooc_engine.progress import Stage
 from cooc_engine.tiles import Grid, Tiles, share, strata
 
-__all__ = ["LANES", "Parameters", "Saver", "Shape", "State", "run_epochs", "whole_loss"]
+__all__ = ["LANES", "Parameters", "Shape", "State", "run_epochs", "whole_loss"]
 
 LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
 CHUNK_ROWS = 1 << 14  # drawn at a time
-SAVING = 0.05  # at the end of an epoch a checkpoint may take this share of the time since the last one
-WRITING = 5e8  # bytes a second, until one has been timed
 Matrix = npt.NDArray[np.float32]
 Options = GloveOptions | SimplerGloveOptions
 
@@ -143,20 +140,18 @@ class State:
     idle: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def save(self, path: Path, plan: str) -> None:
-        """Write a checkpoint from which training goes on with the same bits."""
-        arrays: dict[str, npt.NDArray[Any]] = {**self.parameters.matrices(), "costs": self.costs}
-        meta = {name: getattr(self, name) for name in ("epoch", "strata", "seconds", "idle", "history")}
-        save_arrays(path, "glove", arrays, {"plan": plan, **meta})
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return parameters and costs, for a checkpoint."""
+        return {**self.parameters.matrices(), "costs": self.costs}
 
-    def load(self, path: Path, plan: str) -> None:
-        """Go on from a checkpoint; raises `UsageError` if it was begun with other options or other counts."""
-        arrays, meta = load_arrays(path, "glove")
-        if meta.pop("plan") != plan:
-            raise UsageError(f"{path}: was begun with other options or other counts; pass --force to start anew")
-        for name, matrix in self.parameters.matrices().items():
-            matrix[:] = arrays[name]
-        self.costs[:] = arrays["costs"]
+    def meta(self) -> dict[str, Any]:
+        """Return the rest of the state, for a checkpoint."""
+        return {name: getattr(self, name) for name in ("epoch", "strata", "seconds", "idle", "history")}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint, with the same bits."""
+        for name, values in self.arrays().items():
+            values[:] = arrays[name]
         for name, value in meta.items():
             setattr(self, name, value)
 
@@ -165,34 +160,6 @@ class State:
         losses = [record["held_out_loss"] for record in self.history if "held_out_loss" in record]
         best = losses.index(min(losses)) if losses else 0
         return self.epoch >= options.epochs or (len(losses) - 1 - best >= options.patience and bool(losses))
-
-
-@dataclass
-class Saver:
-    """Between two strata: save now and then, and stop when asked to."""
-
-    state: State
-    path: Path
-    plan: str
-    minutes: float
-    interrupted: Callable[[], bool]
-    last: float = field(default_factory=time.monotonic)
-    cost: float = 0.0  # seconds that a checkpoint takes: that of the last one
-
-    def __post_init__(self) -> None:
-        self.cost = sum(matrix.nbytes for matrix in self.state.parameters.matrices().values()) / WRITING
-
-    def between_strata(self) -> None:
-        """Save if it is time to; raises `InterruptedRun` after saving if it was asked for."""
-        if self.interrupted():
-            self.state.save(self.path, self.plan)
-            raise InterruptedRun(f"{self.path}: interrupted in epoch {self.state.epoch + 1}; continue with --resume")
-        waited = time.monotonic() - self.last
-        if waited >= 60 * self.minutes or (self.state.strata == 0 and self.cost <= SAVING * waited):
-            begin = time.monotonic()
-            self.state.save(self.path, self.plan)
-            self.last = time.monotonic()
-            self.cost = self.last - begin
 
 
 class _Visitor:
@@ -240,9 +207,9 @@ def run_epochs(
     options: Options,
     threads: int,
     stage: Stage,
-    between: Callable[[], None],
+    between: Between,
 ) -> None:
-    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent."""
+    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it."""
     sizes, sides, tied = tiles.sizes, tiles.grid.sides, state.parameters.shape.tied
     visitor = _Visitor(tiles, state.parameters, options, state.costs)
     with ThreadPoolExecutor(threads) as pool:
@@ -265,9 +232,9 @@ def run_epochs(
                 if state.strata == len(order):
                     _end_epoch(state, tiles, options, threads)
                     stage.advance(0, _note(state, options))
-                    between()
+                    between(f"epoch {state.epoch}", True)
                     break
-                between()
+                between(f"epoch {state.epoch + 1}", False)
 
 
 def entries_done(state: State, tiles: Tiles, options: Options) -> int:

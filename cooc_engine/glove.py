@@ -20,22 +20,23 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import factoring
-from cooc_engine.adagrad import Parameters, Saver, Shape, State, entries_done, run_epochs
+from cooc_engine.adagrad import Parameters, Shape, State, entries_done, run_epochs
 from cooc_engine.budget import Plan, show_size
+from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, mean_vector, open_model, save_model
 from cooc_engine.running import How, Run
-from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
+from cooc_engine.store import beside
 from cooc_engine.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 from cooc_engine.versions import versions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["GLOVE", "SIMPLER", "Solver", "checkpoint_path", "train_glove", "train_simpler_glove"]
+__all__ = ["GLOVE", "SIMPLER", "Solver", "train_glove", "train_simpler_glove"]
 
 PathLike = str | os.PathLike[str]
 Options = GloveOptions | SimplerGloveOptions
@@ -153,49 +154,33 @@ class _Room:
         return self.plan.line() + (f"; {show_size(self.mapped)} of entries on the disk" if self.mapped else "")
 
 
-def checkpoint_path(output: Path) -> Path:
-    """Return where a checkpoint of the model stands while it is trained."""
-    return beside(output, ".checkpoint")
-
-
 def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> Model:
     cooc, output = source if isinstance(source, Cooc) else Cooc(source), Path(output)
     shape = solver.shape(options)
     grid = Grid.of(len(cooc.vocabulary), shape.row_bytes)
     room = _Room.of(shape, grid, cooc, f"train {solver.family}", run)
-    checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
-    refuse_busy(lock)
-    refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
-    _check(solver, cooc, output)
-    older = _older(options, shape)
-    plan = _plan(solver, cooc, grid, options, older)
-    with disk_errors(output), locked(lock):
+    with claimed(output, run) as checkpoint:
+        _check(solver, cooc)
+        older = _older(options, shape)
+        plan = _plan(solver, cooc, grid, options, older)
         run.shown.say(room.line())
-        try:
-            dealing, scratch = solver.dealing(cooc, options), beside(output, ".tiles") if room.mapped else None
-            with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
-                tiles = deal(cooc, dealing, grid, options.seed, run.workers, stage, scratch)
-            _check_tiles(tiles, cooc, options)
-            state = State(_started(Parameters.random(shape, grid, options.seed), cooc, options, older), np.zeros(grid.sides**2))
+        scratch = beside(output, ".tiles") if room.mapped else None
+        with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
+            tiles = deal(cooc, solver.dealing(cooc, options), grid, options.seed, run.workers, stage, scratch)
+        _check_tiles(tiles, cooc, options)
+        state = State(_started(Parameters.random(shape, grid, options.seed), cooc, options, older), np.zeros(grid.sides**2))
+        total = options.epochs * tiles.trained
+        with deferred_interrupt() as interrupted, run.shown.stage("train", total, "entries") as stage:
+            saved = Checkpoint(checkpoint, "glove", plan, state, run.checkpoint_every, interrupted)
             if run.resume and checkpoint.exists():
-                state.load(checkpoint, plan)
-            with (
-                deferred_interrupt() as interrupted,
-                run.shown.stage("train", options.epochs * tiles.trained, "entries") as stage,
-            ):
-                stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, options))
-                saver = Saver(state, checkpoint, plan, run.checkpoint_every, interrupted)
-                run_epochs(solver.kernel, state, tiles, options, run.workers, stage, saver.between_strata)
-                save_model(output, _model_data(solver, cooc, state, options, run))  # a Ctrl-C from now on comes too late
-            checkpoint.unlink(missing_ok=True)
-        finally:
-            lock.unlink(missing_ok=True)
+                saved.load()
+            stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, options))
+            run_epochs(solver.kernel, state, tiles, options, run.workers, stage, saved.between)
+            save_model(output, _model_data(solver, cooc, state, options, run))  # a Ctrl-C from now on comes too late
     return open_model(output)
 
 
-def _check(solver: Solver, cooc: Cooc, output: Path) -> None:
-    if output.is_dir():
-        raise UsageError(f"{output}: is a directory; choose another --output")
+def _check(solver: Solver, cooc: Cooc) -> None:
     if cooc.columns != len(cooc.vocabulary):
         raise UsageError(f"{cooc.path}: has a column for each position; {solver.family} takes counts made without --positional")
     if cooc.entries == 0:

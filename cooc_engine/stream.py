@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import StreamOptions
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, open_model, save_model
 from cooc_engine.running import How, Run
-from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
-from cooc_engine.trainer import Matrix, Network, Saver, State, StreamModel, memory_plan, plan_of, run_epochs
+from cooc_engine.trainer import Matrix, Network, State, StreamModel, memory_plan, plan_of, run_epochs
 from cooc_engine.versions import versions
 from cooc_engine.vocab import Vocabulary
 
@@ -55,32 +55,21 @@ def train_stream(
     """
     corpus, output = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(output)
     run = Run(**how)
-    checkpoint, lock = beside(output, ".checkpoint"), beside(output, ".lock")
-    refuse_busy(lock)
-    refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
-    if output.is_dir():
-        raise UsageError(f"{output}: is a directory; choose another --output")
-    plan = plan_of(family, corpus, options.record())
-    made = design(corpus, options)
-    _check_extension(options)
-    room = memory_plan(family, made.model, (made.inputs, made.outputs, options.vector_size), run.workers, run.budget)
-    room.check()
-    with disk_errors(output), locked(lock):
+    with claimed(output, run) as checkpoint:
+        made, plan = design(corpus, options), plan_of(family, corpus, options.record())
+        _check_extension(options)
+        room = memory_plan(family, made.model, (made.inputs, made.outputs, options.vector_size), run.workers, run.budget)
+        room.check()
         run.shown.say(room.line())
-        try:
-            state = State(Network.random(made.inputs, made.outputs, options.vector_size, options.seed))
+        state = State(Network.random(made.inputs, made.outputs, options.vector_size, options.seed))
+        with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
+            saved = Checkpoint(checkpoint, "stream", plan, state, run.checkpoint_every, interrupted)
             if run.resume and checkpoint.exists():
-                state.load(checkpoint, plan)
+                saved.load()
             elif options.init is not None:
                 _begin_with(options.init, corpus, made, state.network)
-            total = options.epochs * corpus.tokens
-            with deferred_interrupt() as interrupted, run.shown.stage("train", total, "words") as stage:
-                saver = Saver(state, checkpoint, plan, run.checkpoint_every, interrupted)
-                run_epochs(state, made.model, corpus, run.workers, stage, saver.between_rounds)
-                save_model(output, _model_data(family, corpus, made, state, options, run.workers))
-            checkpoint.unlink(missing_ok=True)
-        finally:
-            lock.unlink(missing_ok=True)
+            run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
+            save_model(output, _model_data(family, corpus, made, state, options, run.workers))
     return open_model(output)
 
 

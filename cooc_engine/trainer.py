@@ -15,10 +15,9 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,14 +27,14 @@ from cooc_engine._kernels import training
 from cooc_engine._kernels.lanes import COLUMNS, LANES
 from cooc_engine._kernels.training import Clock, Record, Rule, Scratch, Tables
 from cooc_engine.budget import Plan
+from cooc_engine.checkpoints import Between
 from cooc_engine.corpus import Corpus
-from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
-from cooc_engine.modelfile import load_arrays, save_arrays
+from cooc_engine.errors import DivergenceError
 from cooc_engine.progress import Stage
 from cooc_engine.shards import Shard
 from cooc_engine.softmax import Examples, softmax_step
 
-__all__ = ["Network", "Saver", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
+__all__ = ["Network", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
 
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
 ROUND = 64  # parts between two moments at which all threads rest
@@ -200,19 +199,18 @@ class State:
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
-    def save(self, path: Path, plan: str) -> None:
-        """Write a checkpoint from which training goes on; deterministic training with the same bits."""
-        arrays: dict[str, npt.NDArray[Any]] = {"sums": self.sums}
-        arrays |= {"inputs": self.network.inputs, "outputs": self.network.outputs}
-        meta = {name: getattr(self, name) for name in ("epoch", "shard", "batches", "seconds", "history")}
-        save_arrays(path, "stream", arrays, {"plan": plan, **meta})
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return vectors and sums, for a checkpoint."""
+        return {"sums": self.sums, "inputs": self.network.inputs, "outputs": self.network.outputs}
 
-    def load(self, path: Path, plan: str) -> None:
-        """Go on from a checkpoint; raises `UsageError` if it was begun with other options or on another corpus."""
-        arrays, meta = load_arrays(path, "stream")
-        if meta.pop("plan") != plan:
-            raise UsageError(f"{path}: was begun with other options or on another corpus; pass --force to start anew")
-        self.network.inputs[:], self.network.outputs[:], self.sums[:] = (arrays[k] for k in ("inputs", "outputs", "sums"))
+    def meta(self) -> dict[str, Any]:
+        """Return the rest of the state, for a checkpoint."""
+        return {name: getattr(self, name) for name in ("epoch", "shard", "batches", "seconds", "history")}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint; deterministic training with the same bits."""
+        for name, values in self.arrays().items():
+            values[:] = arrays[name]
         for name, value in meta.items():
             setattr(self, name, value)
 
@@ -222,31 +220,8 @@ def plan_of(family: str, corpus: Corpus, options: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([family, corpus.digest, dict(options)]).encode()).hexdigest()
 
 
-@dataclass
-class Saver:
-    """Between two rounds: save now and then, and stop when asked to."""
-
-    state: State
-    path: Path
-    plan: str
-    minutes: float
-    interrupted: Callable[[], bool]
-    last: float = field(default_factory=time.monotonic)
-
-    def between_rounds(self) -> None:
-        """Save if it is time; raises `InterruptedRun` after a save if the user asked to stop."""
-        if self.interrupted():
-            self.state.save(self.path, self.plan)
-            raise InterruptedRun(f"{self.path}: interrupted in epoch {self.state.epoch + 1}; continue with --resume")
-        if time.monotonic() - self.last >= 60 * self.minutes:
-            self.state.save(self.path, self.plan)
-            self.last = time.monotonic()
-
-
-def run_epochs(
-    state: State, model: StreamModel, corpus: Corpus, threads: int, stage: Stage, between: Callable[[], None]
-) -> None:
-    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent."""
+def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:
+    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it."""
     with ThreadPoolExecutor(threads) as pool:
         team = _Team(model, state.network, pool, threads)
         stage.resume_at((state.epoch + _share_done(state, model, corpus)) * corpus.tokens)
@@ -255,6 +230,7 @@ def run_epochs(
                 _train_shard(state, model, team, clock, shard, stage, between)
             _end_epoch(state, model)
             stage.advance(0, _note(state, model))
+            between(f"epoch {state.epoch}", True)
 
 
 def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
@@ -291,7 +267,7 @@ class _Walk:
 
 
 def _train_shard(
-    state: State, model: StreamModel, team: _Team, clock: Clock, shard: Shard, stage: Stage, between: Callable[[], None]
+    state: State, model: StreamModel, team: _Team, clock: Clock, shard: Shard, stage: Stage, between: Between
 ) -> None:
     walk = _Walk(model, clock, len(shard.ids))
     while state.batches < len(walk):
@@ -308,7 +284,7 @@ def _train_shard(
             raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g})")
         tokens = sum(min(walk.size, walk.tokens - batch * walk.size) for batch, _ in visits)
         stage.advance(tokens, f"{_note(state, model)}, lr {_rate(clock, first * walk.size):.3g}")
-        between()
+        between(f"epoch {state.epoch + 1}", False)
 
 
 def _turned(clock: Clock, tokens: int) -> Clock:

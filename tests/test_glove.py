@@ -29,14 +29,15 @@ from matrices import (
     tiles_of,
 )  # fmt: skip
 
-from cooc_engine import adagrad, glove, modelfile
+from cooc_engine import adagrad, checkpoints, glove, modelfile
 from cooc_engine._kernels import factoring
 from cooc_engine.adagrad import Parameters, Shape, aligned_zeros
+from cooc_engine.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
-from cooc_engine.glove import checkpoint_path, log_counts, train_glove
+from cooc_engine.glove import log_counts, train_glove
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.query import Vectors
 from cooc_engine.tiles import Tiles, deal
@@ -401,7 +402,7 @@ def test_a_number_that_is_not_finite_is_found_in_its_stratum(cooc, tmp_path, sma
 
     strata_done = []
     monkeypatch.setattr(glove, "deal", corrupted)
-    monkeypatch.setattr(adagrad.Saver, "between_strata", lambda self: strata_done.append(self.state.strata))
+    monkeypatch.setattr(Checkpoint, "between", lambda self, step, whole: strata_done.append(self.state.strata))
     with pytest.raises(DivergenceError, match="epoch 1"):
         train_glove(cooc, tmp_path / "model.h5", SMALL)
     assert len(strata_done) < 5
@@ -491,10 +492,8 @@ def test_seconds_are_those_of_each_epoch_resumed_or_not(cooc, tmp_path, small_ti
 def saves(monkeypatch) -> list[tuple[int, int]]:
     """(epoch, strata) of each checkpoint from now on."""
     saved: list[tuple[int, int]] = []
-    original = adagrad.State.save
-    monkeypatch.setattr(
-        adagrad.State, "save", lambda self, *args: (saved.append((self.epoch, self.strata)), original(self, *args))
-    )
+    original = Checkpoint.save
+    monkeypatch.setattr(Checkpoint, "save", lambda self: (saved.append((self.state.epoch, self.state.strata)), original(self)))
     return saved
 
 
@@ -511,12 +510,12 @@ def test_checkpoints_within_epochs_and_at_their_ends_change_nothing(cooc, tmp_pa
 
 
 def test_the_end_of_an_epoch_is_saved_unless_that_took_long(cooc, tmp_path, small_tiles, monkeypatch):
-    monkeypatch.setattr(adagrad, "SAVING", 1e9)  # as if writing took no time
+    monkeypatch.setattr(checkpoints, "SAVING", 1e9)  # as if writing took no time
     saved = saves(monkeypatch)
     train_glove(cooc, tmp_path / "model.h5", SMALL)
     assert saved == [(1, 0), (2, 0), (3, 0)]
     saved.clear()
-    monkeypatch.setattr(adagrad, "SAVING", 0)
+    monkeypatch.setattr(checkpoints, "SAVING", 0)
     train_glove(cooc, tmp_path / "again.h5", SMALL)
     assert saved == []
 
@@ -543,7 +542,7 @@ def test_a_checkpoint_is_not_continued_with_other_counts(cooc, tmp_path, small_t
     with pytest.raises(InterruptedRun):
         train_glove(cooc, tmp_path / "model.h5", SMALL)
     other = make_cooc(tmp_path, CountOptions(window=4))
-    with pytest.raises(UsageError, match="other counts"):
+    with pytest.raises(UsageError, match="other data"):
         train_glove(other, tmp_path / "model.h5", SMALL, resume=True)
 
 
@@ -573,7 +572,7 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
     monkeypatch.setattr(adagrad, "share", killed)
     with pytest.raises(InterruptedRun, match="--resume"):
         train_glove(cooc, output, SMALL, checkpoint_every=0)
-    assert modelfile.load_arrays(checkpoint_path(output), "glove")[1]["strata"] == 2
+    assert modelfile.load_arrays(checkpoint_path(output), "glove")[1]["state"]["strata"] == 2
     assert same_bits(whole, train_glove(cooc, output, SMALL, resume=True))
 
 

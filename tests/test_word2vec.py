@@ -16,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import modelfile, sampler, stream, trainer
+from cooc_engine import modelfile, sampler, trainer
 from cooc_engine._kernels import training
 from cooc_engine._kernels.training import Clock, Record, Rule, Tables
+from cooc_engine.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, SkipgramOptions
 from cooc_engine.cooc import count
 from cooc_engine.corpus import Corpus, encode_documents
@@ -311,7 +312,7 @@ def test_the_streams_loss_is_the_cross_entropy_of_the_counts(corpus, tmp_path, p
     network.inputs[:, :5] *= 5
     network.outputs[:, :5] = np.random.default_rng(2).normal(size=(18, 5))
     state = State(network)
-    run_epochs(state, design.model, corpus, 2, trainer.Stage("train", None, "words"), lambda: None)
+    run_epochs(state, design.model, corpus, 2, trainer.Stage("train", None, "words"), lambda *_: None)
     scores = network.inputs.astype(np.float64) @ network.outputs.T.astype(np.float64)
     log_q = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
     X = np.zeros((18, 18))
@@ -430,15 +431,15 @@ def small_parts(monkeypatch) -> None:
 
 def stop_after(monkeypatch, rounds: int) -> None:
     """Let the user ask to stop after so many rounds."""
-    original, seen = trainer.Saver.between_rounds, []
+    original, seen = Checkpoint.between, []
 
-    def between(saver) -> None:
+    def between(saver, *step) -> None:
         seen.append(1)
         if len(seen) == rounds:
             saver.interrupted = lambda: True
-        original(saver)
+        original(saver, *step)
 
-    monkeypatch.setattr(trainer.Saver, "between_rounds", between)
+    monkeypatch.setattr(Checkpoint, "between", between)
 
 
 @pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
@@ -465,16 +466,17 @@ def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(corpus, tmp_p
 KILLED = """
 import os, signal, sys
 from cooc_engine import trainer
+from cooc_engine.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.config import CbowOptions
 from cooc_engine.models import train
 trainer.PART, trainer.ROUND, trainer.SMALL_PART, trainer.BATCH = 100, 4, 40, 3
-original, seen = trainer.Saver.between_rounds, []
-def between(saver):
-    original(saver)
+original, seen = Checkpoint.between, []
+def between(saver, *step):
+    original(saver, *step)
     seen.append(1)
     if len(seen) == 9:
         os.kill(os.getpid(), signal.SIGKILL)
-trainer.Saver.between_rounds = between
+Checkpoint.between = between
 options = CbowOptions(vector_size=10, window=3, subsample=0, epochs=2, lr=0.1, deterministic=sys.argv[3] == "1")
 train("cbow", sys.argv[1], sys.argv[2], options, checkpoint_every=0)
 """
@@ -486,7 +488,7 @@ def test_a_killed_training_goes_on(corpus, tmp_path, small_parts, deterministic)
     arguments = [corpus.path, output, str(int(deterministic))]
     done = subprocess.run([sys.executable, "-c", KILLED, *map(str, arguments)], capture_output=True)
     assert done.returncode == -9, done.stderr
-    assert stream.beside(output, ".checkpoint").exists()
+    assert checkpoint_path(output).exists()
     assert not output.exists()
     options = options_of("cbow", epochs=2, seed=1, deterministic=deterministic)
     resumed = train("cbow", corpus, output, options, resume=True, threads=1)
@@ -514,7 +516,7 @@ def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts
     assert [path.name for path in tmp_path.iterdir()] == ["m.h5.checkpoint"]
     arrays, meta = modelfile.load_arrays(tmp_path / "m.h5.checkpoint", "stream")
     assert np.isfinite(arrays["inputs"]).all()
-    assert meta["epoch"] == 0
+    assert meta["state"]["epoch"] == 0
 
 
 def test_a_rate_without_measure_diverges(corpus, tmp_path):
