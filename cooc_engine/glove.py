@@ -157,7 +157,7 @@ class _Room:
 def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> Model:
     cooc, output = source if isinstance(source, Cooc) else Cooc(source), Path(output)
     shape = solver.shape(options)
-    grid = Grid.of(len(cooc.vocabulary), shape.row_bytes)
+    grid = Grid.of(len(cooc.vocabulary), shape.row_bytes, tied=shape.tied)
     room = _Room.of(shape, grid, cooc, f"train {solver.family}", run)
     with claimed(output, run) as checkpoint:
         _check(solver, cooc)

@@ -31,7 +31,7 @@ __all__ = ["ENTRY_BYTES", "Dealing", "Entries", "Grid", "Tiles", "deal", "dealin
 ENTRY_BYTES = 12
 BLOCK_BYTES = 1 << 20  # parameters of a block: half as many are slower with 1 MiB of L2 (scripts/lab.py)
 GROUP_BLOCKS = 4  # neighbours share a side: a fifth faster than single tiles; with 8 the final loss is higher (scripts/lab.py)
-LEAST_BLOCKS = 128  # so that a stratum of small matrices keeps many threads busy
+LEAST_BLOCKS = 128  # the fewer, the more the last tiles of an epoch weigh in the final loss; and threads must find work
 MOST_BLOCKS = 1 << 11  # of millions of words, so that the table of tiles stays small
 MOST_ROWS = 1 << 16
 CHUNK_ENTRIES = 1 << 18  # dealt at a time by a thread
@@ -53,9 +53,10 @@ class Grid:
     group: int
 
     @classmethod
-    def of(cls, words: int, row_bytes: int) -> Grid:
-        """Cut a matrix for parameters with rows of `row_bytes`."""
-        blocks = min(max(words * row_bytes // BLOCK_BYTES, LEAST_BLOCKS), MOST_BLOCKS, words)
+    def of(cls, words: int, row_bytes: int, *, tied: bool = False) -> Grid:
+        """Cut a matrix for parameters with rows of `row_bytes`; a tile of `tied` ones pulls them twice, as rows and columns."""
+        least = LEAST_BLOCKS * (1 + tied)
+        blocks = min(max(words * row_bytes // BLOCK_BYTES, least), MOST_BLOCKS, words)
         blocks = max(blocks, -(-words // MOST_ROWS))
         return cls(words, -(-blocks // GROUP_BLOCKS) * GROUP_BLOCKS, GROUP_BLOCKS)
 

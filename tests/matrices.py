@@ -35,7 +35,7 @@ def make_cooc(at: Path, options: CountOptions) -> Cooc:
 
 def cut_into(monkeypatch, blocks: int, group: int = 1) -> None:
     """Have all grids cut into so many blocks, and groups of so many."""
-    monkeypatch.setattr(Grid, "of", lambda words, row_bytes: Grid(words, blocks, group))
+    monkeypatch.setattr(Grid, "of", lambda words, row_bytes, **tied: Grid(words, blocks, group))
 
 
 def random_parameters(words: int, shape: Shape, seed: int) -> Parameters:
@@ -78,7 +78,8 @@ def there_and_back(grid: Grid, pair: int, turn: int) -> Iterator[tuple[int, int]
 
 
 def tiles_of(cooc: Cooc, options, dealing=glove.glove_dealing, shape: Shape | None = None) -> Tiles:
-    grid = Grid.of(len(cooc.vocabulary), (shape or Shape(options.vector_size)).row_bytes)
+    shape = shape or Shape(options.vector_size)
+    grid = Grid.of(len(cooc.vocabulary), shape.row_bytes, tied=shape.tied)
     return deal(cooc, dealing(cooc, options), grid, options.seed, 1, Stage("deal", None, "entries"))
 
 
