@@ -28,11 +28,15 @@ Options = GloveOptions | SimplerGloveOptions
 
 @dataclass(frozen=True)
 class Shape:
-    """What a row holds: a vector of `d`, with `biases` a bias and a one; `tied`: contexts have the vectors of the words."""
+    """What a row holds: a vector of `d`, with `biases` a bias and a one, and accumulators, one for each component or `by_rows`.
+
+    tied    contexts have the vectors of the words
+    """
 
     d: int
     biases: bool = True
     tied: bool = False
+    by_rows: bool = False
 
     @property
     def size(self) -> int:
@@ -40,9 +44,14 @@ class Shape:
         return -(-(self.d + 2 * self.biases) // LANES) * LANES
 
     @property
+    def width(self) -> int:
+        """Floats of a row."""
+        return self.size + (LANES if self.by_rows else self.size)
+
+    @property
     def row_bytes(self) -> int:
-        """Bytes of a row and its accumulators."""
-        return 2 * 4 * self.size
+        """Bytes of a row."""
+        return 4 * self.width
 
     def memory(self, rows: int) -> int:
         """Return the bytes of all parameters."""
@@ -51,7 +60,7 @@ class Shape:
 
 @dataclass
 class Parameters:
-    """Fused rows as `_kernels/factoring.py` describes them: words and contexts (rows, 2 size) float32, 64-byte aligned.
+    """Fused rows as `_kernels/factoring.py` describes them: words and contexts (rows, width) float32, 64-byte aligned.
 
     The rows are those of the grid. Tied, both matrices are one.
     """
@@ -67,7 +76,7 @@ class Parameters:
         d, size, random = shape.d, shape.size, np.random.Generator(np.random.PCG64(seed))
         matrices = []
         for bias, one in ((d, d + 1), (d + 1, d))[: 1 if shape.tied else 2]:
-            matrix = aligned_zeros(grid.rows, 2 * size)
+            matrix = aligned_zeros(grid.rows, shape.width)
             matrix[:, size:] = 1
             for rows in _chunks(grid):
                 values = (random.random((len(rows), d + shape.biases), np.float32) - np.float32(0.5)) / np.float32(d)
@@ -78,10 +87,10 @@ class Parameters:
         return cls(shape, grid, matrices[0], matrices[-1])
 
     def rates(self, lr: float) -> tuple[Matrix, Matrix]:
-        """Return the learning rates of a word and of a context row: lr for the vector, 1 for the bias, 0 for the rest."""
+        """Return the rates of a word and of a context row: lr for the vector, 1 for a bias that is updated with it, else 0."""
         d, rates = self.shape.d, np.zeros((2, self.shape.size), np.float32)
         rates[:, :d] = lr
-        if self.shape.biases:
+        if self.shape.biases and not self.shape.by_rows:
             rates[0, d] = rates[1, d + 1] = 1
         return rates[0], rates[1]
 
@@ -96,23 +105,18 @@ class Parameters:
         return {"words": self.words} if self.shape.tied else {"words": self.words, "contexts": self.contexts}
 
     def arrays(self) -> dict[str, Matrix]:
-        """Return views of what is trained, by rows of the grid, under the names that a model file gives them."""
-        return self._named({name: matrix[:, : self.shape.size] for name, matrix in self.matrices().items()})
+        """Return views of what is trained, by the rows of the grid, under the names that a model file gives them."""
+        d = self.shape.d
+        found = {name: matrix[:, :d] for name, matrix in self.matrices().items()}
+        if self.shape.biases:
+            found |= {"word_bias": self.words[:, d], "context_bias": self.contexts[:, d + 1]}
+        return found
 
     def finished(self) -> dict[str, Matrix]:
-        """Return what was trained by words. Their order is made where the accumulators stood: training cannot go on."""
-        size, words = self.shape.size, self.grid.words
+        """Return what was trained by words. The rows themselves are moved: training cannot go on."""
         for matrix in self.matrices().values():
-            for first, rows in enumerate(_chunks(self.grid)):
-                matrix[first * CHUNK_ROWS :][: len(rows), size:] = matrix[rows, :size]
-        return self._named({name: matrix[:words, size:] for name, matrix in self.matrices().items()})
-
-    def _named(self, halves: dict[str, Matrix]) -> dict[str, Matrix]:
-        d = self.shape.d
-        found = {name: half[:, :d] for name, half in halves.items()}
-        if self.shape.biases:
-            found |= {"word_bias": halves["words"][:, d], "context_bias": halves["contexts"][:, d + 1]}
-        return found
+            factoring.in_word_order(matrix, self.grid.blocks, np.zeros(len(matrix), np.uint8))
+        return {name: values[: self.grid.words] for name, values in self.arrays().items()}
 
 
 def _chunks(grid: Grid) -> Iterator[npt.NDArray[np.int64]]:
@@ -170,7 +174,7 @@ class _Visitor:
         self._tiles, self._group = tiles, tiles.grid.group
         self._rest = (
             tiles.grid.height, entries.places, entries.targets, entries.weights, parameters.words, parameters.contexts,
-            *parameters.rates(options.lr), parameters.clips(options.clip), costs,
+            parameters.shape.d, *parameters.rates(options.lr), parameters.clips(options.clip), costs,
         )  # fmt: skip
 
     def train(self, kernel: Callable[..., None], pairs: npt.NDArray[np.int64], turn: int) -> float:

@@ -127,6 +127,8 @@ class GloveOptions(Options):
     """Bound of each component of a gradient, before the rate."""
     target: Literal["log", "log1p"] = "log"
     """What is fitted: the logarithm of a count, or of one more than it."""
+    accumulators: Literal["component", "row"] = "component"
+    """AdaGrad's sums of squares: for each component, the program's rule, or one a row: faster, smaller, of the same loss."""
     vectors: Literal["w+c", "w", "c", "concat"] = "w+c"
     """What queries use: word plus context vectors, either alone, or both side by side."""
     center: Literal["none", "mean"] = "none"
@@ -162,6 +164,8 @@ class SimplerGloveOptions(Options):
     """One set of vectors for words and contexts (best for meaning), or two (side by side, best for grammar)."""
     clip: Annotated[float | None, Above(0), Parameter(alias=["--grad-clip", "--grad-clip-value"])] = None
     """Bound of each component of a gradient, before the rate; none unless given."""
+    accumulators: Literal["component", "row"] = "component"
+    """AdaGrad's sums of squares: for each component, the program's rule, or one a row: faster, smaller, of the same loss."""
     vectors: Literal["w", "c", "w+c", "concat"] | None = None
     """What queries use: w, the only choice, of tied vectors; of free ones word and context vectors, concat unless given."""
     center: Literal["none", "mean"] = "none"

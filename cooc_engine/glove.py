@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,10 +45,10 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Solver:
-    """A family that is trained on tiles: its name, its kernel, the shape of its rows, and what entries become."""
+    """A family that is trained on tiles: its kernels by kind of accumulators, the shape of its rows, what entries become."""
 
     family: str
-    kernel: Callable[..., None]
+    kernels: Mapping[str, Callable[..., None]]
     shape: Callable[[Any], Shape]
     dealing: Callable[[Cooc, Any], Dealing]
 
@@ -114,11 +114,16 @@ def simpler_dealing(cooc: Cooc, options: SimplerGloveOptions) -> Dealing:
     return Dealing(transform, pmi_shifts(cooc), skip_diagonal=True, held_out=options.held_out)
 
 
-GLOVE = Solver("glove", factoring.train_glove, lambda options: Shape(options.vector_size), glove_dealing)
+GLOVE = Solver(
+    "glove",
+    {"component": factoring.train_glove, "row": factoring.train_glove_by_rows},
+    lambda options: Shape(options.vector_size, by_rows=options.accumulators == "row"),
+    glove_dealing,
+)
 SIMPLER = Solver(
     "simpler-glove",
-    factoring.train_simpler,
-    lambda options: Shape(options.vector_size, biases=False, tied=options.tying == "tied"),
+    {"component": factoring.train_simpler, "row": factoring.train_simpler_by_rows},
+    lambda options: Shape(options.vector_size, False, options.tying == "tied", options.accumulators == "row"),
     simpler_dealing,
 )
 
@@ -175,7 +180,7 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
             if run.resume and checkpoint.exists():
                 saved.load()
             stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, options))
-            run_epochs(solver.kernel, state, tiles, options, run.workers, stage, saved.between)
+            run_epochs(solver.kernels[options.accumulators], state, tiles, options, run.workers, stage, saved.between)
             save_model(output, _model_data(solver, cooc, state, options, run))  # a Ctrl-C from now on comes too late
     return open_model(output)
 

@@ -71,6 +71,7 @@ class Glove:
     contexts: np.ndarray
     word_bias: np.ndarray
     context_bias: np.ndarray
+    by_rows: bool = False  # all components of a vector then have one sum of squares
 
     def __post_init__(self) -> None:
         values = self.words, self.contexts, self.word_bias, self.context_bias
@@ -93,7 +94,7 @@ class Glove:
         values = self.words, self.contexts, self.word_bias, self.context_bias
         for value, squares, place, step in zip(values, self.squares, (i, j, i, j), steps, strict=True):
             value[place] -= step / np.sqrt(squares[place])
-            squares[place] += step**2
+            squares[place] += np.mean(step**2) if self.by_rows else step**2
         return cost
 
 
@@ -103,6 +104,7 @@ class SimplerGlove:
 
     words: np.ndarray
     contexts: np.ndarray
+    by_rows: bool = False  # all components of a vector then have one sum of squares
 
     def __post_init__(self) -> None:
         tied = self.contexts is self.words
@@ -118,8 +120,8 @@ class SimplerGlove:
         """Update by one entry; returns its cost before the update."""
         cost, diff = self.cost(i, j, target, weight), float(self.words[i] @ self.contexts[j]) - target
         word_gradient, context_gradient = weight * diff * self.contexts[j], weight * diff * self.words[i]
-        self.word_squares[i] += word_gradient**2
-        self.context_squares[j] += context_gradient**2
+        self.word_squares[i] += np.mean(word_gradient**2) if self.by_rows else word_gradient**2
+        self.context_squares[j] += np.mean(context_gradient**2) if self.by_rows else context_gradient**2
         word_step = lr * word_gradient / np.sqrt(self.word_squares[i] + 1e-8)
         context_step = lr * context_gradient / np.sqrt(self.context_squares[j] + 1e-8)
         self.words[i] -= word_step

@@ -61,7 +61,7 @@ SMALL = GloveOptions(vector_size=12, epochs=3, x_max=10, seed=4)
 
 
 def twin_of(parameters: Parameters) -> naive.Glove:
-    return naive.Glove(**parameters.arrays())
+    return naive.Glove(**parameters.arrays(), by_rows=parameters.shape.by_rows)
 
 
 def run_tile(parameters: Parameters, blocks: int, tile: int, entries, lr: float) -> float:
@@ -73,9 +73,10 @@ def run_tile(parameters: Parameters, blocks: int, tile: int, entries, lr: float)
     starts[tile + 1 :] = len(entries)
     targets, weights = (np.array([entry[k] for entry in entries], np.float32) for k in (2, 3))
     costs = np.full(blocks * blocks, np.nan)
-    factoring.train_glove(
+    train = factoring.train_glove_by_rows if parameters.shape.by_rows else factoring.train_glove
+    train(
         np.array([tile]), 1, 0, starts[:-1], starts[1:], height, np.array(places, np.uint32), targets, weights,
-        parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(100), costs,
+        parameters.words, parameters.contexts, parameters.shape.d, *parameters.rates(lr), parameters.clips(100), costs,
     )  # fmt: skip
     assert np.isnan(np.delete(costs, tile)).all()
     return float(costs[tile])
@@ -87,20 +88,23 @@ def assert_close(parameters: Parameters, twin: naive.Glove, *, rtol: float, atol
 
 
 def assert_close_squares(parameters: Parameters, twin: naive.Glove, rtol: float) -> None:
-    d, size = parameters.shape.d, parameters.words.shape[1] // 2
+    d, size, by_rows = parameters.shape.d, parameters.shape.size, parameters.shape.by_rows
     words, contexts = parameters.words[:, size:], parameters.contexts[:, size:]
-    fused = words[:, :d], contexts[:, :d], words[:, d], contexts[:, d + 1]
+    vectors, biases = (slice(1), (1, 1)) if by_rows else (slice(d), (d, d + 1))
+    fused = words[:, vectors], contexts[:, vectors], words[:, biases[0]], contexts[:, biases[1]]
     for name, values, squares in zip(parameters.arrays(), fused, twin.squares, strict=True):
-        np.testing.assert_allclose(values, squares, rtol=rtol, err_msg=f"squares of {name}")
+        expected = squares[:, vectors] if squares.ndim == 2 else squares
+        np.testing.assert_allclose(values, expected, rtol=rtol, err_msg=f"squares of {name}")
 
 
 def assert_constant(parameters: Parameters) -> None:
     """The 1 beside the own bias, and the padding, were not touched."""
-    d, size = parameters.shape.d, parameters.words.shape[1] // 2
+    d, size, width, by_rows = parameters.shape.d, parameters.shape.size, parameters.shape.width, parameters.shape.by_rows
     for matrix, one in ((parameters.words, d + 1), (parameters.contexts, d)):
         assert (matrix[:, one] == 1).all()
         assert not matrix[:, d + 2 : size].any()
-        assert (matrix[:, [size + one, *range(size + d + 2, 2 * size)]] == 1).all()
+        unused = range(size + 2, width) if by_rows else [size + one, *range(size + d + 2, width)]
+        assert (matrix[:, list(unused)] == 1).all()
 
 
 sizes = st.sampled_from([1, 2, 13, 14, 15, 16, 17, 30, 100])
@@ -185,20 +189,21 @@ def test_biases_are_not_clipped():
 
 
 @settings(deadline=None, max_examples=30)
-@given(d=sizes, seed=st.integers(0, 1000), lr=st.sampled_from([0.01, 0.05, 0.1]), data=st.data())
-def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
+@given(d=sizes, seed=st.integers(0, 1000), lr=st.sampled_from([0.01, 0.05, 0.1]), by_rows=st.booleans(), data=st.data())
+def test_a_tile_is_visited_in_its_order(d, seed, lr, by_rows, data):
     """Rows that come again at once, tiles away from the corner, one entry or many: all equal to the twin's."""
     blocks = data.draw(st.sampled_from([1, 2, 3, 6]))
     tile = data.draw(st.integers(0, blocks**2 - 1))
     places = st.tuples(*(st.integers(side * 6 // blocks, (side + 1) * 6 // blocks - 1) for side in divmod(tile, blocks)))
     entry = st.tuples(places, st.floats(-2, 6, width=32), st.floats(2**-6, 1, width=32))
     entries = [(*p, t, w) for p, t, w in data.draw(st.lists(entry, max_size=40))]
-    parameters = random_parameters(6, Shape(d), seed)
+    parameters = random_parameters(6, Shape(d, by_rows=by_rows), seed)
     twin = twin_of(parameters)
     cost = run_tile(parameters, blocks, tile, entries, lr)
     expected = sum(twin.visit(*entry, lr) for entry in entries)
     assert cost == pytest.approx(expected, rel=1e-4, abs=1e-6)
     assert_close(parameters, twin, rtol=1e-4, atol=1e-4)
+    assert_close_squares(parameters, twin, rtol=1e-3)
     assert_constant(parameters)
 
 
@@ -212,8 +217,9 @@ def test_a_tile_is_visited_in_its_order(d, seed, lr, data):
         GloveOptions(vector_size=15, epochs=2, x_max=100, lr=0.1, seed=2),
         GloveOptions(vector_size=16, epochs=2, x_max=3, weight_power=0.5, vectors="w"),
         GloveOptions(vector_size=100, epochs=1, x_max=10, weight_power=0.0, lr=0.02, seed=2**64 + 5),
+        GloveOptions(vector_size=14, epochs=2, x_max=10, accumulators="row"),
     ],
-    ids=lambda options: f"d{options.vector_size}",
+    ids=lambda options: f"d{options.vector_size}-{options.accumulators}",
 )
 @pytest.mark.parametrize("grid", ["one tile", "many tiles", "groups"])
 def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, monkeypatch, options, grid):
@@ -222,7 +228,8 @@ def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, monkeypatch, optio
     tiles = tiles_of(cooc, options)
     assert (tiles.grid.blocks, tiles.grid.sides) == {"one tile": (1, 1), "many tiles": (5, 5), "groups": (12, 4)}[grid]
     counts = {(i, j): x for i, j, x in entries(cooc)}
-    twin = twin_of(random_parameters(len(cooc.vocabulary), Shape(options.vector_size), options.seed))
+    shape = glove.GLOVE.shape(options)
+    twin = twin_of(random_parameters(len(cooc.vocabulary), shape, options.seed))
     for visits, record in zip(kernel_order(tiles, options), model.history, strict=True):
         assert len(visits) == len({visit[1:] for visit in visits}) == cooc.entries
         cost = 0.0

@@ -87,7 +87,7 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, target, weight, lr,
     one = [np.array([value], kind) for value, kind in ((2 << 16 | 1, np.uint32), (target, np.float32), (weight, np.float32))]
     factoring.train_simpler(
         np.array([1]), 1, 0, np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3, *one,
-        parameters.words, parameters.contexts, *parameters.rates(lr), parameters.clips(None), costs,
+        parameters.words, parameters.contexts, parameters.shape.d, *parameters.rates(lr), parameters.clips(None), costs,
     )  # fmt: skip
     terms = float(np.abs(twin.words[2] * twin.contexts[4]).sum()) + abs(target)
     cost = twin.visit(2, 4, target, weight, lr)
@@ -100,14 +100,15 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, target, weight, lr,
 
 
 @pytest.mark.parametrize("tying", ["tied", "free"])
-@pytest.mark.parametrize("truncate", ["on", "off"])
-def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, small_tiles, tying, truncate):
-    options = dataclasses.replace(SMALL, tying=tying, truncate_weight=truncate, vectors=None, epochs=2, lr=0.05)
+@pytest.mark.parametrize(("truncate", "accumulators"), [("on", "component"), ("off", "component"), ("on", "row")])
+def test_training_is_the_twins_entry_by_entry(cooc, tmp_path, small_tiles, tying, truncate, accumulators):
+    change = {"tying": tying, "truncate_weight": truncate, "accumulators": accumulators, "vectors": None}
+    options = dataclasses.replace(SMALL, **change, epochs=2, lr=0.05)
     tied = tying == "tied"
     model = train_simpler_glove(cooc, tmp_path / "model.h5", options, threads=2)
     tiles = tiles_of(cooc, options, glove.simpler_dealing, shape_of(options))
     arrays = random_parameters(len(cooc.vocabulary), shape_of(options), options.seed).arrays()
-    twin = naive.SimplerGlove(arrays["words"], arrays["words" if tied else "contexts"])
+    twin = naive.SimplerGlove(arrays["words"], arrays["words" if tied else "contexts"], accumulators == "row")
     counts, n = {(i, j): x for i, j, x in entries(cooc)}, cooc.vocabulary.counts.tolist()
     total = sum(x for (i, j), x in counts.items() if i != j)
     off_diagonal = sum(i != j for i, j in counts)

@@ -222,6 +222,16 @@ def test_words_are_dealt_to_blocks_in_turn(words, row_bytes):
 
 
 @settings(deadline=None, max_examples=40)
+@given(words=st.integers(1, 300), blocks=st.integers(1, 20))
+def test_rows_are_brought_into_the_order_of_the_words(words, blocks):
+    grid = Grid(words, blocks, 1)
+    rows = np.zeros((grid.rows, 3), np.float32)
+    rows[grid.row_of(np.arange(words))] = np.arange(words)[:, None] + 1
+    factoring.in_word_order(rows, blocks, np.zeros(grid.rows, np.uint8))
+    assert (rows[:words] == np.arange(words)[:, None] + 1).all()
+
+
+@settings(deadline=None, max_examples=40)
 @given(group=st.integers(1, 5), sides=st.integers(1, 6))
 def test_sizes_of_tiles_add_up_to_those_of_pairs(group, sides):
     grid, blocks = Grid(100, group * sides, group), group * sides

@@ -7,17 +7,20 @@ component of the gradient. A model without biases has neither; tied vectors are 
 
 GloVe (Pennington et al. 2014): g = clip(f diff other) lr; step g / √G, then G grows by g².
 simpler-GloVe (Su 2017):        g = f diff other; G grows by g², then step lr g / √(G + 10⁻⁸).
+
+With one accumulator a row (the variants `_by_rows`) G belongs to the whole vector and grows by the mean of its g²; the row is
+then [vector, own bias, 1, padding | G, that of the bias, padding], and `rates` are 0 for the bias, which is updated apart.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import float32, float64, int32, int64, uint32, uint64, void
+from numba import float32, float64, int32, int64, uint8, uint32, uint64, void
 
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
-GLOVE, SIMPLER, NONE = 0, 1, 2  # how an entry changes its two rows
+GLOVE, SIMPLER, GLOVE_BY_ROWS, SIMPLER_BY_ROWS, NONE = range(5)  # how an entry changes its two rows
 LEAST = np.float32(1e-8)
 
 
@@ -136,7 +139,36 @@ def update(rule, word, context, step, word_rates, context_rates, clips):
 
 
 @helper
-def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0, column0, word_rates, context_rates, clips):
+def update_by_rows(rule, word, context, step, d, rates, clips):
+    """Do the same with one accumulator a row; the own biases are word[d] and context[d + 1]."""
+    size = rates.shape[0]
+    gw, gc, squares_w, squares_c = word[size], context[size], float32(0), float32(0)
+    if rule == SIMPLER_BY_ROWS:
+        for k in range(size):
+            a, b = clipped(step * context[k], clips[k]), clipped(step * word[k], clips[k])
+            squares_w += a * a
+            squares_c += b * b
+        gw += squares_w / float32(d) + LEAST
+        gc += squares_c / float32(d) + LEAST
+    scale_w, scale_c = float32(1) / np.sqrt(gw), float32(1) / np.sqrt(gc)
+    for k in range(size):
+        w, c = word[k], context[k]
+        a, b = clipped(step * c, clips[k]) * rates[k], clipped(step * w, clips[k]) * rates[k]
+        word[k], context[k] = w - a * scale_w, c - b * scale_c
+        squares_w += a * a
+        squares_c += b * b
+    if rule == SIMPLER_BY_ROWS:
+        word[size], context[size] = gw - LEAST, gc - LEAST
+    else:
+        word[size], context[size] = gw + squares_w / float32(d), gc + squares_c / float32(d)
+        word[d] -= step / np.sqrt(word[size + 1])
+        context[d + 1] -= step / np.sqrt(context[size + 1])
+        word[size + 1] += step * step
+        context[size + 1] += step * step
+
+
+@helper
+def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0, column0, d, word_rates, context_rates, clips):
     """Visit entries begin:end of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
     size = word_rates.shape[0]
     cost = 0.0
@@ -151,15 +183,17 @@ def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0
         diff = dot - target
         step = weight * diff
         cost += float64(float32(0.5) * step * diff)
-        if rule != NONE:
+        if rule in (GLOVE, SIMPLER):
             update(rule, word, context, step, word_rates, context_rates, clips)
+        elif rule != NONE:
+            update_by_rows(rule, word, context, step, d, word_rates, clips)
     return cost
 
 
 @helper
 def visit(
-    rule, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips,
-    costs,
+    rule, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates,
+    clips, costs,
 ):  # fmt: skip
     """Visit the tiles of some group pairs: row by row there and back, so that every tile shares a side with the one before."""
     blocks = words.shape[0] // height
@@ -174,52 +208,97 @@ def visit(
                 j = column0 + (there + turn) % group
                 t = i * blocks + j
                 cost += visit_tile(
-                    rule, places, targets, weights, begins[t], ends[t], words, contexts, i * height, j * height, word_rates,
-                    context_rates, clips,
+                    rule, places, targets, weights, begins[t], ends[t], words, contexts, i * height, j * height, d,
+                    word_rates, context_rates, clips,
                 )  # fmt: skip
         costs[order[n]] = cost
 
 
 VISITING = void(
     array(int64), int64, int64, array(int64), array(int64), int64, array(uint32), array(float32), array(float32),
-    out(float32, 2), out(float32, 2), array(float32), array(float32), array(float32), out(float64),
+    out(float32, 2), out(float32, 2), int64, array(float32), array(float32), array(float32), out(float64),
 )  # fmt: skip
 
 
 @kernel(VISITING, fast=True)
 def train_glove(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
-):
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
+    costs,
+):  # fmt: skip
     """Train on the tiles of some group pairs, by the rule of GloVe; costs[q] becomes the cost of pair q.
 
     Blocks have `height` rows of parameters, one after the other. Pair q = I G + J has the tiles of block rows I group to
     (I + 1) group and of the block columns of J likewise. Tile t = i B + j has entries begins[t]:ends[t]; places[p] is
-    row << 16 | column within the blocks. `turn` rotates the order of the tiles. words and contexts (B height, 2 size) are
-    changed in place.
+    row << 16 | column within the blocks. `turn` rotates the order of the tiles. words and contexts (B height, width) are
+    changed in place; d is the length of a vector.
     """
     visit(
-        GLOVE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates,
-        clips, costs,
+        GLOVE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
+        context_rates, clips, costs,
+    )  # fmt: skip
+
+
+@kernel(VISITING, fast=True)
+def train_glove_by_rows(
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
+    costs,
+):  # fmt: skip
+    """Do the same with one accumulator a row."""
+    visit(
+        GLOVE_BY_ROWS, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
+        context_rates, clips, costs,
     )  # fmt: skip
 
 
 @kernel(VISITING, fast=True)
 def train_simpler(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
-):
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
+    costs,
+):  # fmt: skip
     """Do the same by the rule of simpler-GloVe."""
     visit(
-        SIMPLER, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates,
+        SIMPLER, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
+        context_rates, clips, costs,
+    )  # fmt: skip
+
+
+@kernel(VISITING, fast=True)
+def train_simpler_by_rows(
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
+    costs,
+):  # fmt: skip
+    """Do the same by the rule of simpler-GloVe with one accumulator a row."""
+    visit(
+        SIMPLER_BY_ROWS, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
         context_rates, clips, costs,
     )  # fmt: skip
 
 
 @kernel(VISITING, fast=True)
 def judge(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates, clips, costs
-):
+    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
+    costs,
+):  # fmt: skip
     """Only find the costs: words and contexts stay as they are."""
     visit(
-        NONE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, word_rates, context_rates,
-        clips, costs,
+        NONE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
+        context_rates, clips, costs,
     )  # fmt: skip
+
+
+@kernel(void(out(float32, 2), int64, out(uint8)))
+def in_word_order(rows, blocks, moved):
+    """Bring rows (B height, width) from the order of the grid into that of the words, in place, by cycles of swaps.
+
+    moved   (B height,) zeros
+    """
+    height = rows.shape[0] // blocks
+    for start in range(rows.shape[0]):
+        word = start
+        while not moved[word]:
+            moved[word] = 1
+            source = word % blocks * height + word // blocks
+            if source != start:
+                for k in range(rows.shape[1]):
+                    rows[word, k], rows[source, k] = rows[source, k], rows[word, k]
+            word = source
