@@ -281,8 +281,8 @@ def _train(
     with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as data:
         trained = train(model, data, output, options, checkpoint_every=run.checkpoint_every, **work.how)
     rows, size = trained.vectors.shape
-    loss = trained.history[-1]["loss"]
-    work.print(output, f"{rows:,} vectors of size {size}, loss {loss:.4f}", {"history": list(trained.history)})
+    loss = f", loss {trained.history[-1]['loss']:.4f}" if trained.history else ""
+    work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
 @app.command(name="run")

@@ -206,10 +206,18 @@ class PmiSvdOptions(Options):
     """Stop when no component has a larger residual |A v - s u| / s."""
     max_passes: Annotated[int, WHOLE, AtLeast(1)] = 200
     """Stop after so many passes whatever the residual is."""
-    solver: Literal["krylov", "arpack"] = "krylov"
-    """Our block Krylov method, or ARPACK through SciPy as the reference: one thread, no checkpoints."""
+    solver: Literal["krylov", "arpack", "none"] = "krylov"
+    """Our block Krylov method; ARPACK through SciPy as the reference, one thread; none: the sparse PMI rows are the vectors."""
     seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of the first block."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for what vectors without a factorisation do not have."""
+        super().__post_init__()
+        if self.solver == "none" and self.vectors != "w":
+            raise UsageError(f"--vectors is {self.vectors!r}; without an SVD (--solver none) there are only those of words: w")
+        if self.solver == "none" and self.normalize:
+            raise UsageError("--normalize: vectors without an SVD (--solver none) stay the PMI that they are")
 
 
 @dataclass(frozen=True)

@@ -382,15 +382,21 @@ def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: 
 
 
 def arpack(rows: SparseRows, k: int, seed: int, tol: float) -> SVD:
-    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: one thread, for reference."""
+    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: one thread, for reference.
+
+    Raises `DivergenceError` if it does not converge, or if there is nothing in the matrix.
+    """
     from scipy.sparse import csr_array
-    from scipy.sparse.linalg import svds
+    from scipy.sparse.linalg import ArpackError, svds
 
     if k >= min(rows.shape):
         raise UsageError(f"--vector-size is {k}; ARPACK finds at most {min(rows.shape) - 1} components of this matrix")
     matrix = csr_array((rows.values, rows.columns, rows.offsets), rows.shape)
     start = np.random.Generator(np.random.PCG64(seed)).standard_normal(min(rows.shape)).astype(np.float32)
-    left, values, right = svds(matrix, k, v0=start, tol=tol)
+    try:
+        left, values, right = svds(matrix, k, v0=start, tol=tol)
+    except ArpackError as error:
+        raise DivergenceError(f"ARPACK gave up ({' '.join(str(error).split())}); take --solver krylov") from None
     order = np.argsort(-values, kind="stable")
     left, sigma, right = left[:, order], values[order].astype(np.float64), right[order].T
     gaps = np.linalg.norm(matrix @ right - left * sigma, axis=0)
