@@ -294,6 +294,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     job
         The job file.
     """
+    from cooc_engine.grid import Table
     from cooc_engine.job import run as run_library
 
     with Work(run) as work:
@@ -301,6 +302,8 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
         rows = run_library(job, **how)
     if run.json:
         print_json({"output": str(job), **work.record(), "evaluation": rows})
+    elif any("settings" in row for row in rows):
+        print_lines(Table(rows).lines())
     else:
         print_scores(rows)
 

@@ -188,6 +188,11 @@ class Model:
         """Names of the parameters."""
         return sorted(self._data.arrays)
 
+    @property
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The parameters by name, mapped and read-only."""
+        return self._data.arrays
+
     def array(self, name: str) -> npt.NDArray[Any]:
         """Return a parameter, mapped and read-only; raises `FormatError` if the model has none of that name."""
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import UsageError
+from cooc_engine.grid import Table, show
 from cooc_engine.store import write_whole
 from cooc_engine.vocab import Vocabulary
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Plottable", "plot_model"]
+__all__ = ["Plottable", "plot_model", "plot_table", "require_matplotlib"]
 
 Points = npt.NDArray[np.float64]
 
@@ -56,16 +59,25 @@ def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
     are the same for the same vectors. Raises `UsageError` if matplotlib is missing.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"') from None
-    figure = Figure(figsize=(16, 9), dpi=120, facecolor="white")
+    return _picture(path, (16, 9), lambda figure: _draw(figure, model, words))
+
+
+def require_matplotlib() -> None:
+    """Raise `UsageError` if matplotlib is missing."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"')
+
+
+def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=inches, dpi=120, facecolor="white")
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts that the default font does not have
-        _draw(figure, model, words)
+        draw(figure)
         canvas.print_figure(buffer, format="png")
     write_whole(path, buffer.getvalue())
     return path
@@ -221,3 +233,40 @@ def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequenc
     if box[0] < frame[0] or box[1] < frame[1] or box[2] > frame[2] or box[3] > frame[3]:
         return False
     return all(box[2] <= b[0] or b[2] <= box[0] or box[3] <= b[1] or b[3] <= box[1] for b in taken)
+
+
+# ------------------------------------------------------------------------------------------------------- what options do
+
+
+def plot_table(table: Table, path: Path) -> Path:
+    """Draw what each choice of a grid does to each score, on average over all others, as a PNG; return its path.
+
+    Raises `UsageError` if matplotlib is missing.
+    """
+    return _picture(path, (4 + 2.6 * max(1, len(table.options)), 6), lambda figure: _draw_table(figure, table))
+
+
+def _draw_table(figure: Figure, table: Table) -> None:
+    titles = table.titles()
+    panels = figure.subplots(1, max(1, len(table.options)), sharey=True, squeeze=False)[0]
+    for axes, option in zip(panels, table.options, strict=False):
+        _plain(axes, option)
+        values = table.values(option)
+        for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):
+            means = [_gain(table, measure, {option: value}) for value in values]
+            axes.plot(range(len(values)), means, color=colour, linewidth=1.8, marker="o", markersize=4.5, label=title)
+        axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+        axes.set_xticks(range(len(values)), [show(value) for value in values])
+        axes.margins(x=0.15)
+        axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+        axes.set_axisbelow(True)
+    panels[0].set_ylabel("points above the mean of all", fontsize=11, color=INK)
+    figure.suptitle(f"What each choice does, on average over {len(table.records)} combinations", x=0.06, ha="left", fontsize=15)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="center right", frameon=False, fontsize=10)
+    figure.subplots_adjust(left=0.06, right=1 - 2.2 / figure.get_size_inches()[0], top=0.82, bottom=0.1, wspace=0.12)
+
+
+def _gain(table: Table, measure: str, settings: Mapping[str, Any]) -> float:
+    """Return the points, hundredths, by which a choice is above the mean of all; not a number if there is none."""
+    chosen, every = table.mean(measure, settings), table.mean(measure, {})
+    return float("nan") if chosen is None or every is None else 100 * (chosen - every)

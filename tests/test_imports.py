@@ -29,7 +29,8 @@ ORDER = [
     "transforms", "svd", "pmisvd", "estimators",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
-    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
+    "query", "ratios", "evaluation", "summary", "grid", "report", "job", "demo",
+    "arguments", "console", "asking", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500
