@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.options import usable_cores
-from cooc_engine.sparse import PANEL, Panels, SparseRows, cut_work, panels, panels_of
+from cooc_engine.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
 
 __all__ = ["SparseVectors"]
 
@@ -84,7 +84,7 @@ class SparseVectors:
         result = panels(-(-right.shape[1] // PANEL), len(self))
         with ThreadPoolExecutor(usable_cores()) as pool:
             self._rows.multiply(panels_of(right), result, pool)
-        return _flat(result)[:, : right.shape[1]]
+        return flat(result, right.shape[1])
 
     def lengths(self) -> Matrix:
         """Return the length of each vector, (V,)."""
@@ -107,8 +107,3 @@ class SparseVectors:
             result[pair] = dense[others] @ factors
             dense[columns] = 0
         return result
-
-
-def _flat(product: Panels) -> Matrix:
-    """Return panels side by side."""
-    return product.transpose(1, 0, 2).reshape(product.shape[1], -1)

@@ -243,30 +243,26 @@ def plot_table(table: Table, path: Path) -> Path:
 
     Raises `UsageError` if matplotlib is missing.
     """
-    return _picture(path, (4 + 2.6 * max(1, len(table.options)), 6), lambda figure: _draw_table(figure, table))
+    return _picture(path, (5 + 2.6 * len(table.options), 6), lambda figure: _draw_table(figure, table))
 
 
 def _draw_table(figure: Figure, table: Table) -> None:
-    titles = table.titles()
-    panels = figure.subplots(1, max(1, len(table.options)), sharey=True, squeeze=False)[0]
-    for axes, option in zip(panels, table.options, strict=False):
+    titles = {title: measure for title, measure in table.titles().items() if table.mean(measure, {}) is not None}
+    panels = figure.subplots(1, len(table.options), sharey=True, squeeze=False)[0]
+    for axes, option in zip(panels, table.options, strict=True):
         _plain(axes, option)
         values = table.values(option)
         for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):
-            means = [_gain(table, measure, {option: value}) for value in values]
-            axes.plot(range(len(values)), means, color=colour, linewidth=1.8, marker="o", markersize=4.5, label=title)
+            means = np.array([table.mean(measure, {option: value}) for value in values], float)
+            level = means[np.isfinite(means)].mean() if np.isfinite(means).any() else 0.0
+            style: dict[str, Any] = {"color": colour, "linewidth": 1.8, "marker": "o", "markersize": 4.5, "label": title}
+            axes.plot(range(len(values)), 100 * (means - level), **style)
         axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
         axes.set_xticks(range(len(values)), [show(value) for value in values])
         axes.margins(x=0.15)
         axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
         axes.set_axisbelow(True)
-    panels[0].set_ylabel("points above the mean of all", fontsize=11, color=INK)
+    panels[0].set_ylabel("points above the mean of the panel", fontsize=11, color=INK)
     figure.suptitle(f"What each choice does, on average over {len(table.records)} combinations", x=0.06, ha="left", fontsize=15)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="center right", frameon=False, fontsize=10)
-    figure.subplots_adjust(left=0.06, right=1 - 2.2 / figure.get_size_inches()[0], top=0.82, bottom=0.1, wspace=0.12)
-
-
-def _gain(table: Table, measure: str, settings: Mapping[str, Any]) -> float:
-    """Return the points, hundredths, by which a choice is above the mean of all; not a number if there is none."""
-    chosen, every = table.mean(measure, settings), table.mean(measure, {})
-    return float("nan") if chosen is None or every is None else 100 * (chosen - every)
+    figure.subplots_adjust(left=0.06, right=1 - 3 / figure.get_size_inches()[0], top=0.82, bottom=0.1, wspace=0.12)

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.budget import show_size
 from cooc_engine.errors import DivergenceError, ResourceError, UsageError
-from cooc_engine.sparse import PANEL, Panels, SparseRows, add_product, inner, panels, panels_of, rotate
+from cooc_engine.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
 
 __all__ = ["SVD", "Krylov", "Operator", "Pass", "arpack", "basis_bytes", "krylov"]
 
@@ -284,7 +284,7 @@ class Krylov:
         _scale(left, signs)
         _scale(right, signs)
         k = self.k
-        return SVD(_flat(left, k), sigma[:k], _flat(right, k), residuals[:k])
+        return SVD(flat(left, k), sigma[:k], flat(right, k), residuals[:k])
 
 
 def first_width(k: int) -> int:
@@ -356,15 +356,6 @@ def _lengths(product: Panels, left: Panels, sigma: Values) -> Values:
 def _signs(matrix: Panels) -> Values:
     """Return what makes the entry of largest size in each column positive."""
     return np.where(-matrix.min(axis=1) > matrix.max(axis=1), -1.0, 1.0).reshape(-1)
-
-
-def _flat(matrix: Panels, k: int) -> Matrix:
-    """Return panels as a matrix (n, k) of its own."""
-    flat = np.empty((matrix.shape[1], k), np.float32)
-    for p in range(len(matrix)):
-        part = flat[:, p * PANEL : (p + 1) * PANEL]
-        part[:] = matrix[p, :, : part.shape[1]]
-    return flat
 
 
 def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: Callable[[], None] = lambda: None) -> SVD:
