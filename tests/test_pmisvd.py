@@ -251,6 +251,33 @@ def test_passes_that_do_not_suffice_are_said(cooc, tmp_path):
     assert "--max-passes" in heard[-1]
 
 
+def test_passes_to_come_are_read_off_a_straight_line():
+    falling = [1.0, 1.0, *(10 ** (-k / 4) for k in range(1, 20))]
+    assert pmisvd.passes_to_come(falling[:2], 0.01) is None
+    for passes in range(3, 10):
+        assert pmisvd.passes_to_come(falling[:passes], 0.01) == pytest.approx(10 - passes)
+    assert pmisvd.passes_to_come(falling, 0.01) == 0
+    assert pmisvd.passes_to_come([0.5, 0.1, 1.0], 0.01) is None, "it began again, with wider blocks"
+    assert pmisvd.passes_to_come([1.0, 0.0], 0.01) == 0
+    assert pmisvd.passes_to_come([1.0, 0.5], 2.0) == 0
+
+
+def test_progress_has_an_end(cooc, tmp_path):
+    """From the first residual on, the products that are still to come are estimated; at the end they are all there are."""
+
+    class Watching(Progress):
+        def end(self, stage: Stage) -> None:
+            ended[stage.name] = stage.record()
+
+    ended: dict[str, dict] = {}
+    model = train_pmi_svd(cooc, tmp_path / "model.h5", QUICK, progress=Watching())
+    record = ended["factorise"]
+    assert record["done"] == record["total"] == sum(row["items"] for row in model.history)
+    assert "residual" in record["note"]
+    train_pmi_svd(cooc, tmp_path / "few.h5", quick(max_passes=2, tol=1e-9), progress=Watching())
+    assert ended["factorise"]["total"] == ended["factorise"]["done"], "there is no pass after --max-passes"
+
+
 # --------------------------------------------------------------------------------------------------- stopped, continued
 
 
