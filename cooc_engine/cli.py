@@ -303,7 +303,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     if run.json:
         print_json({"output": str(job), **work.record(), "evaluation": rows})
     elif any("settings" in row for row in rows):
-        print_lines(Table(rows).lines())
+        print_lines(Table.of(rows).lines())
     else:
         print_scores(rows)
 

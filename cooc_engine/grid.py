@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,16 +54,29 @@ class Record:
 
 
 class Table:
-    """The scores of all combinations, made of rows of `evaluate` that have `settings` too."""
+    """The scores of all combinations."""
 
-    def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = list(records)
+        self.options = list(dict.fromkeys(name for record in self.records for name in record.settings))
+        self.measures = list(dict.fromkeys(name for record in self.records for name in record.scores))
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Table:
+        """Make the table of rows of `evaluate` that have `settings` too."""
         settings = {row["model"]: row["settings"] for row in rows}
         scores: dict[str, dict[str, float | None]] = {model: {} for model in settings}
         for row in rows:
             scores[row["model"]][f"{row['dataset']} {row['kind']}"] = row["value"]
-        self.records = [Record(model, settings[model], scores[model]) for model in settings]
-        self.options = list(dict.fromkeys(name for record in self.records for name in record.settings))
-        self.measures = list(dict.fromkeys(name for record in self.records for name in record.scores))
+        return cls([Record(model, settings[model], scores[model]) for model in settings])
+
+    def parts(self) -> dict[str, Table]:
+        """Return a table for each kind of model, whose choices are not compared with those of others; "" if there is one."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            rest = {name: value for name, value in record.settings.items() if name != "model"}
+            found.setdefault(record.settings.get("model", ""), []).append(dataclasses.replace(record, settings=rest))
+        return {name: Table(records) for name, records in found.items()}
 
     def titles(self) -> dict[str, str]:
         """Return the measures that are shown, by what they are called there."""
@@ -93,16 +107,18 @@ class Table:
         return {name: max(found, key=lambda r: r.scores[name] or 0.0) for name, found in scored.items() if found}
 
     def lines(self) -> list[str]:
-        """Return the scores of all, the means by option and the best, times 100, as lines to print."""
-        titles, best = self.titles(), self.best()
-        head = [*self.options, *titles]
+        """Return the scores of all, and for each kind of model means and the best, times 100, as lines to print."""
+        titles = self.titles()
         rows = [[*self._shown(record), *(_score(record.scores.get(m)) for m in titles.values())] for record in self.records]
-        means = [
-            [effect["option"], show(effect["value"]), *(_score(effect["scores"][m]) for m in titles.values())]
-            for effect in self.effects()
-        ]
-        tops = [[title, _score(best[m].scores[m]), *self._shown(best[m])] for title, m in titles.items() if m in best]
-        parts = [head, *rows], [["mean by", "", *titles], *means], [["best", "", *self.options], *tops]
+        parts = [[[*self.options, *titles], *rows]]
+        for name, part in self.parts().items():
+            means = [
+                [effect["option"], show(effect["value"]), *(_score(effect["scores"].get(m)) for m in titles.values())]
+                for effect in part.effects()
+            ]
+            best = {title: part.best()[measure] for title, measure in titles.items() if measure in part.best()}
+            tops = [[title, _score(r.scores[titles[title]]), *part._shown(r)] for title, r in best.items()]
+            parts += [[["mean by", name, *titles], *means], [["best", name, *part.options], *tops]]
         return [line for part in parts for line in (*_aligned(part), "")][:-1]
 
     def tsv(self) -> str:

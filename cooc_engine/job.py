@@ -253,10 +253,10 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
                 stage.advance(1, wanted.name)
     _write_json(plan.output / "eval.json", rows)
     if plan.grid:
-        _write_json(memory, {**_summary(Table(rows)), "evaluations": found})
-        write_whole(plan.output / "table.tsv", Table(rows).tsv().encode())
+        _write_json(memory, {**_summary(Table.of(rows)), "evaluations": found})
+        write_whole(plan.output / "table.tsv", Table.of(rows).tsv().encode())
     if plan.picture:
-        plot_table(Table(rows), plan.output / "table.png")
+        plot_table(Table.of(rows), plan.output / "table.png")
     return rows
 
 
@@ -275,8 +275,13 @@ def _digest(model: Model, options: Options, judged: Mapping[str, Any]) -> str:
 def _summary(table: Table) -> dict[str, Any]:
     """Return a table as JSON holds it."""
     records = [{"model": r.model, "settings": r.settings, "scores": r.scores} for r in table.records]
-    best = {name: {"model": r.model, "settings": r.settings} for name, r in table.best().items()}
-    return {"records": records, "means": table.effects(), "best": best}
+    means = [{"model": name, **effect} for name, part in table.parts().items() for effect in part.effects()]
+    best = [
+        {"model": name, "measure": measure, "settings": record.settings, "score": record.scores[measure]}
+        for name, part in table.parts().items()
+        for measure, record in part.best().items()
+    ]
+    return {"records": records, "means": means, "best": best}
 
 
 def _kept(path: Path) -> dict[str, Any]:

@@ -243,26 +243,39 @@ def plot_table(table: Table, path: Path) -> Path:
 
     Raises `UsageError` if matplotlib is missing.
     """
-    return _picture(path, (5 + 2.6 * len(table.options), 6), lambda figure: _draw_table(figure, table))
+    wide, high = max(len(part.options) for part in table.parts().values()), len(table.parts())
+    return _picture(path, (4.2 + 2.6 * wide, 1 + 4.5 * high), lambda figure: _draw_table(figure, table))
 
 
 def _draw_table(figure: Figure, table: Table) -> None:
     titles = {title: measure for title, measure in table.titles().items() if table.mean(measure, {}) is not None}
-    panels = figure.subplots(1, len(table.options), sharey=True, squeeze=False)[0]
-    for axes, option in zip(panels, table.options, strict=True):
-        _plain(axes, option)
-        values = table.values(option)
-        for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):
-            means = np.array([table.mean(measure, {option: value}) for value in values], float)
-            level = means[np.isfinite(means)].mean() if np.isfinite(means).any() else 0.0
-            style: dict[str, Any] = {"color": colour, "linewidth": 1.8, "marker": "o", "markersize": 4.5, "label": title}
-            axes.plot(range(len(values)), 100 * (means - level), **style)
-        axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-        axes.set_xticks(range(len(values)), [show(value) for value in values])
-        axes.margins(x=0.15)
-        axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
-        axes.set_axisbelow(True)
-    panels[0].set_ylabel("points above the mean of the panel", fontsize=11, color=INK)
-    figure.suptitle(f"What each choice does, on average over {len(table.records)} combinations", x=0.06, ha="left", fontsize=15)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="center right", frameon=False, fontsize=10)
-    figure.subplots_adjust(left=0.06, right=1 - 3 / figure.get_size_inches()[0], top=0.82, bottom=0.1, wspace=0.12)
+    parts = table.parts()
+    panels = figure.subplots(len(parts), max(len(part.options) for part in parts.values()), sharey="row", squeeze=False)
+    for row, (name, part) in zip(panels, parts.items(), strict=True):
+        for axes in row[len(part.options) :]:
+            axes.set_axis_off()
+        for axes, option in zip(row, part.options, strict=False):
+            _draw_choices(axes, part, option, titles)
+        row[0].set_ylabel(f"{name + ': ' if name else ''}points above the mean", fontsize=11, color=INK)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="center right", frameon=False, fontsize=10)
+    width, height = figure.get_size_inches()
+    title = f"What each choice does, on average over all others of {len(table.records)} combinations"
+    figure.suptitle(title, x=0.8 / width, ha="left", fontsize=15, color=INK)
+    edges = {"left": 0.8 / width, "right": 1 - 2.3 / width, "top": 1 - 1 / height, "bottom": 0.4 / height}
+    figure.subplots_adjust(**edges, wspace=0.12, hspace=0.25)
+
+
+def _draw_choices(axes: Axes, table: Table, option: str, titles: Mapping[str, str]) -> None:
+    """Draw a line for each score: its mean for each value of an option, less the mean of those."""
+    _plain(axes, option)
+    values = table.values(option)
+    for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):
+        means = np.array([table.mean(measure, {option: value}) for value in values], float)
+        level = means[np.isfinite(means)].mean() if np.isfinite(means).any() else 0.0
+        style: dict[str, Any] = {"color": colour, "linewidth": 1.8, "marker": "o", "markersize": 4.5, "label": title}
+        axes.plot(range(len(values)), 100 * (means - level), **style)
+    axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.set_xticks(range(len(values)), [show(value) for value in values])
+    axes.margins(x=0.15)
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)

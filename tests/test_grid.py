@@ -21,7 +21,7 @@ from cooc_engine.config import GloveOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
-from cooc_engine.grid import Table, combinations, file_name
+from cooc_engine.grid import Record, Table, combinations, file_name
 from cooc_engine.job import run
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import FAMILIES, family_of, train
@@ -67,7 +67,7 @@ def table() -> Table:
         rows += [row(f"{w} {e}", settings, "men", kind, men) for kind in ("spearman", "pearson")]
         rows.append(row(f"{w} {e}", settings, "google", "analogy-add", google))
     rows.append(row("other", {"window": 5}, "men", "spearman", 0.35))
-    return Table(rows)
+    return Table.of(rows)
 
 
 def test_means_are_over_all_other_choices(table):
@@ -98,6 +98,22 @@ def test_the_table_as_text(table):
     assert fields[0] == ["window", "eig", "men spearman", "men pearson", "google analogy-add", "file"]
     assert fields[2] == ["2", "0.5", "0.2", "0.2", "", "2 0.5"]
     assert len({len(line) for line in fields}) == 1
+
+
+def test_kinds_of_models_are_compared_apart(table):
+    both = Table(
+        [
+            *(dataclasses.replace(r, settings={"model": "a", **r.settings}) for r in table.records),
+            Record("b", {"model": "b", "cds": 1}, {"men spearman": 0.9}),
+        ]
+    )
+    first, second = both.parts().items()
+    assert (first[0], first[1].effects(), second[0]) == ("a", table.effects(), "b")
+    assert [(e["option"], e["value"], e["scores"]) for e in second[1].effects()] == [("cds", 1, {"men spearman": 0.9})]
+    lines = [line.split() for line in both.lines()]
+    assert ["mean", "by", "a", "men", "google", "add"] in lines
+    assert ["best", "b", "cds"] in lines
+    assert ["men", "90.0", "1"] in lines
 
 
 def test_the_picture_is_a_png(table, tmp_path):
@@ -191,7 +207,9 @@ def test_one_counting_and_one_factorisation_serve_all_combinations(job, calls):
     assert rows[0]["settings"] == {"window": 2, "cds": 1.0, "eig": 0.5, "vectors": "w"}
     record = json.loads(Path("work/table.json").read_text())
     assert [r["model"] for r in record["records"]] == JUDGED
-    assert record["best"]["pairs spearman"]["settings"]["window"] in (2, 4)
+    scores = {r["model"]: r["value"] for r in rows if r["kind"] == "spearman"}
+    assert record["best"][0]["score"] == max(scores.values())
+    assert record["best"][0]["measure"] == "pairs spearman"
     assert len(record["means"]) == 2 + 2 + 3 + 2
     assert Path("work/table.tsv").read_text().count("\n") == 1 + len(JUDGED)
 
@@ -303,7 +321,7 @@ def test_the_command_prints_the_table(job, capsys, monkeypatch):
     replaced(job, "[eval]", "[eval]\npicture = true")
     assert main(["run", str(job), "--progress", "lines"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.splitlines() == Table(json.loads(Path("work/eval.json").read_text())).lines()
+    assert printed.out.splitlines() == Table.of(json.loads(Path("work/eval.json").read_text())).lines()
     assert "work/pmi-svd-window-4-cds-1.h5: 3 of 4 models" in printed.err
     assert Path("work/table.png").read_bytes()[:4] == b"\x89PNG"
     assert main(["run", str(job), "--json"]) == 0
