@@ -18,6 +18,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
+from cooc_engine.errors import UsageError
 from cooc_engine.progress import Stage
 from cooc_engine.sparse import Allocate, SparseRows, cut_work, in_memory, run
 
@@ -39,9 +40,15 @@ class Factors:
 
     @classmethod
     def of(cls, row_sums: Values, column_sums: Values, options: PmiSvdOptions) -> Factors:
-        """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit."""
-        smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
-        root = np.sqrt(smoothed.sum())
+        """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit.
+
+        Raises `UsageError` if the sums to the power of cds are too large for a number.
+        """
+        with np.errstate(over="ignore"):
+            smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
+            root = np.sqrt(smoothed.sum())
+        if not np.isfinite(root):
+            raise UsageError(f"--cds is {options.cds:g}; the counts of contexts to this power are too large")
         row, column = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
         return cls(MODES[options.pmi], row, column, options.pmi_shift, float(column_sums.sum()))
 
