@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import itertools
 import warnings
@@ -64,8 +63,10 @@ def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
 
 def require_matplotlib() -> None:
     """Raise `UsageError` if matplotlib is missing."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"')
+    try:
+        import matplotlib.backends.backend_agg  # noqa: F401
+    except ImportError:
+        raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"') from None
 
 
 def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cooc_engine import job as job_module
-from cooc_engine import report, stages
+from cooc_engine import stages
 from cooc_engine.cli import main
 from cooc_engine.config import GloveOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc
@@ -354,7 +354,8 @@ def test_lists_that_cannot_be(job, capsys, old, new, says):
 
 def test_a_picture_needs_lists_and_matplotlib(job, capsys, monkeypatch):
     replaced(job, "[eval]", "[eval]\npicture = true")
-    monkeypatch.setattr(report.importlib.util, "find_spec", lambda name: None)
+    for name in ("matplotlib", "matplotlib.backends", "matplotlib.backends.backend_agg"):
+        monkeypatch.setitem(sys.modules, name, None)
     assert main(["run", str(job)]) == 2
     error = capsys.readouterr().err
     assert error == 'cooc-engine: a picture needs matplotlib: python -m pip install "cooc_engine[plot]"\n'
