@@ -281,8 +281,8 @@ def _train(
     with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as data:
         trained = train(model, data, output, options, checkpoint_every=run.checkpoint_every, **work.how)
     rows, size = trained.vectors.shape
-    loss = trained.history[-1]["loss"]
-    work.print(output, f"{rows:,} vectors of size {size}, loss {loss:.4f}", {"history": list(trained.history)})
+    loss = f", loss {trained.history[-1]['loss']:.4f}" if trained.history else ""
+    work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
 @app.command(name="run")
@@ -294,6 +294,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     job
         The job file.
     """
+    from cooc_engine.grid import Table
     from cooc_engine.job import run as run_library
 
     with Work(run) as work:
@@ -301,6 +302,8 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
         rows = run_library(job, **how)
     if run.json:
         print_json({"output": str(job), **work.record(), "evaluation": rows})
+    elif any("settings" in row for row in rows):
+        print_lines(Table.of(rows).lines())
     else:
         print_scores(rows)
 

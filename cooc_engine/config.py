@@ -196,7 +196,7 @@ class PmiSvdOptions(Options):
     """Length of the vectors: how many singular values are kept."""
     pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi"
     """Of each counted pair: `ppmi` what is above 0, `pmi` all, `npmi` all, divided by -log of the pair's probability."""
-    pmi_shift: Annotated[float, Above(0), Parameter(alias="--shift")] = 1.0
+    pmi_shift: Annotated[float, AtLeast(1e-100), Parameter(alias="--shift")] = 1.0
     """The log of this is subtracted from the PMI; it is the number of negative samples of the like skip-gram."""
     cds: Annotated[float, AtLeast(0)] = 0.75
     """Context distribution smoothing: the exponent of the contexts' counts."""
@@ -206,14 +206,22 @@ class PmiSvdOptions(Options):
     """What queries use: word vectors, context vectors, their sum, or both side by side."""
     normalize: bool = False
     """Scale every word and context vector to length 1."""
-    tol: Annotated[float, Above(0)] = 0.01
+    tol: Annotated[float, Above(0), Below(1)] = 0.01
     """Stop when no component has a larger residual |A v - s u| / s."""
     max_passes: Annotated[int, WHOLE, AtLeast(1)] = 200
     """Stop after so many passes whatever the residual is."""
-    solver: Literal["krylov", "arpack"] = "krylov"
-    """Our block Krylov method, or ARPACK through SciPy as the reference: one thread, no checkpoints."""
+    solver: Literal["krylov", "arpack", "none"] = "krylov"
+    """Our block Krylov method; ARPACK through SciPy as the reference, one thread; none: the sparse PMI rows are the vectors."""
     seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of the first block."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for what vectors without a factorisation do not have."""
+        super().__post_init__()
+        if self.solver == "none" and self.vectors != "w":
+            raise UsageError(f"--vectors is {self.vectors!r}; without an SVD (--solver none) there are only those of words: w")
+        if self.solver == "none" and self.normalize:
+            raise UsageError("--normalize: vectors without an SVD (--solver none) stay the PMI that they are")
 
 
 @dataclass(frozen=True)

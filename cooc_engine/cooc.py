@@ -139,9 +139,14 @@ class Cooc:
         return self.row_integers / self.denominator
 
     @functools.cached_property
+    def column_integers(self) -> npt.NDArray[np.int64]:
+        """(columns,) int64: sum of each column, in units of 1 / `denominator`."""
+        return load_array(self.path / "column-sums.bin", np.int64)
+
+    @functools.cached_property
     def column_sums(self) -> npt.NDArray[np.float64]:
-        """(V,) float64: sum of each column, in co-occurrences."""
-        return load_array(self.path / "column-sums.bin", np.int64) / self.denominator
+        """(columns,) float64: sum of each column, in co-occurrences."""
+        return self.column_integers / self.denominator
 
     @functools.cached_property
     def diagonal(self) -> npt.NDArray[np.int64]:

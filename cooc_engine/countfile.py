@@ -18,7 +18,7 @@ from cooc_engine.cooc import KIND, VERSION, Cooc
 from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.hdf5 import Dataset, Element, Stream, document, form_of, read_elements, write_elements
-from cooc_engine.modelfile import READERS, WORDS, take
+from cooc_engine.modelfile import READERS, WORDS, csr_element, take
 from cooc_engine.progress import Progress, Stage
 from cooc_engine.store import refuse_file
 from cooc_engine.vocab import Vocabulary
@@ -47,6 +47,7 @@ class CountFile:
         self.vocabulary: Vocabulary = take(self.path, elements, "vocabulary", "vocabulary")
         self.manifest = self._read_manifest(take(self.path, elements, "manifest", "document"))
         self._counts: Element = take(self.path, elements, "counts", "csr")
+        self._counts.array("data", f"{self.path}: element counts", np.float64, (None,))
         self._values = {name: dataset.values for name, dataset in self._counts.datasets.items()}
         self._check_shape()
 
@@ -162,9 +163,7 @@ def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
     }
     if cooc.row_integers.max(initial=0) >= EXACT:
         parts["remainders"] = stream(remainders, np.int16)
-    datasets = {name: Dataset.of(values, f"{where}/{name}") for name, values in parts.items()}
-    labels = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0"}
-    return Element("csr", 1, datasets, labels, {"shape": shape})
+    return csr_element(where, parts)
 
 
 def import_hdf5(counts: PathLike, output: PathLike, **how: Any) -> Cooc:

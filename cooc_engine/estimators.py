@@ -206,6 +206,8 @@ class SparseSVD(_Estimator):
         matrix = self._first(X)
         if not 1 <= self.n_components <= min(matrix.shape):
             raise ValueError(f"n_components={self.n_components} must be between 1 and {min(matrix.shape)}, the least side of X")
+        if not self.tol > 0 or not self.max_iter >= 1:
+            raise ValueError(f"tol={self.tol} must be above 0 and max_iter={self.max_iter} at least 1")
         largest = float(np.abs(matrix.data).max(initial=0))
         scale = 2.0 ** -np.frexp(largest)[1] if largest else 1.0  # so that squares stay in single precision's range
         rows = _rows(matrix, scale)

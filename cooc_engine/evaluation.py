@@ -225,12 +225,11 @@ def _answers(vectors: Vectors, questions: npt.NDArray[np.int64], limit: int) -> 
     """
     asked, places = np.unique(questions, return_inverse=True)
     places = places.reshape(questions.shape)
-    units = vectors.unit(asked)
     answers = np.full((len(KINDS), len(questions)), -1, np.int64)
     best = np.full(answers.shape, -np.inf, np.float32)
     step = max(1, SCORES // max(1, len(asked)))
     for start in range(0, limit, step):
-        cosines = units @ vectors.unit(np.arange(start, min(start + step, limit))).T
+        cosines = vectors.table(asked, start, min(start + step, limit))
         for first in range(0, len(questions), QUESTIONS):
             part = slice(first, first + QUESTIONS)
             banned = questions[part] - start

@@ -6,25 +6,35 @@ texts = ["text.txt.xz"]
 [count]                             the options of `count`
 [[train]]                           a model each: its family, its file in `output`, its options
 model = "glove"
-[eval]                              pairs, analogies, restrict
+[eval]                              pairs, analogies, restrict, picture
 pairs = ["pairs.tsv"]
+
+A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
+combinations. One counting serves all models that need it, and one training all options that only choose among its vectors.
+The scores come as a table too, with the mean by each choice, and evaluations that are finished are kept like other stages.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from cooc_engine import __version__
 from cooc_engine.config import CountOptions, EncodeOptions, Options, from_mapping
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
+from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
 from cooc_engine.progress import Progress
+from cooc_engine.query import Vectors
+from cooc_engine.report import plot_table, require_matplotlib
 from cooc_engine.stages import check_same, counted, encoded
 from cooc_engine.store import write_whole
 
@@ -35,6 +45,7 @@ else:
 
 __all__ = ["run"]
 
+O = TypeVar("O", bound=Options)  # noqa: E741
 TABLES = {"output", "encode", "count", "train", "eval"}
 
 
@@ -48,6 +59,7 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
 
+    The rows of a grid have the listed values as `settings`; it leaves `table.json`, `table.tsv` and, if asked for, `table.png`.
     Stages that are finished and were made with the same options are kept, an interrupted one is continued; `force` makes all
     anew. Raises `UsageError` if a finished stage was made with other options, before any work is done on it.
     """
@@ -56,17 +68,13 @@ def run(
     how: dict[str, Any] = {"threads": threads, "memory": memory, "force": force, "progress": progress}
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **how)
-    cooc = counted(corpus, plan.output / "cooc", plan.count, **how) if plan.counts else None
-    for at, name, options in plan.models:
-        family = family_of(name)
-        _trained(family, corpus if family.counting is None else cooc, at, options, **how)
-    if not plan.judged:
-        return []
-    with progress.stage("evaluate", len(plan.models), "models") as stage:
-        rows = evaluate([at for at, _, _ in plan.models], **plan.judged)
-        stage.advance(len(plan.models))
-    write_whole(plan.output / "eval.json", (json.dumps(rows, indent=1) + "\n").encode())
-    return rows
+    coocs = {at: counted(corpus, at, options, **how) for at, options in plan.counts.items()}
+    for number, training in enumerate(plan.trainings, 1):
+        if plan.grid:
+            progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
+        data = corpus if training.counts is None else coocs[training.counts]
+        _trained(training.family, data, training.at, training.options, **how)
+    return _judged(plan, progress, force=force) if plan.judged else []
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -78,6 +86,30 @@ def _read(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise InputError(f"{path}: not TOML ({error})") from None
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Vectors to judge: what they are called, the listed values that lead to them, and the options in all."""
+
+    name: str
+    settings: Mapping[str, Any]
+    options: Options
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A model to train, on the corpus or on `counts`, and what is wanted of it."""
+
+    at: Path
+    family: Family
+    counts: Path | None
+    wanted: Sequence[_Wanted]
+
+    @property
+    def options(self) -> Options:
+        """The options to train with."""
+        return self.family.serving([wanted.options for wanted in self.wanted])
 
 
 class _Plan:
@@ -94,28 +126,65 @@ class _Plan:
         if not self.texts:
             raise UsageError(f"{path}: [encode] names no texts")
         self.encode = from_mapping(EncodeOptions, table, f"{path} [encode]")
-        self.count = from_mapping(CountOptions, self._table(fields, "count"), f"{path} [count]")
-        self.models = [self._model(number, dict(table)) for number, table in enumerate(self._tables(fields), 1)]
-        self.counts = "count" in fields or not self.models or any(family_of(m).counting is not None for _, m, _ in self.models)
+        count, tables = self._table(fields, "count"), self._tables(fields)
+        self._several = len(tables) > 1
+        self._counting = list(self._combined(CountOptions, count, f"{path} [count]"))
+        self.trainings = [training for number, table in enumerate(tables, 1) for training in self._models(number, table)]
+        self._check_names()
+        needed = "count" in fields or not tables or any(training.counts for training in self.trainings)
+        self.counts = {self._counts_path(listed): options for listed, options in self._counting} if needed else {}
+        self.grid = any(isinstance(value, list) for table in (count, *tables) for value in table.values())
         self.judged = self._judged(dict(self._table(fields, "eval")))
 
-    def _model(self, number: int, table: dict[str, Any]) -> tuple[Path, str, Options]:
+    def _combined(self, kind: type[O], table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], O]]:
+        """Yield the listed values and the options of each combination."""
+        for listed, values in combinations(table, where):
+            yield listed, from_mapping(kind, values, where)
+
+    def _counts_path(self, listed: Mapping[str, Any]) -> Path:
+        return self.output / file_name("cooc", listed)
+
+    def _models(self, number: int, table: dict[str, Any]) -> Iterator[_Training]:
+        """Yield the trainings of a table [[train]]."""
         name = self._text(table, "model", "")
         where = f"{self.path} [[train]] {number}"
         if not name:
             raise UsageError(f"{where}: names no model")
-        family = family_of(name)
-        at = self.output / self._text(table, "output", f"{name}.h5")
+        family, output = family_of(name), Path(self._text(table, "output", f"{name}.h5"))
         options = {k: v for k, v in table.items() if k not in ("model", "output")}
-        return at, name, from_mapping(family.options, options, where)
+        combined = list(self._combined(family.options, options, where))
+        for count in [listed for listed, _ in self._counting] if family.counting else [{}]:
+            trainings: dict[str, list[_Wanted]] = {}
+            for listed, chosen in combined:
+                kept = {key: value for key, value in listed.items() if key.replace("-", "_") not in family.derived}
+                at = output.with_name(file_name(output.stem, {**count, **kept}) + output.suffix)
+                rest = [f"{key}={show(value)}" for key, value in listed.items() if key not in kept]
+                settings = {**({"model": output.stem} if self._several else {}), **count, **listed}
+                wanted = _Wanted(" ".join([str(self.output / at), *rest]), settings, chosen)
+                trainings.setdefault(str(at), []).append(wanted)
+            for file, group in trainings.items():
+                yield _Training(self.output / file, family, self._counts_path(count) if family.counting else None, group)
+
+    def _check_names(self) -> None:
+        seen: set[Path] = set()
+        for training in self.trainings:
+            if training.at in seen:
+                raise UsageError(f"{self.path}: two models go to {training.at}; give each [[train]] an output of its own")
+            seen.add(training.at)
 
     def _judged(self, table: dict[str, Any]) -> dict[str, Any]:
         if not table:
             return {}
         restrict = table.pop("restrict", 30_000)
         paths = {key: self._paths(table.pop(key, []), f"[eval] {key}") for key in ("pairs", "analogies")}
+        self.picture = table.pop("picture", False)
         if table:
-            raise UsageError(f"{self.path} [eval]: unknown option {min(table)!r}; there are: pairs, analogies, restrict")
+            known = "pairs, analogies, restrict, picture"
+            raise UsageError(f"{self.path} [eval]: unknown option {min(table)!r}; there are: {known}")
+        if not isinstance(self.picture, bool) or (self.picture and not self.grid):
+            raise UsageError(f"{self.path} [eval]: picture is true or false, and shows what the values in lists do")
+        if self.picture:
+            require_matplotlib()
         missing = [path for group in paths.values() for path in group if not path.is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such file (in {self.path} [eval])")
@@ -148,12 +217,83 @@ class _Plan:
         return [self.path.parent / value for value in values]
 
 
-def _trained(family: Family, data: Any, at: Path, options: Options, *, force: bool, **how: Any) -> Model:
-    """Return the model at `at` if it was trained on this corpus, or these counts, with these options; otherwise train it."""
+def _trained(family: Family, data: Any, at: Path, options: Options, *, force: bool, **how: Any) -> None:
+    """Train the model at `at`, unless it is there and was trained on this corpus, or these counts, with these options."""
     if at.exists() and not force:
         model = open_model(at)
         made_of = "corpus" if family.counting is None else "cooc"
         found = {"options": model.config["train"], made_of: model.provenance.get(made_of)}
         check_same(at, found, {"options": options.record(), made_of: data.digest})
-        return model
-    return family.train(data, at, options, force=force, resume=not force, **how)
+    else:
+        family.train(data, at, options, force=force, resume=not force, **how)
+
+
+# --------------------------------------------------------------------------------------------------------- evaluation
+
+
+def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, Any]]:
+    """Return the evaluation of all that is wanted; that of a grid is kept after each model."""
+    memory = plan.output / "table.json"
+    kept = _kept(memory) if plan.grid and not force else {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    rows: list[dict[str, Any]] = []
+    with progress.stage("evaluate", sum(len(training.wanted) for training in plan.trainings), "models") as stage:
+        for training in plan.trainings:
+            model = open_model(training.at)
+            for wanted in training.wanted:
+                digest = _digest(model, wanted.options, plan.judged)
+                if digest not in kept:
+                    vectors = Vectors(model.vocabulary, training.family.derive(model, wanted.options))
+                    kept[digest] = [_without_model(row) for row in evaluate({wanted.name: vectors}, **plan.judged)]
+                    if plan.grid:
+                        _write_json(memory, {"evaluations": kept})
+                extra = {"settings": wanted.settings} if plan.grid else {}
+                found[digest] = kept[digest]
+                rows += [{"model": wanted.name, **row, **extra} for row in kept[digest]]
+                stage.advance(1, wanted.name)
+    _write_json(plan.output / "eval.json", rows)
+    if plan.grid:
+        _write_json(memory, {**_summary(Table.of(rows)), "evaluations": found})
+        write_whole(plan.output / "table.tsv", Table.of(rows).tsv().encode())
+    if plan.picture:
+        plot_table(Table.of(rows), plan.output / "table.png")
+    return rows
+
+
+def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "model"}
+
+
+def _digest(model: Model, options: Options, judged: Mapping[str, Any]) -> str:
+    """Return what tells an evaluation from others: what the model is made of, the options, and the contents of the files."""
+    files = [[hashlib.sha256(path.read_bytes()).hexdigest() for path in judged[key]] for key in ("pairs", "analogies")]
+    names = [[path.stem for path in judged[key]] for key in ("pairs", "analogies")]
+    made_of = [model.family, model.provenance.get("corpus"), model.provenance.get("cooc"), __version__]
+    return hashlib.sha256(json.dumps([made_of, options.record(), files, names, judged["restrict"]]).encode()).hexdigest()
+
+
+def _summary(table: Table) -> dict[str, Any]:
+    """Return a table as JSON holds it."""
+    records = [{"model": r.model, "settings": r.settings, "scores": r.scores} for r in table.records]
+    means = [{"model": name, **effect} for name, part in table.parts().items() for effect in part.effects()]
+    best = [
+        {"model": name, "measure": measure, "settings": record.settings, "score": record.scores[measure]}
+        for name, part in table.parts().items()
+        for measure, record in part.best().items()
+    ]
+    return {"records": records, "means": means, "best": best}
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """Return the evaluations of an earlier run by their digests."""
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())["evaluations"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: is not the table of an earlier run; remove it") from None
+    return found
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_whole(path, (json.dumps(value, indent=1) + "\n").encode())

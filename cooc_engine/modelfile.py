@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.hdf5 import FLOAT, Dataset, Element, document, read_elements, write_elements
+from cooc_engine.explicit import SparseVectors
+from cooc_engine.hdf5 import FLOAT, Dataset, Element, Stream, document, read_elements, write_elements
+from cooc_engine.sparse import SparseRows
 from cooc_engine.vocab import Vocabulary
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Model",
     "ModelData",
     "append_evaluation",
+    "csr_element",
     "load_arrays",
     "mean_vector",
     "open_model",
@@ -37,9 +40,12 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "glove": {"words": "Vd", "contexts": "Vd", "word_bias": "V", "context_bias": "V"},
     "simpler-glove": {"words": "Vd"},
     "pmi-svd": {"words": "Vd", "contexts": "Cd", "singular_values": "d", "residuals": "d"},
+    "pmi": {},
     "skipgram": {"words": "Vd"},
     "cbow": {"words": "Vd"},
 }
+# Families of explicit vectors: the parameters are one sparse matrix, the arrays `data`, `indices`, `indptr` and `shape`.
+EXPLICIT = ("pmi",)
 # What queries use, as the arrays that each choice needs.
 PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}
 WORDS = {"text": np.uint8, "offsets": np.int64, "counts": np.int64}
@@ -52,7 +58,8 @@ class ModelData:
 
     vocabulary  V words; row i of the matrices belongs to word i
     arrays      parameters by name, kept as float32; GloVe: words, contexts (V, d), word_bias, context_bias (V,); a `center`
-                is subtracted from the published vectors
+                is subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which
+                may be a `Stream`
     published   which vectors queries use: "w", "c", "w+c" or "concat"
     config      every option of every stage; as JSON holds it
     provenance  seed, versions, digests, tokeniser: where the model comes from; as JSON holds it
@@ -62,7 +69,7 @@ class ModelData:
 
     family: str
     vocabulary: Vocabulary
-    arrays: Mapping[str, npt.NDArray[Any]]
+    arrays: Mapping[str, Any]
     published: str
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
@@ -96,9 +103,20 @@ def _read_parameters(where: str, element: Element) -> Element:
     return element
 
 
+def csr_element(where: str, parts: Mapping[str, npt.NDArray[Any] | Stream], labels: Mapping[str, str] | None = None) -> Element:
+    """Make an element of a matrix by rows: data, indices, indptr and shape, and more that belongs to the entries."""
+    datasets = {name: Dataset.of(values, f"{where}/{name}") for name, values in parts.items()}
+    labels = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", **(labels or {})}
+    version = next(version for version, kind in CSR.items() if datasets["data"].dtype == kind)
+    return Element("csr", version, datasets, labels, {"shape": tuple(np.asarray(parts["shape"]).tolist())})
+
+
+CSR: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f8"), 2: FLOAT}  # type of the values, by version of the element
+
+
 def _read_csr(where: str, element: Element) -> Element:
     rows, columns = element.numbers.get("shape", (0, 0))[:2]
-    entries = element.array("data", where, np.float64, (None,)).size
+    entries = element.array("data", where, CSR[element.version], (None,)).size
     for name in ("indices", "remainders"):
         if name == "indices" or name in element.datasets:
             element.array(name, where, np.int32 if name == "indices" else np.int16, (entries,))
@@ -119,6 +137,7 @@ READERS: Mapping[tuple[str, int], Callable[[str, Element], Any]] = {
     ("parameters", 1): _read_parameters,
     ("arrays", 1): _read_arrays,
     ("csr", 1): _read_csr,
+    ("csr", 2): _read_csr,
     ("document", 1): _read_document,
 }
 
@@ -169,19 +188,29 @@ class Model:
         """Names of the parameters."""
         return sorted(self._data.arrays)
 
-    def array(self, name: str) -> npt.NDArray[np.float32]:
+    @property
+    def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
+        """The parameters by name, mapped and read-only."""
+        return self._data.arrays
+
+    def array(self, name: str) -> npt.NDArray[Any]:
         """Return a parameter, mapped and read-only; raises `FormatError` if the model has none of that name."""
         try:
-            return self._data.arrays[name]
+            found: npt.NDArray[Any] = self._data.arrays[name]
+            return found
         except KeyError:
             raise FormatError(f"{self.path}: has no parameter {name}; it has {', '.join(self.names)}") from None
 
     @functools.cached_property
-    def vectors(self) -> npt.NDArray[np.float32]:
+    def vectors(self) -> Any:
         """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are made at the first use and kept.
 
-        A model with a `center` has it subtracted.
+        A model with a `center` has it subtracted. Explicit vectors are `SparseVectors`, on the mapped file.
         """
+        if self.family in EXPLICIT:
+            height, width = self.array("shape").tolist()
+            rows = SparseRows((height, width), *(self.array(name) for name in ("indptr", "indices", "data")))
+            return SparseVectors.of(rows, f"{self.path}: element parameters")
         vectors = combined(self._data.arrays, self.published)
         return vectors - self.array("center") if "center" in self.names else vectors
 
@@ -200,11 +229,7 @@ def save_model(path: Path, model: ModelData) -> None:
     _check_data(model)
     size = len(model.vocabulary)
     words = {name: Dataset.of(getattr(model.vocabulary, name), f"{path}: {name}", kind) for name, kind in WORDS.items()}
-    arrays = {name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT) for name, a in model.arrays.items()}
-    elements = {
-        "vocabulary": Element("vocabulary", 1, words),
-        "parameters": Element("parameters", 1, arrays, {"family": model.family, "published": model.published}),
-    }
+    elements = {"vocabulary": Element("vocabulary", 1, words), "parameters": _parameters(path, model)}
     for name in DOCUMENTS:
         content = getattr(model, name)
         elements[name] = document(list(content) if name == "history" else dict(content), f"{path}: {name}")
@@ -212,6 +237,14 @@ def save_model(path: Path, model: ModelData) -> None:
         elements["evaluation"] = document(list(model.evaluation), f"{path}: evaluation")
     _check_shapes(f"{path}: element parameters", elements["parameters"], size)
     write_elements(path, MODEL, elements)
+
+
+def _parameters(path: Path, model: ModelData) -> Element:
+    labels = {"family": model.family, "published": model.published}
+    if model.family in EXPLICIT:
+        return csr_element(f"{path}: element parameters", model.arrays, labels)
+    arrays = {name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT) for name, a in model.arrays.items()}
+    return Element("parameters", 1, arrays, labels)
 
 
 def _check_data(model: ModelData) -> None:
@@ -223,6 +256,13 @@ def _check_data(model: ModelData) -> None:
 
 def _check_shapes(where: str, parameters: Element, size: int) -> None:
     """Check what the family requires; `words` says what d is."""
+    if (parameters.kind == "csr") != (parameters.labels["family"] in EXPLICIT):
+        raise FormatError(f"{where} is of type {parameters.kind!r}, which family {parameters.labels['family']!r} does not have")
+    if parameters.kind == "csr":
+        parameters.array("data", where, FLOAT, (None,))
+        if parameters.array("shape", where, np.int64, (2,))[0] != size or parameters.labels["published"] != "w":
+            raise FormatError(f"{where} does not fit the vocabulary of {size} words")
+        return
     vector_size = parameters.array("words", where, FLOAT, (size, None)).shape[1]
     lengths = {"V": size, "d": vector_size, "C": None}
     for name, axes in FAMILIES[parameters.labels["family"]].items():
@@ -244,7 +284,8 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     path = Path(path)
     elements = read_elements(path, MODEL, READERS)
     vocabulary: Vocabulary = take(path, elements, "vocabulary", "vocabulary")
-    parameters: Element = take(path, elements, "parameters", "parameters")
+    sparse = "parameters" in elements and elements["parameters"].kind == "csr"
+    parameters: Element = take(path, elements, "parameters", "csr" if sparse else "parameters")
     documents = {name: take(path, elements, name, "document") for name in DOCUMENTS}
     documents["evaluation"] = take(path, elements, "evaluation", "document") if "evaluation" in elements else []
     _check_documents(path, documents)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +23,8 @@ from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
-from cooc_engine.modelfile import Model
-from cooc_engine.pmisvd import train_pmi_svd
+from cooc_engine.modelfile import Model, combined, mean_vector
+from cooc_engine.pmisvd import DERIVED, derive, train_pmi_svd
 from cooc_engine.running import How
 from cooc_engine.stages import prepared
 from cooc_engine.word2vec import train_cbow, train_skipgram
@@ -40,18 +41,33 @@ PathLike = str | os.PathLike[str]
 class Family:
     """A model family: its options, the function that trains it, and the options of counting a text for it.
 
-    A family without options of counting reads the text itself: it is trained on an encoded corpus.
+    A family without options of counting reads the text itself: it is trained on an encoded corpus. One training serves all
+    values of the options in `derived`: `derive(model, options)` returns the vectors that another would have published.
     """
 
     options: type[Options]
     train: Callable[..., Model]
     counting: type[CountOptions] | None = CountOptions
+    derived: tuple[str, ...] = ()
+    derive: Callable[[Model, Any], Any] = lambda model, options: model.vectors
+
+    def serving(self, wanted: Sequence[Options]) -> Options:
+        """Return the options of the training that serves all these, which differ in `derived` alone: the first, not scaled."""
+        scaled = len(wanted) > 1 and "normalize" in self.derived
+        return dataclasses.replace(wanted[0], normalize=False) if scaled else wanted[0]  # type: ignore[type-var]
+
+
+def choose(model: Model, options: GloveOptions | SimplerGloveOptions) -> Any:
+    """Return the vectors of a GloVe model that `options` name."""
+    chosen = options.vectors or model.published
+    vectors = combined(model.arrays, chosen)
+    return vectors - mean_vector(model.arrays, chosen) if options.center == "mean" else vectors
 
 
 FAMILIES = {
-    "glove": Family(GloveOptions, train_glove),
-    "simpler-glove": Family(SimplerGloveOptions, train_simpler_glove, UniformCountOptions),
-    "pmi-svd": Family(PmiSvdOptions, train_pmi_svd),
+    "glove": Family(GloveOptions, train_glove, derived=("vectors",), derive=choose),
+    "simpler-glove": Family(SimplerGloveOptions, train_simpler_glove, UniformCountOptions, derived=("vectors",), derive=choose),
+    "pmi-svd": Family(PmiSvdOptions, train_pmi_svd, derived=DERIVED, derive=derive),
     "skipgram": Family(SkipgramOptions, train_skipgram, None),
     "cbow": Family(CbowOptions, train_cbow, None),
 }

@@ -1,42 +1,50 @@
 """PMI-SVD (Levy, Goldberg and Dagan 2015): words U Σ^eig and contexts V Σ^eig of the truncated SVD of a PMI matrix.
 
 The transformed matrix stands in memory if the budget holds it, and otherwise in unnamed files beside the output, which every
-pass reads from front to back. The bits are the same either way, and for any number of threads.
+pass reads from front to back. The bits are the same either way, and for any number of threads. Without a factorisation the
+matrix goes to the model as it is, a piece at a time.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cooc_engine.budget import Plan
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
+from cooc_engine.hdf5 import Stream
 from cooc_engine.interrupts import deferred_interrupt
-from cooc_engine.modelfile import Model, ModelData, load_arrays, open_model, save_arrays, save_model
-from cooc_engine.progress import Progress, Stage
+from cooc_engine.modelfile import PUBLISHED, Model, ModelData, combined, load_arrays, open_model, save_arrays, save_model
+from cooc_engine.progress import Stage
 from cooc_engine.running import How, Run
 from cooc_engine.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
 from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
-from cooc_engine.svd import SVD, Krylov, Operator, arpack, basis_bytes, krylov
-from cooc_engine.transforms import copies, transform_cooc
+from cooc_engine.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
+from cooc_engine.transforms import PmiStream, copies, transform_cooc
 from cooc_engine.versions import versions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["train_pmi_svd"]
+__all__ = ["DERIVED", "derive", "passes_to_come", "train_pmi_svd"]
 
+DERIVED = ("eig", "vectors", "normalize")  # options that one factorisation serves in all their values
+PIECE = 1 << 22  # entries that are on their way to the model at a time, at most
+LEAST_PIECE = 1 << 18
+WRITTEN = 1 << 23  # bytes of what is written
 CHECKPOINT_SHARE = 20  # a checkpoint is written when the passes since the last took so many times as long as that one
 PathLike = str | os.PathLike[str]
 
@@ -44,11 +52,14 @@ PathLike = str | os.PathLike[str]
 def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -> Plan:
     """Return what the factorisation takes at least; the matrix itself can stand on the disk."""
     words, columns, d = len(cooc.vocabulary), cooc.columns, options.vector_size
+    tables = {"tables of words": 100 * (words + columns)}
+    if options.solver == "none":
+        rows = ENTRY_BYTES * max(LEAST_PIECE, int(np.diff(cooc.row_offsets).max(initial=0)))
+        return Plan("train pmi-svd", budget, {"rows": rows + WRITTEN, **tables})
     vectors = 4 * d * (words + columns)
     basis = basis_bytes((words, columns), d) if options.solver == "krylov" else 4 * vectors
     scratch = scratch_bytes(basis // (4 * (words + columns)), threads)
-    parts = {"basis": basis, "vectors": vectors, "scratch": scratch, "tables of words": 100 * (words + columns)}
-    return Plan("train pmi-svd", budget, parts)
+    return Plan("train pmi-svd", budget, {"basis": basis, "vectors": vectors, "scratch": scratch, **tables})
 
 
 def train_pmi_svd(cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOptions | None = None, **how: Unpack[How]) -> Model:
@@ -56,32 +67,26 @@ def train_pmi_svd(cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOption
 
     The vectors have the same bits for any number of threads and any budget, interrupted or not. The model also holds the
     singular values and the residual ‖A v − σ u‖ / σ of each component; its history has a record for each pass with the
-    largest residual as the loss. Raises `UsageError` for a budget that cannot hold the basis and `InterruptedRun` after
-    Ctrl-C; a checkpoint beside the output then waits for `resume`.
+    largest residual as the loss. With `solver` "none" the rows of the matrix are the vectors: the model, of family "pmi",
+    holds them sparse and has no history. Raises `UsageError` for a budget that cannot hold the basis and `InterruptedRun`
+    after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
     cooc, output = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output)
     options, run = options or PmiSvdOptions(), Run(**how)
-    progress, threads = run.shown, run.workers
-    room = memory_plan(cooc, options, threads, run.budget)
-    room.check()
     _check(cooc, output, options)
+    room = memory_plan(cooc, options, run.workers, run.budget)
+    room.check()
     checkpoint, lock = beside(output, ".checkpoint"), beside(output, ".lock")
     refuse_busy(lock)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
-    with disk_errors(output), locked(lock), ThreadPoolExecutor(threads) as pool:
-        progress.say(room.line())
+    with disk_errors(output), locked(lock), ThreadPoolExecutor(run.workers) as pool:
+        run.shown.say(room.line())
         try:
-            with progress.stage("transform", cooc.entries, "entries") as stage:
-                matrix, free = _transformed(cooc, options, output, room, pool, stage)
-            plan = hashlib.sha256(json.dumps([cooc.digest, options.record()]).encode()).hexdigest()
-            with deferred_interrupt() as interrupted, progress.stage("factorise", None, "products") as stage:
-                saver = _Saver(checkpoint, plan, interrupted, stage, progress)
-                if options.solver == "arpack":
-                    found = arpack(matrix.rows, options.vector_size, options.seed, options.tol)
-                    saver.history = [_single(found, stage, matrix)]
-                else:
-                    found = _factorised(matrix, options, free, pool, saver, resume=run.resume)
-                save_model(output, _model_data(cooc, found, saver.history, options, threads))
+            work = _Work(cooc, output, options, run, room, pool)
+            if options.solver == "none":
+                work.write_rows()
+            else:
+                work.factorise(checkpoint)
             checkpoint.unlink(missing_ok=True)
         finally:
             lock.unlink(missing_ok=True)
@@ -94,32 +99,95 @@ def _check(cooc: Cooc, output: Path, options: PmiSvdOptions) -> None:
     if cooc.entries == 0:
         raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
     most = len(cooc.vocabulary)
-    if options.vector_size > most:
+    if options.solver != "none" and options.vector_size > most:
         raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {most} words has {most} components at most")
     if cooc.columns != most and options.vectors != "w":
         raise UsageError(f"--vectors {options.vectors}: {cooc.path} has a context for each position; take --vectors w")
 
 
-def _transformed(
-    cooc: Cooc, options: PmiSvdOptions, output: Path, room: Plan, pool: Executor, stage: Stage
-) -> tuple[Operator, int]:
-    """Return the matrix, in memory or mapped, and the bytes of the budget that are left for a wider basis."""
-    left, size = room.budget - room.least, ENTRY_BYTES * cooc.entries * copies(cooc, options)
-    allocate = in_memory if size <= left else on_disk(output.parent)
-    free = left - size if size <= left else left
-    return Operator(*transform_cooc(cooc, options, allocate, max(left, size) // 4, pool, stage)), free + room.memory["basis"]
+@dataclass(frozen=True)
+class _Work:
+    """One training, checked and locked."""
 
+    cooc: Cooc
+    output: Path
+    options: PmiSvdOptions
+    run: Run
+    room: Plan
+    pool: Executor
 
-def _factorised(matrix: Operator, options: PmiSvdOptions, room: int, pool: Executor, saver: _Saver, *, resume: bool) -> SVD:
-    state = Krylov.empty(matrix, options.vector_size, options.seed, room)
-    if resume and saver.path.exists():
-        saver.load(state)
-    found = krylov(state, options.tol, options.max_passes, pool, lambda: saver.between_passes(state))
-    if state.passes[-1].residual > options.tol:
-        saver.progress.say(
-            f"stopped after {len(state.passes)} passes; pass a larger --max-passes to reach --tol {options.tol:g}"
-        )
-    return found
+    def write_rows(self) -> None:
+        """Write the matrix itself."""
+        progress, piece = self.run.shown, min(PIECE, LEAST_PIECE + (self.room.budget - self.room.least) // ENTRY_BYTES)
+        made = PmiStream(self.cooc, self.options, piece, self.pool)
+        entries = int(made.offsets[-1])
+        with progress.stage("write vectors", 4 * entries, "entries") as stage:  # checksum and writing, of columns and values
+
+            def stream(part: int, dtype: npt.DTypeLike) -> Stream:
+                def pieces() -> Iterator[npt.NDArray[Any]]:
+                    for piece in made.pieces():
+                        yield piece[part]
+                        stage.advance(len(piece[part]))
+
+                return Stream((entries,), np.dtype(dtype), pieces)
+
+            shape = np.array(made.shape, np.int64)
+            arrays = {"data": stream(1, np.float32), "indices": stream(0, np.int32), "indptr": made.offsets, "shape": shape}
+            self._save("pmi", arrays, [])
+
+    def factorise(self, checkpoint: Path) -> None:
+        """Write what the SVD finds."""
+        progress, options = self.run.shown, self.options
+        with progress.stage("transform", self.cooc.entries, "entries") as stage:
+            matrix, free = self._transformed(stage)
+        plan = hashlib.sha256(json.dumps([self.cooc.digest, options.record()]).encode()).hexdigest()
+        with deferred_interrupt() as interrupted, progress.stage("factorise", None, "products") as stage:
+            saver = _Saver(checkpoint, plan, options, interrupted, stage)
+            if options.solver == "arpack":
+                found = arpack(matrix.rows, options.vector_size, options.seed, options.tol)
+                saver.history = [_single(found, stage, matrix)]
+            else:
+                found = self._factorised(matrix, free, saver)
+            arrays = {"words": found.left, "contexts": found.right}
+            _scale(arrays, found.singular_values, options.eig)
+            if options.normalize:
+                _normalize(arrays)
+            values = {"singular_values": found.singular_values, "residuals": found.residuals}
+            self._save("pmi-svd", {**arrays, **values}, saver.history)
+
+    def _transformed(self, stage: Stage) -> tuple[Operator, int]:
+        """Return the matrix, in memory or mapped, and the bytes of the budget that are left for a wider basis."""
+        left, size = self.room.budget - self.room.least, ENTRY_BYTES * self.cooc.entries * copies(self.cooc, self.options)
+        allocate = in_memory if size <= left else on_disk(self.output.parent)
+        free = left - size if size <= left else left
+        matrix = transform_cooc(self.cooc, self.options, allocate, max(left, size) // 4, self.pool, stage)
+        return Operator(*matrix), free + self.room.memory["basis"]
+
+    def _factorised(self, matrix: Operator, room: int, saver: _Saver) -> SVD:
+        options = self.options
+        state = Krylov.empty(matrix, options.vector_size, options.seed, room)
+        if self.run.resume and saver.path.exists():
+            saver.load(state)
+        found = krylov(state, options.tol, options.max_passes, self.pool, lambda: saver.between_passes(state))
+        if state.passes[-1].residual > options.tol:
+            passes, tol = len(state.passes), options.tol
+            self.run.shown.say(f"stopped after {passes} passes; pass a larger --max-passes to reach --tol {tol:g}")
+        return found
+
+    def _save(self, family: str, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
+        cooc, options = self.cooc, self.options
+        stages = {"encode": cooc.manifest["corpus"]["options"], "count": cooc.options.record()}
+        provenance = {
+            "corpus": cooc.manifest["corpus"]["digest"],
+            "cooc": cooc.digest,
+            "tokens": cooc.manifest["tokens"],
+            "entries": cooc.entries,
+            "seed": options.seed,
+            "threads": self.run.workers,
+            **versions(),
+        }
+        config = {**stages, "train": options.record()}
+        save_model(self.output, ModelData(family, cooc.vocabulary, arrays, options.vectors, config, provenance, history))
 
 
 @dataclass
@@ -128,9 +196,9 @@ class _Saver:
 
     path: Path
     plan: str
+    options: PmiSvdOptions
     interrupted: Callable[[], bool]
     stage: Stage
-    progress: Progress
     history: list[dict[str, float]] = field(default_factory=list)
     last: float = field(default_factory=time.monotonic)
     begin: float = field(default_factory=time.perf_counter)
@@ -141,6 +209,10 @@ class _Saver:
         done = state.passes[-1]
         now = time.perf_counter()
         self.history.append({"epoch": done.number, "loss": done.residual, "seconds": now - self.begin, "items": done.items})
+        expected = passes_to_come([done.residual for done in state.passes], self.options.tol)
+        if expected is not None:
+            expected = min(expected, self.options.max_passes - done.number)
+            self.stage.total = self.stage.done + (1 + expected) * done.items
         self.stage.advance(done.items, f"pass {done.number}, residual {done.residual:.1e}")
         stopping = self.interrupted()
         if stopping or time.monotonic() - self.last >= CHECKPOINT_SHARE * self.cost:
@@ -163,6 +235,19 @@ class _Saver:
             raise UsageError(f"{self.path}: was begun with other options or other counts; pass --force to start anew")
         state.load(arrays, meta["state"])
         self.history = meta["history"]
+        self.stage.resume_at(sum(record["items"] for record in self.history))
+
+
+def passes_to_come(residuals: Sequence[float], tol: float) -> float | None:
+    """Return how many passes more the largest residual will take to fall to `tol`; None while it has not begun to fall.
+
+    Its logarithm falls in a nearly straight line from the last pass at which it was 1.
+    """
+    begun = max((i for i, residual in enumerate(residuals) if residual >= 1), default=-1)
+    passed = len(residuals) - 1 - begun
+    if not passed:
+        return None
+    return max(0.0, passed * (math.log(tol) / math.log(max(residuals[-1], NOISE)) - 1))
 
 
 def _single(found: SVD, stage: Stage, matrix: Operator) -> dict[str, float]:
@@ -170,33 +255,46 @@ def _single(found: SVD, stage: Stage, matrix: Operator) -> dict[str, float]:
     return {"epoch": 1, "loss": float(found.residuals.max()), "seconds": stage.seconds, "items": matrix.rows.entries}
 
 
-def _model_data(cooc: Cooc, found: SVD, history: list[dict[str, float]], options: PmiSvdOptions, threads: int) -> ModelData:
-    powers = np.where(found.singular_values > 0, found.singular_values, 1) ** options.eig  # vectors of no component stay 0
-    for matrix in (found.left, found.right):
-        matrix *= powers.astype(np.float32)
-        if options.normalize:
-            lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))[:, None]
-            np.divide(matrix, lengths, out=matrix, where=lengths > 0, casting="same_kind")
-    stages: dict[str, Any] = {"encode": cooc.manifest["corpus"]["options"], "count": cooc.options.record()}
-    return ModelData(
-        family="pmi-svd",
-        vocabulary=cooc.vocabulary,
-        arrays={
-            "words": found.left,
-            "contexts": found.right,
-            "singular_values": found.singular_values,
-            "residuals": found.residuals,
-        },
-        published=options.vectors,
-        config={**stages, "train": options.record()},
-        provenance={
-            "corpus": cooc.manifest["corpus"]["digest"],
-            "cooc": cooc.digest,
-            "tokens": cooc.manifest["tokens"],
-            "entries": cooc.entries,
-            "seed": options.seed,
-            "threads": threads,
-            **versions(),
-        },
-        history=history,
-    )
+# ----------------------------------------------------------------------------------------------- of U, S and V, vectors
+
+
+def derive(model: Model, options: PmiSvdOptions) -> Any:
+    """Return the vectors that training with `options` would have published, from a model that differs in DERIVED alone.
+
+    They are equal up to rounding. Raises `UsageError` for a model of other options, or one that was normalized and so has lost
+    the lengths.
+    """
+    had, wanted = model.config["train"], options.record()
+    if had == wanted:
+        return model.vectors
+    changed = [name for name in wanted if wanted[name] != had.get(name) and name not in DERIVED]
+    if had["normalize"] and not changed:
+        changed = ["normalize"]
+    if changed:
+        raise UsageError(f"{model.path}: was made with other {', '.join(changed)}")
+    if model.family != "pmi-svd":
+        return model.vectors
+    arrays = {name: model.array(name).copy() for name in PUBLISHED[options.vectors]}
+    if len({len(array) for array in (model.array("words"), *arrays.values())}) > 1:
+        raise UsageError(f"{model.path}: has a context for each position; take vectors w")
+    _scale(arrays, model.array("singular_values"), options.eig - had["eig"])
+    if options.normalize:
+        _normalize(arrays)
+    return combined(arrays, options.vectors)
+
+
+def _scale(arrays: dict[str, Any], values: npt.NDArray[np.floating], power: float) -> None:
+    """Multiply columns by their singular values to a power, in place; vectors of no component stay 0."""
+    with np.errstate(over="ignore"):
+        powers = (np.where(values > 0, values, 1).astype(np.float64) ** power).astype(np.float32)
+    if not np.isfinite(powers).all():
+        raise UsageError(f"--eig {power:g}: the singular values, up to {values.max():.0f}, to this power are too large")
+    for matrix in arrays.values():
+        matrix *= powers
+
+
+def _normalize(arrays: dict[str, Any]) -> None:
+    """Scale rows to length 1, in place."""
+    for matrix in arrays.values():
+        lengths = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))[:, None]
+        np.divide(matrix, lengths, out=matrix, where=lengths > 0, casting="same_kind")

@@ -10,17 +10,20 @@ import difflib
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, UnknownWordError, UsageError
+from cooc_engine.explicit import SparseVectors
 from cooc_engine.modelfile import open_model
 from cooc_engine.vocab import Vocabulary
 
 __all__ = ["Vectors", "nn"]
 
 QUERIES = 256  # queries that are answered by one product
+DENSE = 1 << 21  # numbers of queries at a time, should vectors be very long
 BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores, and some 50 bytes for each if all are candidates: 30 MB
 FIRST = 64  # rows of the first block; each next is twice as large, so that few scores pass the best ones so far
 SPELLINGS = 20_000  # the most frequent words, among which a misspelt one is looked for
@@ -32,15 +35,17 @@ Ids = npt.NDArray[np.int64]
 class Vectors:
     """V words and their vectors: row i of `vectors`, float32 (V, d), belongs to `index_to_key[i]`, frequent ones first.
 
+    Explicit vectors are `SparseVectors`: neighbours, similarities and analogies take them as any others.
+
     `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
     raises `UnknownWordError`, which is a `KeyError` too.
     """
 
-    def __init__(self, words: Vocabulary | Iterable[str], matrix: npt.NDArray[np.floating]) -> None:
+    def __init__(self, words: Vocabulary | Iterable[str], matrix: npt.NDArray[np.floating] | SparseVectors) -> None:
         """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied."""
         self.vocabulary = words if isinstance(words, Vocabulary) else None
         self._words = None if isinstance(words, Vocabulary) else list(words)
-        self.vectors: Matrix = np.asarray(matrix, np.float32)
+        self.vectors: Any = matrix if isinstance(matrix, SparseVectors) else np.asarray(matrix, np.float32)
         size = len(words) if isinstance(words, Vocabulary) else len(self.index_to_key)
         if self.vectors.ndim != 2 or len(self.vectors) != size:
             raise FormatError(f"{size} words do not fit a matrix of shape {self.vectors.shape}")
@@ -69,10 +74,7 @@ class Vectors:
     @functools.cached_property
     def inverse_norms(self) -> Matrix:
         """One over the length of each vector, (V,); 0 for a vector of zeros, whose cosines are then 0."""
-        norms = np.empty(len(self.vectors), np.float32)
-        for start in range(0, len(norms), BLOCK):
-            rows = self.vectors[start : start + BLOCK]
-            norms[start : start + BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        norms = self.vectors.lengths() if isinstance(self.vectors, SparseVectors) else _lengths(self.vectors)
         return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
 
     def __len__(self) -> int:
@@ -89,7 +91,8 @@ class Vectors:
 
     def __getitem__(self, word: str | Sequence[str]) -> Matrix:
         """Return the vector (d,) of a word, or the vectors (n, d) of several."""
-        return self.vectors[self.row(word) if isinstance(word, str) else [self.row(w) for w in word]]
+        found: Matrix = self.vectors[self.row(word) if isinstance(word, str) else [self.row(w) for w in word]]
+        return found
 
     def row(self, word: str) -> int:
         """Return the row of a word."""
@@ -100,7 +103,8 @@ class Vectors:
 
     def unit(self, rows: Ids | Sequence[int]) -> Matrix:
         """Return copies of rows, scaled to length 1: (n, d)."""
-        return self.vectors[rows] * self.inverse_norms[rows, None]
+        found: Matrix = self.vectors[rows] * self.inverse_norms[rows, None]
+        return found
 
     def similarity(self, word1: str, word2: str) -> float:
         """Return the cosine of two words' vectors."""
@@ -111,12 +115,30 @@ class Vectors:
         first, second = np.asarray(rows1, np.int64), np.asarray(rows2, np.int64)
         result = np.empty(len(first))
         for start in range(0, len(first), BLOCK):
-            part = slice(start, start + BLOCK)
-            a, b = (self.vectors[r[part]].astype(np.float64) for r in (first, second))
-            norms = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-            dots = np.einsum("ij,ij->i", a, b)
-            result[part] = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
+            a, b = first[start : start + BLOCK], second[start : start + BLOCK]
+            norms = np.sqrt(_dots(self.vectors, a, a) * _dots(self.vectors, b, b))
+            dots = _dots(self.vectors, a, b)
+            result[start : start + BLOCK] = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
         return np.clip(result, -1, 1)
+
+    def table(self, rows: Ids, start: int, stop: int) -> Matrix:
+        """Return the cosines, (n, stop - start), of rows with those from `start` up to `stop`."""
+        result = np.empty((len(rows), stop - start), np.float32)
+        for first in range(0, len(rows), self._together):
+            part = slice(first, first + self._together)
+            result[part] = self._scores(start, stop, self.unit(rows[part]).T).T
+        return result
+
+    @property
+    def _together(self) -> int:
+        """How many dense vectors are held at a time."""
+        return max(1, min(QUERIES, DENSE // max(1, self.vector_size)))
+
+    def _scores(self, start: int, stop: int, units: Matrix) -> Matrix:
+        """Return the cosines, (stop - start, q), of a range of rows with unit vectors (d, q)."""
+        scores: Matrix = self.vectors[start:stop] @ units
+        scores *= self.inverse_norms[start:stop, None]
+        return scores
 
     def most_similar(
         self,
@@ -148,8 +170,8 @@ class Vectors:
         words = [words] if isinstance(words, str) else words
         rows = [self._row_or_hint(word) for word in words]
         answers: list[list[tuple[str, float]]] = []
-        for start in range(0, len(rows), QUERIES):
-            part = rows[start : start + QUERIES]
+        for start in range(0, len(rows), self._together):
+            part = rows[start : start + self._together]
             answers += self._answers(*self.nearest(self.vectors[part], topn, [[row] for row in part]))
         return dict(zip(words, answers, strict=True))
 
@@ -165,7 +187,7 @@ class Vectors:
             raise UsageError(f"topn is {topn}; it must be at least 1")
         topn = min(topn, len(self))
         rows, cosines = np.full((len(queries), topn), -1, np.int64), np.full((len(queries), topn), -np.inf, np.float32)
-        step = max(1, min(QUERIES, QUERIES * BLOCK // (8 * topn)))  # a very long list of answers is kept small, too
+        step = max(1, min(self._together, QUERIES * BLOCK // (8 * topn)))  # a very long list of answers is kept small, too
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
             rows[part], cosines[part] = self._nearest(queries[part], topn, exclude[part])
@@ -177,15 +199,14 @@ class Vectors:
         banned_query = np.repeat(np.arange(len(exclude)), [len(rows) for rows in exclude])
         banned_row = np.fromiter((row for rows in exclude for row in rows), np.int64)
         best = np.full((len(queries), topn), -1, np.int64), np.full((len(queries), topn), -np.inf, np.float32)
-        start, size = 0, FIRST
+        start, size, most = 0, FIRST, BLOCK * QUERIES // max(1, len(queries))
         while start < len(self):
             stop = min(start + size, len(self))
-            scores = self.vectors[start:stop] @ units
-            scores *= self.inverse_norms[start:stop, None]
+            scores = self._scores(start, stop, units)
             inside = (banned_row >= start) & (banned_row < stop)
             scores[banned_row[inside] - start, banned_query[inside]] = -np.inf
             best = _merge(*best, scores, start)
-            start, size = stop, min(2 * size, BLOCK)
+            start, size = stop, min(2 * size, most)
         return best
 
     def _answers(self, rows: Ids, cosines: Matrix) -> list[list[tuple[str, float]]]:
@@ -208,6 +229,23 @@ class Vectors:
         start, lengths = word[:1].lower(), range(len(word) - 1, len(word) + 2)
         frequent = (w for w in self.index_to_key[:SPELLINGS] if len(w) in lengths and w[:1].lower() == start)
         return next(iter(difflib.get_close_matches(word, frequent, 1, 0.7)), None)
+
+
+def _lengths(matrix: Matrix) -> Matrix:
+    """Return the length of each row, (V,)."""
+    norms = np.empty(len(matrix), np.float32)
+    for start in range(0, len(norms), BLOCK):
+        rows = matrix[start : start + BLOCK]
+        norms[start : start + BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return norms
+
+
+def _dots(matrix: Matrix | SparseVectors, rows1: Ids, rows2: Ids) -> npt.NDArray[np.float64]:
+    """Return the inner products of pairs of rows, float64 (n,)."""
+    if isinstance(matrix, SparseVectors):
+        return matrix.dots(rows1, rows2)
+    dots: npt.NDArray[np.float64] = np.einsum("ij,ij->i", *(matrix[rows].astype(np.float64) for rows in (rows1, rows2)))
+    return dots
 
 
 def _merge(rows: Ids, cosines: Matrix, scores: Matrix, start: int) -> tuple[Ids, Matrix]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import UsageError
+from cooc_engine.grid import Table, show
 from cooc_engine.store import write_whole
 from cooc_engine.vocab import Vocabulary
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Plottable", "plot_model"]
+__all__ = ["Plottable", "plot_model", "plot_table", "require_matplotlib"]
 
 Points = npt.NDArray[np.float64]
 
@@ -56,16 +58,27 @@ def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
     are the same for the same vectors. Raises `UsageError` if matplotlib is missing.
     """
+    return _picture(path, (16, 9), lambda figure: _draw(figure, model, words))
+
+
+def require_matplotlib() -> None:
+    """Raise `UsageError` if matplotlib is missing."""
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
+        import matplotlib.backends.backend_agg  # noqa: F401
     except ImportError:
         raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"') from None
-    figure = Figure(figsize=(16, 9), dpi=120, facecolor="white")
+
+
+def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
+    require_matplotlib()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=inches, dpi=120, facecolor="white")
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts that the default font does not have
-        _draw(figure, model, words)
+        draw(figure)
         canvas.print_figure(buffer, format="png")
     write_whole(path, buffer.getvalue())
     return path
@@ -221,3 +234,49 @@ def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequenc
     if box[0] < frame[0] or box[1] < frame[1] or box[2] > frame[2] or box[3] > frame[3]:
         return False
     return all(box[2] <= b[0] or b[2] <= box[0] or box[3] <= b[1] or b[3] <= box[1] for b in taken)
+
+
+# ------------------------------------------------------------------------------------------------------- what options do
+
+
+def plot_table(table: Table, path: Path) -> Path:
+    """Draw what each choice of a grid does to each score, on average over all others, as a PNG; return its path.
+
+    Raises `UsageError` if matplotlib is missing.
+    """
+    wide, high = max(len(part.options) for part in table.parts().values()), len(table.parts())
+    return _picture(path, (4.2 + 2.6 * wide, 1 + 4.5 * high), lambda figure: _draw_table(figure, table))
+
+
+def _draw_table(figure: Figure, table: Table) -> None:
+    titles = {title: measure for title, measure in table.titles().items() if table.mean(measure, {}) is not None}
+    parts = table.parts()
+    panels = figure.subplots(len(parts), max(len(part.options) for part in parts.values()), sharey="row", squeeze=False)
+    for row, (name, part) in zip(panels, parts.items(), strict=True):
+        for axes in row[len(part.options) :]:
+            axes.set_axis_off()
+        for axes, option in zip(row, part.options, strict=False):
+            _draw_choices(axes, part, option, titles)
+        row[0].set_ylabel(f"{name + ': ' if name else ''}points above the mean", fontsize=11, color=INK)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="center right", frameon=False, fontsize=10)
+    width, height = figure.get_size_inches()
+    title = f"What each choice does, on average over all others of {len(table.records)} combinations"
+    figure.suptitle(title, x=0.8 / width, ha="left", fontsize=15, color=INK)
+    edges = {"left": 0.8 / width, "right": 1 - 2.3 / width, "top": 1 - 1 / height, "bottom": 0.4 / height}
+    figure.subplots_adjust(**edges, wspace=0.12, hspace=0.25)
+
+
+def _draw_choices(axes: Axes, table: Table, option: str, titles: Mapping[str, str]) -> None:
+    """Draw a line for each score: its mean for each value of an option, less the mean of those."""
+    _plain(axes, option)
+    values = table.values(option)
+    for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):
+        means = np.array([table.mean(measure, {option: value}) for value in values], float)
+        level = means[np.isfinite(means)].mean() if np.isfinite(means).any() else 0.0
+        style: dict[str, Any] = {"color": colour, "linewidth": 1.8, "marker": "o", "markersize": 4.5, "label": title}
+        axes.plot(range(len(values)), 100 * (means - level), **style)
+    axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
+    axes.set_xticks(range(len(values)), [show(value) for value in values])
+    axes.margins(x=0.15)
+    axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    axes.set_axisbelow(True)

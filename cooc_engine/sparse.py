@@ -30,6 +30,7 @@ __all__ = [
     "SparseRows",
     "add_product",
     "cut_work",
+    "flat",
     "in_memory",
     "inner",
     "on_disk",
@@ -93,6 +94,15 @@ def panels_of(matrix: npt.NDArray[np.floating]) -> Panels:
     for p in range(len(made)):
         part = matrix[:, p * PANEL : (p + 1) * PANEL]
         made[p, :, : part.shape[1]] = part
+    return made
+
+
+def flat(matrix: Panels, k: int) -> Matrix:
+    """Return the first k columns of panels as a matrix (n, k) of its own."""
+    made = np.empty((matrix.shape[1], k), np.float32)
+    for p in range(len(matrix)):
+        part = made[:, p * PANEL : (p + 1) * PANEL]
+        part[:] = matrix[p, :, : part.shape[1]]
     return made
 
 

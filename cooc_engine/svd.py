@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.budget import show_size
 from cooc_engine.errors import DivergenceError, ResourceError, UsageError
-from cooc_engine.sparse import PANEL, Panels, SparseRows, add_product, inner, panels, panels_of, rotate
+from cooc_engine.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
 
 __all__ = ["SVD", "Krylov", "Operator", "Pass", "arpack", "basis_bytes", "krylov"]
 
@@ -284,7 +284,7 @@ class Krylov:
         _scale(left, signs)
         _scale(right, signs)
         k = self.k
-        return SVD(_flat(left, k), sigma[:k], _flat(right, k), residuals[:k])
+        return SVD(flat(left, k), sigma[:k], flat(right, k), residuals[:k])
 
 
 def first_width(k: int) -> int:
@@ -358,15 +358,6 @@ def _signs(matrix: Panels) -> Values:
     return np.where(-matrix.min(axis=1) > matrix.max(axis=1), -1.0, 1.0).reshape(-1)
 
 
-def _flat(matrix: Panels, k: int) -> Matrix:
-    """Return panels as a matrix (n, k) of its own."""
-    flat = np.empty((matrix.shape[1], k), np.float32)
-    for p in range(len(matrix)):
-        part = flat[:, p * PANEL : (p + 1) * PANEL]
-        part[:] = matrix[p, :, : part.shape[1]]
-    return flat
-
-
 def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: Callable[[], None] = lambda: None) -> SVD:
     """Return the `state.k` largest components, from where `state` is, each with a residual of at most `tol`.
 
@@ -382,15 +373,21 @@ def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: 
 
 
 def arpack(rows: SparseRows, k: int, seed: int, tol: float) -> SVD:
-    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: one thread, for reference."""
+    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: one thread, for reference.
+
+    Raises `DivergenceError` if it does not converge, or if there is nothing in the matrix.
+    """
     from scipy.sparse import csr_array
-    from scipy.sparse.linalg import svds
+    from scipy.sparse.linalg import ArpackError, svds
 
     if k >= min(rows.shape):
         raise UsageError(f"--vector-size is {k}; ARPACK finds at most {min(rows.shape) - 1} components of this matrix")
     matrix = csr_array((rows.values, rows.columns, rows.offsets), rows.shape)
     start = np.random.Generator(np.random.PCG64(seed)).standard_normal(min(rows.shape)).astype(np.float32)
-    left, values, right = svds(matrix, k, v0=start, tol=tol)
+    try:
+        left, values, right = svds(matrix, k, v0=start, tol=tol)
+    except ArpackError as error:
+        raise DivergenceError(f"ARPACK gave up ({' '.join(str(error).split())}); take --solver krylov") from None
     order = np.argsort(-values, kind="stable")
     left, sigma, right = left[:, order], values[order].astype(np.float64), right[order].T
     gaps = np.linalg.norm(matrix @ right - left * sigma, axis=0)

@@ -7,6 +7,7 @@ are exact integers, logs are taken in double precision, results are kept in sing
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,11 @@ import numpy.typing as npt
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
+from cooc_engine.errors import UsageError
 from cooc_engine.progress import Stage
-from cooc_engine.sparse import Allocate, SparseRows, cut_work, run
+from cooc_engine.sparse import Allocate, SparseRows, cut_work, in_memory, run
 
-__all__ = ["Factors", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
+__all__ = ["Counts", "Factors", "PmiStream", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
 
 MODES = {"ppmi": kernels.PPMI, "pmi": kernels.PMI, "npmi": kernels.NPMI}
 Values = npt.NDArray[np.float64]
@@ -38,15 +40,49 @@ class Factors:
 
     @classmethod
     def of(cls, row_sums: Values, column_sums: Values, options: PmiSvdOptions) -> Factors:
-        """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit."""
-        smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
-        root = np.sqrt(smoothed.sum())
+        """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit.
+
+        Raises `UsageError` if the sums to the power of cds are too large for a number.
+        """
+        with np.errstate(over="ignore"):
+            smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
+            root = np.sqrt(smoothed.sum())
+        if not np.isfinite(root):
+            raise UsageError(f"--cds is {options.cds:g}; the counts of contexts to this power are too large")
         row, column = (np.divide(root, sums, out=np.zeros_like(sums), where=sums > 0) for sums in (row_sums, smoothed))
         return cls(MODES[options.pmi], row, column, options.pmi_shift, float(column_sums.sum()))
+
+    @classmethod
+    def of_cooc(cls, cooc: Cooc, options: PmiSvdOptions) -> Factors:
+        """Take the sums of a co-occurrence directory, as integers."""
+        return cls.of(cooc.row_integers.astype(np.float64), cooc.column_integers.astype(np.float64), options)
 
     def turned(self) -> Factors:
         """Return the factors of the transpose."""
         return Factors(self.mode, self.column, self.row, self.shift, self.total)
+
+    def count(self, counts: Counts, lengths: npt.NDArray[np.int64], pool: Executor) -> None:
+        """Write to `lengths` how many entries each row keeps: for PPMI those above 0, otherwise all."""
+        if self.mode == kernels.PPMI:
+            run(pool, lambda task: kernels.count_positive(*task, *self._block(counts), lengths), cut_work(counts.starts))
+        else:
+            lengths[:] = np.diff(counts.starts)
+
+    def fill(
+        self,
+        counts: Counts,
+        offsets: npt.NDArray[np.int64],
+        columns: npt.NDArray[np.int32],
+        values: npt.NDArray[np.float32],
+        pool: Executor,
+    ) -> None:
+        """Write the transformed rows: row r of them to offsets[r]:offsets[r + 1] of columns and values."""
+        arguments = *self._block(counts), self.total, offsets, columns, values
+        run(pool, lambda task: kernels.fill_pmi(self.mode, *task, *arguments), cut_work(counts.starts))
+
+    def _block(self, counts: Counts) -> tuple[Any, ...]:
+        row = self.row[counts.first : counts.last]
+        return counts.starts, counts.columns, counts.values, row, self.column, self.shift
 
 
 def is_symmetric(cooc: Cooc) -> bool:
@@ -55,41 +91,62 @@ def is_symmetric(cooc: Cooc) -> bool:
 
 
 def copies(cooc: Cooc, options: PmiSvdOptions) -> int:
-    """Return how many matrices there are: one that is symmetric, or one and its transpose."""
-    return 1 if is_symmetric(cooc) and options.cds == 1 else 2
+    """Return how many matrices the solver needs: one, if it or the matrix is so, or one and its transpose."""
+    return 2 if options.solver == "krylov" and not (is_symmetric(cooc) and options.cds == 1) else 1
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Stored counts of some rows: row first + r has the entries starts[r]:starts[r + 1] of columns and values."""
+
+    first: int
+    starts: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int32]
+    values: npt.NDArray[Any]
+
+    @property
+    def last(self) -> int:
+        """The row after them."""
+        return self.first + len(self.starts) - 1
+
+    def cut(self, entries: int) -> Iterator[Counts]:
+        """Yield ranges of the rows, of about so many entries each (at least one row)."""
+        for begin, end in cut_work(self.starts, entries):
+            yield Counts(self.first + begin, self.starts[begin : end + 1], self.columns, self.values)
+
+
+def _blocks(cooc: Cooc) -> Iterator[Counts]:
+    for block in cooc.blocks:
+        starts = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
+        yield Counts(block.first, starts, *cooc.block_integers(block))
 
 
 def transform_cooc(
     cooc: Cooc, options: PmiSvdOptions, allocate: Allocate, room: int, pool: Executor, stage: Stage
 ) -> tuple[SparseRows, SparseRows | None]:
-    """Return the PMI matrix by rows and its transpose by rows, None if it is symmetric itself.
+    """Return the PMI matrix by rows and its transpose by rows, None if it is symmetric itself or only one is wanted.
 
     Symmetric counts whose PMI is not (cds other than 1) are read once: the transpose has the same counts with the marginals
     exchanged. Other counts are transposed afterwards, at most about `room` bytes at a time.
     """
-    column_sums = np.rint(cooc.column_sums * cooc.denominator)
-    factors = Factors.of(cooc.row_integers.astype(np.float64), column_sums, options)
-    mirrored = is_symmetric(cooc) and options.cds != 1
+    factors, two = Factors.of_cooc(cooc, options), copies(cooc, options) == 2
     shape = len(cooc.vocabulary), cooc.columns
-    writers = [
-        _Writer(shape, part, cooc.entries, allocate) for part in ([factors, factors.turned()] if mirrored else [factors])
-    ]
-    for block in cooc.blocks:
-        columns, values = cooc.block_integers(block)
-        starts = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
+    sides = [factors, factors.turned()] if two and is_symmetric(cooc) else [factors]
+    writers = [_Writer(shape, side, cooc.entries, allocate) for side in sides]
+    for counts in _blocks(cooc):
         for writer in writers:
-            writer.add(block.first, starts, columns, values, pool)
-        stage.advance(len(columns))
+            writer.add(counts, pool)
+        stage.advance(len(counts.columns))
     rows, *rest = [writer.rows() for writer in writers]
     if rest:
         return rows, rest[0]
-    return rows, None if copies(cooc, options) == 1 else rows.transposed(allocate, room, pool)
+    return rows, rows.transposed(allocate, room, pool) if two else None
 
 
 def pmi_rows(counts: SparseRows, values: Values, factors: Factors, allocate: Allocate, pool: Executor) -> SparseRows:
     """Return the PMI of counts that are in memory: offsets and columns of `counts`, the counts themselves in `values`."""
     writer = _Writer(counts.shape, factors, counts.entries, allocate)
-    writer.add(0, counts.offsets, counts.columns, values, pool)
+    writer.add(Counts(0, counts.offsets, counts.columns, values), pool)
     return writer.rows()
 
 
@@ -101,28 +158,43 @@ class _Writer:
         self._columns, self._values = allocate(entries, np.int32), allocate(entries, np.float32)
         self._end = 0
 
-    def add(
-        self,
-        first: int,
-        starts: npt.NDArray[np.int64],
-        columns: npt.NDArray[np.int32],
-        values: npt.NDArray[Any],
-        pool: Executor,
-    ) -> None:
-        """Take the rows from `first` on: row first + r has the entries starts[r]:starts[r + 1]."""
-        factors, last, tasks = self._factors, first + len(starts) - 1, cut_work(starts)
-        block = starts, columns, values, factors.row[first:last], factors.column, factors.shift
-        lengths = self._lengths[first:last]
-        if factors.mode == kernels.PPMI:
-            run(pool, lambda task: kernels.count_positive(*task, *block, lengths), tasks)
-        else:
-            lengths[:] = np.diff(starts)
+    def add(self, counts: Counts, pool: Executor) -> None:
+        """Take the next rows."""
+        lengths = self._lengths[counts.first : counts.last]
+        self._factors.count(counts, lengths, pool)
         offsets = self._end + np.concatenate([[0], np.cumsum(lengths)])
-        target = offsets, self._columns, self._values
-        run(pool, lambda task: kernels.fill_pmi(factors.mode, *task, *block, factors.total, *target), tasks)
+        self._factors.fill(counts, offsets, self._columns, self._values, pool)
         self._end = int(offsets[-1])
 
     def rows(self) -> SparseRows:
         """Return the matrix."""
         offsets = np.concatenate([[0], np.cumsum(self._lengths)])
         return SparseRows(self._shape, offsets, self._columns[: self._end], self._values[: self._end])
+
+
+class PmiStream:
+    """The PMI matrix by rows, made anew whenever it is read and never whole: for what only passes by.
+
+    offsets   (V + 1,) int64: row r has the entries offsets[r] up to offsets[r + 1]
+    """
+
+    def __init__(self, cooc: Cooc, options: PmiSvdOptions, entries: int, pool: Executor) -> None:
+        """Count the entries of all rows; `entries` are held at a time, or those of the longest row."""
+        self.shape = len(cooc.vocabulary), cooc.columns
+        self._cooc, self._factors, self._pool = cooc, Factors.of_cooc(cooc, options), pool
+        self._entries = entries
+        lengths = np.zeros(self.shape[0], np.int64)
+        for counts in _blocks(cooc):
+            self._factors.count(counts, lengths[counts.first : counts.last], pool)
+        self.offsets = np.concatenate([[0], np.cumsum(lengths)])
+
+    def pieces(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
+        """Yield columns and values of all entries, piece by piece; each piece is gone when the next is asked for."""
+        longest = int(np.diff(self._cooc.row_offsets).max(initial=0))
+        room = max(self._entries, longest)
+        columns, values = in_memory(room, np.int32), in_memory(room, np.float32)
+        for block in _blocks(self._cooc):
+            for counts in block.cut(self._entries):
+                offsets = self.offsets[counts.first : counts.last + 1] - self.offsets[counts.first]
+                self._factors.fill(counts, offsets, columns, values, self._pool)
+                yield columns[: offsets[-1]], values[: offsets[-1]]

@@ -124,6 +124,11 @@ def test_mistakes_have_names():
         SparseSVD(3).transform(ratings())
     with pytest.raises(ValueError, match="X has 3 features, but SparseSVD is expecting 70"):
         SparseSVD(3).fit(ratings()).transform(np.ones((2, 3)))
+    for wrong in ({"tol": 0}, {"tol": -1}, {"max_iter": 0}):
+        with pytest.raises(ValueError, match=r"tol=.* must be above 0 and max_iter=.* at least 1"):
+            SparseSVD(3, **wrong).fit(ratings())
+    with pytest.raises(ValueError, match="--cds is 500"):
+        PMITransformer(cds=500.0).fit_transform(ratings())
     with pytest.raises(ValueError, match="Invalid parameter 'components'"):
         SparseSVD(3).set_params(components=4)
     with pytest.raises(ValueError, match="--pmi is"):

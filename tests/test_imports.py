@@ -25,11 +25,12 @@ ORDER = [
     "_kernels.lanes", "_kernels.sampling", "_kernels.training",
     "vocab", "readers", "spool", "phrases", "processes", "shards", "textsample", "corpus", "windows", "rows", "rowsample",
     "cooc", "sums", "entries", "interchange", "tiles",
-    "hdf5", "modelfile", "countfile", "checkpoints", "adagrad", "glove",
-    "sparse", "transforms", "svd", "pmisvd", "estimators",
+    "sparse", "explicit", "hdf5", "modelfile", "countfile", "checkpoints", "adagrad", "glove",
+    "transforms", "svd", "pmisvd", "estimators",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
-    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
+    "query", "ratios", "evaluation", "summary", "grid", "report", "job", "demo",
+    "arguments", "console", "asking", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500

@@ -26,7 +26,7 @@ from cooc_engine.cli import main
 from cooc_engine.config import CountOptions, EncodeOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
-from cooc_engine.errors import InputError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.progress import Progress, Stage
@@ -216,11 +216,37 @@ def test_components_that_are_not_there_are_zero(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fields", [{"vector_size": 0}, {"pmi": "tfidf"}, {"pmi_shift": 0}, {"cds": -1}, {"eig": -1}, {"tol": 0}]
+    "fields",
+    [
+        {"vector_size": 0},
+        {"pmi": "tfidf"},
+        {"pmi_shift": 0},
+        {"pmi_shift": 1e-320},
+        {"cds": -1},
+        {"eig": -1},
+        {"tol": 0},
+        {"tol": 1},
+    ],
 )
 def test_options_that_make_no_sense(fields):
     with pytest.raises(UsageError, match=next(iter(fields)).replace("_", "-")):
         PmiSvdOptions(**fields)
+
+
+@pytest.mark.parametrize("changes", [{"cds": 200.0}, {"cds": 1e300}, {"eig": 1000.0}], ids=str)
+@pytest.mark.parametrize("solver", ["krylov", "arpack"])
+def test_powers_that_are_too_large_are_named(cooc, tmp_path, changes, solver):
+    (name,) = changes
+    with pytest.raises(UsageError, match=rf"--{name} .*too large"):
+        train_pmi_svd(cooc, tmp_path / "model.h5", quick(solver=solver, **changes))
+    assert not (tmp_path / "model.h5").exists()
+
+
+def test_arpack_that_gives_up_says_so(tmp_path):
+    counts = make_cooc(documents(80), tmp_path)
+    with pytest.raises(DivergenceError, match=r"ARPACK gave up \(.*\); take --solver krylov") as caught:
+        train_pmi_svd(counts, tmp_path / "model.h5", quick(pmi_shift=1e9, solver="arpack"))
+    assert "\n" not in str(caught.value)
 
 
 def test_more_components_than_words_are_refused(cooc, tmp_path):
@@ -249,6 +275,33 @@ def test_passes_that_do_not_suffice_are_said(cooc, tmp_path):
     model = train_pmi_svd(cooc, tmp_path / "model.h5", quick(max_passes=1), progress=Heard())
     assert len(model.history) == 1
     assert "--max-passes" in heard[-1]
+
+
+def test_passes_to_come_are_read_off_a_straight_line():
+    falling = [1.0, 1.0, *(10 ** (-k / 4) for k in range(1, 20))]
+    assert pmisvd.passes_to_come(falling[:2], 0.01) is None
+    for passes in range(3, 10):
+        assert pmisvd.passes_to_come(falling[:passes], 0.01) == pytest.approx(10 - passes)
+    assert pmisvd.passes_to_come(falling, 0.01) == 0
+    assert pmisvd.passes_to_come([0.5, 0.1, 1.0], 0.01) is None, "it began again, with wider blocks"
+    assert pmisvd.passes_to_come([1.0, 0.0], 0.01) == 0
+    assert pmisvd.passes_to_come([1.0, 0.5], 2.0) == 0
+
+
+def test_progress_has_an_end(cooc, tmp_path):
+    """From the first residual on, the products that are still to come are estimated; at the end they are all there are."""
+
+    class Watching(Progress):
+        def end(self, stage: Stage) -> None:
+            ended[stage.name] = stage.record()
+
+    ended: dict[str, dict] = {}
+    model = train_pmi_svd(cooc, tmp_path / "model.h5", QUICK, progress=Watching())
+    record = ended["factorise"]
+    assert record["done"] == record["total"] == sum(row["items"] for row in model.history)
+    assert "residual" in record["note"]
+    train_pmi_svd(cooc, tmp_path / "few.h5", quick(max_passes=2, tol=1e-9), progress=Watching())
+    assert ended["factorise"]["total"] == ended["factorise"]["done"], "there is no pass after --max-passes"
 
 
 # --------------------------------------------------------------------------------------------------- stopped, continued

@@ -1,0 +1,109 @@
+"""Explicit vectors: the rows of a sparse matrix, a number for each context, without a factorisation.
+
+`SparseVectors` has what queries use of a matrix (V, C): rows, products and lengths. Only the rows that are asked for are ever
+dense.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.options import usable_cores
+from cooc_engine.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
+
+__all__ = ["SparseVectors"]
+
+PIECE = 1 << 20  # entries that are looked at together
+
+Matrix = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.integer] | list[int]
+
+
+class SparseVectors:
+    """V vectors of C numbers each, most of them 0, as float32; they may be mapped.
+
+    An index gives a dense vector (C,), an array or list of them dense vectors (n, C), and a slice vectors as sparse as
+    before. What works on a whole dense matrix alone is a `UsageError`.
+    """
+
+    ndim = 2
+    __array_ufunc__ = None
+
+    def __init__(self, rows: SparseRows) -> None:
+        self._rows = rows
+        self.shape = rows.shape
+
+    @classmethod
+    def of(cls, rows: SparseRows, where: str) -> SparseVectors:
+        """Take rows of a file, after a look at their columns; raises `FormatError` for one that is not there."""
+        for begin in range(0, rows.entries, PIECE):
+            part = rows.columns[begin : begin + PIECE]
+            if part.min() < 0 or part.max() >= rows.shape[1]:
+                raise FormatError(f"{where} is damaged: a column is outside the matrix")
+        return cls(rows)
+
+    def __len__(self) -> int:
+        """Return V."""
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        """Refuse to become dense."""
+        raise UsageError("explicit vectors are sparse and cannot do this; take a model with an SVD")
+
+    @overload
+    def __getitem__(self, rows: slice) -> SparseVectors: ...
+
+    @overload
+    def __getitem__(self, rows: int | np.integer | Rows) -> Matrix: ...
+
+    def __getitem__(self, rows: slice | int | np.integer | Rows) -> SparseVectors | Matrix:
+        """Return a range of the vectors, or dense ones."""
+        if isinstance(rows, slice):
+            begin, end, _ = rows.indices(len(self))
+            found = self._rows
+            shape = max(end - begin, 0), self.shape[1]
+            return SparseVectors(SparseRows(shape, found.offsets[begin : end + 1], found.columns, found.values))
+        asked = np.asarray(rows, np.int64)
+        dense = np.zeros((asked.size, self.shape[1]), np.float32)
+        for vector, row in zip(dense, asked.reshape(-1).tolist(), strict=True):
+            columns, values = self._row(row)
+            vector[columns] = values
+        return dense.reshape(*asked.shape, self.shape[1])
+
+    def _row(self, row: int) -> tuple[npt.NDArray[np.int32], Matrix]:
+        part = slice(*self._rows.offsets[[row, row + 1]])
+        return self._rows.columns[part], self._rows.values[part]
+
+    def __matmul__(self, right: Matrix) -> Matrix:
+        """Return the product with a dense matrix (C, q), (V, q); threads do not change it."""
+        result = panels(-(-right.shape[1] // PANEL), len(self))
+        with ThreadPoolExecutor(usable_cores()) as pool:
+            self._rows.multiply(panels_of(right), result, pool)
+        return flat(result, right.shape[1])
+
+    def lengths(self) -> Matrix:
+        """Return the length of each vector, (V,)."""
+        squares, offsets = np.zeros(len(self)), self._rows.offsets
+        for begin, end in cut_work(offsets, PIECE):
+            starts = offsets[begin : end + 1]
+            values = self._rows.values[starts[0] : starts[-1]].astype(np.float64)
+            filled = np.flatnonzero(np.diff(starts))  # a row without entries has no sum of its own
+            if len(filled):
+                squares[begin + filled] = np.add.reduceat(values * values, starts[filled] - starts[0])
+        return np.sqrt(squares).astype(np.float32)
+
+    def dots(self, rows1: npt.NDArray[np.int64], rows2: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the inner products of pairs of vectors, float64 (n,)."""
+        result, dense = np.zeros(len(rows1)), np.zeros(self.shape[1])
+        for pair, (row1, row2) in enumerate(zip(rows1.tolist(), rows2.tolist(), strict=True)):
+            columns, values = self._row(row1)
+            dense[columns] = values
+            others, factors = self._row(row2)
+            result[pair] = dense[others] @ factors
+            dense[columns] = 0
+        return result

@@ -1,0 +1,145 @@
+"""Grids: lists of values to all their combinations, and from the scores of all to what each choice does on average."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cooc_engine.errors import UsageError
+
+__all__ = ["Record", "Table", "combinations", "file_name"]
+
+UNSAFE = re.compile(r"[^\w.+-]+")  # what a file name should not hold
+SHORT = {"spearman": "", "analogy-add": " add", "analogy-mul": " mul"}  # what the printed table shows, as it names it
+
+
+def combinations(table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield for each combination of the values in lists: the listed ones alone, and the whole table, without lists.
+
+    The last list varies fastest. Raises `UsageError` for a list that is empty or holds a value twice.
+    """
+    names = [name for name, value in table.items() if isinstance(value, list)]
+    for name in names:
+        values = table[name]
+        if not values or any(value in values[:i] for i, value in enumerate(values)):
+            raise UsageError(f"{where}: {name} is a list {'that holds a value twice' if values else 'without values'}")
+    for chosen in itertools.product(*(table[name] for name in names)):
+        listed = dict(zip(names, chosen, strict=True))
+        yield {name.replace("_", "-"): value for name, value in listed.items()}, {**table, **listed}
+
+
+def file_name(stem: str, settings: Mapping[str, Any]) -> str:
+    """Return the name of what a combination makes, as `cooc-window-5`."""
+    return "-".join([stem, *(f"{name}-{UNSAFE.sub('_', show(value))}" for name, value in settings.items())])
+
+
+def show(value: Any) -> str:
+    """Return a value as TOML has it, a whole number without its point."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Record:
+    """The scores of a combination, by data set and measure, as "men spearman"; None where nothing can be said."""
+
+    model: str
+    settings: Mapping[str, Any]
+    scores: Mapping[str, float | None]
+
+
+class Table:
+    """The scores of all combinations."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self.records = list(records)
+        self.options = list(dict.fromkeys(name for record in self.records for name in record.settings))
+        self.measures = list(dict.fromkeys(name for record in self.records for name in record.scores))
+
+    @classmethod
+    def of(cls, rows: Sequence[Mapping[str, Any]]) -> Table:
+        """Make the table of rows of `evaluate` that have `settings` too."""
+        settings = {row["model"]: row["settings"] for row in rows}
+        scores: dict[str, dict[str, float | None]] = {model: {} for model in settings}
+        for row in rows:
+            scores[row["model"]][f"{row['dataset']} {row['kind']}"] = row["value"]
+        return cls([Record(model, settings[model], scores[model]) for model in settings])
+
+    def parts(self) -> dict[str, Table]:
+        """Return a table for each kind of model, whose choices are not compared with those of others; "" if there is one."""
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            rest = {name: value for name, value in record.settings.items() if name != "model"}
+            found.setdefault(record.settings.get("model", ""), []).append(dataclasses.replace(record, settings=rest))
+        return {name: Table(records) for name, records in found.items()}
+
+    def titles(self) -> dict[str, str]:
+        """Return the measures that are shown, by what they are called there."""
+        parts = {measure: measure.rpartition(" ") for measure in self.measures}
+        return {name + SHORT[kind]: measure for measure, (name, _, kind) in parts.items() if kind in SHORT}
+
+    def mean(self, measure: str, settings: Mapping[str, Any]) -> float | None:
+        """Return the mean score of all combinations that have these settings."""
+        chosen = (r for r in self.records if all(r.settings.get(name) == value for name, value in settings.items()))
+        values = [value for value in (record.scores.get(measure) for record in chosen) if value is not None]
+        return sum(values) / len(values) if values else None
+
+    def effects(self) -> list[dict[str, Any]]:
+        """Return for each value of each option the mean scores over all choices of the others."""
+        return [
+            {"option": option, "value": value, "scores": {name: self.mean(name, {option: value}) for name in self.measures}}
+            for option in self.options
+            for value in self.values(option)
+        ]
+
+    def values(self, option: str) -> list[Any]:
+        """Return the values of an option, in the order of the combinations."""
+        return list(dict.fromkeys(record.settings[option] for record in self.records if option in record.settings))
+
+    def best(self) -> dict[str, Record]:
+        """Return the best combination by each measure; of equal ones the first."""
+        scored = {name: [r for r in self.records if r.scores.get(name) is not None] for name in self.measures}
+        return {name: max(found, key=lambda r: r.scores[name] or 0.0) for name, found in scored.items() if found}
+
+    def lines(self) -> list[str]:
+        """Return the scores of all, and for each kind of model means and the best, times 100, as lines to print."""
+        titles = self.titles()
+        rows = [[*self._shown(record), *(_score(record.scores.get(m)) for m in titles.values())] for record in self.records]
+        parts = [[[*self.options, *titles], *rows]]
+        for name, part in self.parts().items():
+            means = [
+                [effect["option"], show(effect["value"]), *(_score(effect["scores"].get(m)) for m in titles.values())]
+                for effect in part.effects()
+            ]
+            best = {title: part.best()[measure] for title, measure in titles.items() if measure in part.best()}
+            tops = [[title, _score(r.scores[titles[title]]), *part._shown(r)] for title, r in best.items()]
+            parts += [[["mean by", name, *titles], *means], [["best", name, *part.options], *tops]]
+        return [line for part in parts for line in (*_aligned(part), "")][:-1]
+
+    def tsv(self) -> str:
+        """Return all scores as lines of fields with tabs between."""
+        head = [*self.options, *self.measures, "file"]
+        rows = [[*self._shown(r), *(_exact(r.scores.get(m)) for m in self.measures), r.model] for r in self.records]
+        return "".join("\t".join(fields) + "\n" for fields in (head, *rows))
+
+    def _shown(self, record: Record) -> list[str]:
+        return [show(record.settings[name]) if name in record.settings else "" for name in self.options]
+
+
+def _score(value: float | None) -> str:
+    return "--" if value is None else f"{100 * value:.1f}"
+
+
+def _exact(value: float | None) -> str:
+    return "" if value is None else repr(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines with columns of one width, figures at the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,296 @@
+"""Explicit vectors against dense ones: the matrix, the questions, the file, and what is not for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import naive_svd
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from cooc_engine import explicit as explicit_module
+from cooc_engine import pmisvd
+from cooc_engine.cli import main
+from cooc_engine.config import CountOptions, EncodeOptions, PmiSvdOptions
+from cooc_engine.cooc import Cooc, count
+from cooc_engine.corpus import encode_documents
+from cooc_engine.countfile import export_hdf5, import_hdf5
+from cooc_engine.errors import FormatError, InterruptedRun, UsageError
+from cooc_engine.evaluation import evaluate
+from cooc_engine.explicit import SparseVectors
+from cooc_engine.modelfile import Model, append_evaluation, open_model
+from cooc_engine.pmisvd import memory_plan, train_pmi_svd
+from cooc_engine.query import Vectors, nn
+from cooc_engine.ratios import ratio
+from cooc_engine.sparse import SparseRows
+from cooc_engine.summary import info
+
+SLOW = settings(deadline=None, max_examples=40)
+EXPLICIT = PmiSvdOptions(solver="none")
+
+
+def sparse_of(matrix) -> SparseVectors:
+    csr = scipy.sparse.csr_array(np.asarray(matrix, np.float32))
+    return SparseVectors(SparseRows(csr.shape, csr.indptr.astype(np.int64), csr.indices.astype(np.int32), csr.data))
+
+
+# ---------------------------------------------------------------------------------------------------------- the matrix
+
+matrices = st.tuples(st.integers(1, 12), st.integers(1, 45)).flatmap(
+    lambda shape: arrays(np.float32, shape, elements=st.sampled_from([0, 0, 0, 1, 2.5, -1]))
+)
+
+
+@SLOW
+@given(matrices, st.data())
+def test_all_operations_are_those_of_a_dense_matrix(dense, data):
+    vectors = sparse_of(dense)
+    rows = data.draw(st.lists(st.integers(0, len(dense) - 1), max_size=5))
+    begin, end = sorted(data.draw(st.tuples(*[st.integers(0, len(dense))] * 2)))
+    right = np.random.default_rng(1).standard_normal((dense.shape[1], data.draw(st.integers(1, 40)))).astype(np.float32)
+    assert (len(vectors), vectors.shape, vectors.ndim) == (len(dense), dense.shape, 2)
+    assert np.array_equal(vectors[rows], dense[np.array(rows, int)])
+    assert np.array_equal(vectors[0], dense[0])
+    part = vectors[begin:end]
+    assert np.allclose(part @ right, dense[begin:end] @ right, atol=1e-4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explicit_module, "PIECE", 5)
+        assert np.allclose(part.lengths(), np.linalg.norm(dense[begin:end], axis=1), rtol=1e-6)
+    pairs = np.array(rows, np.int64), np.array(rows[::-1], np.int64)
+    assert np.allclose(vectors.dots(*pairs), (dense[pairs[0]] * dense[pairs[1]]).sum(1), rtol=1e-6)
+
+
+def test_what_needs_a_dense_matrix_is_refused_in_a_line():
+    vectors = sparse_of(np.eye(3))
+    for attempt in (lambda: np.asarray(vectors), lambda: np.linalg.norm(vectors), lambda: np.einsum("ij->i", vectors)):
+        with pytest.raises(UsageError, match=r"sparse.*take a model with an SVD"):
+            attempt()
+
+
+# ------------------------------------------------------------------------------------------------------- the questions
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[Vectors, Vectors]:
+    """Explicit vectors and dense ones of the same numbers."""
+    rng = np.random.default_rng(5)
+    dense = (rng.random((200, 90)) * (rng.random((200, 90)) < 0.2)).astype(np.float32)
+    dense[7] = 0
+    words = [f"w{i}" for i in range(len(dense))]
+    return Vectors(words, sparse_of(dense)), Vectors(words, dense)
+
+
+def same(first, second) -> None:
+    assert [word for word, _ in first] == [word for word, _ in second]
+    assert np.allclose([cosine for _, cosine in first], [cosine for _, cosine in second], atol=1e-5)
+
+
+def test_questions_are_answered_as_with_dense_vectors(pair, monkeypatch):
+    ours, dense = pair
+    assert ours.vector_size == 90
+    assert np.allclose(ours.inverse_norms, dense.inverse_norms, rtol=1e-5)
+    assert ours.similarity("w1", "w2") == pytest.approx(dense.similarity("w1", "w2"), abs=1e-6)
+    assert ours.similarity("w1", "w7") == 0
+    rows = np.arange(0, 200, 7), np.arange(3, 203, 7) % 200
+    assert np.allclose(ours.cosines(*rows), dense.cosines(*rows), atol=1e-6)
+    assert np.array_equal(ours["w3"], dense["w3"])
+    assert np.array_equal(ours[["w3", "w9"]], dense[["w3", "w9"]])
+    for together in (1 << 21, 3 * 90):
+        monkeypatch.setattr("cooc_engine.query.DENSE", together)
+        found, expected = (kv.neighbours([f"w{i}" for i in range(0, 200, 11)], topn=6) for kv in pair)
+        for word in found:
+            same(found[word], expected[word])
+        table = ours.table(np.arange(0, 200, 9), 20, 150)
+        assert np.allclose(table, dense.table(np.arange(0, 200, 9), 20, 150), atol=1e-5)
+    same(ours.analogy("w1", "w2", "w3"), dense.analogy("w1", "w2", "w3"))
+    same(ours.most_similar(["w4", dense["w5"]], ["w6"]), dense.most_similar(["w4", dense["w5"]], ["w6"]))
+
+
+def test_the_judgement_is_that_of_dense_vectors(pair, tmp_path):
+    ours, dense = pair
+    (tmp_path / "pairs.tsv").write_text("".join(f"w{i}\tw{3 * i + 1}\t{i % 7}\n" for i in range(60)))
+    questions = "".join(f"w{i} w{i + 1} w{i + 20} w{(7 * i) % 200}\n" for i in range(150))
+    (tmp_path / "questions.txt").write_text(": all\n" + questions)
+    given = [tmp_path / "pairs.tsv"], [tmp_path / "questions.txt"]
+    found, expected = (evaluate({"it": kv}, *given, restrict=170) for kv in (ours, dense))
+    for row, other in zip(found, expected, strict=True):
+        assert row["value"] == pytest.approx(other["value"], abs=1e-5)
+        assert {**row, "value": 0} == {**other, "value": 0}
+
+
+# ------------------------------------------------------------------------------------------------------------ the model
+
+
+def make_cooc(at: Path, words: int = 120, **options) -> Cooc:
+    rng = np.random.default_rng(3)
+    texts = [[f"w{8 * k + t}" for k in rng.geometric(8 / words, 30)] for t in rng.integers(0, 8, 200)]
+    corpus = encode_documents(texts, at / "corpus", EncodeOptions(min_count=1), threads=1)
+    return count(corpus, at / "cooc", CountOptions(**{"window": 4, **options}), threads=1)
+
+
+@pytest.fixture(scope="module")
+def cooc(tmp_path_factory) -> Cooc:
+    return make_cooc(tmp_path_factory.mktemp("explicit"))
+
+
+@pytest.fixture
+def model(cooc, tmp_path) -> Model:
+    return train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT)
+
+
+@pytest.mark.parametrize("changes", [{}, {"pmi": "pmi"}, {"pmi": "npmi", "cds": 1.0}, {"pmi_shift": 5.0}], ids=str)
+@pytest.mark.parametrize("counting", [{}, {"context_side": "left"}, {"positional": True, "window": 2}], ids=str)
+def test_the_vectors_are_the_twins_rows(tmp_path, changes, counting):
+    counts = make_cooc(tmp_path, 60, **counting)
+    options = PmiSvdOptions(solver="none", **changes)
+    model = train_pmi_svd(counts, tmp_path / "model.h5", options)
+    expected = naive_svd.pmi(counts.csr().toarray(), options.pmi, options.pmi_shift, options.cds)
+    assert model.vectors.shape == expected.shape == (len(counts.vocabulary), counts.columns)
+    assert np.allclose(model.vectors[np.arange(len(expected))], expected, rtol=1e-6, atol=1e-7)
+    assert (model.family, model.published, list(model.history)) == ("pmi", "w", [])
+    assert model.config["train"] == options.record()
+    assert open_model(model.path, verify=True).provenance["cooc"] == counts.digest
+
+
+def test_threads_budget_and_pieces_do_not_change_a_byte(cooc, model, tmp_path, monkeypatch):
+    def again(**how) -> Model:
+        return train_pmi_svd(cooc, tmp_path / "again.h5", EXPLICIT, force=True, **how)
+
+    first = again(threads=1).path.read_bytes()
+    assert again(threads=1, memory="64M").path.read_bytes() == first
+    for threads in (2, 3):
+        other = again(threads=threads)
+        for name in ("data", "indices", "indptr", "shape"):
+            assert np.array_equal(other.array(name), model.array(name))
+    monkeypatch.setattr(pmisvd, "PIECE", 7)
+    assert again(threads=1).path.read_bytes() == first
+
+
+def test_the_budget_holds_rows_and_not_the_matrix(cooc, tmp_path):
+    least = memory_plan(cooc, EXPLICIT, 2, 0).least
+    assert train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT, threads=2, memory=least)
+    with pytest.raises(UsageError, match=r"--memory .* is too little to train pmi-svd"):
+        train_pmi_svd(cooc, tmp_path / "none.h5", EXPLICIT, threads=2, memory=least - 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
+
+
+def test_other_programs_read_the_file(model):
+    """As FORMAT.md says, with h5py and SciPy alone."""
+    with h5py.File(model.path) as file:
+        group = file["parameters"]
+        assert group.attrs["encoding-type"] == b"csr_matrix"
+        assert tuple(group.attrs["shape"]) == model.vectors.shape
+        parts = group["data"][:], group["indices"][:], group["indptr"][:]
+        matrix = scipy.sparse.csr_array(parts, tuple(group["shape"][:]))
+    assert matrix.has_sorted_indices
+    assert np.array_equal(matrix.toarray(), model.vectors[np.arange(len(model.vocabulary))])
+
+
+def test_a_model_is_asked_judged_and_described(cooc, model, tmp_path, capsys):
+    one, two, *others = cooc.vocabulary.words[:6]
+    lines = [f"{one}\t{word}\t{i * i % 5}\n" for i, word in enumerate([two, *others])]
+    (tmp_path / "pairs.tsv").write_text("".join(lines))
+    dense = Vectors(cooc.vocabulary, model.vectors[np.arange(len(cooc.vocabulary))])
+    found = nn(model.path, [one, two], topn=4)
+    for word, answers in found.items():
+        same(answers, dense.most_similar(word, topn=4))
+    rows = evaluate([model.path], pairs=[tmp_path / "pairs.tsv"])
+    assert rows[0]["value"] == pytest.approx(evaluate({"": dense}, pairs=[tmp_path / "pairs.tsv"])[0]["value"])
+    append_evaluation(model.path, rows)
+    again = open_model(model.path, verify=True)
+    assert again.evaluation == rows
+    assert np.array_equal(again.vectors[[0, 1]], model.vectors[[0, 1]])
+    record = info(model.path)
+    assert (record["family"], record["arrays"]["data"]) == ("pmi", [len(model.array("data"))])
+    assert main(["nn", str(model.path), one, "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)) == [one]
+    assert main(["eval", str(model.path), "--pairs", str(tmp_path / "pairs.tsv")]) == 0
+
+
+def test_the_command_line_trains_and_says_what_it_made(cooc, tmp_path, capsys):
+    command = ["train", "pmi-svd", str(cooc.path), "--output", str(tmp_path / "m.h5"), "--solver", "none"]
+    assert main([*command, "--progress", "lines"]) == 0
+    result = capsys.readouterr()
+    size = len(cooc.vocabulary)
+    assert f"{size} vectors of size {size}, " in result.out
+    assert "loss" not in result.out
+    assert "write vectors: 100 %" in result.err
+    assert main([*command, "--json", "--force"]) == 0
+    assert json.loads(capsys.readouterr().out)["history"] == []
+    for flags, says in (
+        (["--vectors", "w+c"], "--vectors is 'w+c'"),
+        (["--normalize"], "--normalize"),
+        (["--solver", "nine"], "--solver"),
+    ):
+        assert main([*command, *flags, "--force"]) == 2
+        error = capsys.readouterr().err
+        assert says in error
+        assert error.count("\n") == 1
+
+
+def test_ratios_are_not_for_them(model):
+    with pytest.raises(UsageError, match="is a pmi model"):
+        ratio(model.path, "w1", "w2", ["w3"])
+
+
+def test_an_interrupted_run_leaves_nothing_and_can_be_resumed(cooc, tmp_path, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pmisvd, "save_model", interrupted)
+        with pytest.raises(InterruptedRun, match="--resume"):
+            train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT)
+    assert not list(tmp_path.iterdir())
+    assert train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT, resume=True)
+
+
+def change(path: Path, name: str, values) -> None:
+    """Write over a dataset, leaving its checksum as it was."""
+    with h5py.File(path, "r+") as file:
+        file[f"parameters/{name}"][...] = values
+
+
+@pytest.mark.parametrize("column", [-1, 1 << 20])
+def test_a_column_that_is_not_there_is_found_before_it_is_used(model, column):
+    values = model.array("indices").copy()
+    values[len(values) // 2] = column
+    change(model.path, "indices", values)
+    with pytest.raises(FormatError, match=r"element parameters is damaged: a column is outside"):
+        nn(model.path, [model.vocabulary.words[0]])
+    with pytest.raises(FormatError, match=r"indices is damaged \(checksum"):
+        open_model(model.path, verify=True)
+
+
+@pytest.mark.parametrize(
+    "label, value, says",
+    [
+        ("family", "glove", "which family 'glove' does not have"),
+        ("published", "c", "does not fit"),
+        ("family", "x", "family is"),
+    ],
+)
+def test_labels_that_do_not_fit(model, label, value, says):
+    with h5py.File(model.path, "r+") as file:
+        file["parameters"].attrs[label] = np.bytes_(value)
+    with pytest.raises(FormatError, match=says):
+        open_model(model.path)
+
+
+def test_counts_are_not_taken_for_vectors_nor_the_other_way_round(cooc, model, tmp_path):
+    export_hdf5(cooc, tmp_path / "counts.h5")
+    with pytest.raises(FormatError, match="is a cooc-engine counts, expected"):
+        open_model(tmp_path / "counts.h5")
+    with pytest.raises(FormatError, match="is a cooc-engine model, expected"):
+        import_hdf5(model.path, tmp_path / "cooc")
+    with h5py.File(tmp_path / "counts.h5", "r+") as file, h5py.File(model.path) as other:
+        del file["counts"]
+        other.copy("parameters", file, "counts")
+    with pytest.raises(FormatError, match="holds float32, expected float64"):
+        import_hdf5(tmp_path / "counts.h5", tmp_path / "cooc")
