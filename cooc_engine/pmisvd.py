@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,16 +22,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.budget import Plan
+from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
-from cooc_engine.errors import InputError, InterruptedRun, UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.hdf5 import Stream
 from cooc_engine.interrupts import deferred_interrupt
-from cooc_engine.modelfile import PUBLISHED, Model, ModelData, combined, load_arrays, open_model, save_arrays, save_model
+from cooc_engine.modelfile import PUBLISHED, Model, ModelData, combined, open_model, save_model
 from cooc_engine.progress import Stage
 from cooc_engine.running import How, Run
 from cooc_engine.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
-from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 from cooc_engine.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
 from cooc_engine.transforms import PmiStream, copies, transform_cooc
 from cooc_engine.versions import versions
@@ -45,7 +45,6 @@ DERIVED = ("eig", "vectors", "normalize")  # options that one factorisation serv
 PIECE = 1 << 22  # entries that are on their way to the model at a time, at most
 LEAST_PIECE = 1 << 18
 WRITTEN = 1 << 23  # bytes of what is written
-CHECKPOINT_SHARE = 20  # a checkpoint is written when the passes since the last took so many times as long as that one
 PathLike = str | os.PathLike[str]
 
 
@@ -73,29 +72,20 @@ def train_pmi_svd(cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOption
     """
     cooc, output = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output)
     options, run = options or PmiSvdOptions(), Run(**how)
-    _check(cooc, output, options)
+    _check(cooc, options)
     room = memory_plan(cooc, options, run.workers, run.budget)
     room.check()
-    checkpoint, lock = beside(output, ".checkpoint"), beside(output, ".lock")
-    refuse_busy(lock)
-    refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
-    with disk_errors(output), locked(lock), ThreadPoolExecutor(run.workers) as pool:
+    with claimed(output, run) as checkpoint, ThreadPoolExecutor(run.workers) as pool:
         run.shown.say(room.line())
-        try:
-            work = _Work(cooc, output, options, run, room, pool)
-            if options.solver == "none":
-                work.write_rows()
-            else:
-                work.factorise(checkpoint)
-            checkpoint.unlink(missing_ok=True)
-        finally:
-            lock.unlink(missing_ok=True)
+        work = _Work(cooc, output, options, run, room, pool)
+        if options.solver == "none":
+            work.write_rows()
+        else:
+            work.factorise(checkpoint)
     return open_model(output)
 
 
-def _check(cooc: Cooc, output: Path, options: PmiSvdOptions) -> None:
-    if output.is_dir():
-        raise UsageError(f"{output}: is a directory; choose another --output")
+def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
     if cooc.entries == 0:
         raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
     most = len(cooc.vocabulary)
@@ -140,20 +130,21 @@ class _Work:
         progress, options = self.run.shown, self.options
         with progress.stage("transform", self.cooc.entries, "entries") as stage:
             matrix, free = self._transformed(stage)
-        plan = hashlib.sha256(json.dumps([self.cooc.digest, options.record()]).encode()).hexdigest()
         with deferred_interrupt() as interrupted, progress.stage("factorise", None, "products") as stage:
-            saver = _Saver(checkpoint, plan, options, interrupted, stage)
             if options.solver == "arpack":
                 found = arpack(matrix.rows, options.vector_size, options.seed, options.tol)
-                saver.history = [_single(found, stage, matrix)]
+                history = [_single(found, stage, matrix)]
             else:
-                found = self._factorised(matrix, free, saver)
+                passes = _Passes(Krylov.empty(matrix, options.vector_size, options.seed, free), options, stage)
+                plan = hashlib.sha256(json.dumps([self.cooc.digest, options.record()]).encode()).hexdigest()
+                saved = Checkpoint(checkpoint, "pmi-svd", plan, passes, self.run.checkpoint_every, interrupted)
+                found, history = self._factorised(passes, saved), passes.history
             arrays = {"words": found.left, "contexts": found.right}
             _scale(arrays, found.singular_values, options.eig)
             if options.normalize:
                 _normalize(arrays)
             values = {"singular_values": found.singular_values, "residuals": found.residuals}
-            self._save("pmi-svd", {**arrays, **values}, saver.history)
+            self._save("pmi-svd", {**arrays, **values}, history)
 
     def _transformed(self, stage: Stage) -> tuple[Operator, int]:
         """Return the matrix, in memory or mapped, and the bytes of the budget that are left for a wider basis."""
@@ -163,15 +154,19 @@ class _Work:
         matrix = transform_cooc(self.cooc, self.options, allocate, max(left, size) // 4, self.pool, stage)
         return Operator(*matrix), free + self.room.memory["basis"]
 
-    def _factorised(self, matrix: Operator, room: int, saver: _Saver) -> SVD:
-        options = self.options
-        state = Krylov.empty(matrix, options.vector_size, options.seed, room)
-        if self.run.resume and saver.path.exists():
-            saver.load(state)
-        found = krylov(state, options.tol, options.max_passes, self.pool, lambda: saver.between_passes(state))
-        if state.passes[-1].residual > options.tol:
-            passes, tol = len(state.passes), options.tol
-            self.run.shown.say(f"stopped after {passes} passes; pass a larger --max-passes to reach --tol {tol:g}")
+    def _factorised(self, passes: _Passes, saved: Checkpoint) -> SVD:
+        if self.run.resume and saved.path.exists():
+            saved.load()
+
+        def between() -> None:
+            passes.record()
+            saved.between(f"pass {len(passes.history)}", True)
+
+        state, tol = passes.state, self.options.tol
+        found = krylov(state, tol, self.options.max_passes, self.pool, between)
+        if state.passes[-1].residual > tol:
+            count = len(state.passes)
+            self.run.shown.say(f"stopped after {count} passes; pass a larger --max-passes to reach --tol {tol:g}")
         return found
 
     def _save(self, family: str, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
@@ -191,49 +186,37 @@ class _Work:
 
 
 @dataclass
-class _Saver:
-    """After a pass: record it, save the state now and then, and stop when asked to."""
+class _Passes:
+    """A factorisation and the record of its passes."""
 
-    path: Path
-    plan: str
+    state: Krylov
     options: PmiSvdOptions
-    interrupted: Callable[[], bool]
     stage: Stage
     history: list[dict[str, float]] = field(default_factory=list)
-    last: float = field(default_factory=time.monotonic)
     begin: float = field(default_factory=time.perf_counter)
-    cost: float = 0.0
 
-    def between_passes(self, state: Krylov) -> None:
-        """Record the last pass; a checkpoint takes at most a small share of the time."""
-        done = state.passes[-1]
-        now = time.perf_counter()
+    def record(self) -> None:
+        """Record the pass that is done, and show how many are to come."""
+        done, now = self.state.passes[-1], time.perf_counter()
         self.history.append({"epoch": done.number, "loss": done.residual, "seconds": now - self.begin, "items": done.items})
-        expected = passes_to_come([done.residual for done in state.passes], self.options.tol)
+        expected = passes_to_come([done.residual for done in self.state.passes], self.options.tol)
         if expected is not None:
             expected = min(expected, self.options.max_passes - done.number)
             self.stage.total = self.stage.done + (1 + expected) * done.items
         self.stage.advance(done.items, f"pass {done.number}, residual {done.residual:.1e}")
-        stopping = self.interrupted()
-        if stopping or time.monotonic() - self.last >= CHECKPOINT_SHARE * self.cost:
-            self.save(state)
-        if stopping:
-            raise InterruptedRun(f"{self.path}: interrupted after pass {done.number}; continue with --resume")
         self.begin = time.perf_counter()
 
-    def save(self, state: Krylov) -> None:
-        """Write a checkpoint from which the passes go on with the same bits."""
-        begin = time.monotonic()
-        save_arrays(self.path, "pmi-svd", state.arrays(), {"plan": self.plan, "history": self.history, "state": state.meta()})
-        self.last = time.monotonic()
-        self.cost = self.last - begin
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the large part of a checkpoint."""
+        return self.state.arrays()
 
-    def load(self, state: Krylov) -> None:
-        """Go on from a checkpoint; raises `UsageError` if it was begun with other options or other counts."""
-        arrays, meta = load_arrays(self.path, "pmi-svd")
-        if meta["plan"] != self.plan:
-            raise UsageError(f"{self.path}: was begun with other options or other counts; pass --force to start anew")
-        state.load(arrays, meta["state"])
+    def meta(self) -> dict[str, Any]:
+        """Return the rest of it."""
+        return {"history": self.history, "krylov": self.state.meta()}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint, with the same bits."""
+        self.state.load(arrays, meta["krylov"])
         self.history = meta["history"]
         self.stage.resume_at(sum(record["items"] for record in self.history))
 

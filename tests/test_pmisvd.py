@@ -20,8 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
+from cooc_engine import checkpoints, modelfile, pmisvd, transforms
 from cooc_engine import cooc as cooc_module
-from cooc_engine import modelfile, pmisvd, transforms
+from cooc_engine.checkpoints import Checkpoint
 from cooc_engine.cli import main
 from cooc_engine.config import CountOptions, EncodeOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc, count
@@ -312,12 +313,12 @@ def stop_after(monkeypatch):
     """Interrupts a run after some passes, as Ctrl-C would."""
 
     def stop(passes: int) -> None:
-        def between(saver, state, real=pmisvd._Saver.between_passes):
-            if len(state.passes) == passes:
+        def between(saver, *step, real=Checkpoint.between):
+            if len(saver.state.history) == passes:
                 os.kill(os.getpid(), signal.SIGINT)
-            real(saver, state)
+            real(saver, *step)
 
-        monkeypatch.setattr(pmisvd._Saver, "between_passes", between)
+        monkeypatch.setattr(Checkpoint, "between", between)
 
     return stop
 
@@ -344,14 +345,15 @@ def test_an_interrupted_run_ends_in_the_bits_of_the_whole_one(cooc, tmp_path, st
 KILLED = """
 import os, sys
 from cooc_engine import pmisvd
+from cooc_engine.checkpoints import Checkpoint
 from cooc_engine.config import PmiSvdOptions
-real = pmisvd._Saver.between_passes
-def between(saver, state):
+real = Checkpoint.between
+def between(saver, *step):
     saver.cost = 0.0  # so that each pass is saved, however long that takes
-    real(saver, state)
-    if len(state.passes) == 3:
+    real(saver, *step)
+    if len(saver.state.history) == 3:
         os.kill(os.getpid(), 9)
-pmisvd._Saver.between_passes = between
+Checkpoint.between = between
 pmisvd.train_pmi_svd(sys.argv[1], sys.argv[2], PmiSvdOptions(vector_size=20, tol=1e-4))
 """
 
@@ -361,8 +363,8 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(cooc, tmp_path, monkeypat
     done = subprocess.run([sys.executable, "-c", KILLED, cooc.path, tmp_path / "model.h5"], check=False, timeout=120)
     assert done.returncode == -signal.SIGKILL
     seen = []
-    real = pmisvd._Saver.load
-    monkeypatch.setattr(pmisvd._Saver, "load", lambda saver, state: (real(saver, state), seen.append(len(state.passes))))
+    real = Checkpoint.load
+    monkeypatch.setattr(Checkpoint, "load", lambda saver: (real(saver), seen.append(len(saver.state.history))))
     resumed = train_pmi_svd(cooc, tmp_path / "model.h5", QUICK, resume=True)
     assert seen == [3]
     assert bits(resumed) == bits(whole)
@@ -373,12 +375,13 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(cooc, tmp_path, monkeypat
 def test_checkpoints_take_a_small_share_of_the_time(cooc, tmp_path, monkeypatch, cost):
     saved = []
 
-    def save(saver, state, real=pmisvd._Saver.save):
-        saved.append(len(state.passes))
-        real(saver, state)
+    def save(saver, real=Checkpoint.save):
+        saved.append(len(saver.state.history))
+        real(saver)
         saver.cost = cost
 
-    monkeypatch.setattr(pmisvd._Saver, "save", save)
+    monkeypatch.setattr(Checkpoint, "save", save)
+    monkeypatch.setattr(checkpoints, "WRITING", 1e30)  # the first one is written at once
     passes = len(train_pmi_svd(cooc, tmp_path / "model.h5", QUICK).history)
     assert saved == (list(range(1, passes + 1)) if cost == 0 else [1])
 
@@ -387,7 +390,8 @@ def test_a_full_disk_is_named_and_leaves_nothing(cooc, tmp_path, monkeypatch):
     def full(*given):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pmisvd, "save_arrays", full)
+    monkeypatch.setattr(checkpoints, "WRITING", 1e30)
+    monkeypatch.setattr(checkpoints, "save_arrays", full)
     with pytest.raises(ResourceError, match="--resume"):
         train_pmi_svd(cooc, tmp_path / "model.h5", QUICK)
     assert not list(tmp_path.iterdir())
