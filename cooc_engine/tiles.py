@@ -54,11 +54,14 @@ class Grid:
 
     @classmethod
     def of(cls, words: int, row_bytes: int, *, tied: bool = False) -> Grid:
-        """Cut a matrix for parameters with rows of `row_bytes`; a tile of `tied` ones pulls them twice, as rows and columns."""
-        least = LEAST_BLOCKS * (1 + tied)
+        """Cut a matrix for parameters with rows of `row_bytes`.
+
+        A tile pulls `tied` ones twice, as rows and as columns: they have twice as many blocks, each a group of its own.
+        """
+        least, group = (2 * LEAST_BLOCKS, 1) if tied else (LEAST_BLOCKS, GROUP_BLOCKS)
         blocks = min(max(words * row_bytes // BLOCK_BYTES, least), MOST_BLOCKS, words)
         blocks = max(blocks, -(-words // MOST_ROWS))
-        return cls(words, -(-blocks // GROUP_BLOCKS) * GROUP_BLOCKS, GROUP_BLOCKS)
+        return cls(words, -(-blocks // group) * group, group)
 
     @property
     def height(self) -> int:

@@ -206,9 +206,9 @@ def test_shuffles_are_fair(tmp_path):
 
 
 @settings(deadline=None, max_examples=100)
-@given(words=st.integers(1, 300_000), row_bytes=st.sampled_from([128, 896, 2432, 1 << 16]))
-def test_words_are_dealt_to_blocks_in_turn(words, row_bytes):
-    grid = Grid.of(words, row_bytes)
+@given(words=st.integers(1, 300_000), row_bytes=st.sampled_from([128, 896, 2432, 1 << 16]), tied=st.booleans())
+def test_words_are_dealt_to_blocks_in_turn(words, row_bytes, tied):
+    grid = Grid.of(words, row_bytes, tied=tied)
     assert grid.blocks == grid.group * grid.sides
     assert grid.blocks <= MOST_BLOCKS
     assert grid.height <= MOST_ROWS
