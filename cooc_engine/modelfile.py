@@ -170,7 +170,7 @@ class Published:
     ) -> None:
         self._arrays, self._published, self._center = {n: arrays[n] for n in PUBLISHED[published]}, published, center
         size, width = arrays[PUBLISHED[published][0]].shape
-        self.shape = size, width * 2 if published == "concat" else width
+        self.shape: tuple[int, int] = (size, width * 2 if published == "concat" else width)
 
     def __len__(self) -> int:
         return self.shape[0]

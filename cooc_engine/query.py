@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, UnknownWordError, UsageError
 from cooc_engine.modelfile import open_model
+from cooc_engine.vectorfile import format_of, read_vectors
 from cooc_engine.vocab import Vocabulary
 
 __all__ = ["Vectors", "nn"]
@@ -47,7 +48,13 @@ class Vectors:
 
     @classmethod
     def open(cls, path: Path | str) -> Vectors:
-        """Open the published vectors of a model file; raises what `open_model` raises."""
+        """Open the published vectors of a model file, or a file of vectors in any format that `export_vectors` writes.
+
+        Raises what `open_model` and `read_vectors` raise.
+        """
+        if format_of(path) is not None:
+            found = read_vectors(path)
+            return cls(found.vocabulary, found.vectors)
         model = open_model(path)
         return cls(model.vocabulary, model.vectors)
 

@@ -84,7 +84,7 @@ class Vocabulary:
         return self.text[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
     def sorted_rows(self) -> npt.NDArray[np.int32]:
-        """Return `order`, made if it is not there: by the first 16 bytes as two numbers, the few that agree in them as bytes."""
+        """Return `order`, made if it is not there: by the first 16 bytes as two numbers, the few words that agree by all."""
         if self.order is not None:
             return self.order
         text = np.concatenate([self.text, np.zeros(16, np.uint8)])

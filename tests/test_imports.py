@@ -29,7 +29,9 @@ ORDER = [
     "sparse", "transforms", "svd", "pmisvd", "estimators",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
-    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
+    "gathered", "vectorlines", "vectorbinary", "vectorfile",
+    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console",
+    "asking", "exchange", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500
