@@ -1,19 +1,17 @@
-"""The verbs that ask: what a path is, and what the vectors of a model say."""
+"""The verbs that tell what a path is, and how good a model is."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from cooc_engine.arguments import given
 from cooc_engine.config import WHOLE
 from cooc_engine.console import figure, print_json, print_lines, print_scores
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import UsageError
 
-__all__ = ["evaluate", "info", "nn", "ratio"]
+__all__ = ["evaluate", "info", "ratio"]
 
 
 def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False) -> None:
@@ -33,42 +31,6 @@ def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False
         print_json(record)
     else:
         print_lines(lines(record))
-
-
-def nn(
-    model: Annotated[Path, Parameter(name="FILE.h5")],
-    words: Annotated[list[str], Parameter(name="WORD")],
-    /,
-    *,
-    topn: Annotated[int, WHOLE, Parameter(alias=["--k", "-k"])] = 10,
-    json: bool = False,
-) -> None:
-    """Print the words nearest to each WORD by cosine; a word - reads words from stdin, a line each.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words to look up.
-    topn
-        How many neighbours.
-    json
-        Print one JSON object.
-    """
-    from cooc_engine.query import nn
-
-    if topn < 1:
-        raise UsageError(f"--topn is {topn}; it must be at least 1")
-    asked = [word for asked in words for word in (sys.stdin.read().split() if given(asked) == "-" else [asked])]
-    if not asked:
-        raise InputError("no words to look up")
-    neighbours = nn(model, asked, topn)
-    if json:
-        print_json(neighbours)
-        return
-    for word, found in neighbours.items():
-        print_lines([word, *(f"  {cosine:.4f}  {neighbour}" for neighbour, cosine in found)])
 
 
 def ratio(

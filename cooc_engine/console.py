@@ -18,6 +18,7 @@ __all__ = [
     "drop_output",
     "fail",
     "figure",
+    "note",
     "planned",
     "print_json",
     "print_lines",
@@ -78,9 +79,9 @@ def planned(run: PlannedOptions, plan: Callable[..., Plan], source: Any, output:
     return run.dry_run
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, flush: bool = False) -> None:
     """Print one JSON value, in ASCII if stdout takes no more."""
-    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"), flush=flush)
 
 
 def print_scores(rows: Iterable[dict[str, Any]]) -> None:
@@ -109,7 +110,14 @@ def fail(text: str, code: int) -> int:
     return code
 
 
-def print_lines(texts: Iterable[str]) -> None:
-    """Print lines."""
+def print_lines(texts: Iterable[str], *, flush: bool = False) -> None:
+    """Print lines; the last is seen at once if they are part of a stream."""
     for text in texts:
         print(text)
+    if flush:
+        sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Say something about a result, on stderr."""
+    print(f"cooc-engine: note: {text}", file=sys.stderr)

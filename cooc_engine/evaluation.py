@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -181,18 +182,8 @@ def _row(dataset: str, kind: str, value: float | None, covered: int, total: int)
     return {"dataset": dataset, "kind": kind, "value": value, "covered": covered, "total": total}
 
 
-def _find(vectors: Vectors, words: Iterable[str], limit: int) -> list[int]:
-    """Return the row of each word as written, else lower-cased; -1 if neither is among the first `limit`."""
-    index, rows = vectors.key_to_index, []
-    for word in words:
-        row = index.get(word, limit)
-        row = row if row < limit else index.get(word.lower(), limit)
-        rows.append(row if row < limit else -1)
-    return rows
-
-
 def _judge_pairs(vectors: Vectors, data: PairSet) -> list[dict[str, Any]]:
-    found = np.array([_find(vectors, pair, len(vectors)) for pair in data.pairs], np.int64)
+    found = vectors.rows_of(itertools.chain.from_iterable(data.pairs)).reshape(-1, 2)
     covered = (found >= 0).all(axis=1)
     cosines = vectors.cosines(*found[covered].T)
     scores = np.array(data.scores)[covered]
@@ -201,7 +192,7 @@ def _judge_pairs(vectors: Vectors, data: PairSet) -> list[dict[str, Any]]:
 
 
 def _judge_analogies(vectors: Vectors, data: AnalogySet, limit: int, by_section: bool) -> list[dict[str, Any]]:
-    found = np.array([_find(vectors, question, limit) for question in data.questions], np.int64)
+    found = vectors.rows_of(itertools.chain.from_iterable(data.questions), limit).reshape(-1, 4)
     covered = (found >= 0).all(axis=1)
     right = np.zeros((len(KINDS), len(found)), bool)
     right[:, covered] = _answers(vectors, found[covered, :3], limit) == found[covered, 3]
@@ -225,12 +216,11 @@ def _answers(vectors: Vectors, questions: npt.NDArray[np.int64], limit: int) -> 
     """
     asked, places = np.unique(questions, return_inverse=True)
     places = places.reshape(questions.shape)
-    units = vectors.unit(asked)
     answers = np.full((len(KINDS), len(questions)), -1, np.int64)
     best = np.full(answers.shape, -np.inf, np.float32)
     step = max(1, SCORES // max(1, len(asked)))
     for start in range(0, limit, step):
-        cosines = units @ vectors.unit(np.arange(start, min(start + step, limit))).T
+        cosines = vectors.cosine_table(asked, np.arange(start, min(start + step, limit)))
         for first in range(0, len(questions), QUESTIONS):
             part = slice(first, first + QUESTIONS)
             banned = questions[part] - start

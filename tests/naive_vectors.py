@@ -47,3 +47,24 @@ def pearson(x: Sequence[float], y: Sequence[float]) -> float:
     mx, my = sum(x) / len(x), sum(y) / len(y)
     top = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
     return top / math.sqrt(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
+
+
+def cosmul(matrix, positive: Sequence[int], negative: Sequence[int]) -> list[tuple[int, float]]:
+    """All rows but the given ones by the product of (1 + cos) / 2, the best first."""
+    found = []
+    for i, row in enumerate(matrix):
+        if i not in (*positive, *negative):
+            shifted = [[(1 + cosine(row, matrix[j])) / 2 for j in side] for side in (positive, negative)]
+            found.append((i, math.prod(shifted[0]) / (math.prod(shifted[1]) + 1e-6)))
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def profile_correlation(matrix, i: int, j: int, count: int) -> float:
+    """Pearson correlation of the inner products of two rows with the first `count`."""
+    wide = np.asarray(matrix, np.float64)
+    return pearson([float(wide[i] @ row) for row in wide[:count]], [float(wide[j] @ row) for row in wide[:count]])
+
+
+def pmi_sum(matrix, words1: Sequence[int], words2: Sequence[int]) -> float:
+    wide = np.asarray(matrix, np.float64)
+    return sum(float(wide[i] @ wide[j]) for i in words1 for j in words2)

@@ -22,7 +22,7 @@ ORDER = [
     "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring", "_kernels.sparse",
-    "_kernels.lanes", "_kernels.sampling", "_kernels.training",
+    "_kernels.lanes", "_kernels.sampling", "_kernels.training", "_kernels.screening",
     "vocab", "readers", "spool", "phrases", "processes", "shards", "textsample", "corpus", "windows", "rows", "rowsample",
     "cooc", "sums", "entries", "interchange", "tiles",
     "hdf5", "modelfile", "countfile", "adagrad", "glove",
@@ -30,8 +30,8 @@ ORDER = [
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
     "gathered", "vectorlines", "vectorbinary", "vectorfile",
-    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console",
-    "asking", "exchange", "cli", "__main__",
+    "search", "wordvectors", "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console",
+    "asking", "questions", "exchange", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500
