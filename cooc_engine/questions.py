@@ -106,6 +106,16 @@ def _each(arguments: list[str]) -> Iterable[str]:
     return _Stream(str.strip) if _is_stream(arguments) else arguments
 
 
+def _of_words(ask: Callable[[Vectors, str], Record]) -> Callable[[Vectors, str], Record]:
+    """Return what asks for each word of a line, or for the line if it is a word with spaces in it."""
+
+    def ask_line(vectors: Vectors, line: str) -> Record:
+        words = [line] if line in vectors else line.split() or [line]
+        return {key: value for word in words for key, value in ask(vectors, word).items()}
+
+    return ask_line
+
+
 def _together(arguments: list[str], cut: Callable[[str], Any], join: Callable[[list[str]], Any] = list) -> Iterable[Any]:
     """Return all arguments as one question, or each line, cut, for a lone -."""
     return _Stream(cut) if _is_stream(arguments) else [join(arguments)]
@@ -155,7 +165,7 @@ def _value(record: Record) -> Iterator[str]:
 
 
 def nn(model: Model, words: Words, /, *, topn: Topn = 10, json: bool = False) -> None:
-    """Print the words nearest to each WORD by cosine; for - each line of stdin is a word.
+    """Print the words nearest to each WORD by cosine; for - of each line of stdin.
 
     Parameters
     ----------
@@ -169,7 +179,8 @@ def nn(model: Model, words: Words, /, *, topn: Topn = 10, json: bool = False) ->
         Print one JSON object, or one a line for -.
     """
     _check(topn=topn)
-    _answer(model, _each(words), lambda vectors, word: vectors.neighbours([word], topn), _block, json)
+    ask = _of_words(lambda vectors, word: vectors.neighbours([word], topn))
+    _answer(model, _each(words), ask, _block, json)
 
 
 def related(model: Model, words: Words, /, *, topn: Topn = 10, normalize: bool = False, json: bool = False) -> None:
@@ -189,7 +200,8 @@ def related(model: Model, words: Words, /, *, topn: Topn = 10, normalize: bool =
         Print one JSON object, or one a line for -.
     """
     _check(topn=topn)
-    _answer(model, _each(words), lambda vectors, word: {word: vectors.related(word, topn, normalize)}, _block, json)
+    ask = _of_words(lambda vectors, word: {word: vectors.related(word, topn, normalize)})
+    _answer(model, _each(words), ask, _block, json)
 
 
 def similar(
@@ -211,7 +223,8 @@ def similar(
         Print one JSON object, or one a line for -.
     """
     _check(topn=topn, context_words=context_words)
-    _answer(model, _each(words), lambda vectors, word: {word: vectors.similar(word, topn, context_words)}, _block, json)
+    ask = _of_words(lambda vectors, word: {word: vectors.similar(word, topn, context_words)})
+    _answer(model, _each(words), ask, _block, json)
 
 
 def analogies(
@@ -317,7 +330,8 @@ def vector(model: Model, words: Words, /, *, oov: Literal["raise", "zero"] = "ra
     def show(record: Record) -> Iterator[str]:
         return (f"{word} {_numbers(values)}" for word, values in record.items())
 
-    _answer(model, _each(words), lambda vectors, word: {word: vectors.vector(word, oov).tolist()}, show, json)
+    ask = _of_words(lambda vectors, word: {word: vectors.vector(word, oov).tolist()})
+    _answer(model, _each(words), ask, show, json)
 
 
 def _numbers(values: list[float]) -> str:
@@ -349,8 +363,7 @@ def norms(
         Print one JSON object, or one a line for -.
     """
 
-    def ask(vectors: Vectors, asked: str) -> Record:
-        return _measured(vectors, [asked])
+    ask = _of_words(lambda vectors, word: _measured(vectors, [word]))
 
     def extremes(vectors: Vectors, _: Any) -> Record:
         frequent = [vectors.vocabulary.word(row) for row in range(min(restrict, len(vectors)))]

@@ -170,6 +170,8 @@ def test_a_line_that_cannot_be_answered_stops_no_stream(ask):
     assert records[0] == {"error": "expected two words, found 1"} and "similarity" in records[1] and "error" in records[2]
     assert ask("doesnt-match", "-", stdin="king\nice king\n")[1].startswith("error: ")
     assert ask("nn", "-", stdin="") == (0, "", "")
+    code, text, _ = ask("nn", "-", "--json", stdin="king ice\nNew York\n")
+    assert (code, [list(json.loads(line)) for line in text.splitlines()]) == (0, [["king", "ice"], ["New York"]])
 
 
 @pytest.mark.parametrize(
