@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cooc_engine.config import WHOLE
+from cooc_engine.config import EvalOptions
 from cooc_engine.console import figure, print_json, print_lines, print_scores
 from cooc_engine.errors import UsageError
 
@@ -77,34 +77,39 @@ def evaluate(
     *,
     pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    restrict: Annotated[int, WHOLE] = 30_000,
-    by_section: bool = False,
+    sentence_pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    categories: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    outliers: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    options: EvalOptions | None = None,
     json: bool = False,
 ) -> None:
-    """Judge models by word pairs (Spearman and Pearson) and by analogies (3CosAdd and 3CosMul).
+    """Judge models by word pairs, sentence pairs, analogies, categories and outliers.
 
     Parameters
     ----------
     models
         The model files.
     pairs
-        Files of word pairs: word, word, human score, with tabs between.
+        Files of word pairs: word, word, human score, with tabs between; Spearman and Pearson correlation.
     analogies
-        Files of questions: four words a line, sections begin with a colon.
-    restrict
-        Ask analogies among so many of the most frequent words.
-    by_section
-        Show each section of the analogies too.
+        Files of questions: four words a line, sections begin with a colon; 3CosAdd and 3CosMul.
+    sentence_pairs
+        Files of sentence pairs: sentence, sentence, human score, with tabs between.
+    categories
+        Files of a word and its class a line; purity of clusters.
+    outliers
+        Files of topics: words that belong together, a blank line, words that do not.
     json
         Print a JSON list.
     """
     from cooc_engine.evaluation import evaluate
 
-    if not pairs and not analogies:
-        raise UsageError("nothing to judge by; pass --pairs FILE or --analogies FILE")
-    if restrict < 1:
-        raise UsageError(f"--restrict is {restrict}; it must be at least 1")
-    rows = evaluate(models, pairs=pairs or (), analogies=analogies or (), restrict=restrict, by_section=by_section)
+    kinds = {"sentence_pairs": sentence_pairs, "categories": categories, "outliers": outliers}
+    if not (pairs or analogies or any(kinds.values())):
+        flags = ", ".join(f"--{name.replace('_', '-')} FILE" for name in ("analogies", *kinds))
+        raise UsageError(f"nothing to judge by; pass --pairs FILE or one of {flags}")
+    how: dict[str, Any] = {**(options or EvalOptions()).record(), **{name: files or () for name, files in kinds.items()}}
+    rows = evaluate(models, pairs or (), analogies or (), **how)
     if json:
         print_json(rows)
     else:

@@ -88,7 +88,10 @@ def print_scores(rows: Iterable[dict[str, Any]]) -> None:
     """Print rows of `evaluate`, one a line."""
     for row in rows:
         value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
-        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
+        if row.get("low") is not None:
+            value += f" ({row['low']:6.4f}–{row['high']:6.4f})"
+        among = f" among the first {row['restrict']:,} words" if "restrict" in row else ""
+        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}{among}")
 
 
 def figure(value: Any) -> str:

@@ -47,8 +47,14 @@ class Judged(Protocol):
     def cosine_table(self, rows1: Numbers, rows2: Numbers) -> Matrix:
         """Return the cosines of all rows of one list with all of the other, (n, m)."""
 
+    def unit(self, rows: Numbers) -> Matrix:
+        """Return rows scaled to length 1, or other coordinates with the same inner products, (n, any)."""
+
+    def knows(self, sentence: Any) -> bool:
+        """Tell whether a word of a text is in the vocabulary."""
+
     def sentence_similarity(self, sentence1: Any, sentence2: Any, measure: str = "dot") -> float:
-        """Return how near two texts are; asked for with measure "cosine"."""
+        """Return how near two texts are; judged by measure "cosine"."""
 
 
 class WordVectors:
@@ -178,6 +184,10 @@ class WordVectors:
     def words_of(self, sentence: str | Iterable[str]) -> list[str]:
         """Return the words of a text, cut as the model's text was; a list of words is taken as it is."""
         return self._cut(sentence) if isinstance(sentence, str) else list(sentence)
+
+    def knows(self, sentence: str | Iterable[str]) -> bool:
+        """Tell whether a word of a text is in the vocabulary, as written or lower-cased."""
+        return bool((self.rows_of(self.words_of(sentence)) >= 0).any())
 
     @functools.cached_property
     def _cut(self) -> Any:

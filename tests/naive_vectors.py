@@ -68,3 +68,16 @@ def profile_correlation(matrix, i: int, j: int, count: int) -> float:
 def pmi_sum(matrix, words1: Sequence[int], words2: Sequence[int]) -> float:
     wide = np.asarray(matrix, np.float64)
     return sum(float(wide[i] @ wide[j]) for i in words1 for j in words2)
+
+
+def purity(clusters: Sequence[int], classes: Sequence[str]) -> float:
+    groups = [[c for k, c in zip(clusters, classes, strict=True) if k == cluster] for cluster in set(clusters)]
+    return sum(max(group.count(c) for c in group) for group in groups) / len(classes)
+
+
+def outlier_place(matrix, members: Sequence[int], outlier: int) -> tuple[bool, float]:
+    """Whether the outlier has the least compactness when it is taken out of the others, and the share of words above it."""
+    every = [*members, outlier]
+    nearness = {i: sum(cosine(matrix[i], matrix[j]) for j in every if j != i) / len(members) for i in every}
+    above = sum(nearness[i] > nearness[outlier] for i in members)
+    return above == len(members), above / len(members)

@@ -30,8 +30,8 @@ ORDER = [
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
     "gathered", "vectorlines", "vectorbinary", "vectorfile",
-    "search", "wordvectors", "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console",
-    "asking", "questions", "exchange", "cli", "__main__",
+    "search", "wordvectors", "query", "ratios", "evalsets", "correlation", "evaluation", "summary",
+    "job", "report", "demo", "arguments", "console", "asking", "questions", "exchange", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500
