@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from cooc_engine.stages import append
     from cooc_engine.summary import info
     from cooc_engine.sums import merge, plan_merge
+    from cooc_engine.vectorfile import export_vectors, import_vectors, read_vectors
 
 _HOME = {
     "CbowOptions": "config",
@@ -82,6 +83,9 @@ _HOME = {
     "nn": "query",
     "ratio": "ratios",
     "info": "summary",
+    "export_vectors": "vectorfile",
+    "import_vectors": "vectorfile",
+    "read_vectors": "vectorfile",
 }
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
@@ -91,6 +95,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
+    "export_vectors", "import_vectors", "read_vectors",
     "Vectors", "nn", "ratio", "evaluate", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

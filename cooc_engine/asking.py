@@ -1,19 +1,17 @@
-"""The verbs that ask: what a path is, and what the vectors of a model say."""
+"""The verbs that tell what a path is, and how good a model is."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from cooc_engine.arguments import given
-from cooc_engine.config import WHOLE
+from cooc_engine.config import EvalOptions
 from cooc_engine.console import figure, print_json, print_lines, print_scores
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import UsageError
 
-__all__ = ["evaluate", "info", "nn", "ratio"]
+__all__ = ["evaluate", "info", "ratio"]
 
 
 def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False) -> None:
@@ -33,42 +31,6 @@ def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False
         print_json(record)
     else:
         print_lines(lines(record))
-
-
-def nn(
-    model: Annotated[Path, Parameter(name="FILE.h5")],
-    words: Annotated[list[str], Parameter(name="WORD")],
-    /,
-    *,
-    topn: Annotated[int, WHOLE, Parameter(alias=["--k", "-k"])] = 10,
-    json: bool = False,
-) -> None:
-    """Print the words nearest to each WORD by cosine; a word - reads words from stdin, a line each.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words to look up.
-    topn
-        How many neighbours.
-    json
-        Print one JSON object.
-    """
-    from cooc_engine.query import nn
-
-    if topn < 1:
-        raise UsageError(f"--topn is {topn}; it must be at least 1")
-    asked = [word for asked in words for word in (sys.stdin.read().split() if given(asked) == "-" else [asked])]
-    if not asked:
-        raise InputError("no words to look up")
-    neighbours = nn(model, asked, topn)
-    if json:
-        print_json(neighbours)
-        return
-    for word, found in neighbours.items():
-        print_lines([word, *(f"  {cosine:.4f}  {neighbour}" for neighbour, cosine in found)])
 
 
 def ratio(
@@ -115,34 +77,39 @@ def evaluate(
     *,
     pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
     analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    restrict: Annotated[int, WHOLE] = 30_000,
-    by_section: bool = False,
+    sentence_pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    categories: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    outliers: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    options: EvalOptions | None = None,
     json: bool = False,
 ) -> None:
-    """Judge models by word pairs (Spearman and Pearson) and by analogies (3CosAdd and 3CosMul).
+    """Judge models by word pairs, sentence pairs, analogies, categories and outliers.
 
     Parameters
     ----------
     models
         The model files.
     pairs
-        Files of word pairs: word, word, human score, with tabs between.
+        Files of word pairs: word, word, human score, with tabs between; Spearman and Pearson correlation.
     analogies
-        Files of questions: four words a line, sections begin with a colon.
-    restrict
-        Ask analogies among so many of the most frequent words.
-    by_section
-        Show each section of the analogies too.
+        Files of questions: four words a line, sections begin with a colon; 3CosAdd and 3CosMul.
+    sentence_pairs
+        Files of sentence pairs: sentence, sentence, human score, with tabs between.
+    categories
+        Files of a word and its class a line; purity of clusters.
+    outliers
+        Files of topics: words that belong together, a blank line, words that do not.
     json
         Print a JSON list.
     """
     from cooc_engine.evaluation import evaluate
 
-    if not pairs and not analogies:
-        raise UsageError("nothing to judge by; pass --pairs FILE or --analogies FILE")
-    if restrict < 1:
-        raise UsageError(f"--restrict is {restrict}; it must be at least 1")
-    rows = evaluate(models, pairs=pairs or (), analogies=analogies or (), restrict=restrict, by_section=by_section)
+    kinds = {"sentence_pairs": sentence_pairs, "categories": categories, "outliers": outliers}
+    if not (pairs or analogies or any(kinds.values())):
+        flags = ", ".join(f"--{name.replace('_', '-')} FILE" for name in ("analogies", *kinds))
+        raise UsageError(f"nothing to judge by; pass --pairs FILE or one of {flags}")
+    how: dict[str, Any] = {**(options or EvalOptions()).record(), **{name: files or () for name, files in kinds.items()}}
+    rows = evaluate(models, pairs or (), analogies or (), **how)
     if json:
         print_json(rows)
     else:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from cooc_engine import __version__
+from cooc_engine import __version__, questions
 from cooc_engine.arguments import given, modern
-from cooc_engine.asking import evaluate, info, nn, ratio
+from cooc_engine.asking import evaluate, info, ratio
 from cooc_engine.config import (
     CbowOptions,
     CountOptions,
@@ -31,6 +31,7 @@ from cooc_engine.config import (
 )
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.exchange import export, import_file
 from cooc_engine.store import FULL
 
 __all__ = ["main"]
@@ -322,8 +323,9 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, progress_of(run)))
 
 
-for verb in (info, nn, ratio):
+for verb in (info, *(getattr(questions, name) for name in questions.__all__), ratio, export):
     app.command(verb)
+app.command(import_file, name="import")
 app.command(evaluate, name="eval")
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "CbowOptions",
     "CountOptions",
     "EncodeOptions",
+    "EvalOptions",
     "GloveOptions",
     "Options",
     "PlannedOptions",
@@ -278,6 +279,21 @@ class CbowOptions(StreamOptions):
     """Initial learning rate; it falls in a straight line to 1e-4 of this."""
     gradient: Literal["whole", "share"] = "whole"
     """What each of C context words receives of the mean's gradient: all of it, as in word2vec's program, or 1/C."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class EvalOptions(Options):
+    """How vectors are judged."""
+
+    restrict: Annotated[int, WHOLE, AtLeast(1)] = 30_000
+    """Ask analogies among so many of the most frequent words."""
+    by_section: bool = False
+    """Show each section of the analogies too."""
+    bootstrap: Annotated[int, WHOLE, AtLeast(0)] = 0
+    """Resample pairs and questions so many times, say 1000, and show between which limits 95 % of the scores lie."""
+    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    """Seed of the bootstrap and of the clusters."""
 
 
 @Parameter(name="*")

@@ -18,6 +18,7 @@ __all__ = [
     "drop_output",
     "fail",
     "figure",
+    "note",
     "planned",
     "print_json",
     "print_lines",
@@ -78,16 +79,19 @@ def planned(run: PlannedOptions, plan: Callable[..., Plan], source: Any, output:
     return run.dry_run
 
 
-def print_json(value: Any) -> None:
+def print_json(value: Any, *, flush: bool = False) -> None:
     """Print one JSON value, in ASCII if stdout takes no more."""
-    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"), flush=flush)
 
 
 def print_scores(rows: Iterable[dict[str, Any]]) -> None:
     """Print rows of `evaluate`, one a line."""
     for row in rows:
         value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
-        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}")
+        if row.get("low") is not None:
+            value += f" ({row['low']:6.4f}–{row['high']:6.4f})"
+        among = f" among the first {row['restrict']:,} words" if "restrict" in row else ""
+        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}{among}")
 
 
 def figure(value: Any) -> str:
@@ -109,7 +113,14 @@ def fail(text: str, code: int) -> int:
     return code
 
 
-def print_lines(texts: Iterable[str]) -> None:
-    """Print lines."""
+def print_lines(texts: Iterable[str], *, flush: bool = False) -> None:
+    """Print lines; the last is seen at once if they are part of a stream."""
     for text in texts:
         print(text)
+    if flush:
+        sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Say something about a result, on stderr."""
+    print(f"cooc-engine: note: {text}", file=sys.stderr)

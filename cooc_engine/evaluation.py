@@ -1,174 +1,107 @@
-"""Judging vectors: word pairs against human scores, and analogies, each with how much of the set was covered."""
+"""Judging vectors: word and sentence pairs against human scores, analogies, categories, outliers; each with its coverage."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.correlation import CORRELATIONS, correlation_interval, mean_interval, pearson, spearman
+from cooc_engine.errors import UsageError
+from cooc_engine.evalsets import (
+    AnalogySet,
+    CategorySet,
+    OutlierSet,
+    PairSet,
+    read_analogies,
+    read_categories,
+    read_outliers,
+    read_pairs,
+    read_sentence_pairs,
+)
 from cooc_engine.query import Vectors
+from cooc_engine.wordvectors import Judged
 
-__all__ = ["AnalogySet", "PairSet", "evaluate", "pearson", "read_analogies", "read_pairs", "spearman"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = [
+    "AnalogySet", "CategorySet", "More", "OutlierSet", "PairSet", "evaluate", "pearson", "purity",
+    "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "spearman",
+]  # fmt: skip
 
 RESTRICT = 30_000  # as word2vec's compute-accuracy does
 SCORES = 1 << 22  # cosines that are held at a time: 16 MB
 QUESTIONS = 64  # questions scored at a time, so that their scores stay in cache
 EPSILON = 1e-3  # keeps 3CosMul from dividing by zero (Levy and Goldberg 2014)
+STARTS = 30  # of k-means, of which the best is kept
 KINDS = ("analogy-add", "analogy-mul")
+Row = dict[str, Any]
+Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class PairSet:
-    """Pairs of words with the scores that people gave them."""
+class More(TypedDict, total=False):
+    """More that `evaluate` takes.
 
-    name: str
-    pairs: Sequence[tuple[str, str]]
-    scores: Sequence[float]
-
-
-@dataclass(frozen=True)
-class AnalogySet:
-    """Questions `a b c d`: a is to b as c is to d; with the section that each stands in."""
-
-    name: str
-    questions: Sequence[tuple[str, str, str, str]]
-    sections: Sequence[str]
-
-
-# ------------------------------------------------------------------------------------------------------------ files
-
-
-def read_pairs(path: Path | str) -> PairSet:
-    """Read lines `word1 <TAB> word2 <TAB> score`; spaces serve as well, blank lines and `#` comments are skipped.
-
-    Raises `InputError` naming file and line.
+    sentence_pairs   files for `read_sentence_pairs`: the same correlations, of the cosines of the sums of words' vectors
+    categories       files for `read_categories`: purity of k-means clusters of the unit vectors, as many as classes
+    outliers         files for `read_outliers`: the share of outliers that are found, and how far down they stand
+    bootstrap        resample pairs and questions so many times, and add `low` and `high`, limits of 95 % of the scores
+    seed             of the bootstrap and of the starts of k-means
     """
-    path, pairs, scores = Path(path), [], []
-    for number, line in _lines(path):
-        if line.startswith("#"):
-            continue
-        fields = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
-        if len(fields) != 3 or not all(fields):
-            raise InputError(f"{path}:{number}: expected word, word and score, found {len(fields)} fields")
-        try:
-            score = float(fields[2])
-        except ValueError:
-            score = math.nan
-        if not math.isfinite(score):
-            raise InputError(f"{path}:{number}: the score {fields[2]!r} is not a number")
-        pairs.append((fields[0], fields[1]))
-        scores.append(score)
-    if not pairs:
-        raise InputError(f"{path}: holds no word pairs")
-    return PairSet(path.stem, pairs, scores)
 
-
-def read_analogies(path: Path | str) -> AnalogySet:
-    """Read questions in word2vec's format: lines `a b c d`, and `: name` before each section.
-
-    Raises `InputError` naming file and line.
-    """
-    path, questions, sections = Path(path), [], []
-    section = ""
-    for number, line in _lines(path):
-        if line.startswith(":"):
-            section = line[1:].strip()
-            continue
-        words = line.split()
-        if len(words) != 4:
-            raise InputError(f"{path}:{number}: expected four words, found {len(words)}")
-        questions.append((words[0], words[1], words[2], words[3]))
-        sections.append(section)
-    if not questions:
-        raise InputError(f"{path}: holds no analogies")
-    return AnalogySet(path.stem, questions, sections)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the number and the text of each line that is not blank."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield number, line.strip()
-
-
-# ------------------------------------------------------------------------------------------------------ correlation
-
-
-def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
-    """Return the correlation of two series of equal length; None for fewer than two values or a constant series."""
-    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
-        return None
-    a, b = a - a.mean(), b - b.mean()
-    return float(np.clip((a @ b) / np.sqrt((a @ a) * (b @ b)), -1, 1))
-
-
-def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
-    """Return the correlation of the ranks of two series, equal values sharing their average rank; None as `pearson`."""
-    return pearson(_ranks(x), _ranks(y))
-
-
-def _ranks(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    # scipy.stats has this as rankdata, but takes half a second to import
-    _, place, counts = np.unique(np.asarray(values, np.float64), return_inverse=True, return_counts=True)
-    ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return ranks
-
-
-# -------------------------------------------------------------------------------------------------------- judgement
+    sentence_pairs: Iterable[Path | str]
+    categories: Iterable[Path | str]
+    outliers: Iterable[Path | str]
+    bootstrap: int
+    seed: int
 
 
 def evaluate(
-    models: Path | str | Iterable[Path | str] | Mapping[str, Vectors],
+    models: Path | str | Iterable[Path | str] | Mapping[str, Judged],
     pairs: Iterable[Path | str] = (),
     analogies: Iterable[Path | str] = (),
     restrict: int | None = RESTRICT,
     *,
     by_section: bool = False,
-) -> list[dict[str, Any]]:
-    """Judge models by word pairs and analogies; return rows {model, dataset, kind, value, covered, total}.
+    **more: Unpack[More],
+) -> list[Row]:
+    """Judge models by word pairs, analogies and more; return rows {model, dataset, kind, value, covered, total}.
 
-    models      model files, or vectors by name
+    models      model files or files of vectors in other formats, or vectors by name
     pairs       files for `read_pairs`: Spearman and Pearson correlation of the cosines with the scores, -1..1
     analogies   files for `read_analogies`: the share of covered questions answered right by 3CosAdd and 3CosMul on unit
                 vectors (Levy and Goldberg 2014), the question's own words left out, 0..1
-    restrict    only the first so many words are known to analogies and can answer them; None for all
+    restrict    only the first so many words are known to analogies and can answer them; None for all. Their rows say it
     by_section  add rows for the sections of analogies, as dataset "file:section"
+    more        sentence_pairs, categories, outliers, bootstrap and seed, as `More` says
 
     Words are matched as written, else lower-cased. `value` is None where nothing can be said: fewer than two pairs, or
     no question, covered, or a constant series. `dataset` is the file's name without its suffix. Raises `InputError` for
-    a file that cannot be read, naming the line, and what `open_model` raises.
+    a file that cannot be read, naming the line, and what `Vectors.open` raises.
     """
     if restrict is not None and restrict < 1:
         raise UsageError(f"--restrict is {restrict}; it must be at least 1")
-    pair_sets = [read_pairs(path) for path in pairs]
-    analogy_sets = [read_analogies(path) for path in analogies]
+    sets: list[tuple[Any, Any]] = [(_Judge.pairs, read_pairs(path)) for path in pairs]
+    sets += [(_Judge.sentence_pairs, read_sentence_pairs(path)) for path in more.get("sentence_pairs", ())]
+    sets += [(_Judge.analogies, read_analogies(path)) for path in analogies]
+    sets += [(_Judge.categories, read_categories(path)) for path in more.get("categories", ())]
+    sets += [(_Judge.outliers, read_outliers(path)) for path in more.get("outliers", ())]
     rows = []
     for name, vectors in _named(models):
         limit = min(restrict or len(vectors), len(vectors))
-        found = [row for data in pair_sets for row in _judge_pairs(vectors, data)]
-        found += [row for data in analogy_sets for row in _judge_analogies(vectors, data, limit, by_section)]
-        rows += [{"model": name, **row} for row in found]
+        judge = _Judge(vectors, limit, by_section, more.get("bootstrap", 0), more.get("seed", 1))
+        rows += [{"model": name, **row} for ask, data in sets for row in ask(judge, data)]
     return rows
 
 
-def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Vectors]) -> Iterator[tuple[str, Vectors]]:
+def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Judged]) -> Iterator[tuple[str, Judged]]:
     """Yield names and vectors, one model open at a time."""
     if isinstance(models, Mapping):
         yield from models.items()
@@ -177,47 +110,127 @@ def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Vectors]) ->
         yield str(path), Vectors.open(path)
 
 
-def _row(dataset: str, kind: str, value: float | None, covered: int, total: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Judge:
+    """Vectors, and how they are judged: `limit` is the number of words that analogies know."""
+
+    vectors: Judged
+    limit: int
+    by_section: bool
+    resamples: int
+    seed: int
+
+    def pairs(self, data: PairSet) -> list[Row]:
+        found = self.vectors.rows_of(itertools.chain.from_iterable(data.pairs)).reshape(-1, 2)
+        covered = (found >= 0).all(axis=1)
+        return self._correlations(data, self.vectors.cosines(*found[covered].T), covered)
+
+    def sentence_pairs(self, data: PairSet) -> list[Row]:
+        values = [self.vectors.sentence_similarity(*pair, measure="cosine") for pair in data.pairs]
+        known = [all(self.vectors.knows(sentence) for sentence in pair) for pair in data.pairs]
+        covered = np.array(known, bool)
+        return self._correlations(data, np.array(values, np.float64)[covered], covered)
+
+    def _correlations(self, data: PairSet, values: Values, covered: Any) -> list[Row]:
+        scores = np.array(data.scores)[covered]
+        rows = []
+        for kind, correlation in CORRELATIONS.items():
+            row = _row(data.name, kind, correlation(values, scores), len(scores), len(data.pairs))
+            rows.append(self._with(row, lambda *how, kind=kind: correlation_interval(kind, values, scores, *how)))
+        return rows
+
+    def _with(self, row: Row, interval: Callable[[int, int], tuple[float, float] | None]) -> Row:
+        """Return a row with the limits of its value, if they are wanted."""
+        if not self.resamples:
+            return row
+        low, high = (interval(self.resamples, self.seed) if row["value"] is not None else None) or (None, None)
+        return {**row, "low": low, "high": high}
+
+    def analogies(self, data: AnalogySet) -> list[Row]:
+        found = self.vectors.rows_of(itertools.chain.from_iterable(data.questions), self.limit).reshape(-1, 4)
+        covered = (found >= 0).all(axis=1)
+        right = np.zeros((len(KINDS), len(found)), bool)
+        right[:, covered] = _answers(self.vectors, found[covered, :3], self.limit) == found[covered, 3]
+        groups = {data.name: np.ones(len(found), bool)}
+        if self.by_section:
+            names = np.array(data.sections)
+            groups |= {f"{data.name}:{section}": names == section for section in dict.fromkeys(data.sections)}
+        rows = []
+        for dataset, members in groups.items():
+            for kind, hits in zip(KINDS, right, strict=True):
+                row = self._share(dataset, kind, hits[members & covered], int(members.sum()))
+                rows.append({**row, "restrict": self.limit})
+        return rows
+
+    def _share(self, dataset: str, kind: str, values: npt.ArrayLike, total: int) -> Row:
+        """Return a row whose value is the mean of the values of what is covered."""
+        series = np.asarray(values, np.float64)
+        row = _row(dataset, kind, float(series.mean()) if len(series) else None, len(series), total)
+        return self._with(row, lambda *how: mean_interval(series, *how))
+
+    def categories(self, data: CategorySet) -> list[Row]:
+        found = self.vectors.rows_of(data.words)
+        rows, classes = found[found >= 0], np.array(data.classes)[found >= 0]
+        clusters = _clusters(self.vectors.unit(rows), len(set(classes)), self.seed) if len(rows) else np.empty(0, np.int64)
+        return [self._share(data.name, "purity", _in_majority(clusters, classes), len(data.words))]
+
+    def outliers(self, data: OutlierSet) -> list[Row]:
+        """Judge as Camacho-Collados and Navigli (2016): the word of the least mean cosine to the others is the outlier."""
+        places = [place for topic in data.topics for place in self._places(*topic)]
+        total = sum(len(outliers) for _, outliers in data.topics)
+        shares = {"outlier-accuracy": [float(place == 1) for place in places], "outlier-position": places}
+        return [self._share(data.name, kind, values, total) for kind, values in shares.items()]
+
+    def _places(self, members: Sequence[str], outliers: Sequence[str]) -> list[float]:
+        """Return for each known outlier the share of the members that are nearer to the rest of the topic than it is."""
+        rows = self.vectors.rows_of([*members, *outliers])
+        inside, others = rows[: len(members)], rows[len(members) :]
+        inside, others = inside[inside >= 0], others[others >= 0]
+        if len(inside) < 2:
+            return []
+        table = self.vectors.cosine_table(inside, np.concatenate([inside, others])).astype(np.float64)
+        among, away = table[:, : len(inside)], table[:, len(inside) :]
+        nearness = among.sum(1) - among.diagonal()
+        return [float((nearness + column > column.sum()).mean()) for column in away.T]
+
+
+def _row(dataset: str, kind: str, value: float | None, covered: int, total: int) -> Row:
     return {"dataset": dataset, "kind": kind, "value": value, "covered": covered, "total": total}
 
 
-def _find(vectors: Vectors, words: Iterable[str], limit: int) -> list[int]:
-    """Return the row of each word as written, else lower-cased; -1 if neither is among the first `limit`."""
-    index, rows = vectors.key_to_index, []
-    for word in words:
-        row = index.get(word, limit)
-        row = row if row < limit else index.get(word.lower(), limit)
-        rows.append(row if row < limit else -1)
-    return rows
+def purity(clusters: npt.ArrayLike, classes: Sequence[str]) -> float:
+    """Return the share of items that are of the most common class of their cluster, 0..1 (Manning et al. 2008, 16.3)."""
+    return float(np.mean(_in_majority(np.asarray(clusters), np.asarray(classes))))
 
 
-def _judge_pairs(vectors: Vectors, data: PairSet) -> list[dict[str, Any]]:
-    found = np.array([_find(vectors, pair, len(vectors)) for pair in data.pairs], np.int64)
-    covered = (found >= 0).all(axis=1)
-    cosines = vectors.cosines(*found[covered].T)
-    scores = np.array(data.scores)[covered]
-    measures = (("spearman", spearman), ("pearson", pearson))
-    return [_row(data.name, kind, f(cosines, scores), len(scores), len(data.pairs)) for kind, f in measures]
+def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell for each item whether it is of the most common class of its cluster; of equally common ones the first counts."""
+    right = np.zeros(len(classes), bool)
+    for cluster in np.unique(clusters):
+        inside = clusters == cluster
+        names, counts = np.unique(classes[inside], return_counts=True)
+        right[inside] = classes[inside] == names[counts.argmax()]
+    return right
 
 
-def _judge_analogies(vectors: Vectors, data: AnalogySet, limit: int, by_section: bool) -> list[dict[str, Any]]:
-    found = np.array([_find(vectors, question, limit) for question in data.questions], np.int64)
-    covered = (found >= 0).all(axis=1)
-    right = np.zeros((len(KINDS), len(found)), bool)
-    right[:, covered] = _answers(vectors, found[covered, :3], limit) == found[covered, 3]
-    groups = {data.name: np.ones(len(found), bool)}
-    if by_section:
-        names = np.array(data.sections)
-        groups |= {f"{data.name}:{section}": names == section for section in dict.fromkeys(data.sections)}
-    rows = []
-    for dataset, members in groups.items():
-        known, total = int((members & covered).sum()), int(members.sum())
-        for kind, hits in zip(KINDS, right, strict=True):
-            rows.append(_row(dataset, kind, int(hits[members].sum()) / known if known else None, known, total))
-    return rows
+def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np.int64]:
+    """Return the number of each point's cluster by k-means: of several starts the one of the least squared distances."""
+    from scipy.cluster.vq import kmeans2
+
+    points = points.astype(np.float64)
+    count = min(count, len(np.unique(points, axis=0)))
+    rng, best, least = np.random.default_rng(seed), np.zeros(len(points), np.int64), np.inf
+    for _ in range(STARTS):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a cluster that came out empty is one cluster less
+            centres, labels = kmeans2(points, count, iter=50, minit="++", rng=rng)
+        error = float(((points - centres[labels]) ** 2).sum())
+        if error < least:
+            best, least = labels.astype(np.int64), error
+    return best
 
 
-def _answers(vectors: Vectors, questions: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
+def _answers(vectors: Judged, questions: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
     """Return the answers, (2, n): rows below `limit` by 3CosAdd and by 3CosMul, to questions a, b, c: (n, 3) rows.
 
     The cosines of all words with the few that occur in questions are computed once, a block of words at a time; both
@@ -229,7 +242,7 @@ def _answers(vectors: Vectors, questions: npt.NDArray[np.int64], limit: int) -> 
     best = np.full(answers.shape, -np.inf, np.float32)
     step = max(1, SCORES // max(1, len(asked)))
     for start in range(0, limit, step):
-        cosines = vectors.table(asked, start, min(start + step, limit))
+        cosines = vectors.cosine_table(asked, np.arange(start, min(start + step, limit)))
         for first in range(0, len(questions), QUESTIONS):
             part = slice(first, first + QUESTIONS)
             banned = questions[part] - start

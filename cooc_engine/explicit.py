@@ -16,8 +16,9 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.options import usable_cores
 from cooc_engine.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
 
-__all__ = ["SparseVectors"]
+__all__ = ["SPARSE", "SparseVectors"]
 
+SPARSE = "explicit vectors are sparse and cannot do this; take a model with an SVD"
 PIECE = 1 << 20  # entries that are looked at together
 
 Matrix = npt.NDArray[np.float32]
@@ -53,7 +54,7 @@ class SparseVectors:
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         """Refuse to become dense."""
-        raise UsageError("explicit vectors are sparse and cannot do this; take a model with an SVD")
+        raise UsageError(SPARSE)
 
     @overload
     def __getitem__(self, rows: slice) -> SparseVectors: ...
@@ -74,6 +75,14 @@ class SparseVectors:
             columns, values = self._row(row)
             vector[columns] = values
         return dense.reshape(*asked.shape, self.shape[1])
+
+    def take(self, rows: npt.NDArray[np.int64]) -> SparseVectors:
+        """Return some of the vectors, as sparse as before."""
+        parts = [self._row(row) for row in rows.tolist()]
+        offsets = np.cumsum([0, *(len(columns) for columns, _ in parts)])
+        columns = np.concatenate([np.empty(0, np.int32), *(columns for columns, _ in parts)])
+        values = np.concatenate([np.empty(0, np.float32), *(values for _, values in parts)])
+        return SparseVectors(SparseRows((len(rows), self.shape[1]), offsets, columns, values))
 
     def _row(self, row: int) -> tuple[npt.NDArray[np.int32], Matrix]:
         part = slice(*self._rows.offsets[[row, row + 1]])
@@ -96,14 +105,3 @@ class SparseVectors:
             if len(filled):
                 squares[begin + filled] = np.add.reduceat(values * values, starts[filled] - starts[0])
         return np.sqrt(squares).astype(np.float32)
-
-    def dots(self, rows1: npt.NDArray[np.int64], rows2: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the inner products of pairs of vectors, float64 (n,)."""
-        result, dense = np.zeros(len(rows1)), np.zeros(self.shape[1])
-        for pair, (row1, row2) in enumerate(zip(rows1.tolist(), rows2.tolist(), strict=True)):
-            columns, values = self._row(row1)
-            dense[columns] = values
-            others, factors = self._row(row2)
-            result[pair] = dense[others] @ factors
-            dense[columns] = 0
-        return result

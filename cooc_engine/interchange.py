@@ -27,7 +27,7 @@ from cooc_engine.store import disk_errors, locked, refuse_file
 from cooc_engine.vocab import RESERVED, UNKNOWN, Vocabulary, WordTable, rank_words
 from cooc_engine.windows import Window
 
-__all__ = ["RECORD", "export_glove", "import_glove", "import_matrix"]
+__all__ = ["RECORD", "export_glove", "import_glove", "import_matrix", "read_vocabulary"]
 
 RECORD = np.dtype([("row", "<i4"), ("column", "<i4"), ("count", "<f8")])
 RECORD_BYTES = 40  # of an entry on its way to a record
@@ -178,7 +178,7 @@ def import_glove(
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if status.st_size == 0 or status.st_size % RECORD.itemsize:
         raise FormatError(f"{path}: {status.st_size} bytes are no whole number of records of {RECORD.itemsize}; truncated?")
-    words, ranks = _ranked(_read_vocabulary(Path(vocabulary)), str(vocabulary))
+    words, ranks = _ranked(read_vocabulary(Path(vocabulary)), str(vocabulary))
     origin = {"records": [str(path), status.st_size, status.st_mtime_ns]}
     found = _Records(str(path), words, options, ranks, origin, path=path, size=status.st_size // RECORD.itemsize)
     return build(found, Path(output), **how)
@@ -189,7 +189,7 @@ def _refuse_positional(options: CountOptions) -> None:
         raise UsageError("--positional: counts of other programs cannot say it")
 
 
-def _read_vocabulary(path: Path) -> Vocabulary:
+def read_vocabulary(path: Path) -> Vocabulary:
     """Read lines of a word and its count, without a Python object for each word."""
     text, ends, counts = bytearray(), array("q", [0]), array("q")
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ __all__ = [
     "READERS",
     "Model",
     "ModelData",
+    "Published",
     "append_evaluation",
     "csr_element",
     "load_arrays",
@@ -43,12 +44,14 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
     "pmi": {},
     "skipgram": {"words": "Vd"},
     "cbow": {"words": "Vd"},
+    "imported": {"words": "Vd"},  # vectors of another program
 }
 # Families of explicit vectors: the parameters are one sparse matrix, the arrays `data`, `indices`, `indptr` and `shape`.
 EXPLICIT = ("pmi",)
 # What queries use, as the arrays that each choice needs.
 PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}
 WORDS = {"text": np.uint8, "offsets": np.int64, "counts": np.int64}
+CHUNK = 1 << 18  # numbers of a vocabulary that are looked at together
 DOCUMENTS = ("config", "provenance", "history")
 
 
@@ -82,9 +85,21 @@ def _read_vocabulary(where: str, element: Element) -> Vocabulary:
     counts = element.array("counts", where, np.int64, (None,))
     offsets = element.array("offsets", where, np.int64, (len(counts) + 1,))
     element.verify(where)
-    if offsets[0] != 0 or offsets[-1] != len(text) or (np.diff(offsets) < 0).any():
+    if offsets[0] != 0 or offsets[-1] != len(text) or _falls(offsets):
         raise FormatError(f"{where}/offsets do not fit the text")
-    return Vocabulary(text, offsets, counts)
+    order = element.array("order", where, np.int32, (len(counts),)) if "order" in element.datasets else None
+    if order is not None and any(part.min() < 0 or part.max() >= len(counts) for part in _parts(order)):
+        raise FormatError(f"{where}/order does not hold rows")
+    return Vocabulary(text, offsets, counts, order)
+
+
+def _falls(values: npt.NDArray[np.int64]) -> bool:
+    return any((part[1:] < part[:-1]).any() for part in _parts(values, 1))
+
+
+def _parts(values: npt.NDArray[Any], overlap: int = 0) -> Iterator[npt.NDArray[Any]]:
+    """Yield a mapped array in parts, so that a test of all its values takes no memory."""
+    return (values[start : start + CHUNK + overlap] for start in range(0, len(values), CHUNK))
 
 
 def _read_document(where: str, element: Element) -> Any:
@@ -160,7 +175,28 @@ def combined(arrays: Mapping[str, npt.NDArray[np.float32]], published: str) -> n
     parts = [arrays[name] for name in PUBLISHED[published]]
     if len(parts) == 1:
         return parts[0]
-    return np.concatenate(parts, axis=1) if published == "concat" else parts[0] + parts[1]
+    return np.concatenate(parts, axis=-1) if published == "concat" else parts[0] + parts[1]
+
+
+class Published:
+    """The vectors that queries use, float32 (V, d), made of a model's matrices a part at a time.
+
+    `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, npt.NDArray[np.float32]], published: str, center: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        self._arrays, self._published, self._center = {n: arrays[n] for n in PUBLISHED[published]}, published, center
+        size, width = arrays[PUBLISHED[published][0]].shape
+        self.shape: tuple[int, int] = (size, width * 2 if published == "concat" else width)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> npt.NDArray[np.float32]:
+        part = combined({name: values[rows] for name, values in self._arrays.items()}, self._published)
+        return part if self._center is None else part - self._center
 
 
 def mean_vector(arrays: Mapping[str, npt.NDArray[np.float32]], published: str) -> npt.NDArray[np.float32]:
@@ -205,14 +241,24 @@ class Model:
     def vectors(self) -> Any:
         """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are made at the first use and kept.
 
-        A model with a `center` has it subtracted. Explicit vectors are `SparseVectors`, on the mapped file.
+        A model with a `center` has it subtracted. `rows` gives a part of them without making all. Explicit vectors are
+        `SparseVectors`, on the mapped file.
         """
-        if self.family in EXPLICIT:
-            height, width = self.array("shape").tolist()
-            rows = SparseRows((height, width), *(self.array(name) for name in ("indptr", "indices", "data")))
+        return self.rows()[:]
+
+    def rows(self, published: str | None = None) -> Published | SparseVectors:
+        """Return the published vectors, or those of another choice, to be read a part at a time.
+
+        Raises `UsageError` for a choice that the model does not have.
+        """
+        arrays, chosen = self._data.arrays, published or self.published
+        if self.family in EXPLICIT and chosen == "w":
+            shape = tuple(self.array("shape").tolist())
+            rows = SparseRows(shape, *(self.array(name) for name in ("indptr", "indices", "data")))
             return SparseVectors.of(rows, f"{self.path}: element parameters")
-        vectors = combined(self._data.arrays, self.published)
-        return vectors - self.array("center") if "center" in self.names else vectors
+        if any(name not in arrays for name in PUBLISHED.get(chosen, (chosen,))):
+            raise UsageError(f"{self.path}: --vectors {chosen}: the model has only {', '.join(self.names)}")
+        return Published(arrays, chosen, arrays.get("center") if chosen == self.published else None)
 
     def data(self) -> ModelData:
         """Return the content, as `save_model` takes it."""
@@ -229,6 +275,7 @@ def save_model(path: Path, model: ModelData) -> None:
     _check_data(model)
     size = len(model.vocabulary)
     words = {name: Dataset.of(getattr(model.vocabulary, name), f"{path}: {name}", kind) for name, kind in WORDS.items()}
+    words["order"] = Dataset.of(model.vocabulary.sorted_rows(), f"{path}: order", np.int32)
     elements = {"vocabulary": Element("vocabulary", 1, words), "parameters": _parameters(path, model)}
     for name in DOCUMENTS:
         content = getattr(model, name)

@@ -1,218 +1,246 @@
-"""Asking word vectors: similarity, neighbours and analogies, with gensim's names for them.
+"""Asking word vectors, with gensim's names: similarity, neighbours, analogies; and what the vectors of PMI models say more.
 
-Similarity is the cosine throughout. Neighbours of many words are found together by products of blocks, which take no
-more than 64 MB beside the matrix, however many words there are.
+Neighbours of many words are found together by products of blocks, which take no more than 64 MB beside the matrix,
+however many words there are. Where a formula is not the plain cosine, its method says it.
 """
 
 from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import FormatError, UnknownWordError, UsageError
-from cooc_engine.explicit import SparseVectors
-from cooc_engine.modelfile import open_model
-from cooc_engine.vocab import Vocabulary
+from cooc_engine.errors import UnknownWordError, UsageError
+from cooc_engine.explicit import SPARSE, SparseVectors
+from cooc_engine.search import BLOCK, QUERIES, Ids, Matrix, Rows, Score, best_rows, inverse_norms, top
+from cooc_engine.wordvectors import WordVectors, cosines
 
-__all__ = ["Vectors", "nn"]
+__all__ = ["REVERSED", "Vectors", "nn"]
 
-QUERIES = 256  # queries that are answered by one product
-DENSE = 1 << 21  # numbers of queries at a time, should vectors be very long
-BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores, and some 50 bytes for each if all are candidates: 30 MB
-FIRST = 64  # rows of the first block; each next is twice as large, so that few scores pass the best ones so far
 SPELLINGS = 20_000  # the most frequent words, among which a misspelt one is looked for
+COSMUL_EPSILON = 1e-6  # keeps 3CosMul from dividing by zero; gensim's value
+SIF = 1e-3  # a of a / (a + P(w)), as Arora et al. (2017) have it
+REVERSED = "vectors of GloVe are long for frequent words, which say little: this ranking puts the least telling words first"
 
-Matrix = npt.NDArray[np.float32]
-Ids = npt.NDArray[np.int64]
+Answers = list[tuple[str, float]]
+Keys = str | Matrix | Sequence[str | Matrix]
+Text = str | Iterable[str]
 
 
-class Vectors:
-    """V words and their vectors: row i of `vectors`, float32 (V, d), belongs to `index_to_key[i]`, frequent ones first.
+class Vectors(WordVectors):
+    """V words and their vectors, and what can be asked of them.
 
-    Explicit vectors are `SparseVectors`: neighbours, similarities and analogies take them as any others.
-
-    `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
-    raises `UnknownWordError`, which is a `KeyError` too.
+    Similarity is the cosine unless said otherwise. Where the inner product of two vectors is the words' PMI (tied
+    simpler-GloVe, nearly PMI-SVD), `related`, `similar`, `norms`, `keywords` and the sums of sentences have a meaning in
+    statistics (Su Jianlin 2017). The directions of function words are nearly random there: they may turn up as neighbours.
     """
 
-    def __init__(self, words: Vocabulary | Iterable[str], matrix: npt.NDArray[np.floating] | SparseVectors) -> None:
-        """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied."""
-        self.vocabulary = words if isinstance(words, Vocabulary) else None
-        self._words = None if isinstance(words, Vocabulary) else list(words)
-        self.vectors: Any = matrix if isinstance(matrix, SparseVectors) else np.asarray(matrix, np.float32)
-        size = len(words) if isinstance(words, Vocabulary) else len(self.index_to_key)
-        if self.vectors.ndim != 2 or len(self.vectors) != size:
-            raise FormatError(f"{size} words do not fit a matrix of shape {self.vectors.shape}")
-
-    @classmethod
-    def open(cls, path: Path | str) -> Vectors:
-        """Open the published vectors of a model file; raises what `open_model` raises."""
-        model = open_model(path)
-        return cls(model.vocabulary, model.vectors)
-
-    @property
-    def index_to_key(self) -> list[str]:
-        """The words, by row."""
-        return self.vocabulary.words if self.vocabulary is not None else self._words or []
-
-    @functools.cached_property
-    def key_to_index(self) -> dict[str, int]:
-        """Row of each word."""
-        return self.vocabulary.ids if self.vocabulary is not None else {w: i for i, w in enumerate(self.index_to_key)}
-
-    @property
-    def vector_size(self) -> int:
-        """Length d of the vectors."""
-        return int(self.vectors.shape[1])
-
-    @functools.cached_property
-    def inverse_norms(self) -> Matrix:
-        """One over the length of each vector, (V,); 0 for a vector of zeros, whose cosines are then 0."""
-        norms = self.vectors.lengths() if isinstance(self.vectors, SparseVectors) else _lengths(self.vectors)
-        return np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
-
-    def __len__(self) -> int:
-        """Return V."""
-        return len(self.vectors)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the words."""
-        return iter(self.index_to_key)
-
-    def __contains__(self, word: object) -> bool:
-        """Tell whether the word is in the vocabulary."""
-        return word in self.key_to_index
-
-    def __getitem__(self, word: str | Sequence[str]) -> Matrix:
-        """Return the vector (d,) of a word, or the vectors (n, d) of several."""
-        found: Matrix = self.vectors[self.row(word) if isinstance(word, str) else [self.row(w) for w in word]]
-        return found
-
-    def row(self, word: str) -> int:
-        """Return the row of a word."""
-        try:
-            return self.key_to_index[word]
-        except KeyError:
-            raise UnknownWordError(f"{word!r} is not in the vocabulary") from None
-
-    def unit(self, rows: Ids | Sequence[int]) -> Matrix:
-        """Return copies of rows, scaled to length 1: (n, d)."""
-        found: Matrix = self.vectors[rows] * self.inverse_norms[rows, None]
-        return found
+    # --------------------------------------------------------------------------------------------------- similarity
 
     def similarity(self, word1: str, word2: str) -> float:
         """Return the cosine of two words' vectors."""
         return float(self.cosines([self.row(word1)], [self.row(word2)])[0])
 
-    def cosines(self, rows1: Ids | Sequence[int], rows2: Ids | Sequence[int]) -> npt.NDArray[np.float64]:
-        """Return the cosines of pairs of rows, float64 (n,), within -1..1."""
-        first, second = np.asarray(rows1, np.int64), np.asarray(rows2, np.int64)
-        result = np.empty(len(first))
-        for start in range(0, len(first), BLOCK):
-            a, b = first[start : start + BLOCK], second[start : start + BLOCK]
-            norms = np.sqrt(_dots(self.vectors, a, a) * _dots(self.vectors, b, b))
-            dots = _dots(self.vectors, a, b)
-            result[start : start + BLOCK] = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0)
-        return np.clip(result, -1, 1)
+    def n_similarity(self, words1: Sequence[str], words2: Sequence[str]) -> float:
+        """Return the cosine of the means of two lists of words' vectors."""
+        if not len(words1) or not len(words2):
+            raise UsageError("n_similarity needs at least one word on each side")
+        means = [self._rows[[self._row_or_hint(w) for w in words]].astype(np.float64).mean(0) for words in (words1, words2)]
+        return float(cosines(means[0][None], means[1][None])[0])
 
-    def table(self, rows: Ids, start: int, stop: int) -> Matrix:
-        """Return the cosines, (n, stop - start), of rows with those from `start` up to `stop`."""
-        result = np.empty((len(rows), stop - start), np.float32)
-        for first in range(0, len(rows), self._together):
-            part = slice(first, first + self._together)
-            result[part] = self._scores(start, stop, self.unit(rows[part]).T).T
-        return result
+    def doesnt_match(self, words: Sequence[str]) -> str:
+        """Return the word that is farthest, by cosine, from the mean of all of their unit vectors."""
+        if len(words) < 2:
+            raise UsageError("doesnt_match needs at least two words")
+        units = self.unit([self._row_or_hint(word) for word in words]).astype(np.float64)
+        return words[int((units @ units.mean(0)).argmin())]
 
-    @property
-    def _together(self) -> int:
-        """How many dense vectors are held at a time."""
-        return max(1, min(QUERIES, DENSE // max(1, self.vector_size)))
-
-    def _scores(self, start: int, stop: int, units: Matrix) -> Matrix:
-        """Return the cosines, (stop - start, q), of a range of rows with unit vectors (d, q)."""
-        scores: Matrix = self.vectors[start:stop] @ units
-        scores *= self.inverse_norms[start:stop, None]
-        return scores
-
-    def most_similar(
-        self,
-        positive: str | Matrix | Sequence[str | Matrix] = (),
-        negative: str | Matrix | Sequence[str | Matrix] = (),
-        topn: int = 10,
-    ) -> list[tuple[str, float]]:
+    def most_similar(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
         """Return the `topn` words nearest to the mean of the unit vectors of `positive` and minus those of `negative`.
 
         Either is a word, a vector, or several of them; words that were given are not among the answers. With two
         positive words and a negative one this is the analogy by 3CosAdd (Mikolov et al. 2013; Levy and Goldberg 2014).
         """
-        signed = [(key, 1.0) for key in _several(positive)] + [(key, -1.0) for key in _several(negative)]
-        if not signed:
-            raise UsageError("most_similar needs at least one word or vector")
-        query = np.zeros(self.vector_size, np.float64)
-        for key, sign in signed:
-            vector = self.unit([self._row_or_hint(key)])[0] if isinstance(key, str) else _unit(key, self.vector_size)
-            query += sign * vector
-        given = [self.row(key) for key, _ in signed if isinstance(key, str)]
+        plus, minus, given = self._units(positive, negative)
+        query = plus.sum(0, dtype=np.float64) - minus.sum(0, dtype=np.float64)
         return self._answers(*self.nearest(query[None, :].astype(np.float32), topn, [given]))[0]
 
-    def analogy(self, a: str, b: str, c: str, topn: int = 10) -> list[tuple[str, float]]:
+    def most_similar_cosmul(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
+        """Return the `topn` words of the highest product of (1 + cos) / 2 with `positive`, over that with `negative`.
+
+        With two positive words and a negative one this is the analogy by 3CosMul (Levy and Goldberg 2014).
+        """
+        plus, minus, given = self._units(positive, negative)
+        units, kept = np.concatenate([plus, minus]).T.copy(), len(plus)
+
+        def score(start: int, block: Matrix) -> Matrix:
+            shifted = (self._cosines_with(units, start, block) + 1) / 2
+            products: Matrix = shifted[:, :kept].prod(1) / (shifted[:, kept:].prod(1) + np.float32(COSMUL_EPSILON))
+            return products[:, None]
+
+        return self._found(score, topn, given)
+
+    def _units(self, positive: Keys, negative: Keys) -> tuple[Matrix, Matrix, list[int]]:
+        """Return unit vectors of the positive and the negative keys, and the rows of those that are words."""
+        keys = [*_several(positive), *_several(negative)]
+        if not keys:
+            raise UsageError("most_similar needs at least one word or vector")
+        given = [self._row_or_hint(key) for key in keys if isinstance(key, str)]
+        rows = iter(self.unit(given))
+        units = np.stack([next(rows) if isinstance(key, str) else _unit(key, self.vector_size) for key in keys])
+        return units[: len(_several(positive))], units[len(_several(positive)) :], given
+
+    def analogy(self, a: str, b: str, c: str, topn: int = 10) -> Answers:
         """Return the words that are to `c` what `b` is to `a`, by 3CosAdd on unit vectors; the three are left out."""
         return self.most_similar(positive=[b, c], negative=[a], topn=topn)
 
-    def neighbours(self, words: Sequence[str], topn: int = 10) -> dict[str, list[tuple[str, float]]]:
+    def neighbours(self, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
         """Return for each word the `topn` others of the largest cosine; all words are answered together."""
         words = [words] if isinstance(words, str) else words
         rows = [self._row_or_hint(word) for word in words]
-        answers: list[list[tuple[str, float]]] = []
-        for start in range(0, len(rows), self._together):
-            part = rows[start : start + self._together]
-            answers += self._answers(*self.nearest(self.vectors[part], topn, [[row] for row in part]))
+        answers: list[Answers] = []
+        together = min(QUERIES, self._step)
+        for start in range(0, len(rows), together):
+            part = rows[start : start + together]
+            answers += self._answers(*self.nearest(self._rows[part], topn, [[row] for row in part]))
         return dict(zip(words, answers, strict=True))
 
-    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]] = ()) -> tuple[Ids, Matrix]:
-        """Return rows and cosines, both (q, topn), of the vectors nearest to each query vector, the best first.
+    # ---------------------------------------------------------------------------------------------------------- PMI
 
-        queries   (q, d) float32, of any length
-        exclude   for each query the rows that may not be answers; empty for none
+    def related(self, word: str, topn: int = 10, normalize: bool = False) -> Answers:
+        """Return the `topn` words of the largest inner product with a word, which is their PMI where the model is of that kind.
 
-        Equal cosines are in order of the rows. Where there are fewer than `topn` answers, the rest are row -1.
+        0 means independent. With `normalize` both vectors have length 1 first: then it is the cosine.
         """
-        if topn < 1:
-            raise UsageError(f"topn is {topn}; it must be at least 1")
-        topn = min(topn, len(self))
-        rows, cosines = np.full((len(queries), topn), -1, np.int64), np.full((len(queries), topn), -np.inf, np.float32)
-        step = max(1, min(self._together, QUERIES * BLOCK // (8 * topn)))  # a very long list of answers is kept small, too
-        for start in range(0, len(queries), step):
-            part = slice(start, start + step)
-            rows[part], cosines[part] = self._nearest(queries[part], topn, exclude[part])
-        return rows, cosines
+        if normalize:
+            return self.most_similar(word, topn=topn)
+        row = self._row_or_hint(word)
+        query = self._rows[[row]].T.copy()
+        return self._found(lambda _, block: block @ query, topn, [row])
 
-    def _nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Ids, Matrix]:
-        norms = np.linalg.norm(queries, axis=1, keepdims=True)
-        units = np.divide(queries, norms, out=np.zeros_like(queries), where=norms > 0).T.copy()
-        banned_query = np.repeat(np.arange(len(exclude)), [len(rows) for rows in exclude])
-        banned_row = np.fromiter((row for rows in exclude for row in rows), np.int64)
-        best = np.full((len(queries), topn), -1, np.int64), np.full((len(queries), topn), -np.inf, np.float32)
-        start, size, most = 0, FIRST, BLOCK * QUERIES // max(1, len(queries))
-        while start < len(self):
-            stop = min(start + size, len(self))
-            scores = self._scores(start, stop, units)
-            inside = (banned_row >= start) & (banned_row < stop)
-            scores[banned_row[inside] - start, banned_query[inside]] = -np.inf
-            best = _merge(*best, scores, start)
-            start, size = stop, min(2 * size, most)
-        return best
+    def similar(self, word: str, topn: int = 10, context_words: int = 10_000) -> Answers:
+        """Return the `topn` words whose PMI with the first `context_words` words correlates most with that of a word.
 
-    def _answers(self, rows: Ids, cosines: Matrix) -> list[list[tuple[str, float]]]:
-        keys = self.index_to_key
-        pairs = zip(rows.tolist(), cosines.tolist(), strict=True)
-        return [[(keys[row], value) for row, value in zip(*pair, strict=True) if row >= 0] for pair in pairs]
+        A word's profile is the inner products of its vector with those of the N most frequent words; with V the centred
+        vectors of these, and V'V = UU' (Cholesky; where that fails, or N is at most d, U is R' of V = QR), the Pearson
+        correlation of two profiles is the cosine of v_i U and v_j U. N about 10,000 finds words of the same topic, N about
+        500 words of the same grammar (Su Jianlin 2017).
+        """
+        if context_words < 2:
+            raise UsageError(f"context_words is {context_words}; it must be at least 2")
+        row = self._row_or_hint(word)
+        factor = self._profiles(min(context_words, len(self)))
+        query = self._rows[[row]] @ factor
+        query = (query * inverse_norms(query)[:, None]).T.copy()
+
+        def score(_: int, block: Matrix) -> Matrix:
+            profiles = block @ factor
+            scores: Matrix = (profiles @ query) * inverse_norms(profiles)[:, None]
+            return scores
+
+        return self._found(score, topn, [row])
+
+    @functools.cached_property
+    def _profiles(self) -> Callable[[int], Matrix]:
+        return functools.lru_cache(maxsize=4)(functools.partial(profile_factor, self._rows))
+
+    def norms(self, words: Sequence[str] | None = None) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return |v|^2 and -log P(w) of words, of all if None: (n,) each; NaN where a word's count is not known.
+
+        The first is nearly a straight function of the second in simpler-GloVe: a norm says how much a word says.
+        """
+        rows = np.arange(len(self)) if words is None else np.array([self._row_or_hint(word) for word in words], np.int64)
+        squares = np.empty(len(rows))
+        for start in range(0, len(rows), self._step):
+            block = self._rows[rows[start : start + self._step]].astype(np.float64)
+            squares[start : start + self._step] = np.einsum("ij,ij->i", block, block)
+        shares = self._shares(rows)
+        return squares, -np.log(np.where(shares > 0, shares, np.nan))
+
+    def _shares(self, rows: Ids) -> npt.NDArray[np.float64]:
+        """Return P(w), the share of the words of the text that are this one; 0 where counts are not known."""
+        found: npt.NDArray[np.float64] = self.vocabulary.counts[rows] / max(self._total, 1)
+        return found
+
+    @functools.cached_property
+    def _total(self) -> int:
+        return int(self.vocabulary.counts.sum())
+
+    # ---------------------------------------------------------------------------------------------------- sentences
+
+    def sentence_vector(self, sentence: Text, how: str = "sum") -> Matrix:
+        """Return a vector (d,) for a text, or a list of words, from the vectors of its words.
+
+        sum    of all: with PMI vectors its inner products are those of the sentence's words (simpler-GloVe)
+        mean   the same over the number of words
+        sif    mean of a / (a + P(w)) v_w, a = 0.001: the weights of Arora, Liang and Ma (2017), without their second step
+               (to take the common component from a set of sentences)
+
+        A text is cut as the model's own was. Words are looked up as written, else lower-cased; others are left out, and a
+        sentence without a known word is zeros.
+        """
+        return self._summed(self._sentence(sentence), how).astype(np.float32)
+
+    def _sentence(self, sentence: Text) -> Ids:
+        rows = self.rows_of(self.words_of(sentence))
+        return rows[rows >= 0]
+
+    def _summed(self, rows: Ids, how: str) -> npt.NDArray[np.float64]:
+        if how not in ("sum", "mean", "sif"):
+            raise UsageError(f"how is {how!r}; it must be one of sum, mean, sif")
+        weights = np.ones(len(rows))
+        if how == "sif":
+            if self._total == 0:
+                raise UsageError("sif weighs words by their frequency, which is not known; import with --vocab")
+            weights = SIF / (SIF + self._shares(rows))
+        total = np.zeros(self.vector_size)
+        for start in range(0, len(rows), self._step):
+            part = slice(start, start + self._step)
+            total += weights[part] @ self._rows[rows[part]]
+        return total if how == "sum" else total / max(1, len(rows))
+
+    def sentence_similarity(self, sentence1: Text, sentence2: Text, measure: str = "dot") -> float:
+        """Return the inner product of the sums of two sentences' vectors, or its cosine (`measure` "dot" or "cosine").
+
+        The inner product is the sum of the PMI of each word of the one with each of the other, which is the PMI of the
+        sentences if their words are independent (Su Jianlin 2017).
+        """
+        a, b = (self._summed(self._sentence(sentence), "sum") for sentence in (sentence1, sentence2))
+        return float(a @ b) if _measured(measure) == "dot" else float(cosines(a[None], b[None])[0])
+
+    def keywords(self, text: Text, topn: int = 10, measure: str = "dot") -> Answers:
+        """Return the words of a text by the inner product, or cosine, of their vectors with the sum of all of them.
+
+        Each word stands once. The ranking puts telling words first where long vectors are telling (simpler-GloVe, PMI-SVD);
+        vectors of GloVe are long for frequent words: then it is reversed, and a `UserWarning` says so.
+        """
+        if self.family == "glove":
+            warnings.warn(REVERSED, stacklevel=2)
+        rows = self._sentence(text)
+        unique = np.array(list(dict.fromkeys(rows.tolist())), np.int64)
+        total, topn = self._summed(rows, "sum"), top(max(1, len(unique)), topn)
+        found = self._rows[unique].astype(np.float64)
+        values = found @ total if _measured(measure) == "dot" else cosines(found, np.broadcast_to(total, found.shape))
+        order = np.argsort(-values, kind="stable")[:topn]
+        return [(self.vocabulary.word(int(unique[at])), float(values[at])) for at in order]
+
+    # ------------------------------------------------------------------------------------------------------ answers
+
+    def _found(self, score: Score, topn: int, exclude: Sequence[int]) -> Answers:
+        return self._answers(*best_rows(self._rows, score, top(len(self), topn), [exclude]))[0]
+
+    def _answers(self, rows: Ids, values: Matrix) -> list[Answers]:
+        word: Callable[[int], str] = self.vocabulary.word
+        pairs = zip(rows.tolist(), values.tolist(), strict=True)
+        return [
+            [(word(row), value) for row, value in zip(*pair, strict=True) if row >= 0 and value > -np.inf] for pair in pairs
+        ]
 
     def _row_or_hint(self, word: str) -> int:
         """Return the row of a word, or raise naming a word of nearly the same spelling."""
@@ -227,57 +255,54 @@ class Vectors:
             if variant in self:
                 return variant
         start, lengths = word[:1].lower(), range(len(word) - 1, len(word) + 2)
-        frequent = (w for w in self.index_to_key[:SPELLINGS] if len(w) in lengths and w[:1].lower() == start)
-        return next(iter(difflib.get_close_matches(word, frequent, 1, 0.7)), None)
+        frequent = map(self.vocabulary.word, range(min(SPELLINGS, len(self))))
+        close = (w for w in frequent if len(w) in lengths and w[:1].lower() == start)
+        return next(iter(difflib.get_close_matches(word, close, 1, 0.7)), None)
 
 
-def _lengths(matrix: Matrix) -> Matrix:
-    """Return the length of each row, (V,)."""
-    norms = np.empty(len(matrix), np.float32)
-    for start in range(0, len(norms), BLOCK):
-        rows = matrix[start : start + BLOCK]
-        norms[start : start + BLOCK] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return norms
+def profile_factor(rows: Rows, count: int) -> Matrix:
+    """Return U, float32 (d, at most d), with UU' = V'V for V the first `count` rows, centred; a block of them at a time."""
+    if isinstance(rows, SparseVectors):
+        raise UsageError(SPARSE)
+    blocks = [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
+    size = int(rows.shape[1])
+    mean = np.zeros(size)
+    for part in blocks:
+        mean += rows[part].sum(0, dtype=np.float64) / count
+    if count > size:
+        gram = np.zeros((size, size))
+        for part in blocks:
+            centred = rows[part] - mean
+            gram += centred.T @ centred
+        with suppress(np.linalg.LinAlgError):
+            return np.linalg.cholesky(gram).astype(np.float32)
+    triangle = np.empty((0, size))
+    for part in blocks:
+        triangle = np.linalg.qr(np.concatenate([triangle, rows[part] - mean]))[1]
+    return np.ascontiguousarray(triangle.T, np.float32)
 
 
-def _dots(matrix: Matrix | SparseVectors, rows1: Ids, rows2: Ids) -> npt.NDArray[np.float64]:
-    """Return the inner products of pairs of rows, float64 (n,)."""
-    if isinstance(matrix, SparseVectors):
-        return matrix.dots(rows1, rows2)
-    dots: npt.NDArray[np.float64] = np.einsum("ij,ij->i", *(matrix[rows].astype(np.float64) for rows in (rows1, rows2)))
-    return dots
+def _measured(measure: str) -> str:
+    if measure not in ("dot", "cosine"):
+        raise UsageError(f"measure is {measure!r}; it must be dot or cosine")
+    return measure
 
 
-def _merge(rows: Ids, cosines: Matrix, scores: Matrix, start: int) -> tuple[Ids, Matrix]:
-    """Return the best of the answers so far, (q, n), and of the scores, (block, q), of rows from `start` on."""
-    queries, topn = rows.shape
-    block_row, query = np.nonzero(scores > cosines[:, -1])
-    if not len(query):
-        return rows, cosines
-    owner = np.concatenate([np.repeat(np.arange(queries), topn), query])
-    value = np.concatenate([cosines.ravel(), scores[block_row, query]])
-    found = np.concatenate([rows.ravel(), block_row + start])
-    order = np.lexsort((found, -value, owner))
-    first = np.searchsorted(owner[order], np.arange(queries))
-    kept = order[first[:, None] + np.arange(topn)]
-    return found[kept], value[kept]
-
-
-def _several(keys: str | Matrix | Sequence[str | Matrix]) -> list[str | Matrix]:
+def _several(keys: Keys) -> list[str | Matrix]:
     if isinstance(keys, str) or (isinstance(keys, np.ndarray) and keys.ndim == 1):
         return [keys]
     return list(keys)
 
 
-def _unit(vector: Matrix, size: int) -> npt.NDArray[np.float64]:
+def _unit(vector: Matrix, size: int) -> Matrix:
     wide = np.asarray(vector, np.float64)
     if wide.shape != (size,):
         raise UsageError(f"a vector of shape {wide.shape} was given where the model's have {size} numbers")
     norm = np.linalg.norm(wide)
-    return wide / norm if norm else wide
+    return (wide / norm if norm else wide).astype(np.float32)
 
 
-def nn(model_path: Path | str, words: Sequence[str], topn: int = 10) -> dict[str, list[tuple[str, float]]]:
+def nn(model_path: Path | str, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
     """Return the `topn` nearest neighbours, by cosine, of words in a model file: for each word, words and cosines.
 
     Raises `UnknownWordError`, naming model and word, and what `open_model` raises.

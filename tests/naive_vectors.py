@@ -47,3 +47,37 @@ def pearson(x: Sequence[float], y: Sequence[float]) -> float:
     mx, my = sum(x) / len(x), sum(y) / len(y)
     top = sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True))
     return top / math.sqrt(sum((a - mx) ** 2 for a in x) * sum((b - my) ** 2 for b in y))
+
+
+def cosmul(matrix, positive: Sequence[int], negative: Sequence[int]) -> list[tuple[int, float]]:
+    """All rows but the given ones by the product of (1 + cos) / 2, the best first."""
+    found = []
+    for i, row in enumerate(matrix):
+        if i not in (*positive, *negative):
+            shifted = [[(1 + cosine(row, matrix[j])) / 2 for j in side] for side in (positive, negative)]
+            found.append((i, math.prod(shifted[0]) / (math.prod(shifted[1]) + 1e-6)))
+    return sorted(found, key=lambda pair: -pair[1])
+
+
+def profile_correlation(matrix, i: int, j: int, count: int) -> float:
+    """Pearson correlation of the inner products of two rows with the first `count`."""
+    wide = np.asarray(matrix, np.float64)
+    return pearson([float(wide[i] @ row) for row in wide[:count]], [float(wide[j] @ row) for row in wide[:count]])
+
+
+def pmi_sum(matrix, words1: Sequence[int], words2: Sequence[int]) -> float:
+    wide = np.asarray(matrix, np.float64)
+    return sum(float(wide[i] @ wide[j]) for i in words1 for j in words2)
+
+
+def purity(clusters: Sequence[int], classes: Sequence[str]) -> float:
+    groups = [[c for k, c in zip(clusters, classes, strict=True) if k == cluster] for cluster in set(clusters)]
+    return sum(max(group.count(c) for c in group) for group in groups) / len(classes)
+
+
+def outlier_place(matrix, members: Sequence[int], outlier: int) -> tuple[bool, float]:
+    """Whether the outlier has the least compactness when it is taken out of the others, and the share of words above it."""
+    every = [*members, outlier]
+    nearness = {i: sum(cosine(matrix[i], matrix[j]) for j in every if j != i) / len(members) for i in every}
+    above = sum(nearness[i] > nearness[outlier] for i in members)
+    return above == len(members), above / len(members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import naive_vectors as naive
@@ -11,7 +12,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cooc_engine import correlation
 from cooc_engine import evaluation as module
+from cooc_engine.cli import main
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate, pearson, read_analogies, read_pairs, spearman
 from cooc_engine.modelfile import ModelData, save_model
@@ -53,7 +56,7 @@ def test_a_parabola_on_a_symmetric_range_has_none():
 
 
 def test_ties_share_their_average_rank():
-    assert module._ranks([3, 1, 3, 2, 3, 1]).tolist() == [5, 1.5, 5, 3, 5, 1.5]
+    assert correlation.ranks([3, 1, 3, 2, 3, 1]).tolist() == [5, 1.5, 5, 3, 5, 1.5]
     with_ties = spearman([1, 2, 2, 3], [1, 2, 3, 4])
     assert with_ties == pytest.approx(naive.pearson([1, 2.5, 2.5, 4], [1, 2, 3, 4]), abs=1e-15)
     simple = 1 - 6 * (0.5**2 + 0.5**2) / (4 * 15)
@@ -68,7 +71,7 @@ series = st.lists(st.tuples(st.integers(-5, 5), st.floats(-1, 1, width=16)), min
 def test_correlations_are_those_of_the_twin_and_of_scipy(points):
     x, y = (list(column) for column in zip(*points, strict=True))
     rank_x, rank_y = naive.ranks(x), naive.ranks(y)
-    assert module._ranks(y).tolist() == rank_y
+    assert correlation.ranks(y).tolist() == rank_y
     if min(np.ptp(x), np.ptp(y)) == 0:
         assert spearman(x, y) is None and pearson(x, y) is None
         return
@@ -256,6 +259,7 @@ def test_sections(tmp_path):
         "value": None,
         "covered": 0,
         "total": 1,
+        "restrict": 70,
     }
     assert evaluate({"m": kv}, analogies=[path]) == rows[:2]
 
@@ -302,3 +306,221 @@ def test_published_sets_are_read_whole():
     questions = read_analogies(SHARED / "google-analogies.txt")
     assert len(questions.questions) == 19544
     assert len(set(questions.sections)) == 14
+
+
+# ------------------------------------------------------------------------------------------------------ sentence pairs
+
+
+def test_textbook_cases_on_sentence_pairs(tmp_path):
+    """Sentences whose cosines rise from pair to pair, against scores that rise, fall, and rise steeply."""
+    angles = np.linspace(0, 3, 12)
+    matrix = np.stack([np.cos(angles), np.sin(angles)], 1)
+    kv = Vectors([f"w{i}" for i in range(12)], matrix)
+    near = [-np.cos(angle) for angle in angles]
+    cases = {"falls": near, "rises": [-x for x in near], "steep": [np.exp(-9 * x) for x in near]}
+    found = {}
+    for name, scores in cases.items():
+        lines = [f"w0 w0\tw{i} nothing w{i}\t{score}\n" for i, score in enumerate(scores)]
+        (tmp_path / f"{name}.tsv").write_text("".join(lines))
+        rows = evaluate({"m": kv}, sentence_pairs=[tmp_path / f"{name}.tsv"])
+        found[name] = {row["kind"]: row["value"] for row in rows}
+        assert all((row["covered"], row["total"]) == (12, 12) for row in rows)
+    assert found["falls"]["spearman"] == -1 and found["falls"]["pearson"] == pytest.approx(-1)
+    assert found["rises"]["spearman"] == 1
+    assert found["steep"]["spearman"] == 1 > found["steep"]["pearson"] + 0.2
+    (tmp_path / "bent.tsv").write_text("".join(f"w0\tw{i}\t{(i - 5.5) ** 2}\n" for i in range(12)))
+    symmetric = Vectors(
+        [f"w{i}" for i in range(12)], np.stack([np.linspace(-1, 1, 12), np.sqrt(1 - np.linspace(-1, 1, 12) ** 2)], 1)
+    )
+    lines = "".join(f"w11\tw{i}\t{(i - 5.5) ** 2}\n" for i in range(12))
+    (tmp_path / "bent.tsv").write_text(lines)
+    assert [row["value"] for row in evaluate({"m": symmetric}, sentence_pairs=[tmp_path / "bent.tsv"])] == pytest.approx(
+        [0, 0], abs=1e-6
+    )
+
+
+def test_sentence_pairs_that_are_not_known(tmp_path):
+    kv = make_vectors()
+    text = "# comment\nw1 w2\tw3\t5\nno word\tw3\t1\nw4\tW5 w6\t2\nw7 w8\tw9\t3\n"
+    rows = evaluate({"m": kv}, sentence_pairs=[write(tmp_path / "s.tsv", text)])
+    sums = [(["w1", "w2"], ["w3"]), (["w4"], ["w5", "w6"]), (["w7", "w8"], ["w9"])]
+    cosines = [naive.cosine(*(sum(kv[w].astype(float) for w in side) for side in pair)) for pair in sums]
+    assert [(row["covered"], row["total"]) for row in rows] == [(3, 4)] * 2
+    assert rows[1]["value"] == pytest.approx(naive.pearson(cosines, [5, 2, 3]), abs=1e-9)
+    with pytest.raises(InputError, match=r"s\.tsv:1: expected sentence, sentence and score, found 1 fields"):
+        evaluate({"m": kv}, sentence_pairs=[write(tmp_path / "s.tsv", "a b 1\n")])
+
+
+# ----------------------------------------------------------------------------------------------------------- bootstrap
+
+
+def test_intervals_are_those_of_plain_resampling():
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 9, 60), rng.integers(0, 9, 60)
+    y = x + y
+    for kind, twin in (("spearman", lambda a, b: naive.pearson(naive.ranks(a), naive.ranks(b))), ("pearson", naive.pearson)):
+        draws = np.random.default_rng(7)
+        found = [twin(x[drawn].tolist(), y[drawn].tolist()) for drawn in (draws.integers(60, size=60) for _ in range(80))]
+        wanted = np.quantile(found, [0.025, 0.975])
+        assert correlation.correlation_interval(kind, x, y, 80, 7) == pytest.approx(tuple(wanted), abs=1e-12)
+
+
+def test_intervals_hold_the_score_and_shrink_with_more_pairs():
+    rng = np.random.default_rng(1)
+    widths = []
+    for size in (40, 4000):
+        x = rng.normal(size=size)
+        y = x + rng.normal(size=size)
+        low, high = correlation.correlation_interval("pearson", x, y, 300, 1)
+        assert low < pearson(x, y) < high
+        widths.append(high - low)
+    assert widths[1] < widths[0] / 5
+    low, high = correlation.mean_interval([0, 1] * 50, 500, 3)
+    assert 0.38 < low < 0.44 and 0.56 < high < 0.62
+    assert correlation.mean_interval([], 10, 1) is None
+    assert correlation.correlation_interval("spearman", [1, 1], [1, 2], 10, 1) is None
+
+
+def test_rows_have_intervals_if_asked(tmp_path):
+    kv, questions = planted(60, 5)
+    pairs = write(tmp_path / "p.tsv", "".join(f"w{i}\tw{i + 20}\t{i % 7}\n" for i in range(20)) + "no\tone\t1\n")
+    analogies = write(tmp_path / "a.txt", analogy_text(questions))
+    empty = write(tmp_path / "e.tsv", "no one 1\n")
+    how = {"pairs": [pairs, empty], "analogies": [analogies], "bootstrap": 100}
+    rows = evaluate({"m": kv}, **how)
+    assert evaluate({"m": kv}, **how, seed=1) == rows != evaluate({"m": kv}, **how, seed=2)
+    for row in rows:
+        if row["dataset"] == "e":
+            assert row["value"] is row["low"] is row["high"] is None
+        else:
+            assert row["low"] <= row["value"] <= row["high"] and row["low"] < row["high"]
+    plain = evaluate({"m": kv}, pairs=[pairs, empty], analogies=[analogies])
+    assert [{k: v for k, v in row.items() if k not in ("low", "high")} for row in rows] == plain
+    assert plain[-1]["restrict"] == 70
+
+
+# ------------------------------------------------------------------------------------------- categories and outliers
+
+
+def bundles(seed: int = 0, spread: float = 0.2) -> Vectors:
+    """Four bundles of ten words each, of very different lengths."""
+    rng = np.random.default_rng(seed)
+    matrix = np.repeat(rng.normal(size=(4, 8)), 10, axis=0) + spread * rng.normal(size=(40, 8))
+    return Vectors([f"w{i}" for i in range(40)], matrix * rng.lognormal(size=(40, 1)))
+
+
+def test_categories(tmp_path):
+    kv = bundles()
+    lines = [f"W{i}\tclass{i // 10}\n" for i in range(40)]
+    path = write(tmp_path / "c.tsv", "# words\n" + "".join(lines) + "nothing\tclass0\n")
+    assert evaluate({"m": kv}, categories=[path]) == [
+        {"model": "m", "dataset": "c", "kind": "purity", "value": 1.0, "covered": 40, "total": 41}
+    ]
+    mixed = write(tmp_path / "c.tsv", "".join(f"w{i} {'odd' if i % 5 == 0 else i // 10}\n" for i in range(40)))
+    (row,) = evaluate({"m": kv}, categories=[mixed], bootstrap=50)
+    assert 0.7 <= row["value"] <= 0.9 and row["low"] <= row["value"] <= row["high"]
+    (row,) = evaluate({"m": kv}, categories=[write(tmp_path / "c.tsv", "no one\n")])
+    assert (row["value"], row["covered"], row["total"]) == (None, 0, 1)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abc")), min_size=1, max_size=30))
+def test_purity_is_the_twins(pairs):
+    clusters, classes = (list(column) for column in zip(*pairs, strict=True))
+    assert module.purity(clusters, classes) == pytest.approx(naive.purity(clusters, classes))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_clusters_are_as_tight_as_scikit_learns(seed):
+    cluster = pytest.importorskip("sklearn.cluster")
+    points = bundles(seed, 0.8).unit(np.arange(40))
+    labels = module._clusters(points, 5, seed)
+    centres = np.stack([points[labels == k].mean(0) for k in np.unique(labels)])
+    error = sum(((points[labels == k] - centre) ** 2).sum() for k, centre in zip(np.unique(labels), centres, strict=True))
+    theirs = cluster.KMeans(5, n_init=10, random_state=seed).fit(points)
+    assert error <= 1.03 * theirs.inertia_
+    assert np.array_equal(module._clusters(points, 5, seed), labels)
+
+
+def test_clusters_of_equal_points():
+    assert set(module._clusters(np.ones((4, 2)), 3, 0)) <= {0, 1, 2}
+
+
+def test_outliers(tmp_path):
+    kv = bundles(1, 0.6)
+    topics = [([0, 1, 2, 3], [11, 25]), ([12, 13, 14], [15, 30, 2]), ([20, 21, 31], [4])]
+    text = "".join(f": topic {n}\n" + "".join(f"w{i}\n" for i in a) + "\n\n" + "".join(f"W{i}\n" for i in b) + "nobody\n"
+                   for n, (a, b) in enumerate(topics))  # fmt: skip
+    wanted = [naive.outlier_place(kv.vectors, members, outlier) for members, others in topics for outlier in others]
+    rows = evaluate({"m": kv}, outliers=[write(tmp_path / "o.txt", text)])
+    assert [row["kind"] for row in rows] == ["outlier-accuracy", "outlier-position"]
+    assert [row["value"] for row in rows] == pytest.approx([np.mean([w[n] for w in wanted]) for n in (0, 1)])
+    assert 0 < rows[0]["value"] < 1 and all((row["covered"], row["total"]) == (6, 9) for row in rows)
+    one = "w0\nw1\nnot here\nw2\n\nw30\nw31\n"  # a file of 8-8-8 is one topic without a name
+    assert evaluate({"m": kv}, outliers=[write(tmp_path / "o.txt", one)])[0]["covered"] == 2
+    unknown = "no\nnone\nw1\n\nw30\n"
+    assert evaluate({"m": kv}, outliers=[write(tmp_path / "o.txt", unknown)])[0]["value"] is None
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "says"),
+    [
+        ("categories", "a b\nc\n", r"f:2: expected a word and its class, found 1"),
+        ("categories", "# only\n", "holds no words"),
+        ("outliers", "a\n\nb\n", "f:1: expected two words or more"),
+        ("outliers", ": x\na\nb\n\nc\n: y\na\nb\n", "f:6: expected two words or more"),
+        ("outliers", "\n\n", "holds no words"),
+        ("sentence_pairs", "", "holds no sentence pairs"),
+    ],
+)
+def test_bad_files_of_other_sets(tmp_path, option, text, says):
+    with pytest.raises(InputError, match=says):
+        evaluate({"m": make_vectors()}, **{option: [write(tmp_path / "f", text)]})
+
+
+def test_anything_that_can_be_judged_will_do(tmp_path):
+    """What is asked of vectors is no more than `Judged` says."""
+    kv = bundles()
+
+    class Other:
+        def __len__(self) -> int:
+            return len(kv)
+
+    for name in ("rows_of", "cosines", "cosine_table", "unit", "knows", "sentence_similarity"):
+        setattr(Other, name, staticmethod(getattr(kv, name)))
+    sets = {
+        "pairs": [write(tmp_path / "p.tsv", "w1 w2 3\nw1 w30 1\nw2 w25 2\n")],
+        "sentence_pairs": [write(tmp_path / "s.tsv", "w1\tw2\t3\nw1\tw30\t1\n")],
+        "analogies": [write(tmp_path / "a.txt", "w1 w2 w3 w4\nw11 w2 w3 w24\n")],
+        "categories": [write(tmp_path / "c.tsv", "w1 a\nw2 a\nw15 b\n")],
+        "outliers": [write(tmp_path / "o.txt", "w1\nw2\n\nw15\n")],
+    }
+    assert evaluate({"m": Other()}, **sets, by_section=True) == evaluate({"m": kv}, **sets, by_section=True)
+
+
+def test_the_command_line_has_all_sets(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    kv = bundles()
+    vocabulary = Vocabulary.from_words(kv.index_to_key, [1] * 40)
+    save_model(Path("m.h5"), ModelData("imported", vocabulary, {"words": kv.vectors}, "w", {}, {}))
+    files = {
+        "--pairs": "w1 w2 3\nw1 w30 1\nw2 w25 2\n",
+        "--sentence-pairs": "w1\tw2\t3\nw1\tw30\t1\n",
+        "--analogies": "w1 w2 w3 w4\n",
+        "--categories": "w1 a\nw2 a\nw15 b\n",
+        "--outliers": "w1\nw2\n\nw15\n",
+    }
+    arguments = []
+    for flag, text in files.items():
+        arguments += [flag, str(write(Path(flag[2:]), text))]
+    assert main(["eval", "m.h5", *arguments, "--bootstrap", "20", "--seed", "3", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    wanted = ["spearman", "pearson"] * 2 + ["analogy-add", "analogy-mul", "purity", "outlier-accuracy", "outlier-position"]
+    assert [row["kind"] for row in rows] == wanted
+    assert all({"low", "high"} <= set(row) for row in rows) and rows[4]["restrict"] == 40
+    assert main(["eval", "m.h5", *arguments]) == 0
+    text = capsys.readouterr().out
+    assert "0 of 1 among the first 40 words" in text or "1 of 1 among the first 40 words" in text
+    assert main(["eval", "m.h5"]) == 2 and "nothing to judge by" in capsys.readouterr().err
+    assert main(["eval", "m.h5", *arguments, "--bootstrap", "-1"]) == 2
+    assert "--bootstrap is -1; it must be at least 0" in capsys.readouterr().err

@@ -22,15 +22,16 @@ ORDER = [
     "interrupts", "measure", "versions", "store",
     "_kernels.__init__", "_kernels.jit", "_kernels.basics",
     "_kernels.encoding", "_kernels.counting", "_kernels.sorting", "_kernels.factoring", "_kernels.sparse",
-    "_kernels.lanes", "_kernels.sampling", "_kernels.training",
+    "_kernels.lanes", "_kernels.sampling", "_kernels.training", "_kernels.screening",
     "vocab", "readers", "spool", "phrases", "processes", "shards", "textsample", "corpus", "windows", "rows", "rowsample",
     "cooc", "sums", "entries", "interchange", "tiles",
     "sparse", "explicit", "hdf5", "modelfile", "countfile", "checkpoints", "adagrad", "glove",
     "transforms", "svd", "pmisvd", "estimators",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
-    "query", "ratios", "evaluation", "summary", "grid", "report", "job", "demo",
-    "arguments", "console", "asking", "cli", "__main__",
+    "gathered", "vectorlines", "vectorbinary", "vectorfile",
+    "search", "wordvectors", "query", "ratios", "evalsets", "correlation", "evaluation", "summary", "grid", "report", "job",
+    "demo", "arguments", "console", "asking", "questions", "exchange", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500

@@ -1,0 +1,185 @@
+"""The sets that vectors are judged by, and their files: UTF-8, blank lines without a meaning unless one is said."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cooc_engine.errors import InputError
+
+__all__ = [
+    "AnalogySet", "CategorySet", "OutlierSet", "PairSet",
+    "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """Pairs of words, or of sentences, with the scores that people gave them."""
+
+    name: str
+    pairs: Sequence[tuple[str, str]]
+    scores: Sequence[float]
+
+
+@dataclass(frozen=True)
+class AnalogySet:
+    """Questions `a b c d`: a is to b as c is to d; with the section that each stands in."""
+
+    name: str
+    questions: Sequence[tuple[str, str, str, str]]
+    sections: Sequence[str]
+
+
+@dataclass(frozen=True)
+class CategorySet:
+    """Words and the class of each."""
+
+    name: str
+    words: Sequence[str]
+    classes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class OutlierSet:
+    """Words that belong together, and those that do not belong to them: a pair of lists for each topic."""
+
+    name: str
+    topics: Sequence[tuple[Sequence[str], Sequence[str]]]
+
+
+def read_pairs(path: Path | str) -> PairSet:
+    """Read lines `word1 <TAB> word2 <TAB> score`; spaces serve as well, blank lines and `#` comments are skipped.
+
+    Raises `InputError` naming file and line.
+    """
+    return _read_scored(Path(path), "word", spaces=True)
+
+
+def read_sentence_pairs(path: Path | str) -> PairSet:
+    """Read lines `sentence1 <TAB> sentence2 <TAB> score`; blank lines and `#` comments are skipped.
+
+    Raises `InputError` naming file and line.
+    """
+    return _read_scored(Path(path), "sentence", spaces=False)
+
+
+def _read_scored(path: Path, what: str, *, spaces: bool) -> PairSet:
+    pairs, scores = [], []
+    for number, line in _lines(path):
+        if line.startswith("#"):
+            continue
+        fields = line.split() if spaces and "\t" not in line else [part.strip() for part in line.split("\t")]
+        if len(fields) != 3 or not all(fields):
+            raise InputError(f"{path}:{number}: expected {what}, {what} and score, found {len(fields)} fields")
+        pairs.append((fields[0], fields[1]))
+        scores.append(_score(path, number, fields[2]))
+    if not pairs:
+        raise InputError(f"{path}: holds no {what} pairs")
+    return PairSet(path.stem, pairs, scores)
+
+
+def _score(path: Path, number: int, text: str) -> float:
+    try:
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise InputError(f"{path}:{number}: the score {text!r} is not a number")
+    return score
+
+
+def read_analogies(path: Path | str) -> AnalogySet:
+    """Read questions in word2vec's format: lines `a b c d`, and `: name` before each section.
+
+    Raises `InputError` naming file and line.
+    """
+    path, questions, sections = Path(path), [], []
+    section = ""
+    for number, line in _lines(path):
+        if line.startswith(":"):
+            section = line[1:].strip()
+            continue
+        words = line.split()
+        if len(words) != 4:
+            raise InputError(f"{path}:{number}: expected four words, found {len(words)}")
+        questions.append((words[0], words[1], words[2], words[3]))
+        sections.append(section)
+    if not questions:
+        raise InputError(f"{path}: holds no analogies")
+    return AnalogySet(path.stem, questions, sections)
+
+
+def read_categories(path: Path | str) -> CategorySet:
+    """Read lines `word <TAB> class`; spaces serve as well, blank lines and `#` comments are skipped.
+
+    Raises `InputError` naming file and line.
+    """
+    path, words, classes = Path(path), [], []
+    for number, line in _lines(path):
+        if line.startswith("#"):
+            continue
+        fields = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
+        if len(fields) != 2 or not all(fields):
+            raise InputError(f"{path}:{number}: expected a word and its class, found {len(fields)} fields")
+        words.append(fields[0])
+        classes.append(fields[1])
+    if not words:
+        raise InputError(f"{path}: holds no words")
+    return CategorySet(path.stem, words, classes)
+
+
+def read_outliers(path: Path | str) -> OutlierSet:
+    """Read topics: words that belong together, one a line, a blank line, and words that do not; `: name` before each topic.
+
+    A file with one topic, as those of 8-8-8 (Camacho-Collados and Navigli 2016), needs no name. Raises `InputError`.
+    """
+    path, topics = Path(path), []
+    for number, lines in _topics(path):
+        members: list[str] = []
+        outliers: list[str] = []
+        side = members
+        for line in lines:
+            if line:
+                side.append(line)
+            elif members:
+                side = outliers
+        if len(members) < 2 or not outliers:
+            raise InputError(f"{path}:{number}: expected two words or more, a blank line and what does not belong to them")
+        topics.append((members, outliers))
+    if not topics:
+        raise InputError(f"{path}: holds no words")
+    return OutlierSet(path.stem, topics)
+
+
+def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line of each topic, and its lines."""
+    lines: list[str] = []
+    first = 1
+    for number, text in enumerate(_text(path).split("\n"), 1):
+        if text.startswith(":"):
+            if any(lines):
+                yield first, lines
+            first, lines = number, []
+        else:
+            lines.append(text.strip())
+    if any(lines):
+        yield first, lines
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the number and the text of each line that is not blank."""
+    return ((number, line.strip()) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip())

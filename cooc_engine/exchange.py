@@ -1,0 +1,102 @@
+"""The verbs that exchange vectors with other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from cooc_engine.config import WHOLE
+from cooc_engine.console import print_json, print_lines
+
+__all__ = ["export", "import_file"]
+
+
+def export(
+    model: Annotated[Path, Parameter(name="MODEL")],
+    output: Annotated[Path, Parameter(name="FILE")],
+    /,
+    *,
+    format: str | None = None,
+    dtype: Literal["float32", "float16", "int8"] = "float32",
+    vectors: Literal["w", "c", "w+c", "concat"] | None = None,
+    restrict: Annotated[int | None, WHOLE] = None,
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Write the vectors of a model for other programs.
+
+    Parameters
+    ----------
+    model
+        The model file, or a file of vectors in one of the formats.
+    output
+        The file to write; the words of `tsv` go to another beside it, FILE-metadata.
+    format
+        word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors, or tsv for TensorFlow's projector; by the suffix of
+        FILE, or word2vec, unless given.
+    dtype
+        Of npz and safetensors; float16 and int8 say how much the directions changed.
+    vectors
+        Word or context vectors, their sum or both side by side, instead of what queries use.
+    restrict
+        Write only so many of the most frequent words.
+    force
+        Replace a file that exists.
+    json
+        Print one JSON object.
+    """
+    from cooc_engine.vectorfile import export_vectors
+
+    done = export_vectors(model, output, format, dtype=dtype, vectors=vectors, restrict=restrict, force=force)
+    if json:
+        print_json(done.record())
+        return
+    files = " and ".join(map(str, done.files))
+    errors = (
+        f", cosine error: mean {done.mean_error:.2e}, largest {done.largest_error:.2e}" if done.mean_error is not None else ""
+    )
+    print_lines([f"{files}: {done.words:,} vectors of size {done.vector_size}{errors}"])
+
+
+def import_file(
+    source: Annotated[Path, Parameter(name="FILE")],
+    output: Annotated[Path, Parameter(name="MODEL.h5")],
+    /,
+    *,
+    format: str | None = None,
+    errors: Literal["strict", "skip"] = "strict",
+    vocab: Path | None = None,
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Make a model of a file of vectors of another program, plain or compressed.
+
+    Parameters
+    ----------
+    source
+        The file of vectors.
+    output
+        The model file to write, HDF5.
+    format
+        word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors or tsv; recognised unless given.
+    errors
+        What is done with broken lines and words that stand twice: an error, or left out and counted.
+    vocab
+        A file of lines of a word and its count, since most formats do not say how often words occur.
+    force
+        Replace a file that exists.
+    json
+        Print one JSON object.
+    """
+    from cooc_engine.vectorfile import import_vectors
+
+    model, tally = import_vectors(source, output, format, errors=errors, vocab=vocab, force=force)
+    size, width = model.array("words").shape
+    if json:
+        record = {"output": str(output), "format": model.config["import"]["format"], "words": size, "vector_size": width}
+        print_json({**record, "left_out": tally})
+        return
+    left_out = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.items()))
+    print_lines([f"{output}: {size:,} vectors of size {width}" + (f"; left out: {left_out}" if left_out else "")])

@@ -1,0 +1,195 @@
+"""Words and vectors of other programs' files on their way in: checked, the rows spooled to disk, faults named or counted.
+
+Only the words are in memory; the rows go to a temporary file that has no name, and are mapped when all have been read.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import tempfile
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from lzma import LZMAError
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import InputError
+from cooc_engine.readers import MAGIC
+from cooc_engine.vocab import Vocabulary
+
+__all__ = ["Faults", "Gathered", "beginning", "is_utf8", "opened"]
+
+Matrix = npt.NDArray[np.float32]
+CHUNK = 1 << 22  # bytes that are looked at together
+
+
+class Faults:
+    """What is wrong with a file: an error at the first fault, or, with `skip`, a tally of what was left out, by kind."""
+
+    def __init__(self, path: Path, *, skip: bool) -> None:
+        self.path, self.skip = path, skip
+        self.tally: Counter[str] = Counter()
+
+    def found(self, kind: str, where: int | str, what: str) -> None:
+        """Count a fault of a kind; raises `InputError`, naming file and line, unless faults are skipped."""
+        if not self.skip:
+            self.fatal(where, what)
+        self.tally[kind] += 1
+
+    def fatal(self, where: int | str, what: str) -> NoReturn:
+        """Raise `InputError`, naming file and line."""
+        raise InputError(f"{self.path}:{where}: {what}")
+
+
+class Gathered:
+    """Words and their vectors as they are read; `finish` returns them.
+
+    directory   where the rows are spooled; a temporary directory if None
+    places      how a message names the place of a word: its number follows
+    """
+
+    def __init__(self, faults: Faults, directory: Path | None = None, places: str = "") -> None:
+        self.faults, self._directory, self._places = faults, directory, places
+        self._text, self._ends = bytearray(), array("q", [0])
+        self._counts, self._numbers = array("q"), array("q")
+        self._spool, self.width = _spool(directory), 0
+
+    def __enter__(self) -> Gathered:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._spool.close()
+
+    def add(self, words: Sequence[bytes], rows: Matrix, numbers: Sequence[int], counts: Sequence[int] | None = None) -> None:
+        """Take some words, their vectors (n, d) and the numbers of their lines; what cannot be used is a fault."""
+        self.width = rows.shape[1]
+        sound = np.logical_and.reduce(np.isfinite(rows), axis=1)
+        for at, word in enumerate(words):
+            if not sound[at]:
+                self._fault("not finite", numbers[at], f"the vector of {_shown(word)} holds a number that is not finite")
+            elif not word:
+                sound[at] = False
+                self._fault("no word", numbers[at], "the word is empty")
+            elif not is_utf8(word):
+                sound[at] = False
+                self._fault("not UTF-8", numbers[at], f"the word {_shown(word)} is not UTF-8")
+            else:
+                self._text += word
+                self._ends.append(len(self._text))
+                self._numbers.append(numbers[at])
+                self._counts.append(counts[at] if counts is not None else 0)
+        self._spool.write(np.ascontiguousarray(rows if sound.all() else rows[sound], "<f4").data)
+
+    def _fault(self, kind: str, number: int, what: str) -> None:
+        self.faults.found(kind, f"{self._places}{number}", what)
+
+    def finish(self) -> tuple[Vocabulary, Matrix]:
+        """Return the words, each once, and the vectors, mapped; raises `InputError` if there is none."""
+        text, ends, counts = (
+            np.frombuffer(self._text, np.uint8),
+            *(np.frombuffer(p, np.int64) for p in (self._ends, self._counts)),
+        )
+        vocabulary = Vocabulary(text, ends, counts)
+        if not len(vocabulary):
+            raise InputError(f"{self.faults.path}: no vectors in it")
+        rows = _mapped(self._spool, len(vocabulary), self.width)
+        vocabulary.order = vocabulary.sorted_rows()
+        again = self._repeated(vocabulary)
+        if len(again):
+            kept = np.delete(np.arange(len(vocabulary)), again)
+            vocabulary, rows = _taken(vocabulary, kept), self._spooled(rows, kept)
+        return vocabulary, rows
+
+    def _repeated(self, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+        """Return the rows whose word stands in an earlier row."""
+        order, sizes = vocabulary.sorted_rows(), np.diff(vocabulary.offsets)
+        alike = np.flatnonzero(sizes[order[1:]] == sizes[order[:-1]])
+        pairs = zip(order[alike].tolist(), order[alike + 1].tolist(), strict=True)  # equal words are in the order of their rows
+        again = [(second, first) for first, second in pairs if vocabulary.word(first) == vocabulary.word(second)]
+        for second, first in sorted(again):
+            where = f"first at {self._places}{self._numbers[first]}"
+            self._fault("stands twice", self._numbers[second], f"the word {vocabulary.word(second)!r} stands twice ({where})")
+        return np.array([second for second, _ in again], np.int64)
+
+    def _spooled(self, rows: Matrix, kept: npt.NDArray[np.int64]) -> Matrix:
+        step = max(1, CHUNK // (4 * self.width))
+        with _spool(self._directory) as spool:
+            for start in range(0, len(kept), step):
+                spool.write(rows[kept[start : start + step]].data)
+            return _mapped(spool, len(kept), self.width)
+
+
+def _spool(directory: Path | None) -> Any:
+    return tempfile.TemporaryFile(dir=directory)
+
+
+def _mapped(spool: Any, size: int, width: int) -> Matrix:
+    if not width:
+        return np.empty((size, 0), np.float32)
+    spool.flush()
+    data = mmap.mmap(spool.fileno(), 4 * size * width, access=mmap.ACCESS_READ)
+    return np.frombuffer(data, "<f4").reshape(size, width)
+
+
+def _taken(vocabulary: Vocabulary, rows: npt.NDArray[np.int64]) -> Vocabulary:
+    taken = Vocabulary.from_words((vocabulary.word(row) for row in rows), vocabulary.counts[rows])
+    taken.order = taken.sorted_rows()
+    return taken
+
+
+def is_utf8(word: bytes) -> bool:
+    """Tell whether bytes are UTF-8."""
+    try:
+        word.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shown(word: bytes) -> str:
+    text = word.decode(errors="replace")
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+# ------------------------------------------------------------------------------------------------------------ files
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading from its start; gz, bz2, xz and zst are recognised by their first bytes.
+
+    Raises `InputError` if it cannot be read, or its compressed data is damaged.
+    """
+    try:
+        with path.open("rb") as raw:
+            head = raw.read(8)
+            raw.seek(0)
+            kind = next((kind for magic, kind in MAGIC.items() if re.match(magic, head)), None)
+            if kind is None:
+                yield raw
+                return
+            from xopen import xopen
+
+            with xopen(raw, "rb", threads=0, format=kind) as stream:
+                yield stream
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (EOFError, LZMAError) as error:
+        raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
+    except OSError as error:
+        if error.errno is None or error.filename == str(path):
+            reason = error.strerror or f"damaged compressed file: {error}"
+            raise InputError(f"{path}: cannot be read ({reason})") from None
+        raise
+
+
+def beginning(path: Path, size: int) -> bytes:
+    """Return the first bytes of a file, decompressed."""
+    with opened(path) as file:
+        return file.read(size)

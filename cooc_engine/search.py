@@ -1,0 +1,171 @@
+"""Finding the best rows of a matrix: in blocks, for many queries at once, or through a first look with small integers.
+
+A block of rows is multiplied with all queries, and only what beats the best so far is kept and sorted: no more than 64 MB
+are needed beside the matrix, however many rows it has. For single queries `Screen` holds the rows as bytes, a quarter of
+what must be read; the few that may be among the best are then compared exactly, so the answers are the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import screening
+from cooc_engine.config import usable_cores
+from cooc_engine.errors import UsageError
+from cooc_engine.explicit import SparseVectors
+
+__all__ = ["BLOCK", "DENSE", "Ids", "Matrix", "Rows", "Screen", "best_rows", "inverse_norms", "top"]
+
+QUERIES = 256  # queries that are answered by one product
+BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores, and some 50 bytes for each if all are candidates: 30 MB
+FIRST = 64  # rows of the first block; each next is twice as large, so that few scores pass the best ones so far
+WIDTH = 300  # columns of a block of BLOCK rows; of wider ones fewer, so that a block takes no more memory
+DENSE = 1 << 21  # numbers of vectors that are copied at a time
+
+Ids = npt.NDArray[np.int64]
+Matrix = npt.NDArray[np.float32]
+Score = Callable[[int, Matrix], Matrix]  # from the first row of a block and its rows, the scores (rows, queries)
+
+
+class Rows(Protocol):
+    """A matrix, float32 (V, d), of which a part can be read: an array, or what makes rows when they are asked for."""
+
+    @property
+    def shape(self) -> Any:
+        """V and d."""
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """Return some rows, by a slice or by their numbers."""
+
+
+def top(size: int, topn: int) -> int:
+    """Return how many answers there are at most; raises `UsageError` if none is wanted."""
+    if topn < 1:
+        raise UsageError(f"topn is {topn}; it must be at least 1")
+    return min(topn, size)
+
+
+def batches(queries: int, topn: int, width: int) -> list[slice]:
+    """Return parts of the queries that are answered together; very long vectors, or lists of answers, are kept few, too."""
+    step = max(1, min(QUERIES, QUERIES * BLOCK // (8 * topn), DENSE // max(1, width)))
+    return [slice(start, start + step) for start in range(0, queries, step)]
+
+
+def best_rows(rows: Rows, score: Score, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Ids, Matrix]:
+    """Return rows and scores, both (q, topn), of the rows with the highest score for each of q queries, the best first.
+
+    exclude   for each query the rows that may not be answers
+
+    Equal scores are in order of the rows. Where there are fewer than `topn` answers, the rest are row -1.
+    """
+    (size, width), queries = rows.shape, len(exclude)
+    banned_query = np.repeat(np.arange(queries), [len(some) for some in exclude])
+    banned_row = np.fromiter((row for some in exclude for row in some), np.int64)
+    best = np.full((queries, topn), -1, np.int64), np.full((queries, topn), -np.inf, np.float32)
+    copied = 0 if isinstance(rows, SparseVectors) else width
+    most = max(1, min(BLOCK, BLOCK * WIDTH // max(1, copied)))
+    start, step = 0, min(FIRST, most)
+    while start < size:
+        stop = min(start + step, size)
+        scores = score(start, rows[start:stop])
+        inside = (banned_row >= start) & (banned_row < stop)
+        scores[banned_row[inside] - start, banned_query[inside]] = -np.inf
+        best = _merge(*best, scores, start)
+        start, step = stop, min(2 * step, most)
+    return best
+
+
+def _merge(rows: Ids, scores: Matrix, block: Matrix, start: int) -> tuple[Ids, Matrix]:
+    """Return the best of the answers so far, (q, n), and of the scores, (block, q), of rows from `start` on."""
+    queries, topn = rows.shape
+    block_row, query = np.nonzero(block > scores[:, -1])
+    if not len(query):
+        return rows, scores
+    owner = np.concatenate([np.repeat(np.arange(queries), topn), query])
+    value = np.concatenate([scores.ravel(), block[block_row, query]])
+    found = np.concatenate([rows.ravel(), block_row + start])
+    order = np.lexsort((found, -value, owner))
+    first = np.searchsorted(owner[order], np.arange(queries))
+    kept = order[first[:, None] + np.arange(topn)]
+    return found[kept], value[kept]
+
+
+def inverse_norms(rows: Matrix | SparseVectors) -> Matrix:
+    """Return one over the length of each row, 0 for a row of zeros."""
+    norms: Matrix = rows.lengths() if isinstance(rows, SparseVectors) else np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return np.divide(np.float32(1), norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+# --------------------------------------------------------------------------------------------------------- screening
+
+
+class Screen:
+    """The rows of a matrix, scaled to length 1, as bytes: finds those nearest to one vector, exactly.
+
+    It takes V · d bytes. Rounding changes the direction of a row by at most the length of its error, so every row whose
+    score is within twice the largest possible change of the best is looked at again, in double precision.
+    """
+
+    MOST = 4096  # candidates of a thread; more, as of equal rows, and the answer is left to `best_rows`
+
+    def __init__(self, rows: Rows, factors: Callable[[int, Matrix], Matrix], threads: int | None = None) -> None:
+        """Round all rows; `factors` gives one over the lengths of a block."""
+        self._rows, (size, width) = rows, rows.shape
+        padded = -(-width // screening.SEEN) * screening.SEEN
+        self._tiles = np.zeros((-(-size // screening.TILE), padded, screening.TILE), np.int8)
+        self._scales, errors = np.empty(size, np.float32), np.empty(size, np.float32)
+        for start in range(0, size, BLOCK):
+            block = np.ascontiguousarray(rows[start : start + BLOCK])
+            screening.fill_tiles(block, factors(start, block), start, self._tiles, self._scales, errors)
+        self._error = float(errors.max(initial=0)) + 1e-5
+        tiles, threads = len(self._tiles), min(threads or usable_cores(), 8)
+        self._parts = [(tiles * i // threads, tiles * (i + 1) // threads) for i in range(threads)]
+        self._scratch = [self._make_scratch() for _ in self._parts]
+        self._pool, self._lock = ThreadPoolExecutor(max(1, threads - 1)), threading.Lock()
+
+    def _make_scratch(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Matrix]:
+        return np.empty(screening.TILE, np.int32), np.empty(self.MOST, np.int32), np.empty(self.MOST, np.float32)
+
+    def nearest(self, query: Matrix, topn: int, exclude: Sequence[int]) -> tuple[Ids, Matrix] | None:
+        """Return rows and cosines, as `best_rows` for one query, or None if there are too many candidates."""
+        wide = query.astype(np.float64)
+        unit = wide / (np.sqrt(wide @ wide) or 1.0)
+        scale = float(np.abs(unit).max()) / screening.MOST_QUERY or 1.0
+        rounded = np.rint(unit / scale)
+        missed = float(np.sqrt(((unit - rounded * scale) ** 2).sum()))
+        slack = 2 * (self._error + (1 + self._error) * missed)
+        stored = np.zeros(self._tiles.shape[1], np.int8)
+        stored[: len(rounded)] = rounded
+        with self._lock:  # the scratch is one query's
+            candidates = self._candidates(stored, scale, slack, topn + len(exclude))
+        if candidates is None:
+            return None
+        kept = candidates[~np.isin(candidates, exclude)] if len(exclude) else candidates
+        rows = self._rows[kept].astype(np.float64)
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        cosines = np.divide(rows @ unit, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
+        order = np.lexsort((kept, -cosines))[:topn]
+        return kept[order], cosines[order]
+
+    def _candidates(self, query: npt.NDArray[np.int8], factor: float, slack: float, count: int) -> Ids | None:
+        def look(part: tuple[int, int], scratch: Any) -> tuple[int, Matrix]:
+            best = np.full(count, -np.inf, np.float32)
+            sums, rows, scores = scratch
+            found = screening.screen_tiles(
+                *part, self._tiles, self._scales, query, np.float32(factor), np.float32(slack), sums, best, rows, scores
+            )
+            return found, best
+
+        waiting = [self._pool.submit(look, *pair) for pair in list(zip(self._parts, self._scratch, strict=True))[1:]]
+        results = [look(self._parts[0], self._scratch[0]), *(future.result() for future in waiting)]
+        if any(found < 0 for found, _ in results):
+            return None
+        lowest = np.sort(np.concatenate([best for _, best in results]))[-count] - slack
+        parts = zip(results, self._scratch, strict=True)
+        return np.concatenate([rows[:n][scores[:n] >= lowest] for (n, _), (_, rows, scores) in parts]).astype(np.int64)

@@ -1,0 +1,269 @@
+"""Files of vectors in the formats of other programs: which one it is, export, import, and vectors straight from a file.
+
+word2vec, word2vec-bin   word2vec and gensim        glove, fasttext-vec   text of these programs
+npz, safetensors         with float16 and int8      tsv                   TensorFlow's projector, in two files
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine import vectorbinary, vectorlines
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.explicit import SPARSE, SparseVectors
+from cooc_engine.gathered import Faults, Gathered, beginning, is_utf8
+from cooc_engine.hdf5 import SIGNATURE
+from cooc_engine.interchange import read_vocabulary
+from cooc_engine.modelfile import Model, ModelData, Published, open_model, save_model
+from cooc_engine.store import disk_errors, locked, refuse_file
+from cooc_engine.vectorbinary import Rounded
+from cooc_engine.vectorlines import SPACE, Outgoing, metadata_path
+from cooc_engine.versions import versions
+from cooc_engine.vocab import Vocabulary
+
+__all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
+
+PathLike = str | os.PathLike[str]
+Dtype = Literal["float32", "float16", "int8"]
+BEGINNING = 1 << 20  # bytes by which a file is recognised
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A format: what writes and what reads it, how messages call places in it, which characters its words cannot have."""
+
+    write: Callable[..., None]
+    read: Callable[[Path, Faults, Gathered], None]
+    places: str = ""
+    not_in_words: bytes = b""
+    rounds: bool = False
+
+
+_HEADED = partial(vectorlines.read_text, head=True)
+_FORMS: Mapping[str, _Form] = {
+    "word2vec": _Form(partial(vectorlines.write_text, head=True), _HEADED, "", SPACE),
+    "word2vec-bin": _Form(vectorbinary.write_word2vec, vectorbinary.read_word2vec, "word ", SPACE),
+    "glove": _Form(partial(vectorlines.write_text, head=False), partial(vectorlines.read_text, head=False), "", SPACE),
+    "fasttext-vec": _Form(partial(vectorlines.write_text, head=True, end=b" \n"), _HEADED, "", SPACE),
+    "npz": _Form(vectorbinary.write_npz, vectorbinary.read_npz, "word ", b"\0", rounds=True),
+    "safetensors": _Form(vectorbinary.write_safetensors, vectorbinary.read_safetensors, "word ", rounds=True),
+    "tsv": _Form(vectorlines.write_projector, vectorlines.read_projector, "", b"\t\n\r"),
+}
+FORMATS = tuple(_FORMS)
+ALIASES = {"fasttext": "fasttext-vec", "projector": "tsv"}
+SUFFIXES = {".npz": "npz", ".safetensors": "safetensors", ".tsv": "tsv", ".bin": "word2vec-bin", ".vec": "fasttext-vec"}
+
+
+def format_of(path: PathLike) -> str | None:
+    """Return the format of a file of vectors by what is in it; None for a model of ours.
+
+    Raises `InputError` if there is no such file, or it is none of them.
+    """
+    path = Path(path)
+    head = beginning(path, BEGINNING)
+    if head.startswith(SIGNATURE):
+        return None
+    if head.startswith(b"PK\3\4"):
+        return "npz"
+    if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= vectorbinary.HEAD:
+        return "safetensors"
+    first, _, rest = head.partition(b"\n")
+    fields = first.split()
+    if b"\t" in first and _are_numbers(fields) and metadata_path(path).is_file():
+        return "tsv"
+    if len(fields) == 2 and all(field.isdigit() for field in fields):
+        return "word2vec" if _is_line(rest.partition(b"\n")[0]) else "word2vec-bin"
+    if len(fields) > 1 and _are_numbers(fields[-1:]):
+        return "glove"
+    what = "not a file of vectors that is known by its content" if head else "empty file"
+    raise InputError(f"{path}: {what}; pass --format with one of {', '.join(FORMATS)}")
+
+
+def _is_line(line: bytes) -> bool:
+    """Tell whether bytes are a word and numbers as text; if the line is broken, one number will do, and then all is UTF-8."""
+    numbers = line.split()[1:]
+    sound = _are_numbers(numbers) or (is_utf8(line) and any(_are_numbers([field]) for field in numbers))
+    return not line or (sound and b"\0" not in line)
+
+
+def _are_numbers(fields: list[bytes]) -> bool:
+    try:
+        return bool(fields) and all(float(field) is not None for field in fields)
+    except ValueError:
+        return False
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file of vectors holds: the words, their vectors (V, d), mapped, the format, and what was left out, by kind."""
+
+    vocabulary: Vocabulary
+    vectors: npt.NDArray[np.float32]
+    format: str
+    tally: Mapping[str, int]
+
+
+def read_vectors(
+    path: PathLike,
+    format: str | None = None,
+    *,
+    errors: Literal["strict", "skip"] = "strict",
+    directory: Path | None = None,
+) -> Found:
+    """Read a file of vectors of another program; only its words are in memory, the vectors in a nameless temporary file.
+
+    format      one of `FORMATS`; by the content of the file if None
+    errors      what to do with lines that are broken or not finite, words that stand twice, heads that do not fit: `strict`
+                raises `InputError`, naming file and line (of a binary file the number of the word); `skip` leaves them out
+    directory   where the temporary file is made
+    """
+    path = Path(path)
+    if errors not in ("strict", "skip"):
+        raise UsageError(f"--errors is {errors!r}; it must be one of strict, skip")
+    found = _known(format) if format is not None else format_of(path)
+    if found is None:
+        raise InputError(f"{path}: is a model of cooc-engine already")
+    faults = Faults(path, skip=errors == "skip")
+    with Gathered(faults, directory, _FORMS[found].places) as gathered:
+        _FORMS[found].read(path, faults, gathered)
+        vocabulary, rows = gathered.finish()
+    return Found(vocabulary, rows, found, dict(faults.tally))
+
+
+def import_vectors(
+    path: PathLike,
+    output: PathLike,
+    format: str | None = None,
+    *,
+    errors: Literal["strict", "skip"] = "strict",
+    vocab: PathLike | None = None,
+    force: bool = False,
+) -> tuple[Model, dict[str, int]]:
+    """Make a model file of a file of vectors; return it opened, and what was left out, by kind.
+
+    `vocab` is a file of lines of a word and its count, as GloVe's and word2vec's programs write, since few formats say how
+    often words occur; words that it lacks have count 0. The order of the words stays. Raises what `read_vectors` raises.
+    """
+    output = Path(output)
+    refuse_file(output, force=force)
+    with disk_errors(output):
+        found = read_vectors(path, format, errors=errors, directory=output.parent)
+        vocabulary = found.vocabulary if vocab is None else _counted(found.vocabulary, Path(vocab))
+        config = {"import": {"format": found.format, "errors": errors}}
+        provenance = {"file": str(path), "left_out": dict(found.tally), **versions()}
+        save_model(output, ModelData("imported", vocabulary, {"words": found.vectors}, "w", config, provenance))
+    return open_model(output), dict(found.tally)
+
+
+def _counted(words: Vocabulary, path: Path) -> Vocabulary:
+    ids = read_vocabulary(path)
+    counts = np.array([ids.counts[row] if (row := ids.ids.get(word, -1)) >= 0 else 0 for word in words], np.int64)
+    return Vocabulary(words.text, words.offsets, counts, words.order)
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: files, numbers of words and of columns, and, if rounded, 1 - cos of each vector and its like."""
+
+    files: tuple[Path, ...]
+    words: int
+    vector_size: int
+    mean_error: float | None
+    largest_error: float | None
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        errors = {"mean_cosine_error": self.mean_error, "largest_cosine_error": self.largest_error}
+        shape = {"words": self.words, "vector_size": self.vector_size}
+        return {"files": [str(file) for file in self.files], **shape, **(errors if self.mean_error is not None else {})}
+
+
+def export_vectors(
+    source: PathLike,
+    output: PathLike,
+    format: str | None = None,
+    *,
+    dtype: Dtype = "float32",
+    vectors: str | None = None,
+    restrict: int | None = None,
+    force: bool = False,
+) -> Exported:
+    """Write the vectors of a model, or of a file in any of the formats, for another program; whole or not at all.
+
+    format     one of `FORMATS`; by the suffix of `output` if None, word2vec's text if that says nothing
+    dtype      float16 and int8 are for npz and safetensors; the result says what they do to the cosines
+    vectors    "w", "c", "w+c" or "concat", instead of what queries use
+    restrict   write only so many of the first, most frequent words
+
+    Raises `UsageError` for a word that the format cannot hold, and if `output` exists, unless `force`.
+    """
+    output = Path(output)
+    format = _known(format) if format is not None else SUFFIXES.get(output.suffix, "word2vec")
+    form = _FORMS[format]
+    if dtype not in ("float32", "float16", "int8"):
+        raise UsageError(f"--dtype is {dtype!r}; it must be one of float32, float16, int8")
+    if dtype != "float32" and not form.rounds:
+        raise UsageError(f"--dtype {dtype}: --format {format} holds float32 alone; take npz or safetensors")
+    outgoing = _outgoing(Path(source), vectors, restrict)
+    if form.not_in_words:
+        outgoing.refuse(form.not_in_words, format)
+    outputs = (output, metadata_path(output)) if format == "tsv" else (output,)
+    parts = [refuse_file(path, force=force) for path in outputs]
+    rounded = Rounded(dtype)
+    with disk_errors(output), locked(parts[0]):
+        try:
+            with ExitStack() as files:
+                opened = [files.enter_context(part.open("wb")) for part in parts]
+                form.write(*opened, outgoing, *([rounded] if form.rounds else []))
+            for part, path in zip(parts, outputs, strict=True):
+                part.replace(path)
+        except BaseException:
+            for part in parts:
+                part.unlink(missing_ok=True)
+            raise
+    errors = (None, None) if dtype == "float32" else (rounded.mean, rounded.largest)
+    return Exported(outputs, *outgoing.shape, *errors)
+
+
+def _known(format: str) -> str:
+    known = ALIASES.get(format, format)
+    if known not in _FORMS:
+        raise UsageError(f"--format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    return known
+
+
+def _outgoing(source: Path, vectors: str | None, restrict: int | None) -> Outgoing:
+    rows: npt.NDArray[np.float32] | Published
+    if format_of(source) is None:
+        model = open_model(source)
+        found_rows = model.rows(vectors)
+        if isinstance(found_rows, SparseVectors):
+            raise UsageError(f"{source}: {SPARSE}")
+        words, rows = model.vocabulary, found_rows
+    elif vectors is not None:
+        raise UsageError(f"--vectors {vectors}: {source} has one set of vectors")
+    else:
+        found = read_vectors(source)
+        words, rows = found.vocabulary, found.vectors
+    if restrict is None or restrict >= len(words):
+        return Outgoing(words, rows)
+    if restrict < 1:
+        raise UsageError(f"--restrict is {restrict}; it must be at least 1")
+    ends = words.offsets[: restrict + 1]
+    return Outgoing(Vocabulary(words.text[: ends[-1]], ends, words.counts[:restrict]), rows)

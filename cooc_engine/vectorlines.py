@@ -1,0 +1,222 @@
+"""Vectors as lines of text: word2vec's and fastText's `.vec` with a head of numbers, GloVe's without, the projector's columns.
+
+A line is a word and d numbers with white space between; a word cannot hold any. The TensorFlow projector takes the numbers
+alone, with tabs, and the words from a second file.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.gathered import Faults, Gathered, opened
+from cooc_engine.modelfile import Published
+from cooc_engine.vocab import Vocabulary
+
+__all__ = ["Outgoing", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
+
+Matrix = npt.NDArray[np.float32]
+LINES = 1 << 20  # bytes of lines that are parsed together
+ROWS = 1 << 22  # bytes of rows that are written together
+SAMPLE = 100  # lines whose numbers of fields say how long the vectors are, where no head does
+SPACE = b" \t\n\v\f\r"
+
+
+class Outgoing(NamedTuple):
+    """What is written: words, and their vectors, float32 (V, d), which are read a part at a time."""
+
+    vocabulary: Vocabulary
+    rows: Matrix | Published
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """V and d; rows beyond the words are left out."""
+        return len(self.vocabulary), self.rows.shape[1]
+
+    @property
+    def counted(self) -> bool:
+        """Whether the counts of the words are known."""
+        return bool(self.vocabulary.counts.any())
+
+    def starts(self) -> Iterator[tuple[int, int]]:
+        """Yield the limits of blocks of rows."""
+        size, width = self.shape
+        step = max(1, ROWS // (4 * max(1, width)))
+        return ((start, min(start + step, size)) for start in range(0, size, step))
+
+    def words(self, start: int, stop: int) -> list[bytes]:
+        """Return some words as UTF-8."""
+        text, ends = self.vocabulary.text, self.vocabulary.offsets[start : stop + 1].tolist()
+        return [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
+
+    def refuse(self, characters: bytes, form: str) -> None:
+        """Raise `UsageError` if a word has one of these characters in it, or is empty, which the format cannot say."""
+        for start, stop in self.starts():
+            for word in self.words(start, stop):
+                if not word or len(word.translate(None, characters)) < len(word):
+                    what = f"the word {word.decode()!r} has white space in it" if word else "a word is empty"
+                    raise UsageError(f"{what}, which {form} cannot hold; export to npz or safetensors")
+
+
+# --------------------------------------------------------------------------------------------------------- writing
+
+
+def write_text(file: BinaryIO, outgoing: Outgoing, *, head: bool, end: bytes = b"\n") -> None:
+    """Write lines of word and numbers, nine digits each, from which float32 returns to the bit; with `V d` before them."""
+    size, width = outgoing.shape
+    if head:
+        file.write(b"%d %d\n" % (size, width))
+    line = " ".join(["%.9g"] * width).encode()
+    for start, stop in outgoing.starts():
+        rows = outgoing.rows[start:stop].tolist()
+        words = outgoing.words(start, stop)
+        file.writelines(b"%b %b%b" % (word, line % tuple(row), end) for word, row in zip(words, rows, strict=True))
+
+
+def write_projector(file: BinaryIO, metadata: BinaryIO, outgoing: Outgoing) -> None:
+    """Write the numbers, with tabs, to one file and the words to the other: with their counts, and then a head, if known."""
+    line = "\t".join(["%.9g"] * outgoing.shape[1]).encode() + b"\n"
+    if outgoing.counted:
+        metadata.write(b"word\tcount\n")
+    for start, stop in outgoing.starts():
+        file.writelines(line % tuple(row) for row in outgoing.rows[start:stop].tolist())
+        words, counts = outgoing.words(start, stop), outgoing.vocabulary.counts[start:stop].tolist()
+        if outgoing.counted:
+            metadata.writelines(b"%b\t%d\n" % pair for pair in zip(words, counts, strict=True))
+        else:
+            metadata.writelines(word + b"\n" for word in words)
+
+
+def metadata_path(path: Path) -> Path:
+    """Return where the words of a projector's file stand."""
+    return path.with_name(f"{path.stem}-metadata{path.suffix or '.tsv'}")
+
+
+# --------------------------------------------------------------------------------------------------------- reading
+
+
+class _Line(NamedTuple):
+    """A line: its number in the file, the word, the rest, and how often the word occurs, 0 if that is not known."""
+
+    number: int
+    word: bytes
+    numbers: bytes
+    occurs: int = 0
+
+
+def read_text(path: Path, faults: Faults, gathered: Gathered, *, head: bool) -> None:
+    """Read lines of word and numbers; with a head of the numbers of words and columns, or else without."""
+    with opened(path) as file:
+        promised, width = _head(file.readline(), faults) if head else (0, 0)
+        lines = _lines(file, 2 if head else 1)
+        sample = list(itertools.islice(lines, SAMPLE))
+        width = width or _width([len(line.numbers.split()) for line in sample])
+        found = _gather(itertools.chain(sample, lines), width, faults, gathered)
+    if head and found != promised:
+        faults.found("head", 1, f"the head says {promised} words, the file has {found}")
+
+
+def _head(line: bytes, faults: Faults) -> tuple[int, int]:
+    fields = line.split()
+    if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields) or int(fields[1]) < 1:
+        faults.fatal(1, "expected a head of two numbers, of words and of columns")
+    return int(fields[0]), int(fields[1])
+
+
+def _lines(file: BinaryIO, first: int) -> Iterator[_Line]:
+    for number, line in enumerate(file, first):
+        if line[:1] in (b" ", b"\t"):
+            yield _Line(number, b"", line.strip(SPACE))
+        elif fields := line.split(None, 1):
+            yield _Line(number, fields[0], fields[1].rstrip(SPACE) if len(fields) > 1 else b"")
+
+
+def _width(sizes: Sequence[int]) -> int:
+    """Return the most common number of numbers; a line or two may be broken, or have a word with spaces in it."""
+    ((width, _),) = Counter(sizes).most_common(1) or [(0, 0)]
+    return width
+
+
+def _gather(lines: Iterator[_Line], width: int, faults: Faults, gathered: Gathered) -> int:
+    """Add all lines, many at a time; return how many there are."""
+    found = 0
+    while block := list(_block(lines)):
+        found += len(block)
+        rows = _parsed(block, width)
+        if rows is None:  # one of them is broken
+            block = [line for line in block if _is_sound(line, width, faults)]
+            rows = _parsed(block, width) if block else None
+        if rows is not None:
+            words, _, counts = zip(*((line.word, line.number, line.occurs) for line in block), strict=True)
+            gathered.add(words, rows, [line.number for line in block], counts)
+    return found
+
+
+def _block(lines: Iterator[_Line]) -> Iterator[_Line]:
+    size = 0
+    for line in lines:
+        yield line
+        size += len(line.numbers)
+        if size >= LINES:
+            return
+
+
+def _parsed(block: Sequence[_Line], width: int) -> Matrix | None:
+    """Return the numbers (n, d) of lines, or None if one has others than `width` of them."""
+    if not all(line.numbers for line in block):
+        return None
+    texts = [line.numbers.decode("latin-1") for line in block]
+    try:
+        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
+            rows = np.loadtxt(texts, np.float32, comments=None, ndmin=2)
+    except ValueError:
+        return None
+    return rows if rows.shape == (len(block), width) else None
+
+
+def _is_sound(line: _Line, width: int, faults: Faults) -> bool:
+    """Tell whether a line has a word and so many numbers; name the fault if not."""
+    if _parsed([line], width) is not None:
+        return True
+    fields = line.numbers.split()
+    tail = _Line(0, b"", b" ".join(fields[len(fields) - width :]))
+    if len(fields) > width and line.word and _parsed([tail], width) is not None:
+        word = b" ".join([line.word, *fields[: len(fields) - width]]).decode(errors="replace")
+        faults.found("space", line.number, f"the word {word!r} has spaces in it")
+    elif len(fields) != width:
+        faults.found("broken", line.number, f"expected a word and {width} numbers, found {len(fields)}")
+    else:
+        bad = next(field for field in fields if _parsed([_Line(0, b"", field)], 1) is None)
+        faults.found("broken", line.number, f"{bad.decode(errors='replace')!r} is not a number")
+    return False
+
+
+def read_projector(path: Path, faults: Faults, gathered: Gathered) -> None:
+    """Read the projector's numbers, and the words from the file beside it (`metadata_path`)."""
+    beside = metadata_path(path)
+    if not beside.is_file():
+        raise InputError(f"{path}: the words belong into {beside}, which is not there")
+    with opened(path) as file, opened(beside) as metadata:
+        numbers, names = (line.rstrip(b"\r\n") for line in file), (line.rstrip(b"\r\n") for line in metadata)
+        first = next(names, b"")
+        whole = names if b"\t" in first else itertools.chain([first], names)  # only several columns have a head
+        pairs = enumerate(itertools.zip_longest(whole, numbers), 1)
+        lines = _paired(pairs, faults)
+        sample = list(itertools.islice(lines, SAMPLE))
+        _gather(itertools.chain(sample, lines), _width([len(line.numbers.split()) for line in sample]), faults, gathered)
+
+
+def _paired(pairs: Iterable[tuple[int, tuple[bytes | None, bytes | None]]], faults: Faults) -> Iterator[_Line]:
+    for number, (name, numbers) in pairs:
+        if name is None or numbers is None:
+            faults.found("head", number, f"has {'no vector for this word' if numbers is None else 'no word for this vector'}")
+            continue
+        word, _, count = name.partition(b"\t")
+        yield _Line(number, word, numbers, int(count) if count.isdigit() and len(count) < 19 else 0)
