@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from cooc_engine import corpus as corpus_module
 from cooc_engine import modelfile, sampler, trainer
 from cooc_engine._kernels import training
 from cooc_engine._kernels.training import Clock, Record, Rule, Tables
@@ -23,7 +25,7 @@ from cooc_engine.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, SkipgramOptions
 from cooc_engine.cooc import count
 from cooc_engine.corpus import Corpus, encode_documents
-from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
+from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import train
 from cooc_engine.query import Vectors
@@ -82,6 +84,9 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
         paths=paths_of(paths) if rule.output == training.PATH else None,
         rows=rows,
         document=rule.document,
+        clamp=rule.clamp,
+        beyond=rule.beyond,
+        redraw=bool(rule.redraw),
     )
 
 
@@ -300,6 +305,14 @@ def corpus(tmp_path_factory) -> Corpus:
     return make_corpus(tmp_path_factory.mktemp("w2v") / "corpus", planted())
 
 
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Corpus:
+    """The same text in ten shards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "SHARD_TOKENS", 400)
+        return make_corpus(tmp_path_factory.mktemp("w2v") / "shards", planted())
+
+
 @pytest.mark.parametrize("predict", ["centre", "contexts"])
 def test_the_streams_loss_is_the_cross_entropy_of_the_counts(corpus, tmp_path, predict):
     """Full softmax, fixed window, nothing thinned: -Σ X_ij log Q_ij / Σ X_ij over uniform counts."""
@@ -401,6 +414,8 @@ def test_deterministic_training_has_the_same_bits_for_any_threads(corpus, tmp_pa
     assert [h["loss"] for h in models[0].history] == [h["loss"] for h in models[2].history]
     other = train(family, corpus, tmp_path / "o.h5", dataclasses.replace(options, seed=5))
     assert bits(other) != bits(models[0])
+    racing = train(family, corpus, tmp_path / "r.h5", dataclasses.replace(options, deterministic=False), threads=1)
+    assert models[0].history[-1]["loss"] == pytest.approx(racing.history[-1]["loss"], rel=0.05), "it learns as much"
 
 
 def test_no_hash_seed_matters(corpus, tmp_path):
@@ -443,8 +458,9 @@ def stop_after(monkeypatch, rounds: int) -> None:
 
 
 @pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
-@pytest.mark.parametrize("stops", [(1,), (7, 3), (30,)])
-def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(corpus, tmp_path, small_parts, monkeypatch, loss, stops):
+@pytest.mark.parametrize(("stops", "cut"), [((1,), "corpus"), ((7, 3), "corpus"), ((30,), "corpus"), ((25, 3), "shards")])
+def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(request, tmp_path, small_parts, monkeypatch, loss, stops, cut):
+    corpus = request.getfixturevalue(cut)
     options = options_of("skipgram", loss=loss, deterministic=True, epochs=2)
     whole = train("skipgram", corpus, tmp_path / "whole.h5", options)
     output = tmp_path / "m.h5"
@@ -505,7 +521,7 @@ def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts
     def poisoned(team, *args):
         rounds.append(1)
         if len(rounds) == 3:
-            team.network.inputs[0, 0] = np.nan
+            team.network.inputs[:, 0] = np.nan
         return original(team, *args)
 
     monkeypatch.setattr(trainer._Team, "train", poisoned)
@@ -519,10 +535,48 @@ def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts
     assert meta["state"]["epoch"] == 0
 
 
-def test_a_rate_without_measure_diverges(corpus, tmp_path):
-    with pytest.raises(DivergenceError, match="--lr"):
-        train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", lr=1e30))
+@pytest.mark.parametrize("lr", [1e30, 1e300])
+@pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_rate_without_measure_diverges(corpus, tmp_path, loss, deterministic, lr):
+    """In one line, without warnings; also where nodes beyond the clamp are skipped, so that all stays finite."""
+    options = options_of("skipgram", loss=loss, deterministic=deterministic, lr=lr)
+    with pytest.raises(DivergenceError, match="lower --lr .* and start anew with --force"):
+        train("skipgram", corpus, tmp_path / "m.h5", options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lower_rate_starts_anew_after_a_divergence(corpus, tmp_path, small_parts):
+    """What the error says is what helps, beside the checkpoint that is kept."""
+    output = tmp_path / "m.h5"
+    with pytest.raises(DivergenceError, match="--force"):
+        train("skipgram", corpus, output, options_of("skipgram", lr=1e4), checkpoint_every=0)
+    assert checkpoint_path(output).exists()
+    assert train("skipgram", corpus, output, options_of("skipgram", epochs=1), force=True).history
+
+
+@pytest.mark.parametrize("lr", [0.025, 0.05, 0.1, 0.2])
+def test_steps_that_are_added_together_do_not_overshoot(corpus, tmp_path, lr):
+    """In a small vocabulary a batch holds many steps of each row: at high rates fewer of them count."""
+    losses = {}
+    for deterministic in (True, False):
+        options = options_of("skipgram", lr=lr, epochs=4, deterministic=deterministic)
+        losses[deterministic] = train("skipgram", corpus, tmp_path / f"{deterministic}.h5", options, threads=1).history[-1]["loss"]
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_a_softmax_uses_one_thread_of_blas(corpus, tmp_path, monkeypatch):
+    """Its sums, and so the last bits, would depend on their number."""
+    seen = set()
+
+    def spy(*args, **more):
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return softmax_step(*args, **more)
+
+    monkeypatch.setattr(trainer, "softmax_step", spy)
+    with threadpool_limits(2, "blas"):
+        train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", loss="softmax", epochs=1))
+    assert seen == {1}
 
 
 def test_counts_are_no_text(corpus, tmp_path):
@@ -549,8 +603,23 @@ def test_one_word_and_single_word_documents(tmp_path, family, loss):
     model = train(family, one, tmp_path / "1.h5", options_of(family, loss=loss))
     assert model.vectors.shape == (1, 10)
     lonely = make_corpus(tmp_path / "lonely", [["x"], ["y"], ["z"]])
-    model = train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss))
-    assert model.history[-1]["loss"] == model.history[-1]["examples"] == 0
+    with pytest.raises(InputError, match="lonely: holds nothing to train on; no word is left with a neighbour"):
+        train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "lonely", "one"]
+
+
+@pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_the_vocabulary_of_another_text(corpus, tmp_path, loss, deterministic):
+    """Words that never occur are nothing to thin, and a text without a word of the vocabulary is nothing to train on."""
+    taken = EncodeOptions(vocabulary=str(corpus.path))
+    few = encode_documents([["a1", "a2", "a3"]] * 20, tmp_path / "few", taken)
+    options = options_of("skipgram", loss=loss, deterministic=deterministic, subsample=0.5, epochs=2)
+    assert np.isfinite(train("skipgram", few, tmp_path / "few.h5", options).vectors).all()
+    count(few, tmp_path / "cooc", CountOptions(subsample=0.5))
+    none = encode_documents([["q", "r", "s"]] * 20, tmp_path / "none", taken)
+    with pytest.raises(InputError, match="none: holds no word of its vocabulary"):
+        train("skipgram", none, tmp_path / "none.h5", options)
 
 
 def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
@@ -566,7 +635,7 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
     with pytest.raises(UsageError, match="pass --vector-size 10"):
         train("skipgram", other, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
     strange = make_corpus(tmp_path / "strange", [["q", "r"]])
-    with pytest.raises(UsageError, match="has no word of"):
+    with pytest.raises(InputError, match="has no word in common with"):
         train("skipgram", strange, tmp_path / "x.h5", options)
 
 
@@ -606,17 +675,11 @@ def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts,
     assert (orders[0] != orders[1]) == (tokens == 2345) or len(orders[0]) < 12
 
 
-def test_several_shards_are_one_text(tmp_path, monkeypatch):
+def test_several_shards_are_one_text(corpus, shards, tmp_path):
     """The cut into shards changes nothing but where parts begin."""
-    from cooc_engine import corpus as corpus_module
-
-    whole = make_corpus(tmp_path / "whole", planted())
-    with monkeypatch.context() as patch:
-        patch.setattr(corpus_module, "SHARD_TOKENS", 400)
-        shards = make_corpus(tmp_path / "shards", planted())
-    assert (whole.shards, shards.shards) == (1, 10)
+    assert (corpus.shards, shards.shards) == (1, 10)
     options = options_of("skipgram", loss="softmax", radius="fixed", epochs=1, lr=1e-12)
-    losses = [train("skipgram", c, tmp_path / f"{c.shards}.h5", options).history[0] for c in (whole, shards)]
+    losses = [train("skipgram", c, tmp_path / f"{c.shards}.h5", options).history[0] for c in (corpus, shards)]
     assert losses[0]["examples"] == losses[1]["examples"]
     assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=1e-6)
 
