@@ -266,10 +266,11 @@ def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, s
             for clock, shard in _shards(state, model, corpus):
                 _train_shard(state, model, team, clock, shard, stage, between)
             _end_epoch(state, model)
-            if state.epoch == model.epochs and not any(record["examples"] for record in state.history):
-                raise InputError(f"{corpus.path}: holds nothing to train on; no word is left with a neighbour in its document")
             stage.advance(0, _note(state, model))
-            between(f"epoch {state.epoch}", True)
+            if _has_learned(state):  # otherwise there is nothing to save
+                between(f"epoch {state.epoch}", True)
+    if not _has_learned(state):
+        raise InputError(f"{corpus.path}: holds nothing to train on; no word is left with a neighbour in its document")
 
 
 def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
@@ -367,6 +368,10 @@ def _end_epoch(state: State, model: StreamModel) -> None:
     state.history.append({"epoch": state.epoch + 1, **record, "examples": int(examples)})
     state.epoch, state.shard, state.batches, state.seconds = state.epoch + 1, 0, 0, 0.0
     state.sums[:] = 0
+
+
+def _has_learned(state: State) -> bool:
+    return any(record["examples"] for record in state.history)
 
 
 def _note(state: State, model: StreamModel) -> str:
