@@ -249,7 +249,9 @@ def entries_done(state: State, tiles: Tiles, options: Options) -> int:
 
 def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: Options) -> None:
     if not np.isfinite(state.costs[stratum]).all():
-        raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {options.lr:g})")
+        raise DivergenceError(
+            f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {options.lr:g}) and start anew with --force"
+        )
 
 
 def _end_epoch(state: State, tiles: Tiles, options: Options, threads: int) -> None:

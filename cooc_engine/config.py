@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -95,7 +96,7 @@ class CountOptions(Options):
     oov_gap: Literal["drop", "keep"] = "drop"
     """Words outside the vocabulary: dropped before the window is laid, or kept as gaps in it."""
     subsample: Annotated[float | None, Above(0), Parameter(alias=["--sample", "--sub"])] = None
-    """Thin words more frequent than this before the window is laid, as word2vec does; off unless given."""
+    """Thin frequent words before the window is laid: of share f, √(t/f) + t/f are kept, as in word2vec; off unless given."""
     subsample_seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of `subsample`."""
 
@@ -238,13 +239,13 @@ class StreamOptions(Options):
     loss: Literal["ns", "hs", "softmax"] = "ns"
     """Output layer: negative sampling, hierarchical softmax, or the full softmax, for small vocabularies."""
     negative: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--neg", "--ns"])] = 5
-    """Noise words of each example."""
+    """Noise words of each example, with ns."""
     noise: Literal["shared", "own"] = "shared"
-    """Noise words are drawn once for a window, or, as word2vec's program does, anew for each of its examples."""
+    """With ns: noise words are drawn once for a window, or, as word2vec's program does, anew for each input of it."""
     noise_power: Annotated[float, AtLeast(0), Parameter(alias="--ns-exponent")] = 0.75
-    """Noise words are drawn by their count to this power."""
+    """With ns: noise words are drawn by their count to this power."""
     subsample: Annotated[float, AtLeast(0), Parameter(alias=["--sample", "--sub", "-t"])] = 1e-3
-    """Thin words that are a greater share of the text than this; 0 keeps all."""
+    """Thin frequent words: of share f, √(t/f) + t/f are kept, so it begins at 2.6 of this t; 0 keeps all."""
     epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 5
     """How many times the text is read."""
     lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.025
@@ -260,6 +261,21 @@ class StreamOptions(Options):
     deterministic: bool = False
     """The same vectors for any number of threads; slower."""
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for options of noise where nothing is noise."""
+        if self.negative == 0:
+            raise UsageError("--negative is 0, but ns needs noise; for the hierarchical softmax pass --loss hs without it")
+        super().__post_init__()
+        if self.loss != "ns":
+            self._refuse(f"with --loss {self.loss} nothing is noise", "negative", "noise", "noise_power")
+
+    def _refuse(self, why: str, *names: str) -> None:
+        """Raise `UsageError` if one of some options is not as it is by default: it would change nothing."""
+        for field in dataclasses.fields(self):
+            value, flag = getattr(self, field.name), "--" + field.name.replace("_", "-")
+            if field.name in names and value != field.default:
+                raise UsageError(f"{flag} is {value}, but {why}; leave {flag} out")
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -268,6 +284,12 @@ class SkipgramOptions(StreamOptions):
 
     predict: Literal["centre", "contexts"] = "centre"
     """Each context word predicts the centre, as in word2vec's program, or the centre its contexts, as in the paper."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a choice of noise that there is not."""
+        super().__post_init__()
+        if self.predict == "contexts":
+            self._refuse("a centre that predicts its contexts has noise of its own for each", "noise")
 
 
 @Parameter(name="*")
@@ -279,6 +301,11 @@ class CbowOptions(StreamOptions):
     """Initial learning rate; it falls in a straight line to 1e-4 of this."""
     gradient: Literal["whole", "share"] = "whole"
     """What each of C context words receives of the mean's gradient: all of it, as in word2vec's program, or 1/C."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a choice of noise that there is not."""
+        super().__post_init__()
+        self._refuse("the mean of a window is one input, with one set of noise words", "noise")
 
 
 @Parameter(name="*")

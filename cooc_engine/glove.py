@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, mean_vector, open_model, save_model
+from cooc_engine.older import checksums, common_words, open_older
 from cooc_engine.running import How, Run
 from cooc_engine.store import beside
 from cooc_engine.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
@@ -166,14 +166,14 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
     room = _Room.of(shape, grid, cooc, f"train {solver.family}", run)
     with claimed(output, run) as checkpoint:
         _check(solver, cooc)
-        older = _older(options, shape)
+        older = open_older(options.init, shape.d)
         plan = _plan(solver, cooc, grid, options, older)
         run.shown.say(room.line())
         scratch = beside(output, ".tiles") if room.mapped else None
         with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
             tiles = deal(cooc, solver.dealing(cooc, options), grid, options.seed, run.workers, stage, scratch)
         _check_tiles(tiles, cooc, options)
-        state = State(_started(Parameters.random(shape, grid, options.seed), cooc, options, older), np.zeros(grid.sides**2))
+        state = State(_started(Parameters.random(shape, grid, options.seed), cooc, older), np.zeros(grid.sides**2))
         total = options.epochs * tiles.trained
         with deferred_interrupt() as interrupted, run.shown.stage("train", total, "entries") as stage:
             saved = Checkpoint(checkpoint, "glove", plan, state, run.checkpoint_every, interrupted)
@@ -200,32 +200,17 @@ def _check_tiles(tiles: Tiles, cooc: Cooc, options: Options) -> None:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words beside themselves")
 
 
-def _older(options: Options, shape: Shape) -> Model | None:
-    """Return the model to start from, if there is one; raises `UsageError` if its vectors are of another length."""
-    if options.init is None:
-        return None
-    model = open_model(options.init)
-    found = model.array("words").shape[1]
-    if found != shape.d:
-        raise UsageError(f"--init {options.init}: its vectors have {found} components; pass --vector-size {found}")
-    return model
-
-
 def _plan(solver: Solver, cooc: Cooc, grid: Grid, options: Options, older: Model | None) -> str:
     """Return a digest of everything that decides the result."""
-    start = None if older is None else [zlib.crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
-    whole = [solver.family, cooc.digest, options.record(), start, grid.blocks, grid.group]
+    whole = [solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
-def _started(parameters: Parameters, cooc: Cooc, options: Options, older: Model | None) -> Parameters:
+def _started(parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:
     """Have the words that an older model has begin where it left them."""
     if older is None:
         return parameters
-    known = [(row, older.vocabulary.ids[word]) for row, word in enumerate(cooc.vocabulary) if word in older.vocabulary.ids]
-    if not known:
-        raise InputError(f"--init {options.init}: has no word in common with {cooc.path}")
-    rows, places = np.array(known).T
+    rows, places = common_words(older, cooc.vocabulary, cooc.path)
     for name, values in parameters.arrays().items():
         if name in older.names:
             values[parameters.grid.row_of(rows)] = older.array(name)[places]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import sampling
+from cooc_engine._kernels import sampling, training
 from cooc_engine._kernels.training import Rule, Tables
 from cooc_engine.windows import keep_probabilities
 
@@ -21,7 +21,7 @@ def alias_table(counts: Counts, power: float) -> npt.NDArray[np.uint64]:
 
     Entry i holds an alias below, and above the chance of i itself, times 2³². Words that never occur are never drawn.
     """
-    weights = np.where(counts > 0, counts.astype(np.float64) ** power, 0.0)
+    weights = np.where(counts > 0, (counts / max(1, counts.max())) ** power, 0.0)  # shares of the greatest: none overflows
     table = np.empty(len(counts), np.uint64)
     sampling.fill_alias(weights * (len(counts) / weights.sum()), np.empty(len(counts), np.int64), table)
     return table
@@ -62,19 +62,24 @@ def huffman(counts: Counts) -> Paths:
 
 
 def busiest(counts: Counts, tables: Tables, rule: Rule) -> float:
-    """Return how often, for each token of the text, the word's row is used that is used most: as an input or as noise.
+    """Return how often, for each token of the text, the row is used that is used most: as an input, or as target and noise.
 
     Nodes of a tree are left out: the root is used by every example, and needs few of its steps.
     """
     shares = counts / counts.sum()
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
-    most = float(kept.max()) * (2 * rule.window if rule.fixed else rule.window + 1)
+    contexts = 2 * rule.window if rule.fixed else rule.window + 1
+    alone = rule.own and not rule.mean
+    inputs = {training.CONTEXTS: contexts, training.CENTRE: 1, training.DOCUMENT: 0}[rule.inputs]
+    targets = contexts if rule.inputs == training.CENTRE else inputs if alone else 1
+    most = float(kept.max()) * inputs
     if not len(tables.noise):
         return most
     own, alias = tables.noise >> np.uint64(32), (tables.noise & np.uint64(2**32 - 1)).astype(np.int64)
     chances = np.ldexp(own.astype(np.float64), -32)
     chances += np.bincount(alias, 1 - chances, len(counts))
-    return max(most, float(chances.max()) / len(counts) * rule.negative * float(kept.sum()))
+    noise = rule.negative * chances / len(counts) * (kept.sum() - kept)  # that is no target
+    return max(most, float((targets * (kept + noise)).max()))
 
 
 def tables(
@@ -84,13 +89,15 @@ def tables(
     noise_power: float | None = None,
     paths: Paths | None = None,
     rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
+    total: int | None = None,
 ) -> Tables:
     """Return the tables of a model: noise where `noise_power` is given, paths for hs, `rows` where words have several.
 
-    `rows` are (V + 1,) starts and the input rows of each word, as in fastText's subwords.
+    `rows` are (V + 1,) starts and the input rows of each word, as in fastText's subwords; `total` the tokens that words are
+    shares of when they are thinned: those of the vocabulary unless given.
     """
     starts, subrows = rows or (np.empty(0, np.int64), np.empty(0, np.int32))
     paths = paths or Paths(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
     noise = np.empty(0, np.uint64) if noise_power is None else alias_table(counts, noise_power)
-    keep = keep_probabilities(counts, subsample or None)
+    keep = keep_probabilities(counts, subsample or None, total)
     return Tables(keep, noise, paths.starts, paths.nodes, paths.labels, starts, subrows)

@@ -34,6 +34,7 @@ class Examples:
         self.inputs, self.hidden, self.of, self.targets = (np.array(values, np.int64) for values in found.values())
 
 
+@np.errstate(over="ignore", invalid="ignore")  # the caller looks at the loss
 def softmax_step(examples: Examples, inputs: Matrix, outputs: Matrix, lr: float, *, spread: bool) -> float:
     """Take one step for all examples against the rows as they are; returns Σ −log p(target | hidden).
 
@@ -54,7 +55,8 @@ def softmax_step(examples: Examples, inputs: Matrix, outputs: Matrix, lr: float,
     errors = np.exp(scores - log_sums[:, None].astype(np.float32)) * counts.astype(np.float32)
     np.subtract.at(errors, (examples.of, examples.targets), np.float32(1))
     steps = errors @ outputs
-    outputs -= np.float32(lr) * (errors.T @ hidden)
+    errors *= np.float32(lr)
+    outputs -= errors.T @ hidden
     if spread:
         steps /= sizes
     np.subtract.at(inputs, examples.inputs, np.float32(lr) * steps[examples.hidden])

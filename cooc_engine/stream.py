@@ -13,11 +13,12 @@ import numpy as np
 from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import StreamOptions
 from cooc_engine.corpus import Corpus
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, open_model, save_model
+from cooc_engine.older import checksums, common_words, open_older
 from cooc_engine.running import How, Run
-from cooc_engine.trainer import Matrix, Network, State, StreamModel, memory_plan, plan_of, run_epochs
+from cooc_engine.trainer import START, Matrix, Network, State, StreamModel, memory_plan, plan_of, run_epochs
 from cooc_engine.versions import versions
 from cooc_engine.vocab import Vocabulary
 
@@ -26,18 +27,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Design", "PathLike", "train_stream"]
 
+COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes of a word in the dictionaries and lists of two vocabularies
 PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
 class Design:
-    """What a family makes of a corpus and options: a model for the trainer, the size of its network, what is kept of it."""
+    """What a family makes of a corpus and options: a model for the trainer, the size of its network, what is kept of it.
+
+    Input vectors begin between -start/d and start/d.
+    """
 
     model: StreamModel
     inputs: int
     outputs: int
     arrays: Callable[[Network], dict[str, Matrix]]
     facts: dict[str, Any]
+    start: float = START
 
 
 def train_stream(
@@ -56,69 +62,79 @@ def train_stream(
     corpus, output = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(output)
     run = Run(**how)
     with claimed(output, run) as checkpoint:
-        made, plan = design(corpus, options), plan_of(family, corpus, options.record())
-        _check_extension(options)
-        room = memory_plan(family, made.model, (made.inputs, made.outputs, options.vector_size), run.workers, run.budget)
+        older = open_older(options.init, options.vector_size)
+        _check_extension(options, older)
+        if not corpus.counts.any():
+            raise InputError(f"{corpus.path}: holds no word of its vocabulary; there is nothing to train on")
+        made, plan = design(corpus, options), plan_of(family, corpus, options.record(), checksums(older))
+        network = made.inputs, made.outputs, options.vector_size
+        extra = _older_bytes(older, made.inputs, options)
+        room = memory_plan(family, made.model, network, run.workers, run.budget, extra)
         room.check()
         run.shown.say(room.line())
-        state = State(Network.random(made.inputs, made.outputs, options.vector_size, options.seed))
+        state = State(Network.random(*network, options.seed, made.start))
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
             saved = Checkpoint(checkpoint, "stream", plan, state, run.checkpoint_every, interrupted)
             if run.resume and checkpoint.exists():
                 saved.load()
-            elif options.init is not None:
-                _begin_with(options.init, corpus, made, state.network)
+            elif older is not None:
+                _begin_with(older, corpus, made.arrays(state.network))
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
-            save_model(output, _model_data(family, corpus, made, state, options, run.workers))
+            save_model(output, _model_data(family, corpus, made, state, options, run.workers, older))
     return open_model(output)
 
 
-def _check_extension(options: StreamOptions) -> None:
+def _check_extension(options: StreamOptions, older: Model | None) -> None:
     """Refuse an extension that cannot be before any work is done."""
     if not options.extend:
         return
-    if options.init is None:
+    if older is None:
         raise UsageError("--extend keeps the words of another model; name it by --init FILE")
     if options.loss == "hs":
         raise UsageError("--extend goes with --loss ns or softmax; the tree of hs is that of one text's words")
-    if "contexts" not in open_model(options.init).names:
-        raise UsageError(f"--extend: {options.init} has no contexts to keep; it was trained by hs")
+    if "contexts" not in older.names:
+        raise UsageError(f"--extend: {older.path} has no contexts to keep, only {', '.join(older.names)}")
 
 
-def _extended(path: str, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -> tuple[Vocabulary, dict[str, Matrix]]:
+def _older_bytes(older: Model | None, words: int, options: StreamOptions) -> int:
+    """Return what an older model takes: rows copied from it, the matrices of both, and words and counts as Python has them."""
+    if older is None:
+        return 0
+    old = len(older.vocabulary)
+    rows = 2 * (words + old) + old if options.extend else min(words, old)
+    return 4 * options.vector_size * rows + (EXTENDED_WORD if options.extend else COMMON_WORD) * (words + old)
+
+
+def _begin_with(older: Model, corpus: Corpus, mine: dict[str, Matrix]) -> None:
+    """Copy the vectors of a model for the words that it shares with the corpus."""
+    here, there = common_words(older, corpus.vocabulary, corpus.path)
+    for name in {"words", "contexts"} & {*mine} & {*older.names}:
+        mine[name][here] = older.array(name)[there]
+
+
+def _extended(older: Model, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -> tuple[Vocabulary, dict[str, Matrix]]:
     """Add the words of an older model that a new one does not have, and its counts; ranked by both together."""
-    older = open_model(path)
-    old, new = older.vocabulary, vocabulary.ids
+    old, new, ids = older.vocabulary, vocabulary.ids, older.vocabulary.ids
     more = [row for row, word in enumerate(old.words) if word not in new]
     words = vocabulary.words + [old.words[row] for row in more]
-    ids = old.ids
     counts = [*vocabulary.counts.tolist(), *[0] * len(more)]
     totals = [n + (int(old.counts[ids[word]]) if word in ids else 0) for word, n in zip(words, counts, strict=True)]
     order = sorted(range(len(words)), key=lambda row: (-totals[row], words[row].encode()))
-    both = {name: np.concatenate([array, older.array(name)[more]])[order] for name, array in arrays.items()}
-    return Vocabulary.from_words([words[row] for row in order], [totals[row] for row in order]), both
+    places = np.argsort(order)  # of the new words, then of those that are added
+    for name in list(arrays):
+        whole = np.empty((len(order), arrays[name].shape[1]), np.float32)
+        whole[places[: len(new)]] = arrays[name]
+        whole[places[len(new) :]] = older.array(name)[more]
+        arrays[name] = whole
+    return Vocabulary.from_words([words[row] for row in order], [totals[row] for row in order]), arrays
 
 
-def _begin_with(path: str, corpus: Corpus, design: Design, network: Network) -> None:
-    """Copy the vectors of a model for the words that it shares with the corpus."""
-    model = open_model(path)
-    mine = design.arrays(network)
-    ids = model.vocabulary.ids
-    pairs = [(row, ids[word]) for row, word in enumerate(corpus.vocabulary.words) if word in ids]
-    if not pairs:
-        raise UsageError(f"--init {path}: has no word of {corpus.path}")
-    here, there = np.array(pairs).T
-    for name in {"words", "contexts"} & {*mine} & {*model.names}:
-        theirs = model.array(name)
-        if theirs.shape[1] != network.d:
-            raise UsageError(f"--init {path}: its vectors are {theirs.shape[1]} long; pass --vector-size {theirs.shape[1]}")
-        mine[name][here] = theirs[there]
-
-
-def _model_data(family: str, corpus: Corpus, design: Design, state: State, options: StreamOptions, threads: int) -> ModelData:
+def _model_data(
+    family: str, corpus: Corpus, design: Design, state: State, options: StreamOptions, threads: int, older: Model | None
+) -> ModelData:
     vocabulary, arrays = corpus.vocabulary, design.arrays(state.network)
-    if options.extend and options.init is not None:
-        vocabulary, arrays = _extended(options.init, vocabulary, arrays)
+    if options.extend and older is not None:
+        vocabulary, arrays = _extended(older, vocabulary, arrays)
     return ModelData(
         family=family,
         vocabulary=vocabulary,

@@ -1,10 +1,10 @@
 """The trainer of all sampled models: parts of mapped shards for threads, the learning rate, checkpoints, the stop at NaN.
 
-The text is read in stretches, in another order in each epoch: so no part of it is always learned at the lowest rates
-(measured: better on all word sets). By default threads race for the same rows (Hogwild, Recht et al. 2011). Deterministic
-training takes the steps of a fixed batch of parts against the parameters as they are, writes them down, and then the owner
-of each row adds them in the order of the parts: the same bits for any number of threads. A full softmax is a matrix product
-for a batch of positions.
+The text is read in stretches, in another order in each epoch, and so are the shards: so no part of it is always learned at
+the lowest rates (measured: better on all word sets). By default threads race for the same rows (Hogwild, Recht et al. 2011).
+Deterministic training takes the steps of a fixed batch of parts against the parameters as they are, writes them down, and then
+the owner of each row adds them in the order of the parts: the same bits for any number of threads. A full softmax is a matrix
+product for a batch of positions.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels import training
 from cooc_engine._kernels.lanes import COLUMNS, LANES
@@ -29,19 +30,22 @@ from cooc_engine._kernels.training import Clock, Record, Rule, Scratch, Tables
 from cooc_engine.budget import Plan
 from cooc_engine.checkpoints import Between
 from cooc_engine.corpus import Corpus
-from cooc_engine.errors import DivergenceError
+from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.progress import Stage
 from cooc_engine.shards import Shard
 from cooc_engine.softmax import Examples, softmax_step
 
-__all__ = ["Network", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
+__all__ = ["START", "Network", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
 
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
 ROUND = 64  # parts between two moments at which all threads rest
 SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
-MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot
+MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot,
+MOST_RATE = 0.4  # and so do fewer at higher rates: the rates of those that count add up to this at most
 LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
 FLOOR = 1e-4  # the learning rate falls to this share of itself
+START = 0.5  # input vectors begin between -START/d and START/d
+ABSURD = 1e3  # a mean loss this many times that of vectors at 0 will not come down again
 START_ROWS = 1 << 12
 Matrix = npt.NDArray[np.float32]
 
@@ -62,14 +66,14 @@ class Network:
     outputs: Matrix
 
     @classmethod
-    def random(cls, inputs: int, outputs: int, d: int, seed: int) -> Network:
-        """Return inputs uniform(−0.5, 0.5)/d, the same for the same seed, and outputs at 0."""
+    def random(cls, inputs: int, outputs: int, d: int, seed: int, start: float = START) -> Network:
+        """Return inputs uniform(−start, start)/d, the same for the same seed, and outputs at 0."""
         size = padded(d)
         network = cls(d, aligned_zeros(inputs, size), aligned_zeros(outputs, size))
         random = np.random.Generator(np.random.PCG64(seed))
         for first in range(0, inputs, START_ROWS):
             rows = network.inputs[first : first + START_ROWS]
-            rows[:, :d] = (random.random((len(rows), d), np.float32) - np.float32(0.5)) / np.float32(d)
+            rows[:, :d] = (random.random((len(rows), d), np.float32) - np.float32(0.5)) * np.float32(2 * start) / np.float32(d)
         return network
 
 
@@ -90,6 +94,11 @@ class StreamModel:
     deterministic: bool = False
     busiest: float = 0.0  # how often, for each token, the row is used that is used most
     floor: float = FLOOR
+
+    def __post_init__(self) -> None:
+        """Refuse what the step does not do."""
+        if self.rule.spread and not self.rule.mean:
+            raise ValueError("Rule.spread shares the gradient of a mean; it goes with Rule.mean")
 
     @property
     def listed(self) -> bool:
@@ -125,7 +134,12 @@ class StreamModel:
             return LISTED_PART
         if not self.deterministic:
             return PART
-        return min(SMALL_PART, max(1, int(MOST_STEPS / BATCH / max(self.busiest, 1e-9))))
+        return min(SMALL_PART, max(1, int(self.most_steps / BATCH / max(self.busiest, 1e-9))))
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
+        return max(1, int(min(MOST_STEPS, MOST_RATE / self.lr)))
 
     @property
     def batch(self) -> int:
@@ -137,54 +151,73 @@ class StreamModel:
         """Batches between two moments at which the state is consistent."""
         return 1 if self.listed or self.deterministic else ROUND
 
-    def scratch(self, size: int) -> Scratch:
-        """Return the room of one thread for rows of `size` floats."""
+    def rooms(self, size: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """Return type and shape of everything in the scratch of one thread, for rows of `size` floats."""
         inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.rule.mean else self.most_inputs
         tiles = outputs // COLUMNS
-        labels, weights = (aligned_zeros(2 * tiles, LANES) for _ in range(2))
-        return Scratch(
-            words=np.zeros(training.PIECE + 2 * self.rule.window, np.int32),
-            random=np.zeros(8, np.uint64),
-            sizes=np.zeros((2, 3), np.int64),
-            inputs=np.zeros((2, inputs), np.int32),
-            outputs=np.zeros((2, outputs), np.int32),
-            targets=np.zeros((2, self.most_targets), np.int32),
-            labels=labels,
-            weights=weights,
-            first=np.zeros(1, np.int32),
-            hidden=aligned_zeros(1, size),
-            scores=aligned_zeros(tiles * hidden, LANES),
-            input_steps=aligned_zeros(hidden, size),
-            output_steps=aligned_zeros(outputs, size),
-            zeros=aligned_zeros(1, size),
-        )
+        return {
+            "words": (np.int32, (training.PIECE + 2 * self.rule.window,)),
+            "random": (np.uint64, (8,)),
+            "sizes": (np.int64, (2, 3)),
+            "inputs": (np.int32, (2, inputs)),
+            "outputs": (np.int32, (2, outputs)),
+            "targets": (np.int32, (2, self.most_targets)),
+            "labels": (np.float32, (2 * tiles, LANES)),
+            "weights": (np.float32, (2 * tiles, LANES)),
+            "first": (np.int32, (1,)),
+            "hidden": (np.float32, (1, size)),
+            "scores": (np.float32, (tiles * hidden, LANES)),
+            "input_steps": (np.float32, (hidden, size)),
+            "output_steps": (np.float32, (outputs, size)),
+            "zeros": (np.float32, (1, size)),
+        }
+
+    def scratch(self, size: int) -> Scratch:
+        """Return the room of one thread for rows of `size` floats."""
+        rooms = self.rooms(size).items()
+        return Scratch(**{n: aligned_zeros(*s) if kind is np.float32 else np.zeros(s, kind) for n, (kind, s) in rooms})
+
+    @property
+    def recorded(self) -> tuple[int, int, int]:
+        """Parts, and for each of them the rows and the steps that are written down at most: none where threads race."""
+        if self.listed:
+            return self.batch, self.part * (2 + self.most_inputs + self.most_targets), 0
+        if not self.deterministic:
+            return 0, 0, 0
+        turns = self.most_inputs if self.rule.own and not self.rule.mean else 1
+        rows = self.part * (self.most_inputs + turns * self.most_outputs)
+        return self.batch, rows, rows
 
     def record(self, size: int) -> Record:
-        """Return the room for what a round writes down: nothing where threads race."""
-        parts = self.batch if self.listed or self.deterministic else 0
-        rows, steps = 0, 0
-        if self.listed:
-            rows = self.part * (2 + self.most_inputs + self.most_targets)
-        elif self.deterministic:
-            turns = self.most_inputs if self.rule.own and not self.rule.mean else 1
-            rows = steps = self.part * (self.most_inputs + turns * self.most_outputs)
-        recorded = parts if steps else 0
-        return Record(
-            np.empty((parts, rows), np.int32), np.empty((recorded, steps, size), np.float32), np.zeros(parts, np.int64)
-        )
+        """Return the room for what a round writes down."""
+        parts, rows, steps = self.recorded
+        taken = (parts if steps else 0, steps, size)
+        return Record(np.empty((parts, rows), np.int32), np.empty(taken, np.float32), np.zeros(parts, np.int64))
+
+    def untrained_loss(self, outputs: int) -> float:
+        """Return the most that an example costs where all vectors are 0: log 2 an output, or log V."""
+        return math.log(outputs) if self.listed else math.log(2) * self.most_outputs
 
 
-def memory_plan(name: str, model: StreamModel, network: tuple[int, int, int], threads: int, budget: int) -> Plan:
-    """Return what training takes; `network` is input rows, output rows and d."""
+def memory_plan(
+    name: str, model: StreamModel, network: tuple[int, int, int], threads: int, budget: int, older: int = 0
+) -> Plan:
+    """Return what training takes; `network` is input rows, output rows and d, `older` the bytes for a model to begin with."""
     inputs, outputs, d = network
     size = padded(d)
     words = sum(t.nbytes for t in model.tables) + 48 * outputs  # and what they are made with
-    record = model.record(0)
-    steps = record.rows.nbytes + 4 * record.rows.size * size * (model.deterministic and not model.listed)
-    listed = 16 * outputs * model.part * model.most_inputs if model.listed else 0
-    room = sum(a.nbytes for a in model.scratch(size))
+    recorded, rows, taken = model.recorded
+    steps = 4 * recorded * (rows + taken * size) + _uses_shape(model, inputs, outputs)[1] * 8
+    # The matrices of a full softmax: scores and what they become, and the step of all outputs.
+    listed = 4 * outputs * (4 * model.part * model.most_inputs + size) if model.listed else 0
+    room = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in model.rooms(size).values())
     parts = {"vectors": 4 * size * (inputs + outputs), "tables of words": words, "steps": steps + listed + threads * room}
-    return Plan(f"train {name}", budget, parts)
+    return Plan(f"train {name}", budget, parts | ({"older model": older} if older else {}))
+
+
+def _uses_shape(model: StreamModel, inputs: int, outputs: int) -> tuple[int, int]:
+    """Return the shape of the counters of the recorded steps of each row."""
+    return 2, max(inputs, outputs) if model.batch > 1 else 0
 
 
 @dataclass
@@ -215,38 +248,50 @@ class State:
             setattr(self, name, value)
 
 
-def plan_of(family: str, corpus: Corpus, options: Mapping[str, Any]) -> str:
-    """Return a digest of everything that decides what is trained."""
-    return hashlib.sha256(json.dumps([family, corpus.digest, dict(options)]).encode()).hexdigest()
+def plan_of(family: str, corpus: Corpus, options: Mapping[str, Any], start: list[int] | None = None) -> str:
+    """Return a digest of everything that decides what is trained; `start` are checksums of an older model."""
+    return hashlib.sha256(json.dumps([family, corpus.digest, dict(options), start]).encode()).hexdigest()
 
 
 def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:
-    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it."""
-    with ThreadPoolExecutor(threads) as pool:
+    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it.
+
+    Raises `DivergenceError` for a loss that is not finite or absurdly high, `InputError` if no epoch had an example.
+    """
+    # BLAS's own threads would decide the last bits of a full softmax, and its small products are faster without.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         team = _Team(model, state.network, pool, threads)
-        stage.resume_at((state.epoch + _share_done(state, model, corpus)) * corpus.tokens)
+        stage.resume_at(_tokens_done(state, model, corpus))
         while state.epoch < model.epochs:
             for clock, shard in _shards(state, model, corpus):
                 _train_shard(state, model, team, clock, shard, stage, between)
             _end_epoch(state, model)
             stage.advance(0, _note(state, model))
-            between(f"epoch {state.epoch}", True)
+            if _has_learned(state):  # otherwise there is nothing to save
+                between(f"epoch {state.epoch}", True)
+    if not _has_learned(state):
+        raise InputError(f"{corpus.path}: holds nothing to train on; no word is left with a neighbour in its document")
 
 
 def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
-    """Yield the shards of an epoch from where `state` is."""
-    before = np.cumsum([(0, 0), *map(tuple, corpus.manifest["shards"])], axis=0).tolist()
-    for number in range(state.shard, corpus.shards):
-        tokens, documents = before[number]
-        done, total = state.epoch * corpus.tokens, model.epochs * corpus.tokens
-        clock = Clock(model.seed % 2**63, state.epoch, tokens, documents, done, total, model.lr, model.floor)
-        yield clock, corpus.shard(number)
-        state.shard, state.batches = number + 1, 0
+    """Yield the shards of an epoch, in an order of its own, from where `state` is."""
+    sizes = corpus.manifest["shards"]
+    begins = np.cumsum([(0, 0), *map(tuple, sizes)], axis=0).tolist()
+    seed = model.seed % 2**63
+    order = np.random.Generator(np.random.PCG64([seed, state.epoch])).permutation(corpus.shards).tolist()
+    for turn in range(state.shard, corpus.shards):
+        number = order[turn]
+        tokens, documents = begins[number]
+        done = state.epoch * corpus.tokens + sum(sizes[earlier][0] for earlier in order[:turn])
+        total = model.epochs * corpus.tokens
+        yield Clock(seed, state.epoch, tokens, documents, done - tokens, total, model.lr, model.floor), corpus.shard(number)
+        state.shard, state.batches = turn + 1, 0
 
 
-def _share_done(state: State, model: StreamModel, corpus: Corpus) -> float:
-    tokens = sum(tokens for tokens, _ in corpus.manifest["shards"][: state.shard]) + state.batches * model.batch * model.part
-    return min(int(tokens), corpus.tokens) / corpus.tokens
+def _tokens_done(state: State, model: StreamModel, corpus: Corpus) -> int:
+    """Return how many tokens have been read in all epochs."""
+    clock, shard = next(_shards(state, model, corpus))
+    return clock.done + clock.origin + _Walk(model, clock, len(shard.ids)).done(state.batches)
 
 
 class _Walk:
@@ -257,6 +302,8 @@ class _Walk:
         self.stretch = max(1, PART // self.size)
         random = np.random.Generator(np.random.PCG64([clock.seed, clock.epoch, clock.origin]))
         self.order = random.permutation(-(-tokens // (self.size * self.stretch)))
+        self.missing = len(self) * self.size - tokens  # of the last stretch, which is visited at
+        self.short = int(np.argmax(self.order)) if tokens else 0
 
     def __len__(self) -> int:
         return len(self.order) * self.stretch
@@ -264,6 +311,13 @@ class _Walk:
     def batch(self, visit: int) -> int:
         """Return the batch that is visited as the `visit`-th; behind the last one the text is empty."""
         return int(self.order[visit // self.stretch]) * self.stretch + visit % self.stretch
+
+    def done(self, visit: int) -> int:
+        """Return the number of tokens that are read before the `visit`-th batch."""
+        turn, rest = divmod(visit, self.stretch)
+        room = self.size * self.stretch
+        before = turn * room - (self.missing if self.short < turn else 0)
+        return before + min(rest * self.size, room - (self.missing if self.short == turn else 0))
 
 
 def _train_shard(
@@ -275,16 +329,26 @@ def _train_shard(
         last = min(first + model.round, len(walk))
         visits = [(walk.batch(visit), visit) for visit in range(first, last)]
         visits = [(batch, visit) for batch, visit in visits if batch * walk.size < walk.tokens]
-        results = team.train(shard, [(batch, _turned(clock, (visit - batch) * walk.size)) for batch, visit in visits])
+        results = team.train(shard, [(batch, _turned(clock, walk.done(visit) - batch * walk.size)) for batch, visit in visits])
         state.batches = last
         for result in results:  # one by one, so that the sum does not depend on how they were dealt
             state.sums += result
         state.seconds += time.perf_counter() - begin
-        if not math.isfinite(state.sums[training.LOSS]):
-            raise DivergenceError(f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g})")
+        _check_loss(state, model)
         tokens = sum(min(walk.size, walk.tokens - batch * walk.size) for batch, _ in visits)
-        stage.advance(tokens, f"{_note(state, model)}, lr {_rate(clock, first * walk.size):.3g}")
+        stage.advance(tokens, f"{_note(state, model)}, lr {_rate(_turned(clock, walk.done(first)), 0):.3g}")
         between(f"epoch {state.epoch + 1}", False)
+
+
+def _check_loss(state: State, model: StreamModel) -> None:
+    """Raise `DivergenceError` for a loss that is not finite, or that tells of steps far too long."""
+    loss, examples, _ = state.sums.tolist()
+    most = ABSURD * max(1.0, model.untrained_loss(len(state.network.outputs)))
+    if not loss <= most * examples:  # NaN too
+        what = f"{loss / examples:.3g} an example" if math.isfinite(loss) else "not finite"
+        raise DivergenceError(
+            f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g}) and start anew with --force"
+        )
 
 
 def _turned(clock: Clock, tokens: int) -> Clock:
@@ -306,6 +370,10 @@ def _end_epoch(state: State, model: StreamModel) -> None:
     state.sums[:] = 0
 
 
+def _has_learned(state: State) -> bool:
+    return any(record["examples"] for record in state.history)
+
+
 def _note(state: State, model: StreamModel) -> str:
     loss, examples, _ = state.sums.tolist()
     if not examples and state.history:
@@ -321,8 +389,7 @@ class _Team:
         size = network.inputs.shape[1]
         self.free = deque(model.scratch(size) for _ in range(threads))
         self.record = model.record(size)
-        rows = max(len(network.inputs), len(network.outputs)) if model.deterministic else 0
-        self.uses = np.zeros((2, rows), np.int32)
+        self.uses = np.zeros(_uses_shape(model, len(network.inputs), len(network.outputs)), np.int32)
 
     def train(self, shard: Shard, batches: list[tuple[int, Clock]]) -> npt.NDArray[np.float64]:
         """Train on batches of a shard, each with its clock; returns (parts, 3) loss, examples and words of each part."""
@@ -354,7 +421,7 @@ class _Team:
 
     def _take(self, parts: int, owner: int) -> None:
         matrices = self.network.inputs, self.network.outputs
-        training.take_recorded(self.record, parts, owner, self.threads, MOST_STEPS, self.uses, *matrices)
+        training.take_recorded(self.record, parts, owner, self.threads, self.model.most_steps, self.uses, *matrices)
 
     def _soften(self, clock: Clock, part: int) -> float:
         rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]

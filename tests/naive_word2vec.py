@@ -81,6 +81,8 @@ class Twin:
     clamp: float = 6.0
     rows: dict[int, list[int]] | None = None
     document: int = -1
+    beyond: float = 1.0
+    redraw: bool = False
 
     def windows(self, texts, keep, seed, epoch, random: Random) -> Iterator[Example]:
         """Examples without their outputs; the radius is drawn when an example is asked for."""
@@ -106,9 +108,17 @@ class Twin:
         outputs = []
         for target in example.targets:
             outputs.append((target, 1.0, 1.0))
-            noise = [random.noise(table) for _ in range(self.negative)]
+            noise = [self.noise(target, table, random) for _ in range(self.negative)]
             outputs += [(word, -1.0, 1.0) for word in noise if word != target]
         return outputs
+
+    def noise(self, target: int, table, random: Random) -> int:
+        """A noise word; the target itself is drawn again, up to 64 times, if the rule says so."""
+        for _ in range(65 if self.redraw else 1):
+            word = random.noise(table)
+            if word != target:
+                break
+        return word
 
     def examples(self, texts, keep, table, seed: int, epoch: int = 0) -> Iterator[tuple[int, Example, Random]]:
         """Every example with its outputs and its document's number; one is built before the one ahead of it is trained."""
@@ -130,9 +140,9 @@ class Twin:
         return sum(w * np.logaddexp(0, -y * (h @ C[o])) for h in hidden for o, y, w in example.outputs)
 
     def error(self, z: float, label: float) -> float:
-        """(1 − σ) or −σ, clamped as the program does; for hs such a node is skipped."""
+        """(1 − σ) or −σ, clamped as the program does; for hs word2vec's skips such a node."""
         if abs(z) > self.clamp:
-            return label if label * z < 0 and self.paths is None else 0.0
+            return label * self.beyond if label * z < 0 else 0.0
         return label / (1 + math.exp(label * z))
 
     def step(self, inputs: list[int], outputs, W, C, lr: float) -> float:

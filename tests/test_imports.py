@@ -25,7 +25,7 @@ ORDER = [
     "_kernels.lanes", "_kernels.sampling", "_kernels.training", "_kernels.screening",
     "vocab", "readers", "spool", "phrases", "processes", "shards", "textsample", "corpus", "windows", "rows", "rowsample",
     "cooc", "sums", "entries", "interchange", "tiles",
-    "sparse", "explicit", "hdf5", "modelfile", "countfile", "checkpoints", "adagrad", "glove",
+    "sparse", "explicit", "hdf5", "modelfile", "countfile", "checkpoints", "older", "adagrad", "glove",
     "transforms", "svd", "pmisvd", "estimators",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",

@@ -13,6 +13,7 @@ from scipy import stats
 
 from cooc_engine import sampler
 from cooc_engine._kernels import training
+from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.training import Clock, Record, Rule
 from cooc_engine.trainer import StreamModel, aligned_zeros
 
@@ -96,6 +97,77 @@ def test_noise_follows_its_power(power):
     found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
     assert found.sum() == 9 * (rows == -1).sum()
     assert stats.chisquare(found, COUNTS**power / (COUNTS**power).sum() * found.sum()).pvalue > ENOUGH
+
+
+def test_noise_of_any_power():
+    """The power of a count would overflow; that of its share of the greatest does not."""
+    for power in (0, 0.75, 200, 1e6):
+        table = sampler.alias_table(COUNTS, power)
+        own = (table >> np.uint64(32)).astype(float) / (2**32 - 1)
+        chances = np.bincount((table & np.uint64(2**32 - 1)).astype(np.int64), 1 - own, len(COUNTS)) + own
+        wanted = (COUNTS / 900) ** power
+        np.testing.assert_allclose(chances / len(COUNTS), wanted / wanted.sum(), atol=1e-8)
+
+
+def test_thinning_by_shares_of_all_tokens():
+    """Words that never occur are kept; f is a share of the vocabulary's tokens, or of as many as are said."""
+    counts = np.array([600, 400, 0], np.int64)
+    for total in (None, 5000):
+        f = counts[:2] / (total or 1000)
+        keep = np.ldexp(sampler.tables(counts, subsample=0.01, total=total).keep.astype(float), -64)
+        np.testing.assert_allclose(keep, [*np.sqrt(0.01 / f) + 0.01 / f, 1], rtol=1e-12)
+
+
+USES = {
+    "skip-gram": {},
+    "fixed": {"fixed": 1},
+    "own": {"own": 1},
+    "contexts": {"inputs": training.CENTRE},
+    "cbow": {"mean": 1},
+    "cbow, own": {"mean": 1, "own": 1},
+    "documents": {"inputs": training.DOCUMENT, "mean": 1, "document": 8},
+}
+
+
+@pytest.mark.parametrize("negative", [1, 7])
+@pytest.mark.parametrize("name", USES)
+def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
+    """Steps of each word's rows in a record, over the tokens; documents have rows of their own."""
+    rule = Rule(
+        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": training.NOISE}
+        | {"negative": negative, "own": 0, "clamp": 6.0, "beyond": 1.0}
+        | USES[name]
+    )
+    ids = np.random.default_rng(3).choice(len(COUNTS), 4000, p=COUNTS / COUNTS.sum()).astype(np.int32)
+    counts = np.bincount(ids, minlength=len(COUNTS))
+    tables = sampler.tables(counts, subsample=0.2, noise_power=0.75)
+    model = StreamModel(rule, tables, 1, 1e-9, seed=7, deterministic=True)
+    record = Record(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
+    W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, len(ids), 1e-9, 1.0)
+    scratch, results = model.scratch(16), np.zeros((1, 3))
+    training.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
+    rows = record.rows[0, : record.used[0]]
+    found = max(np.bincount(rows[(rows >= 0) & (rows < 8)], minlength=9).max(), np.bincount(-1 - rows[rows < 0]).max())
+    assert sampler.busiest(counts, tables, rule) == pytest.approx(found / len(ids), rel=0.06)
+
+
+class Read(list):
+    """A text that counts how often it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, place):
+        self.looks += 1
+        return super().__getitem__(place)
+
+
+def test_a_text_of_unknown_words_is_not_read_around():
+    ids, words = Read([-1] * 5000 + [3] + [-1] * 5000), np.zeros(100, np.int32)
+    rest = 0, len(ids), np.empty(0, np.uint64), np.uint64(1), 0, 5, words
+    assert lay_out.py_func(ids, 100, 108, *rest) == (5, 5, 5, 0)
+    assert ids.looks == 8
+    assert lay_out.py_func(ids, 5000, 5001, *rest) == (5, 6, 6, 1)
+    assert words[5] == 3
 
 
 # ------------------------------------------------------------------------------------------------------------- Huffman

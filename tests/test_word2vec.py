@@ -7,6 +7,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -15,15 +16,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from cooc_engine import modelfile, sampler, trainer
+from cooc_engine import corpus as corpus_module
+from cooc_engine import modelfile, sampler, stream, trainer
 from cooc_engine._kernels import training
 from cooc_engine._kernels.training import Clock, Record, Rule, Tables
 from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, SkipgramOptions
+from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, SimplerGloveOptions, SkipgramOptions
 from cooc_engine.cooc import count
 from cooc_engine.corpus import Corpus, encode_documents
-from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
+from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import train
 from cooc_engine.query import Vectors
@@ -82,6 +85,9 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
         paths=paths_of(paths) if rule.output == training.PATH else None,
         rows=rows,
         document=rule.document,
+        clamp=rule.clamp,
+        beyond=rule.beyond,
+        redraw=bool(rule.redraw),
     )
 
 
@@ -300,6 +306,14 @@ def corpus(tmp_path_factory) -> Corpus:
     return make_corpus(tmp_path_factory.mktemp("w2v") / "corpus", planted())
 
 
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Corpus:
+    """The same text in ten shards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(corpus_module, "SHARD_TOKENS", 400)
+        return make_corpus(tmp_path_factory.mktemp("w2v") / "shards", planted())
+
+
 @pytest.mark.parametrize("predict", ["centre", "contexts"])
 def test_the_streams_loss_is_the_cross_entropy_of_the_counts(corpus, tmp_path, predict):
     """Full softmax, fixed window, nothing thinned: -Σ X_ij log Q_ij / Σ X_ij over uniform counts."""
@@ -401,6 +415,8 @@ def test_deterministic_training_has_the_same_bits_for_any_threads(corpus, tmp_pa
     assert [h["loss"] for h in models[0].history] == [h["loss"] for h in models[2].history]
     other = train(family, corpus, tmp_path / "o.h5", dataclasses.replace(options, seed=5))
     assert bits(other) != bits(models[0])
+    racing = train(family, corpus, tmp_path / "r.h5", dataclasses.replace(options, deterministic=False), threads=1)
+    assert models[0].history[-1]["loss"] == pytest.approx(racing.history[-1]["loss"], rel=0.05), "it learns as much"
 
 
 def test_no_hash_seed_matters(corpus, tmp_path):
@@ -443,8 +459,11 @@ def stop_after(monkeypatch, rounds: int) -> None:
 
 
 @pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
-@pytest.mark.parametrize("stops", [(1,), (7, 3), (30,)])
-def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(corpus, tmp_path, small_parts, monkeypatch, loss, stops):
+@pytest.mark.parametrize(("stops", "cut"), [((1,), "corpus"), ((7, 3), "corpus"), ((30,), "corpus"), ((25, 3), "shards")])
+def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(
+    request, tmp_path, small_parts, monkeypatch, loss, stops, cut
+):
+    corpus = request.getfixturevalue(cut)
     options = options_of("skipgram", loss=loss, deterministic=True, epochs=2)
     whole = train("skipgram", corpus, tmp_path / "whole.h5", options)
     output = tmp_path / "m.h5"
@@ -498,17 +517,23 @@ def test_a_killed_training_goes_on(corpus, tmp_path, small_parts, deterministic)
         assert bits(resumed) == bits(train("cbow", corpus, tmp_path / "whole.h5", options))
 
 
-@pytest.mark.parametrize("deterministic", [True, False])
-def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts, monkeypatch, deterministic):
+def poison(monkeypatch) -> list[int]:
+    """Put NaN into the vectors before the third round; returns a list that grows with the rounds."""
     original, rounds = trainer._Team.train, []
 
     def poisoned(team, *args):
         rounds.append(1)
         if len(rounds) == 3:
-            team.network.inputs[0, 0] = np.nan
+            team.network.inputs[:, 0] = np.nan
         return original(team, *args)
 
     monkeypatch.setattr(trainer._Team, "train", poisoned)
+    return rounds
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts, monkeypatch, deterministic):
+    rounds = poison(monkeypatch)
     options = options_of("skipgram", deterministic=deterministic)
     with pytest.raises(DivergenceError, match=r"epoch 1; lower --lr \(it is 0.1\)"):
         train("skipgram", corpus, tmp_path / "m.h5", options, checkpoint_every=0)
@@ -519,10 +544,52 @@ def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts
     assert meta["state"]["epoch"] == 0
 
 
-def test_a_rate_without_measure_diverges(corpus, tmp_path):
-    with pytest.raises(DivergenceError, match="--lr"):
-        train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", lr=1e30))
+@pytest.mark.parametrize("lr", [1e30, 1e300])
+@pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_rate_without_measure_diverges(corpus, tmp_path, loss, deterministic, lr):
+    """In one line, without warnings; also where nodes beyond the clamp are skipped, so that all stays finite."""
+    options = options_of("skipgram", loss=loss, deterministic=deterministic, lr=lr)
+    with pytest.raises(DivergenceError, match=r"lower --lr .* and start anew with --force"):
+        train("skipgram", corpus, tmp_path / "m.h5", options)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_lower_rate_starts_anew_after_a_divergence(corpus, tmp_path, small_parts, monkeypatch):
+    """What the error says is what helps, beside the checkpoint that is kept."""
+    output = tmp_path / "m.h5"
+    with monkeypatch.context() as patch:
+        poison(patch)
+        with pytest.raises(DivergenceError, match="start anew with --force"):
+            train("skipgram", corpus, output, options_of("skipgram"), checkpoint_every=0)
+    assert checkpoint_path(output).exists()
+    assert train("skipgram", corpus, output, options_of("skipgram", epochs=1, lr=0.05), force=True).history
+
+
+@pytest.mark.parametrize("lr", [0.025, 0.05, 0.1, 0.2])
+def test_steps_that_are_added_together_do_not_overshoot(corpus, tmp_path, lr):
+    """In a small vocabulary a batch holds many steps of each row: at high rates fewer of them count."""
+    losses = {}
+    for deterministic in (True, False):
+        options = options_of("skipgram", lr=lr, epochs=4, deterministic=deterministic)
+        losses[deterministic] = train("skipgram", corpus, tmp_path / f"{deterministic}.h5", options, threads=1).history[-1][
+            "loss"
+        ]
+    assert losses[True] == pytest.approx(losses[False], rel=0.05)
+
+
+def test_a_softmax_uses_one_thread_of_blas(corpus, tmp_path, monkeypatch):
+    """Its sums, and so the last bits, would depend on their number."""
+    seen = set()
+
+    def spy(*args, **more):
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return softmax_step(*args, **more)
+
+    monkeypatch.setattr(trainer, "softmax_step", spy)
+    with threadpool_limits(2, "blas"):
+        train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", loss="softmax", epochs=1))
+    assert seen == {1}
 
 
 def test_counts_are_no_text(corpus, tmp_path):
@@ -534,6 +601,38 @@ def test_counts_are_no_text(corpus, tmp_path):
 def test_hs_has_no_output_vector_of_a_word(corpus, tmp_path):
     with pytest.raises(UsageError, match="--vectors is w"):
         train("cbow", corpus, tmp_path / "m.h5", options_of("cbow", loss="hs", vectors="w+c"))
+
+
+@pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_window_that_no_memory_holds_is_refused(corpus, tmp_path, loss, deterministic):
+    """By the plan: nothing is allocated to find out."""
+    options = options_of("skipgram", window=2**33, loss=loss, deterministic=deterministic)
+    with pytest.raises(UsageError, match="is too little to train skipgram"):
+        train("skipgram", corpus, tmp_path / "m.h5", options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "changes", [{"loss": "softmax"}, {"extend": True}, {"deterministic": True}, {"loss": "hs"}, {}, {"init": "old"}], ids=str
+)
+def test_the_plan_holds_what_is_taken(tmp_path, monkeypatch, changes):
+    """All that Python and NumPy allocate at the peak; the text is mapped."""
+    rng = np.random.default_rng(1)
+    old, new = (make_corpus(tmp_path / name, [[f"{name}{k}" for k in range(4000)] + ["both"]]) for name in ("old", "new"))
+    options = SkipgramOptions(vector_size=64, epochs=1, window=2, subsample=0, seed=int(rng.integers(9)))
+    if {"extend", "init"} & {*changes}:
+        changes = {**changes, "init": str(train("skipgram", old, tmp_path / "old.h5", options).path)}
+    plans = []
+    monkeypatch.setattr(stream, "memory_plan", lambda *args: plans.append(trainer.memory_plan(*args)) or plans[0])
+    tracemalloc.start()
+    try:
+        train("skipgram", new, tmp_path / "new.h5", dataclasses.replace(options, **changes), threads=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < plans[0].least + (1 << 20)
+    assert plans[0].least < 2 * peak, "and not much more"
 
 
 def test_a_budget_that_cannot_hold_is_refused(corpus, tmp_path):
@@ -549,8 +648,23 @@ def test_one_word_and_single_word_documents(tmp_path, family, loss):
     model = train(family, one, tmp_path / "1.h5", options_of(family, loss=loss))
     assert model.vectors.shape == (1, 10)
     lonely = make_corpus(tmp_path / "lonely", [["x"], ["y"], ["z"]])
-    model = train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss))
-    assert model.history[-1]["loss"] == model.history[-1]["examples"] == 0
+    with pytest.raises(InputError, match="lonely: holds nothing to train on; no word is left with a neighbour"):
+        train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "lonely", "one"]
+
+
+@pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_the_vocabulary_of_another_text(corpus, tmp_path, loss, deterministic):
+    """Words that never occur are nothing to thin, and a text without a word of the vocabulary is nothing to train on."""
+    taken = EncodeOptions(vocabulary=str(corpus.path))
+    few = encode_documents([["a1", "a2", "a3"]] * 20, tmp_path / "few", taken)
+    options = options_of("skipgram", loss=loss, deterministic=deterministic, subsample=0.5, epochs=2)
+    assert np.isfinite(train("skipgram", few, tmp_path / "few.h5", options).vectors).all()
+    count(few, tmp_path / "cooc", CountOptions(subsample=0.5))
+    none = encode_documents([["q", "r", "s"]] * 20, tmp_path / "none", taken)
+    with pytest.raises(InputError, match="none: holds no word of its vocabulary"):
+        train("skipgram", none, tmp_path / "none.h5", options)
 
 
 def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
@@ -566,8 +680,31 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
     with pytest.raises(UsageError, match="pass --vector-size 10"):
         train("skipgram", other, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
     strange = make_corpus(tmp_path / "strange", [["q", "r"]])
-    with pytest.raises(UsageError, match="has no word of"):
+    with pytest.raises(InputError, match="has no word in common with"):
         train("skipgram", strange, tmp_path / "x.h5", options)
+
+
+def test_an_older_model_is_looked_at_before_any_work(corpus, tmp_path, monkeypatch):
+    first = train("skipgram", corpus, tmp_path / "first.h5", options_of("skipgram"))
+    monkeypatch.setattr(stream, "memory_plan", lambda *args: pytest.fail("planned already"))
+    with pytest.raises(UsageError, match="pass --vector-size 10"):
+        train("skipgram", corpus, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
+    counts = count(corpus, tmp_path / "cooc")
+    tied = train("simpler-glove", counts, tmp_path / "tied.h5", SimplerGloveOptions(vector_size=10, epochs=1))
+    with pytest.raises(UsageError, match=r"tied\.h5 has no contexts to keep, only words"):
+        train("skipgram", corpus, tmp_path / "x.h5", options_of("skipgram", init=str(tied.path), extend=True))
+
+
+def test_a_checkpoint_is_not_continued_from_another_older_model(corpus, tmp_path, small_parts, monkeypatch):
+    old = train("skipgram", corpus, tmp_path / "old.h5", options_of("skipgram", epochs=1)).path
+    options = options_of("skipgram", epochs=1, init=str(old))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(InterruptedRun):
+            train("skipgram", corpus, tmp_path / "m.h5", options)
+    train("skipgram", corpus, old, options_of("skipgram", epochs=1, seed=99), force=True)
+    with pytest.raises(UsageError, match="other options or from other data"):
+        train("skipgram", corpus, tmp_path / "m.h5", options, resume=True)
 
 
 def test_words_of_an_older_model_are_kept(corpus, tmp_path):
@@ -606,17 +743,55 @@ def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts,
     assert (orders[0] != orders[1]) == (tokens == 2345) or len(orders[0]) < 12
 
 
-def test_several_shards_are_one_text(tmp_path, monkeypatch):
-    """The cut into shards changes nothing but where parts begin."""
-    from cooc_engine import corpus as corpus_module
+@pytest.mark.parametrize("tokens", [1, 99, 100, 1001, 2345])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_the_clock_of_a_walk_is_what_it_has_read(small_parts, tokens, deterministic):
+    """Wherever the short last stretch is visited."""
+    rule, short = rule_of(), set()
+    model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
+    for epoch in range(20):
+        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, tokens, 0.1, 0.1), tokens)
+        read = 0
+        for visit in range(len(walk)):
+            assert walk.done(visit) == read
+            read += max(0, min(walk.size, tokens - walk.batch(visit) * walk.size))
+        assert walk.done(len(walk)) == read == tokens
+        short.add(walk.short)
+    assert len(short) > 2 or tokens <= 100
 
-    whole = make_corpus(tmp_path / "whole", planted())
-    with monkeypatch.context() as patch:
-        patch.setattr(corpus_module, "SHARD_TOKENS", 400)
-        shards = make_corpus(tmp_path / "shards", planted())
-    assert (whole.shards, shards.shards) == (1, 10)
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_each_batch_is_told_where_it_stands(shards, tmp_path, small_parts, monkeypatch, deterministic):
+    """Over shards, stretches and epochs: the rate falls by what has been read, draws belong to places in the corpus."""
+    original, seen = trainer._Team.train, []
+
+    def spy(team, shard, batches):
+        (number,) = (n for n in range(shards.shards) if np.array_equal(shards.shard(n).ids, shard.ids))
+        seen.extend((number, batch, clock) for batch, clock in batches)
+        return original(team, shard, batches)
+
+    monkeypatch.setattr(trainer._Team, "train", spy)
+    options = options_of("skipgram", epochs=3, deterministic=deterministic, seed=9, lr=0.06)
+    train("skipgram", shards, tmp_path / "m.h5", options)
+    model = design_skipgram(shards, options).model
+    size, read, sizes = model.part * model.batch, 0, shards.manifest["shards"]
+    for number, batch, clock in seen:
+        tokens, documents = np.sum(sizes[:number], axis=0, dtype=int) if number else (0, 0)
+        assert (clock.seed, clock.epoch, clock.total) == (9, read // shards.tokens, 3 * shards.tokens)
+        assert (clock.origin, clock.document, clock.lr, clock.floor) == (tokens, documents, 0.06, 1e-4)
+        assert clock.done + clock.origin + batch * size == read
+        read += min(size, sizes[number][0] - batch * size)
+    assert read == 3 * shards.tokens
+    orders = [[n for n, _ in itertools.groupby(n for n, _, clock in seen if clock.epoch == e)] for e in range(3)]
+    assert all(sorted(order) == list(range(10)) for order in orders)
+    assert len(set(map(tuple, orders))) == 3, "no shard is always the last"
+
+
+def test_several_shards_are_one_text(corpus, shards, tmp_path):
+    """The cut into shards changes nothing but where parts begin."""
+    assert (corpus.shards, shards.shards) == (1, 10)
     options = options_of("skipgram", loss="softmax", radius="fixed", epochs=1, lr=1e-12)
-    losses = [train("skipgram", c, tmp_path / f"{c.shards}.h5", options).history[0] for c in (whole, shards)]
+    losses = [train("skipgram", c, tmp_path / f"{c.shards}.h5", options).history[0] for c in (corpus, shards)]
     assert losses[0]["examples"] == losses[1]["examples"]
     assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=1e-6)
 
@@ -624,9 +799,10 @@ def test_several_shards_are_one_text(tmp_path, monkeypatch):
 # ---------------------------------------------------------------------------- families to come, as rows of the same step
 
 
+FASTTEXT = {"clamp": 8.0, "beyond": 1.0, "redraw": 1}
 FAMILIES_TO_COME = {
-    "fastText skip-gram": {"inputs": training.CENTRE, "mean": 1},
-    "fastText CBOW": {"inputs": training.CONTEXTS, "mean": 1},
+    "fastText skip-gram": {"inputs": training.CENTRE, "mean": 1, **FASTTEXT},
+    "fastText CBOW": {"inputs": training.CONTEXTS, "mean": 1, **FASTTEXT},
     "PV-DBOW": {"inputs": training.DOCUMENT, "mean": 1, "document": 30},
     "PV-DM": {"inputs": training.CONTEXTS, "mean": 1, "document": 30},
 }
@@ -642,8 +818,8 @@ def test_other_families_need_other_rows_alone(name, output):
     rows = np.array([[w, 9 + w % 4, 13 + w % 5] for w in range(9)], np.int32).reshape(-1)
     more = {"rows": (starts, rows)} if name.startswith("fastText") else {}
     tables = tables_of(counts_of(documents, 9), rule, **more)
-    model = StreamModel(rule, tables, 2, 0.05, seed=6)
-    W, C = matrices(40, 9, 6)
+    model = StreamModel(rule, tables, 2, 0.05, seed=6, floor=0.0 if name.startswith("fastText") else trainer.FLOOR)
+    W, C = matrices(40, 9, 6, scale=1.5)
     exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6]
     before = W.copy()
     history = run_kernel(documents, model, W, C, epochs=2)
@@ -654,6 +830,84 @@ def test_other_families_need_other_rows_alone(name, output):
     assert history[1][0] == pytest.approx(wanted[1][0], rel=1e-5)
     moved = np.flatnonzero((before != W).any(axis=1)).tolist()
     assert (max(moved) >= 30) == name.startswith("PV")
+
+
+def test_noise_that_is_the_target_is_drawn_again():
+    """So no example lacks noise, unless there is no other word."""
+    for words, wanted in ((3, 5), (1, 1)):
+        documents = [[k % words for k in range(40)]]
+        rule = rule_of(window=1, redraw=1, fixed=1)
+        tables = tables_of(counts_of(documents, words), rule)
+        model = StreamModel(rule, tables, 1, 0.1, seed=2, deterministic=True)
+        W, C = matrices(words, words, 4)
+        record = Record(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
+        run_kernel(documents, model, W, C, record=record)
+        assert (record.rows[0, : record.used[0]] < 0).sum() == 40 * wanted
+
+
+def test_a_family_says_where_its_vectors_begin():
+    for start in (0.5, 1.0):
+        W = Network.random(200, 3, 10, seed=1, start=start).inputs[:, :10]
+        assert 0.98 * start / 10 < np.abs(W).max() <= start / 10
+
+
+def test_a_share_of_no_mean_is_refused():
+    rule = rule_of(spread=1)
+    with pytest.raises(ValueError, match="spread"):
+        StreamModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
+
+
+def test_every_option_reaches_the_training(corpus):
+    """None of them has its default."""
+    counts = corpus.counts
+    options = SkipgramOptions(
+        window=7, radius="fixed", negative=9, noise="own", noise_power=0.4, subsample=0.02, epochs=3, lr=0.04, seed=8,
+        deterministic=True,
+    )  # fmt: skip
+    model = design_skipgram(corpus, options).model
+    assert model.rule == Rule(training.CONTEXTS, 0, 0, -1, 7, 1, training.NOISE, 9, 1, 6.0, 1.0, 0)
+    assert (model.epochs, model.lr, model.seed, model.deterministic) == (3, 0.04, 8, True)
+    wanted = sampler.tables(counts, subsample=0.02, noise_power=0.4)
+    for name, table in wanted._asdict().items():
+        np.testing.assert_array_equal(getattr(model.tables, name), table)
+    assert model.tables.keep.min() < 2**64 - 1
+    plain = sampler.tables(counts, subsample=1e-3, noise_power=0.75)
+    assert not np.array_equal(plain.keep, wanted.keep)
+    assert not np.array_equal(plain.noise, wanted.noise)
+    assert model.busiest == sampler.busiest(counts, wanted, model.rule) > 0.1
+    paper = design_skipgram(corpus, SkipgramOptions(predict="contexts", subsample=0)).model
+    assert paper.rule == Rule(training.CENTRE, 0, 0, -1, 5, 0, training.NOISE, 5, 0, 6.0, 1.0, 0)
+    assert not len(paper.tables.keep)
+    tree = design_cbow(corpus, CbowOptions(loss="hs", gradient="share")).model
+    assert tree.rule == Rule(training.CONTEXTS, 1, 1, -1, 5, 0, training.PATH, 0, 0, 6.0, 0.0, 0)
+    np.testing.assert_array_equal(tree.tables.path_nodes, sampler.huffman(counts).nodes)
+    assert not len(tree.tables.noise)
+    assert design_cbow(corpus, CbowOptions(loss="softmax")).model.rule.output == training.LIST
+
+
+IDLE = {"negative": 7, "noise": "own", "noise_power": 1.0}
+
+
+@pytest.mark.parametrize("name", IDLE)
+@pytest.mark.parametrize("loss", ["hs", "softmax"])
+def test_an_option_that_changes_nothing_is_refused(name, loss):
+    flag = "--" + name.replace("_", "-")
+    for options in (SkipgramOptions, CbowOptions):
+        assert options(loss=loss, **{name: getattr(options(), name)}).loss == loss, "the default may be said"
+        with pytest.raises(UsageError, match=rf"{flag} is {IDLE[name]}, but .*; leave {flag} out"):
+            options(loss=loss, **{name: IDLE[name]})
+
+
+def test_noise_of_ones_own_where_there_is_no_other():
+    with pytest.raises(UsageError, match="--noise is own"):
+        SkipgramOptions(predict="contexts", noise="own")
+    with pytest.raises(UsageError, match="--noise is own"):
+        CbowOptions(noise="own")
+
+
+def test_no_negative_samples_is_another_loss():
+    with pytest.raises(UsageError, match=r"--negative is 0.* --loss hs"):
+        SkipgramOptions(negative=0)
 
 
 def test_designs_differ_in_their_rule_alone(corpus):

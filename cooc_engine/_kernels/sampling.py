@@ -40,14 +40,8 @@ def lay_out(ids, begin, end, low, high, keep, seed, origin, window, words):
     """Write the kept words of ids[begin:end] to words[window:], and up to `window` of low:begin and end:high around them.
 
     `origin` is the position of ids[0] in the corpus. Returns where the words begin, where those of begin:end end, where all
-    end, and how many of begin:end are in the vocabulary.
+    end, and how many of begin:end are in the vocabulary. Where none is kept, nothing is read around.
     """
-    first, p = window, begin
-    while p > low and first > 0:
-        p -= 1
-        if ids[p] >= 0 and is_kept(keep, seed, origin + p, ids[p]):
-            first -= 1
-            words[first] = ids[p]
     n, known = window, 0
     for p in range(begin, end):
         word = ids[p]
@@ -55,6 +49,14 @@ def lay_out(ids, begin, end, low, high, keep, seed, origin, window, words):
             known += 1
             words[n] = word
             n += is_kept(keep, seed, origin + p, word)
+    first, p = window, begin
+    if n == window:  # a text of unknown words alone would be read whole for each of its parts
+        return first, n, n, known
+    while p > low and first > 0:
+        p -= 1
+        if ids[p] >= 0 and is_kept(keep, seed, origin + p, ids[p]):
+            first -= 1
+            words[first] = ids[p]
     last, p = n, end
     while p < high and last < n + window:
         if ids[p] >= 0 and is_kept(keep, seed, origin + p, ids[p]):

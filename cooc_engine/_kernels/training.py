@@ -22,6 +22,7 @@ from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
 CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # what is input: the window's other words, its centre, or nothing but the document
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
 PIECE = 2048  # words laid out at a time; the learning rate stands still so long
+REDRAWS = 64  # of noise that is the target, at most: there may be no other word
 LOSS, EXAMPLES, WORDS = 0, 1, 2  # what a part reports
 
 pair_dots, single_dots = dot_tile(ROWS, COLUMNS), dot_tile(1, COLUMNS)
@@ -41,6 +42,7 @@ class Rule(NamedTuple):
     own        1: each hidden row has noise of its own, and is trained by itself; 0: those of a window share it
     clamp      where σ counts as 0 or 1
     beyond     the error there on the wrong side: 1, or 0 where word2vec skips the node
+    redraw     1: noise that is the target is drawn again, as in fastText's program; 0: it is left out
     """
 
     inputs: int
@@ -54,6 +56,7 @@ class Rule(NamedTuple):
     own: int
     clamp: float
     beyond: float
+    redraw: int = 0
 
 
 class Tables(NamedTuple):
@@ -197,12 +200,17 @@ def put_output(row, label, weight, slot, k, scratch):
 
 
 @helper
-def draw_noise(target, tables, negative, slot, k, scratch):
-    """Append the noise of one target; a word that is the target itself is left out. Returns the new number of outputs."""
+def draw_noise(target, tables, rule, slot, k, scratch):
+    """Append the noise of one target; the target itself is drawn again, or left out. Returns the new number of outputs."""
     random = scratch.random[0]
-    for _ in range(negative):
+    for _ in range(rule.negative):
         random = next_random(random)
         word = int32(draw_alias(tables.noise, random))
+        turn = 0 if rule.redraw else REDRAWS
+        while word == target and turn < REDRAWS:
+            random = next_random(random)
+            word = int32(draw_alias(tables.noise, random))
+            turn += 1
         if word != target:
             put_output(word, float32(-1), float32(1), slot, k, scratch)
             k += 1
@@ -222,7 +230,7 @@ def build_outputs(rule, tables, slot, count, scratch):
     else:
         for i in range(count):
             put_output(targets[i], float32(1), float32(1), slot, k, scratch)
-            k = draw_noise(targets[i], tables, rule.negative, slot, k + 1, scratch)
+            k = draw_noise(targets[i], tables, rule, slot, k + 1, scratch)
     for pad in range(k, (k + COLUMNS - 1) // COLUMNS * COLUMNS):
         put_output(scratch.outputs[slot, 0], float32(1), float32(0), slot, pad, scratch)
     return k
