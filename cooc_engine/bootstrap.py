@@ -60,8 +60,8 @@ def _weighted_pearson(x: Numbers, y: Numbers, weights: Numbers) -> Numbers:
     a, b = (z - (weights * z).sum(axis=1, keepdims=True) / total for z in (x, y))
     squares = np.einsum("ij,ij,ij->i", weights, a, a) * np.einsum("ij,ij,ij->i", weights, b, b)
     dots = np.einsum("ij,ij,ij->i", weights, a, b)
-    found = np.divide(dots, np.sqrt(squares), out=np.full(len(dots), np.nan), where=squares > 1e-9)
-    return np.clip(found, -1, 1)
+    found: Numbers = np.divide(dots, np.sqrt(squares), out=np.full(len(dots), np.nan), where=squares > 1e-9)
+    return found.clip(-1, 1)
 
 
 def resampled_shares(hits: Sequence[npt.NDArray[np.bool_]], samples: int, seed: Sequence[int]) -> Numbers:

@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["Axis", "Dots", "Lines", "difference_dots", "norm_lines", "score_dots", "signed", "spectrum_lines", "ticks"]
 
 WIDTH = 340
-LETTER = 6.2  # width of a letter of a label
+LETTER = 6.5  # width of a letter of a label
 LONGEST = 26  # letters of a label
 ROW = 24
 TOP = 6
@@ -152,14 +152,16 @@ LEFT, RIGHT, BOTTOM, HEIGHT = 38.0, WIDTH - 8.0, 176.0, 220.0
 
 def spectrum_lines(spectra: Sequence[Record], colours: Mapping[str, int]) -> Lines:
     """Return the singular values of all models by rank, on a logarithmic scale."""
-    kept = [(colours[one["model"]], [value for value in one["singular_values"] if value > 0]) for one in spectra]
-    longest = max((len(values) for _, values in kept), default=1)
-    every = [math.log10(value) for _, values in kept for value in values] or [-1.0, 0.0]
+    known = [(colours[one["model"]], [value for value in one["singular_values"] if value > 0]) for one in spectra]
+    longest = max((len(values) for _, values in known), default=1)
+    every = [math.log10(value) for _, values in known for value in values] or [-1.0, 0.0]
     low, high = max(min(every), max(every) - 3), max(every)
     x, y = _scale(1, longest, LEFT, RIGHT), _scale(low, high, BOTTOM, TOP)
-    lines = [
-        (colour, _path((x(rank), y(max(math.log10(value), low))) for rank, value in enumerate(values, 1))) for colour, values in kept
-    ]
+
+    def curve(values: Sequence[float]) -> str:
+        return _path((x(rank), y(max(math.log10(value), low))) for rank, value in enumerate(values, 1))
+
+    lines = [(colour, curve(values)) for colour, values in known]
     marks = [step * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for step in (1, 2, 5)]
     up = Axis([(y(math.log10(mark)), f"{mark:g}") for mark in marks if low <= math.log10(mark) <= high])
     said = "; ".join(f"{one['model']}: {one['effective_dimensions']:.0f} effective dimensions" for one in spectra)

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__
 from cooc_engine.arguments import given, modern
-from cooc_engine.asking import evaluate, info, nn, ratio
+from cooc_engine.asking import compare, evaluate, info, nn, ratio
 from cooc_engine.config import (
     CbowOptions,
     CountOptions,
@@ -319,7 +319,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, progress_of(run)))
 
 
-for verb in (info, nn, ratio):
+for verb in (info, nn, ratio, compare):
     app.command(verb)
 app.command(evaluate, name="eval")
 

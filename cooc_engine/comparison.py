@@ -34,6 +34,7 @@ QUESTIONS = 128  # questions answered at a time: 15 MB of scores
 EXAMPLES = 6  # words whose neighbours are shown
 SHOWN = 5  # neighbours of each
 FUNCTION_WORDS = 100  # the most frequent words are grammar: no examples
+ITEMS = {"pmi-svd": "products"}  # what a family counts as done, where that is not entries or words
 STAGES = ("encode", "count", "train")
 
 
@@ -83,10 +84,9 @@ def comparison(
     entrants = _entrants(_named(models), common=options.common)
     sets: list[dict[str, Any]] = []
     steps = len(pair_sets) + len(analogy_sets) + 1
-    with progress.stage("compare", steps, "sets") as stage:
-        for data in (*pair_sets, *analogy_sets):
-            answer = _answer_pairs if isinstance(data, PairSet) else _answer_analogies
-            sets.append(_judged(answer(entrants, data, options), [entrant.name for entrant in entrants]))  # type: ignore[operator]
+    with progress.stage("compare", steps, "steps") as stage:
+        for answered in _answers(entrants, pair_sets, analogy_sets, options):
+            sets.append(_judged(answered, [entrant.name for entrant in entrants]))
             stage.advance(1)
         record = {
             "words": len(entrants[0].vectors),
@@ -166,6 +166,13 @@ def _find(vectors: Vectors, items: Sequence[Sequence[str]], limit: int) -> Ids:
 def _draws(name: str, options: CompareOptions) -> tuple[int, tuple[int, int]]:
     """Return how many resamples there are, and their seed: that of a set depends on its name, not on its place."""
     return options.samples, (options.seed, zlib.crc32(name.encode()))
+
+
+def _answers(
+    entrants: Sequence[_Entrant], pairs: Sequence[PairSet], analogies: Sequence[AnalogySet], options: CompareOptions
+) -> Iterator[_Answered]:
+    yield from (_answer_pairs(entrants, data, options) for data in pairs)
+    yield from (_answer_analogies(entrants, data, options) for data in analogies)
 
 
 def _answer_pairs(entrants: Sequence[_Entrant], data: PairSet, options: CompareOptions) -> _Answered:
@@ -268,7 +275,7 @@ def _facts(entrant: _Entrant) -> dict[str, Any]:
         "epochs": len(model.history),
         "seconds": seconds or None,
         "items_per_second": items / seconds if seconds else None,
-        "item": "entries" if "entries" in model.provenance else "words",
+        "item": ITEMS.get(model.family, "entries" if "entries" in model.provenance else "words"),
         "threads": model.provenance.get("threads"),
         "peak_memory_bytes": model.provenance.get("peak_memory_bytes"),
     }
@@ -281,7 +288,9 @@ def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
     rows = []
     for name in dict.fromkeys(name for record in records for name in record):
         values = [record[name] for record in records if name in record]
-        changed = any(record.get(name) != usual.get(name, record.get(name)) for record, usual in zip(records, defaults, strict=True))
+        changed = any(
+            record.get(name) != usual.get(name, record.get(name)) for record, usual in zip(records, defaults, strict=True)
+        )
         if changed or any(value != values[0] for value in values):
             rows.append({"option": name.replace("_", "-"), "values": [record.get(name) for record in records]})
     return rows

@@ -23,8 +23,8 @@ Floats = npt.NDArray[np.float64]
 
 def nearest_rows(vectors: Vectors, words: int, topn: int) -> Ids:
     """Return the rows of the `topn` words nearest by cosine to each of the first `words`: (words, topn)."""
-    rows = np.arange(min(words, len(vectors)))
-    found, _ = vectors.nearest(vectors.vectors[: len(rows)], topn, [[row] for row in rows])
+    asked = min(words, len(vectors))
+    found, _ = vectors.nearest(vectors.vectors[:asked], topn, [[row] for row in range(asked)])
     return found
 
 

@@ -8,6 +8,8 @@ texts = ["text.txt.xz"]
 model = "glove"
 [eval]                              pairs, analogies, restrict
 pairs = ["pairs.tsv"]
+[compare]                           the page of all models, in `output`, and the options of `compare`
+output = "page.html"
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cooc_engine.config import CountOptions, EncodeOptions, Options, from_mapping
+from cooc_engine.config import CompareOptions, CountOptions, EncodeOptions, Options, from_mapping
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
+from cooc_engine.page import check_page, compare
 from cooc_engine.progress import Progress
 from cooc_engine.stages import check_same, counted, encoded
 from cooc_engine.store import write_whole
@@ -35,7 +38,7 @@ else:
 
 __all__ = ["run"]
 
-TABLES = {"output", "encode", "count", "train", "eval"}
+TABLES = {"output", "encode", "count", "train", "eval", "compare"}
 
 
 def run(
@@ -60,6 +63,8 @@ def run(
     for at, name, options in plan.models:
         family = family_of(name)
         _trained(family, corpus if family.counting is None else cooc, at, options, **how)
+    if plan.compared:
+        compare([at for at, _, _ in plan.models], **plan.compared, force=True, progress=progress)
     if not plan.judged:
         return []
     with progress.stage("evaluate", len(plan.models), "models") as stage:
@@ -98,6 +103,7 @@ class _Plan:
         self.models = [self._model(number, dict(table)) for number, table in enumerate(self._tables(fields), 1)]
         self.counts = "count" in fields or not self.models or any(family_of(m).counting is not None for _, m, _ in self.models)
         self.judged = self._judged(dict(self._table(fields, "eval")))
+        self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
 
     def _model(self, number: int, table: dict[str, Any]) -> tuple[Path, str, Options]:
         name = self._text(table, "model", "")
@@ -122,6 +128,18 @@ class _Plan:
         if not isinstance(restrict, int) or restrict < 1:
             raise UsageError(f"{self.path} [eval]: restrict is {restrict!r}; it must be a number of words")
         return {**paths, "restrict": restrict}
+
+    def _compared(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Return what `compare` is called with: its page, the sets of words of [eval], and its options."""
+        where = f"{self.path} [compare]"
+        if len(self.models) < 2:
+            raise UsageError(f"{where}: takes two models or more")
+        page = self.output / self._text(table, "output", "page.html")
+        check_page(page)
+        judged = dict(self.judged)
+        asked = {"restrict": judged.pop("restrict")} if judged else {}
+        table.pop("output", None)
+        return {"output": page, **judged, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
 
     def _text(self, fields: Mapping[str, Any], key: str, default: str) -> str:
         value = fields.get(key, default)

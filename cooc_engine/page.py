@@ -17,7 +17,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.progress import Progress
 from cooc_engine.store import refuse_file, write_whole
 
-__all__ = ["compare", "verdict"]
+__all__ = ["check_page", "compare", "render", "verdict"]
 
 PathLike = str | os.PathLike[str]
 
@@ -48,9 +48,7 @@ def compare(
     not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib or Jinja is missing.
     """
     page = Path(output)
-    if page.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
-    _require_libraries()
+    check_page(page)
     for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
         refuse_file(path, force=force)
     record = comparison(models, pairs, analogies, options, progress)
@@ -60,7 +58,10 @@ def compare(
     return record
 
 
-def _require_libraries() -> None:
+def check_page(page: Path) -> None:
+    """Raise `UsageError` if a page cannot have this name, or a library is missing that makes it."""
+    if page.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
     try:
         import jinja2  # noqa: F401
         import matplotlib  # noqa: F401
@@ -95,6 +96,7 @@ def render(record: Mapping[str, Any]) -> str:
         colours=colours,
         kinds=KINDS,
         title=_title(names),
+        asked=_asked(record["sets"]),
         scores=[charts.score_dots(data, colours) for data in record["sets"]],
         gaps=[charts.difference_dots(data, colours) for data in record["sets"] if data["differences"]],
         tests=sum(len(data["differences"]) for data in record["sets"]),
@@ -107,6 +109,14 @@ def _title(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def _asked(sets: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the models were judged by, for the page's first sentence."""
+    pairs = sum(data["kind"] == "spearman" for data in sets)
+    kinds = [(pairs, "of word pairs"), (len(sets) - pairs, "of analogies")]
+    parts = [f"{number} set{'s' * (number > 1)} {kind}" for number, kind in kinds if number]
+    return f"what they score on {' and '.join(parts)}, " if parts else ""
+
+
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
@@ -117,12 +127,15 @@ def _duration(seconds: float | None) -> str:
 def _rate(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value / 1e6:.1f} M" if value >= 1e6 else f"{value / 1e3:.0f} k" if value >= 1e4 else f"{value:.0f}"
+    unit, letter = next((pair for pair in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= pair[0]), (1, ""))
+    return f"{value / unit:.1f} {letter}".rstrip()
 
 
 def _given(value: Any) -> str:
     """Return the value of an option as a user would write it."""
-    return {None: "–", True: "on", False: "off"}.get(value, f"{value:g}" if isinstance(value, float) else str(value))
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "on", False: "off"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 # ------------------------------------------------------------------------------------------------------- the picture
@@ -137,7 +150,9 @@ def _picture(record: Mapping[str, Any]) -> bytes:
     columns = min(4, max(1, len(sets)))
     rows = max(1, -(-len(sets) // columns))
     figure = Figure(figsize=(12, rows * (0.8 + 0.26 * len(names)) + 0.9), dpi=110, facecolor="white", layout="constrained")
-    figure.suptitle("Scores with 95 % bootstrap intervals; filled: the best, or within noise of it", fontsize=11, color="#222222")
+    figure.suptitle(
+        "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it", fontsize=11, color="#222222"
+    )
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for one, data in zip(axes, sets, strict=False):
         _draw(one, data, names)

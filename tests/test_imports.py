@@ -29,7 +29,8 @@ ORDER = [
     "sparse", "transforms", "svd", "pmisvd", "estimators",
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
-    "query", "ratios", "evaluation", "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
+    "query", "ratios", "evaluation", "bootstrap", "geometry", "comparison", "charts", "page",
+    "summary", "job", "report", "demo", "arguments", "console", "asking", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500
@@ -151,7 +152,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-HEAVY = "numba llvmlite scipy h5py matplotlib cooc_engine._kernels"
+HEAVY = "numba llvmlite scipy h5py matplotlib jinja2 cooc_engine._kernels"
 
 
 def test_importing_costs_nothing():
