@@ -189,8 +189,7 @@ def compare(
         return
     for data in record["sets"]:
         print_lines([f"{data['name']}  {data['kind']}  {data['covered']} of {data['total']}"])
-        print_lines(
-            f"{figure(row['value'])} {figure(row['low'])} {figure(row['high'])}  {row['model']}" for row in data["scores"]
-        )
+        for score in data["scores"]:
+            print_lines([f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"])
         print_lines([f"  {verdict(data)}"])
     print_lines([f"{output}: {len(record['models'])} models on {len(record['sets'])} sets of words"])

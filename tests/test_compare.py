@@ -37,10 +37,8 @@ def make_model(path: Path, seed: int, *, words=WORDS, noise: float = 1.0, width:
 
 @pytest.fixture
 def models(tmp_path) -> list[Path]:
-    return [
-        make_model(tmp_path / f"{name}.h5", seed, noise=noise)
-        for name, seed, noise in (("a", 1, 0.2), ("b", 2, 1), ("c", 3, 3))
-    ]
+    chosen = (("a", 1, 0.2), ("b", 2, 1), ("c", 3, 3))
+    return [make_model(tmp_path / f"{name}.h5", seed, noise=noise) for name, seed, noise in chosen]
 
 
 @pytest.fixture
