@@ -30,7 +30,7 @@ PathLike = str | os.PathLike[str]
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-QUESTIONS = 128  # questions answered at a time: 15 MB of scores
+SCORES = 1 << 22  # cosines that are held at a time: 16 MB
 EXAMPLES = 6  # words whose neighbours are shown
 SHOWN = 5  # neighbours of each
 FUNCTION_WORDS = 100  # the most frequent words are grammar: no examples
@@ -203,8 +203,9 @@ def _cos_add(vectors: Vectors, questions: Ids, limit: int) -> Ids:
     """Return the answers to questions a, b, c, (n, 3) rows: the word below `limit`, none of the three, nearest to b − a + c."""
     units = vectors.unit(np.arange(limit))
     answers = np.empty(len(questions), np.int64)
-    for start in range(0, len(questions), QUESTIONS):
-        part = questions[start : start + QUESTIONS]
+    step = max(1, SCORES // limit)
+    for start in range(0, len(questions), step):
+        part = questions[start : start + step]
         a, b, c = (units[column] for column in part.T)
         scores = (b - a + c) @ units.T
         scores[np.arange(len(part))[:, None], part] = -np.inf

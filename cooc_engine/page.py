@@ -142,7 +142,7 @@ def _given(value: Any) -> str:
 
 
 def _picture(record: Mapping[str, Any]) -> bytes:
-    """Return the scores of all models on all sets, with their intervals, as a PNG."""
+    """Return the scores of all models on all sets, with their intervals, as a PNG; without sets their singular values."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -150,17 +150,30 @@ def _picture(record: Mapping[str, Any]) -> bytes:
     columns = min(4, max(1, len(sets)))
     rows = max(1, -(-len(sets) // columns))
     figure = Figure(figsize=(12, rows * (0.8 + 0.26 * len(names)) + 0.9), dpi=110, facecolor="white", layout="constrained")
-    figure.suptitle(
-        "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it", fontsize=11, color="#222222"
+    title = (
+        "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it" if sets else "Singular values by rank"
     )
+    figure.suptitle(title, fontsize=11, color="#222222")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
     for one, data in zip(axes, sets, strict=False):
         _draw(one, data, names)
-    for one in axes[len(sets) :]:
+    for one in axes[max(1, len(sets)) :]:
         one.set_axis_off()
+    if not sets:
+        _draw_spectra(axes[0], record["spectra"])
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format="png")
     return buffer.getvalue()
+
+
+def _draw_spectra(axes: Any, spectra: Sequence[Mapping[str, Any]]) -> None:
+    for place, one in enumerate(spectra):
+        values = [value for value in one["singular_values"] if value > 0]
+        axes.plot(range(1, len(values) + 1), values, color=COLOURS[place % len(COLOURS)], linewidth=2)
+    axes.set_yscale("log")
+    legend = axes.legend(["model"] * len(spectra), frameon=False, fontsize=9, loc="lower left")
+    for text, one in zip(legend.get_texts(), spectra, strict=True):
+        text.set(text=one["model"], parse_math=False)
 
 
 def _draw(axes: Any, data: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -151,7 +151,9 @@ def test_differences_and_what_they_mean():
 # ------------------------------------------------------------------------------------------------------------ record
 
 
-def test_scores_are_those_of_evaluate(models, pairs, questions):
+@pytest.mark.parametrize("scores", [1 << 22, 120])
+def test_scores_are_those_of_evaluate(models, pairs, questions, monkeypatch, scores):
+    monkeypatch.setattr(sys.modules["cooc_engine.comparison"], "SCORES", scores)
     record = comparison(models, [pairs], [questions], CompareOptions(restrict=50, samples=200))
     judged = evaluate(models, [pairs], [questions], restrict=50)
     wanted = {(row["model"], row["dataset"], row["kind"]): row for row in judged}

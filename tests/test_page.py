@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from cooc_engine import CompareOptions, charts, compare, run
+from cooc_engine import job as module
 from cooc_engine.cli import main
 from cooc_engine.errors import UsageError
 from cooc_engine.modelfile import ModelData, save_model
+from cooc_engine.models import FAMILIES
 from cooc_engine.page import verdict
 from cooc_engine.vocab import Vocabulary
 
@@ -139,6 +141,13 @@ def test_words_are_words_even_if_they_look_like_markup(sources, tmp_path, monkey
     assert [tag for tag, _ in outline.tags].count("title") >= 1 and outline.open == []
 
 
+def test_without_sets_of_words_the_rest_is_shown(sources, tmp_path):
+    record = compare(sources["models"], tmp_path / "p.html", options=QUICK)
+    assert record["sets"] == [] and (tmp_path / "p.png").stat().st_size > 10_000
+    outline = Outline((tmp_path / "p.html").read_text("utf-8").partition(">")[2])
+    assert {"Scores", "What the lengths say"} & {*outline.texts} == {"What the lengths say"}
+
+
 def test_a_page_is_not_replaced_unless_told(sources, page):
     before = page.read_bytes()
     with pytest.raises(UsageError, match=r"page\.html: exists; pass --force"):
@@ -210,6 +219,17 @@ def test_a_job_ends_in_a_page(tmp_path):
     job.write_text(head.replace('[[train]]\nmodel = "cbow"\nvector-size = 3\nepochs = 1\n', "") + "[compare]\n")
     with pytest.raises(UsageError, match=r"\[compare\]: takes two models or more"):
         run(job)
+
+
+@pytest.mark.shared
+def test_the_job_that_compares_all_families_is_sound(shared, tmp_path):
+    job = tmp_path / "checkout" / "data" / "enwiki.toml"
+    job.parent.mkdir(parents=True)
+    job.write_bytes((Path(__file__).parents[1] / "data" / "enwiki.toml").read_bytes())
+    (tmp_path / "shared").symlink_to(shared.resolve())
+    plan = module._Plan(job, module._read(job))
+    assert {name for _, name, _ in plan.models} == set(FAMILIES)
+    assert len(plan.compared["pairs"]) == 6 and len(plan.compared["analogies"]) == 1
 
 
 # ---------------------------------------------------------------------------------------------------------- pictures
