@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cooc_engine.budget import Plan
     from cooc_engine.config import (
         CbowOptions,
+        CompareOptions,
         CountOptions,
         EncodeOptions,
         GloveOptions,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from cooc_engine.job import run
     from cooc_engine.modelfile import Model, open_model
     from cooc_engine.models import train
+    from cooc_engine.page import compare
     from cooc_engine.progress import Progress, open_progress
     from cooc_engine.query import Vectors, nn
     from cooc_engine.ratios import ratio
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CbowOptions": "config",
+    "CompareOptions": "config",
     "CountOptions": "config",
     "EncodeOptions": "config",
     "GloveOptions": "config",
@@ -70,6 +73,7 @@ _HOME = {
     "encode": "corpus",
     "encode_documents": "corpus",
     "CoocError": "errors",
+    "compare": "page",
     "evaluate": "evaluation",
     "run": "job",
     "Model": "modelfile",
@@ -96,7 +100,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors",
-    "Vectors", "nn", "ratio", "evaluate", "info", "run",
+    "Vectors", "nn", "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -13,7 +13,7 @@ FOREIGN = {
     "--truncate-weight": ("--truncate-weight", {"1": "on", "0": "off"}),
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
-SWITCHES = {"--json", "--force", "--resume", "--dry-run", "--by-section", "--normalize", "--"}
+SWITCHES = {"--json", "--force", "--resume", "--dry-run", "--by-section", "--normalize", "--common", "--"}
 DASH = "\0-"  # the parser takes a lone - for an option; no argument of a program can hold a NUL
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cooc_engine.config import EvalOptions
+from cooc_engine.config import CompareOptions, EvalOptions
 from cooc_engine.console import figure, print_json, print_lines, print_scores
 from cooc_engine.errors import UsageError
 
-__all__ = ["evaluate", "info", "ratio"]
+__all__ = ["compare", "evaluate", "info", "ratio"]
 
 
 def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False) -> None:
@@ -114,3 +114,49 @@ def evaluate(
         print_json(rows)
     else:
         print_scores(rows)
+
+
+def compare(
+    models: Annotated[list[Path], Parameter(name="FILE.h5")],
+    /,
+    *,
+    output: Path,
+    pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    options: CompareOptions | None = None,
+    force: bool = False,
+    progress: Literal["auto", "bar", "lines", "json", "none"] = "auto",
+    json: bool = False,
+) -> None:
+    """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms.
+
+    Parameters
+    ----------
+    models
+        The model files, of one vocabulary.
+    output
+        The page to write, PAGE.html; its main picture and all numbers stand beside it, PAGE.png and PAGE.json.
+    pairs
+        Files of word pairs: word, word, human score, with tabs between.
+    analogies
+        Files of questions: four words a line, sections begin with a colon.
+    force
+        Replace a page that exists.
+    progress
+        Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing.
+    json
+        Print all numbers as one JSON object.
+    """
+    from cooc_engine.page import compare, verdict
+    from cooc_engine.progress import open_progress
+
+    record = compare(models, output, pairs or (), analogies or (), options, force=force, progress=open_progress(progress))
+    if json:
+        print_json({"output": str(output), **record})
+        return
+    for data in record["sets"]:
+        print_lines([f"{data['name']}  {data['kind']}  {data['covered']} of {data['total']}"])
+        for score in data["scores"]:
+            print_lines([f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"])
+        print_lines([f"  {verdict(data)}"])
+    print_lines([f"{output}: {len(record['models'])} models on {len(record['sets'])} sets of words"])

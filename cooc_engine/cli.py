@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine import __version__, questions
 from cooc_engine.arguments import given, modern
-from cooc_engine.asking import evaluate, info, ratio
+from cooc_engine.asking import compare, evaluate, info, ratio
 from cooc_engine.config import (
     CbowOptions,
     CountOptions,
@@ -323,7 +323,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, progress_of(run)))
 
 
-for verb in (info, *(getattr(questions, name) for name in questions.__all__), ratio, export):
+for verb in (info, *(getattr(questions, name) for name in questions.__all__), ratio, compare, export):
     app.command(verb)
 app.command(import_file, name="import")
 app.command(evaluate, name="eval")

@@ -18,6 +18,7 @@ __all__ = [
     "AtLeast",
     "Below",
     "CbowOptions",
+    "CompareOptions",
     "CountOptions",
     "EncodeOptions",
     "EvalOptions",
@@ -358,3 +359,22 @@ class PlannedOptions(RunOptions):
 
     dry_run: bool = False
     """Print only the plan: memory, runs, entries and disk as predicted. Nothing is written."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class CompareOptions(Options):
+    """How models are compared."""
+
+    restrict: Annotated[int, WHOLE, AtLeast(1)] = 30_000
+    """Analogies and neighbours are looked for among so many of the most frequent words."""
+    samples: Annotated[int, WHOLE, AtLeast(100)] = 1000
+    """How often the pairs or questions are drawn anew for the intervals."""
+    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    """Seed of these draws."""
+    frequent: Annotated[int, WHOLE, AtLeast(1)] = 1000
+    """Neighbours are compared of so many of the most frequent words."""
+    neighbours: Annotated[int, WHOLE, AtLeast(1), Parameter(alias="--topn")] = 10
+    """How many nearest neighbours are compared."""
+    common: bool = False
+    """Compare models of different vocabularies on the words that all have, instead of refusing them."""

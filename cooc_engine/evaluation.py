@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.correlation import CORRELATIONS, correlation_interval, mean_interval, pearson, spearman
+from cooc_engine.bootstrap import interval, resampled_correlations, resampled_means
+from cooc_engine.correlation import CORRELATIONS, pearson, spearman
 from cooc_engine.errors import UsageError
 from cooc_engine.evalsets import (
     AnalogySet,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
-    "AnalogySet", "CategorySet", "More", "OutlierSet", "PairSet", "evaluate", "pearson", "purity",
+    "AnalogySet", "CategorySet", "More", "OutlierSet", "PairSet", "answers", "evaluate", "pearson", "purity",
     "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "spearman",
 ]  # fmt: skip
 
@@ -136,21 +137,22 @@ class _Judge:
         rows = []
         for kind, correlation in CORRELATIONS.items():
             row = _row(data.name, kind, correlation(values, scores), len(scores), len(data.pairs))
-            rows.append(self._with(row, lambda *how, kind=kind: correlation_interval(kind, values, scores, *how)))
+            rows.append(self._with(row, lambda *how, kind=kind: resampled_correlations(kind, [values], scores, *how)))
         return rows
 
-    def _with(self, row: Row, interval: Callable[[int, int], tuple[float, float] | None]) -> Row:
+    def _with(self, row: Row, resampled: Callable[[int, Sequence[int]], Values]) -> Row:
         """Return a row with the limits of its value, if they are wanted."""
         if not self.resamples:
             return row
-        low, high = (interval(self.resamples, self.seed) if row["value"] is not None else None) or (None, None)
+        known = row["value"] is not None
+        low, high = (interval(resampled(self.resamples, [self.seed])[0]) if known else None) or (None, None)
         return {**row, "low": low, "high": high}
 
     def analogies(self, data: AnalogySet) -> list[Row]:
         found = self.vectors.rows_of(itertools.chain.from_iterable(data.questions), self.limit).reshape(-1, 4)
         covered = (found >= 0).all(axis=1)
         right = np.zeros((len(KINDS), len(found)), bool)
-        right[:, covered] = _answers(self.vectors, found[covered, :3], self.limit) == found[covered, 3]
+        right[:, covered] = answers(self.vectors, found[covered, :3], self.limit) == found[covered, 3]
         groups = {data.name: np.ones(len(found), bool)}
         if self.by_section:
             names = np.array(data.sections)
@@ -166,7 +168,7 @@ class _Judge:
         """Return a row whose value is the mean of the values of what is covered."""
         series = np.asarray(values, np.float64)
         row = _row(dataset, kind, float(series.mean()) if len(series) else None, len(series), total)
-        return self._with(row, lambda *how: mean_interval(series, *how))
+        return self._with(row, lambda *how: resampled_means([series], *how))
 
     def categories(self, data: CategorySet) -> list[Row]:
         found = self.vectors.rows_of(data.words)
@@ -230,7 +232,7 @@ def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np
     return best
 
 
-def _answers(vectors: Judged, questions: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
+def answers(vectors: Judged, questions: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
     """Return the answers, (2, n): rows below `limit` by 3CosAdd and by 3CosMul, to questions a, b, c: (n, 3) rows.
 
     The cosines of all words with the few that occur in questions are computed once, a block of words at a time; both
@@ -238,16 +240,16 @@ def _answers(vectors: Judged, questions: npt.NDArray[np.int64], limit: int) -> n
     """
     asked, places = np.unique(questions, return_inverse=True)
     places = places.reshape(questions.shape)
-    answers = np.full((len(KINDS), len(questions)), -1, np.int64)
-    best = np.full(answers.shape, -np.inf, np.float32)
+    found = np.full((len(KINDS), len(questions)), -1, np.int64)
+    best = np.full(found.shape, -np.inf, np.float32)
     step = max(1, SCORES // max(1, len(asked)))
     for start in range(0, limit, step):
         cosines = vectors.cosine_table(asked, np.arange(start, min(start + step, limit)))
         for first in range(0, len(questions), QUESTIONS):
             part = slice(first, first + QUESTIONS)
             banned = questions[part] - start
-            _improve(answers[:, part], best[:, part], cosines, places[part], banned, start)
-    return answers
+            _improve(found[:, part], best[:, part], cosines, places[part], banned, start)
+    return found
 
 
 def _improve(

@@ -12,6 +12,8 @@ pairs = ["pairs.tsv"]
 A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
 combinations. One counting serves all models that need it, and one training all options that only choose among its vectors.
 The scores come as a table too, with the mean by each choice, and evaluations that are finished are kept like other stages.
+[compare]                           the page of all models, in `output`, and the options of `compare`
+output = "page.html"
 """
 
 from __future__ import annotations
@@ -26,12 +28,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cooc_engine import __version__
-from cooc_engine.config import CountOptions, EncodeOptions, Options, from_mapping
+from cooc_engine.config import CompareOptions, CountOptions, EncodeOptions, Options, from_mapping
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
+from cooc_engine.page import check_page, compare
 from cooc_engine.progress import Progress
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib
@@ -46,7 +49,7 @@ else:
 __all__ = ["run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
-TABLES = {"output", "encode", "count", "train", "eval"}
+TABLES = {"output", "encode", "count", "train", "eval", "compare"}
 
 
 def run(
@@ -74,6 +77,8 @@ def run(
             progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
         _trained(training.family, data, training.at, training.options, **how)
+    if plan.compared:
+        compare([training.at for training in plan.trainings], **plan.compared, force=True, progress=progress)
     return _judged(plan, progress, force=force) if plan.judged else []
 
 
@@ -135,6 +140,7 @@ class _Plan:
         self.counts = {self._counts_path(listed): options for listed, options in self._counting} if needed else {}
         self.grid = any(isinstance(value, list) for table in (count, *tables) for value in table.values())
         self.judged = self._judged(dict(self._table(fields, "eval")))
+        self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
 
     def _combined(self, kind: type[O], table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], O]]:
         """Yield the listed values and the options of each combination."""
@@ -191,6 +197,18 @@ class _Plan:
         if not isinstance(restrict, int) or restrict < 1:
             raise UsageError(f"{self.path} [eval]: restrict is {restrict!r}; it must be a number of words")
         return {**paths, "restrict": restrict}
+
+    def _compared(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Return what `compare` is called with: its page, the sets of words of [eval], and its options."""
+        where = f"{self.path} [compare]"
+        if len(self.trainings) < 2:
+            raise UsageError(f"{where}: takes two models or more")
+        page = self.output / self._text(table, "output", "page.html")
+        check_page(page)
+        judged = dict(self.judged)
+        asked = {"restrict": judged.pop("restrict")} if judged else {}
+        table.pop("output", None)
+        return {"output": page, **judged, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
 
     def _text(self, fields: Mapping[str, Any], key: str, default: str) -> str:
         value = fields.get(key, default)

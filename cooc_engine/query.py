@@ -156,12 +156,18 @@ class Vectors(WordVectors):
         The first is nearly a straight function of the second in simpler-GloVe: a norm says how much a word says.
         """
         rows = np.arange(len(self)) if words is None else np.array([self._row_or_hint(word) for word in words], np.int64)
+        if isinstance(self._rows, SparseVectors):
+            return self._rows.take(rows).lengths().astype(np.float64) ** 2, self._surprise(rows)
         squares = np.empty(len(rows))
         for start in range(0, len(rows), self._step):
             block = self._rows[rows[start : start + self._step]].astype(np.float64)
             squares[start : start + self._step] = np.einsum("ij,ij->i", block, block)
+        return squares, self._surprise(rows)
+
+    def _surprise(self, rows: Ids) -> npt.NDArray[np.float64]:
         shares = self._shares(rows)
-        return squares, -np.log(np.where(shares > 0, shares, np.nan))
+        found: npt.NDArray[np.float64] = -np.log(np.where(shares > 0, shares, np.nan))
+        return found
 
     def _shares(self, rows: Ids) -> npt.NDArray[np.float64]:
         """Return P(w), the share of the words of the text that are this one; 0 where counts are not known."""

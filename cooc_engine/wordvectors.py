@@ -108,6 +108,15 @@ class WordVectors:
         found: Matrix = self._rows[:]
         return found
 
+    def part(self, begin: int, end: int) -> Matrix | SparseVectors:
+        """Return the vectors of rows begin:end; explicit ones stay sparse."""
+        found: Matrix | SparseVectors = self._rows[begin:end]
+        return found
+
+    def first(self, words: int) -> Self:
+        """Return the first so many words with their vectors."""
+        return type(self)(self.index_to_key[:words], self.part(0, words), family=self.family, encoding=self._encoding)
+
     @property
     def _step(self) -> int:
         """How many vectors are copied at a time."""

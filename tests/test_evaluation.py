@@ -214,7 +214,7 @@ def test_analogies_are_answered_as_by_the_twin(tmp_path, monkeypatch, seed, scor
 
 def test_every_answer_is_the_twins():
     kv, questions = planted(50, 9)
-    answers = module._answers(kv, np.array(questions)[:, :3], 45)
+    answers = module.answers(kv, np.array(questions)[:, :3], 45)
     for kind, multiply in enumerate((False, True)):
         wanted = [naive.answer(kv.vectors[:45], a, b, c, multiply=multiply) for a, b, c, _ in questions if max(a, b, c) < 45]
         found = [answer for answer, (a, b, c, _) in zip(answers[kind], questions, strict=True) if max(a, b, c) < 45]
@@ -352,33 +352,6 @@ def test_sentence_pairs_that_are_not_known(tmp_path):
 
 
 # ----------------------------------------------------------------------------------------------------------- bootstrap
-
-
-def test_intervals_are_those_of_plain_resampling():
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 9, 60), rng.integers(0, 9, 60)
-    y = x + y
-    for kind, twin in (("spearman", lambda a, b: naive.pearson(naive.ranks(a), naive.ranks(b))), ("pearson", naive.pearson)):
-        draws = np.random.default_rng(7)
-        found = [twin(x[drawn].tolist(), y[drawn].tolist()) for drawn in (draws.integers(60, size=60) for _ in range(80))]
-        wanted = np.quantile(found, [0.025, 0.975])
-        assert correlation.correlation_interval(kind, x, y, 80, 7) == pytest.approx(tuple(wanted), abs=1e-12)
-
-
-def test_intervals_hold_the_score_and_shrink_with_more_pairs():
-    rng = np.random.default_rng(1)
-    widths = []
-    for size in (40, 4000):
-        x = rng.normal(size=size)
-        y = x + rng.normal(size=size)
-        low, high = correlation.correlation_interval("pearson", x, y, 300, 1)
-        assert low < pearson(x, y) < high
-        widths.append(high - low)
-    assert widths[1] < widths[0] / 5
-    low, high = correlation.mean_interval([0, 1] * 50, 500, 3)
-    assert 0.38 < low < 0.44 and 0.56 < high < 0.62
-    assert correlation.mean_interval([], 10, 1) is None
-    assert correlation.correlation_interval("spearman", [1, 1], [1, 2], 10, 1) is None
 
 
 def test_rows_have_intervals_if_asked(tmp_path):

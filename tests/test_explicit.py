@@ -17,13 +17,15 @@ from hypothesis.extra.numpy import arrays
 from cooc_engine import explicit as explicit_module
 from cooc_engine import pmisvd
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, EncodeOptions, PmiSvdOptions
+from cooc_engine.comparison import comparison
+from cooc_engine.config import CompareOptions, CountOptions, EncodeOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.countfile import export_hdf5, import_hdf5
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.explicit import SparseVectors
+from cooc_engine.geometry import nearest_rows, norm_profile
 from cooc_engine.modelfile import Model, append_evaluation, open_model
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors, nn
@@ -296,3 +298,23 @@ def test_counts_are_not_taken_for_vectors_nor_the_other_way_round(cooc, model, t
         other.copy("parameters", file, "counts")
     with pytest.raises(FormatError, match="holds float32, expected float64"):
         import_hdf5(tmp_path / "counts.h5", tmp_path / "cooc")
+
+
+def test_explicit_vectors_are_compared_with_others(cooc, model, tmp_path):
+    """Side by side with dense ones; only singular values they have none of."""
+    dense = train_pmi_svd(cooc, tmp_path / "dense.h5", PmiSvdOptions(vector_size=5))
+    words = dense.vocabulary.words
+    (tmp_path / "pairs.tsv").write_text("".join(f"{words[i]}\t{words[2 * i + 1]}\t{i % 5}\n" for i in range(15)))
+    options = CompareOptions(frequent=20, neighbours=3)
+    record = comparison([model.path, dense.path], [tmp_path / "pairs.tsv"], options=options)
+    assert [one["model"] for one in record["spectra"]] == ["dense"]
+    (judged,) = record["sets"]
+    values = [row["value"] for row in evaluate([model.path, dense.path], [tmp_path / "pairs.tsv"]) if row["kind"] == "spearman"]
+    assert [score["value"] for score in judged["scores"]] == values
+    squares = (np.asarray(model.vectors[np.arange(len(words))], np.float64) ** 2).sum(1)
+    wanted = norm_profile(squares, dense.vocabulary.counts)
+    for group, other in zip(record["norms"][0]["groups"], wanted["groups"], strict=True):
+        assert group == pytest.approx(other, rel=1e-6)
+    kv = Vectors.open(model.path)
+    (word, *_), nearest = kv.index_to_key, nearest_rows(kv, 20, 3)
+    assert [kv.index_to_key[row] for row in nearest[0]] == [near for near, _ in kv.most_similar(word, topn=3)]

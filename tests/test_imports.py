@@ -30,7 +30,8 @@ ORDER = [
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
     "gathered", "vectorlines", "vectorbinary", "vectorfile",
-    "search", "wordvectors", "query", "ratios", "evalsets", "correlation", "evaluation", "summary", "grid", "report", "job",
+    "search", "wordvectors", "query", "ratios", "evalsets", "correlation", "bootstrap", "evaluation",
+    "geometry", "comparison", "charts", "page", "summary", "grid", "report", "job",
     "demo", "arguments", "console", "asking", "questions", "exchange", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
@@ -153,7 +154,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-HEAVY = "numba llvmlite scipy h5py matplotlib cooc_engine._kernels"
+HEAVY = "numba llvmlite scipy h5py matplotlib jinja2 cooc_engine._kernels"
 
 
 def test_importing_costs_nothing():

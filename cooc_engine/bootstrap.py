@@ -1,0 +1,106 @@
+"""How far a score could be off: bootstrap intervals of scores, and of differences between models on the same items.
+
+The items of a set (pairs of words, or questions) are drawn anew with replacement, as often as there are; a resample is
+kept as the number of times that each item was drawn. All models are scored on the same resamples, so that what is hard
+or easy about the items drawn cancels in their differences (Efron and Tibshirani 1993; Koehn 2004).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["difference", "interval", "resampled_correlations", "resampled_means", "resamples"]
+
+Numbers = npt.NDArray[np.float64]
+
+LEVEL = 0.95
+HELD = 1 << 20  # draws that are held at a time: 8 MB
+
+
+def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Numbers]:
+    """Yield blocks, (some, items), of how often each item was drawn; `samples` rows in all."""
+    rng = np.random.default_rng(seed)
+    block = max(1, HELD // max(1, items))
+    for start in range(0, samples, block):
+        rows = min(block, samples - start)
+        drawn = rng.integers(0, items, (rows, items)) + items * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * items).reshape(rows, items).astype(np.float64)
+
+
+def resampled_correlations(kind: str, series: Sequence[Numbers], wanted: Numbers, samples: int, seed: Sequence[int]) -> Numbers:
+    """Return the correlation of each series with `wanted` on each resample: (series, samples).
+
+    kind   "pearson", or "spearman": of ranks within the resample, an item that was drawn twice being tied with itself
+
+    NaN where one side is constant.
+    """
+    if len(wanted) < 2:
+        return np.full((len(series), samples), np.nan)
+    shown = {"pearson": _unranked, "spearman": _weighted_ranks}[kind]
+    found = []
+    for weights in resamples(len(wanted), samples, seed):
+        goal = shown(wanted, weights)
+        found.append(np.stack([_weighted_pearson(shown(values, weights), goal, weights) for values in series]))
+    return np.concatenate(found, axis=1)
+
+
+def _unranked(values: Numbers, weights: Numbers) -> Numbers:
+    return np.broadcast_to(values, weights.shape)
+
+
+def _weighted_ranks(values: Numbers, weights: Numbers) -> Numbers:
+    """Return the average rank of each item in each resample, (samples, items); an item of weight w counts w times."""
+    _, place = np.unique(values, return_inverse=True)
+    order = np.argsort(place, kind="stable")
+    starts = np.flatnonzero(np.diff(place[order], prepend=-1))
+    groups = np.add.reduceat(weights[:, order], starts, axis=1)
+    ranks: Numbers = (np.cumsum(groups, axis=1) - (groups - 1) / 2)[:, place]
+    return ranks
+
+
+def _weighted_pearson(x: Numbers, y: Numbers, weights: Numbers) -> Numbers:
+    total = weights.sum(axis=1, keepdims=True)
+    a, b = (z - (weights * z).sum(axis=1, keepdims=True) / total for z in (x, y))
+    squares = np.einsum("ij,ij,ij->i", weights, a, a) * np.einsum("ij,ij,ij->i", weights, b, b)
+    dots = np.einsum("ij,ij,ij->i", weights, a, b)
+    found: Numbers = np.divide(dots, np.sqrt(squares), out=np.full(len(dots), np.nan), where=squares > 1e-9)
+    return found.clip(-1, 1)
+
+
+def resampled_means(series: Sequence[npt.NDArray[Any]], samples: int, seed: Sequence[int]) -> Numbers:
+    """Return the mean of each series on each resample, (series, samples), such as the share of questions answered right."""
+    values = np.stack(series).astype(np.float64)
+    items = values.shape[1]
+    if not items:
+        return np.full((len(values), samples), np.nan)
+    return np.concatenate([values @ weights.T / items for weights in resamples(items, samples, seed)], axis=1)
+
+
+def interval(values: Numbers) -> tuple[float, float] | None:
+    """Return the middle 95 % of resampled values, the percentile interval; None if there is none."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def difference(value: float, first: Numbers, second: Numbers) -> dict[str, Any] | None:
+    """Return {value, low, high, p, clear} of first minus second, resampled together.
+
+    value   the difference on the set itself
+    p       twice the share of resamples on the other side of 0, at least 2 / (samples + 1)
+    clear   whether 0 lies outside the 95 % interval: the difference is not within noise
+    """
+    gaps = first - second
+    bounds = interval(gaps)
+    if bounds is None:
+        return None
+    gaps = gaps[~np.isnan(gaps)]
+    other = min((gaps <= 0).sum(), (gaps >= 0).sum())
+    p = min(1.0, 2 * float(other + 1) / (len(gaps) + 1))
+    return {"value": value, "low": bounds[0], "high": bounds[1], "p": p, "clear": not bounds[0] <= 0 <= bounds[1]}

@@ -1,0 +1,306 @@
+"""Models side by side: what each scores, which differences are more than noise, what they cost, and how their vectors lie."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.bootstrap import difference, interval, resampled_correlations, resampled_means
+from cooc_engine.config import CompareOptions
+from cooc_engine.correlation import spearman
+from cooc_engine.errors import UsageError
+from cooc_engine.evalsets import AnalogySet, PairSet, read_analogies, read_pairs
+from cooc_engine.evaluation import answers
+from cooc_engine.geometry import nearest_rows, norm_profile, overlaps, spectrum
+from cooc_engine.modelfile import EXPLICIT, Model, open_model
+from cooc_engine.models import FAMILIES
+from cooc_engine.progress import Progress
+from cooc_engine.query import Vectors
+from cooc_engine.versions import versions
+from cooc_engine.vocab import Vocabulary
+
+__all__ = ["comparison"]
+
+PathLike = str | os.PathLike[str]
+Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+EXAMPLES = 6  # words whose neighbours are shown
+SHOWN = 5  # neighbours of each
+FUNCTION_WORDS = 100  # the most frequent words are grammar: no examples
+ITEMS = {"pmi-svd": "products"}  # what a family counts as done, where that is not entries or words
+STAGES = ("encode", "count", "train")
+
+
+@dataclass(frozen=True)
+class _Entrant:
+    """A model that is compared: its name, and its vectors of the words that are compared, with their counts."""
+
+    name: str
+    model: Model
+    vectors: Vectors
+    counts: Ids
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """A set of words as all models have answered it: the score of each, and its score on each resample."""
+
+    name: str
+    kind: str
+    total: int
+    covered: int
+    scores: Sequence[float | None]
+    resampled: Floats
+
+
+def comparison(
+    models: Iterable[PathLike] | Mapping[str, PathLike],
+    pairs: Iterable[PathLike] = (),
+    analogies: Iterable[PathLike] = (),
+    options: CompareOptions | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare models; returns a record that JSON can hold.
+
+    models      two model files or more, of any family, over one vocabulary; a mapping gives them names
+    pairs       files of word pairs: Spearman's correlation of the cosines with the scores
+    analogies   files of questions: the share answered right by 3CosAdd among the first `restrict` words
+
+    The record has `words`, `options`, `models` (what each is and cost), `options_that_differ`, `sets` (for each: `scores`
+    with 95 % bootstrap intervals, `differences` of all pairs of models on the same resamples, and as `leaders` the best
+    model with those that are not clearly below it), `neighbours`, `spectra`, `norms`, and `versions`.
+    Raises `UsageError` for fewer than two models, one given twice, or different vocabularies without `common`; and what
+    `open_model`, `read_pairs` and `read_analogies` raise.
+    """
+    options, progress = options or CompareOptions(), progress or Progress()
+    pair_sets, analogy_sets = [read_pairs(str(path)) for path in pairs], [read_analogies(str(path)) for path in analogies]
+    entrants = _entrants(_named(models), common=options.common)
+    sets: list[dict[str, Any]] = []
+    steps = len(pair_sets) + len(analogy_sets) + 1
+    with progress.stage("compare", steps, "steps") as stage:
+        for answered in _answers(entrants, pair_sets, analogy_sets, options):
+            sets.append(_judged(answered, [entrant.name for entrant in entrants]))
+            stage.advance(1)
+        record = {
+            "words": len(entrants[0].vectors),
+            "options": options.record(),
+            "models": [_facts(entrant) for entrant in entrants],
+            "options_that_differ": _differing([entrant.model for entrant in entrants]),
+            "sets": sets,
+            "neighbours": _neighbours(entrants, options),
+            "spectra": [{"model": one.name, **spectrum(one.vectors)} for one in entrants if one.model.family not in EXPLICIT],
+            "norms": [{"model": one.name, **norm_profile(one.vectors.norms()[0], one.counts)} for one in entrants],
+            "versions": versions(),
+        }
+        stage.advance(1)
+    return record
+
+
+# ---------------------------------------------------------------------------------------------------- who takes part
+
+
+def _named(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Path]:
+    """Return the models by the shortest name that tells them apart: their file's, or else their path."""
+    if isinstance(models, Mapping):
+        named = {name: Path(path) for name, path in models.items()}
+    else:
+        paths = [Path(path) for path in ([models] if isinstance(models, str | os.PathLike) else models)]
+        twice = next((path for i, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:i]]), None)
+        if twice:
+            raise UsageError(f"{twice}: is given twice")
+        stems = [path.stem for path in paths]
+        named = {stem if stems.count(stem) == 1 else str(path): path for stem, path in zip(stems, paths, strict=True)}
+    if len(named) < 2:
+        raise UsageError("compare takes two models or more")
+    return named
+
+
+def _entrants(named: Mapping[str, Path], *, common: bool) -> list[_Entrant]:
+    models = {name: open_model(path) for name, path in named.items()}
+    first = next(iter(models.values()))
+    other = next((model for model in models.values() if not _same_words(model.vocabulary, first.vocabulary)), None)
+    if other is None:
+        return [_Entrant(n, m, Vectors(m.vocabulary, m.rows()), m.vocabulary.counts) for n, m in models.items()]
+    if not common:
+        raise UsageError(
+            f"{other.path}: has other words than {first.path} ({len(other.vocabulary):,} and {len(first.vocabulary):,}); "
+            "pass --common to compare the models on those that all have"
+        )
+    shared = set.intersection(*(set(model.vocabulary.words) for model in models.values()))
+    words = [word for word in first.vocabulary.words if word in shared]
+    if len(words) < 2:
+        raise UsageError(f"{other.path}: has no two words in common with {first.path} and all others")
+    return [_reduced(name, model, words) for name, model in models.items()]
+
+
+def _same_words(one: Vocabulary, other: Vocabulary) -> bool:
+    return one is other or (np.array_equal(one.offsets, other.offsets) and np.array_equal(one.text, other.text))
+
+
+def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
+    ids = model.vocabulary.ids
+    rows = np.array([ids[word] for word in words])
+    return _Entrant(name, model, Vectors(words, model.rows()[rows]), model.vocabulary.counts[rows])
+
+
+# ------------------------------------------------------------------------------------------------------------- scores
+
+
+def _draws(name: str, options: CompareOptions) -> tuple[int, tuple[int, int]]:
+    """Return how many resamples there are, and their seed: that of a set depends on its name, not on its place."""
+    return options.samples, (options.seed, zlib.crc32(name.encode()))
+
+
+def _answers(
+    entrants: Sequence[_Entrant], pairs: Sequence[PairSet], analogies: Sequence[AnalogySet], options: CompareOptions
+) -> Iterator[_Answered]:
+    yield from (_answer_pairs(entrants, data, options) for data in pairs)
+    yield from (_answer_analogies(entrants, data, options) for data in analogies)
+
+
+def _answer_pairs(entrants: Sequence[_Entrant], data: PairSet, options: CompareOptions) -> _Answered:
+    found = _rows_of(entrants[0].vectors, data.pairs)
+    covered = (found >= 0).all(axis=1)
+    cosines = [entrant.vectors.cosines(*found[covered].T) for entrant in entrants]
+    wanted = np.array(data.scores, np.float64)[covered]
+    resampled = resampled_correlations("spearman", cosines, wanted, *_draws(data.name, options))
+    scores = [spearman(series, wanted) for series in cosines]
+    return _Answered(data.name, "spearman", len(found), len(wanted), scores, resampled)
+
+
+def _answer_analogies(entrants: Sequence[_Entrant], data: AnalogySet, options: CompareOptions) -> _Answered:
+    limit = min(options.restrict, len(entrants[0].vectors))
+    found = _rows_of(entrants[0].vectors, data.questions, limit)
+    questions = found[(found >= 0).all(axis=1)]
+    hits = [answers(entrant.vectors, questions[:, :3], limit)[0] == questions[:, 3] for entrant in entrants]
+    scores = [float(hit.mean()) if len(hit) else None for hit in hits]
+    resampled = resampled_means(hits, *_draws(data.name, options))
+    return _Answered(data.name, "analogy-add", len(found), len(questions), scores, resampled)
+
+
+def _rows_of(vectors: Vectors, items: Sequence[Sequence[str]], limit: int | None = None) -> Ids:
+    """Return the rows of the words of each item; -1 for one that is not known, or not among the first `limit`."""
+    return vectors.rows_of(itertools.chain.from_iterable(items), limit).reshape(len(items), -1)
+
+
+def _judged(answered: _Answered, names: Sequence[str]) -> dict[str, Any]:
+    """Return the record of a set of words."""
+    scores: list[dict[str, Any]] = []
+    for name, value, values in zip(names, answered.scores, answered.resampled, strict=True):
+        low, high = (None if value is None else interval(values)) or (None, None)
+        scores.append({"model": name, "value": value, "low": low, "high": high})
+    differences = list(_differences(answered, names))
+    return {
+        "name": answered.name,
+        "kind": answered.kind,
+        "covered": answered.covered,
+        "total": answered.total,
+        "scores": scores,
+        "differences": differences,
+        "leaders": _leaders(scores, differences),
+    }
+
+
+def _differences(answered: _Answered, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the difference of each pair of models, the better one first."""
+    known = [i for i, score in enumerate(answered.scores) if score is not None]
+    ranked = sorted(known, key=lambda i: -(answered.scores[i] or 0.0))
+    for place, i in enumerate(ranked):
+        for j in ranked[place + 1 :]:
+            value = (answered.scores[i] or 0.0) - (answered.scores[j] or 0.0)
+            found = difference(value, answered.resampled[i], answered.resampled[j])
+            if found:
+                yield {"first": names[i], "second": names[j], **found}
+
+
+def _leaders(scores: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the best model, and then those that are not clearly below it."""
+    known = sorted((score for score in scores if score["value"] is not None), key=lambda score: -score["value"])
+    if not known:
+        return []
+    best = known[0]["model"]
+    return [best, *(gap["second"] for gap in differences if gap["first"] == best and not gap["clear"])]
+
+
+# -------------------------------------------------------------------------------------------------------------- costs
+
+
+def _facts(entrant: _Entrant) -> dict[str, Any]:
+    """Return what a model is and cost, as its history and provenance have it; None for what they do not say."""
+    model = entrant.model
+    seconds = sum(float(epoch.get("seconds", 0)) for epoch in model.history)
+    items = sum(float(epoch.get("items", 0)) for epoch in model.history)
+    return {
+        "name": entrant.name,
+        "file": model.path.name,
+        "file_bytes": model.path.stat().st_size,
+        "family": model.family,
+        "published": model.published,
+        "vector_size": entrant.vectors.vector_size,
+        "words": len(model.vocabulary),
+        "epochs": len(model.history),
+        "seconds": seconds or None,
+        "items_per_second": items / seconds if seconds else None,
+        "item": ITEMS.get(model.family, "entries" if "entries" in model.provenance else "words"),
+        "threads": model.provenance.get("threads"),
+        "peak_memory_bytes": model.provenance.get("peak_memory_bytes"),
+    }
+
+
+def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
+    """Return the options in which the models that have them differ, or one is not as its family has it by default."""
+    records = [_options_of(model) for model in models]
+    defaults = [FAMILIES[model.family].options().record() if model.family in FAMILIES else {} for model in models]
+    rows = []
+    for name in dict.fromkeys(name for record in records for name in record):
+        values = [record[name] for record in records if name in record]
+        changed = any(
+            record.get(name) != usual.get(name, record.get(name)) for record, usual in zip(records, defaults, strict=True)
+        )
+        if changed or any(value != values[0] for value in values):
+            rows.append({"option": name.replace("_", "-"), "values": [record.get(name) for record in records]})
+    return rows
+
+
+def _options_of(model: Model) -> dict[str, Any]:
+    """Return the options of all stages under one roof; what training says of a window outdoes what counting says."""
+    return {name: value for stage in STAGES for name, value in dict(model.config.get(stage) or {}).items()}
+
+
+# --------------------------------------------------------------------------------------------------------- neighbours
+
+
+def _neighbours(entrants: Sequence[_Entrant], options: CompareOptions) -> dict[str, Any]:
+    """Return what frequent words have for neighbours among the first `restrict`, how much of it is common, and examples."""
+    vectors = [entrant.vectors.first(options.restrict) for entrant in entrants]
+    found = [nearest_rows(one, options.frequent, options.neighbours) for one in vectors]
+    share, jaccard = overlaps(found)
+    words = vectors[0].index_to_key
+    examples = []
+    for row in _examples(words[: len(found[0])]):
+        nearest = [[words[near] for near in rows[row, :SHOWN] if near >= 0] for rows in found]
+        examples.append({"word": words[row], "nearest": nearest})
+    return {
+        "words": len(found[0]),
+        "topn": options.neighbours,
+        "within": len(words),
+        "share": share.tolist(),
+        "jaccard": jaccard.tolist(),
+        "examples": examples,
+    }
+
+
+def _examples(words: Sequence[str]) -> list[int]:
+    """Return the rows of a few words from all over the list: no function words, no numbers, nothing too short to say much."""
+    rows = [row for row, word in enumerate(words) if word.isalpha() and (len(word) > 3 or not word.isascii())]
+    rows = [row for row in rows if row >= FUNCTION_WORDS] or rows
+    return [rows[i * len(rows) // EXAMPLES] for i in range(EXAMPLES)] if len(rows) > EXAMPLES else rows

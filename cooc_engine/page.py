@@ -1,0 +1,196 @@
+"""The comparison as a page: one HTML file that needs nothing else, its main picture as a PNG, and all numbers as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cooc_engine import charts
+from cooc_engine.budget import show_size
+from cooc_engine.comparison import comparison
+from cooc_engine.config import CompareOptions
+from cooc_engine.errors import UsageError
+from cooc_engine.progress import Progress
+from cooc_engine.store import refuse_file, write_whole
+
+__all__ = ["check_page", "compare", "render", "verdict"]
+
+PathLike = str | os.PathLike[str]
+
+TEMPLATES = Path(__file__).parent / "templates"
+COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00")
+SUFFIXES = (".html", ".htm")
+KINDS = {"spearman": "Spearman’s ρ", "analogy-add": "share right"}
+
+
+def compare(
+    models: Iterable[PathLike] | Mapping[str, PathLike],
+    output: PathLike,
+    pairs: Iterable[PathLike] = (),
+    analogies: Iterable[PathLike] = (),
+    options: CompareOptions | None = None,
+    *,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Compare models and write the page `output`, and beside it its main picture (.png) and all numbers (.json).
+
+    models      two model files or more, of any family, over one vocabulary; a mapping gives them names
+    output      the page, *.html
+    pairs       files of word pairs with the scores that people gave them
+    analogies   files of questions in word2vec's format
+
+    Returns what the JSON file holds; `cooc_engine.comparison.comparison` says what that is and raises. Each file is whole or
+    not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib or Jinja is missing.
+    """
+    page = Path(output)
+    check_page(page)
+    for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
+        refuse_file(path, force=force)
+    record = comparison(models, pairs, analogies, options, progress)
+    write_whole(page.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    write_whole(page.with_suffix(".png"), _picture(record))
+    write_whole(page, render(record).encode())
+    return record
+
+
+def check_page(page: Path) -> None:
+    """Raise `UsageError` if a page cannot have this name, or a library is missing that makes it."""
+    if page.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
+    try:
+        import jinja2  # noqa: F401
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f'a page needs {error.name}: python -m pip install "cooc_engine[plot]"') from None
+
+
+def verdict(data: Mapping[str, Any]) -> str:
+    """Return in one line which differences on a set of words are not within noise."""
+    clear: dict[str, list[str]] = {}
+    for gap in data["differences"]:
+        if gap["clear"]:
+            clear.setdefault(gap["first"], []).append(gap["second"])
+    return "; ".join(f"{first} above {', '.join(others)}" for first, others in clear.items()) or "all within noise"
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Return the page of a comparison."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        plain=charts.plain, signed=charts.signed, size=show_size, duration=_duration, rate=_rate, given=_given, verdict=verdict
+    )
+    names = [model["name"] for model in record["models"]]
+    colours = {name: number % len(COLOURS) for number, name in enumerate(names)}
+    return environment.get_template("page.html").render(
+        **record,
+        names=names,
+        colours=colours,
+        kinds=KINDS,
+        title=_title(names),
+        asked=_asked(record["sets"]),
+        scores=[charts.score_dots(data, colours) for data in record["sets"]],
+        gaps=[charts.difference_dots(data, colours) for data in record["sets"] if data["differences"]],
+        tests=sum(len(data["differences"]) for data in record["sets"]),
+        spectrum=charts.spectrum_lines(record["spectra"], colours),
+        profiles=[charts.norm_lines(profile, colours[profile["model"]]) for profile in record["norms"]],
+    )
+
+
+def _title(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _asked(sets: Sequence[Mapping[str, Any]]) -> str:
+    """Return what the models were judged by, for the page's first sentence."""
+    pairs = sum(data["kind"] == "spearman" for data in sets)
+    kinds = [(pairs, "of word pairs"), (len(sets) - pairs, "of analogies")]
+    parts = [f"{number} set{'s' * (number > 1)} {kind}" for number, kind in kinds if number]
+    return f"what they score on {' and '.join(parts)}, " if parts else ""
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _rate(value: float | None) -> str:
+    if value is None:
+        return "–"
+    unit, letter = next((pair for pair in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= pair[0]), (1, ""))
+    return f"{value / unit:.1f} {letter}".rstrip()
+
+
+def _given(value: Any) -> str:
+    """Return the value of an option as a user would write it."""
+    if value is None or isinstance(value, bool):
+        return {None: "–", True: "on", False: "off"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------------- the picture
+
+
+def _picture(record: Mapping[str, Any]) -> bytes:
+    """Return the scores of all models on all sets, with their intervals, as a PNG; without sets their singular values."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    sets, names = record["sets"], [model["name"] for model in record["models"]]
+    columns = min(4, max(1, len(sets)))
+    rows = max(1, -(-len(sets) // columns))
+    figure = Figure(figsize=(12, rows * (0.8 + 0.26 * len(names)) + 0.9), dpi=110, facecolor="white", layout="constrained")
+    title = (
+        "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it" if sets else "Singular values by rank"
+    )
+    figure.suptitle(title, fontsize=11, color="#222222")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    for one, data in zip(axes, sets, strict=False):
+        _draw(one, data, names)
+    for one in axes[max(1, len(sets)) :]:
+        one.set_axis_off()
+    if not sets:
+        _draw_spectra(axes[0], record["spectra"], names)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _draw_spectra(axes: Any, spectra: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    for one in spectra:
+        place = names.index(one["model"])
+        values = [value for value in one["singular_values"] if value > 0]
+        axes.plot(range(1, len(values) + 1), values, color=COLOURS[place % len(COLOURS)], linewidth=2)
+    axes.set_yscale("log")
+    legend = axes.legend(["model"] * len(spectra), frameon=False, fontsize=9, loc="lower left")
+    for text, one in zip(legend.get_texts(), spectra, strict=True):
+        text.set(text=one["model"], parse_math=False)
+
+
+def _draw(axes: Any, data: Mapping[str, Any], names: Sequence[str]) -> None:
+    axes.set_title(data["name"], fontsize=10, loc="left", color="#222222", parse_math=False)
+    for place, score in enumerate(data["scores"]):
+        if score["value"] is None or score["low"] is None:
+            continue
+        colour = COLOURS[place % len(COLOURS)]
+        axes.plot([score["low"], score["high"]], [place, place], color=colour, linewidth=1.6, solid_capstyle="round")
+        face = colour if score["model"] in data["leaders"] else "white"
+        axes.plot(score["value"], place, "o", markersize=6, color=colour, markerfacecolor=face, markeredgewidth=1.5)
+    axes.set_yticks(range(len(names)), names, fontsize=9, parse_math=False)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.tick_params(axis="x", labelsize=8, colors="#666666")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#e6e6e6", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color("#bbbbbb")
