@@ -623,6 +623,7 @@ def test_the_plan_holds_what_is_taken(tmp_path, monkeypatch, changes):
     options = SkipgramOptions(vector_size=64, epochs=1, window=2, subsample=0, seed=int(rng.integers(9)))
     if {"extend", "init"} & {*changes}:
         changes = {**changes, "init": str(train("skipgram", old, tmp_path / "old.h5", options).path)}
+    train("skipgram", new, tmp_path / "loaded.h5", dataclasses.replace(options, **changes))  # kernels are loaded once
     plans = []
     monkeypatch.setattr(stream, "memory_plan", lambda *args: plans.append(trainer.memory_plan(*args)) or plans[0])
     tracemalloc.start()
