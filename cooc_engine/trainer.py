@@ -270,7 +270,8 @@ def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, s
             if _has_learned(state):  # otherwise there is nothing to save
                 between(f"epoch {state.epoch}", True)
     if not _has_learned(state):
-        raise InputError(f"{corpus.path}: holds nothing to train on; no word is left with a neighbour in its document")
+        thinned = "; in a small text --subsample takes nearly all words away, pass --subsample 0" if len(model.tables.keep) else ""
+        raise InputError(f"{corpus.path}: holds nothing to train on: no word is left with a neighbour in its document{thinned}")
 
 
 def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
