@@ -270,7 +270,7 @@ def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, s
             if _has_learned(state):  # otherwise there is nothing to save
                 between(f"epoch {state.epoch}", True)
     if not _has_learned(state):
-        thinned = "; in a small text --subsample takes nearly all words away, pass --subsample 0" if len(model.tables.keep) else ""
+        thinned = "; --subsample thins a small text too much, pass 0" if len(model.tables.keep) else ""
         raise InputError(f"{corpus.path}: holds nothing to train on: no word is left with a neighbour in its document{thinned}")
 
 

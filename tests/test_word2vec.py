@@ -649,9 +649,9 @@ def test_one_word_and_single_word_documents(tmp_path, family, loss):
     model = train(family, one, tmp_path / "1.h5", options_of(family, loss=loss))
     assert model.vectors.shape == (1, 10)
     lonely = make_corpus(tmp_path / "lonely", [["x"], ["y"], ["z"]])
-    with pytest.raises(InputError, match="lonely: holds nothing to train on: no word .* in its document$"):
+    with pytest.raises(InputError, match=r"lonely: holds nothing to train on: no word .* in its document$"):
         train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss, subsample=0))
-    with pytest.raises(InputError, match="lonely: holds nothing to train on: .*pass --subsample 0$"):
+    with pytest.raises(InputError, match=r"lonely: holds nothing to train on: .*--subsample .* pass 0$"):
         train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss, subsample=1e-4))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.h5", "lonely", "one"]
 
