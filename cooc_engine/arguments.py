@@ -13,6 +13,7 @@ FOREIGN = {
     "--truncate-weight": ("--truncate-weight", {"1": "on", "0": "off"}),
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
+SHORT = {"-o": "--output"}
 SWITCHES = {"--json", "--force", "--resume", "--dry-run", "--by-section", "--normalize", "--common", "--"}
 DASH = "\0-"  # the parser takes a lone - for an option; no argument of a program can hold a NUL
 
@@ -23,13 +24,14 @@ def given(argument: str) -> str:
 
 
 def modern(arguments: Sequence[str]) -> list[str]:
-    """Rewrite what other programs' users type: -vector-size as --vector-size, --symmetric 0 as --context-side left, and -."""
+    """Rewrite what other programs' users type: -vector-size as --vector-size, --symmetric 0 as --context-side left, -."""
     result: list[str] = []
     for argument in arguments:
         if argument == "-" and not (result and result[-1].startswith("-") and result[-1] not in SWITCHES):
             argument = DASH
         if re.fullmatch(r"-[A-Za-z][A-Za-z0-9_-]+(=.*)?", argument):
             argument = "-" + argument
+        argument = SHORT.get(argument, argument)
         name, equals, value = argument.partition("=")
         if equals and name in FOREIGN:
             result.append(name)

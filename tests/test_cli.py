@@ -363,7 +363,7 @@ def test_aliases(call, made):
     assert call("count", "corpus", "--output", "b", "--ws", 4, "-symmetric", 1, "--distance-weighting", 1, *QUIET)[0] == 0
     assert Cooc("b").options == CountOptions(window=4)
     many = ["-vector-size", 6, "--iter", 2, "--eta", 0.1, "-xmax", 10, "--workers", 1]
-    assert call("train", "glove", "b", "--output", "m.h5", *many, *QUIET)[0] == 0
+    assert call("train", "glove", "b", "-o", "m.h5", *many, *QUIET)[0] == 0
     options = open_model("m.h5").config["train"]
     assert {k: options[k] for k in ("vector_size", "epochs", "lr", "x_max")} == {
         "vector_size": 6,
