@@ -26,6 +26,7 @@ QUERIES = 256  # queries that are answered by one product
 BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores, and some 50 bytes for each if all are candidates: 30 MB
 FIRST = 64  # rows of the first block; each next is twice as large, so that few scores pass the best ones so far
 WIDTH = 300  # columns of a block of BLOCK rows; of wider ones fewer, so that a block takes no more memory
+PART = 12 << 20  # bytes of a screen for each thread; to look at fewer takes no longer than to wake one
 DENSE = 1 << 21  # numbers of vectors that are copied at a time
 
 Ids = npt.NDArray[np.int64]
@@ -114,20 +115,20 @@ class Screen:
 
     MOST = 4096  # candidates of a thread; more, as of equal rows, and the answer is left to `best_rows`
 
-    def __init__(self, rows: Rows, factors: Callable[[int, Matrix], Matrix], threads: int | None = None) -> None:
+    def __init__(self, rows: Rows, factors: Callable[[int, Matrix], Matrix]) -> None:
         """Round all rows; `factors` gives one over the lengths of a block."""
         self._rows, (size, width) = rows, rows.shape
-        padded = -(-width // screening.SEEN) * screening.SEEN
-        self._tiles = np.zeros((-(-size // screening.TILE), padded, screening.TILE), np.int8)
+        self._tiles = np.zeros((-(-size // screening.TILE), -(-width // 2), screening.TILE, 2), np.int8)
         self._scales, errors = np.empty(size, np.float32), np.empty(size, np.float32)
         for start in range(0, size, BLOCK):
             block = np.ascontiguousarray(rows[start : start + BLOCK])
             screening.fill_tiles(block, factors(start, block), start, self._tiles, self._scales, errors)
+        self._most_query = min(screening.MOST_QUERY, (1 << 31) // (screening.MOST * (width + 1)))  # sums have 32 bits
         self._error = float(errors.max(initial=0)) + 1e-5
-        tiles, threads = len(self._tiles), min(threads or usable_cores(), 8)
+        tiles, threads = len(self._tiles), max(1, min(usable_cores(), self._tiles.nbytes // PART))
         self._parts = [(tiles * i // threads, tiles * (i + 1) // threads) for i in range(threads)]
         self._scratch = [self._make_scratch() for _ in self._parts]
-        self._pool, self._lock = ThreadPoolExecutor(max(1, threads - 1)), threading.Lock()
+        self._pool, self._lock = ThreadPoolExecutor(threads), threading.Lock()
 
     def _make_scratch(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Matrix]:
         return np.empty(screening.TILE, np.int32), np.empty(self.MOST, np.int32), np.empty(self.MOST, np.float32)
@@ -136,30 +137,28 @@ class Screen:
         """Return rows and cosines, as `best_rows` for one query, or None if there are too many candidates."""
         wide = query.astype(np.float64)
         unit = wide / (np.sqrt(wide @ wide) or 1.0)
-        scale = float(np.abs(unit).max()) / screening.MOST_QUERY or 1.0
+        scale = float(np.abs(unit).max()) / self._most_query or 1.0
         rounded = np.rint(unit / scale)
         missed = float(np.sqrt(((unit - rounded * scale) ** 2).sum()))
-        slack = 2 * (self._error + (1 + self._error) * missed)
-        stored = np.zeros(self._tiles.shape[1], np.int8)
+        slack = 2 * (self._error + (1 + self._error) * missed) / scale
+        stored = np.zeros(2 * self._tiles.shape[1], np.int16)
         stored[: len(rounded)] = rounded
         with self._lock:  # the scratch is one query's
-            candidates = self._candidates(stored, scale, slack, topn + len(exclude))
+            candidates = self._candidates(stored, slack, topn + len(exclude))
         if candidates is None:
             return None
-        kept = candidates[~np.isin(candidates, exclude)] if len(exclude) else candidates
+        kept = candidates[(candidates[:, None] != np.array(exclude, np.int64)).all(1)]
         rows = self._rows[kept].astype(np.float64)
         norms = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         cosines = np.divide(rows @ unit, norms, out=np.zeros_like(norms), where=norms > 0).astype(np.float32)
         order = np.lexsort((kept, -cosines))[:topn]
         return kept[order], cosines[order]
 
-    def _candidates(self, query: npt.NDArray[np.int8], factor: float, slack: float, count: int) -> Ids | None:
+    def _candidates(self, query: npt.NDArray[np.int16], slack: float, count: int) -> Ids | None:
         def look(part: tuple[int, int], scratch: Any) -> tuple[int, Matrix]:
             best = np.full(count, -np.inf, np.float32)
             sums, rows, scores = scratch
-            found = screening.screen_tiles(
-                *part, self._tiles, self._scales, query, np.float32(factor), np.float32(slack), sums, best, rows, scores
-            )
+            found = screening.screen_tiles(*part, self._tiles, self._scales, query, np.float32(slack), sums, best, rows, scores)
             return found, best
 
         waiting = [self._pool.submit(look, *pair) for pair in list(zip(self._parts, self._scratch, strict=True))[1:]]

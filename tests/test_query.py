@@ -182,6 +182,7 @@ def screened(monkeypatch):
     """Every single question is answered through a screen, whose answers are counted."""
     monkeypatch.setattr(wordvectors, "SCREENED", (1, 1 << 30))
     monkeypatch.setattr(wordvectors, "FIRST_SINGLES", 0)
+    monkeypatch.setattr(search, "PART", 1 << 10)  # several threads
     counted = {"found": 0, "left": 0}
     original = search.Screen.nearest
 
@@ -210,6 +211,21 @@ def test_a_screen_changes_no_answer(screened, size, width, topn, seed, spread):
         wanted = naive.nearest(kv.vectors, kv.vectors[row], topn, [row])
         assert_answers(kv, kv.vectors[row], kv.most_similar(f"w{row}", topn=topn), wanted)
     assert screened["found"]
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 127, 1000, 1001])
+@pytest.mark.parametrize("spread", [0.01, 1])
+def test_sums_of_a_screen_fit_their_integers(screened, width, spread):
+    """Where all numbers of all rows are nearly the same, every product is the largest that there is."""
+    matrix = (1 + spread * np.random.default_rng(width).normal(size=(130, width))).astype(np.float32)
+    matrix[1::2] *= -1
+    kv = Vectors([f"w{i}" for i in range(130)], matrix)
+    for row in (0, 1, 129):
+        wanted = naive.nearest(matrix, matrix[row], 5, [row])
+        assert_answers(kv, matrix[row], kv.most_similar(f"w{row}", topn=5), wanted)
+        wanted = naive.nearest(matrix, -matrix[row], 5, [row])
+        assert_answers(kv, -matrix[row], kv.most_similar(negative=f"w{row}", topn=5), wanted)
+    assert screened == {"found": 6, "left": 0}
 
 
 def test_equal_rows_and_zeros_are_left_to_the_blocks(screened, monkeypatch):
