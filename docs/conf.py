@@ -9,8 +9,9 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-import cooc_engine  # noqa: E402
 import plaintext  # noqa: E402
+
+import cooc_engine  # noqa: E402
 from cooc_engine.cli import app as command_line  # noqa: E402
 
 project = "cooc-engine"

@@ -181,4 +181,6 @@ def test_links_lead_somewhere(page):
 
 def test_the_readme_leads_to_every_part():
     wanted = {"docs/tutorial.md", "docs/guides/models.md", "docs/guides/running.md", "docs/guides/coming-from.md"}
-    assert wanted | {"docs/guides/files.md", "docs/reference/commands.md", "docs/reference/python.md"} <= set(links(ROOT / "README.md"))
+    assert wanted | {"docs/guides/files.md", "docs/reference/commands.md", "docs/reference/python.md"} <= set(
+        links(ROOT / "README.md")
+    )
