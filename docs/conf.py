@@ -31,14 +31,17 @@ nitpick_ignore_regex = [("py:.*", r"(?!cooc_engine\.).*")]  # types of other pac
 html_theme = "alabaster"
 html_theme_options = {
     "description": "From text to co-occurrence statistics and word vectors on one machine",
-    "page_width": "70rem",
-    "sidebar_width": "15rem",
+    "page_width": "1000px",
+    "sidebar_width": "220px",
     "font_family": "system-ui, sans-serif",
     "head_font_family": "system-ui, sans-serif",
     "fixed_sidebar": True,
     "show_powered_by": False,
     "show_related": True,
 }
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
 html_copy_source = False
 html_show_copyright = False
 
