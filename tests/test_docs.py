@@ -79,7 +79,7 @@ LISTED = """
 
         code(a,  b)
 
-    Not a list:  no.
+    No list: no.
     """
 
 
@@ -88,7 +88,7 @@ def test_docstrings_become_restructured(plaintext):
         "Do :py:obj:`~cooc_engine.train` to ``it``.", "",
         "``a``, ``b``", r"    what they are: 2 \* x\_, \|v\| and more", "``longer``", "    ``c``", "",
         "::", "", "    code(a,  b)", "",
-        "Not a list:  no.", "",
+        "No list: no.", "",
     ]  # fmt: skip
 
 
@@ -149,6 +149,7 @@ def commands(program: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 def test_every_command_and_flag_is_on_the_page(pages):
     page = html.unescape((pages / "reference" / "commands.html").read_text("utf-8"))
     found = list(commands(app))
+    assert "--no-" not in page, "a switch has no opposite here"
     assert {("encode",), ("train", "glove"), ("eval",)} <= {path for path, _ in found}
     for path, command in found:
         section = page.partition(f'<section id="cooc-engine-{"-".join(path)}">')[2].partition("</section>")[0]
