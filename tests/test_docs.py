@@ -18,6 +18,7 @@ import tutorial
 from cyclopts import App
 
 import cooc_engine
+from cooc_engine.arguments import FOREIGN
 from cooc_engine.cli import app
 from cooc_engine.config import Options
 
@@ -164,6 +165,18 @@ def test_pages_ask_for_nothing_from_elsewhere(pages):
         text = page.read_text("utf-8")
         asked = re.findall(r"""(?:\bsrc=|<link[^>]*\bhref=|url\(|@import)\s*["']?(?:https?:)?//[^\s"')]*""", text)
         assert not asked, page.name
+
+
+def flags(program: App) -> set[str]:
+    """Every flag of every command, and those of other programs that are understood."""
+    known = {name for _, command in commands(program) for arg in command.assemble_argument_collection() for name in arg.names}
+    return known | set(FOREIGN) | {"--help"}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
+def test_flags_that_are_spoken_of_exist(page):
+    said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text("utf-8")))
+    assert said <= flags(app)
 
 
 def links(page: Path) -> Iterator[str]:
