@@ -36,16 +36,20 @@ from cooc_engine.store import FULL
 
 __all__ = ["main"]
 
+SWITCHES = Parameter(negative=())  # which have no opposite such as --no-force
+
 app = App(
     name="cooc-engine",
     help="From text to co-occurrence statistics and word vectors on one machine.",
     version=__version__,
-    default_parameter=Parameter(negative=()),
+    default_parameter=SWITCHES,
     help_format="plaintext",
     result_action="return_value",
 )
 train = App(
-    name="train", help="Train a model on counts or on a corpus; on a text, which is then encoded, and counted, on the way."
+    name="train",
+    help="Train a model on counts or on a corpus; on a text, which is then encoded, and counted, on the way.",
+    default_parameter=SWITCHES,
 )
 app.command(train)
 

@@ -1,0 +1,60 @@
+"""How the documentation is built: `scripts/docs`. Nothing is fetched, and no page asks for anything from elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import plaintext  # noqa: E402
+
+import cooc_engine  # noqa: E402
+from cooc_engine.cli import app as command_line  # noqa: E402
+
+project = "cooc-engine"
+author = copyright = "the authors of cooc-engine"
+version = release = cooc_engine.__version__
+
+extensions = ["sphinx.ext.autodoc", "myst_parser"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 4
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 100
+nitpick_ignore_regex = [("py:.*", r"(?!cooc_engine\.).*")]  # types of other packages, whose pages are not here
+
+html_theme = "alabaster"
+html_theme_options = {
+    "description": "From text to co-occurrence statistics and word vectors on one machine",
+    "page_width": "1000px",
+    "sidebar_width": "220px",
+    "font_family": "system-ui, sans-serif",
+    "head_font_family": "system-ui, sans-serif",
+    "fixed_sidebar": True,
+    "show_powered_by": False,
+    "show_related": True,
+}
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_sidebars = {"**": ["about.html", "searchfield.html", "navigation.html"]}
+html_copy_source = False
+html_show_copyright = False
+
+
+def add_commands(app: object, name: str, source: list[str]) -> None:
+    """Add what the command line says of itself to its page."""
+    if name == "reference/commands":
+        _, head, commands = command_line.generate_docs(output_format="markdown").partition("**Commands**:")
+        source[0] += head + commands
+
+
+def setup(app: Any) -> None:
+    """Let docstrings be the plain text that they are, and the commands speak for themselves."""
+    app.connect("source-read", add_commands)
+    app.connect("autodoc-process-docstring", plaintext.on_docstring)
+    app.connect("autodoc-process-signature", plaintext.on_signature)

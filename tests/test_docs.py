@@ -1,0 +1,200 @@
+"""The documentation: that it is built without a warning, complete, self-contained, and true."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import importlib
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import tutorial
+from cyclopts import App
+
+import cooc_engine
+from cooc_engine.arguments import FOREIGN
+from cooc_engine.cli import app
+from cooc_engine.config import Options
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+BUILD = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet")
+
+
+# --------------------------------------------------------------------------------------------------------- the tutorial
+
+
+def test_the_tutorial_does_what_it_says(tmp_path, monkeypatch, capsys):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    reader = tutorial.Reader(tmp_path / "home", lambda: capsys.readouterr().out)
+    blocks = list(tutorial.blocks(DOCS / "tutorial.md"))
+    assert {"sh", "python", "toml"} == {language for language, _, _ in blocks}
+    for language, content, shown in blocks:
+        printed = reader.follow(language, content)
+        if shown is None:
+            assert not printed, f"the page does not show what this prints: {content}"
+            continue
+        wanted, found = tutorial.skeletons(shown), tutorial.skeletons(printed)
+        assert [line for line, _ in found] == [line for line, _ in wanted], content
+        for (line, numbers), (_, expected) in zip(found, wanted, strict=True):
+            assert numbers == pytest.approx(expected, rel=0.1, abs=0.05), line
+    for made in ("page.html", "page.png", "page.json", "all/page.html", "all/table.tsv"):
+        assert Path(made).stat().st_size > 0
+
+
+def test_a_page_that_lies_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("```sh\necho 1 a\n```\n```text\n1 b\n```\n```toml\n# x.toml\n```\n")
+    blocks = list(tutorial.blocks(page))
+    assert blocks == [("sh", "echo 1 a\n", "1 b\n"), ("toml", "# x.toml\n", None)]
+    printed = tutorial.Reader(tmp_path / "home", str).follow(*blocks[0][:2])
+    assert printed == "1 a\n"
+    assert tutorial.skeletons(printed) != tutorial.skeletons("1 b\n")
+    assert tutorial.skeletons("b -1,000.5, 2.1 s\na") == [("a", []), ("b #", [-1000.5])]
+
+
+# ----------------------------------------------------------------------------------------------------------- docstrings
+
+
+@pytest.fixture(scope="module")
+def plaintext() -> Iterator[ModuleType]:
+    pytest.importorskip("sphinx")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        yield importlib.import_module("plaintext")
+
+
+LISTED = """
+    Do `train` to `it`.
+
+    a, b    what they are: 2 * x_, |v|
+            and more
+    longer  `c`
+
+        code(a,  b)
+
+    No list: no.
+    """
+
+
+def test_docstrings_become_restructured(plaintext):
+    assert plaintext.restructured(LISTED) == [
+        "Do :py:obj:`~cooc_engine.train` to ``it``.", "",
+        "``a``, ``b``", r"    what they are: 2 \* x\_, \|v\| and more", "``longer``", "    ``c``", "",
+        "::", "", "    code(a,  b)", "",
+        "No list: no.", "",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["plain", "a  b\nc", "a  b\n c  d", "", "  a  b"])
+def test_what_is_no_list(plaintext, text):
+    assert plaintext.definitions(text.split("\n")) == []
+
+
+def test_a_backtick_alone_is_an_error(plaintext):
+    with pytest.raises(ValueError, match="a backtick without another"):
+        plaintext.restructured("one ` only")
+
+
+# ------------------------------------------------------------------------------------------------------------ the pages
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory) -> Path:
+    """The built pages, made as `scripts/docs` makes them, and with a proxy that is not there: nothing is fetched."""
+    pytest.importorskip("myst_parser")
+    out = tmp_path_factory.mktemp("docs")
+    offline = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+    command = [sys.executable, "-m", "sphinx", *BUILD, "-d", out / "trees", DOCS, out / "html"]
+    run = subprocess.run(command, env=os.environ | offline, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return out / "html"
+
+
+def test_the_script_builds_as_strictly_as_the_test():
+    assert " ".join(BUILD) in (ROOT / "scripts" / "docs").read_text()
+    assert "scripts/docs" in (ROOT / ".ci" / "run").read_text().split()
+
+
+def test_every_public_name_is_on_the_page(pages):
+    page = (pages / "reference" / "python.html").read_text("utf-8")
+    missing = [name for name in cooc_engine.__all__ if f'id="cooc_engine.{name}"' not in page]
+    assert not missing
+
+
+def test_every_option_of_python_is_on_the_page(pages):
+    page = (pages / "reference" / "python.html").read_text("utf-8")
+    classes = [cls for name in cooc_engine.__all__ if isinstance(cls := getattr(cooc_engine, name), type)]
+    for cls in [cls for cls in classes if issubclass(cls, Options)]:
+        entry = page.partition(f'id="cooc_engine.{cls.__name__}"')[2].partition('<dt class="sig')[0]
+        shown = re.findall(r'<dt><code[^>]*><span class="pre">(\w+)</span>', entry)
+        assert shown == [field.name for field in dataclasses.fields(cls)], cls
+
+
+def commands(program: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Yield every command that does something, with its names."""
+    inner = [name for name in program if not name.startswith("-")]
+    if not inner:
+        yield path, program
+    for name in inner:
+        yield from commands(program[name], (*path, name))
+
+
+def test_every_command_and_flag_is_on_the_page(pages):
+    page = html.unescape((pages / "reference" / "commands.html").read_text("utf-8"))
+    found = list(commands(app))
+    assert "--no-" not in page, "a switch has no opposite here"
+    assert {("encode",), ("train", "glove"), ("eval",)} <= {path for path, _ in found}
+    for path, command in found:
+        section = page.partition(f'<section id="cooc-engine-{"-".join(path)}">')[2].partition("</section>")[0]
+        shown = set(re.sub("<[^>]*>", " ", section).replace(",", " ").split())
+        for argument in command.assemble_argument_collection():
+            if argument.show:
+                assert argument.names[0] in shown or argument.names[0].upper() in shown, (path, argument.names)
+
+
+def test_pages_ask_for_nothing_from_elsewhere(pages):
+    for page in [*pages.rglob("*.html"), *pages.rglob("*.css")]:
+        text = page.read_text("utf-8")
+        asked = re.findall(r"""(?:\bsrc=|<link[^>]*\bhref=|url\(|@import)\s*["']?(?:https?:)?//[^\s"')]*""", text)
+        assert not asked, page.name
+
+
+def flags(program: App) -> set[str]:
+    """Every flag of every command, and those of other programs that are understood."""
+    known = {name for _, command in commands(program) for arg in command.assemble_argument_collection() for name in arg.names}
+    return known | set(FOREIGN) | {"--help"}
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
+def test_flags_that_are_spoken_of_exist(page):
+    said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text("utf-8")))
+    assert said <= flags(app)
+
+
+def links(page: Path) -> Iterator[str]:
+    """Yield the links of a Markdown file that point into this project."""
+    prose = tutorial.FENCE.sub("", page.read_text("utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if not target.startswith(("http://", "https://", "#")):
+            yield target.partition("#")[0]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in links(page):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readme_leads_to_every_part():
+    wanted = {"docs/tutorial.md", "docs/guides/models.md", "docs/guides/running.md", "docs/guides/coming-from.md"}
+    assert wanted | {"docs/guides/files.md", "docs/reference/commands.md", "docs/reference/python.md"} <= set(
+        links(ROOT / "README.md")
+    )
