@@ -1,4 +1,4 @@
-"""What the articles on GloVe and simpler-GloVe promise, on real text: norms, function words, connectives, ratios."""
+"""What the articles on GloVe and simpler-GloVe promise, on real text: norms, sums, keywords, neighbours by context words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ import itertools
 import lzma
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions, UniformCountOptions
-from cooc_engine.cooc import count
+from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode
+from cooc_engine.correlation import mean_interval
 from cooc_engine.glove import train_glove, train_simpler_glove
+from cooc_engine.query import Vectors
 
 pytestmark = pytest.mark.shared
 
 LINES = 8_000
+LATER = 500  # lines after these, that no model has seen
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "claims.py"
 spec = importlib.util.spec_from_file_location("claims", SCRIPT)
 assert spec is not None
@@ -29,16 +33,27 @@ CONNECTIVES = "once though both even thus instead further however rather almost 
 
 
 @pytest.fixture(scope="module")
-def text(shared, tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("claims") / "text"
+def texts(shared, tmp_path_factory) -> tuple[Path, Path]:
+    """The lines that models are trained on, and later ones."""
+    directory = tmp_path_factory.mktemp("claims")
     with lzma.open(shared / "data/enwiki-17m.txt.xz", "rb") as source:
-        path.write_bytes(b"".join(itertools.islice(source, LINES)))
-    return path
+        for name, lines in ("text", LINES), ("later", LATER):
+            (directory / name).write_bytes(b"".join(itertools.islice(source, lines)))
+    return directory / "text", directory / "later"
 
 
 @pytest.fixture(scope="module")
-def models(text):
-    corpus = encode(text, text.with_name("corpus"), EncodeOptions(min_count=5))
+def text(texts) -> Path:
+    return texts[0]
+
+
+@pytest.fixture(scope="module")
+def corpus(text):
+    return encode(text, text.with_name("corpus"), EncodeOptions(min_count=5))
+
+
+@pytest.fixture(scope="module")
+def models(text, corpus):
     uniform = count(corpus, text.with_name("uniform"), UniformCountOptions())
     harmonic = count(corpus, text.with_name("harmonic"), CountOptions())
     simpler = {
@@ -77,3 +92,38 @@ def test_stop_words_fill_the_sum_of_a_text_with_glove_and_less_so_with_simpler_g
     assert shares["off"] < 0.6 * shares["glove"]
     assert shares["glove"] > 0.6
     assert claims.stop_words_share(models["glove"], counts, centred=True) < shares["glove"]
+
+
+@pytest.fixture(scope="module")
+def vectors(models) -> dict[str, Vectors]:
+    return {name: Vectors.open(model.path) for name, model in models.items()}
+
+
+def grammar_gain(vectors: Vectors) -> tuple[float, float]:
+    """Limits of 95 % of by how much more neighbours are of the same closed class by few context words than by many."""
+    few, many = (claims.class_share(vectors, words) for words in (claims.GRAMMAR, claims.TOPIC))
+    limits = mean_interval(few - many, 1000, 1)
+    assert limits is not None
+    return limits
+
+
+def test_few_context_words_find_the_same_grammar_in_simpler_glove_and_not_in_glove(vectors):
+    assert grammar_gain(vectors["off"])[0] > 0  # topic by many needs the whole corpus: it does not show in so few lines
+    assert sum(grammar_gain(vectors["glove"])) / 2 < 0
+
+
+def test_ppmi_is_that_of_the_counts(text, models):
+    cooc = Cooc(text.with_name("uniform"))
+    counts, row = cooc.csr().astype(np.float64), 400
+    sums = counts.sum(0)
+    with np.errstate(divide="ignore"):
+        expected = np.log(counts[[row]].toarray()[0] * sums.sum() / (sums[row] * sums))
+    assert claims.ppmi(cooc, row) == pytest.approx(np.maximum(0, expected))
+
+
+def test_keywords_of_a_paragraph_are_its_content_words_and_with_glove_its_most_frequent_ones(vectors, texts):
+    paragraphs = claims.paragraphs(str(texts[1]))
+    shares = {name: claims.stop_keywords(kv, paragraphs) for name, kv in vectors.items()}
+    assert shares["off"] < 0.05
+    assert shares["on"] < 0.05
+    assert shares["glove"] > 0.9

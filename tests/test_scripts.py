@@ -21,14 +21,23 @@ PROGRAMS = ["scripts/demo", "scripts/test", "scripts/check", "scripts/bench", "s
 BASH = shutil.which("bash") or pytest.skip("needs bash", allow_module_level=True)
 
 
-@pytest.fixture(scope="module")
-def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench", ROOT / "scripts" / "bench.py")
+def program(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
-    sys.modules["bench"] = module  # dataclasses look their module up
+    sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def bench() -> ModuleType:
+    return program("bench")
+
+
+@pytest.fixture(scope="module")
+def imdb() -> ModuleType:
+    return program("imdb")
 
 
 @pytest.mark.parametrize("name", [*PROGRAMS, "scripts/_env"])
@@ -191,3 +200,50 @@ def test_races_run_in_turn(bench: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "program").touch()
     bench.hold(race, bench.Bench(tmp_path / "text", tmp_path, runs=2, peers=tmp_path))
     assert calls == ["ours", "peer", "ours", "peer"]
+
+
+def reviews(path: Path, seed: int) -> Path:
+    """Reviews of 20 words each, of which one in four says good or bad; line ends and unknown words as they come."""
+    chance = np.random.default_rng(seed)
+    lines = []
+    for label, word in [("pos", "good"), ("neg", "bad")] * 100:
+        words = [*chance.choice(["the", "a", "film", "unknown"], 15), *[word] * 5]
+        lines.append(f"__label__{label} {' '.join(chance.permutation(words))}\n")
+    path.write_text("".join(lines))
+    return path
+
+
+def vectors_of(path: Path, good: list[float], bad: list[float]) -> Path:
+    words = {"the": [50.0, -9.0, 3.0], "a": [1.0, 40.0, 2.0], "film": [-3.0, 4.0, 0.1], "good": good, "bad": bad}
+    rows = (f"{word} {' '.join(map(str, vector))}\n" for word, vector in words.items())
+    path.write_text(f"{len(words)} 3\n{''.join(rows)}")
+    return path
+
+
+def test_reviews_are_told_by_vectors_that_know_good_from_bad_and_by_chance_without(
+    imdb: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, test = reviews(tmp_path / "train", 1), reviews(tmp_path / "test", 2)
+    knows = vectors_of(tmp_path / "knows.txt", [0.0, 0.0, 0.5], [0.0, 0.0, -0.5])
+    blind = vectors_of(tmp_path / "blind.txt", [0.0, 0.0, 0.5], [0.0, 0.0, 0.5])
+    monkeypatch.setattr(sys, "argv", ["imdb.py", str(knows), str(blind), "--train", str(train), "--test", str(test)])
+    imdb.main()
+    head, *rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert head[2:] == list(imdb.CLASSIFIERS)
+    scores = [[float(n) for n in re.findall(r"[0-9.]+(?=%)", cell)] for row in rows for cell in row[2:]]
+    assert all(low <= share <= high for share, low, high in scores)
+    assert [share for share, *_ in scores[:1]] == [100.0]
+    assert all(low <= 65 and high >= 35 for _, low, high in scores[2:])
+
+
+def test_summed_reviews_are_sentence_vectors(imdb: ModuleType, tmp_path: Path) -> None:
+    vectors = imdb.Vectors.open(vectors_of(tmp_path / "knows.txt", [0.0, 0.0, 0.5], [0.0, 0.0, -0.5]))
+    texts, labels = imdb.read_reviews(str(reviews(tmp_path / "train", 1)))
+    assert labels.tolist() == [True, False] * 100
+    assert np.allclose(imdb.summed(vectors, texts), [vectors.sentence_vector(text) for text in texts])
+
+
+def test_review_without_a_label_is_named(imdb: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "bad").write_text("__label__pos a film\na film\n")
+    with pytest.raises(SystemExit, match=r"bad:2: .*'a'.*__label__neg, __label__pos"):
+        imdb.read_reviews(str(tmp_path / "bad"))
