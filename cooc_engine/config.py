@@ -250,7 +250,9 @@ class StreamOptions(Options):
     epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 5
     """How many times the text is read."""
     lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.025
-    """Initial learning rate; it falls in a straight line to 1e-4 of this."""
+    """Initial learning rate; it falls in a straight line to `min-lr`."""
+    min_lr: Annotated[float | None, AtLeast(0), Parameter(alias="--min-alpha")] = None
+    """Learning rate at the end; 1e-4 of `lr` unless given. After few epochs a tenth of `lr`, or more, gives better vectors."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """What queries use: input (word) or output (context) vectors, their sum, or both side by side."""
     init: str | None = None
@@ -267,6 +269,8 @@ class StreamOptions(Options):
         if self.negative == 0:
             raise UsageError("--negative is 0, but ns needs noise; for the hierarchical softmax pass --loss hs without it")
         super().__post_init__()
+        if self.min_lr is not None and self.min_lr > self.lr:
+            raise UsageError(f"--min-lr is {self.min_lr:g}, above --lr, {self.lr:g}; the rate does not rise")
         if self.loss != "ns":
             self._refuse(f"with --loss {self.loss} nothing is noise", "negative", "noise", "noise_power")
 
@@ -299,7 +303,7 @@ class CbowOptions(StreamOptions):
     """Continuous bag of words (Mikolov et al. 2013)."""
 
     lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05
-    """Initial learning rate; it falls in a straight line to 1e-4 of this."""
+    """Initial learning rate; it falls in a straight line to `min-lr`."""
     gradient: Literal["whole", "share"] = "whole"
     """What each of C context words receives of the mean's gradient: all of it, as in word2vec's program, or 1/C."""
 

@@ -93,12 +93,16 @@ class StreamModel:
     seed: int
     deterministic: bool = False
     busiest: float = 0.0  # how often, for each token, the row is used that is used most
-    floor: float = FLOOR
+    floor: float = FLOOR  # share of `lr` at which the straight line of the rate ends
 
     def __post_init__(self) -> None:
         """Refuse what the step does not do."""
         if self.rule.spread and not self.rule.mean:
             raise ValueError("Rule.spread shares the gradient of a mean; it goes with Rule.mean")
+
+    def horizon(self, tokens: int) -> float:
+        """Return after how many tokens the rate would reach 0, if its line did not end after `epochs` readings of the text."""
+        return self.epochs * tokens / (1 - self.floor) if self.floor < 1 else math.inf
 
     @property
     def listed(self) -> bool:
@@ -284,7 +288,7 @@ def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[
         number = order[turn]
         tokens, documents = begins[number]
         done = state.epoch * corpus.tokens + sum(sizes[earlier][0] for earlier in order[:turn])
-        total = model.epochs * corpus.tokens
+        total = model.horizon(corpus.tokens)
         yield Clock(seed, state.epoch, tokens, documents, done - tokens, total, model.lr, model.floor), corpus.shard(number)
         state.shard, state.batches = turn + 1, 0
 
@@ -364,7 +368,7 @@ def _rate(clock: Clock, position: int) -> float:
 
 def _end_epoch(state: State, model: StreamModel) -> None:
     loss, examples, words = state.sums.tolist()
-    lr = model.lr * max(model.floor, 1 - (state.epoch + 1) / model.epochs)
+    lr = model.lr * (1 - (1 - model.floor) * (state.epoch + 1) / model.epochs)
     record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": int(words), "lr": lr}
     state.history.append({"epoch": state.epoch + 1, **record, "examples": int(examples)})
     state.epoch, state.shard, state.batches, state.seconds = state.epoch + 1, 0, 0, 0.0

@@ -23,7 +23,7 @@ from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.modelfile import Model
 from cooc_engine.stream import Design, PathLike, train_stream
-from cooc_engine.trainer import Matrix, Network, StreamModel
+from cooc_engine.trainer import FLOOR, Matrix, Network, StreamModel
 
 __all__ = ["design_cbow", "design_skipgram", "design_words", "train_cbow", "train_skipgram"]
 
@@ -61,7 +61,8 @@ def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Desi
     power = options.noise_power if options.loss == "ns" else None
     tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
     busiest = sampler.busiest(counts, tables, rule)
-    model = StreamModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest)
+    floor = FLOOR if options.min_lr is None else options.min_lr / options.lr
+    model = StreamModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest, floor)
     outputs, name = (words, "contexts") if paths is None else (words - 1, "nodes")
     return Design(model, words, outputs, functools.partial(_arrays, name), _facts(paths, counts))
 

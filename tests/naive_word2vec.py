@@ -165,7 +165,7 @@ class Twin:
         begins = np.cumsum([0, *map(len, texts)]).tolist()
         history = []
         for epoch in range(epochs):
-            rates = [lr * max(floor, 1 - (epoch + begin / begins[-1]) / epochs) for begin in begins]
+            rates = [lr * (1 - (1 - floor) * (epoch + begin / begins[-1]) / epochs) for begin in begins]
             loss, count = 0.0, 0
             for number, example, random in self.examples(texts, keep, table, seed, epoch):
                 count += len(example.targets) * (1 if self.mean else len(example.inputs))

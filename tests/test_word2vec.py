@@ -118,7 +118,8 @@ def run_kernel(documents, model: StreamModel, W, C, *, record: Record | None = N
     scratch, history = model.scratch(W.shape[1]), []
     parts = -(-len(ids) // part)
     for epoch in range(epochs):
-        clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), epochs * len(ids), model.lr, model.floor)
+        total = dataclasses.replace(model, epochs=epochs).horizon(len(ids))
+        clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), total, model.lr, model.floor)
         results = np.zeros((parts, 3))
         nothing = Record(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
         rest = model.rule, model.tables, clock, W, C, scratch, nothing if record is None else record, results
@@ -738,7 +739,7 @@ def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts,
     model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
     orders = []
     for epoch in (0, 1):
-        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, tokens, 0.1, 0.1), tokens)
+        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1, 0.1), tokens)
         visited = [walk.batch(visit) for visit in range(len(walk))]
         assert len(set(visited)) == len(visited)
         assert {batch for batch in visited if batch * walk.size < tokens} == set(range(-(-tokens // walk.size)))
@@ -753,7 +754,7 @@ def test_the_clock_of_a_walk_is_what_it_has_read(small_parts, tokens, determinis
     rule, short = rule_of(), set()
     model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
     for epoch in range(20):
-        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, tokens, 0.1, 0.1), tokens)
+        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1, 0.1), tokens)
         read = 0
         for visit in range(len(walk)):
             assert walk.done(visit) == read
@@ -780,7 +781,8 @@ def test_each_batch_is_told_where_it_stands(shards, tmp_path, small_parts, monke
     size, read, sizes = model.part * model.batch, 0, shards.manifest["shards"]
     for number, batch, clock in seen:
         tokens, documents = np.sum(sizes[:number], axis=0, dtype=int) if number else (0, 0)
-        assert (clock.seed, clock.epoch, clock.total) == (9, read // shards.tokens, 3 * shards.tokens)
+        assert (clock.seed, clock.epoch) == (9, read // shards.tokens)
+        assert clock.total * (1 - clock.floor) == pytest.approx(3 * shards.tokens)
         assert (clock.origin, clock.document, clock.lr, clock.floor) == (tokens, documents, 0.06, 1e-4)
         assert clock.done + clock.origin + batch * size == read
         read += min(size, sizes[number][0] - batch * size)
@@ -788,6 +790,23 @@ def test_each_batch_is_told_where_it_stands(shards, tmp_path, small_parts, monke
     orders = [[n for n, _ in itertools.groupby(n for n, _, clock in seen if clock.epoch == e)] for e in range(3)]
     assert all(sorted(order) == list(range(10)) for order in orders)
     assert len(set(map(tuple, orders))) == 3, "no shard is always the last"
+
+
+@pytest.mark.parametrize(("min_lr", "last"), [(None, 5e-6), (0.0, 0.0), (0.02, 0.02), (0.05, 0.05)])
+def test_the_rate_falls_in_a_straight_line_to_its_end(corpus, tmp_path, min_lr, last):
+    model = train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", lr=0.05, min_lr=min_lr, epochs=2))
+    assert [epoch["lr"] for epoch in model.history] == pytest.approx([(0.05 + last) / 2, last])
+    state = trainer.State(trainer.Network.random(2, 2, 4, 1))
+    designed = design_skipgram(corpus, options_of("skipgram", lr=0.05, min_lr=min_lr, epochs=2)).model
+    for state.epoch, begun in ((0, 0.05), (1, (0.05 + last) / 2)):
+        clock, _ = next(trainer._shards(state, designed, corpus))
+        assert trainer._rate(clock, 0) == pytest.approx(begun)
+        assert trainer._rate(clock, corpus.tokens) == pytest.approx(begun - (0.05 - last) / 2)
+
+
+def test_a_rate_that_would_rise_is_refused():
+    with pytest.raises(UsageError, match=r"--min-lr is 0\.1, above --lr, 0\.025"):
+        SkipgramOptions(min_lr=0.1)
 
 
 def test_several_shards_are_one_text(corpus, shards, tmp_path):

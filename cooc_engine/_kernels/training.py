@@ -85,7 +85,7 @@ class Clock(NamedTuple):
     origin: int
     document: int
     done: int
-    total: int
+    total: float
     lr: float
     floor: float
 
@@ -131,7 +131,7 @@ def _named(cls: Any, **kinds: Any) -> types.NamedTuple:
 
 
 RULE = _named(Rule, **{name: float64 if name in ("clamp", "beyond") else int64 for name in Rule._fields})
-CLOCK = _named(Clock, **{name: float64 if name in ("lr", "floor") else int64 for name in Clock._fields})
+CLOCK = _named(Clock, **{name: float64 if name in ("total", "lr", "floor") else int64 for name in Clock._fields})
 TABLES = _named(
     Tables, keep=out(uint64), noise=out(uint64), path_starts=out(int64), path_nodes=out(int32), path_labels=out(float32),
     row_starts=out(int64), rows=out(int32),
