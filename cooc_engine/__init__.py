@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cooc_engine.job import run
     from cooc_engine.modelfile import Model, open_model
     from cooc_engine.models import train
+    from cooc_engine.nearindex import IndexedVectors, build_index
     from cooc_engine.progress import Progress, open_progress
     from cooc_engine.query import Vectors, nn
     from cooc_engine.ratios import ratio
@@ -81,6 +82,8 @@ _HOME = {
     "open_progress": "progress",
     "Vectors": "query",
     "nn": "query",
+    "IndexedVectors": "nearindex",
+    "build_index": "nearindex",
     "ratio": "ratios",
     "info": "summary",
     "export_vectors": "vectorfile",
@@ -96,7 +99,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors",
-    "Vectors", "nn", "ratio", "evaluate", "info", "run",
+    "Vectors", "nn", "build_index", "IndexedVectors", "ratio", "evaluate", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -30,7 +30,8 @@ ORDER = [
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
     "gathered", "vectorlines", "vectorbinary", "vectorfile",
-    "search", "wordvectors", "query", "ratios", "evalsets", "correlation", "evaluation", "summary", "grid", "report", "job",
+    "search", "wordvectors", "query", "nearindex",
+    "ratios", "evalsets", "correlation", "evaluation", "summary", "grid", "report", "job",
     "demo", "arguments", "console", "asking", "questions", "exchange", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
