@@ -91,6 +91,7 @@ def _read_vocabulary(where: str, element: Element) -> Vocabulary:
     order = element.array("order", where, np.int32, (len(counts),)) if "order" in element.datasets else None
     if order is not None and any(part.min() < 0 or part.max() >= len(counts) for part in _parts(order)):
         raise FormatError(f"{where}/order does not hold rows")
+    element.release()
     return Vocabulary(text, offsets, counts, order)
 
 
