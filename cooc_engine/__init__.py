@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from cooc_engine.job import run
     from cooc_engine.modelfile import Model, open_model
     from cooc_engine.models import train
+    from cooc_engine.nearindex import IndexedVectors, build_index
     from cooc_engine.page import compare
     from cooc_engine.progress import Progress, open_progress
     from cooc_engine.query import Vectors, nn
@@ -85,6 +86,8 @@ _HOME = {
     "open_progress": "progress",
     "Vectors": "query",
     "nn": "query",
+    "IndexedVectors": "nearindex",
+    "build_index": "nearindex",
     "ratio": "ratios",
     "info": "summary",
     "export_vectors": "vectorfile",
@@ -100,7 +103,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors",
-    "Vectors", "nn", "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
+    "Vectors", "nn", "build_index", "IndexedVectors", "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -314,6 +314,23 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
 
 
 @app.command
+def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptions = RUN) -> None:
+    """Make the index of a model of millions of words beside it, for nn --approximate; say what share of neighbours it finds.
+
+    Parameters
+    ----------
+    model
+        The model file, or a file of vectors of another program.
+    """
+    from cooc_engine.nearindex import build_index
+
+    with Work(run) as work:
+        built = build_index(model, threads=work.threads, force=run.force, progress=progress_of(run))
+    text = f"{built.words:,} words, finds {100 * built.recall:.1f} % of the nearest 10"
+    work.print(built.path, text, {"words": built.words, "recall": built.recall})
+
+
+@app.command
 def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     """Run the whole pipeline on the documentation of this Python installation.
 

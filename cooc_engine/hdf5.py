@@ -54,6 +54,7 @@ class Dataset:
     values: Any
     dtype: np.dtype[Any]
     crc: int
+    mapped: mmap.mmap | None = None
 
     @classmethod
     def of(cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None) -> Dataset:
@@ -80,6 +81,12 @@ class Dataset:
             crc = zlib.crc32(chunk.view(np.uint8).data, crc)
         if crc != self.crc:
             raise FormatError(f"{where} is damaged (checksum differs)")
+        self.release()
+
+    def release(self) -> None:
+        """Give back the memory of what has been read from the mapped file; the system may keep it for the next reader."""
+        if self.mapped:
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -122,6 +129,11 @@ class Element:
         """Compare all values with their checksums."""
         for name, dataset in self.datasets.items():
             dataset.verify(f"{where}/{name}")
+
+    def release(self) -> None:
+        """Give back the memory of all values that have been read."""
+        for dataset in self.datasets.values():
+            dataset.release()
 
 
 # ---------------------------------------------------------------------------------------------------------- writing
@@ -341,4 +353,4 @@ def _map_dataset(where: str, dataset: Any, mapped: mmap.mmap) -> Dataset:
         raise FormatError(f"{where} is not contiguous and uncompressed; another program rewrote the file")
     if place + count * dtype.itemsize > len(mapped):
         raise FormatError(f"{where} lies beyond the end of the file; truncated")
-    return Dataset(np.frombuffer(mapped, dtype, count, place).reshape(shape), dtype, crc)
+    return Dataset(np.frombuffer(mapped, dtype, count, place).reshape(shape), dtype, crc, mapped)

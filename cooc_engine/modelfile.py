@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ def _read_vocabulary(where: str, element: Element) -> Vocabulary:
     order = element.array("order", where, np.int32, (len(counts),)) if "order" in element.datasets else None
     if order is not None and any(part.min() < 0 or part.max() >= len(counts) for part in _parts(order)):
         raise FormatError(f"{where}/order does not hold rows")
+    element.release()
     return Vocabulary(text, offsets, counts, order)
 
 
@@ -212,9 +214,9 @@ class Model:
     path, family, published, vocabulary, config, provenance, history, evaluation: as in `ModelData`.
     """
 
-    def __init__(self, path: Path, data: ModelData) -> None:
+    def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int]) -> None:
         """Wrap what `open_model` has read; call that instead."""
-        self.path, self._data = path, data
+        self.path, self._data, self._checksums = path, data, checksums
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation = data.history, data.evaluation
@@ -259,6 +261,12 @@ class Model:
         if any(name not in arrays for name in PUBLISHED.get(chosen, (chosen,))):
             raise UsageError(f"{self.path}: --vectors {chosen}: the model has only {', '.join(self.names)}")
         return Published(arrays, chosen, arrays.get("center") if chosen == self.published else None)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of words and vectors, by the checksums that the file has: none of them is read."""
+        made_of = [self.published, sorted(self._checksums.items())]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
     def data(self) -> ModelData:
         """Return the content, as `save_model` takes it."""
@@ -342,7 +350,9 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     if verify:
         parameters.verify(where)
     arrays = {name: dataset.values for name, dataset in parameters.datasets.items()}
-    return Model(path, ModelData(family, vocabulary, arrays, published, **documents))
+    used = {**elements["vocabulary"].datasets, **parameters.datasets}
+    checksums = {name: dataset.crc for name, dataset in used.items()}
+    return Model(path, ModelData(family, vocabulary, arrays, published, **documents), checksums)
 
 
 def _choice(where: str, element: Element, label: str, known: Mapping[str, Any]) -> str:

@@ -38,11 +38,12 @@ def _answer(
     ask: Callable[[Vectors, Any], Record],
     show: Callable[[Record], Iterable[str]],
     json: bool,
+    approximate: bool = False,
 ) -> None:
     """Answer all questions of the command line together, or each line of a stream as it comes, though others fail."""
     from cooc_engine.query import Vectors
 
-    vectors = Vectors.open(model)
+    vectors = _indexed(model) if approximate else Vectors.open(model)
     with _notes() as say:
         if isinstance(asked, _Stream):
             _answer_stream(asked, lambda question: say(ask, vectors, question), show, json)
@@ -53,6 +54,12 @@ def _answer(
             raise UnknownWordError(f"{model}: {error}") from None
     whole = {key: value for record in records for key, value in record.items()}
     print_json(whole) if json else print_lines(show(whole))
+
+
+def _indexed(model: Path) -> Vectors:
+    from cooc_engine.nearindex import IndexedVectors
+
+    return IndexedVectors.open(model)
 
 
 def _answer_stream(
@@ -164,7 +171,7 @@ def _value(record: Record) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def nn(model: Model, words: Words, /, *, topn: Topn = 10, json: bool = False) -> None:
+def nn(model: Model, words: Words, /, *, topn: Topn = 10, approximate: bool = False, json: bool = False) -> None:
     """Print the words nearest to each WORD by cosine; for - of each line of stdin.
 
     Parameters
@@ -175,12 +182,14 @@ def nn(model: Model, words: Words, /, *, topn: Topn = 10, json: bool = False) ->
         The words to look up.
     topn
         How many neighbours.
+    approximate
+        Look for them in the index that the verb index made: for millions of words.
     json
         Print one JSON object, or one a line for -.
     """
     _check(topn=topn)
     ask = _of_words(lambda vectors, word: vectors.neighbours([word], topn))
-    _answer(model, _each(words), ask, _block, json)
+    _answer(model, _each(words), ask, _block, json, approximate)
 
 
 def related(model: Model, words: Words, /, *, topn: Topn = 10, normalize: bool = False, json: bool = False) -> None:

@@ -6,6 +6,7 @@ What judges vectors (`evaluation.py`) needs no more of them than `Judged` says, 
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -73,17 +74,20 @@ class WordVectors:
         *,
         family: str = "",
         encoding: Mapping[str, Any] | None = None,
+        digest: str = "",
     ) -> None:
         """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied.
 
         family     the model family that made them, if it is known
         encoding   the options of `encode` that say how a text is cut into words; white space, if it is not known
+        digest     what tells these words and vectors from others, if it is known
         """
         if not isinstance(words, Vocabulary):
             words = list(words)
             words = Vocabulary.from_words(words, [0] * len(words))
         self.vocabulary, self.family, self._encoding = words, family, encoding or {}
         self._rows: Rows = matrix if isinstance(matrix, Published | SparseVectors) else np.asarray(matrix, np.float32)
+        self._digest = digest
         self._singles = 0  # questions that came one by one
         if len(self._rows.shape) != 2 or self._rows.shape[0] != len(words):
             raise FormatError(f"{len(words)} words do not fit a matrix of shape {self._rows.shape}")
@@ -98,7 +102,8 @@ class WordVectors:
             found = read_vectors(path)
             return cls(found.vocabulary, found.vectors)
         model = open_model(path)
-        return cls(model.vocabulary, model.rows(), family=model.family, encoding=model.config.get("encode"))
+        encoding = model.config.get("encode")
+        return cls(model.vocabulary, model.rows(), family=model.family, encoding=encoding, digest=model.digest)
 
     # ------------------------------------------------------------------------------------------------------- access
 
@@ -116,6 +121,16 @@ class WordVectors:
     def first(self, words: int) -> Self:
         """Return the first so many words with their vectors."""
         return type(self)(self.index_to_key[:words], self.part(0, words), family=self.family, encoding=self._encoding)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells these words and vectors from others: a model's digest, or else SHA-256 of all of them."""
+        if self._digest:
+            return self._digest
+        found = hashlib.sha256(self.vocabulary.digest.encode())
+        for start in range(0, len(self), self._step):
+            found.update(np.ascontiguousarray(self._rows[start : start + self._step]).data)
+        return found.hexdigest()
 
     @property
     def _step(self) -> int:

@@ -30,7 +30,7 @@ ORDER = [
     "sampler", "softmax", "trainer", "stream", "word2vec",
     "stages", "models",
     "gathered", "vectorlines", "vectorbinary", "vectorfile",
-    "search", "wordvectors", "query", "ratios", "evalsets", "correlation", "bootstrap", "evaluation",
+    "search", "wordvectors", "query", "nearindex", "ratios", "evalsets", "correlation", "bootstrap", "evaluation",
     "geometry", "comparison", "charts", "page", "summary", "grid", "report", "job",
     "demo", "arguments", "console", "asking", "questions", "exchange", "cli", "__main__",
 ]  # fmt: skip

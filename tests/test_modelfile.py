@@ -12,6 +12,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import psutil
 import pytest
 
 from cooc_engine import hdf5, modelfile
@@ -556,3 +557,17 @@ def test_resource_error_is_raised_for_a_full_disk(model, monkeypatch):
     monkeypatch.setattr(hdf5.Dataset, "write", full)
     with pytest.raises(ResourceError, match="No space left"):
         save_model(model, make_data())
+
+
+def test_what_was_checked_is_given_back(tmp_path):
+    """Checks read all words of a model, and with `verify` all vectors; none of it stays in the process."""
+    size = 400_000
+    vocabulary = Vocabulary.from_words([f"word{i}" for i in range(size)], range(2 * size, size, -1))
+    rows = np.ones((size, 20), np.float32)
+    save_model(tmp_path / "m.h5", ModelData("imported", vocabulary, {"words": rows}, "w", {}, {}))
+    process = psutil.Process()
+    for verify in (False, True):
+        before = process.memory_info().rss
+        model = open_model(tmp_path / "m.h5", verify=verify)
+        assert process.memory_info().rss - before < 4 << 20
+        assert model.vocabulary.word(7) == "word7"

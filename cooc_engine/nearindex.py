@@ -1,0 +1,153 @@
+"""Approximate neighbours for millions of words: a graph of them beside the model, searched instead of all rows.
+
+The graph is that of Malkov and Yashunin (2020), HNSW, made by the package usearch. What it finds is compared exactly, so a
+neighbour may be missed, but every cosine that is given is right. How many are missed is measured when the graph is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cooc_engine.config import usable_cores
+from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.explicit import SPARSE, SparseVectors
+from cooc_engine.progress import Progress
+from cooc_engine.query import Vectors
+from cooc_engine.search import Ids, Matrix, Rows, top
+from cooc_engine.store import beside, building, read_manifest, write_manifest
+from cooc_engine.wordvectors import cosines
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["BuiltIndex", "IndexedVectors", "build_index", "index_path"]
+
+KIND, VERSION, GRAPH = "index", 1, "graph.usearch"
+LINKS, TRIED = 16, 128  # of a word to others; words that are tried for them
+SEARCHED = 256  # words that a search keeps in view, at least
+SAMPLE, NEIGHBOURS = 500, 10  # words whose neighbours are compared with the exact ones
+
+
+@dataclass(frozen=True)
+class BuiltIndex:
+    """An index that was made: where, of how many words, and the share of exact neighbours that it finds, 0..1."""
+
+    path: Path
+    words: int
+    recall: float
+
+
+class IndexedVectors(Vectors):
+    """`Vectors` whose cosine neighbours are looked for in the index beside their file: `most_similar`, `neighbours`, `analogy`.
+
+    Anything else that is asked of them is exact.
+    """
+
+    _graph: Any = None
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open vectors and their index, which is mapped.
+
+        Raises `InputError` if there is no index, `FormatError` if it is damaged or of other vectors, `UsageError` if
+        usearch is missing, and what `Vectors.open` raises.
+        """
+        vectors = super().open(path)
+        vectors._graph = _open_graph(Path(path), vectors)
+        return vectors
+
+    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]] = ()) -> tuple[Ids, Matrix]:
+        """Return rows and cosines as `Vectors.nearest` does, of the neighbours that the index finds."""
+        return _nearest(self._graph, self._rows, queries, top(len(self), topn), exclude or [()] * len(queries))
+
+
+def index_path(path: Path | str) -> Path:
+    """Return where the index of a file of vectors stands: beside it."""
+    return beside(Path(path), ".index")
+
+
+def build_index(
+    path: Path | str, *, threads: int | None = None, force: bool = False, progress: Progress | None = None
+) -> BuiltIndex:
+    """Make the index of a model file, or of a file of vectors, beside it; measure what it finds.
+
+    Raises `UsageError` if there is one (unless `force`), if usearch is missing or the vectors are sparse, and what
+    `Vectors.open` raises.
+    """
+    usearch, exact = _usearch(), Vectors.open(path)
+    size, width = len(exact), exact.vector_size
+    if isinstance(exact._rows, SparseVectors):
+        raise UsageError(f"{path}: {SPARSE}")
+    output = index_path(path)
+    with building(output, {"kind": KIND, "vectors": exact.digest}, force=force, resume=True) as work:
+        graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
+        with (progress or Progress()).stage("index", size, "words") as stage:
+            for start in range(0, size, exact._step):
+                block = np.arange(start, min(start + exact._step, size))
+                graph.add(block, exact.unit(block), threads=threads or usable_cores())
+                stage.advance(len(block))
+        graph.expansion_search = SEARCHED
+        share = _recall(graph, exact)
+        graph.save(str(work / GRAPH))
+        fields = {"vectors": exact.digest, "words": size, "bytes": (work / GRAPH).stat().st_size, "recall": share}
+        write_manifest(work, KIND, VERSION, fields)
+    return BuiltIndex(output, size, share)
+
+
+def _nearest(graph: Any, vectors: Rows, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Ids, Matrix]:
+    """Return rows and cosines, (q, topn), of those that a graph finds and that are not excluded; row -1 for the rest."""
+    rows = np.full((len(queries), topn), -1, np.int64)
+    values = np.full((len(queries), topn), -np.inf, np.float32)
+    for at, (unit, banned) in enumerate(zip(_units(queries), exclude, strict=True)):
+        found = graph.search(unit, min(len(graph), max(SEARCHED, topn + len(banned)))).keys.astype(np.int64)
+        found = found[~np.isin(found, banned)]
+        exact = cosines(vectors[found], np.broadcast_to(unit, (len(found), len(unit)))).astype(np.float32)
+        order = np.lexsort((found, -exact))[:topn]
+        rows[at, : len(order)], values[at, : len(order)] = found[order], exact[order]
+    return rows, values
+
+
+def _recall(graph: Any, vectors: Vectors) -> float:
+    """Return the share of the exact neighbours of words, evenly drawn, that a graph finds; 1 if there are none."""
+    rows = np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(np.int64)
+    queries, exclude = vectors.unit(rows), [[row] for row in rows.tolist()]
+    wanted, _ = vectors.nearest(queries, NEIGHBOURS, exclude)
+    found, _ = _nearest(graph, vectors._rows, queries, wanted.shape[1], exclude)
+    there = wanted >= 0
+    hits = (wanted[:, :, None] == found[:, None, :]).any(2) & there
+    return float(hits.sum() / there.sum()) if there.any() else 1.0
+
+
+def _open_graph(path: Path, vectors: Vectors) -> Any:
+    usearch, place = _usearch(), index_path(path)
+    if not place.exists():
+        raise InputError(f"{path}: has no index; make it with: cooc-engine index {path}")
+    fields = read_manifest(place, KIND, VERSION)
+    if fields["vectors"] != vectors.digest:
+        raise FormatError(f"{place}: is of other vectors than {path} has now; make it again with --force")
+    graph = None
+    if (place / GRAPH).is_file() and (place / GRAPH).stat().st_size == fields["bytes"]:
+        graph = usearch.Index.restore(str(place / GRAPH), view=True, expansion_search=SEARCHED)
+    if graph is None or len(graph) != len(vectors):
+        raise FormatError(f"{place / GRAPH}: damaged; make it again with --force")
+    return graph
+
+
+def _units(queries: Matrix) -> Matrix:
+    norms = np.sqrt(np.einsum("ij,ij->i", queries, queries, dtype=np.float64))[:, None]
+    units: Matrix = np.divide(queries, norms, out=np.zeros(queries.shape), where=norms > 0).astype(np.float32)
+    return units
+
+
+def _usearch() -> Any:
+    """Return the module of usearch: of the two packages that would do, hnswlib has no wheels and has stood still since 2023."""
+    try:
+        import usearch.index
+    except ImportError:
+        raise UsageError('approximate search needs usearch: python -m pip install "cooc_engine[approximate]"') from None
+    return usearch.index

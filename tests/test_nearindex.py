@@ -1,0 +1,133 @@
+"""The approximate index: what it finds, what it leaves out, and when it is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import naive_vectors as naive
+import numpy as np
+import pytest
+
+from cooc_engine.cli import main
+from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.modelfile import ModelData, append_evaluation, save_model
+from cooc_engine.nearindex import GRAPH, IndexedVectors, build_index, index_path
+from cooc_engine.query import Vectors
+from cooc_engine.vocab import Vocabulary
+
+usearch = pytest.importorskip("usearch.index")
+
+
+def save(path, size=3000, width=24, seed=0):
+    """Words in clusters, as those of a language are, with vectors of all lengths; those of a model are sums."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(60, width))[rng.integers(60, size=size)] + 0.6 * rng.normal(size=(size, width))
+    rows = (rows * rng.lognormal(size=(size, 1))).astype(np.float32)
+    zeros = np.zeros(size)
+    arrays = {"words": rows, "contexts": rows[:, ::-1], "word_bias": zeros, "context_bias": zeros}
+    vocabulary = Vocabulary.from_words([f"w{i}" for i in range(size)], range(2 * size, size, -1))
+    save_model(path, ModelData("glove", vocabulary, arrays, "w+c", {}, {}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory):
+    path = save(tmp_path_factory.mktemp("indexed") / "m.h5")
+    return path, build_index(path)
+
+
+def test_finds_most_and_says_how_much(indexed):
+    path, built = indexed
+    assert (built.path, built.words) == (path.with_name("m.h5.index"), 3000)
+    exact, near = Vectors.open(path), IndexedVectors.open(path)
+    shares = []
+    for row in range(0, 3000, 29):
+        wanted = {word for word, _ in exact.most_similar(f"w{row}")}
+        answers = near.most_similar(f"w{row}")
+        assert len(answers) == 10 and f"w{row}" not in dict(answers)
+        assert [v for _, v in answers] == sorted((v for _, v in answers), reverse=True)
+        for word, value in answers:
+            assert value == pytest.approx(naive.cosine(exact[word], exact[f"w{row}"]), abs=1e-6)
+        shares.append(len(wanted & dict(answers).keys()) / 10)
+    assert np.mean(shares) >= 0.9
+    assert built.recall == pytest.approx(np.mean(shares), abs=0.05)
+
+
+def test_given_words_are_left_out(indexed):
+    near = IndexedVectors.open(indexed[0])
+    first = near.most_similar("w5", topn=3)
+    given = ["w5", *(word for word, _ in first)]
+    assert not set(given) & dict(near.most_similar(given, topn=50)).keys()
+    assert set(near.neighbours(["w5", "w9"])) == {"w5", "w9"} and "w9" not in dict(near.neighbours(["w9"])["w9"])
+    assert len(near.most_similar("w5", topn=400)) == 400
+    assert "w4" not in dict(near.analogy("w4", "w5", "w6"))
+
+
+def test_few_words_and_zeros(tmp_path):
+    for size in (1, 2, 7):
+        path = save(tmp_path / f"{size}.h5", size)
+        assert build_index(path).recall == 1
+        assert len(IndexedVectors.open(path).most_similar("w0")) == size - 1
+    kv = IndexedVectors.open(tmp_path / "7.h5")
+    assert [value for _, value in kv.most_similar(np.zeros(24, np.float32))] == [0] * 7
+
+
+def test_an_index_of_other_vectors_is_refused(tmp_path):
+    path = save(tmp_path / "m.h5", 50)
+    with pytest.raises(InputError, match=r"m\.h5: has no index; make it with: cooc-engine index"):
+        IndexedVectors.open(path)
+    build_index(path)
+    row = {"dataset": "d", "kind": "spearman", "value": 0.5, "covered": 2, "total": 2}
+    append_evaluation(path, [row])
+    assert IndexedVectors.open(path).most_similar("w1")
+    with pytest.raises(UsageError, match=r"m\.h5\.index: exists"):
+        build_index(path)
+    save(path, 50, seed=1)
+    with pytest.raises(FormatError, match=r"m\.h5\.index: is of other vectors than"):
+        IndexedVectors.open(path)
+    build_index(path, force=True)
+    assert IndexedVectors.open(path).most_similar("w1")
+
+
+def test_a_text_file_has_an_index_too(tmp_path):
+    path = tmp_path / "v.vec"
+    path.write_text("3 2\na 1 0\nb 1 1\nc 0 1\n")
+    build_index(path)
+    assert IndexedVectors.open(path).most_similar("a")[0][0] == "b"
+    path.write_text("3 2\na 1 0\nb 1 1\nc 0 2\n")
+    with pytest.raises(FormatError, match="other vectors"):
+        IndexedVectors.open(path)
+
+
+@pytest.mark.parametrize("harm", [lambda graph: graph.unlink(), lambda graph: graph.write_bytes(graph.read_bytes()[:-40])])
+def test_a_damaged_index_is_refused(tmp_path, harm):
+    path = save(tmp_path / "m.h5", 50)
+    build_index(path)
+    harm(index_path(path) / GRAPH)
+    with pytest.raises(FormatError, match=r"graph\.usearch: damaged"):
+        IndexedVectors.open(path)
+
+
+def test_without_usearch(indexed, monkeypatch, capsys):
+    for name in ("usearch", "usearch.index"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for verb in (["index", str(indexed[0]), "--force"], ["nn", str(indexed[0]), "w1", "--approximate"]):
+        assert main(verb) == 2
+        assert capsys.readouterr().err == (
+            'cooc-engine: approximate search needs usearch: python -m pip install "cooc_engine[approximate]"\n'
+        )
+
+
+def test_the_command_line(tmp_path, capsys):
+    path = save(tmp_path / "m.h5", 200)
+    assert main(["index", str(path), "--json", "--progress", "none"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["words"] == 200 and record["recall"] == 1
+    assert main(["index", str(path), "--force", "--progress", "none"]) == 0
+    assert "finds 100.0 % of the nearest 10" in capsys.readouterr().out
+    assert main(["nn", str(path), "w3", "--approximate", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert main(["nn", str(path), "w3", "--json"]) == 0
+    exact = json.loads(capsys.readouterr().out)
+    assert [w for w, _ in found["w3"]] == [w for w, _ in exact["w3"]]
