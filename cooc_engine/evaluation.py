@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.bootstrap import interval, resampled_correlations, resampled_means
+from cooc_engine.config import usable_cores
 from cooc_engine.correlation import CORRELATIONS, pearson, spearman
 from cooc_engine.errors import UsageError
 from cooc_engine.evalsets import (
@@ -40,6 +42,8 @@ __all__ = [
 RESTRICT = 30_000  # as word2vec's compute-accuracy does
 SCORES = 1 << 22  # cosines that are held at a time: 16 MB
 QUESTIONS = 64  # questions scored at a time, so that their scores stay in cache
+WORDS = 4096  # words that questions are scored with at a time, and threads that do: each has 5 MB
+MOST_THREADS = 8
 EPSILON = 1e-3  # keeps 3CosMul from dividing by zero (Levy and Goldberg 2014)
 STARTS = 30  # of k-means, of which the best is kept
 KINDS = ("analogy-add", "analogy-mul")
@@ -242,13 +246,21 @@ def answers(vectors: Judged, questions: npt.NDArray[np.int64], limit: int) -> np
     places = places.reshape(questions.shape)
     found = np.full((len(KINDS), len(questions)), -1, np.int64)
     best = np.full(found.shape, -np.inf, np.float32)
-    step = max(1, SCORES // max(1, len(asked)))
-    for start in range(0, limit, step):
-        cosines = vectors.cosine_table(asked, np.arange(start, min(start + step, limit)))
-        for first in range(0, len(questions), QUESTIONS):
+    step = max(1, min(SCORES // max(1, len(asked)), WORDS, limit))
+    threads = min(usable_cores(), MOST_THREADS)
+    scratch = np.empty((threads, 5, QUESTIONS, step), np.float32)
+
+    def improve(thread: int, start: int, cosines: npt.NDArray[np.float32]) -> None:
+        for first in range(thread * QUESTIONS, len(questions), threads * QUESTIONS):
             part = slice(first, first + QUESTIONS)
             banned = questions[part] - start
-            _improve(found[:, part], best[:, part], cosines, places[part], banned, start)
+            room = scratch[thread, :, : len(banned), : cosines.shape[1]]
+            _improve(found[:, part], best[:, part], cosines, places[part], banned, start, room)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, limit, step):
+            cosines = vectors.cosine_table(asked, np.arange(start, min(start + step, limit)))
+            list(pool.map(improve, range(threads), [start] * threads, [cosines] * threads))
     return found
 
 
@@ -259,12 +271,25 @@ def _improve(
     places: npt.NDArray[np.int64],
     banned: npt.NDArray[np.int64],
     start: int,
+    scratch: npt.NDArray[np.float32],
 ) -> None:
-    """Replace answers and their scores where this block, of words from `start` on, has a better one."""
-    a, b, c = (cosines[column] for column in places.T)
+    """Replace answers and their scores where this block, of words from `start` on, has a better one.
+
+    scratch   (5, questions, words of the block), used again and again: new memory would take longer than the sums
+    """
+    a, b, c, added, multiplied = scratch
+    for column, line in zip(places.T, (a, b, c), strict=True):
+        np.take(cosines, column, axis=0, out=line, mode="clip")
+    np.subtract(b, a, out=added)
+    added += c
+    b += 1
+    c += 1
+    a += np.float32(1 + 2 * EPSILON)
+    np.multiply(b, c, out=multiplied)
+    multiplied /= a
     question, slot = np.nonzero((banned >= 0) & (banned < cosines.shape[1]))
     lines = np.arange(len(places))
-    for kind, scores in enumerate((b - a + c, (b + 1) * (c + 1) / (a + np.float32(1 + 2 * EPSILON)))):
+    for kind, scores in enumerate((added, multiplied)):
         scores[question, banned[question, slot]] = -np.inf
         found = scores.argmax(axis=1)
         value = scores[lines, found]

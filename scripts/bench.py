@@ -196,6 +196,23 @@ def solver(name: str) -> Callable[[Bench], Measured]:
     return side
 
 
+def asked(who: str, what: str) -> Callable[[Bench], Measured]:
+    """Return what times questions to the GloVe model in a process of its own; analogies are those of --eval-dir."""
+
+    def side(bench: Bench) -> Measured:
+        need(bench.work / "glove.h5", glove_ours, bench)
+        questions = what
+        if what == "analogies":
+            found = sorted(bench.eval_dir.glob("*analog*.txt")) if bench.eval_dir else []
+            if not found:
+                return Measured(0.0, "needs --eval-dir with analogies")
+            questions = str(found[0])
+        script = Path(__file__).with_name("query_race.py")
+        return Measured(**json.loads(run([sys.executable, str(script), str(bench.work / "glove.h5"), who, questions])))
+
+    return side
+
+
 def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[float, tuple[float, ...]]:
     """Return seconds an epoch, and the costs, from the lines of `glove` and when each came.
 
@@ -265,6 +282,8 @@ RACES = (
     Race("pmi-svd", pmi_svd, solver("sklearn"), (), "randomized_svd, n_iter 4 (no transform)"),
     Race("svd", solver("ours"), solver("sklearn"), (), "randomized_svd, n_iter 4"),
     Race("svds", solver("ours"), solver("svds"), (), "svds to the same residual"),
+    Race("query", asked("ours", "most_similar"), asked("gensim", "most_similar"), (), "gensim, most_similar"),
+    Race("analogies", asked("ours", "analogies"), asked("gensim", "analogies"), (), "gensim, evaluate_word_analogies"),
     Race("product", solver("product"), solver("scipy-product"), (), "scipy, 112 columns"),
 )
 
