@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from xopen import xopen
 
 from cooc_engine import Vectors
-from cooc_engine.correlation import mean_interval
+from cooc_engine.bootstrap import interval, resampled_means
 
 LABELS = {"__label__neg": False, "__label__pos": True}
 HIDDEN = 64
@@ -60,7 +60,7 @@ def told_right(make, train, test, seed: int) -> np.ndarray:
 
 
 def shown(right: np.ndarray, seed: int) -> str:
-    low, high = mean_interval(right, RESAMPLES, seed)
+    low, high = interval(resampled_means([right], RESAMPLES, [seed])[0])
     return f"{right.mean():.1%} ({low:.1%}–{high:.1%})"
 
 

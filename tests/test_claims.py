@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cooc_engine.bootstrap import interval, resampled_means
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions, UniformCountOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode
-from cooc_engine.correlation import mean_interval
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.query import Vectors
 
@@ -102,7 +102,7 @@ def vectors(models) -> dict[str, Vectors]:
 def grammar_gain(vectors: Vectors) -> tuple[float, float]:
     """Limits of 95 % of by how much more neighbours are of the same closed class by few context words than by many."""
     few, many = (claims.class_share(vectors, words) for words in (claims.GRAMMAR, claims.TOPIC))
-    limits = mean_interval(few - many, 1000, 1)
+    limits = interval(resampled_means([few - many], 1000, [1])[0])
     assert limits is not None
     return limits
 
