@@ -1,13 +1,17 @@
-"""What several files of tests need: the data that stands beside the checkout."""
+"""What several files of tests need: the data that stands beside the checkout, and Ctrl-C for the programs that they start."""
 
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 SHARED = Path(os.environ.get("COOC_SHARED") or Path(__file__).resolve().parents[2] / "shared")
+
+# A shell starts what runs in the background with SIGINT ignored, and so would everything be that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
