@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cooc_engine.alignment import align
     from cooc_engine.budget import Plan
     from cooc_engine.config import (
         CbowOptions,
@@ -90,6 +91,7 @@ _HOME = {
     "build_index": "nearindex",
     "ratio": "ratios",
     "info": "summary",
+    "align": "alignment",
     "export_vectors": "vectorfile",
     "import_vectors": "vectorfile",
     "read_vectors": "vectorfile",
@@ -102,7 +104,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
-    "export_vectors", "import_vectors", "read_vectors",
+    "export_vectors", "import_vectors", "read_vectors", "align",
     "Vectors", "nn", "build_index", "IndexedVectors", "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

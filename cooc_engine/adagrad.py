@@ -15,6 +15,7 @@ from cooc_engine._kernels import factoring
 from cooc_engine.checkpoints import Between
 from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.errors import DivergenceError
+from cooc_engine.matrices import Matrix, aligned_zeros
 from cooc_engine.progress import Stage
 from cooc_engine.tiles import Grid, Tiles, share, strata
 
@@ -22,7 +23,6 @@ __all__ = ["LANES", "Parameters", "Shape", "State", "run_epochs", "whole_loss"]
 
 LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
 CHUNK_ROWS = 1 << 14  # drawn at a time
-Matrix = npt.NDArray[np.float32]
 Options = GloveOptions | SimplerGloveOptions
 
 
@@ -123,13 +123,6 @@ def _chunks(grid: Grid) -> Iterator[npt.NDArray[np.int64]]:
     """Yield the rows of all words, some at a time."""
     for first in range(0, grid.words, CHUNK_ROWS):
         yield grid.row_of(np.arange(first, min(first + CHUNK_ROWS, grid.words)))
-
-
-def aligned_zeros(rows: int, columns: int) -> Matrix:
-    """Return a matrix of zeros that begins at a cache line."""
-    raw = np.zeros(rows * columns + LANES, np.float32)
-    skip = -raw.ctypes.data % 64 // 4
-    return raw[skip : skip + rows * columns].reshape(rows, columns)
 
 
 @dataclass

@@ -31,7 +31,7 @@ from cooc_engine.config import (
 )
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.exchange import export, import_file
+from cooc_engine.exchange import align, export, import_file
 from cooc_engine.store import FULL
 
 __all__ = ["main"]
@@ -344,7 +344,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, progress_of(run)))
 
 
-for verb in (info, *(getattr(questions, name) for name in questions.__all__), ratio, compare, export):
+for verb in (info, *(getattr(questions, name) for name in questions.__all__), ratio, compare, align, export):
     app.command(verb)
 app.command(import_file, name="import")
 app.command(evaluate, name="eval")

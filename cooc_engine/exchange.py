@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from cooc_engine.config import WHOLE
 from cooc_engine.console import print_json, print_lines
 
-__all__ = ["export", "import_file"]
+__all__ = ["align", "export", "import_file"]
 
 
 def export(
@@ -100,3 +100,37 @@ def import_file(
         return
     left_out = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.items()))
     print_lines([f"{output}: {size:,} vectors of size {width}" + (f"; left out: {left_out}" if left_out else "")])
+
+
+def align(
+    model: Annotated[Path, Parameter(name="MODEL")],
+    reference: Annotated[Path, Parameter(name="REFERENCE")],
+    output: Annotated[Path, Parameter(name="OUT.h5")],
+    /,
+    *,
+    force: bool = False,
+    json: bool = False,
+) -> None:
+    """Turn the vectors of a model to where those of a reference lie, by the words that both have (orthogonal Procrustes).
+
+    Parameters
+    ----------
+    model
+        The model file, or a file of vectors, whose vectors are turned.
+    reference
+        The model file, or a file of vectors, that stays; its vectors are as long, or longer.
+    output
+        The model file to write, HDF5.
+    force
+        Replace a file that exists.
+    json
+        Print one JSON object.
+    """
+    from cooc_engine.alignment import align
+
+    done = align(model, reference, output, force=force)
+    if json:
+        print_json(done.record())
+        return
+    before = "" if done.before is None else f" (before: {done.before:.4f})"
+    print_lines([f"{output}: aligned by {done.words:,} words, whose mean cosine is {done.after:.4f}{before}"])

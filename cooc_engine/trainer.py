@@ -31,11 +31,12 @@ from cooc_engine.budget import Plan
 from cooc_engine.checkpoints import Between
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import DivergenceError, InputError
+from cooc_engine.matrices import Matrix, aligned_zeros
 from cooc_engine.progress import Stage
 from cooc_engine.shards import Shard
 from cooc_engine.softmax import Examples, softmax_step
 
-__all__ = ["START", "Network", "State", "StreamModel", "aligned_zeros", "memory_plan", "run_epochs"]
+__all__ = ["START", "Network", "State", "StreamModel", "memory_plan", "run_epochs"]
 
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
 ROUND = 64  # parts between two moments at which all threads rest
@@ -47,14 +48,6 @@ FLOOR = 1e-4  # the learning rate falls to this share of itself
 START = 0.5  # input vectors begin between -START/d and START/d
 ABSURD = 1e3  # a mean loss this many times that of vectors at 0 will not come down again
 START_ROWS = 1 << 12
-Matrix = npt.NDArray[np.float32]
-
-
-def aligned_zeros(rows: int, columns: int) -> Matrix:
-    """Return a matrix of zeros that begins at a cache line."""
-    raw = np.zeros(rows * columns + LANES, np.float32)
-    skip = -raw.ctypes.data % 64 // 4
-    return raw[skip : skip + rows * columns].reshape(rows, columns)
 
 
 @dataclass

@@ -15,7 +15,8 @@ from cooc_engine import sampler
 from cooc_engine._kernels import training
 from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.training import Clock, Record, Rule
-from cooc_engine.trainer import StreamModel, aligned_zeros
+from cooc_engine.matrices import aligned_zeros
+from cooc_engine.trainer import StreamModel
 
 COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)
 ENOUGH = 1e-3  # a fixed seed either passes or does not

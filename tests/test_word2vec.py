@@ -27,6 +27,7 @@ from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, Simpler
 from cooc_engine.cooc import count
 from cooc_engine.corpus import Corpus, encode_documents
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
+from cooc_engine.matrices import aligned_zeros
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import train
 from cooc_engine.query import Vectors
@@ -101,7 +102,7 @@ def matrices(rows: int, outputs: int, d: int, scale: float = 0.7) -> tuple[np.nd
     rng = np.random.default_rng(5)
     both = []
     for n in (rows, outputs):
-        matrix = trainer.aligned_zeros(n, trainer.padded(d))
+        matrix = aligned_zeros(n, trainer.padded(d))
         matrix[:, :d] = rng.normal(0, scale, (n, d))
         both.append(matrix)
     return both[0], both[1]

@@ -1,0 +1,94 @@
+"""Two models in one space: the rotation that brings the words that both have nearest together (Schönemann 1966)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.explicit import SPARSE
+from cooc_engine.modelfile import EXPLICIT, ModelData, save_model
+from cooc_engine.query import Vectors
+from cooc_engine.search import BLOCK
+from cooc_engine.store import disk_errors, refuse_file
+from cooc_engine.versions import versions
+
+__all__ = ["Alignment", "align", "rotation"]
+
+PathLike = str | os.PathLike[str]
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What was aligned: the file, by how many words, and their mean cosine before, if both are as long, and after."""
+
+    path: Path
+    words: int
+    before: float | None
+    after: float
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON can hold it."""
+        return {"output": str(self.path), "words": self.words, "before": self.before, "after": self.after}
+
+
+def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool = False) -> Alignment:
+    """Write the vectors of a model, turned to lie where those of a reference do, as the model file `output`.
+
+    The rotation is that of least squares between the vectors of length 1 of all words that both have (orthogonal
+    Procrustes; Hamilton et al. 2016): cosines within the model stay as they are, those between the models get a meaning.
+    Raises `UsageError` if the vectors are longer than the reference's, or explicit; `InputError` for no word in common.
+    """
+    output = Path(output)
+    refuse_file(output, force=force)
+    ours, theirs = _opened(model), _opened(reference)
+    if ours.vector_size > theirs.vector_size:
+        sizes = f"has vectors of {ours.vector_size}, those of {reference} are of {theirs.vector_size}"
+        raise UsageError(f"{model}: {sizes}; align the other to it")
+    index = theirs.key_to_index
+    rows = np.array([(row, index[word]) for row, word in enumerate(ours) if word in index], np.int64).reshape(-1, 2).T
+    if not rows.size:
+        raise InputError(f"{model}: has no word in common with {reference}")
+    turn = rotation(ours, theirs, *rows)
+    vectors = np.empty((len(ours), theirs.vector_size), np.float32)
+    for start in range(0, len(ours), BLOCK):
+        vectors[start : start + BLOCK] = np.asarray(ours.part(start, start + BLOCK), np.float64) @ turn
+    after = _mean_cosine(Vectors(ours.vocabulary, vectors), theirs, *rows)
+    before = _mean_cosine(ours, theirs, *rows) if ours.vector_size == theirs.vector_size else None
+    with disk_errors(output):
+        provenance = {"model": str(model), "reference": str(reference), **versions()}
+        config = {"align": {"words": rows.shape[1], "before": before, "after": after}}
+        save_model(output, ModelData("imported", ours.vocabulary, {"words": vectors}, "w", config, provenance))
+    return Alignment(output, rows.shape[1], before, after)
+
+
+def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> npt.NDArray[np.float64]:
+    """Return R, (d, e) with d ≤ e and R R' = 1, that brings the unit vectors of `rows` nearest to those of `others`."""
+    products = np.zeros((ours.vector_size, theirs.vector_size))
+    for start in range(0, len(rows), BLOCK):
+        part = slice(start, start + BLOCK)
+        products += ours.unit(rows[part]).astype(np.float64).T @ theirs.unit(others[part]).astype(np.float64)
+    left, _, right = np.linalg.svd(products, full_matrices=False)
+    turn: npt.NDArray[np.float64] = left @ right
+    return turn
+
+
+def _opened(path: PathLike) -> Vectors:
+    vectors = Vectors.open(Path(path))
+    if vectors.family in EXPLICIT:
+        raise UsageError(f"{path}: {SPARSE}")
+    return vectors
+
+
+def _mean_cosine(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> float:
+    total = 0.0
+    for start in range(0, len(rows), BLOCK):
+        part = slice(start, start + BLOCK)
+        total += float(np.einsum("ij,ij->", ours.unit(rows[part]), theirs.unit(others[part]), dtype=np.float64))
+    return total / len(rows)
