@@ -135,7 +135,7 @@ def compare(
     models
         The model files, of one vocabulary.
     output
-        The page to write, PAGE.html; its main picture and all numbers stand beside it, PAGE.png and PAGE.json.
+        The page to write, PAGE.html, or a directory for it; its main picture and all numbers stand beside it, .png and .json.
     pairs
         Files of word pairs: word, word, human score, with tabs between.
     analogies
@@ -147,16 +147,16 @@ def compare(
     json
         Print all numbers as one JSON object.
     """
-    from cooc_engine.page import compare, verdict
+    from cooc_engine.page import compare, page_of, verdict
     from cooc_engine.progress import open_progress
 
     record = compare(models, output, pairs or (), analogies or (), options, force=force, progress=open_progress(progress))
     if json:
-        print_json({"output": str(output), **record})
+        print_json({"output": str(page_of(output)), **record})
         return
     for data in record["sets"]:
         print_lines([f"{data['name']}  {data['kind']}  {data['covered']} of {data['total']}"])
         for score in data["scores"]:
             print_lines([f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"])
         print_lines([f"  {verdict(data)}"])
-    print_lines([f"{output}: {len(record['models'])} models on {len(record['sets'])} sets of words"])
+    print_lines([f"{page_of(output)}: {len(record['models'])} models on {len(record['sets'])} sets of words"])

@@ -34,7 +34,7 @@ from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
-from cooc_engine.page import check_page, compare
+from cooc_engine.page import check_page, compare, page_of
 from cooc_engine.progress import Progress
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib
@@ -204,7 +204,7 @@ class _Plan:
         if len(self.trainings) < 2:
             raise UsageError(f"{where}: takes two models or more")
         page = self.output / self._text(table, "output", "page.html")
-        check_page(page)
+        check_page(page_of(page))
         judged = dict(self.judged)
         asked = {"restrict": judged.pop("restrict")} if judged else {}
         table.pop("output", None)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.progress import Progress
 from cooc_engine.store import refuse_file, write_whole
 
-__all__ = ["check_page", "compare", "render", "verdict"]
+__all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 
 PathLike = str | os.PathLike[str]
 
@@ -40,22 +41,43 @@ def compare(
     """Compare models and write the page `output`, and beside it its main picture (.png) and all numbers (.json).
 
     models      two model files or more, of any family, over one vocabulary; a mapping gives them names
-    output      the page, *.html
+    output      the page, *.html, or a directory, which is made if need be, for page.html
     pairs       files of word pairs with the scores that people gave them
     analogies   files of questions in word2vec's format
 
     Returns what the JSON file holds; `cooc_engine.comparison.comparison` says what that is and raises. Each file is whole or
     not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib or Jinja is missing.
     """
-    page = Path(output)
+    page = page_of(output)
     check_page(page)
-    for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
-        refuse_file(path, force=force)
-    record = comparison(models, pairs, analogies, options, progress)
-    write_whole(page.with_suffix(".json"), (json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
-    write_whole(page.with_suffix(".png"), _picture(record))
-    write_whole(page, render(record).encode())
+    with nullcontext() if page == Path(output) else _directory(page.parent):
+        for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
+            refuse_file(path, force=force)
+        record = comparison(models, pairs, analogies, options, progress)
+        numbers = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        write_whole(page.with_suffix(".json"), numbers.encode())
+        write_whole(page.with_suffix(".png"), _picture(record))
+        write_whole(page, render(record).encode())
     return record
+
+
+def page_of(output: PathLike) -> Path:
+    """Return the page that an output means: itself, or page.html in a directory."""
+    path = Path(output)
+    return path / "page.html" if path.is_dir() or not path.suffix else path
+
+
+@contextmanager
+def _directory(path: Path) -> Iterator[None]:
+    """Make a directory; what goes wrong leaves none that was not there."""
+    there = path.is_dir()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if not there and not any(path.iterdir()):
+            path.rmdir()
+        raise
 
 
 def check_page(page: Path) -> None:

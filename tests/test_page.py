@@ -175,9 +175,22 @@ def test_a_missing_library_is_named(sources, tmp_path, monkeypatch, library):
 
 
 def test_what_is_no_page(sources, tmp_path):
-    for name, says in (("page", "ends in .html"), ("page.json", "ends in .html"), ("none/p.html", "no such directory")):
+    for name, says in (("page.json", "ends in .html"), ("none/p.html", "no such directory")):
         with pytest.raises(UsageError, match=says):
             compare(**sources, output=tmp_path / name)
+
+
+def test_a_directory_holds_the_page(sources, tmp_path, capsys):
+    models = [str(path) for path in sources["models"].values()][:2]
+    command = ["compare", *models, "--output", str(tmp_path / "new" / "pages"), "--samples", "100", "--progress", "none"]
+    assert main([*command[:2], str(tmp_path / "none.h5"), *command[3:]]) == 1
+    assert not (tmp_path / "new" / "pages").exists()
+    assert main(command) == 0
+    assert "pages/page.html: 2 models" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "new" / "pages").iterdir()) == ["page.html", "page.json", "page.png"]
+    assert main(command) == 2
+    assert "page.html: exists; pass --force" in capsys.readouterr().err
+    assert main([*command, "--force"]) == 0
 
 
 def test_from_the_command_line(sources, tmp_path, capsys):
