@@ -149,7 +149,7 @@ def _same_words(one: Vocabulary, other: Vocabulary) -> bool:
 def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
     ids = model.vocabulary.ids
     rows = np.array([ids[word] for word in words])
-    return _Entrant(name, model, Vectors(words, model.rows()[rows]), model.vocabulary.counts[rows])
+    return _Entrant(name, model, Vectors(model.vocabulary, model.rows()).some(rows), model.vocabulary.counts[rows])
 
 
 # ------------------------------------------------------------------------------------------------------------- scores
@@ -281,7 +281,7 @@ def _options_of(model: Model) -> dict[str, Any]:
 
 def _neighbours(entrants: Sequence[_Entrant], options: CompareOptions) -> dict[str, Any]:
     """Return what frequent words have for neighbours among the first `restrict`, how much of it is common, and examples."""
-    vectors = [entrant.vectors.first(options.restrict) for entrant in entrants]
+    vectors = [one.vectors.some(np.arange(min(options.restrict, len(one.vectors)))) for one in entrants]
     found = [nearest_rows(one, options.frequent, options.neighbours) for one in vectors]
     share, jaccard = overlaps(found)
     words = vectors[0].index_to_key

@@ -118,9 +118,11 @@ class WordVectors:
         found: Matrix | SparseVectors = self._rows[begin:end]
         return found
 
-    def first(self, words: int) -> Self:
-        """Return the first so many words with their vectors."""
-        return type(self)(self.index_to_key[:words], self.part(0, words), family=self.family, encoding=self._encoding)
+    def some(self, rows: Ids) -> Self:
+        """Return the words of some rows with their vectors; explicit ones stay sparse."""
+        words = self.index_to_key
+        vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
+        return type(self)([words[row] for row in rows], vectors, family=self.family, encoding=self._encoding)
 
     @functools.cached_property
     def digest(self) -> str:

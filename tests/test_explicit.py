@@ -17,7 +17,7 @@ from hypothesis.extra.numpy import arrays
 from cooc_engine import explicit as explicit_module
 from cooc_engine import pmisvd
 from cooc_engine.cli import main
-from cooc_engine.comparison import comparison
+from cooc_engine.comparison import _entrants, comparison
 from cooc_engine.config import CompareOptions, CountOptions, EncodeOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
@@ -315,6 +315,14 @@ def test_explicit_vectors_are_compared_with_others(cooc, model, tmp_path):
     wanted = norm_profile(squares, dense.vocabulary.counts)
     for group, other in zip(record["norms"][0]["groups"], wanted["groups"], strict=True):
         assert group == pytest.approx(other, rel=1e-6)
+    fewer = make_cooc(tmp_path, 40)
+    other = train_pmi_svd(fewer, tmp_path / "other.h5", PmiSvdOptions(vector_size=5))
+    assert other.vocabulary.words != words
+    (explicit, _) = _entrants({"a": model.path, "b": other.path}, common=True)
+    assert isinstance(explicit.vectors.vectors, SparseVectors), "a dense copy would be V by V"
+    assert explicit.vectors.index_to_key == [word for word in words if word in other.vocabulary]
+    kept = [model.vocabulary.ids[word] for word in explicit.vectors.index_to_key]
+    assert np.array_equal(explicit.vectors.vectors[np.arange(len(kept))], model.vectors[np.array(kept)])
     kv = Vectors.open(model.path)
     (word, *_), nearest = kv.index_to_key, nearest_rows(kv, 20, 3)
     assert [kv.index_to_key[row] for row in nearest[0]] == [near for near, _ in kv.most_similar(word, topn=3)]
