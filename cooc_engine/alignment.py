@@ -51,9 +51,8 @@ def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool
     if ours.vector_size > theirs.vector_size:
         sizes = f"has vectors of {ours.vector_size}, those of {reference} are of {theirs.vector_size}"
         raise UsageError(f"{model}: {sizes}; align the other to it")
-    index = theirs.key_to_index
-    rows = np.array([(row, index[word]) for row, word in enumerate(ours) if word in index], np.int64).reshape(-1, 2).T
-    if not rows.size:
+    rows = ours.vocabulary.common(theirs.vocabulary)
+    if not len(rows[0]):
         raise InputError(f"{model}: has no word in common with {reference}")
     turn = rotation(ours, theirs, *rows)
     vectors = np.empty((len(ours), theirs.vector_size), np.float32)
@@ -63,9 +62,9 @@ def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool
     before = _mean_cosine(ours, theirs, *rows) if ours.vector_size == theirs.vector_size else None
     with disk_errors(output):
         provenance = {"model": str(model), "reference": str(reference), **versions()}
-        config = {"align": {"words": rows.shape[1], "before": before, "after": after}}
+        config = {"align": {"words": len(rows[0]), "before": before, "after": after}}
         save_model(output, ModelData("imported", ours.vocabulary, {"words": vectors}, "w", config, provenance))
-    return Alignment(output, rows.shape[1], before, after)
+    return Alignment(output, len(rows[0]), before, after)
 
 
 def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> npt.NDArray[np.float64]:

@@ -40,9 +40,7 @@ def common_words(older: Model, vocabulary: Vocabulary, where: Path) -> tuple[Row
 
     `where` says in the message what the vocabulary belongs to.
     """
-    ids = older.vocabulary.ids
-    known = [(row, ids[word]) for row, word in enumerate(vocabulary) if word in ids]
-    if not known:
+    rows, places = vocabulary.common(older.vocabulary)
+    if not len(rows):
         raise InputError(f"--init {older.path}: has no word in common with {where}")
-    rows, places = np.array(known, np.int64).T
     return rows, places

@@ -83,6 +83,12 @@ class Vocabulary:
     def _bytes(self, row: int) -> bytes:
         return self.text[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
+    def common(self, other: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the rows of the words that both have, here, rising, and in the other."""
+        ids = other.ids
+        pairs = np.array([(row, ids[word]) for row, word in enumerate(self) if word in ids], np.int64).reshape(-1, 2)
+        return pairs[:, 0], pairs[:, 1]
+
     def sorted_rows(self) -> npt.NDArray[np.int32]:
         """Return `order`, made if it is not there: by the first 16 bytes as two numbers, the few words that agree by all."""
         if self.order is not None:
