@@ -282,7 +282,7 @@ def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[
         tokens, documents = begins[number]
         done = state.epoch * corpus.tokens + sum(sizes[earlier][0] for earlier in order[:turn])
         total = model.horizon(corpus.tokens)
-        yield Clock(seed, state.epoch, tokens, documents, done - tokens, total, model.lr, model.floor), corpus.shard(number)
+        yield Clock(seed, state.epoch, tokens, documents, done - tokens, total, model.lr), corpus.shard(number)
         state.shard, state.batches = turn + 1, 0
 
 
@@ -356,12 +356,12 @@ def _turned(clock: Clock, tokens: int) -> Clock:
 
 def _rate(clock: Clock, position: int) -> float:
     """Return the learning rate at a position of a shard, as the kernel has it."""
-    return clock.lr * max(clock.floor, 1 - (clock.done + clock.origin + position) / clock.total)
+    return clock.lr * (1 - (clock.done + clock.origin + position) / clock.total)
 
 
 def _end_epoch(state: State, model: StreamModel) -> None:
     loss, examples, words = state.sums.tolist()
-    lr = model.lr * (1 - (1 - model.floor) * (state.epoch + 1) / model.epochs)
+    lr = model.lr * (1 - (state.epoch + 1) / model.horizon(1))
     record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": int(words), "lr": lr}
     state.history.append({"epoch": state.epoch + 1, **record, "examples": int(examples)})
     state.epoch, state.shard, state.batches, state.seconds = state.epoch + 1, 0, 0, 0.0

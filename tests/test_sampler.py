@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int
     model = StreamModel(rule, tables, 1, 0.1, seed=7)
     record = Record(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(99, 16), aligned_zeros(99, 16)
-    offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, float(len(ids)), 0.1, 1.0)
+    offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, math.inf, 0.1)
     training.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), record, np.zeros((1, 3)))
     rows, place, found = record.rows[0].tolist(), 0, []
     while place < record.used[0]:
@@ -91,7 +92,7 @@ def test_noise_follows_its_power(power):
     ids = np.zeros(3000, np.int32)
     record = Record(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(9, 16), aligned_zeros(9, 16)
-    clock = Clock(7, 0, 0, 0, 0, float(len(ids)), 0.1, 1.0)
+    clock = Clock(7, 0, 0, 0, 0, math.inf, 0.1)
     scratch, results = model.scratch(16), np.zeros((1, 3))
     training.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
     rows = record.rows[0, : record.used[0]]
@@ -144,7 +145,7 @@ def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
     tables = sampler.tables(counts, subsample=0.2, noise_power=0.75)
     model = StreamModel(rule, tables, 1, 1e-9, seed=7, deterministic=True)
     record = Record(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
-    W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, float(len(ids)), 1e-9, 1.0)
+    W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, math.inf, 1e-9)
     scratch, results = model.scratch(16), np.zeros((1, 3))
     training.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
     rows = record.rows[0, : record.used[0]]

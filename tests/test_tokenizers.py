@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -470,7 +471,11 @@ def test_a_package_that_is_missing(monkeypatch):
 
 def children() -> set[str]:
     """Processes of this one that have not been waited for."""
-    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that ended since it was listed
+            found.update((task / "children").read_text().split())
+    return found
 
 
 @pytest.fixture

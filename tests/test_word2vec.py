@@ -120,7 +120,7 @@ def run_kernel(documents, model: StreamModel, W, C, *, record: Record | None = N
     parts = -(-len(ids) // part)
     for epoch in range(epochs):
         total = dataclasses.replace(model, epochs=epochs).horizon(len(ids))
-        clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), total, model.lr, model.floor)
+        clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), total, model.lr)
         results = np.zeros((parts, 3))
         nothing = Record(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
         rest = model.rule, model.tables, clock, W, C, scratch, nothing if record is None else record, results
@@ -740,7 +740,7 @@ def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts,
     model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
     orders = []
     for epoch in (0, 1):
-        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1, 0.1), tokens)
+        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1), tokens)
         visited = [walk.batch(visit) for visit in range(len(walk))]
         assert len(set(visited)) == len(visited)
         assert {batch for batch in visited if batch * walk.size < tokens} == set(range(-(-tokens // walk.size)))
@@ -755,7 +755,7 @@ def test_the_clock_of_a_walk_is_what_it_has_read(small_parts, tokens, determinis
     rule, short = rule_of(), set()
     model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
     for epoch in range(20):
-        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1, 0.1), tokens)
+        walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1), tokens)
         read = 0
         for visit in range(len(walk)):
             assert walk.done(visit) == read
@@ -783,8 +783,8 @@ def test_each_batch_is_told_where_it_stands(shards, tmp_path, small_parts, monke
     for number, batch, clock in seen:
         tokens, documents = np.sum(sizes[:number], axis=0, dtype=int) if number else (0, 0)
         assert (clock.seed, clock.epoch) == (9, read // shards.tokens)
-        assert clock.total * (1 - clock.floor) == pytest.approx(3 * shards.tokens)
-        assert (clock.origin, clock.document, clock.lr, clock.floor) == (tokens, documents, 0.06, 1e-4)
+        assert clock.total == pytest.approx(3 * shards.tokens / (1 - 1e-4), rel=1e-12)
+        assert (clock.origin, clock.document, clock.lr) == (tokens, documents, 0.06)
         assert clock.done + clock.origin + batch * size == read
         read += min(size, sizes[number][0] - batch * size)
     assert read == 3 * shards.tokens

@@ -78,7 +78,7 @@ class Tables(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """Where the learning rate stands: lr max(floor, 1 - (done + position) / total), positions counted in the corpus."""
+    """Where the learning rate stands: lr (1 - (done + position) / total), positions counted in the corpus; it ends above 0."""
 
     seed: int
     epoch: int
@@ -87,7 +87,6 @@ class Clock(NamedTuple):
     done: int
     total: float
     lr: float
-    floor: float
 
 
 class Scratch(NamedTuple):
@@ -131,7 +130,7 @@ def _named(cls: Any, **kinds: Any) -> types.NamedTuple:
 
 
 RULE = _named(Rule, **{name: float64 if name in ("clamp", "beyond") else int64 for name in Rule._fields})
-CLOCK = _named(Clock, **{name: float64 if name in ("total", "lr", "floor") else int64 for name in Clock._fields})
+CLOCK = _named(Clock, **{name: float64 if name in ("total", "lr") else int64 for name in Clock._fields})
 TABLES = _named(
     Tables, keep=out(uint64), noise=out(uint64), path_starts=out(int64), path_nodes=out(int32), path_labels=out(float32),
     row_starts=out(int64), rows=out(int32),
@@ -411,7 +410,7 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
                 ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, rule.window,
                 scratch.words,
             )  # fmt: skip
-            lr = clock.lr * max(clock.floor, 1 - (clock.done + clock.origin + begin) / clock.total)
+            lr = clock.lr * (1 - (clock.done + clock.origin + begin) / clock.total)
             train_piece(
                 a,
                 rule.window,
