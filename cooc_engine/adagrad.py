@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import factoring
+from cooc_engine._kernels import adagrad
+from cooc_engine._kernels import tiles as kernels
 from cooc_engine.checkpoints import Between
 from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.errors import DivergenceError
@@ -60,7 +61,7 @@ class Shape:
 
 @dataclass
 class Parameters:
-    """Fused rows as `_kernels/factoring.py` describes them: words and contexts (rows, width) float32, 64-byte aligned.
+    """Fused rows as `_kernels/adagrad.py` describes them: words and contexts (rows, width) float32, 64-byte aligned.
 
     The rows are those of the grid. Tied, both matrices are one.
     """
@@ -115,7 +116,7 @@ class Parameters:
     def finished(self) -> dict[str, Matrix]:
         """Return what was trained by words. The rows themselves are moved: training cannot go on."""
         for matrix in self.matrices().values():
-            factoring.in_word_order(matrix, self.grid.blocks, np.zeros(len(matrix), np.uint8))
+            kernels.in_word_order(matrix, self.grid.blocks, np.zeros(len(matrix), np.uint8))
         return {name: values[: self.grid.words] for name, values in self.arrays().items()}
 
 
@@ -178,7 +179,7 @@ class _Visitor:
 
     def judge(self, pairs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> None:
         """Find the costs of entries begins[t]:ends[t] of the tiles of pairs."""
-        factoring.judge(pairs, self._group, 0, begins, ends, *self._rest)
+        adagrad.judge(pairs, self._group, 0, begins, ends, *self._rest)
 
 
 def _judged(tiles: Tiles, parameters: Parameters, options: Options, threads: int, held_out: bool) -> float:

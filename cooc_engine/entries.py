@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import counting, sorting
+from cooc_engine._kernels import coo, counting
 from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import CountOptions, usable_cores
 from cooc_engine.cooc import BLOCK_ENTRIES, KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
@@ -98,7 +98,7 @@ def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: i
         np.multiply(counts.astype(np.int64), denominator, out=values)
     else:
         tolerance = max(ROUNDED, float(np.finfo(counts.dtype).eps))
-        at = sorting.round_counts(np.ascontiguousarray(counts, np.float64), float(denominator), tolerance, values)
+        at = coo.round_counts(np.ascontiguousarray(counts, np.float64), float(denominator), tolerance, values)
     if at == len(counts):
         return values
     count = float(counts[at])
@@ -164,7 +164,7 @@ class _Tally:
         def work(part: tuple[int, int], *results: Any) -> None:
             for begin in range(*part, CHUNK):
                 chunk = entries.read(begin, min(begin + CHUNK, part[1]))
-                at = sorting.tally(*chunk, room.columns, *results)
+                at = coo.tally(*chunk, room.columns, *results)
                 if at < len(chunk[0]):
                     raise _refusal(entries, begin + at, int(chunk[0][at]), int(chunk[1][at]), room.columns)
                 stage.advance(len(chunk[0]))
@@ -217,7 +217,7 @@ class _Dealt:
         def work(part: tuple[int, int], fill: Offsets) -> None:
             for begin in range(*part, CHUNK):
                 end = min(begin + CHUNK, part[1])
-                sorting.deal(*entries.read(begin, end), fill, columns, values)
+                coo.deal(*entries.read(begin, end), fill, columns, values)
                 stage.advance(end - begin)
 
         with ThreadPoolExecutor(room.threads) as pool:

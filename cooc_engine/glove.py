@@ -2,7 +2,7 @@
 
 GloVe (Pennington, Socher and Manning 2014) fits w_i·c_j + b_i + b'_j to log X_ij; simpler-GloVe (Su Jianlin 2017) fits v_i·v_j,
 or v_i·c_j, to the PMI, log X_ij − log T − log n_i − log n_j + 2 log N, for i ≠ j. Both minimise the squares weighted by
-f(X_ij), by AdaGrad with the update rules of the reference programs: `_kernels/factoring.py`.
+f(X_ij), by AdaGrad with the update rules of the reference programs: `_kernels/adagrad.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import factoring
+from cooc_engine._kernels import adagrad
 from cooc_engine.adagrad import Parameters, Shape, State, entries_done, run_epochs
 from cooc_engine.budget import Plan, show_size
 from cooc_engine.checkpoints import Checkpoint, claimed
@@ -116,13 +116,13 @@ def simpler_dealing(cooc: Cooc, options: SimplerGloveOptions) -> Dealing:
 
 GLOVE = Solver(
     "glove",
-    {"component": factoring.train_glove, "row": factoring.train_glove_by_rows},
+    {"component": adagrad.train_glove, "row": adagrad.train_glove_by_rows},
     lambda options: Shape(options.vector_size, by_rows=options.accumulators == "row"),
     glove_dealing,
 )
 SIMPLER = Solver(
     "simpler-glove",
-    {"component": factoring.train_simpler, "row": factoring.train_simpler_by_rows},
+    {"component": adagrad.train_simpler, "row": adagrad.train_simpler_by_rows},
     lambda options: Shape(options.vector_size, False, options.tying == "tied", options.accumulators == "row"),
     simpler_dealing,
 )

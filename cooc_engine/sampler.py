@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import sampling, training
-from cooc_engine._kernels.training import Rule, Tables
+from cooc_engine._kernels import sampling, sgd
+from cooc_engine._kernels.sgd import Rule, Tables
 from cooc_engine.windows import keep_probabilities
 
 __all__ = ["Paths", "alias_table", "busiest", "huffman", "tables"]
@@ -70,8 +70,8 @@ def busiest(counts: Counts, tables: Tables, rule: Rule) -> float:
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
     contexts = 2 * rule.window if rule.fixed else rule.window + 1
     alone = rule.own and not rule.mean
-    inputs = {training.CONTEXTS: contexts, training.CENTRE: 1, training.DOCUMENT: 0}[rule.inputs]
-    targets = contexts if rule.inputs == training.CENTRE else inputs if alone else 1
+    inputs = {sgd.CONTEXTS: contexts, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[rule.inputs]
+    targets = contexts if rule.inputs == sgd.CENTRE else inputs if alone else 1
     most = float(kept.max()) * inputs
     if not len(tables.noise):
         return most

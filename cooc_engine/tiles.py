@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import factoring
+from cooc_engine._kernels import tiles
 from cooc_engine.cooc import Block, Cooc
 from cooc_engine.progress import Stage
 from cooc_engine.rows import cut_rows
@@ -181,13 +181,13 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
     skipped, sizes = int(dealing.skip_diagonal), np.zeros(blocks * blocks, np.int64)
 
     def count(rows: _Rows) -> None:
-        factoring.count_tiles(rows.spans, rows.columns, rows.first, blocks, skipped, sizes)
+        tiles.count_tiles(rows.spans, rows.columns, rows.first, blocks, skipped, sizes)
         stage.advance(rows.entries / 2)
 
     def place(rows: _Rows) -> None:
         for part in rows.chunks(blocks):
             pair = dealing.transform((part.gathered() / cooc.denominator).astype(np.float32))
-            factoring.deal_rows(
+            tiles.deal_rows(
                 part.spans, part.columns, *pair, part.first, blocks, dealing.shifts, skipped,
                 fill, entries.places, entries.targets, entries.weights,
             )  # fmt: skip
@@ -205,9 +205,9 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
 
         def shuffle(row: int) -> None:
             stretch = starts, row * blocks, (row + 1) * blocks
-            factoring.shuffle_tiles(*stretch, key, *rest)
+            tiles.shuffle_tiles(*stretch, key, *rest)
             if share:
-                factoring.hold_out(*stretch, blocks, key, share, *rest, stops)
+                tiles.hold_out(*stretch, blocks, key, share, *rest, stops)
 
         list(pool.map(shuffle, range(blocks)))
     return Tiles(grid, starts, stops, entries)

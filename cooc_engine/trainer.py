@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from cooc_engine._kernels import training
-from cooc_engine._kernels.lanes import COLUMNS, LANES
-from cooc_engine._kernels.training import Clock, Record, Rule, Scratch, Tables
+from cooc_engine._kernels import sgd
+from cooc_engine._kernels.sgd import Clock, Record, Rule, Scratch, Tables
+from cooc_engine._kernels.simd import COLUMNS, LANES
 from cooc_engine.budget import Plan
 from cooc_engine.checkpoints import Between
 from cooc_engine.corpus import Corpus
@@ -100,25 +100,25 @@ class StreamModel:
     @property
     def listed(self) -> bool:
         """Whether examples are listed for a full softmax."""
-        return self.rule.output == training.LIST
+        return self.rule.output == sgd.LIST
 
     @property
     def most_inputs(self) -> int:
         """The most input rows that an example has."""
-        words = {training.CONTEXTS: 2 * self.rule.window, training.CENTRE: 1, training.DOCUMENT: 0}[self.rule.inputs]
+        words = {sgd.CONTEXTS: 2 * self.rule.window, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[self.rule.inputs]
         starts = self.tables.row_starts
         return words * (int(np.diff(starts).max()) if len(starts) else 1) + 1
 
     @property
     def most_targets(self) -> int:
         """The most targets that an example has."""
-        return 2 * self.rule.window if self.rule.inputs == training.CENTRE else 1
+        return 2 * self.rule.window if self.rule.inputs == sgd.CENTRE else 1
 
     @property
     def most_outputs(self) -> int:
         """The most output rows that an example has, in whole tiles."""
         targets, rule = self.most_targets, self.rule
-        if rule.output == training.PATH:
+        if rule.output == sgd.PATH:
             most = targets * max(1, int(np.diff(self.tables.path_starts).max()))
         else:
             most = targets * (1 + rule.negative)
@@ -153,7 +153,7 @@ class StreamModel:
         inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.rule.mean else self.most_inputs
         tiles = outputs // COLUMNS
         return {
-            "words": (np.int32, (training.PIECE + 2 * self.rule.window,)),
+            "words": (np.int32, (sgd.PIECE + 2 * self.rule.window,)),
             "random": (np.uint64, (8,)),
             "sizes": (np.int64, (2, 3)),
             "inputs": (np.int32, (2, inputs)),
@@ -403,7 +403,7 @@ class _Team:
             begin, end, clock, recorded, result = piece
             scratch, place = self.free.pop(), slice(recorded, recorded + end - begin)
             record = Record(*(values[place] for values in self.record))
-            training.train_parts(
+            sgd.train_parts(
                 shard.ids, shard.offsets, begin, end, self.model.part, self.model.rule, self.model.tables, clock,
                 self.network.inputs, self.network.outputs, scratch, record, results[result + recorded :],
             )  # fmt: skip
@@ -411,7 +411,7 @@ class _Team:
 
         list(self.pool.map(work, pieces))
         for batch, clock in batches if self.model.listed else ():
-            results[0, training.LOSS] = self._soften(clock, batch)
+            results[0, sgd.LOSS] = self._soften(clock, batch)
         if size > 1 and pieces:
             parts = pieces[-1][1] - pieces[0][0]
             list(self.pool.map(lambda owner: self._take(parts, owner), range(self.threads)))
@@ -419,7 +419,7 @@ class _Team:
 
     def _take(self, parts: int, owner: int) -> None:
         matrices = self.network.inputs, self.network.outputs
-        training.take_recorded(self.record, parts, owner, self.threads, self.model.most_steps, self.uses, *matrices)
+        sgd.take_recorded(self.record, parts, owner, self.threads, self.model.most_steps, self.uses, *matrices)
 
     def _soften(self, clock: Clock, part: int) -> float:
         rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]

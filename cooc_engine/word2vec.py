@@ -4,7 +4,7 @@
     hs        −Σ_j log σ(±h·θ_j) over the target's Huffman path
     softmax   −log exp(u_t·h) / Σ_j exp(u_j·h)
 
-A family is a rule for the one step of `_kernels/training.py`; `trainer` does the rest.
+A family is a rule for the one step of `_kernels/sgd.py`; `trainer` does the rest.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine import sampler
-from cooc_engine._kernels import training
-from cooc_engine._kernels.training import Rule
+from cooc_engine._kernels import sgd
+from cooc_engine._kernels.sgd import Rule
 from cooc_engine.config import CbowOptions, SkipgramOptions, StreamOptions
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
@@ -29,18 +29,18 @@ from cooc_engine.trainer import FLOOR, Network, StreamModel
 __all__ = ["design_cbow", "design_skipgram", "design_words", "train_cbow", "train_skipgram"]
 
 CLAMP = 6.0  # where word2vec's program takes σ as 0 or 1
-OUTPUTS = {"ns": training.NOISE, "hs": training.PATH, "softmax": training.LIST}
+OUTPUTS = {"ns": sgd.NOISE, "hs": sgd.PATH, "softmax": sgd.LIST}
 
 
 def design_skipgram(corpus: Corpus, options: SkipgramOptions) -> Design:
     """Return skip-gram: each context word of a window predicts the centre, or the centre each of them."""
-    inputs = training.CONTEXTS if options.predict == "centre" else training.CENTRE
+    inputs = sgd.CONTEXTS if options.predict == "centre" else sgd.CENTRE
     return design_words(corpus, options, inputs=inputs, mean=0, spread=0)
 
 
 def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
     """Return CBOW: the mean of the context words predicts the centre."""
-    return design_words(corpus, options, inputs=training.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
+    return design_words(corpus, options, inputs=sgd.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
 
 
 def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Design:
@@ -50,7 +50,7 @@ def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Desi
     if paths is not None and options.vectors != "w":
         raise UsageError(f"--vectors is {options.vectors}; --loss hs has no output vector for a word, only w")
     rule = Rule(
-        **{"inputs": training.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
+        **{"inputs": sgd.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
         window=options.window,
         fixed=int(options.radius == "fixed"),
         output=OUTPUTS[options.loss],

@@ -517,7 +517,7 @@ def test_no_progress(made):
 LIMITED = """
 import resource, signal, sys
 from cooc_engine.cli import main
-from cooc_engine._kernels import counting, encoding, factoring
+from cooc_engine._kernels import counting, encoding, adagrad
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))

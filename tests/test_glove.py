@@ -30,7 +30,7 @@ from matrices import (
 )  # fmt: skip
 
 from cooc_engine import adagrad, checkpoints, glove, modelfile
-from cooc_engine._kernels import factoring
+from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
@@ -74,7 +74,7 @@ def run_tile(parameters: Parameters, blocks: int, tile: int, entries, lr: float)
     starts[tile + 1 :] = len(entries)
     targets, weights = (np.array([entry[k] for entry in entries], np.float32) for k in (2, 3))
     costs = np.full(blocks * blocks, np.nan)
-    train = factoring.train_glove_by_rows if parameters.shape.by_rows else factoring.train_glove
+    train = kernels.train_glove_by_rows if parameters.shape.by_rows else kernels.train_glove
     train(
         np.array([tile]), 1, 0, starts[:-1], starts[1:], height, np.array(places, np.uint32), targets, weights,
         parameters.words, parameters.contexts, parameters.shape.d, *parameters.rates(lr), parameters.clips(100), costs,

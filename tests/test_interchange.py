@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from cooc_engine import cooc as cooc_module
 from cooc_engine import countfile, entries, interchange
 from cooc_engine import rows as rows_module
-from cooc_engine._kernels import sorting
+from cooc_engine._kernels import coo
 from cooc_engine.cli import main
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
 from cooc_engine.cooc import Cooc, count, index_type
@@ -108,7 +108,7 @@ def cut_by(patch: pytest.MonkeyPatch, run: int) -> None:
 )
 def test_counts_become_integers_as_those_of_the_twin(counts, denominator):
     values = np.full(len(counts), -1)
-    at = sorting.round_counts(np.array(counts, float), float(denominator), 1e-9, values)
+    at = coo.round_counts(np.array(counts, float), float(denominator), 1e-9, values)
     expected = [naive_entries.whole(count, denominator, 1e-9) for count in counts]
     assert at == (expected.index(None) if None in expected else len(counts))
     assert values[:at].tolist() == expected[:at]
@@ -120,7 +120,7 @@ def test_counts_become_integers_as_those_of_the_twin(counts, denominator):
 def test_entries_are_tallied_and_dealt_as_by_the_twin(found):
     rows, columns, values = (np.array([e[i] for e in found], t) for i, t in ((0, np.int32), (1, np.int32), (2, np.int64)))
     lengths, sums, marks = np.zeros(4, np.int64), np.zeros(4, np.int64), np.zeros(2, np.uint64)
-    at = sorting.tally(rows, columns, values, 5, lengths, sums, marks)
+    at = coo.tally(rows, columns, values, 5, lengths, sums, marks)
     totals = [0] * 4
     stop = len(found)
     for i, (row, column, value) in enumerate(found):
@@ -137,7 +137,7 @@ def test_entries_are_tallied_and_dealt_as_by_the_twin(found):
 
     starts = np.concatenate([[0], np.cumsum(lengths)])
     fill, dealt, sizes = starts[:-1].copy(), np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int64)
-    sorting.deal(rows[:stop], columns[:stop], values[:stop], fill, dealt, sizes)
+    coo.deal(rows[:stop], columns[:stop], values[:stop], fill, dealt, sizes)
     assert fill.tolist() == starts[1:].tolist()
     listed = [(r, c, v) for row in range(4) for r, c, v in good if r == row and v]
     assert list(zip(np.repeat(range(4), lengths).tolist(), dealt.tolist(), sizes.tolist(), strict=True)) == listed
@@ -359,7 +359,7 @@ MEASURED = """
 import sys
 from cooc_engine import _kernels, interchange
 from cooc_engine.cli import main
-from cooc_engine._kernels import counting, sorting
+from cooc_engine._kernels import counting, coo
 sys.exit(main(sys.argv[1:]))
 """
 

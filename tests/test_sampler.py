@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from cooc_engine import sampler
-from cooc_engine._kernels import training
+from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sampling import lay_out
-from cooc_engine._kernels.training import Clock, Record, Rule
+from cooc_engine._kernels.sgd import Clock, Record, Rule
 from cooc_engine.matrices import aligned_zeros
 from cooc_engine.trainer import StreamModel
 
@@ -39,7 +39,7 @@ def test_an_alias_table_holds_its_distribution(counts, power):
 def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int]]]:
     """Inputs and target of every example of one long document."""
     rule = Rule(
-        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 5, "fixed": 0, "output": training.LIST}
+        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 5, "fixed": 0, "output": sgd.LIST}
         | {"negative": 0, "own": 0, "clamp": 6.0, "beyond": 1.0}
         | changes
     )
@@ -47,7 +47,7 @@ def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int
     record = Record(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(99, 16), aligned_zeros(99, 16)
     offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, math.inf, 0.1)
-    training.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), record, np.zeros((1, 3)))
+    sgd.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), record, np.zeros((1, 3)))
     rows, place, found = record.rows[0].tolist(), 0, []
     while place < record.used[0]:
         n, m = rows[place : place + 2]
@@ -87,14 +87,14 @@ def test_noise_follows_its_power(power):
     """Noise of a text whose words are never noise themselves: nothing is left out."""
     counts = np.r_[0, COUNTS]
     tables = sampler.tables(counts, noise_power=power)
-    rule = Rule(training.CENTRE, 0, 0, -1, 1, 0, training.NOISE, 9, 0, 6.0, 1.0)
+    rule = Rule(sgd.CENTRE, 0, 0, -1, 1, 0, sgd.NOISE, 9, 0, 6.0, 1.0)
     model = StreamModel(rule, tables, 1, 0.1, seed=7, deterministic=True)
     ids = np.zeros(3000, np.int32)
     record = Record(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(9, 16), aligned_zeros(9, 16)
     clock = Clock(7, 0, 0, 0, 0, math.inf, 0.1)
     scratch, results = model.scratch(16), np.zeros((1, 3))
-    training.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
+    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
     rows = record.rows[0, : record.used[0]]
     found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
     assert found.sum() == 9 * (rows == -1).sum()
@@ -124,10 +124,10 @@ USES = {
     "skip-gram": {},
     "fixed": {"fixed": 1},
     "own": {"own": 1},
-    "contexts": {"inputs": training.CENTRE},
+    "contexts": {"inputs": sgd.CENTRE},
     "cbow": {"mean": 1},
     "cbow, own": {"mean": 1, "own": 1},
-    "documents": {"inputs": training.DOCUMENT, "mean": 1, "document": 8},
+    "documents": {"inputs": sgd.DOCUMENT, "mean": 1, "document": 8},
 }
 
 
@@ -136,7 +136,7 @@ USES = {
 def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
     """Steps of each word's rows in a record, over the tokens; documents have rows of their own."""
     rule = Rule(
-        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": training.NOISE}
+        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": sgd.NOISE}
         | {"negative": negative, "own": 0, "clamp": 6.0, "beyond": 1.0}
         | USES[name]
     )
@@ -147,7 +147,7 @@ def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
     record = Record(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
     W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, math.inf, 1e-9)
     scratch, results = model.scratch(16), np.zeros((1, 3))
-    training.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
+    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
     rows = record.rows[0, : record.used[0]]
     found = max(np.bincount(rows[(rows >= 0) & (rows < 8)], minlength=9).max(), np.bincount(-1 - rows[rows < 0]).max())
     assert sampler.busiest(counts, tables, rule) == pytest.approx(found / len(ids), rel=0.06)

@@ -26,7 +26,7 @@ from matrices import (
 
 from cooc_engine import adagrad, glove
 from cooc_engine import cooc as cooc_module
-from cooc_engine._kernels import factoring
+from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions
 from cooc_engine.cooc import Cooc, count
@@ -85,7 +85,7 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, target, weight, lr,
     twin.context_squares[:] = parameters.contexts[:, size : size + d]
     costs = np.zeros(4)
     one = [np.array([value], kind) for value, kind in ((2 << 16 | 1, np.uint32), (target, np.float32), (weight, np.float32))]
-    factoring.train_simpler(
+    kernels.train_simpler(
         np.array([1]), 1, 0, np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3, *one,
         parameters.words, parameters.contexts, parameters.shape.d, *parameters.rates(lr), parameters.clips(None), costs,
     )  # fmt: skip

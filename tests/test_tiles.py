@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from matrices import words_of
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine._kernels import factoring
+from cooc_engine._kernels import tiles as kernels
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
@@ -185,7 +185,7 @@ def test_tiles_are_shuffled_by_the_seed(matrix):
 
 def test_tiles_of_one_size_are_shuffled_each_in_its_own_way():
     starts, places = np.array([0, 50, 100, 150]), np.tile(np.arange(50, dtype=np.uint32), 3)
-    factoring.shuffle_tiles(starts, 0, 3, np.uint64(1), places, np.zeros(150, np.float32), np.zeros(150, np.float32))
+    kernels.shuffle_tiles(starts, 0, 3, np.uint64(1), places, np.zeros(150, np.float32), np.zeros(150, np.float32))
     orders = places.reshape(3, 50)
     assert (np.sort(orders, axis=1) == np.arange(50)).all()
     assert len({order.tobytes() for order in orders}) == 3
@@ -227,7 +227,7 @@ def test_rows_are_brought_into_the_order_of_the_words(words, blocks):
     grid = Grid(words, blocks, 1)
     rows = np.zeros((grid.rows, 3), np.float32)
     rows[grid.row_of(np.arange(words))] = np.arange(words)[:, None] + 1
-    factoring.in_word_order(rows, blocks, np.zeros(grid.rows, np.uint8))
+    kernels.in_word_order(rows, blocks, np.zeros(grid.rows, np.uint8))
     assert (rows[:words] == np.arange(words)[:, None] + 1).all()
 
 

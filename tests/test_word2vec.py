@@ -20,8 +20,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from cooc_engine import corpus as corpus_module
 from cooc_engine import modelfile, sampler, stream, trainer
-from cooc_engine._kernels import training
-from cooc_engine._kernels.training import Clock, Record, Rule, Tables
+from cooc_engine._kernels import sgd
+from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables
 from cooc_engine.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, SimplerGloveOptions, SkipgramOptions
 from cooc_engine.cooc import count
@@ -38,8 +38,8 @@ from cooc_engine.word2vec import design_cbow, design_skipgram
 MODELS = {
     "skip-gram": {},
     "own noise": {"own": 1},
-    "paper": {"inputs": training.CENTRE},
-    "paper, own noise": {"inputs": training.CENTRE, "own": 1},
+    "paper": {"inputs": sgd.CENTRE},
+    "paper, own noise": {"inputs": sgd.CENTRE, "own": 1},
     "cbow": {"mean": 1},
     "cbow, shares": {"mean": 1, "spread": 1},
     "cbow, own noise": {"mean": 1, "own": 1},
@@ -48,7 +48,7 @@ PLAIN = {"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixe
 
 
 def rule_of(**changes) -> Rule:
-    hs = changes.get("output") == training.PATH
+    hs = changes.get("output") == sgd.PATH
     return Rule(**{**PLAIN, "clamp": 6.0, "beyond": 0.0 if hs else 1.0, **changes})
 
 
@@ -83,7 +83,7 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
         fixed=bool(rule.fixed),
         negative=rule.negative,
         own=bool(rule.own),
-        paths=paths_of(paths) if rule.output == training.PATH else None,
+        paths=paths_of(paths) if rule.output == sgd.PATH else None,
         rows=rows,
         document=rule.document,
         clamp=rule.clamp,
@@ -93,7 +93,7 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
 
 
 def tables_of(counts: np.ndarray, rule: Rule, subsample: float = 0.0, **more) -> Tables:
-    hs = rule.output == training.PATH
+    hs = rule.output == sgd.PATH
     paths = sampler.huffman(counts) if hs else None
     return sampler.tables(counts, subsample=subsample, noise_power=None if hs else 0.75, paths=paths, **more)
 
@@ -124,7 +124,7 @@ def run_kernel(documents, model: StreamModel, W, C, *, record: Record | None = N
         results = np.zeros((parts, 3))
         nothing = Record(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
         rest = model.rule, model.tables, clock, W, C, scratch, nothing if record is None else record, results
-        training.train_parts(ids, offsets, 0, parts, part, *rest)
+        sgd.train_parts(ids, offsets, 0, parts, part, *rest)
         history.append(tuple(results.sum(axis=0)[:2]))
     return history
 
@@ -134,7 +134,7 @@ def run_kernel(documents, model: StreamModel, W, C, *, record: Record | None = N
 
 @pytest.mark.parametrize("d", [1, 7, 16, 37])
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("output", [training.NOISE, training.PATH], ids=["ns", "hs"])
+@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH], ids=["ns", "hs"])
 def test_training_is_the_twins_to_single_precision(name, output, d):
     rule = rule_of(**MODELS[name], output=output)
     documents = texts()
@@ -188,7 +188,7 @@ def slopes(loss, matrix: np.ndarray, h: float = 1e-5) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("output", [training.NOISE, training.PATH], ids=["ns", "hs"])
+@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH], ids=["ns", "hs"])
 def test_steps_are_gradients(name, output):
     """All steps of a text, taken against the same parameters, are -lr times the slope of the summed loss."""
     rule, d = rule_of(**MODELS[name], output=output), 3
@@ -272,7 +272,7 @@ def test_the_one_word_model():
 @settings(max_examples=25, deadline=None)
 def test_no_cut_of_the_text_changes_a_window(part, piece, window):
     """With a fixed radius the examples are those of the documents, wherever parts end."""
-    rule = rule_of(output=training.LIST, window=window, fixed=1)
+    rule = rule_of(output=sgd.LIST, window=window, fixed=1)
     documents = texts(seed=part)
     tables = sampler.tables(counts_of(documents, 9), subsample=0.1)
     model = StreamModel(rule, tables, 1, 0.1, seed=4)
@@ -824,15 +824,15 @@ def test_several_shards_are_one_text(corpus, shards, tmp_path):
 
 FASTTEXT = {"clamp": 8.0, "beyond": 1.0, "redraw": 1}
 FAMILIES_TO_COME = {
-    "fastText skip-gram": {"inputs": training.CENTRE, "mean": 1, **FASTTEXT},
-    "fastText CBOW": {"inputs": training.CONTEXTS, "mean": 1, **FASTTEXT},
-    "PV-DBOW": {"inputs": training.DOCUMENT, "mean": 1, "document": 30},
-    "PV-DM": {"inputs": training.CONTEXTS, "mean": 1, "document": 30},
+    "fastText skip-gram": {"inputs": sgd.CENTRE, "mean": 1, **FASTTEXT},
+    "fastText CBOW": {"inputs": sgd.CONTEXTS, "mean": 1, **FASTTEXT},
+    "PV-DBOW": {"inputs": sgd.DOCUMENT, "mean": 1, "document": 30},
+    "PV-DM": {"inputs": sgd.CONTEXTS, "mean": 1, "document": 30},
 }
 
 
 @pytest.mark.parametrize("name", FAMILIES_TO_COME)
-@pytest.mark.parametrize("output", [training.NOISE, training.PATH], ids=["ns", "hs"])
+@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH], ids=["ns", "hs"])
 def test_other_families_need_other_rows_alone(name, output):
     """Subwords are a table of rows a word, documents rows behind the words': the step and the walk stay as they are."""
     rule = rule_of(**FAMILIES_TO_COME[name], output=output)
@@ -888,7 +888,7 @@ def test_every_option_reaches_the_training(corpus):
         deterministic=True,
     )  # fmt: skip
     model = design_skipgram(corpus, options).model
-    assert model.rule == Rule(training.CONTEXTS, 0, 0, -1, 7, 1, training.NOISE, 9, 1, 6.0, 1.0, 0)
+    assert model.rule == Rule(sgd.CONTEXTS, 0, 0, -1, 7, 1, sgd.NOISE, 9, 1, 6.0, 1.0, 0)
     assert (model.epochs, model.lr, model.seed, model.deterministic) == (3, 0.04, 8, True)
     wanted = sampler.tables(counts, subsample=0.02, noise_power=0.4)
     for name, table in wanted._asdict().items():
@@ -899,13 +899,13 @@ def test_every_option_reaches_the_training(corpus):
     assert not np.array_equal(plain.noise, wanted.noise)
     assert model.busiest == sampler.busiest(counts, wanted, model.rule) > 0.1
     paper = design_skipgram(corpus, SkipgramOptions(predict="contexts", subsample=0)).model
-    assert paper.rule == Rule(training.CENTRE, 0, 0, -1, 5, 0, training.NOISE, 5, 0, 6.0, 1.0, 0)
+    assert paper.rule == Rule(sgd.CENTRE, 0, 0, -1, 5, 0, sgd.NOISE, 5, 0, 6.0, 1.0, 0)
     assert not len(paper.tables.keep)
     tree = design_cbow(corpus, CbowOptions(loss="hs", gradient="share")).model
-    assert tree.rule == Rule(training.CONTEXTS, 1, 1, -1, 5, 0, training.PATH, 0, 0, 6.0, 0.0, 0)
+    assert tree.rule == Rule(sgd.CONTEXTS, 1, 1, -1, 5, 0, sgd.PATH, 0, 0, 6.0, 0.0, 0)
     np.testing.assert_array_equal(tree.tables.path_nodes, sampler.huffman(counts).nodes)
     assert not len(tree.tables.noise)
-    assert design_cbow(corpus, CbowOptions(loss="softmax")).model.rule.output == training.LIST
+    assert design_cbow(corpus, CbowOptions(loss="softmax")).model.rule.output == sgd.LIST
 
 
 IDLE = {"negative": 7, "noise": "own", "noise_power": 1.0}

@@ -16,8 +16,8 @@ from numba import float32, float64, int32, int64, types, uint64, void
 
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, out
-from cooc_engine._kernels.lanes import COLUMNS, LANES, ROWS, add_row, dot_tile, logistic, mean_row, scale_row, update_tile
 from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
+from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_tile, logistic, mean_row, scale_row, update_tile
 
 CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # what is input: the window's other words, its centre, or nothing but the document
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax

@@ -1,0 +1,107 @@
+"""Dealing counts to the tiles of a grid: counted, dealt, shuffled, some held out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import float32, int32, int64, uint8, uint32, uint64, void
+
+from cooc_engine._kernels.basics import below, mixed, next_random
+from cooc_engine._kernels.jit import array, kernel, out
+
+__all__ = []
+LEAST = np.float32(1e-8)
+
+
+@kernel(void(array(int64, 2), array(int32), int64, int64, int64, out(int64)))
+def count_tiles(spans, columns, first, blocks, skipped, sizes):
+    """Add the entries of words first, first + blocks, … to the sizes of their tiles; `skipped` 1 leaves out the diagonal.
+
+    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`. Word w is in row w // blocks of block w mod blocks.
+    """
+    tile0, divisor = first % blocks * blocks, uint32(blocks)
+    for r in range(spans.shape[0]):
+        left_out = first + r * blocks if skipped else -1
+        for p in range(spans[r, 0], spans[r, 1]):
+            column = columns[p]
+            sizes[tile0 + int64(uint32(column) % divisor)] += column != left_out
+
+
+@kernel(
+    void(array(int64, 2), array(int32), array(float32), array(float32), int64, int64, array(float32), int64, out(int64),
+         out(uint32), out(float32), out(float32))
+)  # fmt: skip
+def deal_rows(
+    spans, columns, row_targets, row_weights, first, blocks, shifts, skipped, fill, places, targets, weights
+):  # fmt: skip
+    """Deal the entries of words first, first + blocks, … to their tiles; fill[t] is where tile t has been filled to.
+
+    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`, and the next as many of targets and weights; a
+    target is lowered by the shifts of its row and column.
+    """
+    tile0, divisor, q = first % blocks * blocks, uint32(blocks), 0
+    for r in range(spans.shape[0]):
+        word = first + r * blocks
+        place, shift, left_out = uint32((word // blocks) << 16), shifts[word], word if skipped else -1
+        for p in range(spans[r, 0], spans[r, 1]):
+            column = columns[p]
+            if column != left_out:
+                row = uint32(column) // divisor
+                tile = tile0 + int64(uint32(column) - row * divisor)
+                at = fill[tile]
+                fill[tile] = at + 1
+                places[at] = place | row
+                targets[at], weights[at] = row_targets[q] - shift - shifts[column], row_weights[q]
+            q += 1
+
+
+@kernel(void(array(int64), int64, int64, uint64, out(uint32), out(float32), out(float32)))
+def shuffle_tiles(starts, first, last, seed, places, targets, weights):
+    """Shuffle the entries within each of the tiles first:last (Fisher and Yates), by the seed and the tile's number."""
+    for t in range(first, last):
+        state = mixed(seed ^ mixed(uint64(t)))
+        begin, size = starts[t], starts[t + 1] - starts[t]
+        for k in range(size - 1, 0, -1):
+            state = next_random(state)
+            i, j = begin + k, begin + below(state, k + 1)
+            places[i], places[j] = places[j], places[i]
+            targets[i], targets[j] = targets[j], targets[i]
+            weights[i], weights[j] = weights[j], weights[i]
+
+
+@kernel(void(array(int64), int64, int64, int64, uint64, uint64, out(uint32), out(float32), out(float32), out(int64)))
+def hold_out(starts, first, last, blocks, seed, share, places, targets, weights, stops):
+    """Move the entries that are held out to the end of each of the tiles first:last; those before stops[t] are trained on.
+
+    A hash of the two words decides, whichever is the row: the entry on the other side of a symmetric matrix goes with it.
+    """
+    for t in range(first, last):
+        p, end = starts[t], starts[t + 1]
+        while p < end:
+            a = t // blocks + blocks * int64(places[p] >> uint32(16))
+            b = t % blocks + blocks * int64(places[p] & uint32(0xFFFF))
+            if mixed(seed ^ mixed(uint64(min(a, b)) << np.uint64(32) | uint64(max(a, b)))) >= share:
+                p += 1
+                continue
+            end -= 1
+            places[p], places[end] = places[end], places[p]
+            targets[p], targets[end] = targets[end], targets[p]
+            weights[p], weights[end] = weights[end], weights[p]
+        stops[t] = end
+
+
+@kernel(void(out(float32, 2), int64, out(uint8)))
+def in_word_order(rows, blocks, moved):
+    """Bring rows (B height, width) from the order of the grid into that of the words, in place, by cycles of swaps.
+
+    moved   (B height,) zeros
+    """
+    height = rows.shape[0] // blocks
+    for start in range(rows.shape[0]):
+        word = start
+        while not moved[word]:
+            moved[word] = 1
+            source = word % blocks * height + word // blocks
+            if source != start:
+                for k in range(rows.shape[1]):
+                    rows[word, k], rows[source, k] = rows[source, k], rows[word, k]
+            word = source
