@@ -17,7 +17,6 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cooc_engine.alignment import align
-    from cooc_engine.budget import Plan
     from cooc_engine.config import (
         CbowOptions,
         CompareOptions,
@@ -40,9 +39,10 @@ if TYPE_CHECKING:
     from cooc_engine.models import train
     from cooc_engine.nearindex import IndexedVectors, build_index
     from cooc_engine.page import compare
-    from cooc_engine.progress import Progress, open_progress
     from cooc_engine.query import Vectors, nn
     from cooc_engine.ratios import ratio
+    from cooc_engine.runtime.budget import Plan
+    from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.stages import append
     from cooc_engine.summary import info
     from cooc_engine.sums import merge, plan_merge
@@ -63,7 +63,7 @@ _HOME = {
     "plan_encode": "corpus",
     "plan_count": "cooc",
     "plan_merge": "sums",
-    "Plan": "budget",
+    "Plan": "runtime.budget",
     "append": "stages",
     "export_glove": "interchange",
     "import_glove": "interchange",
@@ -83,8 +83,8 @@ _HOME = {
     "train": "models",
     "PMITransformer": "estimators",
     "SparseSVD": "estimators",
-    "Progress": "progress",
-    "open_progress": "progress",
+    "Progress": "runtime.progress",
+    "open_progress": "runtime.progress",
     "Vectors": "query",
     "nn": "query",
     "IndexedVectors": "nearindex",

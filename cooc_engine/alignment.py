@@ -14,9 +14,9 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.explicit import SPARSE
 from cooc_engine.modelfile import EXPLICIT, ModelData, save_model
 from cooc_engine.query import Vectors
+from cooc_engine.runtime.versions import versions
 from cooc_engine.search import BLOCK
 from cooc_engine.store import disk_errors, refuse_file
-from cooc_engine.versions import versions
 
 __all__ = ["Alignment", "align", "rotation"]
 

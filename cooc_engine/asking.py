@@ -148,7 +148,7 @@ def compare(
         Print all numbers as one JSON object.
     """
     from cooc_engine.page import compare, page_of, verdict
-    from cooc_engine.progress import open_progress
+    from cooc_engine.runtime.progress import open_progress
 
     record = compare(models, output, pairs or (), analogies or (), options, force=force, progress=open_progress(progress))
     if json:

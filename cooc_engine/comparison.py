@@ -22,9 +22,9 @@ from cooc_engine.evaluation import answers
 from cooc_engine.geometry import nearest_rows, norm_profile, overlaps, spectrum
 from cooc_engine.modelfile import EXPLICIT, Model, open_model
 from cooc_engine.models import FAMILIES
-from cooc_engine.progress import Progress
 from cooc_engine.query import Vectors
-from cooc_engine.versions import versions
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.versions import versions
 from cooc_engine.vocab import Vocabulary
 
 __all__ = ["comparison"]

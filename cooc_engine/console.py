@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cooc_engine.budget import Plan
 from cooc_engine.config import PlannedOptions, RunOptions, usable_cores
-from cooc_engine.progress import Progress, open_progress
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.progress import Progress, open_progress
 
 __all__ = [
     "Work",
@@ -31,7 +31,7 @@ class Work:
     """Run a verb: its options as library keywords in `how`, and after it `print` of what it did."""
 
     def __init__(self, run: RunOptions) -> None:
-        from cooc_engine.measure import Measure
+        from cooc_engine.runtime.measure import Measure
 
         self._run, self._measure = run, Measure()
         self.threads = run.threads or usable_cores()

@@ -22,14 +22,14 @@ import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine._kernels import counting
-from cooc_engine.budget import Disk, Plan, memory_budget, show_size
 from cooc_engine.config import CountOptions, from_mapping, usable_cores
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.rowsample import ROWS as SAMPLED_ROWS
 from cooc_engine.rowsample import Sample, count_sample
+from cooc_engine.runtime.budget import Disk, Plan, memory_budget, show_size
+from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.store import (
     HEADER_BYTES,
     ArrayWriter,

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import coo, counting
-from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import CountOptions, usable_cores
 from cooc_engine.cooc import BLOCK_ENTRIES, KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.errors import FormatError
-from cooc_engine.progress import Progress, Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.store import building, read_manifest, write_whole
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Window

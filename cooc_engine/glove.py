@@ -20,18 +20,18 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import adagrad
 from cooc_engine.adagrad import Parameters, Shape, State, entries_done, run_epochs
-from cooc_engine.budget import Plan, show_size
 from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import Model, ModelData, mean_vector, open_model, save_model
 from cooc_engine.older import checksums, common_words, open_older
-from cooc_engine.running import How, Run
+from cooc_engine.runtime.budget import Plan, show_size
+from cooc_engine.runtime.interrupts import deferred_interrupt
+from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.versions import versions
 from cooc_engine.store import beside
 from cooc_engine.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
-from cooc_engine.versions import versions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -35,9 +35,9 @@ from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import Family, family_of
 from cooc_engine.page import check_page, compare, page_of
-from cooc_engine.progress import Progress
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.stages import check_same, counted, encoded
 from cooc_engine.store import write_whole
 

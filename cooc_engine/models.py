@@ -25,7 +25,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.modelfile import Model, combined, mean_vector
 from cooc_engine.pmisvd import DERIVED, derive, train_pmi_svd
-from cooc_engine.running import How
+from cooc_engine.runtime.keywords import How
 from cooc_engine.stages import prepared
 from cooc_engine.word2vec import train_cbow, train_skipgram
 

@@ -16,8 +16,8 @@ import numpy as np
 from cooc_engine.config import usable_cores
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.explicit import SPARSE, SparseVectors
-from cooc_engine.progress import Progress
 from cooc_engine.query import Vectors
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.search import Ids, Matrix, Rows, top
 from cooc_engine.store import beside, building, read_manifest, write_manifest
 from cooc_engine.wordvectors import cosines

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine import charts
-from cooc_engine.budget import show_size
 from cooc_engine.comparison import comparison
 from cooc_engine.config import CompareOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.progress import Progress
+from cooc_engine.runtime.budget import show_size
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.store import refuse_file, write_whole
 
 __all__ = ["check_page", "compare", "page_of", "render", "verdict"]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import encoding
 from cooc_engine.config import EncodeOptions
 from cooc_engine.errors import InputError
-from cooc_engine.progress import Progress
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.spool import Checkpoint, Spool, Spooled
 from cooc_engine.vocab import Vocabulary
 

@@ -21,20 +21,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.budget import Plan
 from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.hdf5 import Stream
-from cooc_engine.interrupts import deferred_interrupt
 from cooc_engine.modelfile import PUBLISHED, Model, ModelData, combined, open_model, save_model
-from cooc_engine.progress import Stage
-from cooc_engine.running import How, Run
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.interrupts import deferred_interrupt
+from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.versions import versions
 from cooc_engine.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
 from cooc_engine.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
 from cooc_engine.transforms import PmiStream, copies, transform_cooc
-from cooc_engine.versions import versions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

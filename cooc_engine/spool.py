@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from cooc_engine import readers
 from cooc_engine._kernels import encoding
-from cooc_engine.progress import Stage
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.store import write_whole
 from cooc_engine.vocab import Vocabulary, WordTable
 

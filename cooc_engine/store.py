@@ -23,8 +23,8 @@ from typing import Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.budget import show_size
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.runtime.budget import show_size
 
 __all__ = [
     "ArrayReader",

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.budget import Plan, memory_budget
 from cooc_engine.config import EncodeOptions, usable_cores
 from cooc_engine.cooc import KIND, VERSION, Block, Cooc, Room, Sizes, clean, finish_blocks, plan_blocks, write_merged
 from cooc_engine.errors import UsageError
-from cooc_engine.progress import Progress
 from cooc_engine.rows import Merged
 from cooc_engine.rowsample import ROWS, Sample, merge_sample
+from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.store import ArrayReader, building
 from cooc_engine.windows import Window
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine import readers
-from cooc_engine.progress import Stage
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.spool import Tables, Tally, tokenize
 
 __all__ = ["TextSample"]

@@ -17,7 +17,7 @@ from cooc_engine._kernels import counting
 from cooc_engine.config import CountOptions
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.progress import Stage
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.shards import Shard
 
 __all__ = ["Run", "Text", "Window", "cut_runs", "lay", "lay_out", "whole_run"]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from sphinx.pycode import ModuleAnalyzer
 
 import cooc_engine
-from cooc_engine.options import Above, AtLeast, Below, Options
+from cooc_engine.runtime.options import Above, AtLeast, Below, Options
 
 ITEM = re.compile(r"(\S+(?: \S+)*) {2,}(?=\S)")
 SPECIAL = re.compile(r"([\\*_|])")

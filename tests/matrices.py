@@ -13,7 +13,7 @@ from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
-from cooc_engine.progress import Stage
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.tiles import Grid, Tiles, deal, strata
 
 BLOCKS = 5  # so that the small matrix makes a grid of many tiles

@@ -18,13 +18,14 @@ from cooc_engine import cooc as cooc_module
 from cooc_engine import corpus as corpus_module
 from cooc_engine import rows, windows
 from cooc_engine import spool as spool_module
-from cooc_engine.budget import Plan, default_memory, parse_size, show_size
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
-from cooc_engine.progress import Stage
+from cooc_engine.runtime.budget import Plan, parse_size, show_size
+from cooc_engine.runtime.machine import default_memory
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.stages import append
 from cooc_engine.store import write_manifest
 from cooc_engine.sums import merge

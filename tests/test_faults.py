@@ -32,8 +32,8 @@ from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count, plan_count
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.progress import Stage
 from cooc_engine.rows import Lane, Merged, RowFiles, Written, lane_bytes
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.spool import Checkpoint, Spool, Spooled, Tables
 from cooc_engine.store import ArrayReader, ArrayWriter, write_manifest
 from cooc_engine.sums import merge

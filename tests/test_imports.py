@@ -99,8 +99,8 @@ def prints(tree: ast.Module) -> list[ast.Call]:
 
 def test_only_the_console_prints():
     printing = {name: prints(tree) for name, tree in MODULES.items() if prints(tree)}
-    assert set(printing) == {"console", "progress"}
-    assert all(any(word.arg == "file" for word in call.keywords) for call in printing["progress"])
+    assert set(printing) == {"console", "runtime.progress"}
+    assert all(any(word.arg == "file" for word in call.keywords) for call in printing["runtime.progress"])
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -18,7 +18,7 @@ from cooc_engine._kernels import tiles as kernels
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
-from cooc_engine.progress import Stage
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Entries, Grid, Tiles, deal, share, strata
 
 

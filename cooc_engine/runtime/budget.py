@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine.errors import UsageError
+from cooc_engine.runtime.machine import default_memory
 
-__all__ = ["Disk", "Plan", "default_memory", "memory_budget", "parse_size", "show_size"]
+__all__ = ["Disk", "Plan", "memory_budget", "parse_size", "show_size"]
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
 def parse_size(text: str) -> int:
@@ -31,19 +31,6 @@ def show_size(size: float) -> str:
             return f"{size:.0f} B" if not unit else f"{size:.1f}{unit}"
         size /= 1024
     return f"{size:.1f}T"
-
-
-def default_memory() -> int:
-    """Return half of the memory that the machine, or the control group of this process, has."""
-    import psutil
-
-    limits = [int(psutil.virtual_memory().total)]
-    for path in CGROUP_LIMITS:
-        try:
-            limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):  # not there, or "max"
-            continue
-    return min(limits) // 2
 
 
 def memory_budget(memory: str | int | None) -> int:

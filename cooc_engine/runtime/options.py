@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-import os
 import typing
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from cyclopts import Parameter
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["WHOLE", "Above", "AtLeast", "Below", "Options", "from_mapping", "usable_cores"]
+__all__ = ["WHOLE", "Above", "AtLeast", "Below", "Options", "from_mapping"]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -139,8 +138,3 @@ def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
             raise UsageError(f"{where}: unknown option {key!r}{hint}")
         keywords[name] = value
     return cls(**keywords)
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,29 @@
+"""What the machine, or the control group of this process, grants: cores and memory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["default_memory", "usable_cores"]
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def default_memory() -> int:
+    """Return half of the memory that the machine, or the control group of this process, has."""
+    import psutil
+
+    limits = [int(psutil.virtual_memory().total)]
+    for path in CGROUP_LIMITS:
+        try:
+            limits.append(int(Path(path).read_text()))
+        except (OSError, ValueError):  # not there, or "max"
+            continue
+    return min(limits) // 2
