@@ -16,7 +16,7 @@ from cooc_engine.modelfile import EXPLICIT, ModelData, save_model
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.versions import versions
 from cooc_engine.search import BLOCK
-from cooc_engine.store import disk_errors, refuse_file
+from cooc_engine.storage.outputs import disk_errors, refuse_file
 
 __all__ = ["Alignment", "align", "rotation"]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cooc_engine.errors import InterruptedRun, UsageError
 from cooc_engine.modelfile import load_arrays, save_arrays
 from cooc_engine.runtime.keywords import Run
-from cooc_engine.store import beside, disk_errors, locked, refuse_busy, refuse_overwrite
+from cooc_engine.storage.outputs import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 
 __all__ = ["Between", "Checkpoint", "Resumable", "checkpoint_path", "claimed"]
 

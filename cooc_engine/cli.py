@@ -32,7 +32,7 @@ from cooc_engine.config import (
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.exchange import align, export, import_file
-from cooc_engine.store import FULL
+from cooc_engine.storage.outputs import FULL
 
 __all__ = ["main"]
 

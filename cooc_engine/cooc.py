@@ -30,17 +30,8 @@ from cooc_engine.rowsample import ROWS as SAMPLED_ROWS
 from cooc_engine.rowsample import Sample, count_sample
 from cooc_engine.runtime.budget import Disk, Plan, memory_budget, show_size
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.store import (
-    HEADER_BYTES,
-    ArrayWriter,
-    building,
-    load_array,
-    open_array,
-    part_path,
-    read_manifest,
-    write_manifest,
-    write_whole,
-)
+from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, load_array, open_array
+from cooc_engine.storage.outputs import building, part_path, read_manifest, write_manifest, write_whole
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
 

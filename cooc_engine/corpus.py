@@ -32,7 +32,8 @@ from cooc_engine.runtime.budget import Disk, Plan, memory_budget
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
 from cooc_engine.spool import PIECE_TOKENS, Checkpoint, Spool, Spooled, Tables, in_order, tokenize
-from cooc_engine.store import HEADER_BYTES, ArrayWriter, building, clear, is_whole, load_array, read_manifest, write_manifest
+from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
+from cooc_engine.storage.outputs import building, clear, read_manifest, write_manifest
 from cooc_engine.textsample import TextSample
 from cooc_engine.vocab import RESERVED, Vocabulary, rank_parts
 

@@ -16,7 +16,7 @@ from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
 from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
 from cooc_engine.report import plot_model
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.store import disk_errors, part_path, write_whole
+from cooc_engine.storage.outputs import disk_errors, part_path, write_whole
 
 __all__ = ["demo", "write_documentation"]
 

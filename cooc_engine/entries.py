@@ -26,7 +26,7 @@ from cooc_engine.errors import FormatError
 from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.store import building, read_manifest, write_whole
+from cooc_engine.storage.outputs import building, read_manifest, write_whole
 from cooc_engine.vocab import Vocabulary
 from cooc_engine.windows import Window
 

@@ -30,7 +30,7 @@ from cooc_engine.runtime.budget import Plan, show_size
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.versions import versions
-from cooc_engine.store import beside
+from cooc_engine.storage.outputs import beside
 from cooc_engine.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.store import disk_errors, locked, refuse_file
+from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
 from cooc_engine.vocab import RESERVED, UNKNOWN, Vocabulary, WordTable, rank_words
 from cooc_engine.windows import Window
 

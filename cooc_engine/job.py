@@ -39,7 +39,7 @@ from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.stages import check_same, counted, encoded
-from cooc_engine.store import write_whole
+from cooc_engine.storage.outputs import write_whole
 
 if sys.version_info >= (3, 11):
     import tomllib

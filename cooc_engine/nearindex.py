@@ -19,7 +19,7 @@ from cooc_engine.explicit import SPARSE, SparseVectors
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.search import Ids, Matrix, Rows, top
-from cooc_engine.store import beside, building, read_manifest, write_manifest
+from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
 from cooc_engine.wordvectors import cosines
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from cooc_engine.config import CompareOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import show_size
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.store import refuse_file, write_whole
+from cooc_engine.storage.outputs import refuse_file, write_whole
 
 __all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import UsageError
 from cooc_engine.grid import Table, show
-from cooc_engine.store import write_whole
+from cooc_engine.storage.outputs import write_whole
 from cooc_engine.vocab import Vocabulary
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import counting
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.spool import in_order
-from cooc_engine.store import ArrayReader, ArrayWriter, is_whole
+from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
 from cooc_engine.windows import Text, Window
 
 __all__ = [

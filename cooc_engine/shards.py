@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
-from cooc_engine.store import load_array, open_array
+from cooc_engine.storage.arrays import load_array, open_array
 
 __all__ = ["SHARD_TOKENS", "Shard", "cut_shards", "documents_path", "load_shard", "open_shard", "tokens_path"]
 

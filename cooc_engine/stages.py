@@ -14,7 +14,7 @@ from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode, text_names
 from cooc_engine.errors import UsageError
-from cooc_engine.store import beside, is_directory_of, refuse_overwrite
+from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
 from cooc_engine.sums import merge
 
 __all__ = ["append", "check_same", "counted", "encoded", "prepared"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from cooc_engine import cooc, corpus
 from cooc_engine.errors import FormatError
-from cooc_engine.store import is_directory_of
+from cooc_engine.storage.outputs import is_directory_of
 
 __all__ = ["info", "lines"]
 

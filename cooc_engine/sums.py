@@ -19,7 +19,8 @@ from cooc_engine.rows import Merged
 from cooc_engine.rowsample import ROWS, Sample, merge_sample
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.store import ArrayReader, building
+from cooc_engine.storage.arrays import ArrayReader
+from cooc_engine.storage.outputs import building
 from cooc_engine.windows import Window
 
 __all__ = ["merge", "plan_merge"]

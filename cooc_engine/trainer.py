@@ -30,11 +30,11 @@ from cooc_engine._kernels.simd import COLUMNS, LANES
 from cooc_engine.checkpoints import Between
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import DivergenceError, InputError
-from cooc_engine.matrices import Matrix, aligned_zeros
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.shards import Shard
 from cooc_engine.softmax import Examples, softmax_step
+from cooc_engine.storage.scratch import Matrix, aligned_zeros
 
 __all__ = ["START", "Network", "State", "StreamModel", "memory_plan", "run_epochs"]
 

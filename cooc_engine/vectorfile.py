@@ -22,11 +22,11 @@ from cooc_engine import vectorbinary, vectorlines
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.explicit import SPARSE, SparseVectors
 from cooc_engine.gathered import Faults, Gathered, beginning, is_utf8
-from cooc_engine.hdf5 import SIGNATURE
 from cooc_engine.interchange import read_vocabulary
 from cooc_engine.modelfile import Model, ModelData, Published, open_model, save_model
 from cooc_engine.runtime.versions import versions
-from cooc_engine.store import disk_errors, locked, refuse_file
+from cooc_engine.storage.hdf5 import SIGNATURE
+from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
 from cooc_engine.vectorbinary import Rounded
 from cooc_engine.vectorlines import SPACE, Outgoing, metadata_path
 from cooc_engine.vocab import Vocabulary

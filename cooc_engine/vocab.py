@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
 from cooc_engine.errors import FormatError
-from cooc_engine.store import ArrayWriter, load_array
+from cooc_engine.storage.arrays import ArrayWriter, load_array
 
 __all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "WordTable", "rank_parts", "rank_words"]
 

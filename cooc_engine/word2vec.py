@@ -21,8 +21,8 @@ from cooc_engine._kernels.sgd import Rule
 from cooc_engine.config import CbowOptions, SkipgramOptions, StreamOptions
 from cooc_engine.corpus import Corpus
 from cooc_engine.errors import UsageError
-from cooc_engine.matrices import Matrix
 from cooc_engine.modelfile import Model
+from cooc_engine.storage.scratch import Matrix
 from cooc_engine.stream import Design, PathLike, train_stream
 from cooc_engine.trainer import FLOOR, Network, StreamModel
 

@@ -27,7 +27,7 @@ from cooc_engine.runtime.budget import Plan, parse_size, show_size
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.stages import append
-from cooc_engine.store import write_manifest
+from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.sums import merge
 from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
 from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out

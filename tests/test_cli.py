@@ -174,11 +174,11 @@ def test_damaged_counts(call, made, name, damage):
 
 @pytest.mark.parametrize("kind, verb", [("corpus", "count"), ("cooc", "train")])
 def test_another_version(call, made, monkeypatch, kind, verb):
-    from cooc_engine import store
+    from cooc_engine.storage import outputs
 
     path = copied(made, kind)
     fields = json.loads((path / "manifest.json").read_text("utf-8"))
-    store.write_manifest(path, kind, 9, {k: v for k, v in fields.items() if k not in ("format", "version", "checksum")})
+    outputs.write_manifest(path, kind, 9, {k: v for k, v in fields.items() if k not in ("format", "version", "checksum")})
     arguments = ["count", path] if verb == "count" else ["train", "glove", path]
     assert_one_line(*call(*arguments, "--output", "out"), 1, f"{kind}: {kind} version 9; this program reads version 1")
     assert_one_line(*call("info", path), 1, f"{kind} version 9")

@@ -22,7 +22,7 @@ from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import Corpus, encode
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
-from cooc_engine.store import HEADER_BYTES
+from cooc_engine.storage.arrays import HEADER_BYTES
 from cooc_engine.windows import Window
 
 WORDS = ["a", "b", "c", "dé", "e" * 20, "f", "g", "h"]

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine import corpus as corpus_module
-from cooc_engine import readers, store
+from cooc_engine import readers
 from cooc_engine import spool as spool_module
 from cooc_engine._kernels import counting, encoding
 from cooc_engine.config import CountOptions, EncodeOptions
@@ -35,7 +35,9 @@ from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, Usage
 from cooc_engine.rows import Lane, Merged, RowFiles, Written, lane_bytes
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.spool import Checkpoint, Spool, Spooled, Tables
-from cooc_engine.store import ArrayReader, ArrayWriter, write_manifest
+from cooc_engine.storage import arrays, outputs
+from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
+from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.sums import merge
 from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 from cooc_engine.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
@@ -385,10 +387,10 @@ def test_a_run_that_waits_to_be_merged_takes_little_memory(tmp_path):
 
 def sparse(path: Path, dtype: type, size: int, tail: np.ndarray) -> Path:
     """An array file of many values, zero but for the last ones; it takes no room on the disk."""
-    head = store.HEADER.pack(store.MAGIC, store.VERSION, np.dtype(dtype).newbyteorder("<").str.encode(), size, 0)
+    head = arrays.HEADER.pack(arrays.MAGIC, arrays.VERSION, np.dtype(dtype).newbyteorder("<").str.encode(), size, 0)
     with path.open("wb") as file:
-        file.write((head + struct.pack("<I", zlib.crc32(head))).ljust(store.HEADER_BYTES, b"\0"))
-        file.truncate(store.HEADER_BYTES + size * np.dtype(dtype).itemsize)
+        file.write((head + struct.pack("<I", zlib.crc32(head))).ljust(arrays.HEADER_BYTES, b"\0"))
+        file.truncate(arrays.HEADER_BYTES + size * np.dtype(dtype).itemsize)
         file.seek(-tail.nbytes, os.SEEK_END)
         file.write(tail.tobytes())
     return path
@@ -536,6 +538,6 @@ def test_what_faults_do_is_counted():
         path = Path("/tmp") / f"noted-{os.getpid()}"
         with ArrayWriter(path, np.int32) as file:
             file.append(np.zeros(3, np.int32))
-        store.write_whole(path, b"x")
+        outputs.write_whole(path, b"x")
         path.unlink()
     assert happened["all"] == 8  # open, zeros, values, header; open, write, replace; unlink

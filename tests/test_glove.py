@@ -38,9 +38,9 @@ from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode_documents
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.glove import log_counts, train_glove
-from cooc_engine.matrices import aligned_zeros
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.storage.scratch import aligned_zeros
 from cooc_engine.tiles import Tiles, deal
 
 

@@ -32,10 +32,10 @@ from cooc_engine.corpus import encode
 from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.glove import train_glove
-from cooc_engine.hdf5 import Dataset, Stream
 from cooc_engine.interchange import RECORD, export_glove, import_glove, import_matrix
 from cooc_engine.rows import cut_rows
 from cooc_engine.stages import append
+from cooc_engine.storage.hdf5 import Dataset, Stream
 from cooc_engine.summary import info
 from cooc_engine.sums import merge
 from cooc_engine.vocab import Vocabulary

@@ -19,7 +19,7 @@ from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model
 from cooc_engine.models import FAMILIES, family_of, train
 from cooc_engine.query import Vectors, nn
-from cooc_engine.store import locked
+from cooc_engine.storage.outputs import locked
 from cooc_engine.summary import info
 
 STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from cooc_engine import hdf5, modelfile
+from cooc_engine import modelfile
 from cooc_engine.errors import (
     CoocError,
     DivergenceError,
@@ -26,6 +26,7 @@ from cooc_engine.errors import (
     UsageError,
 )
 from cooc_engine.modelfile import ModelData, append_evaluation, load_arrays, open_model, save_arrays, save_model
+from cooc_engine.storage import hdf5
 from cooc_engine.vocab import Vocabulary
 
 ARCHIVE = Path(__file__).with_name("archive") / "model-v1.h5"

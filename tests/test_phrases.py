@@ -15,7 +15,7 @@ from cooc_engine import phrases, spool
 from cooc_engine.config import EncodeOptions
 from cooc_engine.corpus import Corpus, encode_documents
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.store import load_array
+from cooc_engine.storage.arrays import load_array
 
 
 def joined(documents, passes: int, min_count: int, threshold: float):

@@ -16,7 +16,7 @@ from cooc_engine import sampler
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.sgd import Clock, Record, Rule
-from cooc_engine.matrices import aligned_zeros
+from cooc_engine.storage.scratch import aligned_zeros
 from cooc_engine.trainer import StreamModel
 
 COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)

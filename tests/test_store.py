@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cooc_engine import store
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.store import ArrayWriter, building, is_whole, load_array, open_array, read_manifest, write_manifest
+from cooc_engine.storage import outputs
+from cooc_engine.storage.arrays import ArrayWriter, is_whole, load_array, open_array
+from cooc_engine.storage.outputs import building, read_manifest, write_manifest
 
 KIND, VERSION = "thing", 3
 PLAN = {"kind": KIND, "options": {"window": 5}, "texts": ["ä"]}
@@ -117,7 +118,7 @@ def test_another_type(tmp_path):
 
 def test_another_version(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(store, "VERSION", 2)
+        patch.setattr(outputs, "VERSION", 2)
         path = write(tmp_path / "a", [1])
     fails(load_array, path, np.int32, says="version 2; this program reads version 1")
 
@@ -425,7 +426,7 @@ def test_no_directory_to_write_in(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from cooc_engine.store import building
+from cooc_engine.storage.outputs import building
 with building(Path(sys.argv[1]), {"kind": "thing", "options": {"window": 5}, "texts": ["ä"]}) as work:
     print("ready", flush=True)
     sys.stdin.read()
@@ -451,7 +452,7 @@ def test_a_second_process_is_refused(tmp_path):
 
 def test_write_whole_leaves_nothing_beside(tmp_path, monkeypatch):
     path = tmp_path / "eval.json"
-    store.write_whole(path, b"old")
+    outputs.write_whole(path, b"old")
 
     def full(self, data):
         with self.open("wb") as file:
@@ -460,7 +461,7 @@ def test_write_whole_leaves_nothing_beside(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space"):
-        store.write_whole(path, b"new")
+        outputs.write_whole(path, b"new")
     assert names(tmp_path) == ["eval.json"]
     assert path.read_bytes() == b"old"
 

@@ -27,11 +27,11 @@ from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, Simpler
 from cooc_engine.cooc import count
 from cooc_engine.corpus import Corpus, encode_documents
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
-from cooc_engine.matrices import aligned_zeros
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import train
 from cooc_engine.query import Vectors
 from cooc_engine.softmax import Examples, softmax_step
+from cooc_engine.storage.scratch import aligned_zeros
 from cooc_engine.trainer import Network, State, StreamModel, run_epochs
 from cooc_engine.word2vec import design_cbow, design_skipgram
 

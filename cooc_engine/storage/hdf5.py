@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError, UsageError
-from cooc_engine.store import disk_errors, locked, part_path
+from cooc_engine.storage.outputs import disk_errors, locked, part_path
 
 __all__ = ["FLOAT", "Dataset", "Element", "Stream", "document", "form_of", "read_elements", "write_elements"]
 

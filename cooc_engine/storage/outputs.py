@@ -12,156 +12,17 @@ import fcntl
 import json
 import os
 import shutil
-import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeGuard
-
-import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.budget import show_size
 
-__all__ = [
-    "ArrayReader",
-    "ArrayWriter",
-    "beside",
-    "building",
-    "clear",
-    "disk_errors",
-    "is_directory_of",
-    "is_whole",
-    "load_array",
-    "open_array",
-    "part_path",
-    "read_manifest",
-    "write_manifest",
-]
-
-MAGIC = b"COOC-ARR"
-VERSION = 1
-HEADER = struct.Struct("<8sI4sQI")  # magic, version, dtype, number of values, CRC-32 of the values
-HEADER_BYTES = 64
+__all__ = ["beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "write_manifest"]
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-
-class ArrayWriter:
-    """Writes an array file piece by piece; the header comes last, so a half-written file has none."""
-
-    def __init__(self, path: Path, dtype: npt.DTypeLike) -> None:
-        self.path, self.dtype = path, np.dtype(dtype).newbyteorder("<")
-        self.size = 0
-        self._crc = 0
-        self._file = path.open("wb", buffering=0)
-        self._write(memoryview(bytes(HEADER_BYTES)))
-
-    def append(self, values: npt.NDArray[Any]) -> None:
-        """Write more values, of the file's dtype."""
-        data = np.ascontiguousarray(values, self.dtype).data.cast("B") if values.size else memoryview(b"")
-        self._crc = zlib.crc32(data, self._crc)
-        self._write(data)
-        self.size += values.size
-
-    def _write(self, data: memoryview) -> None:
-        while data:  # a disk that is nearly full takes a part
-            data = data[self._file.write(data) :]
-
-    def close(self) -> None:
-        """Write the header: from now on the file is whole."""
-        fields = HEADER.pack(MAGIC, VERSION, self.dtype.str.encode(), self.size, self._crc)
-        with self._file:
-            self._file.seek(0)
-            self._write(memoryview(fields + struct.pack("<I", zlib.crc32(fields))))
-
-    def __enter__(self) -> ArrayWriter:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
-
-
-def _read_header(path: Path, kinds: tuple[npt.DTypeLike, ...]) -> tuple[np.dtype[Any], int, int]:
-    """Return dtype, number of values and checksum, after checking all that can be checked without reading the values."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
-            size = os.fstat(file.fileno()).st_size
-    except FileNotFoundError:
-        raise FormatError(f"{path}: missing; the directory is damaged, build it again") from None
-    if len(head) < HEADER_BYTES or not any(head):
-        raise FormatError(f"{path}: half-written; build it again")
-    magic, version, code, count, crc = HEADER.unpack_from(head)
-    if magic != MAGIC:
-        raise FormatError(f"{path}: not an array file of cooc-engine")
-    if struct.unpack_from("<I", head, HEADER.size)[0] != zlib.crc32(head[: HEADER.size]):
-        raise FormatError(f"{path}: damaged header; build it again")
-    if version != VERSION:
-        raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
-    stored = np.dtype(code.rstrip(b"\0").decode())
-    wanted = [np.dtype(kind).newbyteorder("<") for kind in kinds]
-    if stored not in wanted:
-        raise FormatError(f"{path}: holds {stored}, expected {' or '.join(map(str, wanted))}")
-    if size != HEADER_BYTES + count * stored.itemsize:
-        raise FormatError(f"{path}: {size} bytes, its header promises {HEADER_BYTES + count * stored.itemsize}; truncated")
-    return stored, count, crc
-
-
-def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the values of an array file, mapped and read-only; header and size are checked, the values are not."""
-    stored, count, _ = _read_header(path, (dtype,))
-    if count == 0:
-        return np.empty(0, stored)
-    return np.memmap(path, stored, "r", HEADER_BYTES, (count,)).view(np.ndarray)
-
-
-def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
-    """Tell whether an array file has been written to its end."""
-    try:
-        _read_header(path, (dtype,))
-    except FormatError:
-        return False
-    return True
-
-
-def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the values of an array file, mapped, after comparing all of them with their checksum."""
-    values = open_array(path, dtype)
-    if zlib.crc32(values.data) != _read_header(path, (dtype,))[2]:
-        raise FormatError(f"{path}: damaged (checksum differs); build it again")
-    return values
-
-
-class ArrayReader:
-    """Reads slices of an array file into memory; the file is open only while a slice is read.
-
-    `dtype` is the type expected, or several that will do. Thousands of them, one a run, are a few hundred bytes each.
-    """
-
-    __slots__ = "_crc", "dtype", "path", "size"
-
-    def __init__(self, path: Path, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> None:
-        kinds = dtype if isinstance(dtype, tuple) else (dtype,)
-        self.path = str(path)
-        self.dtype, self.size, self._crc = _read_header(path, kinds)
-
-    def read(self, begin: int, end: int) -> npt.NDArray[Any]:
-        """Return values begin:end."""
-        return np.fromfile(self.path, self.dtype, end - begin, offset=HEADER_BYTES + begin * self.dtype.itemsize)
-
-    def verify(self, chunk: int = 1 << 16) -> None:
-        """Raise `FormatError` if the values do not match their checksum."""
-        crc = 0
-        for begin in range(0, self.size, chunk):
-            crc = zlib.crc32(self.read(begin, min(self.size, begin + chunk)).data, crc)
-        if crc != self._crc:
-            raise FormatError(f"{self.path}: damaged (checksum differs); build it again")
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
