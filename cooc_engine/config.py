@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.options import WHOLE, Above, AtLeast, Below, Options, from_mapping
-from cooc_engine.tokenizers import DEFAULT_PATTERN, check_options
+from cooc_engine.text.tokenizers import DEFAULT_PATTERN, check_options
 
 __all__ = [
     "WHOLE",

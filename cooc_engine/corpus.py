@@ -22,18 +22,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine import readers
 from cooc_engine._kernels import encoding
 from cooc_engine.config import EncodeOptions, from_mapping, usable_cores
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.phrases import join_phrases
-from cooc_engine.processes import Processes, pieces_under_way
 from cooc_engine.runtime.budget import Disk, Plan, memory_budget
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
 from cooc_engine.spool import PIECE_TOKENS, Checkpoint, Spool, Spooled, Tables, in_order, tokenize
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
 from cooc_engine.storage.outputs import building, clear, read_manifest, write_manifest
+from cooc_engine.text import readers
+from cooc_engine.text.tokenizer_pool import Processes, pieces_under_way
 from cooc_engine.textsample import TextSample
 from cooc_engine.vocab import RESERVED, Vocabulary, rank_parts
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import InputError
-from cooc_engine.readers import MAGIC
+from cooc_engine.text.readers import MAGIC
 from cooc_engine.vocab import Vocabulary
 
 __all__ = ["Faults", "Gathered", "beginning", "is_utf8", "opened"]

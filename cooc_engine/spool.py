@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine import readers
 from cooc_engine._kernels import encoding
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.outputs import write_whole
+from cooc_engine.text import readers
 from cooc_engine.vocab import Vocabulary, WordTable
 
 __all__ = ["Checkpoint", "Spool", "Spooled", "Tables", "Tally", "in_order", "tokenize"]

@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine import readers
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.spool import Tables, Tally, tokenize
+from cooc_engine.text import readers
 
 __all__ = ["TextSample"]
 

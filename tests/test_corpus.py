@@ -20,10 +20,11 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import corpus as module
-from cooc_engine import readers, spool
+from cooc_engine import spool
 from cooc_engine.config import EncodeOptions
 from cooc_engine.corpus import Corpus, encode, encode_documents
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
+from cooc_engine.text import readers
 from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 
 ALL = EncodeOptions(min_count=1)

@@ -25,7 +25,6 @@ from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine import corpus as corpus_module
-from cooc_engine import readers
 from cooc_engine import spool as spool_module
 from cooc_engine._kernels import counting, encoding
 from cooc_engine.config import CountOptions, EncodeOptions
@@ -39,6 +38,7 @@ from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
 from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.sums import merge
+from cooc_engine.text import readers
 from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 from cooc_engine.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
 

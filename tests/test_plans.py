@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
 from cooc_engine import corpus as corpus_module
-from cooc_engine import readers, rowsample, textsample
+from cooc_engine import rowsample, textsample
 from cooc_engine.cli import main
 from cooc_engine.config import CountOptions, EncodeOptions
 from cooc_engine.cooc import count, plan_count
@@ -26,6 +26,7 @@ from cooc_engine.rowsample import Sample, count_sample, merge_sample
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.sums import merge, plan_merge
+from cooc_engine.text import readers
 from cooc_engine.textsample import TextSample
 from cooc_engine.windows import Window, cut_runs, whole_run
 

@@ -23,8 +23,6 @@ from hypothesis import strategies as st
 from test_corpus import BOM_OR_NOT, assert_twin, contents, read_back
 
 from cooc_engine import corpus as module
-from cooc_engine import processes as processes_module
-from cooc_engine import readers, worker
 from cooc_engine.cli import main
 from cooc_engine.config import EncodeOptions, from_mapping
 from cooc_engine.cooc import Cooc, count
@@ -32,10 +30,12 @@ from cooc_engine.corpus import Corpus, encode, encode_documents
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.interchange import export_glove
 from cooc_engine.modelfile import open_model
-from cooc_engine.processes import Processes
 from cooc_engine.stages import append, encoded
 from cooc_engine.sums import merge
-from cooc_engine.tokenizers import DEFAULT_PATTERN, LONGEST_WORD, joined, lines_of, tokenizer
+from cooc_engine.text import readers, tokenizer_worker
+from cooc_engine.text import tokenizer_pool as processes_module
+from cooc_engine.text.tokenizer_pool import Processes
+from cooc_engine.text.tokenizers import DEFAULT_PATTERN, LONGEST_WORD, joined, lines_of, tokenizer
 
 QUIET = ["--progress", "none"]
 FUNCTIONS = '''
@@ -551,7 +551,7 @@ def hanging(*more: str) -> subprocess.Popen[bytes]:
     Path("text").write_text("hang\n" * 2)
     code = textwrap.dedent("""
         import sys
-        from cooc_engine import readers
+        from cooc_engine.text import readers
         from cooc_engine.__main__ import main
         readers.PIECE_BYTES = 5
         main()
@@ -583,7 +583,7 @@ def test_no_process_outlives_a_command_that_is_killed(number):
 
 
 def test_a_worker_does_not_serve_another_parent():
-    code = "import sys; from cooc_engine import worker; worker._die_with(1)"
+    code = "import sys; from cooc_engine import worker; tokenizer_worker._die_with(1)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
 
 
@@ -591,11 +591,11 @@ def test_half_a_message_is_none():
     read, write = os.pipe()
     with os.fdopen(read, "rb") as source:
         with os.fdopen(write, "wb") as target:
-            worker.send(target, worker.WORDS, b"abc")
-            target.write(worker.HEADER.pack(b"W", 9) + b"short")
-        assert worker.receive(source) == (b"W", b"abc")
-        assert worker.receive(source) is None
-        assert worker.receive(source) is None
+            tokenizer_worker.send(target, tokenizer_worker.WORDS, b"abc")
+            target.write(tokenizer_worker.HEADER.pack(b"W", 9) + b"short")
+        assert tokenizer_worker.receive(source) == (b"W", b"abc")
+        assert tokenizer_worker.receive(source) is None
+        assert tokenizer_worker.receive(source) is None
 
 
 # ----------------------------------------------------------------------------------------------- from scripts and the shell

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from cooc_engine._kernels.encoding import PADDING
 from cooc_engine.errors import InputError
-from cooc_engine.tokenizers import joined
-from cooc_engine.worker import DOCUMENTS, LINES, WORDS
+from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
+from cooc_engine.text.tokenizers import joined
 
 __all__ = [
     "Block",

@@ -22,13 +22,13 @@ from contextlib import suppress
 from typing import IO
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.tokenizers import lines_of
+from cooc_engine.text.tokenizers import lines_of
 
 __all__ = ["COMMAND", "DOCUMENTS", "FAULT", "LINES", "READY", "REFUSED", "WORDS", "inside", "main", "receive", "send"]
 
 LINES, DOCUMENTS, WORDS, READY, FAULT, REFUSED = b"L", b"D", b"W", b"R", b"F", b"U"
 HEADER = struct.Struct("<cQ")
-COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from cooc_engine.worker import main; main()"
+COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from cooc_engine.text.tokenizer_worker import main; main()"
 PR_SET_PDEATHSIG = 1
 
 _inside = False
