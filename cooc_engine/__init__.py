@@ -21,14 +21,15 @@ if TYPE_CHECKING:
         CbowOptions,
         CompareOptions,
         CountOptions,
-        EncodeOptions,
         GloveOptions,
         PmiSvdOptions,
         SimplerGloveOptions,
         SkipgramOptions,
-    )  # fmt: skip
+    )
     from cooc_engine.cooc import Cooc, count, plan_count
-    from cooc_engine.corpus import Corpus, encode, encode_documents, plan_encode
+    from cooc_engine.corpus.directory import Corpus
+    from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
+    from cooc_engine.corpus.options import EncodeOptions
     from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
     from cooc_engine.errors import CoocError
     from cooc_engine.estimators import PMITransformer, SparseSVD
@@ -52,7 +53,7 @@ _HOME = {
     "CbowOptions": "config",
     "CompareOptions": "config",
     "CountOptions": "config",
-    "EncodeOptions": "config",
+    "EncodeOptions": "corpus.options",
     "GloveOptions": "config",
     "PmiSvdOptions": "config",
     "SimplerGloveOptions": "config",
@@ -60,7 +61,7 @@ _HOME = {
     "Cooc": "cooc",
     "count": "cooc",
     "merge": "sums",
-    "plan_encode": "corpus",
+    "plan_encode": "corpus.encode",
     "plan_count": "cooc",
     "plan_merge": "sums",
     "Plan": "runtime.budget",
@@ -71,9 +72,9 @@ _HOME = {
     "CountFile": "countfile",
     "export_hdf5": "countfile",
     "import_hdf5": "countfile",
-    "Corpus": "corpus",
-    "encode": "corpus",
-    "encode_documents": "corpus",
+    "Corpus": "corpus.directory",
+    "encode": "corpus.encode",
+    "encode_documents": "corpus.encode",
     "CoocError": "errors",
     "compare": "page",
     "evaluate": "evaluation",

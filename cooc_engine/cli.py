@@ -18,9 +18,7 @@ from cooc_engine.asking import compare, evaluate, info, ratio
 from cooc_engine.config import (
     CbowOptions,
     CountOptions,
-    EncodeOptions,
     GloveOptions,
-    Options,
     PlannedOptions,
     PmiSvdOptions,
     RunOptions,
@@ -30,8 +28,10 @@ from cooc_engine.config import (
     UniformCountOptions,
 )
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.exchange import align, export, import_file
+from cooc_engine.runtime.options import Options
 from cooc_engine.storage.outputs import FULL
 
 __all__ = ["main"]
@@ -74,7 +74,7 @@ def encode(
     output
         The directory to make.
     """
-    from cooc_engine.corpus import encode, plan_encode
+    from cooc_engine.corpus.encode import encode, plan_encode
 
     paths = [given(text) for text in texts]
     if planned(run, plan_encode, paths, output, options):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cooc_engine.bootstrap import difference, interval, resampled_correlations, resampled_means
 from cooc_engine.config import CompareOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.correlation import spearman
 from cooc_engine.errors import UsageError
 from cooc_engine.evalsets import AnalogySet, PairSet, read_analogies, read_pairs
@@ -25,7 +26,6 @@ from cooc_engine.models import FAMILIES
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.versions import versions
-from cooc_engine.vocab import Vocabulary
 
 __all__ = ["comparison"]
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cooc_engine.config import PlannedOptions, RunOptions, usable_cores
+from cooc_engine.config import PlannedOptions, RunOptions
 from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, open_progress
 
 __all__ = [

@@ -22,18 +22,20 @@ import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine._kernels import counting
-from cooc_engine.config import CountOptions, from_mapping, usable_cores
-from cooc_engine.corpus import Corpus
+from cooc_engine.config import CountOptions
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.counts.windows import Run, Window, check_text, cut_runs, lay_out
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.rows import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.rowsample import ROWS as SAMPLED_ROWS
 from cooc_engine.rowsample import Sample, count_sample
 from cooc_engine.runtime.budget import Disk, Plan, memory_budget, show_size
+from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, load_array, open_array
 from cooc_engine.storage.outputs import building, part_path, read_manifest, write_manifest, write_whole
-from cooc_engine.vocab import Vocabulary
-from cooc_engine.windows import Run, Window, check_text, cut_runs, lay_out
 
 __all__ = ["Block", "Cooc", "Room", "Sizes", "clean", "count", "finish_blocks", "plan_blocks", "plan_count", "write_merged"]
 

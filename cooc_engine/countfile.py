@@ -12,16 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from cooc_engine.config import CountOptions, from_mapping
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import KIND, VERSION, Cooc
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.modelfile import READERS, WORDS, csr_element, take
 from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.hdf5 import Dataset, Element, Stream, document, form_of, read_elements, write_elements
 from cooc_engine.storage.outputs import refuse_file
-from cooc_engine.vocab import Vocabulary
 
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "form_of", "import_hdf5"]
 

@@ -20,15 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import coo, counting
-from cooc_engine.config import CountOptions, usable_cores
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import BLOCK_ENTRIES, KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
 from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
-from cooc_engine.vocab import Vocabulary
-from cooc_engine.windows import Window
 
 __all__ = ["Entries", "build", "rows_of", "whole_counts"]
 

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.bootstrap import interval, resampled_correlations, resampled_means
-from cooc_engine.config import usable_cores
 from cooc_engine.correlation import CORRELATIONS, pearson, spearman
 from cooc_engine.errors import UsageError
 from cooc_engine.evalsets import (
@@ -29,6 +28,7 @@ from cooc_engine.evalsets import (
     read_sentence_pairs,
 )
 from cooc_engine.query import Vectors
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.wordvectors import Judged
 
 if TYPE_CHECKING:

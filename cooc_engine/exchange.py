@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cooc_engine.config import WHOLE
 from cooc_engine.console import print_json, print_lines
+from cooc_engine.runtime.options import WHOLE
 
 __all__ = ["align", "export", "import_file"]
 

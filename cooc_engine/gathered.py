@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.text.readers import MAGIC
-from cooc_engine.vocab import Vocabulary
 
 __all__ = ["Faults", "Gathered", "beginning", "is_utf8", "opened"]
 

@@ -19,13 +19,14 @@ import numpy.typing as npt
 
 from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc
+from cooc_engine.corpus.vocabulary import RESERVED, UNKNOWN, Vocabulary
+from cooc_engine.corpus.word_table import WordTable, rank_words
+from cooc_engine.counts.windows import Window
 from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
-from cooc_engine.vocab import RESERVED, UNKNOWN, Vocabulary, WordTable, rank_words
-from cooc_engine.windows import Window
 
 __all__ = ["RECORD", "export_glove", "import_glove", "import_matrix", "read_vocabulary"]
 

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cooc_engine import __version__
-from cooc_engine.config import CompareOptions, CountOptions, EncodeOptions, Options, from_mapping
+from cooc_engine.config import CompareOptions, CountOptions
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Table, combinations, file_name, show
@@ -37,6 +38,7 @@ from cooc_engine.models import Family, family_of
 from cooc_engine.page import check_page, compare, page_of
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib
+from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.stages import check_same, counted, encoded
 from cooc_engine.storage.outputs import write_whole

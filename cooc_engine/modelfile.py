@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.explicit import SparseVectors
 from cooc_engine.sparse import SparseRows
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, document, read_elements, write_elements
-from cooc_engine.vocab import Vocabulary
 
 __all__ = [
     "READERS",

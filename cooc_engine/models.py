@@ -13,19 +13,19 @@ from cooc_engine.config import (
     CbowOptions,
     CountOptions,
     GloveOptions,
-    Options,
     PmiSvdOptions,
     SimplerGloveOptions,
     SkipgramOptions,
     UniformCountOptions,
 )
 from cooc_engine.cooc import Cooc
-from cooc_engine.corpus import Corpus
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.modelfile import Model, combined, mean_vector
 from cooc_engine.pmisvd import DERIVED, derive, train_pmi_svd
 from cooc_engine.runtime.keywords import How
+from cooc_engine.runtime.options import Options
 from cooc_engine.stages import prepared
 from cooc_engine.word2vec import train_cbow, train_skipgram
 

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cooc_engine.config import usable_cores
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.explicit import SPARSE, SparseVectors
 from cooc_engine.query import Vectors
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.search import Ids, Matrix, Rows, top
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.modelfile import Model, open_model
-from cooc_engine.vocab import Vocabulary
 
 __all__ = ["checksums", "common_words", "open_older"]
 

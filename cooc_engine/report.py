@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.grid import Table, show
 from cooc_engine.storage.outputs import write_whole
-from cooc_engine.vocab import Vocabulary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
+from cooc_engine.counts.windows import Text, Window
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.spool import in_order
+from cooc_engine.runtime.threads import in_order
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
-from cooc_engine.windows import Text, Window
 
 __all__ = [
     "Lane",

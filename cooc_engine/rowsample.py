@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import counting
 from cooc_engine.config import CountOptions
-from cooc_engine.corpus import Corpus
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.windows import Run, Window, cut_runs, lay
 from cooc_engine.rows import Stored
-from cooc_engine.windows import Run, Window, cut_runs, lay
 
 __all__ = ["Sample", "count_sample", "merge_sample"]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import sampling, sgd
 from cooc_engine._kernels.sgd import Rule, Tables
-from cooc_engine.windows import keep_probabilities
+from cooc_engine.corpus.thinning import keep_probabilities
 
 __all__ = ["Paths", "alias_table", "busiest", "huffman", "tables"]
 

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import Corpus, encode, text_names
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode, text_names
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
 from cooc_engine.sums import merge

@@ -12,7 +12,8 @@ import numpy as np
 
 from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import StreamOptions
-from cooc_engine.corpus import Corpus
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.modelfile import Model, ModelData, open_model, save_model
 from cooc_engine.older import checksums, common_words, open_older
@@ -21,7 +22,6 @@ from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.scratch import Matrix
 from cooc_engine.trainer import START, Network, State, StreamModel, memory_plan, plan_of, run_epochs
-from cooc_engine.vocab import Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

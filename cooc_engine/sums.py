@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.config import EncodeOptions, usable_cores
 from cooc_engine.cooc import KIND, VERSION, Block, Cooc, Room, Sizes, clean, finish_blocks, plan_blocks, write_merged
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.windows import Window
 from cooc_engine.errors import UsageError
 from cooc_engine.rows import Merged
 from cooc_engine.rowsample import ROWS, Sample, merge_sample
 from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.arrays import ArrayReader
 from cooc_engine.storage.outputs import building
-from cooc_engine.windows import Window
 
 __all__ = ["merge", "plan_merge"]
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine import vectorbinary, vectorlines
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.explicit import SPARSE, SparseVectors
 from cooc_engine.gathered import Faults, Gathered, beginning, is_utf8
@@ -29,7 +30,6 @@ from cooc_engine.storage.hdf5 import SIGNATURE
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
 from cooc_engine.vectorbinary import Rounded
 from cooc_engine.vectorlines import SPACE, Outgoing, metadata_path
-from cooc_engine.vocab import Vocabulary
 
 __all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
 

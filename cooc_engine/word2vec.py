@@ -19,7 +19,7 @@ from cooc_engine import sampler
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Rule
 from cooc_engine.config import CbowOptions, SkipgramOptions, StreamOptions
-from cooc_engine.corpus import Corpus
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.modelfile import Model
 from cooc_engine.storage.scratch import Matrix

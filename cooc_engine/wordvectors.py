@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UnknownWordError, UsageError
 from cooc_engine.explicit import SparseVectors
 from cooc_engine.modelfile import Published, open_model
 from cooc_engine.search import BLOCK, DENSE, Ids, Matrix, Rows, Screen, batches, best_rows, inverse_norms, top
 from cooc_engine.text.tokenizers import tokenizer
 from cooc_engine.vectorfile import format_of, read_vectors
-from cooc_engine.vocab import Vocabulary
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -329,8 +329,8 @@ def as_model(vectors: Path, counts: Path) -> Path:
     """Rewrite GloVe's or word2vec's text vectors as a model of ours, so that one program judges both; return its path."""
     import numpy as np
 
+    from cooc_engine.corpus.vocabulary import Vocabulary
     from cooc_engine.modelfile import ModelData, save_model
-    from cooc_engine.vocab import Vocabulary
 
     number = dict(line.split(" ") for line in counts.read_text("utf-8").split("\n") if line)
     rows = [line.rstrip().split(" ") for line in vectors.read_text("utf-8").split("\n") if line]

@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import scipy.sparse
 
-from cooc_engine.config import PmiSvdOptions, usable_cores
+from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.sparse import in_memory, panels, panels_of
 from cooc_engine.svd import Krylov, Operator, krylov

@@ -29,11 +29,12 @@ from pathlib import Path
 import numpy as np
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine import corpus as corpus_module
-from cooc_engine import spool as spool_module
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import count, plan_count
-from cooc_engine.corpus import encode
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import first_pass as spool_module
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import ResourceError
 from cooc_engine.sums import merge
 

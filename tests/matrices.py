@@ -10,9 +10,10 @@ import numpy as np
 
 from cooc_engine import glove
 from cooc_engine.adagrad import Parameters, Shape
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import encode_documents
+from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.tiles import Grid, Tiles, deal, strata
 

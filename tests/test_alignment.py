@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from cooc_engine import Vectors, align
 from cooc_engine.alignment import rotation
 from cooc_engine.cli import main
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.modelfile import ModelData, open_model, save_model
-from cooc_engine.vocab import Vocabulary
 
 
 def make_model(path: Path, words, vectors) -> Path:

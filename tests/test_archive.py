@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cooc_engine.cooc import Cooc
-from cooc_engine.corpus import Corpus
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.modelfile import open_model
 from cooc_engine.query import Vectors
 

@@ -15,12 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine import corpus as corpus_module
-from cooc_engine import rows, windows
-from cooc_engine import spool as spool_module
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine import rows
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import Corpus, encode
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import first_pass as spool_module
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.thinning import keep_probabilities
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable, rank_parts
+from cooc_engine.counts import windows
+from cooc_engine.counts.windows import Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.runtime.budget import Plan, parse_size, show_size
@@ -29,8 +36,6 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.stages import append
 from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.sums import merge
-from cooc_engine.vocab import Vocabulary, WordTable, rank_parts
-from cooc_engine.windows import Run, Window, cut_runs, keep_probabilities, lay_out
 
 WORDS = ["a", "b", "c", "d", "e", "f"]
 documents = st.lists(st.lists(st.sampled_from(WORDS), max_size=12), min_size=1, max_size=12).filter(any)

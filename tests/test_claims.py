@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from cooc_engine.bootstrap import interval, resampled_means
-from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions, SimplerGloveOptions, UniformCountOptions
+from cooc_engine.config import CountOptions, GloveOptions, SimplerGloveOptions, UniformCountOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import encode
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.query import Vectors
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from cooc_engine import CompareOptions, evaluate
 from cooc_engine.bootstrap import difference, interval, resampled_correlations, resampled_means, resamples
 from cooc_engine.comparison import comparison
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, InputError, UsageError
 from cooc_engine.geometry import norm_profile, overlaps, spectrum
 from cooc_engine.modelfile import ModelData, save_model
 from cooc_engine.query import Vectors
-from cooc_engine.vocab import Vocabulary
 
 WORDS = [f"w{i}" for i in range(60)]
 COUNTS = [1000 // (i + 1) for i in range(60)]

@@ -17,13 +17,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine import corpus as corpus_module
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import Corpus, encode
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.windows import Window
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.storage.arrays import HEADER_BYTES
-from cooc_engine.windows import Window
 
 WORDS = ["a", "b", "c", "dé", "e" * 20, "f", "g", "h"]
 words = st.sampled_from(WORDS)

@@ -19,13 +19,15 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import corpus as module
-from cooc_engine import spool
-from cooc_engine.config import EncodeOptions
-from cooc_engine.corpus import Corpus, encode, encode_documents
+from cooc_engine.corpus import encode as module
+from cooc_engine.corpus import first_pass
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode, encode_documents
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable, rank_words
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
 from cooc_engine.text import readers
-from cooc_engine.vocab import Vocabulary, WordTable, rank_words
 
 ALL = EncodeOptions(min_count=1)
 some = settings(deadline=None, max_examples=60)
@@ -38,7 +40,7 @@ def small(monkeypatch):
 
 
 def cut_small(patch: pytest.MonkeyPatch) -> None:
-    for owner, name, value in ((readers, "BLOCK_BYTES", 64), (spool, "PIECE_TOKENS", 5), (module, "SHARD_TOKENS", 7)):
+    for owner, name, value in ((readers, "BLOCK_BYTES", 64), (first_pass, "PIECE_TOKENS", 5), (module, "SHARD_TOKENS", 7)):
         patch.setattr(owner, name, value)
 
 
@@ -175,7 +177,7 @@ def test_a_table_that_grows_by_merging_keeps_its_words(monkeypatch):
         counts.update(words)
         block = readers.Block(np.frombuffer((" ".join(words) + "\n").encode() + bytes(readers.PADDING), np.uint8).copy())
         block.size = len(block.text) - readers.PADDING
-        spool._tokenize_block(spool._Lane(block, np.empty(len(words) + 1, np.int32), np.empty(0, np.int64)), table)
+        first_pass._tokenize_block(first_pass._Lane(block, np.empty(len(words) + 1, np.int32), np.empty(0, np.int64)), table)
         tables.append(table)
     for table in tables[1:]:
         tables[0].add(table.words)
@@ -461,7 +463,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, small, monkeypat
     whole = encode(tmp_path / "t", tmp_path / "whole", ALL)
     owner, name, calls = {
         "append": (module.Spool, "append", 4),
-        "tokenize": (spool, "_tokenize_block", 4),
+        "tokenize": (first_pass, "_tokenize_block", 4),
         "write_shards": (module.ArrayWriter, "append", 9),
         "renumber": (module.Spooled, "pieces", 3),
     }[where]
@@ -484,8 +486,8 @@ def test_words_that_cannot_be_written_at_the_end_are_not_lost(tmp_path):
     with pytest.raises(OSError, match="No space"), spool:
         for file in spool._files:
             file.close()
-        spool._files = [Path("/dev/full").open("wb") for _ in spool._files]  # noqa: SIM115  the spool closes them
-        spool.append(np.arange(3, dtype=np.int32), np.array([3]), 0)
+        spool._files = [Path("/dev/full").open("wb") for _ in first_pass._files]  # noqa: SIM115  the spool closes them
+        first_pass.append(np.arange(3, dtype=np.int32), np.array([3]), 0)
 
 
 def test_vocabulary_round_trip(tmp_path):

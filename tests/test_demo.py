@@ -12,8 +12,8 @@ import pytest
 
 from cooc_engine import demo, report
 from cooc_engine.config import GloveOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InterruptedRun, UsageError
-from cooc_engine.vocab import Vocabulary
 
 SOURCE = '''"""The module's Text."""
 class A:

@@ -20,7 +20,7 @@ from cyclopts import App
 import cooc_engine
 from cooc_engine.arguments import FOREIGN
 from cooc_engine.cli import app
-from cooc_engine.config import Options
+from cooc_engine.runtime.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from cooc_engine import correlation
 from cooc_engine import evaluation as module
 from cooc_engine.cli import main
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate, pearson, read_analogies, read_pairs, spearman
 from cooc_engine.modelfile import ModelData, save_model
 from cooc_engine.query import Vectors
-from cooc_engine.vocab import Vocabulary
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "eval"
 

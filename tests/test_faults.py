@@ -24,23 +24,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine import corpus as corpus_module
-from cooc_engine import spool as spool_module
 from cooc_engine._kernels import counting, encoding
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import Cooc, count, plan_count
-from cooc_engine.corpus import Corpus, encode
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import first_pass as spool_module
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.first_pass import Checkpoint, Spool, Spooled, Tables
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable, rank_words
+from cooc_engine.counts.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.rows import Lane, Merged, RowFiles, Written, lane_bytes
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.spool import Checkpoint, Spool, Spooled, Tables
 from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
 from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.sums import merge
 from cooc_engine.text import readers
-from cooc_engine.vocab import Vocabulary, WordTable, rank_words
-from cooc_engine.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
 
 HERE = Path(__file__).parent
 ALL = EncodeOptions(min_count=1)
@@ -243,9 +246,10 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.cooc import count
-from cooc_engine.corpus import encode
+from cooc_engine.corpus.encode import encode
 at, verb, budget, share, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
 how = {"threads": threads, "memory": "64M"}
 encode(at / "little", at / "warm", EncodeOptions(min_count=1), **how)  # the interpreter's own start: modules, stacks

@@ -26,9 +26,11 @@ from cooc_engine import countfile, entries, interchange
 from cooc_engine import rows as rows_module
 from cooc_engine._kernels import coo
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
+from cooc_engine.config import CountOptions, GloveOptions
 from cooc_engine.cooc import Cooc, count, index_type
-from cooc_engine.corpus import encode
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.glove import train_glove
@@ -38,7 +40,6 @@ from cooc_engine.stages import append
 from cooc_engine.storage.hdf5 import Dataset, Stream
 from cooc_engine.summary import info
 from cooc_engine.sums import merge
-from cooc_engine.vocab import Vocabulary
 
 TEXTS = [["a", "b", "a", "c", "d"], ["b", "c"], ["d"] * 6]
 SLOW = settings(deadline=None, max_examples=25)

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from cooc_engine import modelfile
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import (
     CoocError,
     DivergenceError,
@@ -27,7 +28,6 @@ from cooc_engine.errors import (
 )
 from cooc_engine.modelfile import ModelData, append_evaluation, load_arrays, open_model, save_arrays, save_model
 from cooc_engine.storage import hdf5
-from cooc_engine.vocab import Vocabulary
 
 ARCHIVE = Path(__file__).with_name("archive") / "model-v1.h5"
 NAMES = ("words", "contexts", "word_bias", "context_bias")

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from cooc_engine.cli import main
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.modelfile import ModelData, append_evaluation, save_model
 from cooc_engine.nearindex import GRAPH, IndexedVectors, build_index, index_path
 from cooc_engine.query import Vectors
-from cooc_engine.vocab import Vocabulary
 
 usearch = pytest.importorskip("usearch.index")
 

@@ -15,11 +15,11 @@ import pytest
 from cooc_engine import CompareOptions, charts, compare, run
 from cooc_engine import job as module
 from cooc_engine.cli import main
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.modelfile import ModelData, save_model
 from cooc_engine.models import FAMILIES
 from cooc_engine.page import verdict
-from cooc_engine.vocab import Vocabulary
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import corpus as corpus_module
-from cooc_engine import phrases, spool
-from cooc_engine.config import EncodeOptions
-from cooc_engine.corpus import Corpus, encode_documents
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import first_pass, phrases
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.storage.arrays import load_array
 
@@ -67,7 +68,7 @@ def test_phrases_are_the_twins(tmp_path_factory, documents, passes, min_count, t
         return
     real = phrases.join_phrases
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(spool, "PIECE_TOKENS", piece)
+        patch.setattr(first_pass, "PIECE_TOKENS", piece)
         patch.setattr(corpus_module, "join_phrases", lambda d, t, v, n, o, _, p: real(d, t, v, n, o, room, p))
         corpus = encode_documents(documents, tmp_path_factory.mktemp("phrases") / "c", options, threads=2)
     assert decoded(corpus) == wanted

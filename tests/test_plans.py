@@ -15,20 +15,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import cooc as cooc_module
-from cooc_engine import corpus as corpus_module
-from cooc_engine import rowsample, textsample
+from cooc_engine import rowsample
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, EncodeOptions
+from cooc_engine.config import CountOptions
 from cooc_engine.cooc import count, plan_count
-from cooc_engine.corpus import encode, plan_encode
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import forecast
+from cooc_engine.corpus.encode import encode, plan_encode
+from cooc_engine.corpus.forecast import TextSample
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.windows import Window, cut_runs, whole_run
 from cooc_engine.errors import InputError, ResourceError, UsageError
 from cooc_engine.rowsample import Sample, count_sample, merge_sample
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.sums import merge, plan_merge
 from cooc_engine.text import readers
-from cooc_engine.textsample import TextSample
-from cooc_engine.windows import Window, cut_runs, whole_run
 
 ALL = EncodeOptions(min_count=1)
 
@@ -215,9 +217,9 @@ def test_a_small_text_is_looked_at_completely(tmp_path, packed):
 def test_the_places_of_a_sample_lie_all_over_the_text(tmp_path):
     text = tmp_path / "text.txt"
     text.write_text("".join(f"{i:08d}\n" for i in range(1 << 20)))
-    found, size, complete = readers.sample_text([text], textsample.SAMPLE_BYTES)
+    found, size, complete = readers.sample_text([text], forecast.SAMPLE_BYTES)
     lines = np.array(found.split(), int)
-    assert not complete and size == text.stat().st_size and len(found) <= textsample.SAMPLE_BYTES
+    assert not complete and size == text.stat().st_size and len(found) <= forecast.SAMPLE_BYTES
     assert np.histogram(lines, 8, (0, 1 << 20))[0].min() > len(lines) / 12
     assert set(map(len, found.split())) == {8}
 

@@ -24,9 +24,10 @@ from cooc_engine import checkpoints, modelfile, pmisvd, transforms
 from cooc_engine import cooc as cooc_module
 from cooc_engine.checkpoints import Checkpoint
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, EncodeOptions, PmiSvdOptions
+from cooc_engine.config import CountOptions, PmiSvdOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import encode_documents
+from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd

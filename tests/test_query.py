@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from test_modelfile import make_data
 
 from cooc_engine import query, search, wordvectors
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, FormatError, InputError, UnknownWordError, UsageError
 from cooc_engine.modelfile import ModelData, save_model
 from cooc_engine.query import Vectors, nn
-from cooc_engine.vocab import Vocabulary
 
 
 def make_vectors(size: int = 300, width: int = 7, seed: int = 0) -> Vectors:

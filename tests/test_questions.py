@@ -13,9 +13,9 @@ import pytest
 
 from cooc_engine import questions
 from cooc_engine.cli import main
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.modelfile import ModelData, save_model
 from cooc_engine.query import Vectors
-from cooc_engine.vocab import Vocabulary
 
 
 @pytest.fixture(scope="module")

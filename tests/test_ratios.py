@@ -60,9 +60,9 @@ def test_simpler_glove_has_ratios_too(cooc, tmp_path, tying):
 
 
 def test_words_that_never_met_have_no_counted_ratio(tmp_path):
-    from cooc_engine.config import EncodeOptions
     from cooc_engine.cooc import count
-    from cooc_engine.corpus import encode_documents
+    from cooc_engine.corpus.encode import encode_documents
+    from cooc_engine.corpus.options import EncodeOptions
 
     cooc = count(encode_documents(["a b", "c d", "a d"], tmp_path / "corpus", EncodeOptions(min_count=1)), tmp_path / "cooc")
     path = train_glove(cooc, tmp_path / "model.h5", GloveOptions(vector_size=2, epochs=1)).path

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cooc_engine.config import CountOptions, EncodeOptions, GloveOptions
+from cooc_engine.config import CountOptions, GloveOptions
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import Corpus, encode
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.evaluation import evaluate
 from cooc_engine.glove import train_glove
 

@@ -22,14 +22,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_corpus import BOM_OR_NOT, assert_twin, contents, read_back
 
-from cooc_engine import corpus as module
 from cooc_engine.cli import main
-from cooc_engine.config import EncodeOptions, from_mapping
 from cooc_engine.cooc import Cooc, count
-from cooc_engine.corpus import Corpus, encode, encode_documents
+from cooc_engine.corpus import encode as module
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode, encode_documents
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.interchange import export_glove
 from cooc_engine.modelfile import open_model
+from cooc_engine.runtime.options import from_mapping
 from cooc_engine.stages import append, encoded
 from cooc_engine.sums import merge
 from cooc_engine.text import readers, tokenizer_worker

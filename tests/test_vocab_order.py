@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_modelfile import make_data
 
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError
 from cooc_engine.modelfile import open_model, save_model
-from cooc_engine.vocab import Vocabulary
 
 words = st.lists(st.text(st.sampled_from("abé水") | st.characters(exclude_categories=["Cs"]), max_size=20), unique=True)
 

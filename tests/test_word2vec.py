@@ -18,14 +18,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cooc_engine import corpus as corpus_module
 from cooc_engine import modelfile, sampler, stream, trainer
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables
 from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import CbowOptions, CountOptions, EncodeOptions, SimplerGloveOptions, SkipgramOptions
+from cooc_engine.config import CbowOptions, CountOptions, SimplerGloveOptions, SkipgramOptions
 from cooc_engine.cooc import count
-from cooc_engine.corpus import Corpus, encode_documents
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import train

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from cooc_engine.config import usable_cores
 from cooc_engine.runtime.budget import memory_budget
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
 
 __all__ = ["How", "Run"]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine.errors import CoocError, InputError, ResourceError, UsageError
-from cooc_engine.spool import in_order
+from cooc_engine.runtime.threads import in_order
 from cooc_engine.text.readers import Piece, bad_byte
 from cooc_engine.text.tokenizer_worker import COMMAND, FAULT, READY, WORDS, inside, receive, send
 

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -23,12 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.text import readers
-from cooc_engine.vocab import Vocabulary, WordTable
 
-__all__ = ["Checkpoint", "Spool", "Spooled", "Tables", "Tally", "in_order", "tokenize"]
+__all__ = ["Checkpoint", "Spool", "Spooled", "Tables", "Tally", "tokenize"]
 
 PIECE_TOKENS = 1 << 20
 CHECKPOINT_SECONDS = 120.0
@@ -313,14 +314,3 @@ def _tokenize_block(lane: _Lane, table: WordTable) -> None:
         if why == encoding.BAD_TEXT:
             raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place)
         table.grow(block.size - place)
-
-
-def in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
-    """Yield function(item) in order, with at most `ahead` of them under way."""
-    pending: deque[Future[Any]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) >= ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

@@ -17,83 +17,36 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
-from cooc_engine.config import EncodeOptions, from_mapping, usable_cores
+from cooc_engine.corpus.directory import KIND, VERSION, Corpus, PathLike
+from cooc_engine.corpus.first_pass import PIECE_TOKENS, Checkpoint, Spool, Spooled, Tables, tokenize
+from cooc_engine.corpus.forecast import TextSample
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.phrases import join_phrases
+from cooc_engine.corpus.shards import SHARD_TOKENS, cut_shards, documents_path, tokens_path
+from cooc_engine.corpus.vocabulary import RESERVED, Vocabulary
+from cooc_engine.corpus.word_table import rank_parts
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.phrases import join_phrases
 from cooc_engine.runtime.budget import Disk, Plan, memory_budget
+from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.shards import SHARD_TOKENS, Shard, cut_shards, documents_path, load_shard, open_shard, tokens_path
-from cooc_engine.spool import PIECE_TOKENS, Checkpoint, Spool, Spooled, Tables, in_order, tokenize
+from cooc_engine.runtime.threads import in_order
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
-from cooc_engine.storage.outputs import building, clear, read_manifest, write_manifest
+from cooc_engine.storage.outputs import building, clear, write_manifest
 from cooc_engine.text import readers
 from cooc_engine.text.tokenizer_pool import Processes, pieces_under_way
-from cooc_engine.textsample import TextSample
-from cooc_engine.vocab import RESERVED, Vocabulary, rank_parts
 
-__all__ = ["Corpus", "encode", "encode_documents", "plan_encode", "text_names"]
-
-KIND, VERSION = "corpus", 1
+__all__ = ["encode", "encode_documents", "plan_encode", "text_names"]
 PIECE_DOCUMENTS = 1 << 16
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
 MANIFEST = 600  # bytes of a manifest and of the plan, about
 GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
 LINE_CUT, LINE_HELD = 32, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
 DICTIONARY = 96 << 20  # jieba's, in each process
-PathLike = str | os.PathLike[str]
-
-
-class Corpus:
-    """An encoded corpus on disk, opened lazily.
-
-    Raises `InputError` if there is none at `path`, `FormatError` if it is damaged or of another version.
-    """
-
-    def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
-        self.manifest = read_manifest(self.path, KIND, VERSION)
-        self.tokens: int = self.manifest["tokens"]
-        self.documents: int = self.manifest["documents"]
-        self.shards: int = len(self.manifest["shards"])
-        self.digest: str = self.manifest["digest"]
-        self._checked: set[int] = set()
-
-    @functools.cached_property
-    def options(self) -> EncodeOptions:
-        """How it was encoded; an option that is younger than the corpus has its default."""
-        try:
-            return from_mapping(EncodeOptions, self.manifest["options"], str(self.path))
-        except UsageError as error:
-            raise FormatError(f"{self.path}: was encoded with options of another version ({error}); encode again") from None
-
-    @functools.cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The words and their counts."""
-        return Vocabulary.load(self.path, self.manifest["vocabulary"]["digest"])
-
-    @functools.cached_property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """(V,) occurrences of each word in this corpus, whose vocabulary may be that of another."""
-        path = self.path / "word-counts.bin"
-        return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
-
-    def shard(self, number: int) -> Shard:
-        """Open shard `number`; the first time its values are checked too (a count in runs opens it once a run)."""
-        if number in self._checked:
-            return open_shard(self.path, number)
-        shard = load_shard(self.path, number, self.manifest["vocabulary"]["words"])
-        self._checked.add(number)
-        return shard
-
-    def info(self) -> dict[str, Any]:
-        """Return everything recorded."""
-        return self.manifest
 
 
 def encode(

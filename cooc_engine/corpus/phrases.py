@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
-from cooc_engine.config import EncodeOptions
+from cooc_engine.corpus.first_pass import Checkpoint, Spool, Spooled
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.spool import Checkpoint, Spool, Spooled
-from cooc_engine.vocab import Vocabulary
 
 __all__ = ["join_phrases"]
 

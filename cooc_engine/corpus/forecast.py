@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.corpus.first_pass import Tables, Tally, tokenize
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.spool import Tables, Tally, tokenize
 from cooc_engine.text import readers
 
 __all__ = ["TextSample"]

@@ -1,0 +1,71 @@
+"""An encoded corpus on the disk: words as numbers in shards, and their vocabulary."""
+
+from __future__ import annotations
+
+import functools
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.shards import Shard, load_shard, open_shard
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.runtime.options import from_mapping
+from cooc_engine.storage.arrays import load_array
+from cooc_engine.storage.outputs import read_manifest
+
+__all__ = ["Corpus"]
+
+KIND, VERSION = "corpus", 1
+PathLike = str | os.PathLike[str]
+
+
+class Corpus:
+    """An encoded corpus on disk, opened lazily.
+
+    Raises `InputError` if there is none at `path`, `FormatError` if it is damaged or of another version.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path, KIND, VERSION)
+        self.tokens: int = self.manifest["tokens"]
+        self.documents: int = self.manifest["documents"]
+        self.shards: int = len(self.manifest["shards"])
+        self.digest: str = self.manifest["digest"]
+        self._checked: set[int] = set()
+
+    @functools.cached_property
+    def options(self) -> EncodeOptions:
+        """How it was encoded; an option that is younger than the corpus has its default."""
+        try:
+            return from_mapping(EncodeOptions, self.manifest["options"], str(self.path))
+        except UsageError as error:
+            raise FormatError(f"{self.path}: was encoded with options of another version ({error}); encode again") from None
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words and their counts."""
+        return Vocabulary.load(self.path, self.manifest["vocabulary"]["digest"])
+
+    @functools.cached_property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(V,) occurrences of each word in this corpus, whose vocabulary may be that of another."""
+        path = self.path / "word-counts.bin"
+        return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
+
+    def shard(self, number: int) -> Shard:
+        """Open shard `number`; the first time its values are checked too (a count in runs opens it once a run)."""
+        if number in self._checked:
+            return open_shard(self.path, number)
+        shard = load_shard(self.path, number, self.manifest["vocabulary"]["words"])
+        self._checked.add(number)
+        return shard
+
+    def info(self) -> dict[str, Any]:
+        """Return everything recorded."""
+        return self.manifest

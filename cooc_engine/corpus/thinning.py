@@ -1,0 +1,24 @@
+"""Thinning of frequent words."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = []
+
+
+def keep_probabilities(
+    counts: npt.NDArray[np.int64], threshold: float | None, total: int | None = None
+) -> npt.NDArray[np.uint64]:
+    """Return min(1, (√(f/t) + 1)·t/f) times 2⁶⁴ for each word (word2vec's thinning), or nothing without a threshold.
+
+    f is a word's share of `total` tokens, unless given those of the vocabulary; a word that never occurs is kept.
+    """
+    if threshold is None:
+        return np.empty(0, np.uint64)
+    shares = counts / max(1, total or counts.sum())
+    ratio = np.divide(threshold, shares, out=np.full(len(shares), np.inf), where=shares > 0)
+    probability = np.sqrt(ratio) + ratio
+    scaled = np.ldexp(np.minimum(probability, 1 - 2.0**-53), 64).astype(np.uint64)
+    return np.where(probability < 1, scaled, np.uint64(2**64 - 1))
