@@ -17,9 +17,9 @@ import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine.config import PmiSvdOptions
+from cooc_engine.linalg.sparse import SparseRows, in_memory
+from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.sparse import SparseRows, in_memory
-from cooc_engine.svd import Krylov, Operator, krylov
 from cooc_engine.transforms import Factors, pmi_rows
 
 __all__ = ["PMITransformer", "SparseSVD"]
@@ -179,7 +179,7 @@ class SparseSVD(_Estimator):
     """Truncated SVD of a sparse matrix that stops at a residual: scikit-learn's `TruncatedSVD`, with a promise.
 
     Parameters: n_components; tol, the largest residual ‖X v − σ u‖ / σ of a component; max_iter passes at most;
-    random_state; n_jobs threads, which change no bit. The method is that of `cooc_engine.svd`, in single precision.
+    random_state; n_jobs threads, which change no bit. The method is that of `cooc_engine.linalg.svd`, in single precision.
 
     Attributes: components_ (n_components, n_features), singular_values_, residuals_, explained_variance_,
     explained_variance_ratio_ (as `TruncatedSVD` computes them), n_iter_, n_features_in_.

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.linalg.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
 
 __all__ = ["SPARSE", "SparseVectors"]
 

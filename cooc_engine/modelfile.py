@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.explicit import SparseVectors
-from cooc_engine.sparse import SparseRows
+from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, document, read_elements, write_elements
 
 __all__ = [

@@ -25,15 +25,15 @@ from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.linalg.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
+from cooc_engine.linalg.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
 from cooc_engine.modelfile import PUBLISHED, Model, ModelData, combined, open_model, save_model
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.versions import versions
-from cooc_engine.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
 from cooc_engine.storage.hdf5 import Stream
-from cooc_engine.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
 from cooc_engine.transforms import PmiStream, copies, transform_cooc
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from cooc_engine._kernels import sparse as kernels
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
 from cooc_engine.errors import UsageError
+from cooc_engine.linalg.sparse import Allocate, SparseRows, cut_work, in_memory, run
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.sparse import Allocate, SparseRows, cut_work, in_memory, run
 
 __all__ = ["Counts", "Factors", "PmiStream", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
 

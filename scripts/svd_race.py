@@ -18,10 +18,10 @@ import scipy.sparse
 
 from cooc_engine.config import PmiSvdOptions
 from cooc_engine.cooc import Cooc
+from cooc_engine.linalg.sparse import in_memory, panels, panels_of
+from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.sparse import in_memory, panels, panels_of
-from cooc_engine.svd import Krylov, Operator, krylov
 from cooc_engine.transforms import transform_cooc
 
 COLUMNS = 112

@@ -486,8 +486,8 @@ def test_words_that_cannot_be_written_at_the_end_are_not_lost(tmp_path):
     with pytest.raises(OSError, match="No space"), spool:
         for file in spool._files:
             file.close()
-        spool._files = [Path("/dev/full").open("wb") for _ in first_pass._files]  # noqa: SIM115  the spool closes them
-        first_pass.append(np.arange(3, dtype=np.int32), np.array([3]), 0)
+        spool._files = [Path("/dev/full").open("wb") for _ in spool._files]  # noqa: SIM115  the spool closes them
+        spool.append(np.arange(3, dtype=np.int32), np.array([3]), 0)
 
 
 def test_vocabulary_round_trip(tmp_path):

@@ -27,11 +27,11 @@ from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.explicit import SparseVectors
 from cooc_engine.geometry import nearest_rows, norm_profile
+from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.modelfile import Model, append_evaluation, open_model
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors, nn
 from cooc_engine.ratios import ratio
-from cooc_engine.sparse import SparseRows
 from cooc_engine.summary import info
 
 SLOW = settings(deadline=None, max_examples=40)

@@ -30,10 +30,10 @@ from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation import evaluate
+from cooc_engine.linalg.sparse import SparseRows, in_memory, on_disk
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.sparse import SparseRows, in_memory, on_disk
 
 SLOW = settings(deadline=None, max_examples=25)
 WORDS = ["a", "b", "c", "d", "e"]

@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from cooc_engine import sparse as sparse_module
-from cooc_engine import svd as svd_module
 from cooc_engine.errors import DivergenceError, ResourceError, UsageError
-from cooc_engine.sparse import (
+from cooc_engine.linalg import sparse as sparse_module
+from cooc_engine.linalg import svd as svd_module
+from cooc_engine.linalg.sparse import (
     SparseRows,
     add_product,
     cut_work,
@@ -28,8 +28,8 @@ from cooc_engine.sparse import (
     panels_of,
     rotate,
     run,
-)  # fmt: skip
-from cooc_engine.svd import SVD, Krylov, Operator, arpack, krylov
+)
+from cooc_engine.linalg.svd import SVD, Krylov, Operator, arpack, krylov
 
 SLOW = settings(deadline=None, max_examples=30)
 
