@@ -20,17 +20,19 @@ if TYPE_CHECKING:
     from cooc_engine.config import (
         CbowOptions,
         CompareOptions,
-        CountOptions,
         GloveOptions,
         PmiSvdOptions,
         SimplerGloveOptions,
         SkipgramOptions,
     )
-    from cooc_engine.cooc import Cooc, count, plan_count
     from cooc_engine.corpus.directory import Corpus
     from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
     from cooc_engine.corpus.options import EncodeOptions
     from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
+    from cooc_engine.counts.count import count, plan_count
+    from cooc_engine.counts.directory import Cooc
+    from cooc_engine.counts.merge import merge, plan_merge
+    from cooc_engine.counts.options import CountOptions
     from cooc_engine.errors import CoocError
     from cooc_engine.estimators import PMITransformer, SparseSVD
     from cooc_engine.evaluation import evaluate
@@ -46,24 +48,23 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.stages import append
     from cooc_engine.summary import info
-    from cooc_engine.sums import merge, plan_merge
     from cooc_engine.vectorfile import export_vectors, import_vectors, read_vectors
 
 _HOME = {
     "CbowOptions": "config",
     "CompareOptions": "config",
-    "CountOptions": "config",
+    "CountOptions": "counts.options",
     "EncodeOptions": "corpus.options",
     "GloveOptions": "config",
     "PmiSvdOptions": "config",
     "SimplerGloveOptions": "config",
     "SkipgramOptions": "config",
-    "Cooc": "cooc",
-    "count": "cooc",
-    "merge": "sums",
+    "Cooc": "counts.directory",
+    "count": "counts.count",
+    "merge": "counts.merge",
     "plan_encode": "corpus.encode",
-    "plan_count": "cooc",
-    "plan_merge": "sums",
+    "plan_count": "counts.count",
+    "plan_merge": "counts.merge",
     "Plan": "runtime.budget",
     "append": "stages",
     "export_glove": "interchange",

@@ -17,7 +17,6 @@ from cooc_engine.arguments import given, modern
 from cooc_engine.asking import compare, evaluate, info, ratio
 from cooc_engine.config import (
     CbowOptions,
-    CountOptions,
     GloveOptions,
     PlannedOptions,
     PmiSvdOptions,
@@ -25,10 +24,10 @@ from cooc_engine.config import (
     SimplerGloveOptions,
     SkipgramOptions,
     TrainOptions,
-    UniformCountOptions,
 )
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.exchange import align, export, import_file
 from cooc_engine.runtime.options import Options
@@ -104,7 +103,7 @@ def count(
     output
         The directory to make.
     """
-    from cooc_engine.cooc import count, plan_count
+    from cooc_engine.counts.count import count, plan_count
 
     if planned(run, plan_count, corpus, output, options):
         return
@@ -131,7 +130,7 @@ def merge(
     output
         The directory to make.
     """
-    from cooc_engine.sums import merge, plan_merge
+    from cooc_engine.counts.merge import merge, plan_merge
 
     if planned(run, plan_merge, coocs, output):
         return
@@ -192,8 +191,8 @@ def export_counts(
     format
         Which of the two; `import-counts` knows them by themselves.
     """
-    from cooc_engine.cooc import Cooc
     from cooc_engine.countfile import export_hdf5
+    from cooc_engine.counts.directory import Cooc
     from cooc_engine.interchange import export_glove
 
     if (vocab is None) == (format == "glove"):

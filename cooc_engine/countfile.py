@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import KIND, VERSION, Cooc
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
+from cooc_engine.counts.directory import KIND, VERSION, Cooc
+from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.modelfile import READERS, WORDS, csr_element, take
 from cooc_engine.runtime.budget import Plan, memory_budget

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from cooc_engine.config import CountOptions, GloveOptions
+from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
 from cooc_engine.report import plot_model
 from cooc_engine.runtime.progress import Progress
@@ -193,8 +194,8 @@ def _claim(output: Path) -> None:
 
 
 def _pipeline(output: Path, progress: Progress) -> list[str]:
-    from cooc_engine.cooc import count  # imported here, because the text alone needs no Numba
     from cooc_engine.corpus.encode import encode
+    from cooc_engine.counts.count import count  # imported here, because the text alone needs no Numba
     from cooc_engine.glove import train_glove
 
     text, corpus, cooc, model = (output / name for name in ("documentation.txt", "corpus", "cooc", "model.h5"))

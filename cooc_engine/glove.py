@@ -22,7 +22,7 @@ from cooc_engine._kernels import adagrad
 from cooc_engine.adagrad import Parameters, Shape, State, entries_done, run_epochs
 from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import GloveOptions, SimplerGloveOptions
-from cooc_engine.cooc import Cooc
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.modelfile import Model, ModelData, mean_vector, open_model, save_model
 from cooc_engine.older import checksums, common_words, open_older

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc
 from cooc_engine.corpus.vocabulary import RESERVED, UNKNOWN, Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Window
-from cooc_engine.entries import Coordinates, build, rows_of, whole_counts
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.progress import Progress

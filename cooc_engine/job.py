@@ -28,8 +28,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cooc_engine import __version__
-from cooc_engine.config import CompareOptions, CountOptions
+from cooc_engine.config import CompareOptions
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Table, combinations, file_name, show

@@ -9,17 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cooc_engine.config import (
-    CbowOptions,
-    CountOptions,
-    GloveOptions,
-    PmiSvdOptions,
-    SimplerGloveOptions,
-    SkipgramOptions,
-    UniformCountOptions,
-)
-from cooc_engine.cooc import Cooc
+from cooc_engine.config import CbowOptions, GloveOptions, PmiSvdOptions, SimplerGloveOptions, SkipgramOptions
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.modelfile import Model, combined, mean_vector

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from cooc_engine.checkpoints import Checkpoint, claimed
 from cooc_engine.config import PmiSvdOptions
-from cooc_engine.cooc import Cooc
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cooc_engine import cooc as cooc_module
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, text_names
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.merge import merge
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
-from cooc_engine.sums import merge
 
 __all__ = ["append", "check_same", "counted", "encoded", "prepared"]
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cooc_engine import cooc
 from cooc_engine.corpus import directory
+from cooc_engine.counts import directory as directory_module
 from cooc_engine.errors import FormatError
 from cooc_engine.storage.outputs import is_directory_of
 
@@ -22,7 +22,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises `InputError` if there is nothing, `FormatError` if it is none of them or damaged.
     """
     path = Path(path)
-    for kind, opened in (("corpus", directory.Corpus), ("cooc", cooc.Cooc)):
+    for kind, opened in (("corpus", directory.Corpus), ("cooc", directory_module.Cooc)):
         if is_directory_of(path, kind):
             return {"path": str(path), "kind": kind, **opened(path).info()}
     if path.is_dir():

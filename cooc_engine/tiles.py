@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import tiles
-from cooc_engine.cooc import Block, Cooc
-from cooc_engine.rows import cut_rows
+from cooc_engine.counts.directory import Block, Cooc
+from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.runtime.progress import Stage
 
 __all__ = ["ENTRY_BYTES", "Dealing", "Entries", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine.config import PmiSvdOptions
-from cooc_engine.cooc import Cooc
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import Allocate, SparseRows, cut_work, in_memory, run
 from cooc_engine.runtime.progress import Stage

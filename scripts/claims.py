@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from xopen import xopen
 
 from cooc_engine import Model, Vectors, open_model
-from cooc_engine.cooc import Cooc
+from cooc_engine.counts.directory import Cooc
 
 FREQUENT = 2000
 STOP_WORDS = 100

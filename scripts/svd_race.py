@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from cooc_engine.config import PmiSvdOptions
-from cooc_engine.cooc import Cooc
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.linalg.sparse import in_memory, panels, panels_of
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.runtime.machine import usable_cores

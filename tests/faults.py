@@ -28,15 +28,16 @@ from pathlib import Path
 
 import numpy as np
 
-from cooc_engine import cooc as cooc_module
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import count, plan_count
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import count as count_module
+from cooc_engine.counts import directory
+from cooc_engine.counts.count import count, plan_count
+from cooc_engine.counts.merge import merge
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import ResourceError
-from cooc_engine.sums import merge
 
 OPEN = Path.open
 MOST_POINTS = 2000
@@ -111,8 +112,8 @@ def prepare(at: Path) -> None:
     corpus_module.LEAST_BLOCK, corpus_module.LEAST_TABLE = 1 << 13, 1 << 15
     corpus_module.readers.BLOCK_BYTES, corpus_module.SHARD_TOKENS = 1 << 13, 3000
     spool_module.CHECKPOINT_SECONDS = 0.0
-    cooc_module.BLOCK_ENTRIES, cooc_module.LEAST_TEXT = 15000, 5 << 12
-    cooc_module.TASK_ENTRIES = cooc_module.LEAST_ENTRIES = 1 << 12
+    directory.BLOCK_ENTRIES, count_module.LEAST_TEXT = 15000, 5 << 12
+    directory.TASK_ENTRIES = count_module.LEAST_ENTRIES = 1 << 12
     corpus = encode(at / "text.txt", at / "corpus", EncodeOptions(min_count=1))
     encode(at / "new.txt", at / "news", EncodeOptions(vocabulary=str(at / "corpus")))
     one = count(at / "corpus", at / "one", CountOptions(window=3))
@@ -123,7 +124,7 @@ def prepare(at: Path) -> None:
 
 def least(threads: int) -> int:
     """The budget in which a count takes several runs."""
-    return cooc_module.Room.of(300, cooc_module.Window.of(CountOptions(window=3)), 1 << 40, threads).plan.least
+    return count_module.Room.of(300, count_module.Window.of(CountOptions(window=3)), 1 << 40, threads).plan.least
 
 
 SCENARIOS: dict[str, Callable] = {

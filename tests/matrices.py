@@ -10,10 +10,11 @@ import numpy as np
 
 from cooc_engine import glove
 from cooc_engine.adagrad import Parameters, Shape
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.tiles import Grid, Tiles, deal, strata
 

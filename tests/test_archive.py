@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cooc_engine.cooc import Cooc
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.modelfile import open_model
 from cooc_engine.query import Vectors
 

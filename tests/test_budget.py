@@ -14,10 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import cooc as cooc_module
-from cooc_engine import rows
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.directory import Corpus
@@ -26,7 +22,12 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_parts
-from cooc_engine.counts import windows
+from cooc_engine.counts import count as count_module
+from cooc_engine.counts import row_writer, windows
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.merge import merge
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove
@@ -35,7 +36,6 @@ from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.stages import append
 from cooc_engine.storage.outputs import write_manifest
-from cooc_engine.sums import merge
 
 WORDS = ["a", "b", "c", "d", "e", "f"]
 documents = st.lists(st.lists(st.sampled_from(WORDS), max_size=12), min_size=1, max_size=12).filter(any)
@@ -74,7 +74,7 @@ def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
 def count_in_runs(corpus: Corpus, output: Path, chosen: CountOptions, tokens: int, **how) -> Cooc:
     """Count with runs of about so many tokens, tasks of a few entries and blocks of some more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cooc_module, "cut_runs", lambda corpus, window, memory: _runs_of(corpus, tokens))
+        patch.setattr(count_module, "cut_runs", lambda corpus, window, memory: _runs_of(corpus, tokens))
         return count(corpus, output, chosen, **how)
 
 
@@ -93,7 +93,7 @@ def _runs_of(corpus: Corpus, tokens: int) -> list[Run]:
 @given(documents, options, st.integers(1, 30), st.integers(1, 3), st.sampled_from([1, 2]))
 def test_runs_change_no_byte(texts, chosen, tokens, threads, min_count):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", 20)
+        patch.setattr(count_module, "BLOCK_ENTRIES", 20)
         at = Path(name)
         if max(Counter(itertools.chain(*texts)).values()) < min_count:
             return
@@ -128,11 +128,11 @@ def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch
     texts = [[f"w{i}" for i in random.zipf(1.4, random.integers(1, 60)) if i < 300] for _ in range(3000)]
     corpus = make_corpus(texts, tmp_path)
     whole = count(corpus, tmp_path / "whole", threads=2)
-    monkeypatch.setattr(cooc_module, "TASK_ENTRIES", 1 << 14)
-    monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 14)
-    least = cooc_module.Room.of(len(corpus.vocabulary), Window.of(CountOptions()), 1 << 30, 2).plan.least
+    monkeypatch.setattr(count_module, "TASK_ENTRIES", 1 << 14)
+    monkeypatch.setattr(count_module, "LEAST_TEXT", 1 << 14)
+    least = count_module.Room.of(len(corpus.vocabulary), Window.of(CountOptions()), 1 << 30, 2).plan.least
     seen = []
-    monkeypatch.setattr(cooc_module, "cut_runs", lambda *given: seen.extend(cut_runs(*given)) or seen)
+    monkeypatch.setattr(count_module, "cut_runs", lambda *given: seen.extend(cut_runs(*given)) or seen)
     tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))
     assert len(seen) > 3
     assert files(whole.path) == files(tight.path)
@@ -145,7 +145,7 @@ def test_a_count_in_runs_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
     texts = [[f"w{(7 * i * j) % 11}" for j in range(20)] for i in range(40)]
     corpus = make_corpus(texts, tmp_path)
     whole = count(corpus, tmp_path / "whole")
-    write = cooc_module._write_run
+    write = count_module._write_run
     calls = []
 
     def stop_at_third(*given, **named):
@@ -154,7 +154,7 @@ def test_a_count_in_runs_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return write(*given, **named)
 
-    monkeypatch.setattr(cooc_module, "_write_run", stop_at_third)
+    monkeypatch.setattr(count_module, "_write_run", stop_at_third)
     with pytest.raises(Exception, match="--resume"):
         count_in_runs(corpus, tmp_path / "split", CountOptions(), 100)
     split = count_in_runs(corpus, tmp_path / "split", CountOptions(), 250, resume=True)  # keeps the runs it began with
@@ -164,7 +164,7 @@ def test_a_count_in_runs_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
 
 def test_a_damaged_run_is_found_and_named(tmp_path, monkeypatch):
     corpus = make_corpus([["a", "b", "c"] * 5] * 9, tmp_path)
-    write = cooc_module._write_run
+    write = count_module._write_run
 
     def damage(file, *rest):
         write(file, *rest)
@@ -172,7 +172,7 @@ def test_a_damaged_run_is_found_and_named(tmp_path, monkeypatch):
         data[-1] ^= 1
         file.path("values").write_bytes(data)
 
-    monkeypatch.setattr(cooc_module, "_write_run", damage)
+    monkeypatch.setattr(count_module, "_write_run", damage)
     with pytest.raises(FormatError, match=r"values-run-00000.bin: damaged"):
         count_in_runs(corpus, tmp_path / "cooc", CountOptions(), 40)
 
@@ -270,7 +270,7 @@ def test_plans_say_what_they_need():
 @SLOW
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 15))
 def test_rows_are_cut_within_the_bound(bounds, entries):
-    ranges = list(rows.cut_rows(np.array(bounds), entries))
+    ranges = list(row_writer.cut_rows(np.array(bounds), entries))
     assert [r for a, b in ranges for r in range(a, b)] == list(range(len(bounds)))
     assert all(sum(bounds[a:b]) <= entries or b == a + 1 for a, b in ranges)
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.modelfile import open_model
 
 QUIET = ["--progress", "none"]

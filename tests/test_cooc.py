@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import cooc as cooc_module
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import count as count_module
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.storage.arrays import HEADER_BYTES
@@ -65,8 +66,8 @@ def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
 def small_pieces(task: int, block: int, shard: int) -> Iterator[None]:
     """Many tasks, row blocks and shards, even for a handful of words."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cooc_module, "TASK_ENTRIES", task)
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", block)
+        patch.setattr(count_module, "TASK_ENTRIES", task)
+        patch.setattr(count_module, "BLOCK_ENTRIES", block)
         patch.setattr(corpus_module, "SHARD_TOKENS", shard)
         yield
 
@@ -226,7 +227,7 @@ def test_total_is_exact_where_the_rows_together_pass_64_bits(tmp_path):
 
 
 def test_blocks_of_4_and_of_8_bytes_stand_side_by_side(tmp_path, monkeypatch):
-    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(count_module, "BLOCK_ENTRIES", 1)
     texts = [["a", "b", "a", "c", "a"], ["c", "d", "a", "a"], ["a"] * 9]
     cooc = count(make_corpus(texts, tmp_path), tmp_path / "cooc", CountOptions(window=20))
     assert {block.wide for block in cooc.blocks} == {False, True}
@@ -277,8 +278,8 @@ def corpus(tmp_path) -> Corpus:
 
 @pytest.fixture
 def several_blocks(monkeypatch) -> None:
-    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 200)
-    monkeypatch.setattr(cooc_module, "TASK_ENTRIES", 50)
+    monkeypatch.setattr(count_module, "BLOCK_ENTRIES", 200)
+    monkeypatch.setattr(count_module, "TASK_ENTRIES", 50)
 
 
 def test_a_flipped_byte_is_found_and_its_file_named(tmp_path, corpus, several_blocks):
@@ -320,7 +321,7 @@ def test_a_file_of_another_matrix_is_not_taken(tmp_path, corpus, several_blocks)
 def test_an_interrupted_count_continues_to_the_same_bytes(tmp_path, corpus, several_blocks, monkeypatch, at):
     whole = count(corpus, tmp_path / "whole")
     assert len(whole.blocks) >= 4
-    original, calls = cooc_module.write_rows, []
+    original, calls = count_module.write_rows, []
 
     def interrupted(rows, *rest):
         calls.append(int(rows.name))
@@ -328,7 +329,7 @@ def test_an_interrupted_count_continues_to_the_same_bytes(tmp_path, corpus, seve
             raise KeyboardInterrupt
         original(rows, *rest)
 
-    monkeypatch.setattr(cooc_module, "write_rows", interrupted)
+    monkeypatch.setattr(count_module, "write_rows", interrupted)
     with pytest.raises(InterruptedRun, match="--resume") as caught:
         count(corpus, tmp_path / "cooc")
     assert caught.value.exit_code == 130
@@ -347,7 +348,7 @@ def test_an_interrupted_count_continues_to_the_same_bytes(tmp_path, corpus, seve
 
 def test_a_block_half_written_is_counted_again(tmp_path, corpus, several_blocks, monkeypatch):
     whole = count(corpus, tmp_path / "whole")
-    original = cooc_module.ArrayWriter.close
+    original = count_module.ArrayWriter.close
 
     def interrupted(self):
         if self.path.name == "rows-00002.bin":
@@ -355,11 +356,11 @@ def test_a_block_half_written_is_counted_again(tmp_path, corpus, several_blocks,
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(cooc_module.ArrayWriter, "close", interrupted)
+    monkeypatch.setattr(count_module.ArrayWriter, "close", interrupted)
     with pytest.raises(InterruptedRun):
         count(corpus, tmp_path / "cooc")
     monkeypatch.undo()
-    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 200)
+    monkeypatch.setattr(count_module, "BLOCK_ENTRIES", 200)
     assert files(count(corpus, tmp_path / "cooc", resume=True).path) == files(whole.path)
 
 

@@ -18,11 +18,13 @@ from cooc_engine import explicit as explicit_module
 from cooc_engine import pmisvd
 from cooc_engine.cli import main
 from cooc_engine.comparison import _entrants, comparison
-from cooc_engine.config import CompareOptions, CountOptions, PmiSvdOptions
-from cooc_engine.cooc import Cooc, count
+from cooc_engine.config import CompareOptions, PmiSvdOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.countfile import export_hdf5, import_hdf5
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.explicit import SparseVectors

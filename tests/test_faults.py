@@ -23,10 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import cooc as cooc_module
 from cooc_engine._kernels import counting, encoding
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count, plan_count
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.directory import Corpus
@@ -35,14 +32,18 @@ from cooc_engine.corpus.first_pass import Checkpoint, Spool, Spooled, Tables
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
+from cooc_engine.counts import count as cooc_module
+from cooc_engine.counts.count import count, plan_count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.merge import merge
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Written, lane_bytes
 from cooc_engine.counts.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.rows import Lane, Merged, RowFiles, Written, lane_bytes
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
 from cooc_engine.storage.outputs import write_manifest
-from cooc_engine.sums import merge
 from cooc_engine.text import readers
 
 HERE = Path(__file__).parent
@@ -246,9 +247,9 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.cooc import count
+from cooc_engine.counts.count import count
 from cooc_engine.corpus.encode import encode
 at, verb, budget, share, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
 how = {"threads": threads, "memory": "64M"}

@@ -33,10 +33,12 @@ from cooc_engine import adagrad, checkpoints, glove, modelfile
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import CountOptions, GloveOptions
-from cooc_engine.cooc import Cooc, count
+from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.glove import log_counts, train_glove
 from cooc_engine.query import Vectors

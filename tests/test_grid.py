@@ -18,7 +18,7 @@ from cooc_engine import job as job_module
 from cooc_engine import stages
 from cooc_engine.cli import main
 from cooc_engine.config import GloveOptions, PmiSvdOptions
-from cooc_engine.cooc import Cooc
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Record, Table, combinations, file_name

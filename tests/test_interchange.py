@@ -21,25 +21,28 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import cooc as cooc_module
-from cooc_engine import countfile, entries, interchange
-from cooc_engine import rows as rows_module
+from cooc_engine import countfile, interchange
 from cooc_engine._kernels import coo
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, GloveOptions
-from cooc_engine.cooc import Cooc, count, index_type
+from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
+from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts import from_coo
+from cooc_engine.counts import row_writer as rows_module
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc, index_type
+from cooc_engine.counts.merge import merge
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.interchange import RECORD, export_glove, import_glove, import_matrix
-from cooc_engine.rows import cut_rows
 from cooc_engine.stages import append
 from cooc_engine.storage.hdf5 import Dataset, Stream
 from cooc_engine.summary import info
-from cooc_engine.sums import merge
 
 TEXTS = [["a", "b", "a", "c", "d"], ["b", "c"], ["d"] * 6]
 SLOW = settings(deadline=None, max_examples=25)
@@ -77,20 +80,20 @@ def exact(cooc: Cooc) -> dict[tuple[int, int], int]:
 @pytest.fixture
 def small_pieces(monkeypatch) -> None:
     """Several chunks, tasks and blocks, even for a handful of entries."""
-    monkeypatch.setattr(entries, "CHUNK", 16)
-    monkeypatch.setattr(entries, "TASK_ENTRIES", 20)
+    monkeypatch.setattr(from_coo, "CHUNK", 16)
+    monkeypatch.setattr(from_coo, "TASK_ENTRIES", 20)
     monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 6)
 
 
 def cut_by(patch: pytest.MonkeyPatch, run: int) -> None:
     """Let a run have so many entries, whatever the budget."""
-    of = entries._Room.of.__func__
+    of = from_coo._Room.of.__func__
 
     def small(cls, *given):
         room = of(cls, *given)
         return cls(room.threads, room.columns, 7, run, room.plan)
 
-    patch.setattr(entries._Room, "of", classmethod(small))
+    patch.setattr(from_coo._Room, "of", classmethod(small))
 
 
 # --------------------------------------------------------------------------------------------------------------- twins
@@ -150,7 +153,7 @@ def test_rows_of_a_stretch_of_csr(lengths, data):
     begin = data.draw(st.integers(0, offsets[-1]))
     end = data.draw(st.integers(begin, offsets[-1]))
     rows = np.repeat(np.arange(len(lengths)), lengths)
-    assert entries.rows_of(offsets, begin, end).tolist() == rows[begin:end].tolist()
+    assert from_coo.rows_of(offsets, begin, end).tolist() == rows[begin:end].tolist()
 
 
 # --------------------------------------------------------------------------------------------------------------- GloVe
@@ -297,7 +300,7 @@ def test_word_counts_of_no_text_do_not_make_blocks(tmp_path, monkeypatch):
     matrix, words = scipy.sparse.eye(300, format="csr"), [f"w{i:03d}" for i in range(300)]
     monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 2**15)
     for most, blocks in ((4, 3), (1 / 1024, 1)):
-        monkeypatch.setattr(entries, "MOST_BLOCKS", most)
+        monkeypatch.setattr(from_coo, "MOST_BLOCKS", most)
         vocabulary = Vocabulary.from_words(words, [10**6] * 300)
         cooc = import_matrix(matrix, vocabulary, tmp_path / f"cooc{blocks}")
         assert (len(cooc.blocks), cooc.entries) == (blocks, 300)
@@ -306,14 +309,14 @@ def test_word_counts_of_no_text_do_not_make_blocks(tmp_path, monkeypatch):
 def test_a_file_that_shrinks_while_it_is_read(tmp_path, monkeypatch):
     np.ones(9, RECORD).tofile(tmp_path / "records")
     (tmp_path / "vocab").write_text("a 4\n")
-    deal = entries._Dealt.of.__func__
+    deal = from_coo._Dealt.of.__func__
 
     def shrink(cls, *given):
         with (tmp_path / "records").open("r+b") as file:
             file.truncate(20)
         return deal(cls, *given)
 
-    monkeypatch.setattr(entries._Dealt, "of", classmethod(shrink))
+    monkeypatch.setattr(from_coo._Dealt, "of", classmethod(shrink))
     with pytest.raises(FormatError, match="was made shorter"):
         import_glove(tmp_path / "records", tmp_path / "vocab", tmp_path / "out", CountOptions(window=1))
 
@@ -453,7 +456,7 @@ def test_runs_that_no_longer_fit_are_made_anew(tmp_path, large, monkeypatch):
     given = large / "records", large / "vocab", tmp_path / "out", CountOptions(context_side="right")
     with monkeypatch.context() as patch:
         cut_by(patch, 400_000)
-        patch.setattr(entries, "_merge_runs", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(from_coo, "_merge_runs", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(InterruptedRun):
             import_glove(*given)
     assert len(list((tmp_path / "out.part").glob("rows-run-*"))) == 3

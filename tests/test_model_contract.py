@@ -11,11 +11,12 @@ import pytest
 
 import cooc_engine
 from cooc_engine import modelfile, stages
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWordError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.modelfile import Model, open_model

@@ -14,22 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import cooc as cooc_module
-from cooc_engine import rowsample
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import count, plan_count
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import forecast
 from cooc_engine.corpus.encode import encode, plan_encode
 from cooc_engine.corpus.forecast import TextSample
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import count as count_module
+from cooc_engine.counts import forecast as forecast_module
+from cooc_engine.counts.count import count, plan_count
+from cooc_engine.counts.forecast import Sample, count_sample, merge_sample
+from cooc_engine.counts.merge import merge, plan_merge
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Window, cut_runs, whole_run
 from cooc_engine.errors import InputError, ResourceError, UsageError
-from cooc_engine.rowsample import Sample, count_sample, merge_sample
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.sums import merge, plan_merge
 from cooc_engine.text import readers
 
 ALL = EncodeOptions(min_count=1)
@@ -82,9 +82,9 @@ def zipf(tmp_path_factory) -> Path:
 def test_the_disk_of_a_count_is_predicted(zipf, tmp_path, monkeypatch, window, weight, runs):
     options, how = CountOptions(window=window, window_weight=weight), {"threads": 2}
     if runs > 1:
-        monkeypatch.setattr(cooc_module, "TASK_ENTRIES", 1 << 14)
-        monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 18)
-        room = cooc_module.Room.of(len(corpus_module.Corpus(zipf).vocabulary), Window.of(options), 1 << 40, 2)
+        monkeypatch.setattr(count_module, "TASK_ENTRIES", 1 << 14)
+        monkeypatch.setattr(count_module, "LEAST_TEXT", 1 << 18)
+        room = count_module.Room.of(len(corpus_module.Corpus(zipf).vocabulary), Window.of(options), 1 << 40, 2)
         how["memory"] = room.plan.least
     plan = plan_count(zipf, tmp_path / "out", options, **how)
     assert plan.runs >= runs and list(tmp_path.iterdir()) == []
@@ -124,7 +124,9 @@ def test_every_row_may_be_drawn_and_weighs_what_it_stands_for(counts, size, cont
     estimates = []
     with pytest.MonkeyPatch.context() as patch:  # the mean over many draws is the truth
         for seed in range(200):
-            patch.setattr(rowsample.np.random, "default_rng", lambda _, seed=seed: np.random.Generator(np.random.PCG64(seed)))
+            patch.setattr(
+                forecast_module.np.random, "default_rng", lambda _, seed=seed: np.random.Generator(np.random.PCG64(seed))
+            )
             drawn = Sample.draw(bounds, counts, size)
             estimates.append(float(bounds[drawn.rows] @ drawn.weights))
     spread = 5 * np.std(estimates) / np.sqrt(len(estimates))
@@ -152,7 +154,7 @@ def test_a_sample_of_all_rows_of_a_sum_is_the_sum(tmp_path):
         parts.append(count(new, tmp_path / name / "out", CountOptions(window=2)))
     whole = merge(parts, tmp_path / "sum")
     everyone = Sample(np.arange(len(corpus.vocabulary)), np.ones(len(corpus.vocabulary)))
-    from cooc_engine.sums import _StoredCooc
+    from cooc_engine.counts.merge import _StoredCooc
 
     assert merge_sample([_StoredCooc(part) for part in parts], everyone).tolist() == np.diff(whole.row_offsets).tolist()
 
@@ -297,7 +299,7 @@ def test_a_full_disk_says_how_much_is_missing(zipf, tmp_path, monkeypatch):
     def full(*given):
         raise OSError(errno.ENOSPC, "x")
 
-    monkeypatch.setattr(cooc_module, "write_rows", full)
+    monkeypatch.setattr(count_module, "write_rows", full)
     with pytest.raises(ResourceError, match=rf"about .* more of .* is needed in {tmp_path}, where .* is free"):
         count(zipf, tmp_path / "out")
     monkeypatch.setattr(corpus_module, "write_shards", full)

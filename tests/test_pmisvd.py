@@ -21,13 +21,15 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from cooc_engine import checkpoints, modelfile, pmisvd, transforms
-from cooc_engine import cooc as cooc_module
 from cooc_engine.checkpoints import Checkpoint
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, PmiSvdOptions
-from cooc_engine.cooc import Cooc, count
+from cooc_engine.config import PmiSvdOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.linalg.sparse import SparseRows, in_memory, on_disk

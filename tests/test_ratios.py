@@ -9,7 +9,8 @@ import pytest
 from matrices import make_cooc
 
 from cooc_engine.cli import main
-from cooc_engine.config import CountOptions, GloveOptions, SimplerGloveOptions
+from cooc_engine.config import GloveOptions, SimplerGloveOptions
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.ratios import ratio
@@ -60,9 +61,9 @@ def test_simpler_glove_has_ratios_too(cooc, tmp_path, tying):
 
 
 def test_words_that_never_met_have_no_counted_ratio(tmp_path):
-    from cooc_engine.cooc import count
     from cooc_engine.corpus.encode import encode_documents
     from cooc_engine.corpus.options import EncodeOptions
+    from cooc_engine.counts.count import count
 
     cooc = count(encode_documents(["a b", "c d", "a d"], tmp_path / "corpus", EncodeOptions(min_count=1)), tmp_path / "cooc")
     path = train_glove(cooc, tmp_path / "model.h5", GloveOptions(vector_size=2, epochs=1)).path

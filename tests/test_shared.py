@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from cooc_engine.config import CountOptions, GloveOptions
-from cooc_engine.cooc import Cooc, count
+from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.evaluation import evaluate
 from cooc_engine.glove import train_glove
 

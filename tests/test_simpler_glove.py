@@ -25,13 +25,15 @@ from matrices import (
 )
 
 from cooc_engine import adagrad, glove
-from cooc_engine import cooc as cooc_module
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.adagrad import Parameters, Shape
-from cooc_engine.config import CountOptions, GloveOptions, SimplerGloveOptions
-from cooc_engine.cooc import Cooc, count
+from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
 from cooc_engine.modelfile import open_model

@@ -13,12 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matrices import words_of
 
-from cooc_engine import cooc as cooc_module
 from cooc_engine._kernels import tiles as kernels
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Entries, Grid, Tiles, deal, share, strata
 

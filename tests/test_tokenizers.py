@@ -23,17 +23,18 @@ from hypothesis import strategies as st
 from test_corpus import BOM_OR_NOT, assert_twin, contents, read_back
 
 from cooc_engine.cli import main
-from cooc_engine.cooc import Cooc, count
 from cooc_engine.corpus import encode as module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.merge import merge
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.interchange import export_glove
 from cooc_engine.modelfile import open_model
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.stages import append, encoded
-from cooc_engine.sums import merge
 from cooc_engine.text import readers, tokenizer_worker
 from cooc_engine.text import tokenizer_pool as processes_module
 from cooc_engine.text.tokenizer_pool import Processes

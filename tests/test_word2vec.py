@@ -22,12 +22,13 @@ from cooc_engine import modelfile, sampler, stream, trainer
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables
 from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import CbowOptions, CountOptions, SimplerGloveOptions, SkipgramOptions
-from cooc_engine.cooc import count
+from cooc_engine.config import CbowOptions, SimplerGloveOptions, SkipgramOptions
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
 from cooc_engine.modelfile import open_model
 from cooc_engine.models import train

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
-from cooc_engine.config import CountOptions
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.corpus.thinning import keep_probabilities
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.progress import Stage
 

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
-from cooc_engine.config import CountOptions
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.row_writer import Stored
 from cooc_engine.counts.windows import Run, Window, cut_runs, lay
-from cooc_engine.rows import Stored
 
 __all__ = ["Sample", "count_sample", "merge_sample"]
 

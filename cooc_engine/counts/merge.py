@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.cooc import KIND, VERSION, Block, Cooc, Room, Sizes, clean, finish_blocks, plan_blocks, write_merged
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import Room, write_merged
+from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, Sizes, clean, finish_blocks, plan_blocks
+from cooc_engine.counts.forecast import ROWS, Sample, merge_sample
+from cooc_engine.counts.row_writer import Merged
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import UsageError
-from cooc_engine.rows import Merged
-from cooc_engine.rowsample import ROWS, Sample, merge_sample
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress

@@ -20,12 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import coo, counting
-from cooc_engine.config import CountOptions
-from cooc_engine.cooc import BLOCK_ENTRIES, KIND, MERGE_BYTES, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.counts.count import MERGE_BYTES
+from cooc_engine.counts.directory import BLOCK_ENTRIES, KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
-from cooc_engine.rows import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, Stage

@@ -1,0 +1,247 @@
+"""From an encoded corpus to exact co-occurrence counts: sorted CSR in row blocks, memory-mapped.
+
+Weights are integers over a common denominator (2520 for 1/k in a window of 10), summed in 64-bit integers and divided
+once when read. A corpus that fits the budget is counted at once; a larger one a run at a time, and the runs are added up
+row by row. Sums of integers have no order: the bytes are the same for any number of threads, runs and shards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.directory import (
+    BLOCK_ENTRIES,
+    KIND,
+    TASK_ENTRIES,
+    VERSION,
+    Block,
+    Cooc,
+    PathLike,
+    Sizes,
+    clean,
+    finish_blocks,
+    plan_blocks,
+)
+from cooc_engine.counts.forecast import ROWS as SAMPLED_ROWS
+from cooc_engine.counts.forecast import Sample, count_sample
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.counts.windows import Run, Window, check_text, cut_runs, lay_out
+from cooc_engine.errors import UsageError
+from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.storage.outputs import building, part_path, write_whole
+
+__all__ = ["Room", "count", "plan_count", "write_merged"]
+LEAST_ENTRIES = 1 << 14
+LEAST_TEXT = 1 << 20
+MERGE_BYTES = 28  # of an entry that is read and added
+MARGIN = 24  # bytes that a run of any length takes for each word in the radius of the window
+
+
+@dataclass(frozen=True)
+class Room:
+    """How the budget is used: `lanes` lanes with `entries` entries each, and `text` bytes for the text of a run."""
+
+    threads: int
+    entries: int
+    text: int
+    plan: Plan
+
+    @classmethod
+    def of(cls, words: int, window: Window, budget: int, threads: int) -> Room:
+        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        columns = words * window.slots
+
+        def plan(entries: int) -> Plan:
+            parts = {
+                "tables of words": (12 + 2 * threads) * 8 * words,
+                "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
+                "merging": threads * entries * MERGE_BYTES,
+                "text": LEAST_TEXT + MARGIN * window.size,
+            }
+            return Plan("count", budget, parts)
+
+        least = plan(LEAST_ENTRIES)
+        least.check()
+        each = (threads + 2) * 20 + threads * MERGE_BYTES
+        entries = min(
+            TASK_ENTRIES, max(LEAST_ENTRIES, min(budget // 3 // each, LEAST_ENTRIES + (budget - least.least) // each))
+        )
+        chosen = plan(entries)
+        return cls(threads, entries, budget - chosen.least + chosen.memory["text"], chosen)
+
+    def lanes(self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
+        """Return lanes with room for the largest of some tasks."""
+        entries = max(int(bounds[a:b].sum()) for a, b in tasks)
+        rows = max(b - a for a, b in tasks)
+        return [Lane(len(bounds) * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
+
+
+def count(
+    corpus: PathLike | Corpus,
+    output: PathLike,
+    options: CountOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Cooc:
+    """Count the co-occurrences of an encoded corpus into the directory `output`.
+
+    The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
+    if sums could overflow 64 bits, or if the budget cannot hold the least that is needed.
+    """
+    progress = progress or Progress()
+    job = _Job.of(corpus, options, threads, memory)
+    record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}
+    at = Path(output)
+    with building(at, record, force=force, resume=resume, peak=lambda: job.plan(at, job.runs(part_path(at))).peak) as work:
+        if progress.speaks:
+            progress.say(job.plan(at, job.runs(work)).line())
+        if not (work / "manifest.json").exists():
+            job.corpus.vocabulary.save(work)
+            _count_blocks(work, job, progress)
+            finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
+        clean(work)
+    return Cooc(output)
+
+
+def plan_count(
+    corpus: PathLike | Corpus,
+    output: PathLike,
+    options: CountOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+) -> Plan:
+    """Return how `count` would use its budget and the disk, and write nothing.
+
+    The number of entries is predicted from a sample of the rows that is counted exactly. Raises as `count` does.
+    """
+    job = _Job.of(corpus, options, threads, memory)
+    return job.plan(Path(output), job.runs(None))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A count that has been checked, and its memory shared out."""
+
+    corpus: Corpus
+    options: CountOptions
+    window: Window
+    blocks: list[Block]
+    room: Room
+
+    @classmethod
+    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, threads: int | None, memory: str | int | None) -> _Job:
+        """Check a count; raises `UsageError`."""
+        corpus, options = corpus if isinstance(corpus, Corpus) else Corpus(corpus), options or CountOptions()
+        window, counts = Window.of(options), corpus.counts
+        _check_overflow(window, counts, options)
+        room = Room.of(len(counts), window, memory_budget(memory), threads or usable_cores())
+        blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
+        return cls(corpus, options, window, blocks, room)
+
+    def runs(self, work: Path | None) -> list[Run]:
+        """Return the runs to count in; a resumed count keeps those that it began with in `work`, whatever its budget."""
+        if work is not None and (work / "runs.json").exists():
+            return [Run(tuple(map(tuple, parts))) for parts in json.loads((work / "runs.json").read_bytes())]
+        return cut_runs(self.corpus, self.window.size, self.room.text)
+
+    def plan(self, output: Path, runs: list[Run]) -> Plan:
+        """Return the plan, with the disk that counting in these runs is predicted to take."""
+        counts, columns = self.corpus.counts, len(self.corpus.counts) * self.window.slots
+        most = self.room.plan.budget * 4 // (columns * (self.room.threads + 1))  # in half of the budget, a bit a column
+        sample = Sample.draw(self.window.bounds(counts), counts, min(SAMPLED_ROWS, max(1, most)))
+        whole, in_runs = count_sample(self.corpus, self.options, runs, sample, self.room.threads, self.room.text)
+        tokens = max(1, self.corpus.manifest["tokens_in_vocabulary"])
+        most = int(counts.max()) * self.window.most
+        wide = [most * sum(end - begin for _, begin, end in run.parts) >= 2**32 * tokens for run in runs]
+        sizes = [float(found @ sample.weights) * (12 if far else 8) for found, far in zip(in_runs, wide, strict=True)]
+        directory = Sizes.of(self.corpus.vocabulary, columns, self.blocks, sample, whole)
+        return replace(self.room.plan, runs=len(runs), disk=directory.disk(output, sizes if len(runs) > 1 else []))
+
+    def fields(self) -> dict[str, Any]:
+        """Return what the manifest says of the count."""
+        return {
+            "tokens": self.corpus.manifest["tokens_in_vocabulary"],
+            "denominator": self.window.denominator,
+            "columns": len(self.corpus.counts) * self.window.slots,
+            "slots": self.window.slots,
+            "corpus": {"digest": self.corpus.digest, "options": self.corpus.manifest["options"]},
+            "options": self.options.record(),
+        }
+
+
+def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: CountOptions) -> None:
+    if int(counts.max()) * window.most >= 2**63:
+        raise UsageError(
+            f"--window {options.window}: {options.window_weight} sums could overflow 64 bits; "
+            f"take a smaller window or uniform weights"
+        )
+    if len(counts) * window.slots >= 2**31 - 2 * window.slots:
+        raise UsageError(
+            f"--positional: {len(counts)} words at {window.slots} distances are too many columns; pass --max-vocab"
+        )
+
+
+def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
+    """Write the blocks that are not there yet: from the text, or from runs if it takes more than one."""
+    todo = [block for block in job.blocks if not block.files(work).whole()]
+    if not todo:
+        return
+    corpus, options, room = job.corpus, job.options, job.room
+    runs = job.runs(work)
+    if len(runs) == 1:
+        with progress.stage("lay out", corpus.tokens, "words") as stage:
+            source = _text_source(corpus, runs[0], options, room, stage)
+        with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
+            for block in todo:
+                tasks = [(a, b) for a, b in cut_rows(source.bounds[: block.last], room.entries, block.first)]
+                lanes = room.lanes(job.window, source.bounds, tasks)
+                write_rows(block.files(work), block.dtype, source, tasks, lanes, stage)
+        return
+    write_whole(work / "runs.json", json.dumps([run.parts for run in runs]).encode())
+    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+    with progress.stage(f"count {len(runs)} runs", corpus.tokens, "words") as stage:
+        for run, file in zip(runs, files, strict=True):
+            if not file.whole():
+                _write_run(file, corpus, run, options, room, stage)
+    merged = Merged([Written.open(file) for file in files], len(corpus.counts) * job.window.slots, room.entries)
+    with progress.stage("merge runs", merged.work(todo[0].first, todo[-1].last), "entries") as stage:
+        for block in todo:
+            write_merged(work, block, merged, job.window, room, stage)
+
+
+def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> TextSource:
+    window = Window.of(options)
+    text = lay_out(corpus, run, options, room.threads, stage)
+    check_text(text, corpus.counts, corpus)
+    return TextSource(text, window, window.bounds(text.counts))
+
+
+def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> None:
+    source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
+    wide = int(source.text.counts.max()) * source.window.most >= 2**32
+    tasks = list(cut_rows(source.bounds, room.entries))
+    lanes = room.lanes(source.window, source.bounds, tasks)
+    write_rows(files, np.uint64 if wide else np.uint32, source, tasks, lanes, stage)
+
+
+def write_merged(work: Path, block: Block, merged: Merged, window: Window, room: Room, stage: Stage) -> None:
+    """Write the rows of a block, added up."""
+    tasks = merged.tasks(block.first, block.last)
+    lanes = room.lanes(window, merged.bounds, tasks)
+    write_rows(block.files(work), block.dtype, merged, tasks, lanes, stage)
