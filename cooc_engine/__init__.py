@@ -17,14 +17,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cooc_engine.alignment import align
-    from cooc_engine.config import (
-        CbowOptions,
-        CompareOptions,
-        GloveOptions,
-        PmiSvdOptions,
-        SimplerGloveOptions,
-        SkipgramOptions,
-    )
+    from cooc_engine.config import CompareOptions
     from cooc_engine.corpus.directory import Corpus
     from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
     from cooc_engine.corpus.options import EncodeOptions
@@ -38,10 +31,12 @@ if TYPE_CHECKING:
     from cooc_engine.evaluation import evaluate
     from cooc_engine.interchange import export_glove, import_glove, import_matrix
     from cooc_engine.job import run
-    from cooc_engine.modelfile import Model, open_model
-    from cooc_engine.models import train
+    from cooc_engine.models.file import Model, open_model
+    from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
+    from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
     from cooc_engine.nearindex import IndexedVectors, build_index
     from cooc_engine.page import compare
+    from cooc_engine.pipeline.train import train
     from cooc_engine.query import Vectors, nn
     from cooc_engine.ratios import ratio
     from cooc_engine.runtime.budget import Plan
@@ -51,14 +46,14 @@ if TYPE_CHECKING:
     from cooc_engine.vectorfile import export_vectors, import_vectors, read_vectors
 
 _HOME = {
-    "CbowOptions": "config",
+    "CbowOptions": "models.sampled_options",
     "CompareOptions": "config",
     "CountOptions": "counts.options",
     "EncodeOptions": "corpus.options",
-    "GloveOptions": "config",
-    "PmiSvdOptions": "config",
-    "SimplerGloveOptions": "config",
-    "SkipgramOptions": "config",
+    "GloveOptions": "models.matrix_options",
+    "PmiSvdOptions": "models.matrix_options",
+    "SimplerGloveOptions": "models.matrix_options",
+    "SkipgramOptions": "models.sampled_options",
     "Cooc": "counts.directory",
     "count": "counts.count",
     "merge": "counts.merge",
@@ -80,9 +75,9 @@ _HOME = {
     "compare": "page",
     "evaluate": "evaluation",
     "run": "job",
-    "Model": "modelfile",
-    "open_model": "modelfile",
-    "train": "models",
+    "Model": "models.file",
+    "open_model": "models.file",
+    "train": "pipeline.train",
     "PMITransformer": "estimators",
     "SparseSVD": "estimators",
     "Progress": "runtime.progress",

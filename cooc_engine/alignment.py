@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.explicit import SPARSE
-from cooc_engine.modelfile import EXPLICIT, ModelData, save_model
+from cooc_engine.models.file import EXPLICIT, ModelData, save_model
+from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.versions import versions
 from cooc_engine.search import BLOCK

@@ -15,21 +15,14 @@ from cyclopts import App, CycloptsError, Parameter
 from cooc_engine import __version__, questions
 from cooc_engine.arguments import given, modern
 from cooc_engine.asking import compare, evaluate, info, ratio
-from cooc_engine.config import (
-    CbowOptions,
-    GloveOptions,
-    PlannedOptions,
-    PmiSvdOptions,
-    RunOptions,
-    SimplerGloveOptions,
-    SkipgramOptions,
-    TrainOptions,
-)
+from cooc_engine.config import PlannedOptions, RunOptions, TrainOptions
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.exchange import align, export, import_file
+from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
+from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
 from cooc_engine.storage.outputs import FULL
 
@@ -278,7 +271,8 @@ def _train(
     count: CountOptions | None,
     run: TrainOptions,
 ) -> None:
-    from cooc_engine.models import family_of, train
+    from cooc_engine.models.families import family_of
+    from cooc_engine.pipeline.train import train
     from cooc_engine.stages import prepared
 
     counting = family_of(model).counting

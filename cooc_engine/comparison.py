@@ -21,8 +21,8 @@ from cooc_engine.errors import UsageError
 from cooc_engine.evalsets import AnalogySet, PairSet, read_analogies, read_pairs
 from cooc_engine.evaluation import answers
 from cooc_engine.geometry import nearest_rows, norm_profile, overlaps, spectrum
-from cooc_engine.modelfile import EXPLICIT, Model, open_model
-from cooc_engine.models import FAMILIES
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import EXPLICIT, Model, open_model
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.versions import versions

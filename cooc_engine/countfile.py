@@ -17,7 +17,7 @@ from cooc_engine.counts.directory import KIND, VERSION, Cooc
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.modelfile import READERS, WORDS, csr_element, take
+from cooc_engine.models.file import READERS, WORDS, csr_element, take
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress, Stage

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
+from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.report import plot_model
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import disk_errors, part_path, write_whole
@@ -217,7 +217,7 @@ def _pipeline(output: Path, progress: Progress) -> list[str]:
 
 def _picture(model: Path, path: Path) -> str:
     """Draw the report, or return how to get what it needs."""
-    from cooc_engine.modelfile import open_model
+    from cooc_engine.models.file import open_model
 
     if importlib.util.find_spec("matplotlib") is None:
         return 'none, since matplotlib is missing: python -m pip install "cooc_engine[plot]"'

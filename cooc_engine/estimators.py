@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from cooc_engine.config import PmiSvdOptions
 from cooc_engine.linalg.sparse import SparseRows, in_memory
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
+from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.transforms import Factors, pmi_rows
 

@@ -20,12 +20,13 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import adagrad
 from cooc_engine.adagrad import Parameters, Shape, State, entries_done, run_epochs
-from cooc_engine.checkpoints import Checkpoint, claimed
-from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.modelfile import Model, ModelData, mean_vector, open_model, save_model
-from cooc_engine.older import checksums, common_words, open_older
+from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
+from cooc_engine.models.published import mean_vector
+from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.budget import Plan, show_size
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run

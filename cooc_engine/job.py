@@ -34,8 +34,8 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Table, combinations, file_name, show
-from cooc_engine.modelfile import Model, open_model
-from cooc_engine.models import Family, family_of
+from cooc_engine.models.families import Family, family_of
+from cooc_engine.models.file import Model, open_model
 from cooc_engine.page import check_page, compare, page_of
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib

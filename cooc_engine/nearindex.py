@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.explicit import SPARSE, SparseVectors
+from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress

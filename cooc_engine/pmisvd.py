@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.checkpoints import Checkpoint, claimed
-from cooc_engine.config import PmiSvdOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
-from cooc_engine.modelfile import PUBLISHED, Model, ModelData, combined, open_model, save_model
+from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.matrix_options import PmiSvdOptions
+from cooc_engine.models.published import PUBLISHED, combined
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run

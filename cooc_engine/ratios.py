@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
-from cooc_engine.modelfile import Model, open_model
+from cooc_engine.models.file import Model, open_model
 
 __all__ = ["ratio"]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import screening
 from cooc_engine.errors import UsageError
-from cooc_engine.explicit import SparseVectors
+from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.machine import usable_cores
 
 __all__ = ["BLOCK", "DENSE", "Ids", "Matrix", "Rows", "Screen", "best_rows", "inverse_norms", "top"]

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cooc_engine.checkpoints import Checkpoint, claimed
-from cooc_engine.config import StreamOptions
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.modelfile import Model, ModelData, open_model, save_model
-from cooc_engine.older import checksums, common_words, open_older
+from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.sampled_options import StreamOptions
+from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.versions import versions

@@ -27,10 +27,10 @@ from threadpoolctl import threadpool_limits
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Clock, Record, Rule, Scratch, Tables
 from cooc_engine._kernels.simd import COLUMNS, LANES
-from cooc_engine.checkpoints import Between
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
+from cooc_engine.models.checkpoints import Between
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.softmax import Examples, softmax_step

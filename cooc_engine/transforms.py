@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
-from cooc_engine.config import PmiSvdOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import Allocate, SparseRows, cut_work, in_memory, run
+from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.progress import Stage
 
 __all__ = ["Counts", "Factors", "PmiStream", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]

@@ -21,10 +21,11 @@ import numpy.typing as npt
 from cooc_engine import vectorbinary, vectorlines
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.explicit import SPARSE, SparseVectors
 from cooc_engine.gathered import Faults, Gathered, beginning, is_utf8
 from cooc_engine.interchange import read_vocabulary
-from cooc_engine.modelfile import Model, ModelData, Published, open_model, save_model
+from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.published import Published
+from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file

@@ -18,10 +18,10 @@ import numpy.typing as npt
 from cooc_engine import sampler
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Rule
-from cooc_engine.config import CbowOptions, SkipgramOptions, StreamOptions
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
-from cooc_engine.modelfile import Model
+from cooc_engine.models.file import Model
+from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions, StreamOptions
 from cooc_engine.storage.scratch import Matrix
 from cooc_engine.stream import Design, PathLike, train_stream
 from cooc_engine.trainer import FLOOR, Network, StreamModel

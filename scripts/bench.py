@@ -330,7 +330,7 @@ def as_model(vectors: Path, counts: Path) -> Path:
     import numpy as np
 
     from cooc_engine.corpus.vocabulary import Vocabulary
-    from cooc_engine.modelfile import ModelData, save_model
+    from cooc_engine.models.file import ModelData, save_model
 
     number = dict(line.split(" ") for line in counts.read_text("utf-8").split("\n") if line)
     rows = [line.rstrip().split(" ") for line in vectors.read_text("utf-8").split("\n") if line]

@@ -18,10 +18,10 @@ import scipy.linalg
 from threadpoolctl import threadpool_limits
 
 from cooc_engine import adagrad, glove
-from cooc_engine.config import GloveOptions, PmiSvdOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.linalg import svd as svd_module
 from cooc_engine.linalg.sparse import PANEL, add_product, in_memory, inner, panels, panels_of, rotate
+from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.tiles import Grid, deal

@@ -16,7 +16,7 @@ from cooc_engine.alignment import rotation
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.modelfile import ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, open_model, save_model
 
 
 def make_model(path: Path, words, vectors) -> Path:

@@ -22,7 +22,7 @@ from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.modelfile import open_model
+from cooc_engine.models.file import open_model
 
 QUIET = ["--progress", "none"]
 

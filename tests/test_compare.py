@@ -19,7 +19,7 @@ from cooc_engine.comparison import comparison
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, InputError, UsageError
 from cooc_engine.geometry import norm_profile, overlaps, spectrum
-from cooc_engine.modelfile import ModelData, save_model
+from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.query import Vectors
 
 WORDS = [f"w{i}" for i in range(60)]

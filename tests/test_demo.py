@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from cooc_engine import demo, report
-from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InterruptedRun, UsageError
+from cooc_engine.models.matrix_options import GloveOptions
 
 SOURCE = '''"""The module's Text."""
 class A:

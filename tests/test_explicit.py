@@ -14,11 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cooc_engine import explicit as explicit_module
 from cooc_engine import pmisvd
 from cooc_engine.cli import main
 from cooc_engine.comparison import _entrants, comparison
-from cooc_engine.config import CompareOptions, PmiSvdOptions
+from cooc_engine.config import CompareOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.countfile import export_hdf5, import_hdf5
@@ -27,10 +26,12 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.evaluation import evaluate
-from cooc_engine.explicit import SparseVectors
 from cooc_engine.geometry import nearest_rows, norm_profile
 from cooc_engine.linalg.sparse import SparseRows
-from cooc_engine.modelfile import Model, append_evaluation, open_model
+from cooc_engine.models import sparse_vectors as explicit_module
+from cooc_engine.models.file import Model, append_evaluation, open_model
+from cooc_engine.models.matrix_options import PmiSvdOptions
+from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors, nn
 from cooc_engine.ratios import ratio

@@ -29,11 +29,9 @@ from matrices import (
     tiles_of,
 )  # fmt: skip
 
-from cooc_engine import adagrad, checkpoints, glove, modelfile
+from cooc_engine import adagrad, glove
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.adagrad import Parameters, Shape
-from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
@@ -41,6 +39,9 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.glove import log_counts, train_glove
+from cooc_engine.models import checkpoints, file
+from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
+from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.scratch import aligned_zeros
@@ -430,7 +431,7 @@ def test_divergence_keeps_the_last_good_checkpoint(cooc, tmp_path, small_tiles, 
     monkeypatch.setattr(glove, "deferred_interrupt", never)
     with pytest.raises(DivergenceError):
         train_glove(cooc, output, SMALL, resume=True, checkpoint_every=0)
-    checkpoint = modelfile.load_arrays(checkpoint_path(output), "glove")[0]
+    checkpoint = file.load_arrays(checkpoint_path(output), "glove")[0]
     assert all(np.isfinite(values).all() for values in checkpoint.values())
     assert good
     assert not output.exists()
@@ -583,7 +584,7 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
     monkeypatch.setattr(adagrad, "share", killed)
     with pytest.raises(InterruptedRun, match="--resume"):
         train_glove(cooc, output, SMALL, checkpoint_every=0)
-    assert modelfile.load_arrays(checkpoint_path(output), "glove")[1]["state"]["strata"] == 2
+    assert file.load_arrays(checkpoint_path(output), "glove")[1]["state"]["strata"] == 2
     assert same_bits(whole, train_glove(cooc, output, SMALL, resume=True))
 
 

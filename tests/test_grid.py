@@ -17,14 +17,15 @@ import pytest
 from cooc_engine import job as job_module
 from cooc_engine import stages
 from cooc_engine.cli import main
-from cooc_engine.config import GloveOptions, PmiSvdOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Record, Table, combinations, file_name
 from cooc_engine.job import run
-from cooc_engine.modelfile import open_model
-from cooc_engine.models import FAMILIES, family_of, train
+from cooc_engine.models.families import FAMILIES, family_of
+from cooc_engine.models.file import open_model
+from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
+from cooc_engine.pipeline.train import train
 from cooc_engine.pmisvd import derive
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table

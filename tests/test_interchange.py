@@ -24,7 +24,6 @@ from hypothesis import strategies as st
 from cooc_engine import countfile, interchange
 from cooc_engine._kernels import coo
 from cooc_engine.cli import main
-from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
@@ -40,6 +39,7 @@ from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.glove import train_glove
 from cooc_engine.interchange import RECORD, export_glove, import_glove, import_matrix
+from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.stages import append
 from cooc_engine.storage.hdf5 import Dataset, Stream
 from cooc_engine.summary import info

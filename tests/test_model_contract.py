@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import cooc_engine
-from cooc_engine import modelfile, stages
+from cooc_engine import stages
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -19,8 +19,11 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWordError, UsageError
 from cooc_engine.evaluation import evaluate
-from cooc_engine.modelfile import Model, open_model
-from cooc_engine.models import FAMILIES, family_of, train
+from cooc_engine.models import file
+from cooc_engine.models import published as published_module
+from cooc_engine.models.families import FAMILIES, family_of
+from cooc_engine.models.file import Model, open_model
+from cooc_engine.pipeline.train import train
 from cooc_engine.query import Vectors, nn
 from cooc_engine.storage.outputs import locked
 from cooc_engine.summary import info
@@ -89,7 +92,7 @@ def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, dat
     assert opened.family == family
     assert arrays(opened) == arrays(model)
     lengths = {"V": len(data.vocabulary), "C": len(data.vocabulary), "d": QUICK[family]["vector_size"]}
-    for name, axes in modelfile.FAMILIES[family].items():
+    for name, axes in file.FAMILIES[family].items():
         assert opened.array(name).shape == tuple(lengths[axis] for axis in axes)
     for name in opened.names:
         assert opened.array(name).dtype == np.float32
@@ -242,7 +245,7 @@ def test_sources_that_are_none_are_refused_by_name(family, tmp_path):
 def test_every_choice_of_vectors_can_be_asked_and_judged(family, data, tmp_path):
     pairs = tmp_path / "pairs.tsv"
     pairs.write_text("wört1\twört2\t3\nwört3\twört4\t1\nwört5\twört1\t2\n")
-    for published in modelfile.PUBLISHED:
+    for published in published_module.PUBLISHED:
         path = tmp_path / f"{published}.h5"
         trained = train(family, data, path, quick(family, vectors=published, **UNTIED.get(family, {})))
         found = nn(path, ["wört1", "wört2"], topn=3)

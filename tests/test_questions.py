@@ -14,7 +14,7 @@ import pytest
 from cooc_engine import questions
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.modelfile import ModelData, save_model
+from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.query import Vectors
 
 

@@ -9,10 +9,10 @@ import pytest
 from matrices import make_cooc
 
 from cooc_engine.cli import main
-from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
+from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.ratios import ratio
 
 WORDS = ["animal1", "metal2", "the3"]

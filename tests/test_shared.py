@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from cooc_engine.config import GloveOptions
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -15,6 +14,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.evaluation import evaluate
 from cooc_engine.glove import train_glove
+from cooc_engine.models.matrix_options import GloveOptions
 
 pytestmark = pytest.mark.shared
 

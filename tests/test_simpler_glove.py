@@ -27,7 +27,6 @@ from matrices import (
 from cooc_engine import adagrad, glove
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.adagrad import Parameters, Shape
-from cooc_engine.config import GloveOptions, SimplerGloveOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import directory as cooc_module
@@ -36,7 +35,8 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.glove import train_glove, train_simpler_glove
-from cooc_engine.modelfile import open_model
+from cooc_engine.models.file import open_model
+from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 
 SMALL = SimplerGloveOptions(vector_size=12, epochs=3, x_max=10, seed=4)
 GLOVE = GloveOptions(vector_size=12, epochs=3, x_max=10, seed=4)
@@ -391,7 +391,7 @@ def test_a_checkpoint_is_not_continued_from_another_older_model(cooc, tmp_path, 
 
 
 def test_a_center_of_the_wrong_length_is_named(cooc, tmp_path):
-    from cooc_engine.modelfile import save_model
+    from cooc_engine.models.file import save_model
 
     model = train_glove(cooc, tmp_path / "model.h5", dataclasses.replace(GLOVE, center="mean"))
     data = model.data()

@@ -22,7 +22,7 @@ from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
-from cooc_engine.modelfile import ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, open_model, save_model
 from cooc_engine.query import Vectors, nn
 from cooc_engine.vectorfile import FORMATS, export_vectors, format_of, import_vectors, read_vectors
 

@@ -12,7 +12,7 @@ from test_modelfile import make_data
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError
-from cooc_engine.modelfile import open_model, save_model
+from cooc_engine.models.file import open_model, save_model
 
 words = st.lists(st.text(st.sampled_from("abé水") | st.characters(exclude_categories=["Cs"]), max_size=20), unique=True)
 

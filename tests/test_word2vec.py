@@ -18,11 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cooc_engine import modelfile, sampler, stream, trainer
+from cooc_engine import sampler, stream, trainer
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables
-from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import CbowOptions, SimplerGloveOptions, SkipgramOptions
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
@@ -30,8 +28,12 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
-from cooc_engine.modelfile import open_model
-from cooc_engine.models import train
+from cooc_engine.models import file
+from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
+from cooc_engine.models.file import open_model
+from cooc_engine.models.matrix_options import SimplerGloveOptions
+from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
+from cooc_engine.pipeline.train import train
 from cooc_engine.query import Vectors
 from cooc_engine.softmax import Examples, softmax_step
 from cooc_engine.storage.scratch import aligned_zeros
@@ -490,9 +492,9 @@ def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(
 KILLED = """
 import os, signal, sys
 from cooc_engine import trainer
-from cooc_engine.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.config import CbowOptions
-from cooc_engine.models import train
+from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
+from cooc_engine.models.sampled_options import CbowOptions
+from cooc_engine.pipeline.train import train
 trainer.PART, trainer.ROUND, trainer.SMALL_PART, trainer.BATCH = 100, 4, 40, 3
 original, seen = Checkpoint.between, []
 def between(saver, *step):
@@ -544,7 +546,7 @@ def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts
         train("skipgram", corpus, tmp_path / "m.h5", options, checkpoint_every=0)
     assert len(rounds) <= 4
     assert [path.name for path in tmp_path.iterdir()] == ["m.h5.checkpoint"]
-    arrays, meta = modelfile.load_arrays(tmp_path / "m.h5.checkpoint", "stream")
+    arrays, meta = file.load_arrays(tmp_path / "m.h5.checkpoint", "stream")
     assert np.isfinite(arrays["inputs"]).all()
     assert meta["state"]["epoch"] == 0
 

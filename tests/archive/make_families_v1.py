@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cooc_engine import Cooc, Corpus, train
-from cooc_engine.models import family_of
+from cooc_engine.models.families import family_of
 
 ARCHIVE = Path(__file__).parent
 FAMILIES = {

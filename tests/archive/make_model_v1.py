@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.modelfile import ModelData, save_model
+from cooc_engine.models.file import ModelData, save_model
 
 WORDS = ["the", "Köln", "水", "ice", "steam", "naïve"]
 COUNTS = [90, 40, 40, 7, 5, 5]

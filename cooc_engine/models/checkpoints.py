@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from cooc_engine.errors import InterruptedRun, UsageError
-from cooc_engine.modelfile import load_arrays, save_arrays
+from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.storage.outputs import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 

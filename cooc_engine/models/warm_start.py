@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.modelfile import Model, open_model
+from cooc_engine.models.file import Model, open_model
 
 __all__ = ["checksums", "common_words", "open_older"]
 

@@ -1,0 +1,45 @@
+"""The registry of model families, and `train`: from counts, an encoded corpus, or text, to a model file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.errors import UsageError
+from cooc_engine.models.file import Model
+from cooc_engine.runtime.keywords import How
+from cooc_engine.runtime.options import Options
+from cooc_engine.stages import prepared
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+from cooc_engine.models.families import family_of
+
+__all__ = ["train"]
+
+PathLike = str | os.PathLike[str]
+
+
+def train(
+    model: str,
+    source: PathLike | Cooc | Corpus,
+    output: PathLike,
+    options: Options | None = None,
+    **how: Unpack[How],
+) -> Model:
+    """Train a model family on `source` and write the model file `output`; returns the opened model.
+
+    `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
+    on the way with the default options; a model that reads the text itself takes no counts. The keywords are those of `Run`:
+    threads, memory, force, resume, progress, checkpoint_every.
+    """
+    family, output = family_of(model), Path(output)
+    options = options or family.options()
+    if not isinstance(options, family.options):
+        raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
+    stages: dict[str, Any] = {key: value for key, value in how.items() if key != "checkpoint_every"}
+    with prepared(source, output, counting=family.counting, **stages) as data:
+        return family.train(data, output, options, **how)
