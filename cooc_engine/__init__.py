@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from cooc_engine.counts.merge import merge, plan_merge
     from cooc_engine.counts.options import CountOptions
     from cooc_engine.errors import CoocError
-    from cooc_engine.estimators import PMITransformer, SparseSVD
     from cooc_engine.evaluation import evaluate
     from cooc_engine.interchange import export_glove, import_glove, import_matrix
     from cooc_engine.job import run
+    from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
@@ -78,8 +78,8 @@ _HOME = {
     "Model": "models.file",
     "open_model": "models.file",
     "train": "pipeline.train",
-    "PMITransformer": "estimators",
-    "SparseSVD": "estimators",
+    "PMITransformer": "matrix.estimators",
+    "SparseSVD": "matrix.estimators",
     "Progress": "runtime.progress",
     "open_progress": "runtime.progress",
     "Vectors": "query",

@@ -196,7 +196,7 @@ def _claim(output: Path) -> None:
 def _pipeline(output: Path, progress: Progress) -> list[str]:
     from cooc_engine.corpus.encode import encode
     from cooc_engine.counts.count import count  # imported here, because the text alone needs no Numba
-    from cooc_engine.glove import train_glove
+    from cooc_engine.matrix.glove import train_glove
 
     text, corpus, cooc, model = (output / name for name in ("documentation.txt", "corpus", "cooc", "model.h5"))
     texts = write_documentation(text, progress)

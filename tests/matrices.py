@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from cooc_engine import glove
-from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
+from cooc_engine.matrix import glove
+from cooc_engine.matrix.adagrad import Parameters, Shape
+from cooc_engine.matrix.tiles import Grid, Tiles, deal, strata
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.tiles import Grid, Tiles, deal, strata
 
 BLOCKS = 5  # so that the small matrix makes a grid of many tiles
 ANIMALS = [f"animal{i}" for i in range(15)]

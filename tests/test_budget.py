@@ -30,7 +30,7 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
-from cooc_engine.glove import train_glove
+from cooc_engine.matrix.glove import train_glove
 from cooc_engine.runtime.budget import Plan, parse_size, show_size
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.progress import Stage

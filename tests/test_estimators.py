@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from cooc_engine.estimators import PMITransformer, SparseSVD
+from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,9 +144,7 @@ def test_parameters_are_read_and_set():
 
 
 def test_nothing_of_scikit_learn_is_imported():
-    code = (
-        "import sys; from cooc_engine.estimators import *; SparseSVD(1).fit([[1, 2], [3, 4]]); print('sklearn' in sys.modules)"
-    )
+    code = "import sys; from cooc_engine.matrix.estimators import *; SparseSVD(1).fit([[1, 2], [3, 4]]); print('sklearn' in sys.modules)"
     blocked = "import sys; sys.modules['sklearn'] = None; " + code
     for text, answer in ((code, "False"), (blocked, "True")):
         done = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)

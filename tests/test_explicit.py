@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cooc_engine import pmisvd
 from cooc_engine.cli import main
 from cooc_engine.comparison import _entrants, comparison
 from cooc_engine.config import CompareOptions
@@ -28,11 +27,12 @@ from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.geometry import nearest_rows, norm_profile
 from cooc_engine.linalg.sparse import SparseRows
+from cooc_engine.matrix import pmi_svd
+from cooc_engine.matrix.pmi_svd import memory_plan, train_pmi_svd
 from cooc_engine.models import sparse_vectors as explicit_module
 from cooc_engine.models.file import Model, append_evaluation, open_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors, nn
 from cooc_engine.ratios import ratio
 from cooc_engine.summary import info
@@ -176,7 +176,7 @@ def test_threads_budget_and_pieces_do_not_change_a_byte(cooc, model, tmp_path, m
         other = again(threads=threads)
         for name in ("data", "indices", "indptr", "shape"):
             assert np.array_equal(other.array(name), model.array(name))
-    monkeypatch.setattr(pmisvd, "PIECE", 7)
+    monkeypatch.setattr(pmi_svd, "PIECE", 7)
     assert again(threads=1).path.read_bytes() == first
 
 
@@ -252,7 +252,7 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_resumed(cooc, tmp_path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pmisvd, "save_model", interrupted)
+        patch.setattr(pmi_svd, "save_model", interrupted)
         with pytest.raises(InterruptedRun, match="--resume"):
             train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT)
     assert not list(tmp_path.iterdir())

@@ -29,23 +29,23 @@ from matrices import (
     tiles_of,
 )  # fmt: skip
 
-from cooc_engine import adagrad, glove
 from cooc_engine._kernels import adagrad as kernels
-from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
-from cooc_engine.glove import log_counts, train_glove
+from cooc_engine.matrix import adagrad, glove
+from cooc_engine.matrix.adagrad import Parameters, Shape
+from cooc_engine.matrix.glove import log_counts, train_glove
+from cooc_engine.matrix.tiles import Tiles, deal
 from cooc_engine.models import checkpoints, file
 from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.scratch import aligned_zeros
-from cooc_engine.tiles import Tiles, deal
 
 
 @pytest.fixture(scope="module")

@@ -22,11 +22,11 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.grid import Record, Table, combinations, file_name
 from cooc_engine.job import run
+from cooc_engine.matrix.pmi_svd import derive
 from cooc_engine.models.families import FAMILIES, family_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 from cooc_engine.pipeline.train import train
-from cooc_engine.pmisvd import derive
 from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table
 

@@ -37,8 +37,8 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.glove import train_glove
 from cooc_engine.interchange import RECORD, export_glove, import_glove, import_matrix
+from cooc_engine.matrix.glove import train_glove
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.stages import append
 from cooc_engine.storage.hdf5 import Dataset, Stream

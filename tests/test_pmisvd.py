@@ -20,7 +20,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from cooc_engine import pmisvd, transforms
 from cooc_engine.cli import main
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
@@ -31,11 +30,12 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation import evaluate
 from cooc_engine.linalg.sparse import SparseRows, in_memory, on_disk
+from cooc_engine.matrix import pmi, pmi_svd
+from cooc_engine.matrix.pmi_svd import memory_plan, train_pmi_svd
 from cooc_engine.models import checkpoints
 from cooc_engine.models import file as file_module
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.matrix_options import PmiSvdOptions
-from cooc_engine.pmisvd import memory_plan, train_pmi_svd
 from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
 
@@ -64,7 +64,7 @@ def counts_of(cooc: Cooc):
 
 def transformed(cooc: Cooc, options: PmiSvdOptions, allocate=in_memory):
     with ThreadPoolExecutor(2) as pool:
-        return transforms.transform_cooc(cooc, options, allocate, 0, pool, Stage("", None, ""))
+        return pmi.transform_cooc(cooc, options, allocate, 0, pool, Stage("", None, ""))
 
 
 # ------------------------------------------------------------------------------------------------------ the transforms
@@ -98,7 +98,7 @@ def test_every_transform_is_the_twins_with_its_transpose(documents, counting, op
             assert np.array_equal(dense(rows), dense(rows).T), "it is symmetric to the bit"
         else:
             assert np.array_equal(dense(transpose), dense(rows).T)
-        assert (transpose is None) == (transforms.copies(cooc, options) == 1)
+        assert (transpose is None) == (pmi.copies(cooc, options) == 1)
         assert options.pmi != "ppmi" or (rows.values > 0).all()
         assert options.pmi == "ppmi" or rows.entries == cooc.entries
 
@@ -106,9 +106,9 @@ def test_every_transform_is_the_twins_with_its_transpose(documents, counting, op
 def test_a_pair_that_is_all_there_is_has_npmi_one(tmp_path):
     counts = SparseRows((1, 1), np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32))
     options = PmiSvdOptions(pmi="npmi", cds=1)
-    factors = transforms.Factors.of(np.ones(1), np.ones(1), options)
+    factors = pmi.Factors.of(np.ones(1), np.ones(1), options)
     with ThreadPoolExecutor(1) as pool:
-        made = transforms.pmi_rows(counts, np.ones(1), factors, in_memory, pool)
+        made = pmi.pmi_rows(counts, np.ones(1), factors, in_memory, pool)
     assert made.values.tolist() == [1]
 
 
@@ -192,7 +192,7 @@ def test_threads_and_budget_do_not_change_a_bit(which, tmp_path, request, monkey
     for threads in (1, 3, 4):
         assert bits(train_pmi_svd(counts, tmp_path / f"{threads}.h5", QUICK, threads=threads)) == bits(whole)
     mapped = []
-    monkeypatch.setattr(pmisvd, "on_disk", lambda directory: mapped.append(directory) or on_disk(directory))
+    monkeypatch.setattr(pmi_svd, "on_disk", lambda directory: mapped.append(directory) or on_disk(directory))
     least = memory_plan(counts, QUICK, 2, 0).least
     assert bits(train_pmi_svd(counts, tmp_path / "tight.h5", QUICK, threads=2, memory=least)) == bits(whole)
     assert mapped == [tmp_path]
@@ -285,13 +285,13 @@ def test_passes_that_do_not_suffice_are_said(cooc, tmp_path):
 
 def test_passes_to_come_are_read_off_a_straight_line():
     falling = [1.0, 1.0, *(10 ** (-k / 4) for k in range(1, 20))]
-    assert pmisvd.passes_to_come(falling[:2], 0.01) is None
+    assert pmi_svd.passes_to_come(falling[:2], 0.01) is None
     for passes in range(3, 10):
-        assert pmisvd.passes_to_come(falling[:passes], 0.01) == pytest.approx(10 - passes)
-    assert pmisvd.passes_to_come(falling, 0.01) == 0
-    assert pmisvd.passes_to_come([0.5, 0.1, 1.0], 0.01) is None, "it began again, with wider blocks"
-    assert pmisvd.passes_to_come([1.0, 0.0], 0.01) == 0
-    assert pmisvd.passes_to_come([1.0, 0.5], 2.0) == 0
+        assert pmi_svd.passes_to_come(falling[:passes], 0.01) == pytest.approx(10 - passes)
+    assert pmi_svd.passes_to_come(falling, 0.01) == 0
+    assert pmi_svd.passes_to_come([0.5, 0.1, 1.0], 0.01) is None, "it began again, with wider blocks"
+    assert pmi_svd.passes_to_come([1.0, 0.0], 0.01) == 0
+    assert pmi_svd.passes_to_come([1.0, 0.5], 2.0) == 0
 
 
 def test_progress_has_an_end(cooc, tmp_path):
@@ -349,7 +349,7 @@ def test_an_interrupted_run_ends_in_the_bits_of_the_whole_one(cooc, tmp_path, st
 
 KILLED = """
 import os, sys
-from cooc_engine import pmisvd
+from cooc_engine.matrix import pmi_svd
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.matrix_options import PmiSvdOptions
 real = Checkpoint.between
@@ -359,7 +359,7 @@ def between(saver, *step):
     if len(saver.state.history) == 3:
         os.kill(os.getpid(), 9)
 Checkpoint.between = between
-pmisvd.train_pmi_svd(sys.argv[1], sys.argv[2], PmiSvdOptions(vector_size=20, tol=1e-4))
+pmi_svd.train_pmi_svd(sys.argv[1], sys.argv[2], PmiSvdOptions(vector_size=20, tol=1e-4))
 """
 
 

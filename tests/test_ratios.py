@@ -11,7 +11,7 @@ from matrices import make_cooc
 from cooc_engine.cli import main
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UnknownWordError, UsageError
-from cooc_engine.glove import train_glove, train_simpler_glove
+from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.ratios import ratio
 

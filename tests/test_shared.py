@@ -13,7 +13,7 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.evaluation import evaluate
-from cooc_engine.glove import train_glove
+from cooc_engine.matrix.glove import train_glove
 from cooc_engine.models.matrix_options import GloveOptions
 
 pytestmark = pytest.mark.shared

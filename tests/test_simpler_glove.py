@@ -24,9 +24,7 @@ from matrices import (
     words_of,
 )
 
-from cooc_engine import adagrad, glove
 from cooc_engine._kernels import adagrad as kernels
-from cooc_engine.adagrad import Parameters, Shape
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import directory as cooc_module
@@ -34,7 +32,9 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
-from cooc_engine.glove import train_glove, train_simpler_glove
+from cooc_engine.matrix import adagrad, glove
+from cooc_engine.matrix.adagrad import Parameters, Shape
+from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 

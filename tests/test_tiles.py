@@ -20,8 +20,8 @@ from cooc_engine.counts import directory as cooc_module
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
+from cooc_engine.matrix.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Entries, Grid, Tiles, deal, share, strata
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Entries, Grid, Tiles, deal, share, strata
 
 
 def make_cooc(at: Path, side: str, block_entries: int) -> Cooc:

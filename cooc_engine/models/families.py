@@ -57,19 +57,19 @@ def named(home: str) -> Callable[..., Any]:
 
 
 FAMILIES = {
-    "glove": Family(GloveOptions, named("cooc_engine.glove:train_glove"), derived=("vectors",), derive=choose),
+    "glove": Family(GloveOptions, named("cooc_engine.matrix.glove:train_glove"), derived=("vectors",), derive=choose),
     "simpler-glove": Family(
         SimplerGloveOptions,
-        named("cooc_engine.glove:train_simpler_glove"),
+        named("cooc_engine.matrix.glove:train_simpler_glove"),
         UniformCountOptions,
         derived=("vectors",),
         derive=choose,
     ),
     "pmi-svd": Family(
         PmiSvdOptions,
-        named("cooc_engine.pmisvd:train_pmi_svd"),
+        named("cooc_engine.matrix.pmi_svd:train_pmi_svd"),
         derived=("eig", "vectors", "normalize"),
-        derive=named("cooc_engine.pmisvd:derive"),
+        derive=named("cooc_engine.matrix.pmi_svd:derive"),
     ),
     "skipgram": Family(SkipgramOptions, named("cooc_engine.word2vec:train_skipgram"), None),
     "cbow": Family(CbowOptions, named("cooc_engine.word2vec:train_cbow"), None),

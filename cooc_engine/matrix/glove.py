@@ -19,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import adagrad
-from cooc_engine.adagrad import Parameters, Shape, State, entries_done, run_epochs
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.matrix.adagrad import Parameters, Shape, State, entries_done, run_epochs
+from cooc_engine.matrix.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
@@ -32,7 +33,6 @@ from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import beside
-from cooc_engine.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

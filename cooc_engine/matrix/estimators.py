@@ -18,9 +18,9 @@ import scipy.sparse
 
 from cooc_engine.linalg.sparse import SparseRows, in_memory
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
+from cooc_engine.matrix.pmi import Factors, pmi_rows
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.transforms import Factors, pmi_rows
 
 __all__ = ["PMITransformer", "SparseSVD"]
 
@@ -243,7 +243,7 @@ class SparseSVD(_Estimator):
 class PMITransformer(_Estimator):
     """Counts to pointwise mutual information: rows against the columns' sums that `fit` saw.
 
-    Parameters: pmi "ppmi", "pmi" or "npmi", shift and cds as in `cooc_engine.transforms`; n_jobs threads.
+    Parameters: pmi "ppmi", "pmi" or "npmi", shift and cds as in `cooc_engine.matrix.pmi`; n_jobs threads.
 
     Attributes: column_sums_ (n_features,), n_features_in_.
     """

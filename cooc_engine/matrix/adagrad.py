@@ -14,11 +14,11 @@ import numpy.typing as npt
 from cooc_engine._kernels import adagrad
 from cooc_engine._kernels import tiles as kernels
 from cooc_engine.errors import DivergenceError
+from cooc_engine.matrix.tiles import Grid, Tiles, share, strata
 from cooc_engine.models.checkpoints import Between
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.scratch import Matrix, aligned_zeros
-from cooc_engine.tiles import Grid, Tiles, share, strata
 
 __all__ = ["LANES", "Parameters", "Shape", "State", "run_epochs", "whole_loss"]
 
