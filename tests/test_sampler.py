@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cooc_engine import sampler
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.sgd import Clock, Record, Rule
+from cooc_engine.sampled import sampler
+from cooc_engine.sampled.trainer import StreamModel
 from cooc_engine.storage.scratch import aligned_zeros
-from cooc_engine.trainer import StreamModel
 
 COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)
 ENOUGH = 1e-3  # a fixed seed either passes or does not

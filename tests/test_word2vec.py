@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cooc_engine import sampler, stream, trainer
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables
 from cooc_engine.corpus import encode as corpus_module
@@ -35,10 +34,11 @@ from cooc_engine.models.matrix_options import SimplerGloveOptions
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
 from cooc_engine.query import Vectors
-from cooc_engine.softmax import Examples, softmax_step
+from cooc_engine.sampled import sampler, trainer, training
+from cooc_engine.sampled.softmax import Examples, softmax_step
+from cooc_engine.sampled.trainer import Network, State, StreamModel, run_epochs
+from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
 from cooc_engine.storage.scratch import aligned_zeros
-from cooc_engine.trainer import Network, State, StreamModel, run_epochs
-from cooc_engine.word2vec import design_cbow, design_skipgram
 
 MODELS = {
     "skip-gram": {},
@@ -491,7 +491,7 @@ def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(
 
 KILLED = """
 import os, signal, sys
-from cooc_engine import trainer
+from cooc_engine.sampled import trainer
 from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.models.sampled_options import CbowOptions
 from cooc_engine.pipeline.train import train
@@ -632,7 +632,7 @@ def test_the_plan_holds_what_is_taken(tmp_path, monkeypatch, changes):
         changes = {**changes, "init": str(train("skipgram", old, tmp_path / "old.h5", options).path)}
     train("skipgram", new, tmp_path / "loaded.h5", dataclasses.replace(options, **changes))  # kernels are loaded once
     plans = []
-    monkeypatch.setattr(stream, "memory_plan", lambda *args: plans.append(trainer.memory_plan(*args)) or plans[0])
+    monkeypatch.setattr(training, "memory_plan", lambda *args: plans.append(trainer.memory_plan(*args)) or plans[0])
     tracemalloc.start()
     try:
         train("skipgram", new, tmp_path / "new.h5", dataclasses.replace(options, **changes), threads=2)
@@ -696,7 +696,7 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
 
 def test_an_older_model_is_looked_at_before_any_work(corpus, tmp_path, monkeypatch):
     first = train("skipgram", corpus, tmp_path / "first.h5", options_of("skipgram"))
-    monkeypatch.setattr(stream, "memory_plan", lambda *args: pytest.fail("planned already"))
+    monkeypatch.setattr(training, "memory_plan", lambda *args: pytest.fail("planned already"))
     with pytest.raises(UsageError, match="pass --vector-size 10"):
         train("skipgram", corpus, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
     counts = count(corpus, tmp_path / "cooc")

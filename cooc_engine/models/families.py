@@ -71,8 +71,8 @@ FAMILIES = {
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
     ),
-    "skipgram": Family(SkipgramOptions, named("cooc_engine.word2vec:train_skipgram"), None),
-    "cbow": Family(CbowOptions, named("cooc_engine.word2vec:train_cbow"), None),
+    "skipgram": Family(SkipgramOptions, named("cooc_engine.sampled.word2vec:train_skipgram"), None),
+    "cbow": Family(CbowOptions, named("cooc_engine.sampled.word2vec:train_cbow"), None),
 }
 
 

@@ -33,7 +33,7 @@ from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.softmax import Examples, softmax_step
+from cooc_engine.sampled.softmax import Examples, softmax_step
 from cooc_engine.storage.scratch import Matrix, aligned_zeros
 
 __all__ = ["START", "Network", "State", "StreamModel", "memory_plan", "run_epochs"]
