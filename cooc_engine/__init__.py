@@ -21,14 +21,16 @@ if TYPE_CHECKING:
     from cooc_engine.corpus.directory import Corpus
     from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
     from cooc_engine.corpus.options import EncodeOptions
-    from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
     from cooc_engine.counts.count import count, plan_count
     from cooc_engine.counts.directory import Cooc
     from cooc_engine.counts.merge import merge, plan_merge
     from cooc_engine.counts.options import CountOptions
     from cooc_engine.errors import CoocError
     from cooc_engine.evaluation import evaluate
-    from cooc_engine.interchange import export_glove, import_glove, import_matrix
+    from cooc_engine.formats.glove_counts import export_glove, import_glove
+    from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
+    from cooc_engine.formats.scipy_counts import import_matrix
+    from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
     from cooc_engine.job import run
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.file import Model, open_model
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.stages import append
     from cooc_engine.summary import info
-    from cooc_engine.vectorfile import export_vectors, import_vectors, read_vectors
 
 _HOME = {
     "CbowOptions": "models.sampled_options",
@@ -62,12 +63,12 @@ _HOME = {
     "plan_merge": "counts.merge",
     "Plan": "runtime.budget",
     "append": "stages",
-    "export_glove": "interchange",
-    "import_glove": "interchange",
-    "import_matrix": "interchange",
-    "CountFile": "countfile",
-    "export_hdf5": "countfile",
-    "import_hdf5": "countfile",
+    "export_glove": "formats.glove_counts",
+    "import_glove": "formats.glove_counts",
+    "import_matrix": "formats.scipy_counts",
+    "CountFile": "formats.hdf5_counts",
+    "export_hdf5": "formats.hdf5_counts",
+    "import_hdf5": "formats.hdf5_counts",
     "Corpus": "corpus.directory",
     "encode": "corpus.encode",
     "encode_documents": "corpus.encode",
@@ -89,9 +90,9 @@ _HOME = {
     "ratio": "ratios",
     "info": "summary",
     "align": "alignment",
-    "export_vectors": "vectorfile",
-    "import_vectors": "vectorfile",
-    "read_vectors": "vectorfile",
+    "export_vectors": "formats.vectors",
+    "import_vectors": "formats.vectors",
+    "read_vectors": "formats.vectors",
 }
 
 __all__ = [  # noqa: RUF022  in the order of the data's way

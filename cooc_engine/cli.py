@@ -184,9 +184,9 @@ def export_counts(
     format
         Which of the two; `import-counts` knows them by themselves.
     """
-    from cooc_engine.countfile import export_hdf5
     from cooc_engine.counts.directory import Cooc
-    from cooc_engine.interchange import export_glove
+    from cooc_engine.formats.glove_counts import export_glove
+    from cooc_engine.formats.hdf5_counts import export_hdf5
 
     if (vocab is None) == (format == "glove"):
         raise UsageError(
@@ -219,8 +219,8 @@ def import_counts(
     vocab
         The vocabulary of records: lines of a word and its count.
     """
-    from cooc_engine.countfile import form_of, import_hdf5
-    from cooc_engine.interchange import import_glove
+    from cooc_engine.formats.glove_counts import import_glove
+    from cooc_engine.formats.hdf5_counts import form_of, import_hdf5
 
     foreign = not form_of(source)
     if foreign != (vocab is not None) or (options and not foreign):

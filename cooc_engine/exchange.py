@@ -47,7 +47,7 @@ def export(
     json
         Print one JSON object.
     """
-    from cooc_engine.vectorfile import export_vectors
+    from cooc_engine.formats.vectors import export_vectors
 
     done = export_vectors(model, output, format, dtype=dtype, vectors=vectors, restrict=restrict, force=force)
     if json:
@@ -90,7 +90,7 @@ def import_file(
     json
         Print one JSON object.
     """
-    from cooc_engine.vectorfile import import_vectors
+    from cooc_engine.formats.vectors import import_vectors
 
     model, tally = import_vectors(source, output, format, errors=errors, vocab=vocab, force=force)
     size, width = model.array("words").shape

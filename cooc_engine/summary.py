@@ -27,7 +27,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             return {"path": str(path), "kind": kind, **opened(path).info()}
     if path.is_dir():
         raise FormatError(f"{path}: neither an encoded corpus nor a co-occurrence directory (it has no sound manifest.json)")
-    from cooc_engine.countfile import COUNTS, CountFile, form_of
+    from cooc_engine.formats.hdf5_counts import COUNTS, CountFile, form_of
     from cooc_engine.models.file import open_model
 
     if form_of(path) == COUNTS:

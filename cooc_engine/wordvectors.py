@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UnknownWordError, UsageError
+from cooc_engine.formats.vectors import format_of, read_vectors
 from cooc_engine.models.file import open_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.search import BLOCK, DENSE, Ids, Matrix, Rows, Screen, batches, best_rows, inverse_norms, top
 from cooc_engine.text.tokenizers import tokenizer
-from cooc_engine.vectorfile import format_of, read_vectors
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -144,7 +144,8 @@ def test_parameters_are_read_and_set():
 
 
 def test_nothing_of_scikit_learn_is_imported():
-    code = "import sys; from cooc_engine.matrix.estimators import *; SparseSVD(1).fit([[1, 2], [3, 4]]); print('sklearn' in sys.modules)"
+    code = "import sys; from cooc_engine.matrix.estimators import *; "
+    code += "SparseSVD(1).fit([[1, 2], [3, 4]]); print('sklearn' in sys.modules)"
     blocked = "import sys; sys.modules['sklearn'] = None; " + code
     for text, answer in ((code, "False"), (blocked, "True")):
         done = subprocess.run([sys.executable, "-c", text], check=True, capture_output=True, text=True)

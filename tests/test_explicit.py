@@ -19,12 +19,12 @@ from cooc_engine.comparison import _entrants, comparison
 from cooc_engine.config import CompareOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.countfile import export_hdf5, import_hdf5
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.evaluation import evaluate
+from cooc_engine.formats.hdf5_counts import export_hdf5, import_hdf5
 from cooc_engine.geometry import nearest_rows, norm_profile
 from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.matrix import pmi_svd

@@ -21,13 +21,11 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import countfile, interchange
 from cooc_engine._kernels import coo
 from cooc_engine.cli import main
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.countfile import CountFile, export_hdf5, import_hdf5
 from cooc_engine.counts import directory as cooc_module
 from cooc_engine.counts import from_coo
 from cooc_engine.counts import row_writer as rows_module
@@ -37,7 +35,10 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.interchange import RECORD, export_glove, import_glove, import_matrix
+from cooc_engine.formats import glove_counts, hdf5_counts
+from cooc_engine.formats.glove_counts import RECORD, export_glove, import_glove
+from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
+from cooc_engine.formats.scipy_counts import import_matrix
 from cooc_engine.matrix.glove import train_glove
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.stages import append
@@ -361,7 +362,8 @@ def large(tmp_path_factory) -> Path:
 
 MEASURED = """
 import sys
-from cooc_engine import _kernels, interchange
+from cooc_engine import _kernels
+from cooc_engine.formats import glove_counts
 from cooc_engine.cli import main
 from cooc_engine._kernels import counting, coo
 sys.exit(main(sys.argv[1:]))
@@ -502,8 +504,8 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, large, monkeypatch):
     def stopped(*given):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(interchange, "rows_of", stopped)
-    monkeypatch.setattr(countfile, "_csr", stopped)
+    monkeypatch.setattr(glove_counts, "rows_of", stopped)
+    monkeypatch.setattr(hdf5_counts, "_csr", stopped)
     with pytest.raises(InterruptedRun):
         export_glove(large / "whole", tmp_path / "records", tmp_path / "vocab")
     with pytest.raises((InterruptedRun, KeyboardInterrupt)):
@@ -614,8 +616,8 @@ def test_a_directory_comes_back_byte_for_byte(texts, options, positional, thread
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         at = Path(name)
         patch.setattr(cooc_module, "BLOCK_ENTRIES", 20)
-        patch.setattr(countfile, "CHUNK", 7)
-        patch.setattr(countfile, "LEAST_CHUNK", 7)
+        patch.setattr(hdf5_counts, "CHUNK", 7)
+        patch.setattr(hdf5_counts, "LEAST_CHUNK", 7)
         cooc = counted(texts, at, CountOptions(**options.record() | {"positional": positional}))
         export_hdf5(cooc, at / "counts.h5")
         cut_by(patch, run)

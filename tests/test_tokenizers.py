@@ -31,7 +31,7 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.interchange import export_glove
+from cooc_engine.formats.glove_counts import export_glove
 from cooc_engine.models.file import open_model
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.stages import append, encoded

@@ -17,14 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_modelfile import make_data
 
-from cooc_engine import gathered, vectorbinary, vectorlines
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate
+from cooc_engine.formats import incoming, rounding, vectors_text, word2vec_binary
+from cooc_engine.formats.vectors import FORMATS, export_vectors, format_of, import_vectors, read_vectors
 from cooc_engine.models.file import ModelData, open_model, save_model
 from cooc_engine.query import Vectors, nn
-from cooc_engine.vectorfile import FORMATS, export_vectors, format_of, import_vectors, read_vectors
 
 SPACED = ("npz", "safetensors", "tsv")
 KNOWN = {"fasttext-vec": "word2vec"}  # the same lines
@@ -73,7 +73,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), words=vocabularies, width=st.integers(1, 6), form=st.sampled_from(FORMATS))
 def test_any_words_and_numbers_return(tmp_path, monkeypatch, data, words, width, form):
-    for module, name in ((vectorlines, "ROWS"), (vectorlines, "LINES"), (gathered, "CHUNK"), (vectorbinary, "CHUNK")):
+    for module, name in ((vectors_text, "ROWS"), (vectors_text, "LINES"), (incoming, "CHUNK"), (word2vec_binary, "CHUNK")):
         monkeypatch.setattr(module, name, data.draw(st.sampled_from([1, 40, 1 << 20])))
     matrix = np.array(data.draw(st.lists(numbers, min_size=len(words) * width, max_size=len(words) * width)), np.float32)
     model = write_model(tmp_path / "any.h5", words, matrix.reshape(-1, width))
@@ -268,7 +268,7 @@ def test_a_fault_is_named_or_skipped(tmp_path, text, line, says, tally, form):
 
 
 def test_many_faults_are_counted_and_the_order_of_the_rest_stays(tmp_path, monkeypatch):
-    monkeypatch.setattr(vectorlines, "LINES", 64)
+    monkeypatch.setattr(vectors_text, "LINES", 64)
     rng = np.random.default_rng(5)
     lines, words, twice, broken = [], [], 0, 0
     for number in range(400):
@@ -367,7 +367,7 @@ def test_outputs_are_whole_or_not_there(tmp_path, model, monkeypatch):
     with pytest.raises(UsageError, match="exists; pass --force"):
         export_vectors(model, tmp_path / "o.npz")
     before = (tmp_path / "o.npz").read_bytes()
-    monkeypatch.setattr(vectorbinary.Rounded, "take", lambda *_: (_ for _ in ()).throw(RuntimeError("stop")))
+    monkeypatch.setattr(rounding.Rounded, "take", lambda *_: (_ for _ in ()).throw(RuntimeError("stop")))
     with pytest.raises(RuntimeError):
         export_vectors(model, tmp_path / "o.npz", force=True)
     assert (tmp_path / "o.npz").read_bytes() == before

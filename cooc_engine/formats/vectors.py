@@ -18,19 +18,19 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine import vectorbinary, vectorlines
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.gathered import Faults, Gathered, beginning, is_utf8
-from cooc_engine.interchange import read_vocabulary
+from cooc_engine.formats import npz, safetensors, vectors_text, word2vec_binary
+from cooc_engine.formats.incoming import Faults, Gathered, beginning, is_utf8
+from cooc_engine.formats.rounding import Rounded
+from cooc_engine.formats.vectors_text import SPACE, Outgoing, metadata_path
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
-from cooc_engine.vectorbinary import Rounded
-from cooc_engine.vectorlines import SPACE, Outgoing, metadata_path
 
 __all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
 
@@ -50,15 +50,15 @@ class _Form:
     rounds: bool = False
 
 
-_HEADED = partial(vectorlines.read_text, head=True)
+_HEADED = partial(vectors_text.read_text, head=True)
 _FORMS: Mapping[str, _Form] = {
-    "word2vec": _Form(partial(vectorlines.write_text, head=True), _HEADED, "", SPACE),
-    "word2vec-bin": _Form(vectorbinary.write_word2vec, vectorbinary.read_word2vec, "word ", SPACE),
-    "glove": _Form(partial(vectorlines.write_text, head=False), partial(vectorlines.read_text, head=False), "", SPACE),
-    "fasttext-vec": _Form(partial(vectorlines.write_text, head=True, end=b" \n"), _HEADED, "", SPACE),
-    "npz": _Form(vectorbinary.write_npz, vectorbinary.read_npz, "word ", b"\0", rounds=True),
-    "safetensors": _Form(vectorbinary.write_safetensors, vectorbinary.read_safetensors, "word ", rounds=True),
-    "tsv": _Form(vectorlines.write_projector, vectorlines.read_projector, "", b"\t\n\r"),
+    "word2vec": _Form(partial(vectors_text.write_text, head=True), _HEADED, "", SPACE),
+    "word2vec-bin": _Form(word2vec_binary.write_word2vec, word2vec_binary.read_word2vec, "word ", SPACE),
+    "glove": _Form(partial(vectors_text.write_text, head=False), partial(vectors_text.read_text, head=False), "", SPACE),
+    "fasttext-vec": _Form(partial(vectors_text.write_text, head=True, end=b" \n"), _HEADED, "", SPACE),
+    "npz": _Form(npz.write_npz, npz.read_npz, "word ", b"\0", rounds=True),
+    "safetensors": _Form(safetensors.write_safetensors, safetensors.read_safetensors, "word ", rounds=True),
+    "tsv": _Form(vectors_text.write_projector, vectors_text.read_projector, "", b"\t\n\r"),
 }
 FORMATS = tuple(_FORMS)
 ALIASES = {"fasttext": "fasttext-vec", "projector": "tsv"}
@@ -76,7 +76,7 @@ def format_of(path: PathLike) -> str | None:
         return None
     if head.startswith(b"PK\3\4"):
         return "npz"
-    if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= vectorbinary.HEAD:
+    if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= safetensors.HEAD:
         return "safetensors"
     first, _, rest = head.partition(b"\n")
     fields = first.split()

@@ -1,0 +1,60 @@
+"""A vocabulary as a text file: a word and its count per line."""
+
+from __future__ import annotations
+
+from array import array
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable, rank_words
+from cooc_engine.errors import InputError
+
+__all__ = ["ranked", "read_vocabulary"]
+
+SPACE = np.frombuffer(b"\0\t\n\v\f\r ", np.uint8)
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read lines of a word and its count, without a Python object for each word."""
+    text, ends, counts = bytearray(), array("q", [0]), array("q")
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                word, _, count = line.rstrip(b"\r\n").rpartition(b" ")
+                if not word or not count.isdigit() or len(count) > 18:
+                    raise InputError(f"{path}:{number}: expected a word and its count")
+                text += word
+                ends.append(len(text))
+                counts.append(int(count))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}:{int(np.searchsorted(ends, error.start, 'right'))}: not UTF-8") from None
+    return Vocabulary(np.frombuffer(text, np.uint8), np.frombuffer(ends, np.int64), np.frombuffer(counts, np.int64))
+
+
+def ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[np.int32] | None]:
+    """Return words by falling count, equal ones by their bytes, and where each went (None: they were in order).
+
+    Raises `InputError` if there is none, or one is empty, stands twice or has white space in it.
+    """
+    if not len(vocabulary):
+        raise InputError(f"{name}: no words in it")
+    bad = np.flatnonzero(np.isin(vocabulary.text, SPACE))
+    if len(bad) or (np.diff(vocabulary.offsets) == 0).any():
+        at = int(np.searchsorted(vocabulary.offsets, bad[0], "right")) if len(bad) else 0
+        what = f"word {at} has white space in it; join its parts with _" if at else "a word is empty"
+        raise InputError(f"{name}: {what}")
+    table = WordTable.of(vocabulary)
+    if len(table) < len(vocabulary):
+        words = vocabulary.words
+        twice = next(word for at, word in enumerate(words) if vocabulary.ids[word] != at)
+        raise InputError(f"{name}: the word {twice!r} stands in it twice")
+    ranked = rank_words(WordTable.of(vocabulary, vocabulary.counts), 0, None)
+    ranks = WordTable.of(ranked).find(table.words, len(table))
+    return ranked, None if np.array_equal(ranks, np.arange(len(ranks))) else ranks

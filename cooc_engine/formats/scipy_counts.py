@@ -1,0 +1,103 @@
+"""Counts from a matrix in memory, SciPy's or NumPy's."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.vocabulary_file import ranked
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.errors import UsageError
+from cooc_engine.formats.glove_counts import PathLike, _Foreign, _refuse_positional
+
+__all__ = ["import_matrix"]
+
+
+@dataclass(frozen=True)
+class _Matrix(_Foreign):
+    """A matrix of SciPy: CSR or CSC by `offsets` (CSC if `turned`), or coordinates, where `offsets` is None."""
+
+    rows: npt.NDArray[Any] | None = None
+    offsets: npt.NDArray[Any] | None = None
+    columns: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0, np.int32))
+    counts: npt.NDArray[Any] = field(default_factory=lambda: np.empty(0))
+    turned: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of entries that the matrix stores."""
+        return len(self.counts)
+
+    def read(self, begin: int, end: int) -> Coordinates:
+        """Return the coordinates and integers of some entries."""
+        rows = rows_of(self.offsets, begin, end) if self.offsets is not None else self.rows[begin:end]  # type: ignore[index]
+        pair = rows.astype(np.int32, copy=False), self.columns[begin:end].astype(np.int32, copy=False)
+        rows, columns = self.ranked(*(pair[::-1] if self.turned else pair))
+        return rows, columns, whole_counts(self.counts[begin:end], self.denominator, self.name, begin)
+
+
+def import_matrix(
+    matrix: Any, words: Iterable[str] | Vocabulary, output: PathLike, options: CountOptions | None = None, **how: Any
+) -> Cooc:
+    """Write a sparse matrix of counts, V x V, as a co-occurrence directory; row and column i belong to the i-th of `words`.
+
+    With scikit-learn: `vectorizer = CountVectorizer(binary=True)`, `X = vectorizer.fit_transform(texts)`,
+    `import_matrix(X.T @ X, vectorizer.get_feature_names_out(), "cooc")`. Without `options` counts are whole numbers, the
+    same both ways; options with weights say what they are multiples of, and `context_side` that they are not.
+
+    The directory has its words by falling count: rows move, `Cooc.vocabulary` says where to. A list of words does not say
+    how often each occurs: then the sums of the rows, rounded up, stand for it; a `Vocabulary` says it. Zeros are left out,
+    and a place that stands twice adds up. `how` takes threads, memory, force, resume and progress; the matrix itself does
+    not count as memory. Raises what `build` of `entries.py` raises, `UsageError` for what is no such matrix.
+    """
+    options = options or CountOptions(window_weight="uniform")
+    _refuse_positional(options)
+    if not hasattr(matrix, "tocoo"):
+        raise UsageError(f"a {type(matrix).__name__} is no sparse matrix of SciPy; make one with scipy.sparse.csr_array")
+    if isinstance(words, Mapping):
+        raise UsageError("words is a mapping, which has no order to rely on; pass them in a list, in the order of the rows")
+    words = words if isinstance(words, Vocabulary) else list(words)
+    if matrix.shape != (len(words), len(words)):
+        raise UsageError(
+            f"{len(words)} words take a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}"
+        )
+    if matrix.dtype.kind not in "iufb":
+        raise UsageError(f"the matrix holds {matrix.dtype}; counts are real numbers")
+    parts = _parts(matrix)
+    if not isinstance(words, Vocabulary):
+        sums = np.asarray(matrix.sum(1), np.float64).reshape(-1)
+        words = _vocabulary(words, sums)
+    vocabulary, ranks = ranked(words, "the words")
+    crc = 0
+    for values in parts.values():
+        crc = zlib.crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
+    return build(_Matrix("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), **how)
+
+
+def _parts(matrix: Any) -> dict[str, Any]:
+    """Return the arrays of a matrix, without a copy if it is CSR, CSC or COO."""
+    if matrix.format in ("csr", "csc"):
+        size = int(matrix.indptr[-1])
+        found = {"offsets": matrix.indptr, "columns": matrix.indices[:size], "turned": matrix.format == "csc"}
+    else:
+        matrix = matrix.tocoo()
+        size = len(matrix.data)
+        found = {"rows": matrix.row, "columns": matrix.col}
+    return {**found, "counts": (matrix.data.view(np.uint8) if matrix.dtype.kind == "b" else matrix.data)[:size]}
+
+
+def _vocabulary(words: list[str], sums: npt.NDArray[np.float64]) -> Vocabulary:
+    for at, word in enumerate(words, 1):
+        if not isinstance(word, str):
+            raise UsageError(f"word {at} is a {type(word).__name__}; words are strings")
+    with np.errstate(invalid="ignore"):  # the sums of what is refused later
+        return Vocabulary.from_words(words, np.ceil(np.clip(np.nan_to_num(sums), 0, 2.0**62)).astype(np.int64).tolist())
