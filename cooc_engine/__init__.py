@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.alignment import align
     from cooc_engine.config import CompareOptions
     from cooc_engine.corpus.directory import Corpus
     from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
@@ -36,15 +35,16 @@ if TYPE_CHECKING:
     from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
-    from cooc_engine.nearindex import IndexedVectors, build_index
     from cooc_engine.page import compare
     from cooc_engine.pipeline.train import train
-    from cooc_engine.query import Vectors, nn
-    from cooc_engine.ratios import ratio
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.stages import append
     from cooc_engine.summary import info
+    from cooc_engine.vectors.alignment import align
+    from cooc_engine.vectors.near_index import IndexedVectors, build_index
+    from cooc_engine.vectors.query import Vectors, nn
+    from cooc_engine.vectors.ratios import ratio
 
 _HOME = {
     "CbowOptions": "models.sampled_options",
@@ -83,13 +83,13 @@ _HOME = {
     "SparseSVD": "matrix.estimators",
     "Progress": "runtime.progress",
     "open_progress": "runtime.progress",
-    "Vectors": "query",
-    "nn": "query",
-    "IndexedVectors": "nearindex",
-    "build_index": "nearindex",
-    "ratio": "ratios",
+    "Vectors": "vectors.query",
+    "nn": "vectors.query",
+    "IndexedVectors": "vectors.near_index",
+    "build_index": "vectors.near_index",
+    "ratio": "vectors.ratios",
     "info": "summary",
-    "align": "alignment",
+    "align": "vectors.alignment",
     "export_vectors": "formats.vectors",
     "import_vectors": "formats.vectors",
     "read_vectors": "formats.vectors",

@@ -60,7 +60,7 @@ def ratio(
     json
         Print one JSON list.
     """
-    from cooc_engine.ratios import ratio
+    from cooc_engine.vectors.ratios import ratio
 
     rows = ratio(model, word1, word2, contexts, counts)
     if json:

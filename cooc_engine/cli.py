@@ -315,7 +315,7 @@ def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptio
     model
         The model file, or a file of vectors of another program.
     """
-    from cooc_engine.nearindex import build_index
+    from cooc_engine.vectors.near_index import build_index
 
     with Work(run) as work:
         built = build_index(model, threads=work.threads, force=run.force, progress=progress_of(run))

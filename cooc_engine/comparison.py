@@ -23,9 +23,9 @@ from cooc_engine.evaluation import answers
 from cooc_engine.geometry import nearest_rows, norm_profile, overlaps, spectrum
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import EXPLICIT, Model, open_model
-from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.versions import versions
+from cooc_engine.vectors.query import Vectors
 
 __all__ = ["comparison"]
 

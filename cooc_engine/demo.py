@@ -226,7 +226,7 @@ def _picture(model: Path, path: Path) -> str:
 
 def _neighbours(model: Path) -> list[str]:
     """Return a line for each of some words that are in the vocabulary."""
-    from cooc_engine.query import Vectors
+    from cooc_engine.vectors.query import Vectors
 
     vectors = Vectors.open(model)
     words = [word for word in SHOWN if word in vectors]

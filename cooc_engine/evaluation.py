@@ -27,9 +27,9 @@ from cooc_engine.evalsets import (
     read_pairs,
     read_sentence_pairs,
 )
-from cooc_engine.query import Vectors
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.wordvectors import Judged
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.words import Judged
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

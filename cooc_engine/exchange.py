@@ -126,7 +126,7 @@ def align(
     json
         Print one JSON object.
     """
-    from cooc_engine.alignment import align
+    from cooc_engine.vectors.alignment import align
 
     done = align(model, reference, output, force=force)
     if json:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.correlation import spearman
-from cooc_engine.query import Vectors
-from cooc_engine.search import BLOCK, QUERIES
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.search import BLOCK, QUERIES
 
 __all__ = ["nearest_rows", "norm_profile", "overlaps", "spectrum"]
 

@@ -37,12 +37,12 @@ from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.page import check_page, compare, page_of
-from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table, require_matplotlib
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.stages import check_same, counted, encoded
 from cooc_engine.storage.outputs import write_whole
+from cooc_engine.vectors.query import Vectors
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -17,7 +17,7 @@ from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageErr
 from cooc_engine.runtime.options import WHOLE
 
 if TYPE_CHECKING:
-    from cooc_engine.query import Answers, Vectors
+    from cooc_engine.vectors.query import Answers, Vectors
 
 __all__ = [
     "analogies", "doesnt_match", "keywords", "n_similarity", "nn", "norms", "related",
@@ -41,7 +41,7 @@ def _answer(
     approximate: bool = False,
 ) -> None:
     """Answer all questions of the command line together, or each line of a stream as it comes, though others fail."""
-    from cooc_engine.query import Vectors
+    from cooc_engine.vectors.query import Vectors
 
     vectors = _indexed(model) if approximate else Vectors.open(model)
     with _notes() as say:
@@ -57,7 +57,7 @@ def _answer(
 
 
 def _indexed(model: Path) -> Vectors:
-    from cooc_engine.nearindex import IndexedVectors
+    from cooc_engine.vectors.near_index import IndexedVectors
 
     return IndexedVectors.open(model)
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import Vectors, align
-from cooc_engine.alignment import rotation
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import ModelData, open_model, save_model
+from cooc_engine.vectors.alignment import rotation
 
 
 def make_model(path: Path, words, vectors) -> Path:
@@ -44,7 +44,7 @@ def pair(tmp_path) -> tuple[Path, Path]:
 
 
 def test_the_words_of_both_come_together_and_cosines_stay(pair, tmp_path, monkeypatch):
-    monkeypatch.setattr("cooc_engine.alignment.BLOCK", 7)
+    monkeypatch.setattr("cooc_engine.vectors.alignment.BLOCK", 7)
     done = align(*pair, tmp_path / "c.h5")
     assert (done.path, done.words) == (tmp_path / "c.h5", 60)
     assert done.before < 0.5 < 0.999 < done.after

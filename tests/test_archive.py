@@ -11,7 +11,7 @@ import pytest
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.models.file import open_model
-from cooc_engine.query import Vectors
+from cooc_engine.vectors.query import Vectors
 
 ARCHIVE = Path(__file__).parent / "archive"
 WORDS = ["the", "cat", "on", "sat"]

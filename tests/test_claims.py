@@ -18,7 +18,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
-from cooc_engine.query import Vectors
+from cooc_engine.vectors.query import Vectors
 
 pytestmark = pytest.mark.shared
 

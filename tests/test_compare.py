@@ -20,7 +20,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, InputError, UsageError
 from cooc_engine.geometry import norm_profile, overlaps, spectrum
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.query import Vectors
+from cooc_engine.vectors.query import Vectors
 
 WORDS = [f"w{i}" for i in range(60)]
 COUNTS = [1000 // (i + 1) for i in range(60)]

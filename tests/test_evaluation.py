@@ -19,7 +19,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import evaluate, pearson, read_analogies, read_pairs, spearman
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.query import Vectors
+from cooc_engine.vectors.query import Vectors
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "eval"
 

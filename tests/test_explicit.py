@@ -33,9 +33,9 @@ from cooc_engine.models import sparse_vectors as explicit_module
 from cooc_engine.models.file import Model, append_evaluation, open_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.query import Vectors, nn
-from cooc_engine.ratios import ratio
 from cooc_engine.summary import info
+from cooc_engine.vectors.query import Vectors, nn
+from cooc_engine.vectors.ratios import ratio
 
 SLOW = settings(deadline=None, max_examples=40)
 EXPLICIT = PmiSvdOptions(solver="none")

@@ -43,9 +43,9 @@ from cooc_engine.matrix.tiles import Tiles, deal
 from cooc_engine.models import checkpoints, file
 from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.models.matrix_options import GloveOptions
-from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.scratch import aligned_zeros
+from cooc_engine.vectors.query import Vectors
 
 
 @pytest.fixture(scope="module")

@@ -27,8 +27,8 @@ from cooc_engine.models.families import FAMILIES, family_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 from cooc_engine.pipeline.train import train
-from cooc_engine.query import Vectors
 from cooc_engine.report import plot_table
+from cooc_engine.vectors.query import Vectors
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 

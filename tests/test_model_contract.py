@@ -24,9 +24,9 @@ from cooc_engine.models import published as published_module
 from cooc_engine.models.families import FAMILIES, family_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.pipeline.train import train
-from cooc_engine.query import Vectors, nn
 from cooc_engine.storage.outputs import locked
 from cooc_engine.summary import info
+from cooc_engine.vectors.query import Vectors, nn
 
 STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}
 QUICK = {

@@ -13,8 +13,8 @@ from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import ModelData, append_evaluation, save_model
-from cooc_engine.nearindex import GRAPH, IndexedVectors, build_index, index_path
-from cooc_engine.query import Vectors
+from cooc_engine.vectors.near_index import GRAPH, IndexedVectors, build_index, index_path
+from cooc_engine.vectors.query import Vectors
 
 usearch = pytest.importorskip("usearch.index")
 

@@ -36,8 +36,8 @@ from cooc_engine.models import checkpoints
 from cooc_engine.models import file as file_module
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.matrix_options import PmiSvdOptions
-from cooc_engine.query import Vectors
 from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.vectors.query import Vectors
 
 SLOW = settings(deadline=None, max_examples=25)
 WORDS = ["a", "b", "c", "d", "e"]

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_modelfile import make_data
 
-from cooc_engine import query, search, wordvectors
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, FormatError, InputError, UnknownWordError, UsageError
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.query import Vectors, nn
+from cooc_engine.vectors import query, search
+from cooc_engine.vectors import words as words_module
+from cooc_engine.vectors.query import Vectors, nn
 
 
 def make_vectors(size: int = 300, width: int = 7, seed: int = 0) -> Vectors:
@@ -180,8 +181,8 @@ def test_memory_is_bounded(order):
 @pytest.fixture
 def screened(monkeypatch):
     """Every single question is answered through a screen, whose answers are counted."""
-    monkeypatch.setattr(wordvectors, "SCREENED", (1, 1 << 30))
-    monkeypatch.setattr(wordvectors, "FIRST_SINGLES", 0)
+    monkeypatch.setattr(words_module, "SCREENED", (1, 1 << 30))
+    monkeypatch.setattr(words_module, "FIRST_SINGLES", 0)
     monkeypatch.setattr(search, "PART", 1 << 10)  # several threads
     counted = {"found": 0, "left": 0}
     original = search.Screen.nearest
@@ -251,7 +252,7 @@ def test_a_screen_answers_many_threads_at_once(screened):
 
 def test_screens_are_made_for_many_questions_of_middling_vocabularies():
     small, large = make_vectors(300), make_vectors(5000)
-    for _ in range(wordvectors.FIRST_SINGLES + 1):
+    for _ in range(words_module.FIRST_SINGLES + 1):
         small.most_similar("w1")
         large.most_similar("w1")
     assert "_screen" not in vars(small) and "_screen" in vars(large)

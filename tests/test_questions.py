@@ -15,7 +15,7 @@ from cooc_engine import questions
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.query import Vectors
+from cooc_engine.vectors.query import Vectors
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
-from cooc_engine.ratios import ratio
+from cooc_engine.vectors.ratios import ratio
 
 WORDS = ["animal1", "metal2", "the3"]
 

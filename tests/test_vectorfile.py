@@ -24,7 +24,7 @@ from cooc_engine.evaluation import evaluate
 from cooc_engine.formats import incoming, rounding, vectors_text, word2vec_binary
 from cooc_engine.formats.vectors import FORMATS, export_vectors, format_of, import_vectors, read_vectors
 from cooc_engine.models.file import ModelData, open_model, save_model
-from cooc_engine.query import Vectors, nn
+from cooc_engine.vectors.query import Vectors, nn
 
 SPACED = ("npz", "safetensors", "tsv")
 KNOWN = {"fasttext-vec": "word2vec"}  # the same lines

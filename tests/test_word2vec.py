@@ -33,12 +33,12 @@ from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import SimplerGloveOptions
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
-from cooc_engine.query import Vectors
 from cooc_engine.sampled import sampler, trainer, training
 from cooc_engine.sampled.softmax import Examples, softmax_step
 from cooc_engine.sampled.trainer import Network, State, StreamModel, run_epochs
 from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
 from cooc_engine.storage.scratch import aligned_zeros
+from cooc_engine.vectors.query import Vectors
 
 MODELS = {
     "skip-gram": {},

@@ -15,12 +15,12 @@ import numpy as np
 
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
-from cooc_engine.query import Vectors
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.search import Ids, Matrix, Rows, top
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
-from cooc_engine.wordvectors import cosines
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.search import Ids, Matrix, Rows, top
+from cooc_engine.vectors.words import cosines
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -20,8 +20,8 @@ from cooc_engine.formats.vectors import format_of, read_vectors
 from cooc_engine.models.file import open_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.search import BLOCK, DENSE, Ids, Matrix, Rows, Screen, batches, best_rows, inverse_norms, top
 from cooc_engine.text.tokenizers import tokenizer
+from cooc_engine.vectors.search import BLOCK, DENSE, Ids, Matrix, Rows, Screen, batches, best_rows, inverse_norms, top
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import EXPLICIT, ModelData, save_model
 from cooc_engine.models.sparse_vectors import SPARSE
-from cooc_engine.query import Vectors
 from cooc_engine.runtime.versions import versions
-from cooc_engine.search import BLOCK
 from cooc_engine.storage.outputs import disk_errors, refuse_file
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.search import BLOCK
 
 __all__ = ["Alignment", "align", "rotation"]
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
-from cooc_engine.search import BLOCK, QUERIES, Ids, Matrix, Rows, Score, best_rows, inverse_norms, top
-from cooc_engine.wordvectors import WordVectors, cosines
+from cooc_engine.vectors.search import BLOCK, QUERIES, Ids, Matrix, Rows, Score, best_rows, inverse_norms, top
+from cooc_engine.vectors.words import WordVectors, cosines
 
 __all__ = ["REVERSED", "Vectors", "nn"]
 
