@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cooc_engine.config import CompareOptions
     from cooc_engine.corpus.directory import Corpus
     from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
     from cooc_engine.corpus.options import EncodeOptions
@@ -25,7 +24,8 @@ if TYPE_CHECKING:
     from cooc_engine.counts.merge import merge, plan_merge
     from cooc_engine.counts.options import CountOptions
     from cooc_engine.errors import CoocError
-    from cooc_engine.evaluation import evaluate
+    from cooc_engine.evaluation.judge import evaluate
+    from cooc_engine.evaluation.options import CompareOptions
     from cooc_engine.formats.glove_counts import export_glove, import_glove
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
     from cooc_engine.formats.scipy_counts import import_matrix
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CbowOptions": "models.sampled_options",
-    "CompareOptions": "config",
+    "CompareOptions": "evaluation.options",
     "CountOptions": "counts.options",
     "EncodeOptions": "corpus.options",
     "GloveOptions": "models.matrix_options",
@@ -74,7 +74,7 @@ _HOME = {
     "encode_documents": "corpus.encode",
     "CoocError": "errors",
     "compare": "page",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.judge",
     "run": "job",
     "Model": "models.file",
     "open_model": "models.file",

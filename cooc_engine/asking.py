@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cooc_engine.config import CompareOptions, EvalOptions
 from cooc_engine.console import figure, print_json, print_lines, print_scores
 from cooc_engine.errors import UsageError
+from cooc_engine.evaluation.options import CompareOptions, EvalOptions
 
 __all__ = ["compare", "evaluate", "info", "ratio"]
 
@@ -102,7 +102,7 @@ def evaluate(
     json
         Print a JSON list.
     """
-    from cooc_engine.evaluation import evaluate
+    from cooc_engine.evaluation.judge import evaluate
 
     kinds = {"sentence_pairs": sentence_pairs, "categories": categories, "outliers": outliers}
     if not (pairs or analogies or any(kinds.values())):

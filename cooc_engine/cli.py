@@ -15,7 +15,6 @@ from cyclopts import App, CycloptsError, Parameter
 from cooc_engine import __version__, questions
 from cooc_engine.arguments import given, modern
 from cooc_engine.asking import compare, evaluate, info, ratio
-from cooc_engine.config import PlannedOptions, RunOptions, TrainOptions
 from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
@@ -24,6 +23,7 @@ from cooc_engine.exchange import align, export, import_file
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
 from cooc_engine.storage.outputs import FULL
 
 __all__ = ["main"]

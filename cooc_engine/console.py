@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cooc_engine.config import PlannedOptions, RunOptions
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, open_progress
+from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
 
 __all__ = [
     "Work",

@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cooc_engine import __version__
-from cooc_engine.config import CompareOptions
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.judge import evaluate
+from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from xopen import xopen
 
 from cooc_engine import Vectors
-from cooc_engine.bootstrap import interval, resampled_means
+from cooc_engine.evaluation.bootstrap import interval, resampled_means
 
 LABELS = {"__label__neg": False, "__label__pos": True}
 HIDDEN = 64

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cooc_engine.bootstrap import interval, resampled_means
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
+from cooc_engine.evaluation.bootstrap import interval, resampled_means
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.vectors.query import Vectors

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import CompareOptions, evaluate
-from cooc_engine.bootstrap import difference, interval, resampled_correlations, resampled_means, resamples
-from cooc_engine.comparison import comparison
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, InputError, UsageError
-from cooc_engine.geometry import norm_profile, overlaps, spectrum
+from cooc_engine.evaluation.bootstrap import difference, interval, resampled_correlations, resampled_means, resamples
+from cooc_engine.evaluation.comparison import comparison
+from cooc_engine.evaluation.geometry import norm_profile, overlaps, spectrum
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.vectors.query import Vectors
 
@@ -82,7 +82,7 @@ def test_a_resample_has_as_many_items_as_the_set():
 
 def test_blocks_do_not_show(monkeypatch):
     whole = drawn(11, 50, (5,))
-    monkeypatch.setattr(sys.modules["cooc_engine.bootstrap"], "HELD", 33)
+    monkeypatch.setattr(sys.modules["cooc_engine.evaluation.bootstrap"], "HELD", 33)
     assert drawn(11, 50, (5,)) == whole
 
 
@@ -310,7 +310,7 @@ def named(matrix) -> Vectors:
 
 
 def test_the_spectrum_is_that_of_the_centred_vectors(monkeypatch):
-    monkeypatch.setattr(sys.modules["cooc_engine.geometry"], "BLOCK", 17)
+    monkeypatch.setattr(sys.modules["cooc_engine.evaluation.geometry"], "BLOCK", 17)
     vectors = (np.random.default_rng(3).normal(size=(90, 5)) * [5, 3, 1, 1, 0.1] + 2).astype(np.float32)
     wide = vectors.astype(np.float64)
     wanted = np.linalg.svd(wide - wide.mean(0), compute_uv=False)

@@ -12,12 +12,12 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine import correlation
-from cooc_engine import evaluation as module
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation import evaluate, pearson, read_analogies, read_pairs, spearman
+from cooc_engine.evaluation import correlation
+from cooc_engine.evaluation import judge as module
+from cooc_engine.evaluation.judge import evaluate, pearson, read_analogies, read_pairs, spearman
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.vectors.query import Vectors
 

@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cooc_engine.cli import main
-from cooc_engine.comparison import _entrants, comparison
-from cooc_engine.config import CompareOptions
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.comparison import _entrants, comparison
+from cooc_engine.evaluation.geometry import nearest_rows, norm_profile
+from cooc_engine.evaluation.judge import evaluate
+from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.formats.hdf5_counts import export_hdf5, import_hdf5
-from cooc_engine.geometry import nearest_rows, norm_profile
 from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.matrix import pmi_svd
 from cooc_engine.matrix.pmi_svd import memory_plan, train_pmi_svd

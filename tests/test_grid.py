@@ -19,7 +19,7 @@ from cooc_engine import stages
 from cooc_engine.cli import main
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.grid import Record, Table, combinations, file_name
 from cooc_engine.job import run
 from cooc_engine.matrix.pmi_svd import derive

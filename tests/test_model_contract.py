@@ -18,7 +18,7 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWordError, UsageError
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.models import file
 from cooc_engine.models import published as published_module
 from cooc_engine.models.families import FAMILIES, family_of

@@ -28,7 +28,7 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.linalg.sparse import SparseRows, in_memory, on_disk
 from cooc_engine.matrix import pmi, pmi_svd
 from cooc_engine.matrix.pmi_svd import memory_plan, train_pmi_svd

@@ -12,7 +12,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.matrix.glove import train_glove
 from cooc_engine.models.matrix_options import GloveOptions
 

@@ -20,7 +20,7 @@ from test_modelfile import make_data
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation import evaluate
+from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.formats import incoming, rounding, vectors_text, word2vec_binary
 from cooc_engine.formats.vectors import FORMATS, export_vectors, format_of, import_vectors, read_vectors
 from cooc_engine.models.file import ModelData, open_model, save_model

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.bootstrap import difference, interval, resampled_correlations, resampled_means
-from cooc_engine.config import CompareOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.correlation import spearman
 from cooc_engine.errors import UsageError
-from cooc_engine.evalsets import AnalogySet, PairSet, read_analogies, read_pairs
-from cooc_engine.evaluation import answers
-from cooc_engine.geometry import nearest_rows, norm_profile, overlaps, spectrum
+from cooc_engine.evaluation.bootstrap import difference, interval, resampled_correlations, resampled_means
+from cooc_engine.evaluation.correlation import spearman
+from cooc_engine.evaluation.geometry import nearest_rows, norm_profile, overlaps, spectrum
+from cooc_engine.evaluation.judge import answers
+from cooc_engine.evaluation.options import CompareOptions
+from cooc_engine.evaluation.sets import AnalogySet, PairSet, read_analogies, read_pairs
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import EXPLICIT, Model, open_model
 from cooc_engine.runtime.progress import Progress

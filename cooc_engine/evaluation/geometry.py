@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.correlation import spearman
+from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import BLOCK, QUERIES
 

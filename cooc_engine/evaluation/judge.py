@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.bootstrap import interval, resampled_correlations, resampled_means
-from cooc_engine.correlation import CORRELATIONS, pearson, spearman
 from cooc_engine.errors import UsageError
-from cooc_engine.evalsets import (
+from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means
+from cooc_engine.evaluation.correlation import CORRELATIONS, pearson, spearman
+from cooc_engine.evaluation.sets import (
     AnalogySet,
     CategorySet,
     OutlierSet,

@@ -1,15 +1,15 @@
-"""Options, written once: flags, TOML keys, Python keywords and the model's record all come from these classes."""
+"""Options of judging and comparing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from cooc_engine.runtime.options import WHOLE, AtLeast, Options
 
-__all__ = ["CompareOptions", "EvalOptions", "PlannedOptions", "RunOptions", "TrainOptions"]
+__all__ = ["CompareOptions", "EvalOptions"]
 
 
 @Parameter(name="*")
@@ -25,43 +25,6 @@ class EvalOptions(Options):
     """Resample pairs and questions so many times, say 1000, and show between which limits 95 % of the scores lie."""
     seed: Annotated[int, WHOLE, AtLeast(0)] = 1
     """Seed of the bootstrap and of the clusters."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class RunOptions(Options):
-    """How a command runs; nothing here changes a result."""
-
-    threads: Annotated[int | None, WHOLE, AtLeast(1), Parameter(alias=["--thread", "--workers"])] = None
-    """Threads; all cores unless given."""
-    memory: str | None = None
-    """Budget, such as 512M or 4G (binary); half of the machine's, or of its control group's, unless given."""
-    force: bool = False
-    """Replace an output that exists."""
-    resume: bool = False
-    """Continue what an interrupted run left."""
-    progress: Literal["auto", "bar", "lines", "json", "none"] = "auto"
-    """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
-    json: bool = False
-    """Print the result as one JSON object."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class TrainOptions(RunOptions):
-    """How training runs; nothing here changes a result."""
-
-    checkpoint_every: Annotated[float, AtLeast(0)] = 10.0
-    """Minutes between checkpoints within an epoch."""
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class PlannedOptions(RunOptions):
-    """How a command runs that can say beforehand what it will take."""
-
-    dry_run: bool = False
-    """Print only the plan: memory, runs, entries and disk as predicted. Nothing is written."""
 
 
 @Parameter(name="*")
