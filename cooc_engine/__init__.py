@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
-    from cooc_engine.page import compare
     from cooc_engine.pipeline.train import train
+    from cooc_engine.reports.page import compare
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.stages import append
@@ -73,7 +73,7 @@ _HOME = {
     "encode": "corpus.encode",
     "encode_documents": "corpus.encode",
     "CoocError": "errors",
-    "compare": "page",
+    "compare": "reports.page",
     "evaluate": "evaluation.judge",
     "run": "job",
     "Model": "models.file",

@@ -147,7 +147,7 @@ def compare(
     json
         Print all numbers as one JSON object.
     """
-    from cooc_engine.page import compare, page_of, verdict
+    from cooc_engine.reports.page import compare, page_of, verdict
     from cooc_engine.runtime.progress import open_progress
 
     record = compare(models, output, pairs or (), analogies or (), options, force=force, progress=open_progress(progress))

@@ -292,8 +292,8 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     job
         The job file.
     """
-    from cooc_engine.grid import Table
     from cooc_engine.job import run as run_library
+    from cooc_engine.reports.table import Table
 
     with Work(run) as work:
         how = {key: value for key, value in work.how.items() if key != "resume"}

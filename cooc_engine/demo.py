@@ -16,7 +16,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
 from cooc_engine.models.matrix_options import GloveOptions
-from cooc_engine.report import plot_model
+from cooc_engine.reports.pictures import plot_model
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import disk_errors, part_path, write_whole
 

@@ -33,11 +33,12 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.evaluation.options import CompareOptions
-from cooc_engine.grid import Table, combinations, file_name, show
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model
-from cooc_engine.page import check_page, compare, page_of
-from cooc_engine.report import plot_table, require_matplotlib
+from cooc_engine.pipeline.grid import combinations, file_name
+from cooc_engine.reports.page import check_page, compare, page_of
+from cooc_engine.reports.pictures import plot_table, require_matplotlib
+from cooc_engine.reports.table import Table, show
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.stages import check_same, counted, encoded

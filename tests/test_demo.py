@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cooc_engine import demo, report
+from cooc_engine import demo
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InterruptedRun, UsageError
 from cooc_engine.models.matrix_options import GloveOptions
+from cooc_engine.reports import pictures
 
 SOURCE = '''"""The module's Text."""
 class A:
@@ -162,7 +163,7 @@ def fake_model(words: int, width: int, epochs: int = 5) -> SimpleNamespace:
 
 def test_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    paths = [report.plot_model(fake_model(200, 8), tmp_path / name) for name in ("one.png", "two.png")]
+    paths = [pictures.plot_model(fake_model(200, 8), tmp_path / name) for name in ("one.png", "two.png")]
     data = [path.read_bytes() for path in paths]
     assert data[0] == data[1]
     assert data[0].startswith(b"\x89PNG") and 20_000 < len(data[0]) < 2_000_000
@@ -175,14 +176,14 @@ def test_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("words", "width", "epochs"), [(3, 1, 1), (5, 2, 0), (12, 1, 1), (40, 3, 2)])
 def test_picture_of_little(tmp_path: Path, words: int, width: int, epochs: int) -> None:
     pytest.importorskip("matplotlib")
-    assert report.plot_model(fake_model(words, width, epochs), tmp_path / "small.png").stat().st_size > 5_000
+    assert pictures.plot_model(fake_model(words, width, epochs), tmp_path / "small.png").stat().st_size > 5_000
 
 
 def test_picture_of_equal_vectors(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     model = fake_model(30, 4)
     model.vectors[:] = 1
-    assert report.plot_model(model, tmp_path / "flat.png").stat().st_size > 5_000
+    assert pictures.plot_model(model, tmp_path / "flat.png").stat().st_size > 5_000
 
 
 def test_picture_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,13 +196,13 @@ def test_picture_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UsageError, match=r"pip install .*plot"):
-        report.plot_model(fake_model(20, 4), tmp_path / "none.png")
+        pictures.plot_model(fake_model(20, 4), tmp_path / "none.png")
     assert not list(tmp_path.iterdir())
 
 
 def test_map_keeps_bundles_together() -> None:
     model = fake_model(120, 16)
-    places = report.tsne(report._units(model.vectors.astype(np.float64)))
+    places = pictures.tsne(pictures._units(model.vectors.astype(np.float64)))
     distances = np.linalg.norm(places[:, None] - places, axis=2) + 1e9 * np.eye(len(places))
     same = distances.argmin(axis=1) % 4 == np.arange(len(places)) % 4
     assert np.isfinite(places).all() and same.mean() > 0.95
@@ -220,5 +221,5 @@ def test_words_of_the_map() -> None:
         "word",
     ]
     vocabulary = Vocabulary.from_words(names, range(100, 100 - len(names), -1))
-    chosen = [names[row] for row in report.frequent_words(vocabulary, 300)]
-    assert chosen[-4:] == ["the", "array_like", "字", "word"] and len(report.frequent_words(vocabulary, 2)) == 2
+    chosen = [names[row] for row in pictures.frequent_words(vocabulary, 300)]
+    assert chosen[-4:] == ["the", "array_like", "字", "word"] and len(pictures.frequent_words(vocabulary, 2)) == 2

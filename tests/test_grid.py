@@ -20,14 +20,15 @@ from cooc_engine.cli import main
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
-from cooc_engine.grid import Record, Table, combinations, file_name
 from cooc_engine.job import run
 from cooc_engine.matrix.pmi_svd import derive
 from cooc_engine.models.families import FAMILIES, family_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
+from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.train import train
-from cooc_engine.report import plot_table
+from cooc_engine.reports.pictures import plot_table
+from cooc_engine.reports.table import Record, Table
 from cooc_engine.vectors.query import Vectors
 
 DATA = Path(__file__).resolve().parents[1] / "data"

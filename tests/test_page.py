@@ -12,14 +12,15 @@ import chromium
 import numpy as np
 import pytest
 
-from cooc_engine import CompareOptions, charts, compare, run
+from cooc_engine import CompareOptions, compare, run
 from cooc_engine import job as module
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.page import verdict
+from cooc_engine.reports import charts
+from cooc_engine.reports.page import verdict
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
-from cooc_engine.grid import Table, show
+from cooc_engine.reports.table import Table, show
 from cooc_engine.storage.outputs import write_whole
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from cooc_engine import charts
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
+from cooc_engine.reports import charts
 from cooc_engine.runtime.budget import show_size
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import refuse_file, write_whole
@@ -45,8 +45,8 @@ def compare(
     pairs       files of word pairs with the scores that people gave them
     analogies   files of questions in word2vec's format
 
-    Returns what the JSON file holds; `cooc_engine.evaluation.comparison.comparison` says what that is and raises. Each file is whole or
-    not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib or Jinja is missing.
+    Returns what the JSON file holds; `cooc_engine.evaluation.comparison.comparison` says what that is and raises.
+    Each file is whole or not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib or Jinja is missing.
     """
     page = page_of(output)
     check_page(page)
