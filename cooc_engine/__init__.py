@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
     from cooc_engine.formats.scipy_counts import import_matrix
     from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
-    from cooc_engine.job import run
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
+    from cooc_engine.pipeline.describe import info
+    from cooc_engine.pipeline.job import run
+    from cooc_engine.pipeline.stages import append
     from cooc_engine.pipeline.train import train
     from cooc_engine.reports.page import compare
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
-    from cooc_engine.stages import append
-    from cooc_engine.summary import info
     from cooc_engine.vectors.alignment import align
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
     from cooc_engine.vectors.query import Vectors, nn
@@ -62,7 +62,7 @@ _HOME = {
     "plan_count": "counts.count",
     "plan_merge": "counts.merge",
     "Plan": "runtime.budget",
-    "append": "stages",
+    "append": "pipeline.stages",
     "export_glove": "formats.glove_counts",
     "import_glove": "formats.glove_counts",
     "import_matrix": "formats.scipy_counts",
@@ -75,7 +75,7 @@ _HOME = {
     "CoocError": "errors",
     "compare": "reports.page",
     "evaluate": "evaluation.judge",
-    "run": "job",
+    "run": "pipeline.job",
     "Model": "models.file",
     "open_model": "models.file",
     "train": "pipeline.train",
@@ -88,7 +88,7 @@ _HOME = {
     "IndexedVectors": "vectors.near_index",
     "build_index": "vectors.near_index",
     "ratio": "vectors.ratios",
-    "info": "summary",
+    "info": "pipeline.describe",
     "align": "vectors.alignment",
     "export_vectors": "formats.vectors",
     "import_vectors": "formats.vectors",

@@ -24,7 +24,7 @@ def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False
     json
         Print one JSON object.
     """
-    from cooc_engine.summary import info, lines
+    from cooc_engine.pipeline.describe import info, lines
 
     record = info(path)
     if json:

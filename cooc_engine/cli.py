@@ -153,7 +153,7 @@ def append(
     output
         The directory to make.
     """
-    from cooc_engine.stages import append
+    from cooc_engine.pipeline.stages import append
 
     with Work(run) as work:
         both = append(cooc, [given(text) for text in texts], output, **work.how)
@@ -272,8 +272,8 @@ def _train(
     run: TrainOptions,
 ) -> None:
     from cooc_engine.models.families import family_of
+    from cooc_engine.pipeline.stages import prepared
     from cooc_engine.pipeline.train import train
-    from cooc_engine.stages import prepared
 
     counting = family_of(model).counting
     with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as data:
@@ -292,7 +292,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     job
         The job file.
     """
-    from cooc_engine.job import run as run_library
+    from cooc_engine.pipeline.job import run as run_library
     from cooc_engine.reports.table import Table
 
     with Work(run) as work:
@@ -332,7 +332,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     output
         The directory to make.
     """
-    from cooc_engine.demo import demo
+    from cooc_engine.pipeline.demo import demo
 
     print_lines(demo(output, progress_of(run)))
 

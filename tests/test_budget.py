@@ -31,10 +31,10 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.matrix.glove import train_glove
+from cooc_engine.pipeline.stages import append
 from cooc_engine.runtime.budget import Plan, parse_size, show_size
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.stages import append
 from cooc_engine.storage.outputs import write_manifest
 
 WORDS = ["a", "b", "c", "d", "e", "f"]

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cooc_engine import demo
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InterruptedRun, UsageError
 from cooc_engine.models.matrix_options import GloveOptions
+from cooc_engine.pipeline import demo
 from cooc_engine.reports import pictures
 
 SOURCE = '''"""The module's Text."""

@@ -33,7 +33,7 @@ from cooc_engine.models import sparse_vectors as explicit_module
 from cooc_engine.models.file import Model, append_evaluation, open_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.summary import info
+from cooc_engine.pipeline.describe import info
 from cooc_engine.vectors.query import Vectors, nn
 from cooc_engine.vectors.ratios import ratio
 

@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cooc_engine import job as job_module
-from cooc_engine import stages
 from cooc_engine.cli import main
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
-from cooc_engine.job import run
 from cooc_engine.matrix.pmi_svd import derive
 from cooc_engine.models.families import FAMILIES, family_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
+from cooc_engine.pipeline import job as job_module
+from cooc_engine.pipeline import stages
 from cooc_engine.pipeline.grid import combinations, file_name
+from cooc_engine.pipeline.job import run
 from cooc_engine.pipeline.train import train
 from cooc_engine.reports.pictures import plot_table
 from cooc_engine.reports.table import Record, Table

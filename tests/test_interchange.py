@@ -41,9 +41,9 @@ from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
 from cooc_engine.formats.scipy_counts import import_matrix
 from cooc_engine.matrix.glove import train_glove
 from cooc_engine.models.matrix_options import GloveOptions
-from cooc_engine.stages import append
+from cooc_engine.pipeline.describe import info
+from cooc_engine.pipeline.stages import append
 from cooc_engine.storage.hdf5 import Dataset, Stream
-from cooc_engine.summary import info
 
 TEXTS = [["a", "b", "a", "c", "d"], ["b", "c"], ["d"] * 6]
 SLOW = settings(deadline=None, max_examples=25)

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import cooc_engine
-from cooc_engine import stages
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -23,9 +22,10 @@ from cooc_engine.models import file
 from cooc_engine.models import published as published_module
 from cooc_engine.models.families import FAMILIES, family_of
 from cooc_engine.models.file import Model, open_model
+from cooc_engine.pipeline import stages
+from cooc_engine.pipeline.describe import info
 from cooc_engine.pipeline.train import train
 from cooc_engine.storage.outputs import locked
-from cooc_engine.summary import info
 from cooc_engine.vectors.query import Vectors, nn
 
 STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from cooc_engine import CompareOptions, compare, run
-from cooc_engine import job as module
 from cooc_engine.cli import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, save_model
+from cooc_engine.pipeline import job as module
 from cooc_engine.reports import charts
 from cooc_engine.reports.page import verdict
 

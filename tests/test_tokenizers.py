@@ -33,8 +33,8 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.formats.glove_counts import export_glove
 from cooc_engine.models.file import open_model
+from cooc_engine.pipeline.stages import append, encoded
 from cooc_engine.runtime.options import from_mapping
-from cooc_engine.stages import append, encoded
 from cooc_engine.text import readers, tokenizer_worker
 from cooc_engine.text import tokenizer_pool as processes_module
 from cooc_engine.text.tokenizer_pool import Processes

@@ -10,9 +10,9 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import Model
+from cooc_engine.pipeline.stages import prepared
 from cooc_engine.runtime.keywords import How
 from cooc_engine.runtime.options import Options
-from cooc_engine.stages import prepared
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -36,12 +36,12 @@ from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
+from cooc_engine.pipeline.stages import check_same, counted, encoded
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table, show
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.stages import check_same, counted, encoded
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.vectors.query import Vectors
 
