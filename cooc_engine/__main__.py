@@ -8,7 +8,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    from cooc_engine.cli import main as run
+    from cooc_engine.cli.app import main as run
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a word that the terminal cannot show is no reason to fail

@@ -12,7 +12,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import plaintext  # noqa: E402
 
 import cooc_engine  # noqa: E402
-from cooc_engine.cli import app as command_line  # noqa: E402
+from cooc_engine.cli.app import app as command_line  # noqa: E402
 
 project = "cooc-engine"
 author = copyright = "the authors of cooc-engine"

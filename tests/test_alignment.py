@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine import Vectors, align
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import ModelData, open_model, save_model

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts.directory import Cooc
@@ -516,7 +516,7 @@ def test_no_progress(made):
 
 LIMITED = """
 import resource, signal, sys
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine._kernels import counting, encoding, adagrad
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))

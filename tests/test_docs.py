@@ -18,8 +18,8 @@ import tutorial
 from cyclopts import App
 
 import cooc_engine
-from cooc_engine.arguments import FOREIGN
-from cooc_engine.cli import app
+from cooc_engine.cli.app import app
+from cooc_engine.cli.foreign_flags import FOREIGN
 from cooc_engine.runtime.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent

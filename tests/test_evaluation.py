@@ -12,7 +12,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation import correlation

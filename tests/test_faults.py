@@ -246,7 +246,7 @@ def test_two_thousand_runs_with_few_file_descriptors(tmp_path, monkeypatch):
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate

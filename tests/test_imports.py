@@ -163,7 +163,7 @@ def test_importing_costs_nothing():
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["encode", "--help"]])
 def test_help_loads_nothing_heavy(arguments):
-    code = f"import sys\nfrom cooc_engine.cli import main\nassert main({arguments}) == 0\nprint(*sys.modules)"
+    code = f"import sys\nfrom cooc_engine.cli.app import main\nassert main({arguments}) == 0\nprint(*sys.modules)"
     *text, loaded = run(code).strip().splitlines()
     assert text
     assert not set(HEAVY.split()) & set(loaded.split())

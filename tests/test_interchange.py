@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine._kernels import coo
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
@@ -364,7 +364,7 @@ MEASURED = """
 import sys
 from cooc_engine import _kernels
 from cooc_engine.formats import glove_counts
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine._kernels import counting, coo
 sys.exit(main(sys.argv[1:]))
 """

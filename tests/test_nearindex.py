@@ -9,7 +9,7 @@ import naive_vectors as naive
 import numpy as np
 import pytest
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import ModelData, append_evaluation, save_model

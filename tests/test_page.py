@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cooc_engine import CompareOptions, compare, run
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.models.families import FAMILIES

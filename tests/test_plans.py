@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import forecast
 from cooc_engine.corpus.encode import encode, plan_encode

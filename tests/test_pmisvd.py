@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import directory as cooc_module

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cooc_engine import questions
-from cooc_engine.cli import main
+from cooc_engine.cli import ask as ask_module
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.vectors.query import Vectors
@@ -60,7 +60,7 @@ def pairs(answers) -> list[list]:
 
 
 def test_every_question_has_its_verb():
-    assert len(questions.__all__) == 12 and all(callable(getattr(questions, name)) for name in questions.__all__)
+    assert len(ask_module.__all__) == 12 and all(callable(getattr(questions, name)) for name in ask_module.__all__)
 
 
 def test_words(ask, kv):
@@ -138,7 +138,7 @@ STREAMS = {
 
 @pytest.mark.parametrize("verb", STREAMS)
 def test_a_stream_gets_an_answer_a_line(ask, verb):
-    assert set(STREAMS) == {name.replace("_", "-") for name in questions.__all__}
+    assert set(STREAMS) == {name.replace("_", "-") for name in ask_module.__all__}
     lines = STREAMS[verb]
     code, text, error = ask(verb, "-", "--json", stdin="\n".join(lines))
     assert (code, error) == (0, "")

@@ -8,7 +8,7 @@ import math
 import pytest
 from matrices import make_cooc
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove

@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_corpus import BOM_OR_NOT, assert_twin, contents, read_back
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_modelfile import make_data
 
-from cooc_engine.cli import main
+from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate

@@ -12,14 +12,15 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from cooc_engine import __version__, questions
-from cooc_engine.arguments import given, modern
-from cooc_engine.asking import compare, evaluate, info, ratio
-from cooc_engine.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
+from cooc_engine import __version__
+from cooc_engine.cli import ask
+from cooc_engine.cli.app.exchange import align, export, import_file
+from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
+from cooc_engine.cli.foreign_flags import given, modern
+from cooc_engine.cli.judge import compare, evaluate, info, ratio
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.exchange import align, export, import_file
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
@@ -337,7 +338,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, progress_of(run)))
 
 
-for verb in (info, *(getattr(questions, name) for name in questions.__all__), ratio, compare, align, export):
+for verb in (info, *(getattr(questions, name) for name in ask.__all__), ratio, compare, align, export):
     app.command(verb)
 app.command(import_file, name="import")
 app.command(evaluate, name="eval")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cooc_engine.console import figure, print_json, print_lines, print_scores
+from cooc_engine.cli.console import figure, print_json, print_lines, print_scores
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.options import CompareOptions, EvalOptions
 

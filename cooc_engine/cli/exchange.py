@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from cooc_engine.console import print_json, print_lines
+from cooc_engine.cli.console import print_json, print_lines
 from cooc_engine.runtime.options import WHOLE
 
 __all__ = ["align", "export", "import_file"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from cooc_engine.arguments import given
-from cooc_engine.console import note, print_json, print_lines
+from cooc_engine.cli.console import note, print_json, print_lines
+from cooc_engine.cli.foreign_flags import given
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
 from cooc_engine.runtime.options import WHOLE
 
