@@ -60,7 +60,7 @@ def pairs(answers) -> list[list]:
 
 
 def test_every_question_has_its_verb():
-    assert len(ask_module.__all__) == 12 and all(callable(getattr(questions, name)) for name in ask_module.__all__)
+    assert len(ask_module.__all__) == 12 and all(callable(getattr(ask_module, name)) for name in ask_module.__all__)
 
 
 def test_words(ask, kv):

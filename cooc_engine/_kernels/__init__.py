@@ -1,1 +1,5 @@
-"""Everything that Numba compiles. These modules import Numba and NumPy alone."""
+"""Everything that Numba compiles.
+
+Flows in: arrays, and NamedTuples of numbers. Flows out: nothing but what is written into arrays of the caller's. May import
+Numba and NumPy alone.
+"""

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from cooc_engine import __version__
+from cooc_engine._version import __version__
 from cooc_engine.cli import ask
-from cooc_engine.cli.app.exchange import align, export, import_file
 from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
+from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
 from cooc_engine.corpus.options import EncodeOptions
@@ -338,7 +338,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, progress_of(run)))
 
 
-for verb in (info, *(getattr(questions, name) for name in ask.__all__), ratio, compare, align, export):
+for verb in (info, *(getattr(ask, name) for name in ask.__all__), ratio, compare, align, export):
     app.command(verb)
 app.command(import_file, name="import")
 app.command(evaluate, name="eval")

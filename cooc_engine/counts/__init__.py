@@ -1,1 +1,5 @@
-"""TODO."""
+"""An encoded corpus to exact co-occurrence counts.
+
+Flows in: shards, other directories of counts, or entries in any order. Flows out: a co-occurrence directory, sorted CSR in
+row blocks. May import the rooms from `_kernels` to `linalg`.
+"""

@@ -1,1 +1,5 @@
-"""TODO."""
+"""What a family is, and what a model file is.
+
+Flows in: trained arrays, options and provenance. Flows out: model files, checkpoints, and the vectors that a model
+publishes. May import the rooms from `_kernels` to `counts`; the registry names its trainers and imports none of them.
+"""

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cooc_engine import __version__
+from cooc_engine._version import __version__
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError

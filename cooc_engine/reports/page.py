@@ -46,7 +46,8 @@ def compare(
     analogies   files of questions in word2vec's format
 
     Returns what the JSON file holds; `cooc_engine.evaluation.comparison.comparison` says what that is and raises.
-    Each file is whole or not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib or Jinja is missing.
+    Each file is whole or not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib
+    or Jinja is missing.
     """
     page = page_of(output)
     check_page(page)

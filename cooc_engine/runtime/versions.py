@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
-from cooc_engine import __version__
+from cooc_engine._version import __version__
 
 __all__ = ["versions"]
 
