@@ -113,7 +113,7 @@ def prepare(at: Path) -> None:
     corpus_module.readers.BLOCK_BYTES, corpus_module.SHARD_TOKENS = 1 << 13, 3000
     spool_module.CHECKPOINT_SECONDS = 0.0
     directory.BLOCK_ENTRIES, count_module.LEAST_TEXT = 15000, 5 << 12
-    directory.TASK_ENTRIES = count_module.LEAST_ENTRIES = 1 << 12
+    count_module.TASK_ENTRIES = count_module.LEAST_ENTRIES = 1 << 12
     corpus = encode(at / "text.txt", at / "corpus", EncodeOptions(min_count=1))
     encode(at / "new.txt", at / "news", EncodeOptions(vocabulary=str(at / "corpus")))
     one = count(at / "corpus", at / "one", CountOptions(window=3))

@@ -23,7 +23,7 @@ from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_parts
 from cooc_engine.counts import count as count_module
-from cooc_engine.counts import row_writer, windows
+from cooc_engine.counts import directory, row_writer, windows
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
@@ -93,7 +93,7 @@ def _runs_of(corpus: Corpus, tokens: int) -> list[Run]:
 @given(documents, options, st.integers(1, 30), st.integers(1, 3), st.sampled_from([1, 2]))
 def test_runs_change_no_byte(texts, chosen, tokens, threads, min_count):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(count_module, "BLOCK_ENTRIES", 20)
+        patch.setattr(directory, "BLOCK_ENTRIES", 20)
         at = Path(name)
         if max(Counter(itertools.chain(*texts)).values()) < min_count:
             return

@@ -21,11 +21,13 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import count as count_module
+from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
+from cooc_engine.storage import arrays
 from cooc_engine.storage.arrays import HEADER_BYTES
 
 WORDS = ["a", "b", "c", "dé", "e" * 20, "f", "g", "h"]
@@ -67,7 +69,7 @@ def small_pieces(task: int, block: int, shard: int) -> Iterator[None]:
     """Many tasks, row blocks and shards, even for a handful of words."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(count_module, "TASK_ENTRIES", task)
-        patch.setattr(count_module, "BLOCK_ENTRIES", block)
+        patch.setattr(directory, "BLOCK_ENTRIES", block)
         patch.setattr(corpus_module, "SHARD_TOKENS", shard)
         yield
 
@@ -227,7 +229,7 @@ def test_total_is_exact_where_the_rows_together_pass_64_bits(tmp_path):
 
 
 def test_blocks_of_4_and_of_8_bytes_stand_side_by_side(tmp_path, monkeypatch):
-    monkeypatch.setattr(count_module, "BLOCK_ENTRIES", 1)
+    monkeypatch.setattr(directory, "BLOCK_ENTRIES", 1)
     texts = [["a", "b", "a", "c", "a"], ["c", "d", "a", "a"], ["a"] * 9]
     cooc = count(make_corpus(texts, tmp_path), tmp_path / "cooc", CountOptions(window=20))
     assert {block.wide for block in cooc.blocks} == {False, True}
@@ -278,7 +280,7 @@ def corpus(tmp_path) -> Corpus:
 
 @pytest.fixture
 def several_blocks(monkeypatch) -> None:
-    monkeypatch.setattr(count_module, "BLOCK_ENTRIES", 200)
+    monkeypatch.setattr(directory, "BLOCK_ENTRIES", 200)
     monkeypatch.setattr(count_module, "TASK_ENTRIES", 50)
 
 
@@ -348,7 +350,7 @@ def test_an_interrupted_count_continues_to_the_same_bytes(tmp_path, corpus, seve
 
 def test_a_block_half_written_is_counted_again(tmp_path, corpus, several_blocks, monkeypatch):
     whole = count(corpus, tmp_path / "whole")
-    original = count_module.ArrayWriter.close
+    original = arrays.ArrayWriter.close
 
     def interrupted(self):
         if self.path.name == "rows-00002.bin":
@@ -356,11 +358,11 @@ def test_a_block_half_written_is_counted_again(tmp_path, corpus, several_blocks,
             raise KeyboardInterrupt
         original(self)
 
-    monkeypatch.setattr(count_module.ArrayWriter, "close", interrupted)
+    monkeypatch.setattr(arrays.ArrayWriter, "close", interrupted)
     with pytest.raises(InterruptedRun):
         count(corpus, tmp_path / "cooc")
     monkeypatch.undo()
-    monkeypatch.setattr(count_module, "BLOCK_ENTRIES", 200)
+    monkeypatch.setattr(directory, "BLOCK_ENTRIES", 200)
     assert files(count(corpus, tmp_path / "cooc", resume=True).path) == files(whole.path)
 
 

@@ -109,8 +109,8 @@ def test_questions_are_answered_as_with_dense_vectors(pair, monkeypatch):
     assert np.array_equal(ours["w3"], dense["w3"])
     assert np.array_equal(ours[["w3", "w9"]], dense[["w3", "w9"]])
     for together in (1 << 21, 3 * 90):
-        for module in ("search", "wordvectors"):
-            monkeypatch.setattr(f"cooc_engine.{module}.DENSE", together)
+        for module in ("search", "words"):
+            monkeypatch.setattr(f"cooc_engine.vectors.{module}.DENSE", together)
         found, expected = (kv.neighbours([f"w{i}" for i in range(0, 200, 11)], topn=6) for kv in pair)
         for word in found:
             same(found[word], expected[word])

@@ -26,8 +26,7 @@ from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.counts import directory as cooc_module
-from cooc_engine.counts import from_coo
+from cooc_engine.counts import directory, from_coo
 from cooc_engine.counts import row_writer as rows_module
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc, index_type
@@ -83,7 +82,7 @@ def small_pieces(monkeypatch) -> None:
     """Several chunks, tasks and blocks, even for a handful of entries."""
     monkeypatch.setattr(from_coo, "CHUNK", 16)
     monkeypatch.setattr(from_coo, "TASK_ENTRIES", 20)
-    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 6)
+    monkeypatch.setattr(directory, "BLOCK_ENTRIES", 6)
 
 
 def cut_by(patch: pytest.MonkeyPatch, run: int) -> None:
@@ -165,7 +164,7 @@ def test_rows_of_a_stretch_of_csr(lengths, data):
 def test_counts_come_back_whatever_the_order_the_threads_and_the_runs(texts, options, seed, threads, run):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         at = Path(name)
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", 60)
+        patch.setattr(directory, "BLOCK_ENTRIES", 60)
         cooc = counted(texts, at, options)
         if not cooc.entries:
             return
@@ -299,7 +298,7 @@ def test_sums_that_overflow_together_are_refused(tmp_path, monkeypatch, run, thr
 def test_word_counts_of_no_text_do_not_make_blocks(tmp_path, monkeypatch):
     """Each of these words could fill its row."""
     matrix, words = scipy.sparse.eye(300, format="csr"), [f"w{i:03d}" for i in range(300)]
-    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 2**15)
+    monkeypatch.setattr(directory, "BLOCK_ENTRIES", 2**15)
     for most, blocks in ((4, 3), (1 / 1024, 1)):
         monkeypatch.setattr(from_coo, "MOST_BLOCKS", most)
         vocabulary = Vocabulary.from_words(words, [10**6] * 300)
@@ -520,7 +519,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, large, monkeypatch):
 @given(texts_of, options_of, st.booleans(), st.sampled_from([1, 4, 1 << 20]))
 def test_csr_whole_and_by_rows(texts, options, positional, most):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", 20)
+        patch.setattr(directory, "BLOCK_ENTRIES", 20)
         options = CountOptions(**options.record() | {"positional": positional})
         cooc = counted(texts, Path(name), options)
         words = cooc.vocabulary.words
@@ -615,7 +614,7 @@ def test_a_matrix_that_is_none_of_counts_is_refused(tmp_path, matrix, words, mes
 def test_a_directory_comes_back_byte_for_byte(texts, options, positional, threads, run):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         at = Path(name)
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", 20)
+        patch.setattr(directory, "BLOCK_ENTRIES", 20)
         patch.setattr(hdf5_counts, "CHUNK", 7)
         patch.setattr(hdf5_counts, "LEAST_CHUNK", 7)
         cooc = counted(texts, at, CountOptions(**options.record() | {"positional": positional}))

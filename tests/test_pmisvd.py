@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
@@ -89,7 +89,7 @@ count_options = st.fixed_dictionaries(
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=9), min_size=1).filter(any), count_options, pmi_options)
 def test_every_transform_is_the_twins_with_its_transpose(documents, counting, options):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", 12)
+        patch.setattr(directory, "BLOCK_ENTRIES", 12)
         cooc = make_cooc(documents, Path(name), **counting)
         rows, transpose = transformed(cooc, options)
         expected = naive_svd.pmi(counts_of(cooc), options.pmi, options.pmi_shift, options.cds)

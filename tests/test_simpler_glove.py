@@ -27,7 +27,7 @@ from matrices import (
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
@@ -137,7 +137,7 @@ def test_the_shifts_make_pmi_of_log_counts(cooc):
 
 @pytest.mark.parametrize("side", ["both", "left"])
 def test_the_diagonal_is_found_in_every_row_block(tmp_path, monkeypatch, side):
-    monkeypatch.setattr(cooc_module, "BLOCK_ENTRIES", 150)
+    monkeypatch.setattr(directory, "BLOCK_ENTRIES", 150)
     cooc = make_cooc(tmp_path, CountOptions(window=3, context_side=side))
     assert len(cooc.blocks) > 3
     expected = np.zeros(len(cooc.vocabulary))

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.storage import outputs
+from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayWriter, is_whole, load_array, open_array
 from cooc_engine.storage.outputs import building, read_manifest, write_manifest
 
@@ -118,7 +118,7 @@ def test_another_type(tmp_path):
 
 def test_another_version(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(outputs, "VERSION", 2)
+        patch.setattr(arrays, "VERSION", 2)
         path = write(tmp_path / "a", [1])
     fails(load_array, path, np.int32, says="version 2; this program reads version 1")
 

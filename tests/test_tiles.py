@@ -16,7 +16,7 @@ from matrices import words_of
 from cooc_engine._kernels import tiles as kernels
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.counts import directory as cooc_module
+from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
@@ -30,7 +30,7 @@ def make_cooc(at: Path, side: str, block_entries: int) -> Cooc:
     texts = [[f"w{min(k, 60)}" for k in rng.geometric(0.06, 25)] for _ in range(60)]
     corpus = encode_documents(texts, at / "corpus", EncodeOptions(min_count=1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cooc_module, "BLOCK_ENTRIES", block_entries)
+        patch.setattr(directory, "BLOCK_ENTRIES", block_entries)
         return count(corpus, at / "cooc", CountOptions(window=4, context_side=side))
 
 

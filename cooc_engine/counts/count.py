@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.counts import directory
 from cooc_engine.counts.directory import (
-    BLOCK_ENTRIES,
     KIND,
-    TASK_ENTRIES,
     VERSION,
     Block,
     Cooc,
@@ -42,6 +41,7 @@ from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.outputs import building, part_path, write_whole
 
 __all__ = ["Room", "count", "plan_count", "write_merged"]
+TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
 MERGE_BYTES = 28  # of an entry that is read and added
@@ -61,11 +61,13 @@ class Room:
     def of(cls, words: int, window: Window, budget: int, threads: int) -> Room:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         columns = words * window.slots
+        longest = min(columns, directory.BLOCK_ENTRIES)
 
         def plan(entries: int) -> Plan:
             parts = {
                 "tables of words": (12 + 2 * threads) * 8 * words,
-                "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, min(columns, BLOCK_ENTRIES))),
+                "accumulators and entries": (threads + 2)
+                * lane_bytes(columns, max(entries, min(columns, directory.BLOCK_ENTRIES))),
                 "merging": threads * entries * MERGE_BYTES,
                 "text": LEAST_TEXT + MARGIN * window.size,
             }

@@ -31,7 +31,7 @@ __all__ = ["Block", "Cooc", "Sizes", "clean", "finish_blocks", "plan_blocks"]
 
 KIND, VERSION = "cooc", 1
 BLOCK_ENTRIES = 1 << 25  # at most so many entries stand in a row block
-TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
+READ_ENTRIES = 1 << 20  # at most so many entries are read together, unless a row has more
 MANIFEST = 1000  # bytes of a manifest and of the plan, about
 PathLike = str | os.PathLike[str]
 
@@ -187,7 +187,7 @@ class Cooc:
             at += len(columns)
         return scipy.sparse.csr_array((data, indices, starts.astype(kind)), (last - first, self.columns))
 
-    def row_blocks(self, entries: int = TASK_ENTRIES) -> Iterator[tuple[int, scipy.sparse.csr_array]]:
+    def row_blocks(self, entries: int = READ_ENTRIES) -> Iterator[tuple[int, scipy.sparse.csr_array]]:
         """Yield (first row, CSR matrix) of consecutive rows, with at most `entries` entries each or one longer row."""
         for block in self.blocks:
             columns, values = self.block_integers(block)
