@@ -66,8 +66,7 @@ class Room:
         def plan(entries: int) -> Plan:
             parts = {
                 "tables of words": (12 + 2 * threads) * 8 * words,
-                "accumulators and entries": (threads + 2)
-                * lane_bytes(columns, max(entries, min(columns, directory.BLOCK_ENTRIES))),
+                "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, longest)),
                 "merging": threads * entries * MERGE_BYTES,
                 "text": LEAST_TEXT + MARGIN * window.size,
             }
