@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import lzma
@@ -18,6 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from packing import COMPRESS
 
 from cooc_engine.corpus import encode as module
 from cooc_engine.corpus import first_pass
@@ -232,11 +232,6 @@ def test_the_digest_does_not_depend_on_the_cut_but_on_the_order(tmp_path, monkey
 # ----------------------------------------------------------------------------------------------------------- ways in
 
 
-def zst(data: bytes) -> bytes:
-    return pytest.importorskip("zstandard").ZstdCompressor(write_checksum=True).compress(data)
-
-
-COMPRESS = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zst}
 TEXT = "".join(f"w{i % 977} ü{i % 31}{chr(10) if i % 11 == 0 else ' '}" for i in range(20_000)).encode()
 
 

@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UsageError, match="--positional"):
         import_glove(records, vocab, out, CountOptions(positional=True))
     for missing in (("none", "vocab"), ("records", "none")):
-        with pytest.raises(InputError, match="No such file"):
+        with pytest.raises(InputError, match="none: no such file"):
             import_glove(*(tmp_path / name for name in missing), out)
     assert not out.exists() and not list(tmp_path.glob("*.part"))
 

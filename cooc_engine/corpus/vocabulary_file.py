@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
 from cooc_engine.errors import InputError
+from cooc_engine.text.compression import opened
 
 __all__ = ["ranked", "read_vocabulary"]
 
@@ -18,19 +19,16 @@ SPACE = np.frombuffer(b"\0\t\n\v\f\r ", np.uint8)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read lines of a word and its count, without a Python object for each word."""
+    """Read lines of a word and its count from a file, compressed or not, without a Python object for each word."""
     text, ends, counts = bytearray(), array("q", [0]), array("q")
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                word, _, count = line.rstrip(b"\r\n").rpartition(b" ")
-                if not word or not count.isdigit() or len(count) > 18:
-                    raise InputError(f"{path}:{number}: expected a word and its count")
-                text += word
-                ends.append(len(text))
-                counts.append(int(count))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    with opened(path) as file:
+        for number, line in enumerate(file, 1):
+            word, _, count = line.rstrip(b"\r\n").rpartition(b" ")
+            if not word or not count.isdigit() or len(count) > 18:
+                raise InputError(f"{path}:{number}: expected a word and its count")
+            text += word
+            ends.append(len(text))
+            counts.append(int(count))
     try:
         text.decode()
     except UnicodeDecodeError as error:

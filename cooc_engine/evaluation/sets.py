@@ -1,4 +1,7 @@
-"""The sets that vectors are judged by, and their files: UTF-8, blank lines without a meaning unless one is said."""
+"""The sets that vectors are judged by, and their files: UTF-8, plain or compressed.
+
+Blank lines have no meaning unless one is said.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cooc_engine.errors import InputError
+from cooc_engine.text.compression import SUFFIXES, opened
 
 __all__ = [
     "AnalogySet", "CategorySet", "OutlierSet", "PairSet",
@@ -78,7 +82,7 @@ def _read_scored(path: Path, what: str, *, spaces: bool) -> PairSet:
         scores.append(_score(path, number, fields[2]))
     if not pairs:
         raise InputError(f"{path}: holds no {what} pairs")
-    return PairSet(path.stem, pairs, scores)
+    return PairSet(_name(path), pairs, scores)
 
 
 def _score(path: Path, number: int, text: str) -> float:
@@ -109,7 +113,7 @@ def read_analogies(path: Path | str) -> AnalogySet:
         sections.append(section)
     if not questions:
         raise InputError(f"{path}: holds no analogies")
-    return AnalogySet(path.stem, questions, sections)
+    return AnalogySet(_name(path), questions, sections)
 
 
 def read_categories(path: Path | str) -> CategorySet:
@@ -128,7 +132,7 @@ def read_categories(path: Path | str) -> CategorySet:
         classes.append(fields[1])
     if not words:
         raise InputError(f"{path}: holds no words")
-    return CategorySet(path.stem, words, classes)
+    return CategorySet(_name(path), words, classes)
 
 
 def read_outliers(path: Path | str) -> OutlierSet:
@@ -151,7 +155,7 @@ def read_outliers(path: Path | str) -> OutlierSet:
         topics.append((members, outliers))
     if not topics:
         raise InputError(f"{path}: holds no words")
-    return OutlierSet(path.stem, topics)
+    return OutlierSet(_name(path), topics)
 
 
 def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -169,13 +173,16 @@ def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield first, lines
 
 
+def _name(path: Path) -> str:
+    """Return the name of a set: that of its file without the ending, or both endings of a compressed file."""
+    return Path(path.stem).stem if path.suffix in SUFFIXES else path.stem
+
+
 def _text(path: Path) -> str:
+    with opened(path) as file:
+        content = file.read()
     try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
 

@@ -168,6 +168,8 @@ def import_glove(
     _refuse_positional(options)
     try:
         status = path.stat()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if status.st_size == 0 or status.st_size % RECORD.itemsize:

@@ -6,24 +6,20 @@ Only the words are in memory; the rows go to a temporary file that has no name, 
 from __future__ import annotations
 
 import mmap
-import re
 import tempfile
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from lzma import LZMAError
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
-from cooc_engine.text.readers import MAGIC
 
-__all__ = ["Faults", "Gathered", "beginning", "is_utf8", "opened"]
+__all__ = ["Faults", "Gathered", "is_utf8"]
 
 Matrix = npt.NDArray[np.float32]
 CHUNK = 1 << 22  # bytes that are looked at together
@@ -155,41 +151,3 @@ def is_utf8(word: bytes) -> bool:
 def _shown(word: bytes) -> str:
     text = word.decode(errors="replace")
     return repr(text if len(text) <= 40 else text[:39] + "…")
-
-
-# ------------------------------------------------------------------------------------------------------------ files
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading from its start; gz, bz2, xz and zst are recognised by their first bytes.
-
-    Raises `InputError` if it cannot be read, or its compressed data is damaged.
-    """
-    try:
-        with path.open("rb") as raw:
-            head = raw.read(8)
-            raw.seek(0)
-            kind = next((kind for magic, kind in MAGIC.items() if re.match(magic, head)), None)
-            if kind is None:
-                yield raw
-                return
-            from xopen import xopen
-
-            with xopen(raw, "rb", threads=0, format=kind) as stream:
-                yield stream
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, LZMAError) as error:
-        raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
-    except OSError as error:
-        if error.errno is None or error.filename == str(path):
-            reason = error.strerror or f"damaged compressed file: {error}"
-            raise InputError(f"{path}: cannot be read ({reason})") from None
-        raise
-
-
-def beginning(path: Path, size: int) -> bytes:
-    """Return the first bytes of a file, decompressed."""
-    with opened(path) as file:
-        return file.read(size)

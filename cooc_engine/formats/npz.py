@@ -6,15 +6,17 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from cooc_engine.errors import InputError
-from cooc_engine.formats.incoming import CHUNK, Faults, Gathered, opened
+from cooc_engine.formats.incoming import CHUNK, Faults, Gathered
 from cooc_engine.formats.rounding import Rounded, Values
 from cooc_engine.formats.vectors_text import Outgoing
+from cooc_engine.text.compression import opened
 
 __all__ = ["read_npz", "write_npz"]
 EPOCH = (1980, 1, 1, 0, 0, 0)  # time of a zip's members, so that equal content gives equal bytes
@@ -67,7 +69,9 @@ def read_npz(path: Path, faults: Faults, gathered: Gathered) -> None:
     try:
         with opened(path) as file, zipfile.ZipFile(file) as archive:
             _read_npz(path, archive, gathered)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the disk that the rows are spooled to
         raise InputError(f"{path}: damaged npz ({error})") from None
 
 

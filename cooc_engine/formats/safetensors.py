@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cooc_engine.errors import InputError
-from cooc_engine.formats.incoming import CHUNK, Faults, Gathered, opened
+from cooc_engine.formats.incoming import CHUNK, Faults, Gathered
 from cooc_engine.formats.npz import _add, _check_sizes, _stored
 from cooc_engine.formats.rounding import Rounded, Values
 from cooc_engine.formats.vectors_text import Outgoing
+from cooc_engine.text.compression import opened
 
 __all__ = ["read_safetensors", "write_safetensors"]
 TYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1", "I64": "<i8"}
@@ -85,6 +87,7 @@ def read_safetensors(path: Path, faults: Faults, gathered: Gathered) -> None:
             ends = offsets[start : stop + 1].tolist()
             words = [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
             _add(gathered, words, head["vectors"].read(file, begin, start, stop), start, small)
+        file.seek(0, os.SEEK_END)  # the checksum of a compressed file is behind the last tensor
 
 
 @dataclass(frozen=True)

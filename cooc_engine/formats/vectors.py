@@ -22,7 +22,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats import npz, safetensors, vectors_text, word2vec_binary
-from cooc_engine.formats.incoming import Faults, Gathered, beginning, is_utf8
+from cooc_engine.formats.incoming import Faults, Gathered, is_utf8
 from cooc_engine.formats.rounding import Rounded
 from cooc_engine.formats.vectors_text import SPACE, Outgoing, metadata_path
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
@@ -31,6 +31,7 @@ from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
+from cooc_engine.text.compression import beginning
 
 __all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
 

@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.formats.incoming import Faults, Gathered, opened
+from cooc_engine.formats.incoming import Faults, Gathered
 from cooc_engine.models.published import Published
+from cooc_engine.text.compression import opened
 
 __all__ = ["Outgoing", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
 

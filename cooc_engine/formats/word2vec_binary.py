@@ -8,8 +8,9 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.formats.incoming import CHUNK, Faults, Gathered, opened
+from cooc_engine.formats.incoming import CHUNK, Faults, Gathered
 from cooc_engine.formats.vectors_text import Outgoing
+from cooc_engine.text.compression import opened
 
 __all__ = ["read_word2vec", "write_word2vec"]
 
@@ -46,7 +47,7 @@ def read_word2vec(path: Path, faults: Faults, gathered: Gathered) -> None:
                 break
             elif len(data) > LONGEST + 4 * width:
                 faults.fatal(f"word {found + 1}", "no end of the word; not a file of word2vec, or its head is wrong")
-        rest = len((data or file.read(CHUNK)).strip(b"\n"))
+        rest = data.strip(b"\n") or file.read(CHUNK).strip(b"\n")
     if found < promised:
         faults.found("head", f"word {found + 1}", f"the head says {promised} words, the file ends after {found}")
     elif rest:

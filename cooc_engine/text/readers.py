@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import io
 import itertools
-import re
 import sys
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels.encoding import PADDING
 from cooc_engine.errors import InputError
+from cooc_engine.text.compression import Decompressed
 from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
 
@@ -48,7 +45,6 @@ PIECE_BYTES = 1 << 18
 PLACES, SAMPLE_CHUNK = 16, 1 << 16  # of a sample
 BOM = b"\xef\xbb\xbf"
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
-MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 
 
 class Place(NamedTuple):
@@ -159,76 +155,23 @@ class Readable(Protocol):
         ...
 
 
-@contextmanager
-def _reading(path: object) -> Iterator[None]:
-    """Turn what goes wrong when a source is read into one line; nothing that writes may stand in such a block."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (EOFError, LZMAError, zlib.error) as error:
-        raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:
-        if type(error).__name__ != "ZstdError":
-            raise
-        raise InputError(f"{path}: damaged or truncated compressed file ({error})") from None
-
-
-class _Source:
-    """A file or the standard input, decompressed; what goes wrong while it is opened or read becomes an `InputError`."""
+class _Source(Decompressed):
+    """A file or the standard input, decompressed."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> _Source:
-        with _reading(self._path):
-            self._raw = self._open()
-            self._stream: Any = self._raw
-            head = self._raw.peek(6)
-            kind = next((kind for magic, kind in MAGIC.items() if re.match(magic, head)), None)
-            if kind is not None:
-                from xopen import xopen
-
-                self._stream = xopen(self._raw, "rb", threads=0, format=kind)
-        self._told = self._raw.tell() if self._raw.seekable() else 0
-        return self
-
-    def _open(self) -> Any:
-        if str(self._path) != "-":
-            return self._path.open("rb", 1 << 20)
-        if sys.stdin is None:
-            raise InputError("-: the standard input is closed")
-        return sys.stdin.buffer
-
-    def __exit__(self, *error: object) -> None:
-        if str(self._path) != "-":
-            self._raw.close()
-
-    def readinto(self, target: memoryview) -> int:
-        """Fill `target` with decompressed bytes; returns how many, 0 at the end."""
-        with _reading(self._path):
-            n: int = self._stream.readinto(target)
-        return n
+        super().__init__(path, _standard_input() if str(path) == "-" else None)
+        self._told = self.taken
 
     def skip(self, size: int) -> bytes:
         """Skip so many decompressed bytes; returns the last of them, or a line end."""
-        last = b""
-        if self._stream is self._raw and size:
-            self._raw.seek(size - 1)
-        else:
-            scratch = memoryview(bytearray(1 << 16))
-            while size > 1 and (n := self.readinto(scratch[: min(len(scratch), size - 1)])):
-                size -= n
-        if size:
-            target = bytearray(1)
-            last = bytes(target[: self.readinto(memoryview(target))])
-        return last or b"\n"
+        if size == 0:
+            return b"\n"
+        self.seek(size - 1)
+        return self.read(1) or b"\n"
 
     def sample(self, size: int, most: int) -> tuple[bytes, float, bool]:
         """Return text of a file of `size` bytes, bytes of text for one of the file, and whether that is the whole text."""
-        if self._stream is self._raw and size > most:
+        if not self.compressed and size > most:
             offsets = np.linspace(0, size - SAMPLE_CHUNK, max(1, most // SAMPLE_CHUNK)).astype(np.int64).tolist()
             return b"".join(self._chunk(offset) for offset in offsets), 1.0, False
         text, steps, scratch = bytearray(), [(0, 0)], memoryview(bytearray(1 << 14))
@@ -242,11 +185,11 @@ class _Source:
             return bytes(text) + (b"" if text.endswith(b"\n") else b"\n"), len(text) / size, True
         (before, begin), (now, end) = steps[:2][-1], steps[-1]  # between two steps: what is read ahead is not in the text yet
         ratio = (now - before) / (end - begin) if end > begin else len(text) / max(end, 1)
-        return bytes(text[: _last_space(memoryview(text)[:most], str(self._path), 0)]), ratio, False
+        return bytes(text[: _last_space(memoryview(text)[:most], self.name, 0)]), ratio, False
 
     def _chunk(self, offset: int) -> bytes:
         """Return the whole words in a chunk of a plain file, with the white space before each."""
-        self._raw.seek(offset)
+        self.seek(offset)
         data = bytearray(SAMPLE_CHUNK)
         text = bytes(data[: self.readinto(memoryview(data))])
         first = min((place for place in map(text.find, SPACES) if place >= 0), default=len(text))
@@ -254,10 +197,14 @@ class _Source:
 
     def advance(self) -> int:
         """Return how many bytes were taken from the disk since this was last asked."""
-        if not self._raw.seekable():
-            return 0
-        before, self._told = self._told, self._raw.tell()
-        return int(self._told - before)
+        before, self._told = self._told, self.taken
+        return self._told - before
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise InputError("-: the standard input is closed")
+    return sys.stdin.buffer
 
 
 def stream_blocks(
