@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-import tutorial
 from cyclopts import App
+from support import tutorial
 
 import cooc_engine
 from cooc_engine.cli.app import app

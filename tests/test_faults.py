@@ -78,7 +78,7 @@ def write_text(path: Path, tokens: int, words: int, seed: int = 1) -> Path:
     ],
 )  # fmt: skip
 def test_a_fault_at_any_moment_loses_nothing(tmp_path, kind, scenario, least):
-    command = [sys.executable, HERE / "faults.py", kind, scenario, tmp_path]
+    command = [sys.executable, HERE / "support" / "faults.py", kind, scenario, tmp_path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -529,8 +529,7 @@ def huge_small(tmp_path: Path) -> Cooc:
 
 def test_what_faults_do_is_counted():
     """The injected faults are worth nothing if writes pass them by."""
-    sys.path.insert(0, str(HERE))
-    import faults
+    from support import faults
 
     happened = Counter()
 

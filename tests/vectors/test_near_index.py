@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-import naive_vectors as naive
 import numpy as np
 import pytest
+from twins import vectors as naive
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary

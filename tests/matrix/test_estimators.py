@@ -6,13 +6,13 @@ import subprocess
 import sys
 import warnings
 
-import naive_svd
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
+from twins import svd as naive_svd
 
 from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
 

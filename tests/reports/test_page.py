@@ -8,9 +8,9 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import chromium
 import numpy as np
 import pytest
+from support import chromium
 
 from cooc_engine import CompareOptions, compare, run
 from cooc_engine.cli.app import main
@@ -239,7 +239,7 @@ def test_a_job_ends_in_a_page(tmp_path):
 def test_the_job_that_compares_all_families_is_sound(shared, tmp_path):
     job = tmp_path / "checkout" / "data" / "enwiki.toml"
     job.parent.mkdir(parents=True)
-    job.write_bytes((Path(__file__).parents[1] / "data" / "enwiki.toml").read_bytes())
+    job.write_bytes((Path(__file__).parents[2] / "data" / "enwiki.toml").read_bytes())
     (tmp_path / "shared").symlink_to(shared.resolve())
     plan = module._Plan(job, module._read(job))
     assert {training.family for training in plan.trainings} == set(FAMILIES.values())

@@ -13,13 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import h5py
-import naive
-import naive_entries
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import coo as naive_entries
+from twins import counting_and_adagrad as naive
 
 from cooc_engine._kernels import coo
 from cooc_engine.cli.app import main

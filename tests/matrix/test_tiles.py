@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matrices import words_of
+from support.matrices import words_of
 
 from cooc_engine._kernels import tiles as kernels
 from cooc_engine.corpus.encode import encode_documents

@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from matrices import make_cooc
+from support.matrices import make_cooc
 
 from cooc_engine.cli.app import main
 from cooc_engine.counts.options import CountOptions

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_modelfile import make_data
+from support.models import make_data
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError

@@ -10,12 +10,12 @@ import tracemalloc
 import zipfile
 from pathlib import Path
 
-import naive_vectors as naive
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_modelfile import make_data
+from support.models import make_data
+from twins import vectors as naive
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary

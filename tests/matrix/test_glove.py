@@ -9,12 +9,11 @@ import math
 import signal
 from pathlib import Path
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matrices import (
+from support.matrices import (
     ANIMALS,
     BLOCKS,
     METALS,
@@ -28,6 +27,7 @@ from matrices import (
     same_bits,
     tiles_of,
 )  # fmt: skip
+from twins import counting_and_adagrad as naive
 
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.corpus.encode import encode_documents

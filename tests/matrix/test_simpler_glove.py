@@ -6,12 +6,11 @@ import dataclasses
 import math
 from pathlib import Path
 
-import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matrices import (
+from support.matrices import (
     cut_into,
     entries,
     interrupt_at,
@@ -23,6 +22,7 @@ from matrices import (
     tiles_of,
     words_of,
 )
+from twins import counting_and_adagrad as naive
 
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine.corpus.encode import encode_documents

@@ -31,7 +31,7 @@ from cooc_engine.reports.pictures import plot_table
 from cooc_engine.reports.table import Record, Table
 from cooc_engine.vectors.query import Vectors
 
-DATA = Path(__file__).resolve().parents[1] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 # -------------------------------------------------------------------------------------------------------- combinations
 

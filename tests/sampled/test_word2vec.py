@@ -11,12 +11,12 @@ import tracemalloc
 from collections import Counter
 from pathlib import Path
 
-import naive_word2vec as naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info, threadpool_limits
+from twins import sgd as naive
 
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables

@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import h5py
-import naive_svd
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from twins import svd as naive_svd
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents

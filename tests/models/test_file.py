@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import mmap
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ import h5py
 import numpy as np
 import psutil
 import pytest
+from support.models import make_data
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import (
@@ -29,23 +29,8 @@ from cooc_engine.models import file as file_module
 from cooc_engine.models.file import ModelData, append_evaluation, load_arrays, open_model, save_arrays, save_model
 from cooc_engine.storage import hdf5
 
-ARCHIVE = Path(__file__).with_name("archive") / "model-v1.h5"
+ARCHIVE = Path(__file__).parents[1] / "archive" / "model-v1.h5"
 NAMES = ("words", "contexts", "word_bias", "context_bias")
-
-
-def make_data(size: int = 12, width: int = 5, **changes) -> ModelData:
-    rng = np.random.default_rng(size)
-    shapes = {"words": (size, width), "contexts": (size, width), "word_bias": size, "context_bias": size}
-    data = ModelData(
-        family="glove",
-        vocabulary=Vocabulary.from_words([f"wört{i}" for i in range(size)], range(2 * size, size, -1)),
-        arrays={name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()},
-        published="w+c",
-        config={"glove": {"vector_size": width, "lr": 0.05, "max": None}, "text": ["ä", "b"]},
-        provenance={"seed": np.int64(3), "corpus": Path("a/b")},
-        history=[{"epoch": 1, "loss": np.float32(0.5), "seconds": 1.5, "items": 10, "lr": 0.05}],
-    )
-    return dataclasses.replace(data, **changes)
 
 
 @pytest.fixture
@@ -247,7 +232,7 @@ FULL = """
 import resource, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_modelfile import make_data
+from support.models import make_data
 from cooc_engine.errors import ResourceError
 from cooc_engine.models.file import save_model
 path = Path({path!r})
@@ -269,7 +254,7 @@ save_model(path, make_data())
 
 def test_no_room_at_any_point(model):
     """In a process of its own, since HDF5 must survive it until the interpreter ends."""
-    code = FULL.format(tests=str(Path(__file__).parent), path=str(model))
+    code = FULL.format(tests=str(Path(__file__).parents[1]), path=str(model))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 

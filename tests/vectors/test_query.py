@@ -5,12 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
-import naive_vectors as naive
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_modelfile import make_data
+from support.models import make_data
+from twins import vectors as naive
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, FormatError, InputError, UnknownWordError, UsageError

@@ -34,7 +34,7 @@ class Reader:
 
     def __init__(self, home: Path, captured: Captured) -> None:
         self._captured, self._names = captured, dict[str, Any]()
-        source, programs = Path(__file__).resolve().parent.parent, home / "bin"
+        source, programs = Path(__file__).resolve().parents[2], home / "bin"
         programs.mkdir(parents=True)
         (home / "cooc-engine").symlink_to(source)
         (programs / "cooc-engine").write_text(f'#!/bin/sh\nexec {sys.executable} -m cooc_engine "$@"\n')

@@ -6,12 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-import naive_vectors as naive
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import vectors as naive
 
 from cooc_engine import CompareOptions, evaluate
 from cooc_engine.corpus.vocabulary import Vocabulary

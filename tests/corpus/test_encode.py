@@ -12,12 +12,13 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import naive_text as naive
 import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from packing import COMPRESS
+from support.corpora import ALL, assert_twin, contents, read_back
+from twins import encoding as naive
 
 from cooc_engine.corpus import encode as module
 from cooc_engine.corpus import first_pass
@@ -29,7 +30,6 @@ from cooc_engine.corpus.word_table import WordTable, rank_words
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
 from cooc_engine.text import readers
 
-ALL = EncodeOptions(min_count=1)
 some = settings(deadline=None, max_examples=60)
 
 
@@ -42,28 +42,6 @@ def small(monkeypatch):
 def cut_small(patch: pytest.MonkeyPatch) -> None:
     for owner, name, value in ((readers, "BLOCK_BYTES", 64), (first_pass, "PIECE_TOKENS", 5), (module, "SHARD_TOKENS", 7)):
         patch.setattr(owner, name, value)
-
-
-def read_back(corpus: Corpus) -> naive.Encoded:
-    """Everything that an encoded corpus holds."""
-    vocabulary, docs = corpus.vocabulary, []
-    for number in range(corpus.shards):
-        shard = corpus.shard(number)
-        docs += [shard.ids[a:b].tolist() for a, b in zip(shard.offsets, shard.offsets[1:], strict=False)]
-    return naive.Encoded([word.encode() for word in vocabulary.words], vocabulary.counts.tolist(), docs)
-
-
-def assert_twin(corpus: Corpus, docs, options: EncodeOptions = ALL) -> None:
-    wanted = naive.encode(docs, options.min_count, options.max_vocab)
-    assert read_back(corpus) == wanted
-    assert corpus.documents == len(docs)
-    assert corpus.tokens == sum(map(len, docs))
-    assert corpus.manifest["tokens_in_vocabulary"] == sum(wanted.counts)
-    assert corpus.manifest["vocabulary"]["words"] == len(wanted.words)
-
-
-def contents(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
 
 
 def encode_bytes(texts: list[bytes], options: EncodeOptions = ALL, **how) -> tuple[Corpus, dict[str, bytes]]:
@@ -85,7 +63,6 @@ words = st.one_of(
     st.sampled_from([n * "x" for n in (1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 40)] + [8 * "y", 16 * "z", 8 * "é", "x" * 15 + "é"]),
 )
 gaps = st.sampled_from([" ", "  ", "\t", "\n", "\n\n", "\r\n", " \r\n\r\n", "\v", "\f", " \n "])
-BOM_OR_NOT = st.sampled_from([b"", b"", naive.BOM])
 texts = st.builds(
     lambda mark, start, parts: (mark + start + "".join(word + gap for word, gap in parts)).encode(),
     st.sampled_from(["", "", "\ufeff"]),

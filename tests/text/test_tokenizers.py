@@ -16,11 +16,11 @@ import time
 import unicodedata
 from pathlib import Path
 
-import naive_text as naive
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_corpus import BOM_OR_NOT, assert_twin, contents, read_back
+from support.corpora import BOM_OR_NOT, assert_twin, contents, read_back
+from twins import encoding as naive
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as module

@@ -12,13 +12,13 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import naive_svd
 import numpy as np
 import pytest
 import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
+from twins import svd as naive_svd
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import naive_vectors as naive
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twins import vectors as naive
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
@@ -21,7 +21,7 @@ from cooc_engine.evaluation.judge import evaluate, pearson, read_analogies, read
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.vectors.query import Vectors
 
-SHARED = Path(__file__).parents[1].parent / "shared" / "data" / "eval"
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "eval"
 
 
 def make_vectors(size: int = 40, width: int = 4, seed: int = 0) -> Vectors:
