@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from packing import COMPRESS
 from support.corpora import ALL, assert_twin, contents, read_back
+from support.packing import COMPRESS
 from twins import encoding as naive
 
 from cooc_engine.corpus import encode as module

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from packing import COMPRESS, flipped
+from support.packing import COMPRESS, flipped
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.directory import Corpus
