@@ -1,0 +1,20 @@
+"""Types of arrays and paths that every room speaks of; an alias says what an array holds, its docstring says the shape."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Counts", "Matrix", "PathLike", "Rows", "WordIds"]
+
+PathLike = str | os.PathLike[str]
+Matrix = npt.NDArray[np.float32]
+"""Vectors, weights or scores, float32."""
+Counts = npt.NDArray[np.int64]
+"""How often something occurs, int64."""
+Rows = npt.NDArray[np.int64]
+"""Row numbers of a matrix, int64: products of them with a width do not overflow."""
+WordIds = npt.NDArray[np.int32]
+"""Words of a text as a corpus stores them, int32; -1 is a word outside the vocabulary."""
