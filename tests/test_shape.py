@@ -164,7 +164,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-HEAVY = "numba llvmlite scipy h5py matplotlib jinja2 cooc_engine._kernels"
+HEAVY = "numba llvmlite scipy h5py matplotlib jinja2 sklearn cooc_engine._kernels"
 
 
 def test_importing_costs_nothing():

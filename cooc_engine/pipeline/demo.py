@@ -170,7 +170,7 @@ def _doc(item: object) -> object:
 def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> list[str]:
     """Run the whole pipeline in directory `output`; return lines that say what came of it.
 
-    Leaves documentation.txt, the encoded corpus, the co-occurrences, model.h5 and report.png (if matplotlib is there).
+    Leaves documentation.txt, the encoded corpus, the co-occurrences, model.h5 and report.png (with the extra `plot`).
     Raises `UsageError` if the directory holds anything that an earlier demonstration did not make.
     """
     hints = {InterruptedRun: "run the demo again", ResourceError: "free some and run the demo again"}
@@ -219,9 +219,10 @@ def _picture(model: Path, path: Path) -> str:
     """Draw the report, or return how to get what it needs."""
     from cooc_engine.models.file import open_model
 
-    if importlib.util.find_spec("matplotlib") is None:
-        return 'none, since matplotlib is missing: python -m pip install "cooc_engine[plot]"'
-    return str(plot_model(open_model(model), path))
+    try:
+        return str(plot_model(open_model(model), path))
+    except UsageError as error:
+        return f"none; {error}"
 
 
 def _neighbours(model: Path) -> list[str]:

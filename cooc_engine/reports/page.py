@@ -15,6 +15,7 @@ from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import charts
 from cooc_engine.runtime.budget import show_size
+from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import refuse_file, write_whole
 
@@ -85,11 +86,7 @@ def check_page(page: Path) -> None:
     """Raise `UsageError` if a page cannot have this name, or a library is missing that makes it."""
     if page.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
-    try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f'a page needs {error.name}: python -m pip install "cooc_engine[plot]"') from None
+    require("a page", "plot", "jinja2", "matplotlib")
 
 
 def verdict(data: Mapping[str, Any]) -> str:

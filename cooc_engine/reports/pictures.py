@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import UsageError
 from cooc_engine.reports.table import Table, show
+from cooc_engine.runtime.extras import require
 from cooc_engine.storage.outputs import write_whole
 
 if TYPE_CHECKING:
@@ -33,15 +33,16 @@ SIDES = (  # where a label may stand: offset in points, and how it is aligned th
     ((0, -3), "center", "top"),
     ((-3, 0), "right", "center"),
 )
+PERPLEXITY = 12.0  # neighbours that count; fewer than t-SNE's usual 30, since a map has some 300 words at most
 COMMONEST = 50  # the most frequent words are grammar and stand near everything
 
 
 class Plottable(Protocol):
-    """What a model must have to be drawn."""
+    """A model that can be drawn."""
 
     @property
     def vectors(self) -> npt.NDArray[Any]:
-        """Published vectors, a row a word."""
+        """Published vectors, one row per word."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -49,24 +50,22 @@ class Plottable(Protocol):
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
-        """One mapping an epoch, with `epoch` and `loss`."""
+        """One mapping per epoch, with `epoch` and `loss`."""
 
 
 def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
     """Draw the loss by epoch and a map of up to `words` frequent words as a PNG; return its path.
 
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
-    are the same for the same vectors. Raises `UsageError` if matplotlib is missing.
+    are the same for the same vectors. Raises `UsageError` if matplotlib or scikit-learn is missing.
     """
+    require("a picture", "plot", "matplotlib", "sklearn.manifold")
     return _picture(path, (16, 9), lambda figure: _draw(figure, model, words))
 
 
 def require_matplotlib() -> None:
     """Raise `UsageError` if matplotlib is missing."""
-    try:
-        import matplotlib.backends.backend_agg  # noqa: F401
-    except ImportError:
-        raise UsageError('a picture needs matplotlib: python -m pip install "cooc_engine[plot]"') from None
+    require("a picture", "plot", "matplotlib.backends.backend_agg")
 
 
 def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
@@ -131,7 +130,7 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
         axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)
         return
     units = _units(np.asarray(model.vectors[rows], np.float64))
-    places, groups = tsne(units), _groups(units)
+    places, groups = neighbourhood_map(units), _groups(units)
     colours = [COLOURS[group % len(COLOURS)] for group in groups]
     axes.scatter(places[:, 0], places[:, 1], s=7, c=colours, alpha=0.55, linewidths=0)
     axes.margins(0.05)
@@ -165,51 +164,19 @@ def _groups(units: Points) -> list[int]:
     return [int(group) - 1 for group in fcluster(linkage(units, "ward"), len(COLOURS), "maxclust")]
 
 
-def tsne(units: Points, neighbours: float = 12.0, steps: int = 600) -> Points:
-    """Return a place in the plane for each unit vector, close ones together; begins at the PCA, so repeatable."""
-    attraction = _affinities(2 - 2 * (units @ units.T), min(neighbours, (len(units) - 1) / 3))
-    places = _principal(units) * 1e-2
-    step = np.zeros_like(places)
-    gain = np.ones_like(places)
-    for i in range(steps):
-        pull = attraction * 8 if i < 120 else attraction  # exaggerated at first, so that groups find together
-        slope = _slope(pull, places)
-        gain = np.maximum(np.where(slope * step < 0, gain + 0.2, gain * 0.8), 0.01)
-        step = (0.5 if i < 120 else 0.8) * step - max(len(units) / 8, 50) * gain * slope
-        places = places + step - step.mean(axis=0)
+def neighbourhood_map(units: Points) -> Points:
+    """Return a place in the plane (n, 2) for each unit vector (n, d), n at least 3, by scikit-learn's t-SNE.
+
+    It begins at the principal components and is exact (the sums of its approximation depend on threads), so repeatable.
+    """
+    from sklearn.manifold import TSNE
+
+    if not units.any():
+        return np.zeros((len(units), 2))  # equal vectors have no principal components to begin at
+    plane = np.pad(units, ((0, 0), (0, max(0, 2 - units.shape[1]))))
+    perplexity = min(PERPLEXITY, (len(units) - 1) / 3)
+    places: Points = TSNE(perplexity=perplexity, init="pca", method="exact", random_state=1).fit_transform(plane)
     return places
-
-
-def _principal(units: Points) -> Points:
-    """Return the first two principal components, signs fixed, scaled to a spread of 1."""
-    left, sizes, _ = np.linalg.svd(units, full_matrices=False)
-    places = np.zeros((len(units), 2))
-    places[:, : min(2, left.shape[1])] = (left * sizes)[:, :2]
-    signs = np.sign(places[np.abs(places).argmax(axis=0), [0, 1]])
-    return np.asarray(places * signs / max(places.std(), 1e-12))
-
-
-def _affinities(squares: Points, neighbours: float) -> Points:
-    """Return symmetric probabilities from squared distances, each row as wide as `neighbours` equal ones."""
-    np.fill_diagonal(squares, np.inf)
-    low, high = np.full(len(squares), 1e-6), np.full(len(squares), 1e6)
-    for _ in range(60):
-        precision = np.sqrt(low * high)
-        rows = np.exp(-precision[:, None] * (squares - squares.min(axis=1, keepdims=True)))
-        rows /= rows.sum(axis=1, keepdims=True)
-        entropy = -(rows * np.log(np.maximum(rows, 1e-300))).sum(axis=1)
-        wide = entropy > np.log(max(neighbours, 1.01))
-        low, high = np.where(wide, precision, low), np.where(wide, high, precision)
-    joint: Points = (rows + rows.T) / (2 * len(rows))
-    return joint
-
-
-def _slope(pull: Points, places: Points) -> Points:
-    lengths = (places**2).sum(axis=1)
-    closeness = 1 / (1 + np.maximum(lengths[:, None] + lengths - 2 * places @ places.T, 0))
-    np.fill_diagonal(closeness, 0)
-    force = (pull - closeness / closeness.sum()) * closeness
-    return np.asarray(4 * (force.sum(axis=1)[:, None] * places - force @ places))
 
 
 def _label(figure: Figure, axes: Axes, places: Points, words: Sequence[str], colours: Sequence[str]) -> None:
@@ -236,7 +203,7 @@ def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequenc
     return all(box[2] <= b[0] or b[2] <= box[0] or box[3] <= b[1] or b[3] <= box[1] for b in taken)
 
 
-# ------------------------------------------------------------------------------------------------------- what options do
+# ------------------------------------------------------------------------------------------------------- choices of a grid
 
 
 def plot_table(table: Table, path: Path) -> Path:

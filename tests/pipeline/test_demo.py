@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,8 +136,9 @@ def test_whole_pipeline(tree: Path, monkeypatch: pytest.MonkeyPatch, drawn: bool
     monkeypatch.setattr(demo, "GLOVE", GloveOptions(vector_size=8, epochs=3, x_max=10.0))
     if drawn:
         pytest.importorskip("matplotlib")
+        pytest.importorskip("sklearn")
     else:
-        monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
+        monkeypatch.setitem(sys.modules, "matplotlib", None)
     output = tree / "out"
     lines = demo.demo(output)
     assert lines == demo.demo(output)  # a second time, over the first
@@ -163,6 +163,7 @@ def fake_model(words: int, width: int, epochs: int = 5) -> SimpleNamespace:
 
 def test_picture(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
     paths = [pictures.plot_model(fake_model(200, 8), tmp_path / name) for name in ("one.png", "two.png")]
     data = [path.read_bytes() for path in paths]
     assert data[0] == data[1]
@@ -176,33 +177,32 @@ def test_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("words", "width", "epochs"), [(3, 1, 1), (5, 2, 0), (12, 1, 1), (40, 3, 2)])
 def test_picture_of_little(tmp_path: Path, words: int, width: int, epochs: int) -> None:
     pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
     assert pictures.plot_model(fake_model(words, width, epochs), tmp_path / "small.png").stat().st_size > 5_000
 
 
 def test_picture_of_equal_vectors(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
     model = fake_model(30, 4)
     model.vectors[:] = 1
     assert pictures.plot_model(model, tmp_path / "flat.png").stat().st_size > 5_000
 
 
-def test_picture_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: object) -> object:
-        if name.startswith("matplotlib"):
-            raise ImportError(name)
-        return real(name, *rest)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UsageError, match=r"pip install .*plot"):
+@pytest.mark.parametrize(("module", "name"), [("matplotlib", "matplotlib"), ("sklearn.manifold", "scikit-learn")])
+def test_picture_without_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("sklearn")
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UsageError, match=rf'^a picture needs {name}: python -m pip install "cooc_engine\[plot\]"$'):
         pictures.plot_model(fake_model(20, 4), tmp_path / "none.png")
     assert not list(tmp_path.iterdir())
 
 
-def test_map_keeps_bundles_together() -> None:
+def test_the_map_keeps_clusters_together() -> None:
+    pytest.importorskip("sklearn")
     model = fake_model(120, 16)
-    places = pictures.tsne(pictures._units(model.vectors.astype(np.float64)))
+    places = pictures.neighbourhood_map(model.vectors.astype(np.float64))
     distances = np.linalg.norm(places[:, None] - places, axis=2) + 1e9 * np.eye(len(places))
     same = distances.argmin(axis=1) % 4 == np.arange(len(places)) % 4
     assert np.isfinite(places).all() and same.mean() > 0.95
