@@ -1,16 +1,15 @@
-"""The matrix side for any matrix, with scikit-learn's habits: `PMITransformer` and `SparseSVD`, alone or in a pipeline.
+"""The matrix side for any matrix, as estimators of scikit-learn: `PMITransformer` and `SparseSVD`, alone or in a pipeline.
 
     words = make_pipeline(PMITransformer(), SparseSVD(100)).fit_transform(counts)
 
-scikit-learn is not needed; where it is installed, `clone`, pipelines and searches take these estimators as its own.
+This module alone needs scikit-learn; importing it without raises `UsageError`.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,132 +19,40 @@ from cooc_engine.linalg.sparse import SparseRows, in_memory
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.matrix.pmi import Factors, pmi_rows
 from cooc_engine.models.matrix_options import PmiSvdOptions
+from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
+
+require("an estimator", "sklearn", "sklearn.base")
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin, TransformerMixin  # noqa: E402
+from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
 __all__ = ["PMITransformer", "SparseSVD"]
 
-E = TypeVar("E", bound="_Estimator")
 Array = npt.NDArray[np.floating]
 
 
-class _Estimator:
-    """Parameters and checks as scikit-learn has them: what `__init__` takes, and what a matrix must be."""
+class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator of a matrix, sparse or dense, in single or double precision."""
 
-    _positive = False
-
-    @classmethod
-    def _names(cls) -> list[str]:
-        return [name for name in inspect.signature(cls).parameters if name != "self"]
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name."""
-        return {name: getattr(self, name) for name in self._names()}
-
-    def set_params(self: E, **params: Any) -> E:
-        """Set parameters by name; raises `ValueError` for an unknown one."""
-        for name, value in params.items():
-            if name not in self._names():
-                raise ValueError(f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {self._names()!r}.")
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        """Return the parameters that are not the defaults."""
-        defaults = inspect.signature(type(self)).parameters
-        changed = [f"{k}={v!r}" for k, v in self.get_params().items() if repr(v) != repr(defaults[k].default)]
-        return f"{type(self).__name__}({', '.join(changed)})"
+    _non_negative = False
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what this is."""
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+        """Tell scikit-learn what X may be."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = self._non_negative
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
-        inputs = InputTags(sparse=True, positive_only=self._positive)
-        return Tags(None, TargetTags(required=False), TransformerTags(), input_tags=inputs)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Tell whether `fit` was called."""
-        return hasattr(self, "n_features_in_")
-
-    def _fitted(self, X: Any) -> scipy.sparse.csr_array:
-        """Check a matrix that is transformed after `fit`."""
-        if not self.__sklearn_is_fitted__():
-            raise _not_fitted(f"This {type(self).__name__} instance is not fitted yet; call fit first.")
-        matrix, names = self._checked(X)
-        fitted = getattr(self, "feature_names_in_", None)
-        if fitted is not None and names is not None and list(names) != list(fitted):
-            raise ValueError(
-                "The feature names should match those that were passed during fit.\n" + _difference(list(fitted), list(names))
-            )
-        if matrix.shape[1] != self.n_features_in_:
-            name, wanted = type(self).__name__, self.n_features_in_
-            raise ValueError(f"X has {matrix.shape[1]} features, but {name} is expecting {wanted} features as input")
-        return matrix
-
-    def _first(self, X: Any) -> scipy.sparse.csr_array:
-        """Check a matrix that is fitted, and remember its features."""
-        matrix, names = self._checked(X)
-        self.n_features_in_: int = matrix.shape[1]
-        if names is not None:
-            self.feature_names_in_ = names
-        elif hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
-        return matrix
-
-    def _checked(self, X: Any) -> tuple[scipy.sparse.csr_array, npt.NDArray[Any] | None]:
-        names = _column_names(X)
-        matrix: Any = X if scipy.sparse.issparse(X) else np.asarray(X)
-        if matrix.dtype.kind == "c":
-            raise ValueError("Complex data not supported")
-        if matrix.dtype.kind not in "fiub":
-            matrix = matrix.astype(np.float64)
-        if matrix.ndim != 2:
-            raise ValueError(
-                f"Expected 2D array, got {matrix.ndim}D array instead. Reshape your data either using array.reshape(-1, 1) "
-                f"if it has a single feature or array.reshape(1, -1) if it is a single sample."
-            )
-        for count, what in zip(matrix.shape, ("sample(s)", "feature(s)"), strict=True):
-            if count < 1:
-                raise ValueError(
-                    f"Found array with 0 {what} (shape={matrix.shape}) while a minimum of 1 is required by "
-                    f"{type(self).__name__}."
-                )
-        rows = scipy.sparse.csr_array(matrix, dtype=matrix.dtype if matrix.dtype == np.float32 else np.float64)
-        if not np.isfinite(rows.data).all():
-            raise ValueError(f"Input X contains {'NaN' if np.isnan(rows.data).any() else 'infinity'}.")
-        if self._positive and rows.nnz and rows.data.min() < 0:
-            raise ValueError(f"Negative values in data passed to {type(self).__name__}")
-        return rows, names
-
-
-def _not_fitted(text: str) -> Exception:
-    try:
-        from sklearn.exceptions import NotFittedError
-    except ImportError:
-        return ValueError(text)
-    error: Exception = NotFittedError(text)
-    return error
-
-
-def _column_names(X: Any) -> npt.NDArray[Any] | None:
-    columns = getattr(X, "columns", None)
-    if columns is None:
-        return None
-    kinds = {isinstance(name, str) for name in columns}
-    if kinds == {True, False}:
-        raise TypeError("Feature names are only supported if all input features have string names.")
-    return np.asarray(columns, object) if kinds == {True} else None
-
-
-def _difference(fitted: list[str], given: list[str]) -> str:
-    """Return what differs between names of features, in scikit-learn's words."""
-    unseen, missing = sorted(set(given) - set(fitted)), sorted(set(fitted) - set(given))
-    text = ""
-    for head, names in (
-        ("Feature names unseen at fit time:\n", unseen),
-        ("Feature names seen at fit time, yet now missing:\n", missing),
-    ):
-        text += head + "".join(f"- {name}\n" for name in names) if names else ""
-    return text or "Feature names must be in the same order as they were in fit.\n"
+    def _validated(self, X: Any, *, reset: bool) -> scipy.sparse.csr_array:
+        """Return X (n_samples, n_features) in CSR without duplicates; `reset` remembers its features, else they must agree."""
+        kinds, signs = [np.float64, np.float32], {"ensure_non_negative": self._non_negative}
+        checked = scipy.sparse.csr_array(validate_data(self, X, accept_sparse="csr", dtype=kinds, reset=reset, **signs))
+        if checked.has_canonical_format:
+            return checked
+        summed = checked.copy()
+        summed.sum_duplicates()
+        return summed
 
 
 def _pool(n_jobs: int | None) -> ThreadPoolExecutor:
@@ -175,7 +82,7 @@ def _variance(matrix: scipy.sparse.csr_array) -> float:
     return float(np.dot(matrix.data, matrix.data) / matrix.shape[0] - (means**2).sum())
 
 
-class SparseSVD(_Estimator):
+class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ignore[misc]
     """Truncated SVD of a sparse matrix that stops at a residual: scikit-learn's `TruncatedSVD`, with a promise.
 
     Parameters: n_components; tol, the largest residual ‖X v − σ u‖ / σ of a component; max_iter passes at most;
@@ -204,7 +111,7 @@ class SparseSVD(_Estimator):
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """Find the components of X; returns U Σ, (n_samples, n_components)."""
-        matrix = self._first(X)
+        matrix = self._validated(X, reset=True)
         if not 1 <= self.n_components <= min(matrix.shape):
             raise ValueError(f"n_components={self.n_components} must be between 1 and {min(matrix.shape)}, the least side of X")
         if not self.tol > 0 or not self.max_iter >= 1:
@@ -228,19 +135,20 @@ class SparseSVD(_Estimator):
 
     def transform(self, X: Any) -> Array:
         """Return X V, (n_samples, n_components)."""
-        result: Array = np.asarray(self._fitted(X) @ self.components_.T)
+        check_is_fitted(self)
+        result: Array = np.asarray(self._validated(X, reset=False) @ self.components_.T)
         return result
 
     def inverse_transform(self, X: Array) -> Array:
         """Return the matrix (n_samples, n_features), dense, that X (n_samples, n_components) stands for."""
         return np.asarray(X) @ self.components_
 
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Return names for the columns of the result."""
-        return np.array([f"sparsesvd{i}" for i in range(len(self.components_))], object)
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.components_)
 
 
-class PMITransformer(_Estimator):
+class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[misc]
     """Counts to pointwise mutual information: rows against the columns' sums that `fit` saw.
 
     Parameters: pmi "ppmi", "pmi" or "npmi", shift and cds as in `cooc_engine.matrix.pmi`; n_jobs threads.
@@ -248,23 +156,23 @@ class PMITransformer(_Estimator):
     Attributes: column_sums_ (n_features,), n_features_in_.
     """
 
-    _positive = True
+    _non_negative = True
 
     def __init__(self, pmi: str = "ppmi", *, shift: float = 1.0, cds: float = 0.75, n_jobs: int | None = None) -> None:
         self.pmi, self.shift, self.cds, self.n_jobs = pmi, shift, cds, n_jobs
 
     def fit(self, X: Any, y: Any = None) -> PMITransformer:
         """Sum the columns of counts X (n_samples, n_features)."""
-        self.column_sums_ = np.asarray(self._first(X).sum(axis=0, dtype=np.float64))
+        self.column_sums_ = np.asarray(self._validated(X, reset=True).sum(axis=0, dtype=np.float64))
         return self
 
     def transform(self, X: Any) -> scipy.sparse.csr_array:
         """Return the PMI of counts, sparse (n_samples, n_features); columns that `fit` saw empty stay empty."""
+        check_is_fitted(self)
         options: Any = {"pmi": self.pmi, "pmi_shift": self.shift, "cds": self.cds}
-        matrix = self._fitted(X)
+        matrix = self._validated(X, reset=False)
         kind = matrix.dtype
         counts = matrix.astype(np.float64, copy=True)
-        counts.sum_duplicates()
         row_sums = np.asarray(counts.sum(axis=1), np.float64)
         counts.data[self.column_sums_[counts.indices] == 0] = 0
         counts.eliminate_zeros()
@@ -276,8 +184,3 @@ class PMITransformer(_Estimator):
     def fit_transform(self, X: Any, y: Any = None) -> scipy.sparse.csr_array:
         """Return the PMI of counts by their own sums."""
         return self.fit(X).transform(X)
-
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Return the names of the columns."""
-        names = getattr(self, "feature_names_in_", None) if input_features is None else input_features
-        return np.asarray([f"x{i}" for i in range(self.n_features_in_)] if names is None else names, object)
