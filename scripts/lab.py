@@ -19,13 +19,14 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.linalg import svd as svd_module
-from cooc_engine.linalg.sparse import PANEL, add_product, in_memory, inner, panels, panels_of, rotate
+from cooc_engine.linalg.sparse import PANEL, add_product, inner, panels, panels_of, rotate
 from cooc_engine.matrix import adagrad, glove
 from cooc_engine.matrix.pmi import transform_cooc
 from cooc_engine.matrix.tiles import Grid, deal
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.storage.scratch import in_memory
 
 GRIDS = list(itertools.product((1 << 18, 1 << 19, 1 << 20), (1, 4, 8)))
 RESIDUALS = (0.1, 0.01, 0.001)

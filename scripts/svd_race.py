@@ -17,12 +17,13 @@ import numpy as np
 import scipy.sparse
 
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.linalg.sparse import in_memory, panels, panels_of
+from cooc_engine.linalg.sparse import panels, panels_of
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.matrix.pmi import transform_cooc
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.storage.scratch import in_memory
 
 COLUMNS = 112
 

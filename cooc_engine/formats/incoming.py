@@ -5,23 +5,22 @@ Only the words are in memory; the rows go to a temporary file that has no name, 
 
 from __future__ import annotations
 
-import mmap
-import tempfile
 from array import array
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.scratch import map_rows, nameless
 
 __all__ = ["Faults", "Gathered", "is_utf8"]
 
-Matrix = npt.NDArray[np.float32]
 CHUNK = 1 << 22  # bytes that are looked at together
 
 
@@ -54,7 +53,7 @@ class Gathered:
         self.faults, self._directory, self._places = faults, directory, places
         self._text, self._ends = bytearray(), array("q", [0])
         self._counts, self._numbers = array("q"), array("q")
-        self._spool, self.width = _spool(directory), 0
+        self._spool, self.width = nameless(directory), 0
 
     def __enter__(self) -> Gathered:
         return self
@@ -94,7 +93,7 @@ class Gathered:
         vocabulary = Vocabulary(text, ends, counts)
         if not len(vocabulary):
             raise InputError(f"{self.faults.path}: no vectors in it")
-        rows = _mapped(self._spool, len(vocabulary), self.width)
+        rows = map_rows(self._spool, len(vocabulary), self.width)
         vocabulary.order = vocabulary.sorted_rows()
         again = self._repeated(vocabulary)
         if len(again):
@@ -115,22 +114,10 @@ class Gathered:
 
     def _spooled(self, rows: Matrix, kept: npt.NDArray[np.int64]) -> Matrix:
         step = max(1, CHUNK // (4 * self.width))
-        with _spool(self._directory) as spool:
+        with nameless(self._directory) as spool:
             for start in range(0, len(kept), step):
                 spool.write(rows[kept[start : start + step]].data)
-            return _mapped(spool, len(kept), self.width)
-
-
-def _spool(directory: Path | None) -> Any:
-    return tempfile.TemporaryFile(dir=directory)
-
-
-def _mapped(spool: Any, size: int, width: int) -> Matrix:
-    if not width:
-        return np.empty((size, 0), np.float32)
-    spool.flush()
-    data = mmap.mmap(spool.fileno(), 4 * size * width, access=mmap.ACCESS_READ)
-    return np.frombuffer(data, "<f4").reshape(size, width)
+            return map_rows(spool, len(kept), self.width)
 
 
 def _taken(vocabulary: Vocabulary, rows: npt.NDArray[np.int64]) -> Vocabulary:

@@ -1,19 +1,14 @@
-"""Sparse rows that a product reads: in memory, or mapped from an unnamed file; and tall matrices in panels of 32 columns.
+"""Sparse rows that a product reads, and tall matrices in panels of 32 columns.
 
-The kernels see arrays and do not know where they stand. A mapped file has no name: nothing is left of it, whatever ends the
-program.
+The kernels see arrays and do not know whether they stand in memory or in a mapped file.
 """
 
 from __future__ import annotations
 
 import itertools
-import mmap
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,19 +16,18 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine._kernels.sparse import PANEL
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.scratch import Allocate, in_memory
 
 __all__ = [
     "ENTRY_BYTES",
     "PANEL",
-    "Allocate",
     "Panels",
     "SparseRows",
     "add_product",
     "cut_work",
     "flat",
-    "in_memory",
     "inner",
-    "on_disk",
     "panels",
     "panels_of",
     "rotate",
@@ -45,39 +39,14 @@ ENTRY_BYTES = 8  # an int32 column and a float32 value
 TASK_ENTRIES = 1 << 18
 TASK_ROWS = 2048
 PARTS = 16  # into so many ranges of rows an inner product is cut; their sums are added in order
-LINE = 64
 
-Matrix = npt.NDArray[np.float32]
 Panels = npt.NDArray[np.float32]  # (P, n, 32)
 Square = npt.NDArray[np.float64]
-Allocate = Callable[[int, npt.DTypeLike], npt.NDArray[Any]]
 
 
 def scratch_bytes(columns: int, threads: int) -> int:
     """Return the memory that products of a matrix of so many columns take for a moment."""
     return 2 * threads * TASK_ROWS * 4 * columns + PARTS * 8 * 2 * PANEL * columns
-
-
-def in_memory(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an array that begins at a cache line; its values are arbitrary, and its pages not yet there."""
-    kind = np.dtype(dtype)
-    raw = np.empty(size * kind.itemsize + LINE, np.uint8)
-    skip = -raw.ctypes.data % LINE
-    return raw[skip : skip + size * kind.itemsize].view(kind)
-
-
-def on_disk(directory: Path) -> Allocate:
-    """Return a function that makes arrays in unnamed files of a directory; the room is reserved, so a full disk says so."""
-
-    def allocate(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        kind = np.dtype(dtype)
-        if size == 0:
-            return np.empty(0, kind)
-        with tempfile.TemporaryFile(dir=directory) as file:
-            os.posix_fallocate(file.fileno(), 0, size * kind.itemsize)
-            return np.frombuffer(mmap.mmap(file.fileno(), size * kind.itemsize), kind)
-
-    return allocate
 
 
 def panels(count: int, rows: int) -> Panels:

@@ -18,7 +18,8 @@ from cooc_engine.matrix.tiles import Grid, Tiles, share, strata
 from cooc_engine.models.checkpoints import Between
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.storage.scratch import Matrix, aligned_zeros
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.scratch import aligned_zeros
 
 __all__ = ["LANES", "Parameters", "Shape", "State", "run_epochs", "whole_loss"]
 

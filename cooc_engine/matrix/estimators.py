@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
-from cooc_engine.linalg.sparse import SparseRows, in_memory
+from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.matrix.pmi import Factors, pmi_rows
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.storage.scratch import in_memory
 
 require("an estimator", "sklearn", "sklearn.base")
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin, TransformerMixin  # noqa: E402

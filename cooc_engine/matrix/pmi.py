@@ -18,9 +18,10 @@ import numpy.typing as npt
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
-from cooc_engine.linalg.sparse import Allocate, SparseRows, cut_work, in_memory, run
+from cooc_engine.linalg.sparse import SparseRows, cut_work, run
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.storage.scratch import Allocate, in_memory
 
 __all__ = ["Counts", "Factors", "PmiStream", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
 

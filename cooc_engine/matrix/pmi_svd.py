@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.linalg.sparse import ENTRY_BYTES, in_memory, on_disk, scratch_bytes
+from cooc_engine.linalg.sparse import ENTRY_BYTES, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
 from cooc_engine.matrix.pmi import PmiStream, copies, transform_cooc
 from cooc_engine.models.checkpoints import Checkpoint, claimed
@@ -36,6 +36,7 @@ from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import Stream
+from cooc_engine.storage.scratch import in_memory, on_disk
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

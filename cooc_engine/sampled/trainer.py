@@ -33,8 +33,9 @@ from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.softmax import Examples, softmax_step
-from cooc_engine.storage.scratch import Matrix, aligned_zeros
+from cooc_engine.storage.scratch import aligned_zeros
 
 __all__ = ["START", "Network", "State", "StreamModel", "memory_plan", "run_epochs"]
 

@@ -19,9 +19,9 @@ from cooc_engine.models.sampled_options import StreamOptions
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.types import Matrix
 from cooc_engine.runtime.versions import versions
 from cooc_engine.sampled.trainer import START, Network, State, StreamModel, memory_plan, plan_of, run_epochs
-from cooc_engine.storage.scratch import Matrix
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -21,10 +21,10 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import Model
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions, StreamOptions
+from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.trainer import FLOOR, Network, StreamModel
 from cooc_engine.sampled.training import Design, PathLike, train_stream
-from cooc_engine.storage.scratch import Matrix
 
 __all__ = ["design_cbow", "design_skipgram", "design_words", "train_cbow", "train_skipgram"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,15 +20,14 @@ from cooc_engine.linalg.sparse import (
     SparseRows,
     add_product,
     cut_work,
-    in_memory,
     inner,
-    on_disk,
     panels,
     panels_of,
     rotate,
     run,
 )
 from cooc_engine.linalg.svd import SVD, Krylov, Operator, arpack, krylov
+from cooc_engine.storage.scratch import in_memory
 
 SLOW = settings(deadline=None, max_examples=30)
 
@@ -132,20 +130,6 @@ def test_work_is_cut_into_all_rows_once(lengths, entries):
     cuts = cut_work(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), entries)
     assert [r for a, b in cuts for r in range(a, b)] == list(range(len(lengths)))
     assert all(b - a == 1 or sum(lengths[a:b]) + b - a <= entries for a, b in cuts)
-
-
-def test_an_array_on_the_disk_has_no_name_and_a_full_disk_is_known_before(tmp_path, monkeypatch):
-    made = on_disk(tmp_path)(1000, np.float32)
-    made[:] = 3
-    assert made.sum() == 3000 and not list(tmp_path.iterdir())
-    assert len(on_disk(tmp_path)(0, np.int32)) == 0
-
-    def full(*given):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(sparse_module.os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space"):
-        on_disk(tmp_path)(1000, np.float32)
 
 
 def test_an_error_in_a_thread_is_raised(pool):

@@ -29,7 +29,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.evaluation.judge import evaluate
-from cooc_engine.linalg.sparse import SparseRows, in_memory, on_disk
+from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.matrix import pmi, pmi_svd
 from cooc_engine.matrix.pmi_svd import memory_plan, train_pmi_svd
 from cooc_engine.models import checkpoints
@@ -37,6 +37,7 @@ from cooc_engine.models import file as file_module
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.storage.scratch import in_memory, on_disk
 from cooc_engine.vectors.query import Vectors
 
 SLOW = settings(deadline=None, max_examples=25)
