@@ -221,7 +221,8 @@ def import_counts(
         The vocabulary of records: lines of a word and its count.
     """
     from cooc_engine.formats.glove_counts import import_glove
-    from cooc_engine.formats.hdf5_counts import form_of, import_hdf5
+    from cooc_engine.formats.hdf5_counts import import_hdf5
+    from cooc_engine.storage.hdf5 import form_of
 
     foreign = not form_of(source)
     if foreign != (vocab is not None) or (options and not foreign):

@@ -1,10 +1,9 @@
-"""Files of GloVe's program: co-occurrences and vocabularies."""
+"""Files of GloVe's programs, both ways: records of co-occurrences, and the vocabulary that belongs to them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,20 @@ from cooc_engine.corpus.vocabulary_file import ranked, read_vocabulary
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
 
 __all__ = ["RECORD", "export_glove", "import_glove"]
 
 RECORD = np.dtype([("row", "<i4"), ("column", "<i4"), ("count", "<f8")])
-RECORD_BYTES = 40  # of an entry on its way to a record
+RECORD_BYTES = 40  # of memory for each record that is being written
 CHUNK = 1 << 18  # records written at a time
 LEAST_CHUNK = 1 << 12
-LONGEST = 1000  # bytes of a word that GloVe's programs read
-PathLike = str | os.PathLike[str]
+LONGEST_WORD = 1000  # bytes of a word that GloVe's programs read
 
 
 def export_glove(
@@ -79,8 +78,10 @@ def export_glove(
 def _check_words(cooc: Cooc) -> None:
     """Raise `UsageError` for a word that GloVe's programs stumble over, some of them after hours."""
     sizes = np.diff(cooc.vocabulary.offsets)
-    if len(sizes) and sizes.max() > LONGEST:
-        raise UsageError(f"{cooc.path}: word {int(sizes.argmax()) + 1} has more than {LONGEST} bytes; GloVe cannot read it")
+    if len(sizes) and sizes.max() > LONGEST_WORD:
+        raise UsageError(
+            f"{cooc.path}: word {int(sizes.argmax()) + 1} has more than {LONGEST_WORD} bytes; GloVe cannot read it"
+        )
     if cooc.vocabulary.find(UNKNOWN) >= 0:
         raise UsageError(
             f"{cooc.path}: {UNKNOWN} is a word of it, which {RESERVED[UNKNOWN]}; encode the text with another for it"
@@ -114,33 +115,8 @@ def _records(cooc: Cooc, chunk: int) -> Iterator[npt.NDArray[Any]]:
 
 
 @dataclass(frozen=True)
-class _Foreign:
-    """What foreign counts have in common: `ranks` are the rows of their words here, None if they are in order."""
-
-    name: str
-    vocabulary: Vocabulary
-    options: CountOptions
-    ranks: npt.NDArray[np.int32] | None
-    origin: Mapping[str, Any]
-    manifest: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def denominator(self) -> int:
-        return Window.of(self.options).denominator
-
-    def ranked(self, rows: npt.NDArray[np.int32], columns: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int32], ...]:
-        """Return rows and columns as they are here; what is outside the vocabulary stays so."""
-        if self.ranks is None:
-            return rows, columns
-        return tuple(np.where(self._known(part), self.ranks.take(part, mode="clip"), np.int32(-1)) for part in (rows, columns))
-
-    def _known(self, part: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
-        return (part >= 0) & (part < len(self.vocabulary))
-
-
-@dataclass(frozen=True)
-class _Records(_Foreign):
-    """GloVe's records in a file, which is read and never mapped: one that shrinks is an error and no crash."""
+class _Records(ForeignCounts):
+    """GloVe's records in a file, which is read and not mapped: if it shrinks, that is an error and no crash."""
 
     path: Path = Path()
     size: int = 0
@@ -161,11 +137,11 @@ def import_glove(
     """Read GloVe's records, in any order, into a co-occurrence directory; `options` say how they were counted.
 
     Counts become exact again: they must be multiples of the weights' denominator, 1/2520 for 1/k in a window of 10. `how`
-    takes threads, memory, force, resume and progress. Raises what `build` of `entries.py` raises, and `InputError` for a
-    vocabulary that is none.
+    takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and
+    `InputError` for a file that is no vocabulary.
     """
     options, path = options or CountOptions(), Path(records)
-    _refuse_positional(options)
+    refuse_positional(options)
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -178,8 +154,3 @@ def import_glove(
     origin = {"records": [str(path), status.st_size, status.st_mtime_ns]}
     found = _Records(str(path), words, options, ranks, origin, path=path, size=status.st_size // RECORD.itemsize)
     return build(found, Path(output), **how)
-
-
-def _refuse_positional(options: CountOptions) -> None:
-    if options.positional:
-        raise UsageError("--positional: counts of other programs cannot say it")

@@ -1,9 +1,8 @@
-"""Counts in one HDF5 file: CSR as other tools read it, and all that makes it the same directory again. See FORMAT.md."""
+"""Counts in one HDF5 file, both ways: CSR for SciPy and AnnData, and what makes it the same directory again (FORMAT.md)."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,24 +20,23 @@ from cooc_engine.models.file import READERS, WORDS, csr_element, take
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.storage.hdf5 import Dataset, Element, Stream, document, form_of, read_elements, write_elements
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.hdf5 import Dataset, Element, Stream, document, read_elements, write_elements
 from cooc_engine.storage.outputs import refuse_file
 
-__all__ = ["COUNTS", "CountFile", "export_hdf5", "form_of", "import_hdf5"]
+__all__ = ["COUNTS", "CountFile", "export_hdf5", "import_hdf5"]
 
 COUNTS = "cooc-engine counts"
 EXACT = 2**51  # below, a count in float64 times its denominator is off by less than 1/2
 CHUNK = 1 << 18  # entries written at a time
 LEAST_CHUNK = 1 << 12
-CHUNK_BYTES = 40  # of an entry that is written
-PathLike = str | os.PathLike[str]
+CHUNK_BYTES = 40  # of memory for each entry that is being written
 
 
 class CountFile:
     """Counts in an HDF5 file, opened lazily: the values are mapped.
 
-    Raises `InputError` if there is no such file, `FormatError` if it is no whole file of counts of a known version. It is
-    `Entries` of `entries.py`.
+    Raises `InputError` if there is no such file, `FormatError` if it is no whole file of counts of a known version.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -84,7 +82,7 @@ class CountFile:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """What tells these counts from others."""
+        """The checksums, which tell these counts from others."""
         return {"counts": {name: dataset.crc for name, dataset in self._counts.datasets.items()}}
 
     def csr(self) -> scipy.sparse.csr_array:
@@ -170,7 +168,7 @@ def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
 def import_hdf5(counts: PathLike, output: PathLike, **how: Any) -> Cooc:
     """Make of a file of counts the co-occurrence directory that it was exported from, byte for byte.
 
-    `how` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `entries.py` raise.
+    `how` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `counts.from_coo` raise.
     """
     found = CountFile(counts)
     found.verify()

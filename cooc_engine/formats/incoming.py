@@ -1,4 +1,4 @@
-"""Words and vectors of other programs' files on their way in: checked, the rows spooled to disk, faults named or counted.
+"""Words and vectors on their way in from files of other programs: checked, the rows spooled to disk, faults named or counted.
 
 Only the words are in memory; the rows go to a temporary file that has no name, and are mapped when all have been read.
 """
@@ -7,25 +7,25 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
-from cooc_engine.runtime.types import Matrix
+from cooc_engine.formats.rounding import Values, restored
+from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.scratch import map_rows, nameless
 
-__all__ = ["Faults", "Gathered", "is_utf8"]
+__all__ = ["CHUNK", "Faults", "Incoming", "check_shape", "is_utf8"]
 
 CHUNK = 1 << 22  # bytes that are looked at together
 
 
 class Faults:
-    """What is wrong with a file: an error at the first fault, or, with `skip`, a tally of what was left out, by kind."""
+    """Faults of a file: an error at the first of them, or, with `skip`, a tally of what was left out, by kind."""
 
     def __init__(self, path: Path, *, skip: bool) -> None:
         self.path, self.skip = path, skip
@@ -42,7 +42,7 @@ class Faults:
         raise InputError(f"{self.path}:{where}: {what}")
 
 
-class Gathered:
+class Incoming:
     """Words and their vectors as they are read; `finish` returns them.
 
     directory   where the rows are spooled; a temporary directory if None
@@ -55,14 +55,14 @@ class Gathered:
         self._counts, self._numbers = array("q"), array("q")
         self._spool, self.width = nameless(directory), 0
 
-    def __enter__(self) -> Gathered:
+    def __enter__(self) -> Incoming:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._spool.close()
 
     def add(self, words: Sequence[bytes], rows: Matrix, numbers: Sequence[int], counts: Sequence[int] | None = None) -> None:
-        """Take some words, their vectors (n, d) and the numbers of their lines; what cannot be used is a fault."""
+        """Take words, their vectors (n, d), line numbers and counts; a word that cannot be used is a fault."""
         self.width = rows.shape[1]
         sound = np.logical_and.reduce(np.isfinite(rows), axis=1)
         for at, word in enumerate(words):
@@ -81,16 +81,20 @@ class Gathered:
                 self._counts.append(counts[at] if counts is not None else 0)
         self._spool.write(np.ascontiguousarray(rows if sound.all() else rows[sound], "<f4").data)
 
+    def add_arrays(self, words: Sequence[bytes], values: Values, start: int, beside: Mapping[str, Values]) -> None:
+        """Take words and stored vectors (n, d) from row `start` on; `beside` holds the whole `scales` and `counts`."""
+        stop = start + len(words)
+        part = {name: whole[start:stop] for name, whole in beside.items()}
+        counts = part["counts"].tolist() if "counts" in part else None
+        self.add(words, restored(values, part.get("scales")), range(start + 1, stop + 1), counts)
+
     def _fault(self, kind: str, number: int, what: str) -> None:
         self.faults.found(kind, f"{self._places}{number}", what)
 
     def finish(self) -> tuple[Vocabulary, Matrix]:
-        """Return the words, each once, and the vectors, mapped; raises `InputError` if there is none."""
-        text, ends, counts = (
-            np.frombuffer(self._text, np.uint8),
-            *(np.frombuffer(p, np.int64) for p in (self._ends, self._counts)),
-        )
-        vocabulary = Vocabulary(text, ends, counts)
+        """Return the words, each once, and their vectors (V, d), mapped; raises `InputError` if there are none."""
+        ends, counts = (np.frombuffer(numbers, np.int64) for numbers in (self._ends, self._counts))
+        vocabulary = Vocabulary(np.frombuffer(self._text, np.uint8), ends, counts)
         if not len(vocabulary):
             raise InputError(f"{self.faults.path}: no vectors in it")
         rows = map_rows(self._spool, len(vocabulary), self.width)
@@ -101,7 +105,7 @@ class Gathered:
             vocabulary, rows = _taken(vocabulary, kept), self._spooled(rows, kept)
         return vocabulary, rows
 
-    def _repeated(self, vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+    def _repeated(self, vocabulary: Vocabulary) -> Rows:
         """Return the rows whose word stands in an earlier row."""
         order, sizes = vocabulary.sorted_rows(), np.diff(vocabulary.offsets)
         alike = np.flatnonzero(sizes[order[1:]] == sizes[order[:-1]])
@@ -112,7 +116,7 @@ class Gathered:
             self._fault("stands twice", self._numbers[second], f"the word {vocabulary.word(second)!r} stands twice ({where})")
         return np.array([second for second, _ in again], np.int64)
 
-    def _spooled(self, rows: Matrix, kept: npt.NDArray[np.int64]) -> Matrix:
+    def _spooled(self, rows: Matrix, kept: Rows) -> Matrix:
         step = max(1, CHUNK // (4 * self.width))
         with nameless(self._directory) as spool:
             for start in range(0, len(kept), step):
@@ -120,10 +124,18 @@ class Gathered:
             return map_rows(spool, len(kept), self.width)
 
 
-def _taken(vocabulary: Vocabulary, rows: npt.NDArray[np.int64]) -> Vocabulary:
+def _taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
     taken = Vocabulary.from_words((vocabulary.word(row) for row in rows), vocabulary.counts[rows])
     taken.order = taken.sorted_rows()
     return taken
+
+
+def check_shape(path: Path, name: str, array: Values, size: int) -> None:
+    """Raise `InputError` unless an array that stands beside `size` vectors has a number for each of them."""
+    if array.shape != (size,):
+        raise InputError(f"{path}: {size} vectors, but {name} has the shape {' x '.join(map(str, array.shape))}")
+    if array.dtype.kind not in ("iu" if name == "counts" else "fiu"):
+        raise InputError(f"{path}: {name} holds {array.dtype}, no numbers")
 
 
 def is_utf8(word: bytes) -> bool:

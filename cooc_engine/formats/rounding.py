@@ -1,7 +1,8 @@
-"""Vectors as whole numbers or small floats."""
+"""Vectors as float16 or int8, there and back, and what that does to their directions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,21 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import UsageError
+from cooc_engine.runtime.types import Matrix
 
-__all__ = ["Rounded", "Values"]
+__all__ = ["STORED", "Rounded", "Values", "restored"]
 
 Values = npt.NDArray[Any]
-
-
-# --------------------------------------------------------------------------------------------------------- rounding
+STORED: Mapping[str, str] = {"float32": "<f4", "float16": "<f2", "int8": "|i1"}  # types in a file, by `--dtype`
 
 
 @dataclass
 class Rounded:
     """Vectors as float32, float16 or int8, and what the rounding did to their directions.
 
-    An int8 vector is multiplied by its scale, the largest of its numbers divided by 127. `mean` and `largest` are of
-    1 - cos of each vector and what is read again, over those that are not 0.
+    A vector stored as int8 is its whole numbers times its scale, which is the largest of its numbers divided by 127. `mean`
+    and `largest` are those of 1 - cos between each vector, unless it is 0, and what is read again.
     """
 
     dtype: str
@@ -32,7 +32,12 @@ class Rounded:
     largest: float = 0.0
     size: int = 0
 
-    def take(self, rows: npt.NDArray[np.float32], where: str) -> Values:
+    @property
+    def stored(self) -> str:
+        """Type of the vectors in the file, as NumPy writes it."""
+        return STORED[self.dtype]
+
+    def take(self, rows: Matrix, where: str) -> Values:
         """Return rows as they are written; raises `UsageError` if one does not fit into float16."""
         if self.dtype == "float32":
             return np.ascontiguousarray(rows, "<f4")
@@ -50,7 +55,7 @@ class Rounded:
         self._compare(rows, stored * scales[:, None])
         return stored
 
-    def _compare(self, rows: npt.NDArray[np.float32], returned: npt.NDArray[np.float32]) -> None:
+    def _compare(self, rows: Matrix, returned: Matrix) -> None:
         a, b = rows.astype(np.float64), returned.astype(np.float64)
         lengths = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
         known = lengths > 0
@@ -62,3 +67,12 @@ class Rounded:
     def mean(self) -> float:
         """Mean of 1 - cos."""
         return self.sum / max(1, self.size)
+
+
+def restored(values: Values, scales: Values | None = None) -> Matrix:
+    """Return vectors (n, d) as float32 from how they are stored; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        rows: Matrix = values.astype(np.float32)
+    if scales is not None:
+        rows *= scales[:, None]
+    return rows

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,10 +15,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cooc_engine.errors import InputError
-from cooc_engine.formats.incoming import CHUNK, Faults, Gathered
-from cooc_engine.formats.npz import _add, _check_sizes, _stored
+from cooc_engine.formats.incoming import CHUNK, Faults, Incoming, check_shape
+from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import Rounded, Values
-from cooc_engine.formats.vectors_text import Outgoing
 from cooc_engine.text.compression import opened
 
 __all__ = ["read_safetensors", "write_safetensors"]
@@ -26,48 +26,52 @@ SMALL = {"text", "offsets", "scales", "counts"}
 HEAD = 100_000_000  # bytes of safetensors' head at most, by its specification
 
 
-# ------------------------------------------------------------------------------------------------------ safetensors
-
-
 def write_safetensors(file: BinaryIO, outgoing: Outgoing, rounded: Rounded) -> None:
     """Write safetensors: `vectors`, the words as `text` and `offsets`; `scales` for int8, `counts` if they are known."""
-    (size, width), words = outgoing.shape, outgoing.vocabulary
-    kinds = {kind: code for code, kind in TYPES.items()}
-    parts: dict[str, tuple[str, Sequence[int]]] = {"offsets": ("I64", [size + 1])}
-    if outgoing.counted:
-        parts["counts"] = ("I64", [size])
-    parts["vectors"] = (kinds[_stored(rounded)], [size, width])
-    if rounded.dtype == "int8":
-        parts = {**parts, "scales": ("F32", [size])}
-    parts["text"] = ("U8", [len(words.text)])
-    head: dict[str, Any] = {"__metadata__": {"format": "cooc-engine vectors", "text": "utf-8"}}
-    place = 0
-    for name in sorted(parts, key=_width_of(parts), reverse=True):  # wide values first, so that all are aligned
-        code, shape = parts[name]
-        size_in_bytes = int(np.prod(shape, dtype=object)) * np.dtype(TYPES[code]).itemsize
-        head[name] = {"dtype": code, "shape": shape, "data_offsets": [place, place + size_in_bytes]}
-        place += size_in_bytes
+    words, head = outgoing.vocabulary, _lay_out(outgoing, rounded)
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
     file.write(struct.pack("<Q", len(text)) + text)
     begin = file.tell()
+
+    def write(name: str, parts: Iterable[Values]) -> None:
+        file.seek(begin + head[name]["data_offsets"][0])
+        for values in parts:
+            file.write(np.ascontiguousarray(values, TYPES[head[name]["dtype"]]).data)
+
     for name, values in (("offsets", words.offsets), ("counts", words.counts), ("text", words.text)):
         if name in head:
-            file.seek(begin + head[name]["data_offsets"][0])
-            file.write(np.ascontiguousarray(values, TYPES[head[name]["dtype"]]).data)
-    file.seek(begin + head["vectors"]["data_offsets"][0])
-    for start, stop in outgoing.starts():
-        file.write(rounded.take(outgoing.rows[start:stop], "the model").data)
+            write(name, [values])
+    write("vectors", (rounded.take(outgoing.rows[start:stop], "the model") for start, stop in outgoing.starts()))
     if "scales" in head:
-        file.seek(begin + head["scales"]["data_offsets"][0])
-        file.write(np.concatenate(rounded.scales).data)
+        write("scales", rounded.scales)  # known when the vectors are rounded
 
 
-def _width_of(parts: Mapping[str, tuple[str, Sequence[int]]]) -> Any:
-    return lambda name: np.dtype(TYPES[parts[name][0]]).itemsize
+def _lay_out(outgoing: Outgoing, rounded: Rounded) -> dict[str, Any]:
+    """Return the head: type, shape and place of each tensor."""
+    size, width = outgoing.shape
+    codes = {kind: code for code, kind in TYPES.items()}
+    parts: dict[str, tuple[str, list[int]]] = {"offsets": ("I64", [size + 1])}
+    if outgoing.counted:
+        parts["counts"] = ("I64", [size])
+    parts["vectors"] = codes[rounded.stored], [size, width]
+    if rounded.dtype == "int8":
+        parts["scales"] = "F32", [size]
+    parts["text"] = "U8", [len(outgoing.vocabulary.text)]
+    head: dict[str, Any] = {"__metadata__": {"format": "cooc-engine vectors", "text": "utf-8"}}
+    place = 0
+    for name, (code, shape) in sorted(parts.items(), key=_bytes_of_a_value, reverse=True):  # wide first: all are aligned
+        end = place + math.prod(shape) * np.dtype(TYPES[code]).itemsize
+        head[name] = {"dtype": code, "shape": shape, "data_offsets": [place, end]}
+        place = end
+    return head
 
 
-def read_safetensors(path: Path, faults: Faults, gathered: Gathered) -> None:
+def _bytes_of_a_value(part: tuple[str, tuple[str, list[int]]]) -> int:
+    return np.dtype(TYPES[part[1][0]]).itemsize
+
+
+def read_safetensors(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read safetensors as `write_safetensors` writes it."""
     with opened(path) as file:
         head, begin = _safetensors_head(path, file)
@@ -78,7 +82,8 @@ def read_safetensors(path: Path, faults: Faults, gathered: Gathered) -> None:
         size, width = head["vectors"].shape
         small: dict[str, Values] = {key: head[key].read(file, begin) for key in head if key in SMALL}
         text, offsets = small.pop("text"), small.pop("offsets")
-        _check_sizes(path, size, {key: values.shape for key, values in small.items()})
+        for key, values in small.items():
+            check_shape(path, key, values, size)
         if offsets.shape != (size + 1,) or offsets[0] != 0 or offsets[-1] != len(text) or (np.diff(offsets) < 0).any():
             raise InputError(f"{path}: offsets do not cut text into {size} words")
         step = max(1, CHUNK // (8 * max(1, width)))
@@ -86,7 +91,7 @@ def read_safetensors(path: Path, faults: Faults, gathered: Gathered) -> None:
             stop = min(start + step, size)
             ends = offsets[start : stop + 1].tolist()
             words = [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
-            _add(gathered, words, head["vectors"].read(file, begin, start, stop), start, small)
+            incoming.add_arrays(words, head["vectors"].read(file, begin, start, stop), start, small)
         file.seek(0, os.SEEK_END)  # the checksum of a compressed file is behind the last tensor
 
 
@@ -101,7 +106,7 @@ class _Tensor:
     def read(self, file: BinaryIO, begin: int, start: int = 0, stop: int | None = None) -> Values:
         """Return some of its rows."""
         stop = self.shape[0] if stop is None else stop
-        inner = int(np.prod(self.shape[1:], dtype=object))
+        inner = math.prod(self.shape[1:])
         size = (stop - start) * inner * self.dtype.itemsize
         file.seek(begin + self.place + start * inner * self.dtype.itemsize)
         data = file.read(size)

@@ -1,4 +1,4 @@
-"""Counts from a matrix in memory, SciPy's or NumPy's."""
+"""Counts from a sparse matrix of SciPy in memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.formats.glove_counts import PathLike, _Foreign, _refuse_positional
+from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
+from cooc_engine.runtime.types import PathLike
 
 __all__ = ["import_matrix"]
 
 
 @dataclass(frozen=True)
-class _Matrix(_Foreign):
+class _SparseCounts(ForeignCounts):
     """A matrix of SciPy: CSR or CSC by `offsets` (CSC if `turned`), or coordinates, where `offsets` is None."""
 
     rows: npt.NDArray[Any] | None = None
@@ -57,10 +58,10 @@ def import_matrix(
     The directory has its words by falling count: rows move, `Cooc.vocabulary` says where to. A list of words does not say
     how often each occurs: then the sums of the rows, rounded up, stand for it; a `Vocabulary` says it. Zeros are left out,
     and a place that stands twice adds up. `how` takes threads, memory, force, resume and progress; the matrix itself does
-    not count as memory. Raises what `build` of `entries.py` raises, `UsageError` for what is no such matrix.
+    not count as memory. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such a matrix.
     """
     options = options or CountOptions(window_weight="uniform")
-    _refuse_positional(options)
+    refuse_positional(options)
     if not hasattr(matrix, "tocoo"):
         raise UsageError(f"a {type(matrix).__name__} is no sparse matrix of SciPy; make one with scipy.sparse.csr_array")
     if isinstance(words, Mapping):
@@ -80,7 +81,7 @@ def import_matrix(
     crc = 0
     for values in parts.values():
         crc = zlib.crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
-    return build(_Matrix("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), **how)
+    return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), **how)
 
 
 def _parts(matrix: Any) -> dict[str, Any]:

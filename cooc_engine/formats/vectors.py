@@ -6,7 +6,6 @@ npz, safetensors         with float16 and int8      tsv                   Tensor
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,18 +15,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats import npz, safetensors, vectors_text, word2vec_binary
-from cooc_engine.formats.incoming import Faults, Gathered, is_utf8
-from cooc_engine.formats.rounding import Rounded
-from cooc_engine.formats.vectors_text import SPACE, Outgoing, metadata_path
+from cooc_engine.formats.incoming import Faults, Incoming, is_utf8
+from cooc_engine.formats.outgoing import Outgoing
+from cooc_engine.formats.rounding import STORED, Rounded
+from cooc_engine.formats.vectors_text import WHITE_SPACE, metadata_path
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
@@ -35,17 +35,16 @@ from cooc_engine.text.compression import beginning
 
 __all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
 
-PathLike = str | os.PathLike[str]
 Dtype = Literal["float32", "float16", "int8"]
 BEGINNING = 1 << 20  # bytes by which a file is recognised
 
 
 @dataclass(frozen=True)
 class _Form:
-    """A format: what writes and what reads it, how messages call places in it, which characters its words cannot have."""
+    """A format: its writer and reader, how messages call a place in it, and the characters that its words cannot have."""
 
     write: Callable[..., None]
-    read: Callable[[Path, Faults, Gathered], None]
+    read: Callable[[Path, Faults, Incoming], None]
     places: str = ""
     not_in_words: bytes = b""
     rounds: bool = False
@@ -53,10 +52,10 @@ class _Form:
 
 _HEADED = partial(vectors_text.read_text, head=True)
 _FORMS: Mapping[str, _Form] = {
-    "word2vec": _Form(partial(vectors_text.write_text, head=True), _HEADED, "", SPACE),
-    "word2vec-bin": _Form(word2vec_binary.write_word2vec, word2vec_binary.read_word2vec, "word ", SPACE),
-    "glove": _Form(partial(vectors_text.write_text, head=False), partial(vectors_text.read_text, head=False), "", SPACE),
-    "fasttext-vec": _Form(partial(vectors_text.write_text, head=True, end=b" \n"), _HEADED, "", SPACE),
+    "word2vec": _Form(partial(vectors_text.write_text, head=True), _HEADED, "", WHITE_SPACE),
+    "word2vec-bin": _Form(word2vec_binary.write_word2vec, word2vec_binary.read_word2vec, "word ", WHITE_SPACE),
+    "glove": _Form(partial(vectors_text.write_text, head=False), partial(vectors_text.read_text, head=False), "", WHITE_SPACE),
+    "fasttext-vec": _Form(partial(vectors_text.write_text, head=True, end=b" \n"), _HEADED, "", WHITE_SPACE),
     "npz": _Form(npz.write_npz, npz.read_npz, "word ", b"\0", rounds=True),
     "safetensors": _Form(safetensors.write_safetensors, safetensors.read_safetensors, "word ", rounds=True),
     "tsv": _Form(vectors_text.write_projector, vectors_text.read_projector, "", b"\t\n\r"),
@@ -92,7 +91,7 @@ def format_of(path: PathLike) -> str | None:
 
 
 def _is_line(line: bytes) -> bool:
-    """Tell whether bytes are a word and numbers as text; if the line is broken, one number will do, and then all is UTF-8."""
+    """Tell whether bytes are a line of word and numbers; in a broken line one number will do, if all of it is UTF-8."""
     numbers = line.split()[1:]
     sound = _are_numbers(numbers) or (is_utf8(line) and any(_are_numbers([field]) for field in numbers))
     return not line or (sound and b"\0" not in line)
@@ -110,10 +109,10 @@ def _are_numbers(fields: list[bytes]) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """What a file of vectors holds: the words, their vectors (V, d), mapped, the format, and what was left out, by kind."""
+    """A file of vectors as it was read: words, their vectors (V, d), mapped, the format, and what was left out, by kind."""
 
     vocabulary: Vocabulary
-    vectors: npt.NDArray[np.float32]
+    vectors: Matrix
     format: str
     tally: Mapping[str, int]
 
@@ -139,9 +138,9 @@ def read_vectors(
     if found is None:
         raise InputError(f"{path}: is a model of cooc-engine already")
     faults = Faults(path, skip=errors == "skip")
-    with Gathered(faults, directory, _FORMS[found].places) as gathered:
-        _FORMS[found].read(path, faults, gathered)
-        vocabulary, rows = gathered.finish()
+    with Incoming(faults, directory, _FORMS[found].places) as incoming:
+        _FORMS[found].read(path, faults, incoming)
+        vocabulary, rows = incoming.finish()
     return Found(vocabulary, rows, found, dict(faults.tally))
 
 
@@ -156,8 +155,8 @@ def import_vectors(
 ) -> tuple[Model, dict[str, int]]:
     """Make a model file of a file of vectors; return it opened, and what was left out, by kind.
 
-    `vocab` is a file of lines of a word and its count, as GloVe's and word2vec's programs write, since few formats say how
-    often words occur; words that it lacks have count 0. The order of the words stays. Raises what `read_vectors` raises.
+    `vocab` is a file with a word and its count per line, as GloVe's and word2vec's programs write it, since few formats say
+    how often words occur; words that it lacks have count 0. The order of the words stays. Raises what `read_vectors` raises.
     """
     output = Path(output)
     refuse_file(output, force=force)
@@ -181,7 +180,7 @@ def _counted(words: Vocabulary, path: Path) -> Vocabulary:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: files, numbers of words and of columns, and, if rounded, 1 - cos of each vector and its like."""
+    """The outcome of an export: files, words, vector size and, if rounded, the mean and the largest 1 - cos of the vectors."""
 
     files: tuple[Path, ...]
     words: int
@@ -190,7 +189,7 @@ class Exported:
     largest_error: float | None
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return a record for JSON."""
         errors = {"mean_cosine_error": self.mean_error, "largest_cosine_error": self.largest_error}
         shape = {"words": self.words, "vector_size": self.vector_size}
         return {"files": [str(file) for file in self.files], **shape, **(errors if self.mean_error is not None else {})}
@@ -218,8 +217,8 @@ def export_vectors(
     output = Path(output)
     format = _known(format) if format is not None else SUFFIXES.get(output.suffix, "word2vec")
     form = _FORMS[format]
-    if dtype not in ("float32", "float16", "int8"):
-        raise UsageError(f"--dtype is {dtype!r}; it must be one of float32, float16, int8")
+    if dtype not in STORED:
+        raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
         raise UsageError(f"--dtype {dtype}: --format {format} holds float32 alone; take npz or safetensors")
     outgoing = _outgoing(Path(source), vectors, restrict)
@@ -251,7 +250,7 @@ def _known(format: str) -> str:
 
 
 def _outgoing(source: Path, vectors: str | None, restrict: int | None) -> Outgoing:
-    rows: npt.NDArray[np.float32] | Published
+    rows: Matrix | Published
     if format_of(source) is None:
         model = open_model(source)
         found_rows = model.rows(vectors)

@@ -13,57 +13,18 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import InputError, UsageError
-from cooc_engine.formats.incoming import Faults, Gathered
-from cooc_engine.models.published import Published
+from cooc_engine.errors import InputError
+from cooc_engine.formats.incoming import Faults, Incoming
+from cooc_engine.formats.outgoing import Outgoing
+from cooc_engine.runtime.types import Matrix
 from cooc_engine.text.compression import opened
 
-__all__ = ["Outgoing", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
+__all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
 
-Matrix = npt.NDArray[np.float32]
 LINES = 1 << 20  # bytes of lines that are parsed together
-ROWS = 1 << 22  # bytes of rows that are written together
 SAMPLE = 100  # lines whose numbers of fields say how long the vectors are, where no head does
-SPACE = b" \t\n\v\f\r"
-
-
-class Outgoing(NamedTuple):
-    """What is written: words, and their vectors, float32 (V, d), which are read a part at a time."""
-
-    vocabulary: Vocabulary
-    rows: Matrix | Published
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """V and d; rows beyond the words are left out."""
-        return len(self.vocabulary), self.rows.shape[1]
-
-    @property
-    def counted(self) -> bool:
-        """Whether the counts of the words are known."""
-        return bool(self.vocabulary.counts.any())
-
-    def starts(self) -> Iterator[tuple[int, int]]:
-        """Yield the limits of blocks of rows."""
-        size, width = self.shape
-        step = max(1, ROWS // (4 * max(1, width)))
-        return ((start, min(start + step, size)) for start in range(0, size, step))
-
-    def words(self, start: int, stop: int) -> list[bytes]:
-        """Return some words as UTF-8."""
-        text, ends = self.vocabulary.text, self.vocabulary.offsets[start : stop + 1].tolist()
-        return [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
-
-    def refuse(self, characters: bytes, form: str) -> None:
-        """Raise `UsageError` if a word has one of these characters in it, or is empty, which the format cannot say."""
-        for start, stop in self.starts():
-            for word in self.words(start, stop):
-                if not word or len(word.translate(None, characters)) < len(word):
-                    what = f"the word {word.decode()!r} has white space in it" if word else "a word is empty"
-                    raise UsageError(f"{what}, which {form} cannot hold; export to npz or safetensors")
+WHITE_SPACE = b" \t\n\v\f\r"  # what no word of a text format can hold
 
 
 # --------------------------------------------------------------------------------------------------------- writing
@@ -112,14 +73,14 @@ class _Line(NamedTuple):
     occurs: int = 0
 
 
-def read_text(path: Path, faults: Faults, gathered: Gathered, *, head: bool) -> None:
+def read_text(path: Path, faults: Faults, incoming: Incoming, *, head: bool) -> None:
     """Read lines of word and numbers; with a head of the numbers of words and columns, or else without."""
     with opened(path) as file:
         promised, width = _head(file.readline(), faults) if head else (0, 0)
         lines = _lines(file, 2 if head else 1)
         sample = list(itertools.islice(lines, SAMPLE))
         width = width or _width([len(line.numbers.split()) for line in sample])
-        found = _gather(itertools.chain(sample, lines), width, faults, gathered)
+        found = _gather(itertools.chain(sample, lines), width, faults, incoming)
     if head and found != promised:
         faults.found("head", 1, f"the head says {promised} words, the file has {found}")
 
@@ -134,9 +95,9 @@ def _head(line: bytes, faults: Faults) -> tuple[int, int]:
 def _lines(file: BinaryIO, first: int) -> Iterator[_Line]:
     for number, line in enumerate(file, first):
         if line[:1] in (b" ", b"\t"):
-            yield _Line(number, b"", line.strip(SPACE))
+            yield _Line(number, b"", line.strip(WHITE_SPACE))
         elif fields := line.split(None, 1):
-            yield _Line(number, fields[0], fields[1].rstrip(SPACE) if len(fields) > 1 else b"")
+            yield _Line(number, fields[0], fields[1].rstrip(WHITE_SPACE) if len(fields) > 1 else b"")
 
 
 def _width(sizes: Sequence[int]) -> int:
@@ -145,7 +106,7 @@ def _width(sizes: Sequence[int]) -> int:
     return width
 
 
-def _gather(lines: Iterator[_Line], width: int, faults: Faults, gathered: Gathered) -> int:
+def _gather(lines: Iterator[_Line], width: int, faults: Faults, incoming: Incoming) -> int:
     """Add all lines, many at a time; return how many there are."""
     found = 0
     while block := list(_block(lines)):
@@ -156,7 +117,7 @@ def _gather(lines: Iterator[_Line], width: int, faults: Faults, gathered: Gather
             rows = _parsed(block, width) if block else None
         if rows is not None:
             words, _, counts = zip(*((line.word, line.number, line.occurs) for line in block), strict=True)
-            gathered.add(words, rows, [line.number for line in block], counts)
+            incoming.add(words, rows, [line.number for line in block], counts)
     return found
 
 
@@ -199,7 +160,7 @@ def _is_sound(line: _Line, width: int, faults: Faults) -> bool:
     return False
 
 
-def read_projector(path: Path, faults: Faults, gathered: Gathered) -> None:
+def read_projector(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read the projector's numbers, and the words from the file beside it (`metadata_path`)."""
     beside = metadata_path(path)
     if not beside.is_file():
@@ -211,7 +172,7 @@ def read_projector(path: Path, faults: Faults, gathered: Gathered) -> None:
         pairs = enumerate(itertools.zip_longest(whole, numbers), 1)
         lines = _paired(pairs, faults)
         sample = list(itertools.islice(lines, SAMPLE))
-        _gather(itertools.chain(sample, lines), _width([len(line.numbers.split()) for line in sample]), faults, gathered)
+        _gather(itertools.chain(sample, lines), _width([len(line.numbers.split()) for line in sample]), faults, incoming)
 
 
 def _paired(pairs: Iterable[tuple[int, tuple[bytes | None, bytes | None]]], faults: Faults) -> Iterator[_Line]:

@@ -1,4 +1,4 @@
-"""The binary format of word2vec's program."""
+"""The binary format of word2vec's program, which gensim reads and writes too."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
-from cooc_engine.formats.incoming import CHUNK, Faults, Gathered
-from cooc_engine.formats.vectors_text import Outgoing
+from cooc_engine.formats.incoming import CHUNK, Faults, Incoming
+from cooc_engine.formats.outgoing import Outgoing
+from cooc_engine.runtime.types import Matrix
 from cooc_engine.text.compression import opened
 
 __all__ = ["read_word2vec", "write_word2vec"]
 
-LONGEST = 1 << 16  # bytes of a word or a head in word2vec's file; what is longer shows that it is none
-
-
-# --------------------------------------------------------------------------------------------------------- word2vec
+LONGEST_WORD = 1 << 16  # bytes of a word or a head; what is longer shows that this is no file of word2vec
 
 
 def write_word2vec(file: BinaryIO, outgoing: Outgoing) -> None:
@@ -29,10 +26,10 @@ def write_word2vec(file: BinaryIO, outgoing: Outgoing) -> None:
             file.write(b"%b %b\n" % (word, data[at * size : (at + 1) * size]))
 
 
-def read_word2vec(path: Path, faults: Faults, gathered: Gathered) -> None:
+def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read word2vec's binary format, with or without line ends behind the numbers (gensim writes none)."""
     with opened(path) as file:
-        fields = file.readline(LONGEST).split()
+        fields = file.readline(LONGEST_WORD).split()
         if len(fields) != 2 or not all(f.isdigit() and len(f) < 19 for f in fields) or not 0 < int(fields[1]) < 1 << 24:
             faults.fatal(1, "expected a head of two numbers, of words and of columns")
         promised, width = map(int, fields)
@@ -41,11 +38,11 @@ def read_word2vec(path: Path, faults: Faults, gathered: Gathered) -> None:
             more = file.read(CHUNK)
             words, rows, used = _cut(data := data + more, width, promised - found)
             if words:
-                gathered.add(words, rows, range(found + 1, found + len(words) + 1))
+                incoming.add(words, rows, range(found + 1, found + len(words) + 1))
                 found, data = found + len(words), data[used:]
             elif not more:
                 break
-            elif len(data) > LONGEST + 4 * width:
+            elif len(data) > LONGEST_WORD + 4 * width:
                 faults.fatal(f"word {found + 1}", "no end of the word; not a file of word2vec, or its head is wrong")
         rest = data.strip(b"\n") or file.read(CHUNK).strip(b"\n")
     if found < promised:
@@ -54,12 +51,12 @@ def read_word2vec(path: Path, faults: Faults, gathered: Gathered) -> None:
         faults.found("head", f"word {found + 1}", f"the head says {promised} words, and there is more behind them")
 
 
-def _cut(data: bytes, width: int, most: int) -> tuple[list[bytes], npt.NDArray[np.float32], int]:
-    """Return the whole entries at the start of some bytes, at most so many: words, rows (n, d), and how many bytes they are."""
+def _cut(data: bytes, width: int, most: int) -> tuple[list[bytes], Matrix, int]:
+    """Cut at most so many whole entries from the start of some bytes; return words, rows (n, d), and the length in bytes."""
     words: list[bytes] = []
     places, place = [], 0
     while len(words) < most:
-        space = data.find(b" ", place, place + LONGEST)
+        space = data.find(b" ", place, place + LONGEST_WORD)
         if space < 0 or space + 1 + 4 * width > len(data):
             break
         words.append(data[place:space].lstrip(b"\n"))

@@ -27,8 +27,9 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
             return {"path": str(path), "kind": kind, **opened(path).info()}
     if path.is_dir():
         raise FormatError(f"{path}: neither an encoded corpus nor a co-occurrence directory (it has no sound manifest.json)")
-    from cooc_engine.formats.hdf5_counts import COUNTS, CountFile, form_of
+    from cooc_engine.formats.hdf5_counts import COUNTS, CountFile
     from cooc_engine.models.file import open_model
+    from cooc_engine.storage.hdf5 import form_of
 
     if form_of(path) == COUNTS:
         return {"path": str(path), "kind": "counts", **CountFile(path).manifest}

@@ -21,7 +21,7 @@ from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
-from cooc_engine.formats import incoming, rounding, vectors_text, word2vec_binary
+from cooc_engine.formats import incoming, outgoing, rounding, vectors_text, word2vec_binary
 from cooc_engine.formats.vectors import FORMATS, export_vectors, format_of, import_vectors, read_vectors
 from cooc_engine.models.file import ModelData, open_model, save_model
 from cooc_engine.vectors.query import Vectors, nn
@@ -73,7 +73,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), words=vocabularies, width=st.integers(1, 6), form=st.sampled_from(FORMATS))
 def test_any_words_and_numbers_return(tmp_path, monkeypatch, data, words, width, form):
-    for module, name in ((vectors_text, "ROWS"), (vectors_text, "LINES"), (incoming, "CHUNK"), (word2vec_binary, "CHUNK")):
+    for module, name in ((outgoing, "BLOCK"), (vectors_text, "LINES"), (incoming, "CHUNK"), (word2vec_binary, "CHUNK")):
         monkeypatch.setattr(module, name, data.draw(st.sampled_from([1, 40, 1 << 20])))
     matrix = np.array(data.draw(st.lists(numbers, min_size=len(words) * width, max_size=len(words) * width)), np.float32)
     model = write_model(tmp_path / "any.h5", words, matrix.reshape(-1, width))
@@ -179,6 +179,16 @@ def test_an_npz_of_numpy_is_read_whatever_its_arrays_are_called(tmp_path):
         np.savez_compressed(tmp_path / "o.npz", vocab=words, E=matrix, more=np.ones(2))
         found = read_vectors(tmp_path / "o.npz")
         assert found.vocabulary.words == ["a", "b c", "水"] and np.array_equal(found.vectors, matrix)
+
+
+def test_an_npz_whose_members_have_no_suffix_is_read(tmp_path):
+    np.savez(tmp_path / "o.npz", words=np.array(["a", "b"]), vectors=np.eye(2), counts=np.array([5, 3]))
+    with zipfile.ZipFile(tmp_path / "o.npz") as suffixed, zipfile.ZipFile(tmp_path / "bare.npz", "w") as bare:
+        for name in suffixed.namelist():
+            bare.writestr(name.removesuffix(".npy"), suffixed.read(name))
+    found = read_vectors(tmp_path / "bare.npz")
+    assert found.vocabulary.words == ["a", "b"] and found.vocabulary.counts.tolist() == [5, 3]
+    assert np.array_equal(found.vectors, np.eye(2))
 
 
 def test_the_projectors_files(tmp_path, model):
@@ -334,10 +344,13 @@ def test_containers_of_something_else(tmp_path):
     np.savez(tmp_path / "pickled.npz", words=np.array(["a", None], object), vectors=np.eye(2))
     np.savez(tmp_path / "short.npz", words=np.array(["a"]), vectors=np.eye(2))
     np.savez(tmp_path / "turned.npz", words=np.array(["a", "b"]), vectors=np.asfortranarray([[1.0, 2], [3, 4]]))
+    np.savez(tmp_path / "letters.npz", words=np.array(["a", "b"]), vectors=np.eye(2), scales=np.array(["x", "y"]))
+    np.savez(tmp_path / "parts.npz", words=np.array(["a", "b"]), vectors=np.eye(2), counts=np.array([0.5, 1]))
     library.save_file({"weight": np.eye(2)}, tmp_path / "o.safetensors")
     with zipfile.ZipFile(tmp_path / "z.npz", "w") as archive:
         archive.writestr("readme.txt", "hello")
     says = {"pickled.npz": "no array words", "short.npz": "words has the shape 1", "turned.npz": "no array vectors"}
+    says |= {"letters.npz": "scales holds <U1, no numbers", "parts.npz": "counts holds float64, no numbers"}
     for name, text in (says | {"o.safetensors": "no tensor vectors", "z.npz": "no array of NumPy"}).items():
         with pytest.raises(InputError, match=text):
             read_vectors(tmp_path / name)
