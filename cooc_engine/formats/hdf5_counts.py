@@ -16,12 +16,12 @@ from cooc_engine.counts.directory import KIND, VERSION, Cooc
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.models.file import READERS, WORDS, csr_element, take
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.hdf5 import Dataset, Element, Stream, document, read_elements, write_elements
+from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
+from cooc_engine.storage.hdf5 import Element, Stream, write_elements
 from cooc_engine.storage.outputs import refuse_file
 
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "import_hdf5"]
@@ -42,17 +42,17 @@ class CountFile:
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         self.name = str(path)
-        elements = read_elements(self.path, COUNTS, READERS)
-        self.vocabulary: Vocabulary = take(self.path, elements, "vocabulary", "vocabulary")
-        self.manifest = self._read_manifest(take(self.path, elements, "manifest", "document"))
-        self._counts: Element = take(self.path, elements, "counts", "csr")
-        self._counts.array("data", f"{self.path}: element counts", np.float64, (None,))
+        contents = Contents.open(self.path, COUNTS)
+        self.vocabulary = Vocabulary(*contents.take("vocabulary", "vocabulary"))
+        self.manifest = self._read_manifest(contents.take("manifest", "document"))
+        self._counts: Element = contents.take("counts", "csr")
+        self._counts.array("data", np.float64, (None,))
         self._values = {name: dataset.values for name, dataset in self._counts.datasets.items()}
         self._check_shape()
 
     def _read_manifest(self, content: Any) -> Mapping[str, Any]:
         """Return the manifest of the directory, its keys in their order, and set `options`."""
-        where = f"{self.path}: element manifest"
+        where = element_name(self.path, "manifest")
         try:
             found: dict[str, Any] = json.loads(content["manifest"])
             if (found["format"], found["version"]) != (f"cooc-engine {KIND}", VERSION):
@@ -99,7 +99,7 @@ class CountFile:
 
     def verify(self) -> None:
         """Raise `FormatError` if the counts do not match their checksums."""
-        self._counts.verify(f"{self.path}: element counts")
+        self._counts.verify()
 
 
 def export_hdf5(
@@ -122,11 +122,11 @@ def export_hdf5(
     refuse_file(output, force=force)
     progress.say(plan.line())
     with progress.stage("export", 2 * cooc.entries, "entries") as stage:
-        words = {name: Dataset.of(getattr(cooc.vocabulary, name), f"{output}: {name}", kind) for name, kind in WORDS.items()}
+        vocabulary = cooc.vocabulary
         elements = {
-            "counts": _csr(cooc, f"{output}: element counts", chunk, stage),
-            "vocabulary": Element("vocabulary", 1, words),
-            "manifest": document({"manifest": json.dumps(cooc.manifest)}, f"{output}: manifest"),
+            "counts": _csr(cooc, element_name(output, "counts"), chunk, stage),
+            "vocabulary": vocabulary_element(output, Words(vocabulary.text, vocabulary.offsets, vocabulary.counts)),
+            "manifest": document({"manifest": json.dumps(cooc.manifest)}, output, "manifest"),
         }
         write_elements(output, COUNTS, elements)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,17 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.models.published import PUBLISHED, Published
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, document, read_elements, write_elements
+from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
+from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
 
 __all__ = [
-    "READERS",
     "Model",
     "ModelData",
     "append_evaluation",
-    "csr_element",
     "load_arrays",
     "open_model",
     "save_arrays",
     "save_model",
-    "take",
 ]
 
 MODEL = "cooc-engine model"
@@ -48,8 +46,6 @@ FAMILIES: Mapping[str, Mapping[str, str]] = {
 }
 # Families of explicit vectors: the parameters are one sparse matrix, the arrays `data`, `indices`, `indptr` and `shape`.
 EXPLICIT = ("pmi",)
-WORDS = {"text": np.uint8, "offsets": np.int64, "counts": np.int64}
-CHUNK = 1 << 18  # numbers of a vocabulary that are looked at together
 DOCUMENTS = ("config", "provenance", "history")
 
 
@@ -76,94 +72,6 @@ class ModelData:
     provenance: Mapping[str, Any]
     history: Sequence[Mapping[str, float]] = ()
     evaluation: Sequence[Mapping[str, Any]] = ()
-
-
-def _read_vocabulary(where: str, element: Element) -> Vocabulary:
-    text = element.array("text", where, np.uint8, (None,))
-    counts = element.array("counts", where, np.int64, (None,))
-    offsets = element.array("offsets", where, np.int64, (len(counts) + 1,))
-    element.verify(where)
-    if offsets[0] != 0 or offsets[-1] != len(text) or _falls(offsets):
-        raise FormatError(f"{where}/offsets do not fit the text")
-    order = element.array("order", where, np.int32, (len(counts),)) if "order" in element.datasets else None
-    if order is not None and any(part.min() < 0 or part.max() >= len(counts) for part in _parts(order)):
-        raise FormatError(f"{where}/order does not hold rows")
-    element.release()
-    return Vocabulary(text, offsets, counts, order)
-
-
-def _falls(values: npt.NDArray[np.int64]) -> bool:
-    return any((part[1:] < part[:-1]).any() for part in _parts(values, 1))
-
-
-def _parts(values: npt.NDArray[Any], overlap: int = 0) -> Iterator[npt.NDArray[Any]]:
-    """Yield a mapped array in parts, so that a test of all its values takes no memory."""
-    return (values[start : start + CHUNK + overlap] for start in range(0, len(values), CHUNK))
-
-
-def _read_document(where: str, element: Element) -> Any:
-    if "json" not in element.datasets:
-        raise FormatError(f"{where} has no json")
-    element.verify(where)
-    try:
-        return json.loads(element.datasets["json"].values.tobytes())
-    except ValueError:
-        raise FormatError(f"{where}/json is not JSON") from None
-
-
-def _read_parameters(where: str, element: Element) -> Element:
-    for name, dataset in element.datasets.items():
-        element.array(name, where, FLOAT, (None,) * dataset.values.ndim)
-    return element
-
-
-def csr_element(where: str, parts: Mapping[str, npt.NDArray[Any] | Stream], labels: Mapping[str, str] | None = None) -> Element:
-    """Make an element of a matrix by rows: data, indices, indptr and shape, and more that belongs to the entries."""
-    datasets = {name: Dataset.of(values, f"{where}/{name}") for name, values in parts.items()}
-    labels = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", **(labels or {})}
-    version = next(version for version, kind in CSR.items() if datasets["data"].dtype == kind)
-    return Element("csr", version, datasets, labels, {"shape": tuple(np.asarray(parts["shape"]).tolist())})
-
-
-CSR: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f8"), 2: FLOAT}  # type of the values, by version of the element
-
-
-def _read_csr(where: str, element: Element) -> Element:
-    rows, columns = element.numbers.get("shape", (0, 0))[:2]
-    entries = element.array("data", where, CSR[element.version], (None,)).size
-    for name in ("indices", "remainders"):
-        if name == "indices" or name in element.datasets:
-            element.array(name, where, np.int32 if name == "indices" else np.int16, (entries,))
-    starts = element.array("indptr", where, np.int64, (rows + 1,))
-    if (rows, columns) != tuple(element.array("shape", where, np.int64, (2,)).tolist()):
-        raise FormatError(f"{where}/shape is not what the attribute says")
-    if starts[0] != 0 or starts[-1] != entries or (np.diff(starts) < 0).any():
-        raise FormatError(f"{where}/indptr does not fit the data")
-    return element
-
-
-def _read_arrays(where: str, element: Element) -> Element:
-    return element
-
-
-READERS: Mapping[tuple[str, int], Callable[[str, Element], Any]] = {
-    ("vocabulary", 1): _read_vocabulary,
-    ("parameters", 1): _read_parameters,
-    ("arrays", 1): _read_arrays,
-    ("csr", 1): _read_csr,
-    ("csr", 2): _read_csr,
-    ("document", 1): _read_document,
-}
-
-
-def take(path: Path, elements: Mapping[str, Element], name: str, kind: str) -> Any:
-    """Return the content of a required element, by the reader of its type and version."""
-    if name not in elements:
-        raise FormatError(f"{path}: has no element {name}")
-    element, where = elements[name], f"{path}: element {name}"
-    if element.kind != kind:
-        raise FormatError(f"{where} is of type {element.kind!r}, expected {kind!r}")
-    return READERS[element.kind, element.version](where, element)
 
 
 class Model:
@@ -240,24 +148,25 @@ def save_model(path: Path, model: ModelData) -> None:
     path = Path(path)
     _check_data(model)
     size = len(model.vocabulary)
-    words = {name: Dataset.of(getattr(model.vocabulary, name), f"{path}: {name}", kind) for name, kind in WORDS.items()}
-    words["order"] = Dataset.of(model.vocabulary.sorted_rows(), f"{path}: order", np.int32)
-    elements = {"vocabulary": Element("vocabulary", 1, words), "parameters": _parameters(path, model)}
+    vocabulary = model.vocabulary
+    words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts, vocabulary.sorted_rows())
+    elements = {"vocabulary": vocabulary_element(path, words), "parameters": _parameters(path, model)}
     for name in DOCUMENTS:
         content = getattr(model, name)
-        elements[name] = document(list(content) if name == "history" else dict(content), f"{path}: {name}")
+        elements[name] = document(list(content) if name == "history" else dict(content), path, name)
     if model.evaluation:
-        elements["evaluation"] = document(list(model.evaluation), f"{path}: evaluation")
-    _check_shapes(f"{path}: element parameters", elements["parameters"], size)
+        elements["evaluation"] = document(list(model.evaluation), path, "evaluation")
+    _check_shapes(elements["parameters"], size)
     write_elements(path, MODEL, elements)
 
 
 def _parameters(path: Path, model: ModelData) -> Element:
     labels = {"family": model.family, "published": model.published}
+    where = element_name(path, "parameters")
     if model.family in EXPLICIT:
-        return csr_element(f"{path}: element parameters", model.arrays, labels)
+        return csr_element(where, model.arrays, labels)
     arrays = {name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT) for name, a in model.arrays.items()}
-    return Element("parameters", 1, arrays, labels)
+    return Element(where, "parameters", 1, arrays, labels)
 
 
 def _check_data(model: ModelData) -> None:
@@ -267,24 +176,25 @@ def _check_data(model: ModelData) -> None:
         raise UsageError(f"--vectors is {model.published!r}; it must be one of {', '.join(PUBLISHED)}")
 
 
-def _check_shapes(where: str, parameters: Element, size: int) -> None:
+def _check_shapes(parameters: Element, size: int) -> None:
     """Check what the family requires; `words` says what d is."""
+    where = parameters.where
     if (parameters.kind == "csr") != (parameters.labels["family"] in EXPLICIT):
         raise FormatError(f"{where} is of type {parameters.kind!r}, which family {parameters.labels['family']!r} does not have")
     if parameters.kind == "csr":
-        parameters.array("data", where, FLOAT, (None,))
-        if parameters.array("shape", where, np.int64, (2,))[0] != size or parameters.labels["published"] != "w":
+        parameters.array("data", FLOAT, (None,))
+        if parameters.array("shape", np.int64, (2,))[0] != size or parameters.labels["published"] != "w":
             raise FormatError(f"{where} does not fit the vocabulary of {size} words")
         return
-    vector_size = parameters.array("words", where, FLOAT, (size, None)).shape[1]
+    vector_size = parameters.array("words", FLOAT, (size, None)).shape[1]
     lengths = {"V": size, "d": vector_size, "C": None}
     for name, axes in FAMILIES[parameters.labels["family"]].items():
-        parameters.array(name, where, FLOAT, tuple(lengths[axis] for axis in axes))
+        parameters.array(name, FLOAT, tuple(lengths[axis] for axis in axes))
     published = parameters.labels["published"]
     for name in PUBLISHED[published]:
-        parameters.array(name, where, FLOAT, (size, vector_size))
+        parameters.array(name, FLOAT, (size, vector_size))
     if "center" in parameters.datasets:
-        parameters.array("center", where, FLOAT, (vector_size * (2 if published == "concat" else 1),))
+        parameters.array("center", FLOAT, (vector_size * (2 if published == "concat" else 1),))
 
 
 def open_model(path: Path | str, *, verify: bool = False) -> Model:
@@ -295,28 +205,27 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     and undamaged model of a known version.
     """
     path = Path(path)
-    elements = read_elements(path, MODEL, READERS)
-    vocabulary: Vocabulary = take(path, elements, "vocabulary", "vocabulary")
-    sparse = "parameters" in elements and elements["parameters"].kind == "csr"
-    parameters: Element = take(path, elements, "parameters", "csr" if sparse else "parameters")
-    documents = {name: take(path, elements, name, "document") for name in DOCUMENTS}
-    documents["evaluation"] = take(path, elements, "evaluation", "document") if "evaluation" in elements else []
+    found = Contents.open(path, MODEL)
+    vocabulary = Vocabulary(*found.take("vocabulary", "vocabulary"))
+    sparse = "parameters" in found and found.elements["parameters"].kind == "csr"
+    parameters: Element = found.take("parameters", "csr" if sparse else "parameters")
+    documents = {name: found.take(name, "document") for name in DOCUMENTS}
+    documents["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
     _check_documents(path, documents)
-    where = f"{path}: element parameters"
-    family, published = (_choice(where, parameters, *pair) for pair in (("family", FAMILIES), ("published", PUBLISHED)))
-    _check_shapes(where, parameters, len(vocabulary))
+    family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", PUBLISHED)))
+    _check_shapes(parameters, len(vocabulary))
     if verify:
-        parameters.verify(where)
+        parameters.verify()
     arrays = {name: dataset.values for name, dataset in parameters.datasets.items()}
-    used = {**elements["vocabulary"].datasets, **parameters.datasets}
+    used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
     checksums = {name: dataset.crc for name, dataset in used.items()}
     return Model(path, ModelData(family, vocabulary, arrays, published, **documents), checksums)
 
 
-def _choice(where: str, element: Element, label: str, known: Mapping[str, Any]) -> str:
+def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:
     value = element.labels.get(label, "")
     if value not in known:
-        raise FormatError(f"{where}: {label} is {value!r}; this program knows {', '.join(known)}")
+        raise FormatError(f"{element.where}: {label} is {value!r}; this program knows {', '.join(known)}")
     return value
 
 
@@ -354,8 +263,8 @@ def save_arrays(path: Path, kind: str, arrays: Mapping[str, npt.NDArray[Any]], m
     """
     path = Path(path)
     datasets = {name: Dataset.of(np.asarray(values), f"{path}: {name}") for name, values in arrays.items()}
-    element = Element("arrays", 1, datasets, {"kind": kind})
-    write_elements(path, CHECKPOINT, {"arrays": element, "meta": document(dict(meta), f"{path}: meta")})
+    element = Element(element_name(path, "arrays"), "arrays", 1, datasets, {"kind": kind})
+    write_elements(path, CHECKPOINT, {"arrays": element, "meta": document(dict(meta), path, "meta")})
 
 
 def load_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -364,11 +273,11 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dic
     Raises `InputError` if there is no such file and `FormatError` if it is damaged or of another kind.
     """
     path = Path(path)
-    elements = read_elements(path, CHECKPOINT, READERS)
-    element: Element = take(path, elements, "arrays", "arrays")
+    contents = Contents.open(path, CHECKPOINT)
+    element: Element = contents.take("arrays", "arrays")
     found = element.labels.get("kind")
     if found != kind:
         raise FormatError(f"{path}: is a checkpoint of {found}, expected one of {kind}")
-    element.verify(f"{path}: element arrays")
-    meta: dict[str, Any] = take(path, elements, "meta", "document")
+    element.verify()
+    meta: dict[str, Any] = contents.take("meta", "document")
     return {name: dataset.values for name, dataset in element.datasets.items()}, meta

@@ -7,7 +7,6 @@ a file opens without being read, and a full disk fails in a plain `write`.
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import re
@@ -25,7 +24,7 @@ import numpy.typing as npt
 from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.storage.outputs import disk_errors, locked, part_path
 
-__all__ = ["FLOAT", "Dataset", "Element", "Stream", "document", "form_of", "read_elements", "write_elements"]
+__all__ = ["FLOAT", "Dataset", "Element", "Stream", "form_of", "read_elements", "write_elements"]
 
 VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -103,32 +102,36 @@ def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator
 
 @dataclass(frozen=True)
 class Element:
-    """A group of a file: its type and version, its datasets, and more attributes: labels, and rows of numbers."""
+    """A group of a file: its type and version, its datasets, and more attributes: labels, and rows of numbers.
 
+    `where` is how messages name it: the file and the element.
+    """
+
+    where: str
     kind: str
     version: int
     datasets: Mapping[str, Dataset]
     labels: Mapping[str, str] = field(default_factory=dict)
     numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def array(self, name: str, where: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
+    def array(self, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
         """Return a dataset, mapped, after checking that it is there, of this type and shape (None: any length)."""
         if name not in self.datasets:
-            raise FormatError(f"{where} has no {name}")
+            raise FormatError(f"{self.where} has no {name}")
         found = self.datasets[name]
         values: npt.NDArray[Any] = found.values
         actual = values.shape
         if found.dtype != np.dtype(dtype).newbyteorder("<"):
-            raise FormatError(f"{where}/{name} holds {found.dtype}, expected {np.dtype(dtype)}")
+            raise FormatError(f"{self.where}/{name} holds {found.dtype}, expected {np.dtype(dtype)}")
         if len(actual) != len(shape) or any(s is not None and s != a for s, a in zip(shape, actual, strict=True)):
             wanted = " x ".join("any" if s is None else str(s) for s in shape)
-            raise FormatError(f"{where}/{name} has the shape {' x '.join(map(str, actual))}, expected {wanted}")
+            raise FormatError(f"{self.where}/{name} has the shape {' x '.join(map(str, actual))}, expected {wanted}")
         return values
 
-    def verify(self, where: str) -> None:
+    def verify(self) -> None:
         """Compare all values with their checksums."""
         for name, dataset in self.datasets.items():
-            dataset.verify(f"{where}/{name}")
+            dataset.verify(f"{self.where}/{name}")
 
     def release(self) -> None:
         """Give back the memory of all values that have been read."""
@@ -137,23 +140,6 @@ class Element:
 
 
 # ---------------------------------------------------------------------------------------------------------- writing
-
-
-def document(content: Any, where: str) -> Element:
-    """Make an element of anything that JSON can hold."""
-    try:
-        text = json.dumps(content, sort_keys=True, allow_nan=False, default=_plain)
-    except ValueError:
-        raise DivergenceError(f"{where} holds a number that is not finite; nothing was written; lower --lr") from None
-    return Element("document", 1, {"json": Dataset.of(np.array(text.encode()), where)})
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} cannot be recorded in a file")
 
 
 def write_elements(path: Path, form: str, elements: Mapping[str, Element]) -> None:
@@ -330,7 +316,7 @@ def _read_element(path: Path, name: str, file: h5py.File, mapped: mmap.mmap, kno
     numbers = {key: tuple(value.tolist()) for key, value in group.attrs.items() if _are_numbers(value)}
     labels = {key: _label(group, key, where) for key in group.attrs if key not in numbers and not key.startswith("element-")}
     datasets = {key: _map_dataset(f"{where}/{key}", _member(group, key, f"{where}/{key}"), mapped) for key in group}
-    return Element(kind, version, datasets, labels, numbers)
+    return Element(where, kind, version, datasets, labels, numbers)
 
 
 def _are_numbers(value: Any) -> bool:

@@ -443,7 +443,8 @@ def test_a_half_written_file_of_ours(model):
     """What a killed run leaves as .part does not open, should someone rename it."""
     data = make_data()
     datasets = {name: hdf5.Dataset.of(values, name) for name, values in data.arrays.items()}
-    hdf5._write_structure(model, file_module.MODEL, {"parameters": hdf5.Element("parameters", 1, datasets)})
+    element = hdf5.Element("", "parameters", 1, datasets)
+    hdf5._write_structure(model, file_module.MODEL, {"parameters": element})
     fails(model, FormatError, "half-written")
 
 

@@ -1,0 +1,176 @@
+"""The types of elements: how each is written and how it is checked when it is read. FORMAT.md specifies them.
+
+An element read is arrays or what JSON holds; what they mean is the business of the room that takes them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import DivergenceError, FormatError
+from cooc_engine.runtime.types import Counts, Rows
+from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, read_elements
+
+__all__ = ["Contents", "Words", "csr_element", "document", "element_name", "vocabulary_element"]
+
+CHUNK = 1 << 18  # numbers of a vocabulary that are looked at together
+CSR: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f8"), 2: FLOAT}  # type of the values, by version of the element
+
+
+def element_name(path: Path, name: str) -> str:
+    """Return how messages name an element of a file."""
+    return f"{path}: element {name}"
+
+
+class Words(NamedTuple):
+    """A vocabulary as arrays, in the order in which `Vocabulary` takes them.
+
+    text (bytes,) uint8, offsets (V + 1,) int64, counts (V,) int64, and order (V,) int32 unless the file has none.
+    """
+
+    text: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    counts: Counts
+    order: npt.NDArray[np.int32] | None = None
+
+
+WORDS: Mapping[str, npt.DTypeLike] = {"text": np.uint8, "offsets": np.int64, "counts": np.int64, "order": np.int32}
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def vocabulary_element(path: Path, words: Words) -> Element:
+    """Make the element `vocabulary` of a file."""
+    given = {name: values for name, values in words._asdict().items() if values is not None}
+    datasets = {name: Dataset.of(values, f"{path}: {name}", WORDS[name]) for name, values in given.items()}
+    return Element(element_name(path, "vocabulary"), "vocabulary", 1, datasets)
+
+
+def document(content: Any, path: Path, name: str) -> Element:
+    """Make an element of anything that JSON can hold."""
+    try:
+        text = json.dumps(content, sort_keys=True, allow_nan=False, default=_plain)
+    except ValueError:
+        raise DivergenceError(f"{path}: {name} holds a number that is not finite; nothing was written; lower --lr") from None
+    where = element_name(path, name)
+    return Element(where, "document", 1, {"json": Dataset.of(np.array(text.encode()), where)})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be recorded in a file")
+
+
+def csr_element(where: str, parts: Mapping[str, npt.NDArray[Any] | Stream], labels: Mapping[str, str] | None = None) -> Element:
+    """Make an element of a matrix by rows: data, indices, indptr and shape, and more that belongs to the entries."""
+    datasets = {name: Dataset.of(values, f"{where}/{name}") for name, values in parts.items()}
+    labels = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", **(labels or {})}
+    version = next(version for version, kind in CSR.items() if datasets["data"].dtype == kind)
+    shape = tuple(np.asarray(parts["shape"]).tolist())
+    return Element(where, "csr", version, datasets, labels, {"shape": shape})
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def _read_vocabulary(element: Element) -> Words:
+    text = element.array("text", np.uint8, (None,))
+    counts = element.array("counts", np.int64, (None,))
+    offsets = element.array("offsets", np.int64, (len(counts) + 1,))
+    element.verify()
+    if offsets[0] != 0 or offsets[-1] != len(text) or _falls(offsets):
+        raise FormatError(f"{element.where}/offsets do not fit the text")
+    order = element.array("order", np.int32, (len(counts),)) if "order" in element.datasets else None
+    if order is not None and any(part.min() < 0 or part.max() >= len(counts) for part in _parts(order)):
+        raise FormatError(f"{element.where}/order does not hold rows")
+    element.release()
+    return Words(text, offsets, counts, order)
+
+
+def _falls(values: Rows) -> bool:
+    return any((part[1:] < part[:-1]).any() for part in _parts(values, 1))
+
+
+def _parts(values: npt.NDArray[Any], overlap: int = 0) -> Iterator[npt.NDArray[Any]]:
+    """Yield a mapped array in parts, so that a test of all its values takes no memory."""
+    return (values[start : start + CHUNK + overlap] for start in range(0, len(values), CHUNK))
+
+
+def _read_document(element: Element) -> Any:
+    if "json" not in element.datasets:
+        raise FormatError(f"{element.where} has no json")
+    element.verify()
+    try:
+        return json.loads(element.datasets["json"].values.tobytes())
+    except ValueError:
+        raise FormatError(f"{element.where}/json is not JSON") from None
+
+
+def _read_parameters(element: Element) -> Element:
+    for name, dataset in element.datasets.items():
+        element.array(name, FLOAT, (None,) * dataset.values.ndim)
+    return element
+
+
+def _read_csr(element: Element) -> Element:
+    rows, columns = element.numbers.get("shape", (0, 0))[:2]
+    entries = element.array("data", CSR[element.version], (None,)).size
+    for name in ("indices", "remainders"):
+        if name == "indices" or name in element.datasets:
+            element.array(name, np.int32 if name == "indices" else np.int16, (entries,))
+    starts = element.array("indptr", np.int64, (rows + 1,))
+    if (rows, columns) != tuple(element.array("shape", np.int64, (2,)).tolist()):
+        raise FormatError(f"{element.where}/shape is not what the attribute says")
+    if starts[0] != 0 or starts[-1] != entries or (np.diff(starts) < 0).any():
+        raise FormatError(f"{element.where}/indptr does not fit the data")
+    return element
+
+
+def _read_arrays(element: Element) -> Element:
+    return element
+
+
+READERS: Mapping[tuple[str, int], Callable[[Element], Any]] = {
+    ("vocabulary", 1): _read_vocabulary,
+    ("parameters", 1): _read_parameters,
+    ("arrays", 1): _read_arrays,
+    ("csr", 1): _read_csr,
+    ("csr", 2): _read_csr,
+    ("document", 1): _read_document,
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The elements of a file that is open: structure checked, values mapped and not yet read."""
+
+    path: Path
+    elements: Mapping[str, Element]
+
+    @classmethod
+    def open(cls, path: Path, form: str) -> Contents:
+        """Open a file of this format; raises `InputError` if there is none and `FormatError` if it is damaged or another."""
+        return cls(path, read_elements(path, form, READERS))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.elements
+
+    def take(self, name: str, kind: str) -> Any:
+        """Return the content of a required element, by the reader of its type and version."""
+        if name not in self.elements:
+            raise FormatError(f"{self.path}: has no element {name}")
+        element = self.elements[name]
+        if element.kind != kind:
+            raise FormatError(f"{element.where} is of type {element.kind!r}, expected {kind!r}")
+        return READERS[element.kind, element.version](element)
