@@ -17,7 +17,7 @@ from numba import float32, float64, int32, int64, types, uint64, void
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, out
 from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
-from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_tile, logistic, mean_row, scale_row, update_tile
+from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_panel, logistic, mean_row, scale_row, update_panel
 
 CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # what is input: the window's other words, its centre, or nothing but the document
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
@@ -25,8 +25,8 @@ PIECE = 2048  # words laid out at a time; the learning rate stands still so long
 REDRAWS = 64  # of noise that is the target, at most: there may be no other word
 LOSS, EXAMPLES, WORDS = 0, 1, 2  # what a part reports
 
-pair_dots, single_dots = dot_tile(ROWS, COLUMNS), dot_tile(1, COLUMNS)
-pair_update, single_update = update_tile(ROWS, COLUMNS), update_tile(1, COLUMNS)
+pair_dots, single_dots = dot_panel(ROWS, COLUMNS), dot_panel(1, COLUMNS)
+pair_update, single_update = update_panel(ROWS, COLUMNS), update_panel(1, COLUMNS)
 
 
 class Rule(NamedTuple):
@@ -93,8 +93,8 @@ class Scratch(NamedTuple):
     """Room of one thread; what has two slots is filled for one example while the other is trained.
 
     words (PIECE + 2 window,); random (8,), a cache line; sizes (2, 3): inputs, outputs, targets; inputs (2, most) and
-    outputs (2, most), padded to whole tiles; targets (2, most); labels, weights (2 tiles, LANES) as the lanes of a tile;
-    first (1,) zero; hidden (1, d), scores (tiles, LANES), input_steps, output_steps (most, d), zeros (1, d).
+    outputs (2, most), padded to whole panels; targets (2, most); labels, weights (2 panels, LANES) as the lanes of a panel;
+    first (1,) zero; hidden (1, d), scores (panels, LANES), input_steps, output_steps (most, d), zeros (1, d).
     """
 
     words: Any
@@ -113,7 +113,7 @@ class Scratch(NamedTuple):
     zeros: Any
 
 
-class Record(NamedTuple):
+class StepLog(NamedTuple):
     """Steps written down instead of taken, a part after the other; of no rows if they are taken.
 
     rows (parts, most): input row r as r, output row r as -1 - r; steps (parts, most, d); used (parts,). Examples listed for
@@ -140,7 +140,7 @@ SCRATCH = _named(
     targets=out(int32, 2), labels=out(float32, 2), weights=out(float32, 2), first=out(int32), hidden=out(float32, 2),
     scores=out(float32, 2), input_steps=out(float32, 2), output_steps=out(float32, 2), zeros=out(float32, 2),
 )  # fmt: skip
-RECORD = _named(Record, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
+STEP_LOG = _named(StepLog, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
 
 
 # ------------------------------------------------------------------------------------------------------- row builders
@@ -191,11 +191,11 @@ def build_targets(rule, words, low, high, c, targets):
 @helper
 def put_output(row, label, weight, slot, k, scratch):
     """Write the k-th output row of an example, its label and its weight."""
-    tile = slot * (scratch.labels.shape[0] // 2) + k // COLUMNS
+    panel = slot * (scratch.labels.shape[0] // 2) + k // COLUMNS
     scratch.outputs[slot, k] = row
     for i in range(ROWS):
-        scratch.labels[tile, i * COLUMNS + k % COLUMNS] = label
-        scratch.weights[tile, i * COLUMNS + k % COLUMNS] = weight
+        scratch.labels[panel, i * COLUMNS + k % COLUMNS] = label
+        scratch.weights[panel, i * COLUMNS + k % COLUMNS] = weight
 
 
 @helper
@@ -219,7 +219,7 @@ def draw_noise(target, tables, rule, slot, k, scratch):
 
 @helper
 def build_outputs(rule, tables, slot, count, scratch):
-    """List the output rows of a slot's targets with labels and weights, padded to whole tiles by rows that weigh nothing."""
+    """List the output rows of a slot's targets with labels and weights, padded to whole panels by rows that weigh nothing."""
     targets, k = scratch.targets[slot], 0
     if rule.output == PATH:
         for i in range(count):
@@ -244,12 +244,12 @@ def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # 
 
     Both use the rows as they are before the step.
     """
-    tiles = (k + COLUMNS - 1) // COLUMNS
+    panels = (k + COLUMNS - 1) // COLUMNS
     first = slot * (scratch.labels.shape[0] // 2)
     clamp, beyond, loss, t = float32(rule.clamp), float32(rule.beyond), 0.0, 0
     G, dH, dO, zeros = scratch.scores, scratch.input_steps, scratch.output_steps, scratch.zeros
     y, w = scratch.labels, scratch.weights
-    for u in range(tiles):
+    for u in range(panels):
         for a in range(0, m - 1, ROWS):
             pair_dots(H, hidden, a0 + a, O, outputs, u * COLUMNS, G, t)
             loss += float64(logistic(G, t, y, w, first + u, ROWS * COLUMNS, lr, clamp, beyond))
@@ -259,7 +259,7 @@ def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # 
             loss += float64(logistic(G, t, y, w, first + u, COLUMNS, lr, clamp, beyond))
             t += 1
     t = 0
-    for u in range(tiles):
+    for u in range(panels):
         for a in range(0, m - 1, ROWS):
             pair_update(H, hidden, a0, a, O, outputs, u * COLUMNS, G, t, dH, dO, zeros)
             t += 1
@@ -270,24 +270,24 @@ def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # 
 
 
 @helper
-def take_steps(steps, single, matrix, rows, first, n, sign, record, part):
-    """Add the steps of rows[first:first + n] to a matrix, or record them; with `single` all of them are steps[0]."""
-    if record.steps.shape[0] == 0:
+def take_steps(steps, single, matrix, rows, first, n, sign, log, part):
+    """Add the steps of rows[first:first + n] to a matrix, or write them down; with `single` all of them are steps[0]."""
+    if log.steps.shape[0] == 0:
         for i in range(n):
             add_row(steps, 0 if single else i, matrix, int64(rows[first + i]))
         return
-    used = record.used[part]
+    used = log.used[part]
     for i in range(n):
-        record.rows[part, used] = rows[first + i] if sign > 0 else -1 - rows[first + i]
-        step, source = record.steps[part, used], steps[0 if single else i]
+        log.rows[part, used] = rows[first + i] if sign > 0 else -1 - rows[first + i]
+        step, source = log.steps[part, used], steps[0 if single else i]
         for z in range(step.shape[0]):
             step[z] = source[z]
         used += 1
-    record.used[part] = used
+    log.used[part] = used
 
 
 @helper
-def train_example(rule, tables, slot, W, C, lr, scratch, record, part):
+def train_example(rule, tables, slot, W, C, lr, scratch, log, part):
     """Train on the example of a slot; returns its loss."""
     n, k, count = scratch.sizes[slot, 0], scratch.sizes[slot, 1], scratch.sizes[slot, 2]
     inputs, outputs = scratch.inputs[slot], scratch.outputs[slot]
@@ -301,25 +301,25 @@ def train_example(rule, tables, slot, W, C, lr, scratch, record, part):
             k = build_outputs(rule, tables, slot, count, scratch)
         m = 1 if alone or rule.mean else n
         loss += logistic_step(H, hidden, turn, m, C, outputs, k, slot, lr, rule, scratch)
-        take_steps(scratch.output_steps, False, C, outputs, 0, k, -1, record, part)
+        take_steps(scratch.output_steps, False, C, outputs, 0, k, -1, log, part)
         if rule.spread:
             scale_row(scratch.input_steps, 0, float32(1) / float32(n))
-        take_steps(scratch.input_steps, rule.mean, W, inputs, turn, n if rule.mean else m, 1, record, part)
+        take_steps(scratch.input_steps, rule.mean, W, inputs, turn, n if rule.mean else m, 1, log, part)
     return loss
 
 
 @helper
-def list_example(slot, scratch, record, part):
+def list_example(slot, scratch, log, part):
     """Write an example down for a full softmax."""
-    n, count, used = scratch.sizes[slot, 0], scratch.sizes[slot, 2], record.used[part]
-    rows = record.rows[part]
+    n, count, used = scratch.sizes[slot, 0], scratch.sizes[slot, 2], log.used[part]
+    rows = log.rows[part]
     rows[used], rows[used + 1] = n, count
     used += 2
     for i in range(n):
         rows[used + i] = scratch.inputs[slot, i]
     for i in range(count):
         rows[used + n + i] = scratch.targets[slot, i]
-    record.used[part] = used + n + count
+    log.used[part] = used + n + count
 
 
 # ------------------------------------------------------------------------------------------------ the walk over text
@@ -350,7 +350,7 @@ def build_example(rule, tables, first, last, c, document, slot, W, C, scratch):
 
 
 @helper
-def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scratch, record, part, results):
+def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scratch, log, part, results):
     """Train on the words begin:end of first:last, one example behind the one that is built."""
     loss, examples = 0.0, 0
     for c in range(begin, end + 1):
@@ -361,9 +361,9 @@ def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scrat
             continue
         examples += (1 if rule.mean else scratch.sizes[slot, 0]) * scratch.sizes[slot, 2]
         if rule.output == LIST:
-            list_example(slot, scratch, record, part)
+            list_example(slot, scratch, log, part)
         elif scratch.sizes[slot, 1] > 0:
-            loss += train_example(rule, tables, slot, W, C, lr, scratch, record, part)
+            loss += train_example(rule, tables, slot, W, C, lr, scratch, log, part)
     results[LOSS] += loss
     results[EXAMPLES] += examples
 
@@ -383,12 +383,12 @@ def document_of(offsets, position):
 
 @kernel(
     void(
-        array(int32), array(int64), int64, int64, int64, RULE, TABLES, CLOCK, out(float32, 2), out(float32, 2), SCRATCH, RECORD,
-        out(float64, 2),
+        array(int32), array(int64), int64, int64, int64, RULE, TABLES, CLOCK, out(float32, 2), out(float32, 2), SCRATCH,
+        STEP_LOG, out(float64, 2),
     ),
     fast=True,
 )  # fmt: skip
-def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scratch, record, results):
+def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scratch, log, results):
     """Train on parts first:last of a shard, `size` tokens each; results[p - first] becomes loss, examples and words.
 
     Each part has a generator of its own. Windows look over the ends of parts, never over those of documents.
@@ -399,8 +399,8 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
         scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
         number, result = part - first, results[part - first]
         result[:] = 0
-        if record.used.shape[0] > 0:
-            record.used[number] = 0
+        if log.used.shape[0] > 0:
+            log.used[number] = 0
         document = document_of(offsets, begin)
         while begin < end:
             while offsets[document + 1] <= begin:
@@ -423,7 +423,7 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
                 C,
                 float32(lr),
                 scratch,
-                record,
+                log,
                 number,
                 result,
             )
@@ -431,8 +431,8 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
             begin = stop
 
 
-@kernel(void(RECORD, int64, int64, int64, int64, out(int32, 2), out(float32, 2), out(float32, 2)))
-def take_recorded(record, parts, owner, owners, most, uses, W, C):
+@kernel(void(STEP_LOG, int64, int64, int64, int64, out(int32, 2), out(float32, 2), out(float32, 2)))
+def take_recorded(log, parts, owner, owners, most, uses, W, C):
     """Add the recorded steps of the rows that belong to one of several owners, in the order of the parts.
 
     Steps of a row that has more than `most` are scaled as if there were so many: against parameters that stand still they
@@ -440,8 +440,8 @@ def take_recorded(record, parts, owner, owners, most, uses, W, C):
     """
     for turn in range(3):
         for part in range(parts):
-            for i in range(record.used[part]):
-                row = int64(record.rows[part, i])
+            for i in range(log.used[part]):
+                row = int64(log.rows[part, i])
                 side, row = (0, row) if row >= 0 else (1, -1 - row)
                 if row % owners != owner:
                     continue
@@ -450,7 +450,7 @@ def take_recorded(record, parts, owner, owners, most, uses, W, C):
                 elif turn == 2:
                     uses[side, row] = 0
                 else:
-                    target, step = W[row] if side == 0 else C[row], record.steps[part, i]
+                    target, step = W[row] if side == 0 else C[row], log.steps[part, i]
                     share = min(float32(1), float32(most) / float32(uses[side, row]))
                     for z in range(target.shape[0]):
                         target[z] += share * step[z]

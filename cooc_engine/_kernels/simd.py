@@ -1,6 +1,6 @@
 """Small dense products on rows of floats, 16 at a time, as LLVM's vectors: what plain loops cannot keep in registers.
 
-A *tile* is a few hidden rows by a few output rows. Its inner products are summed in registers, one vector each, and the
+A *panel* is a few hidden rows by a few output rows. Its inner products are summed in registers, one vector each, and the
 gradients of all its rows are computed in one run over the columns. Written as loops in Python the stores of one row would
 stop the compiler from keeping the others in registers. Rows are padded to LANES floats, so no remainder is left; LLVM cuts
 the vectors to what the machine has.
@@ -15,10 +15,10 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["COLUMNS", "LANES", "ROWS", "add_row", "dot_tile", "logistic", "mean_row", "scale_row", "update_tile"]
+__all__ = ["COLUMNS", "LANES", "ROWS", "add_row", "dot_panel", "logistic", "mean_row", "scale_row", "update_panel"]
 
 LANES = 16  # 64 bytes: a cache line, and the widest register
-ROWS, COLUMNS = 2, 6  # of a tile; 12 sums, 12 factors and the rows themselves fit into 32 registers
+ROWS, COLUMNS = 2, 6  # of a panel; 12 sums, 12 factors and the rows themselves fit into 32 registers
 
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
@@ -30,7 +30,7 @@ def splat(value: float) -> ir.Constant:
 
 
 class _Code:
-    """A builder of LLVM code with the operations that the tiles need."""
+    """A builder of LLVM code with the operations that the panels need."""
 
     def __init__(self, context, builder, signature, arguments):
         self.context, self.builder = context, builder
@@ -114,14 +114,14 @@ class _Code:
         return cgutils.for_range_slice(self.builder, ir.Constant(I64, 0), width, ir.Constant(I64, LANES), I64)
 
 
-def dot_tile(rows, columns):
-    """Make the function of a tile's inner products.
+def dot_panel(rows, columns):
+    """Make the function of a panel's inner products.
 
     f(H, h, a, O, o, b, scores, t): lane i columns + j of scores[t] becomes H[h[a + i]] · O[o[b + j]]; other lanes 0.
     """
 
     @intrinsic
-    def tile(typing, H, h, a, O, o, b, scores, t):  # noqa: E741
+    def panel(typing, H, h, a, O, o, b, scores, t):  # noqa: E741
         signature = types.void(H, h, types.int64, O, o, types.int64, scores, types.int64)
 
         def codegen(context, builder, signature, arguments):
@@ -139,18 +139,18 @@ def dot_tile(rows, columns):
 
         return signature, codegen
 
-    return tile
+    return panel
 
 
-def update_tile(rows, columns):
-    """Make the function that adds a tile's share to the gradients of its rows.
+def update_panel(rows, columns):
+    """Make the function that adds a panel's share to the gradients of its rows.
 
     f(H, h, base, a, O, o, b, G, t, dH, dO, zeros): dH[a + i] += Σ_j g_ij O[o[b + j]], dO[b + j] += Σ_i g_ij H[h[base + a + i]]
-    with g_ij = G[t, i columns + j]. The tiles with b = 0 set dH, those with a = 0 set dO; `zeros` is a row of zeros.
+    with g_ij = G[t, i columns + j]. The panels with b = 0 set dH, those with a = 0 set dO; `zeros` is a row of zeros.
     """
 
     @intrinsic
-    def tile(typing, H, h, base, a, O, o, b, G, t, dH, dO, zeros):  # noqa: E741
+    def panel(typing, H, h, base, a, O, o, b, G, t, dH, dO, zeros):  # noqa: E741
         n = types.int64
         signature = types.void(H, h, n, n, O, o, n, G, n, dH, dO, zeros)
 
@@ -179,7 +179,7 @@ def update_tile(rows, columns):
 
         return signature, codegen
 
-    return tile
+    return panel
 
 
 EXP2 = [math.log(2) ** n / math.factorial(n) for n in range(8)]  # 2^r for |r| ≤ 1/2, to the last bit

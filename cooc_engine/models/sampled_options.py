@@ -11,11 +11,11 @@ from cyclopts import Parameter
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import WHOLE, Above, AtLeast, Options
 
-__all__ = ["CbowOptions", "SkipgramOptions", "StreamOptions"]
+__all__ = ["CbowOptions", "SampledOptions", "SkipgramOptions"]
 
 
 @dataclass(frozen=True)
-class StreamOptions(Options):
+class SampledOptions(Options):
     """What all models that are trained on the text itself have in common."""
 
     vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
@@ -71,7 +71,7 @@ class StreamOptions(Options):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class SkipgramOptions(StreamOptions):
+class SkipgramOptions(SampledOptions):
     """Skip-gram (Mikolov et al. 2013)."""
 
     predict: Literal["centre", "contexts"] = "centre"
@@ -86,7 +86,7 @@ class SkipgramOptions(StreamOptions):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class CbowOptions(StreamOptions):
+class CbowOptions(SampledOptions):
     """Continuous bag of words (Mikolov et al. 2013)."""
 
     lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05

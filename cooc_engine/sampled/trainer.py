@@ -25,7 +25,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Clock, Record, Rule, Scratch, Tables
+from cooc_engine._kernels.sgd import Clock, Rule, Scratch, StepLog, Tables
 from cooc_engine._kernels.simd import COLUMNS, LANES
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
@@ -37,7 +37,7 @@ from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.softmax import Examples, softmax_step
 from cooc_engine.storage.scratch import aligned_zeros
 
-__all__ = ["START", "Network", "State", "StreamModel", "memory_plan", "run_epochs"]
+__all__ = ["START", "Network", "SampledModel", "State", "memory_plan", "run_epochs"]
 
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
 ROUND = 64  # parts between two moments at which all threads rest
@@ -77,7 +77,7 @@ def padded(d: int) -> int:
 
 
 @dataclass(frozen=True)
-class StreamModel:
+class SampledModel:
     """A sampled model as the trainer sees it: its rule, its tables, and how often and how fast it is trained."""
 
     rule: Rule
@@ -117,7 +117,7 @@ class StreamModel:
 
     @property
     def most_outputs(self) -> int:
-        """The most output rows that an example has, in whole tiles."""
+        """The most output rows that an example has, in whole panels."""
         targets, rule = self.most_targets, self.rule
         if rule.output == sgd.PATH:
             most = targets * max(1, int(np.diff(self.tables.path_starts).max()))
@@ -152,7 +152,7 @@ class StreamModel:
     def rooms(self, size: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
         """Return type and shape of everything in the scratch of one thread, for rows of `size` floats."""
         inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.rule.mean else self.most_inputs
-        tiles = outputs // COLUMNS
+        panels = outputs // COLUMNS
         return {
             "words": (np.int32, (sgd.PIECE + 2 * self.rule.window,)),
             "random": (np.uint64, (8,)),
@@ -160,11 +160,11 @@ class StreamModel:
             "inputs": (np.int32, (2, inputs)),
             "outputs": (np.int32, (2, outputs)),
             "targets": (np.int32, (2, self.most_targets)),
-            "labels": (np.float32, (2 * tiles, LANES)),
-            "weights": (np.float32, (2 * tiles, LANES)),
+            "labels": (np.float32, (2 * panels, LANES)),
+            "weights": (np.float32, (2 * panels, LANES)),
             "first": (np.int32, (1,)),
             "hidden": (np.float32, (1, size)),
-            "scores": (np.float32, (tiles * hidden, LANES)),
+            "scores": (np.float32, (panels * hidden, LANES)),
             "input_steps": (np.float32, (hidden, size)),
             "output_steps": (np.float32, (outputs, size)),
             "zeros": (np.float32, (1, size)),
@@ -186,11 +186,11 @@ class StreamModel:
         rows = self.part * (self.most_inputs + turns * self.most_outputs)
         return self.batch, rows, rows
 
-    def record(self, size: int) -> Record:
+    def step_log(self, size: int) -> StepLog:
         """Return the room for what a round writes down."""
         parts, rows, steps = self.recorded
         taken = (parts if steps else 0, steps, size)
-        return Record(np.empty((parts, rows), np.int32), np.empty(taken, np.float32), np.zeros(parts, np.int64))
+        return StepLog(np.empty((parts, rows), np.int32), np.empty(taken, np.float32), np.zeros(parts, np.int64))
 
     def untrained_loss(self, outputs: int) -> float:
         """Return the most that an example costs where all vectors are 0: log 2 an output, or log V."""
@@ -198,7 +198,7 @@ class StreamModel:
 
 
 def memory_plan(
-    name: str, model: StreamModel, network: tuple[int, int, int], threads: int, budget: int, older: int = 0
+    name: str, model: SampledModel, network: tuple[int, int, int], threads: int, budget: int, older: int = 0
 ) -> Plan:
     """Return what training takes; `network` is input rows, output rows and d, `older` the bytes for a model to begin with."""
     inputs, outputs, d = network
@@ -213,7 +213,7 @@ def memory_plan(
     return Plan(f"train {name}", budget, parts | ({"older model": older} if older else {}))
 
 
-def _uses_shape(model: StreamModel, inputs: int, outputs: int) -> tuple[int, int]:
+def _uses_shape(model: SampledModel, inputs: int, outputs: int) -> tuple[int, int]:
     """Return the shape of the counters of the recorded steps of each row."""
     return 2, max(inputs, outputs) if model.batch > 1 else 0
 
@@ -251,7 +251,7 @@ def plan_of(family: str, corpus: Corpus, options: Mapping[str, Any], start: list
     return hashlib.sha256(json.dumps([family, corpus.digest, dict(options), start]).encode()).hexdigest()
 
 
-def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:
+def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:
     """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it.
 
     Raises `DivergenceError` for a loss that is not finite or absurdly high, `InputError` if no epoch had an example.
@@ -272,7 +272,7 @@ def run_epochs(state: State, model: StreamModel, corpus: Corpus, threads: int, s
         raise InputError(f"{corpus.path}: holds nothing to train on: no word is left with a neighbour in its document{thinned}")
 
 
-def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
+def _shards(state: State, model: SampledModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
     """Yield the shards of an epoch, in an order of its own, from where `state` is."""
     sizes = corpus.manifest["shards"]
     begins = np.cumsum([(0, 0), *map(tuple, sizes)], axis=0).tolist()
@@ -287,7 +287,7 @@ def _shards(state: State, model: StreamModel, corpus: Corpus) -> Iterator[tuple[
         state.shard, state.batches = turn + 1, 0
 
 
-def _tokens_done(state: State, model: StreamModel, corpus: Corpus) -> int:
+def _tokens_done(state: State, model: SampledModel, corpus: Corpus) -> int:
     """Return how many tokens have been read in all epochs."""
     clock, shard = next(_shards(state, model, corpus))
     return clock.done + clock.origin + _Walk(model, clock, len(shard.ids)).done(state.batches)
@@ -296,7 +296,7 @@ def _tokens_done(state: State, model: StreamModel, corpus: Corpus) -> int:
 class _Walk:
     """The order in which an epoch reads a shard: stretches shuffled, the batches of each one after the other."""
 
-    def __init__(self, model: StreamModel, clock: Clock, tokens: int) -> None:
+    def __init__(self, model: SampledModel, clock: Clock, tokens: int) -> None:
         self.tokens, self.size = tokens, model.part * model.batch
         self.stretch = max(1, PART // self.size)
         random = np.random.Generator(np.random.PCG64([clock.seed, clock.epoch, clock.origin]))
@@ -320,7 +320,7 @@ class _Walk:
 
 
 def _train_shard(
-    state: State, model: StreamModel, team: _Team, clock: Clock, shard: Shard, stage: Stage, between: Between
+    state: State, model: SampledModel, team: _Team, clock: Clock, shard: Shard, stage: Stage, between: Between
 ) -> None:
     walk = _Walk(model, clock, len(shard.ids))
     while state.batches < len(walk):
@@ -339,7 +339,7 @@ def _train_shard(
         between(f"epoch {state.epoch + 1}", False)
 
 
-def _check_loss(state: State, model: StreamModel) -> None:
+def _check_loss(state: State, model: SampledModel) -> None:
     """Raise `DivergenceError` for a loss that is not finite, or that tells of steps far too long."""
     loss, examples, _ = state.sums.tolist()
     most = ABSURD * max(1.0, model.untrained_loss(len(state.network.outputs)))
@@ -360,7 +360,7 @@ def _rate(clock: Clock, position: int) -> float:
     return clock.lr * (1 - (clock.done + clock.origin + position) / clock.total)
 
 
-def _end_epoch(state: State, model: StreamModel) -> None:
+def _end_epoch(state: State, model: SampledModel) -> None:
     loss, examples, words = state.sums.tolist()
     lr = model.lr * (1 - (state.epoch + 1) / model.horizon(1))
     record = {"loss": loss / max(examples, 1), "seconds": state.seconds, "items": int(words), "lr": lr}
@@ -373,7 +373,7 @@ def _has_learned(state: State) -> bool:
     return any(record["examples"] for record in state.history)
 
 
-def _note(state: State, model: StreamModel) -> str:
+def _note(state: State, model: SampledModel) -> str:
     loss, examples, _ = state.sums.tolist()
     if not examples and state.history:
         loss, examples = state.history[-1]["loss"], 1
@@ -383,11 +383,11 @@ def _note(state: State, model: StreamModel) -> str:
 class _Team:
     """Threads with a scratch each that train on batches of parts."""
 
-    def __init__(self, model: StreamModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(self, model: SampledModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
         self.model, self.network, self.pool, self.threads = model, network, pool, threads
         size = network.inputs.shape[1]
         self.free = deque(model.scratch(size) for _ in range(threads))
-        self.record = model.record(size)
+        self.log = model.step_log(size)
         self.uses = np.zeros(_uses_shape(model, len(network.inputs), len(network.outputs)), np.int32)
 
     def train(self, shard: Shard, batches: list[tuple[int, Clock]]) -> npt.NDArray[np.float64]:
@@ -403,10 +403,10 @@ class _Team:
         def work(piece: tuple[int, int, Clock, int, int]) -> None:
             begin, end, clock, recorded, result = piece
             scratch, place = self.free.pop(), slice(recorded, recorded + end - begin)
-            record = Record(*(values[place] for values in self.record))
+            log = StepLog(*(values[place] for values in self.log))
             sgd.train_parts(
                 shard.ids, shard.offsets, begin, end, self.model.part, self.model.rule, self.model.tables, clock,
-                self.network.inputs, self.network.outputs, scratch, record, results[result + recorded :],
+                self.network.inputs, self.network.outputs, scratch, log, results[result + recorded :],
             )  # fmt: skip
             self.free.append(scratch)
 
@@ -420,10 +420,10 @@ class _Team:
 
     def _take(self, parts: int, owner: int) -> None:
         matrices = self.network.inputs, self.network.outputs
-        sgd.take_recorded(self.record, parts, owner, self.threads, self.model.most_steps, self.uses, *matrices)
+        sgd.take_recorded(self.log, parts, owner, self.threads, self.model.most_steps, self.uses, *matrices)
 
     def _soften(self, clock: Clock, part: int) -> float:
-        rule, listed = self.model.rule, self.record.rows[0, : self.record.used[0]]
+        rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]
         lr = _rate(clock, part * self.model.part)
         examples = Examples(listed, mean=bool(rule.mean))
         return softmax_step(examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread))

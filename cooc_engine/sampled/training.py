@@ -15,18 +15,18 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
-from cooc_engine.models.sampled_options import StreamOptions
+from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.runtime.versions import versions
-from cooc_engine.sampled.trainer import START, Network, State, StreamModel, memory_plan, plan_of, run_epochs
+from cooc_engine.sampled.trainer import START, Network, SampledModel, State, memory_plan, plan_of, run_epochs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Design", "PathLike", "train_stream"]
+__all__ = ["Design", "PathLike", "train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes of a word in the dictionaries and lists of two vocabularies
 PathLike = str | os.PathLike[str]
@@ -39,7 +39,7 @@ class Design:
     Input vectors begin between -start/d and start/d.
     """
 
-    model: StreamModel
+    model: SampledModel
     inputs: int
     outputs: int
     arrays: Callable[[Network], dict[str, Matrix]]
@@ -47,7 +47,7 @@ class Design:
     start: float = START
 
 
-def train_stream(
+def train_sampled(
     family: str,
     design: Callable[[Corpus, Any], Design],
     corpus: PathLike | Corpus,
@@ -85,7 +85,7 @@ def train_stream(
     return open_model(output)
 
 
-def _check_extension(options: StreamOptions, older: Model | None) -> None:
+def _check_extension(options: SampledOptions, older: Model | None) -> None:
     """Refuse an extension that cannot be before any work is done."""
     if not options.extend:
         return
@@ -97,7 +97,7 @@ def _check_extension(options: StreamOptions, older: Model | None) -> None:
         raise UsageError(f"--extend: {older.path} has no contexts to keep, only {', '.join(older.names)}")
 
 
-def _older_bytes(older: Model | None, words: int, options: StreamOptions) -> int:
+def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> int:
     """Return what an older model takes: rows copied from it, the matrices of both, and words and counts as Python has them."""
     if older is None:
         return 0
@@ -131,7 +131,7 @@ def _extended(older: Model, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -
 
 
 def _model_data(
-    family: str, corpus: Corpus, design: Design, state: State, options: StreamOptions, threads: int, older: Model | None
+    family: str, corpus: Corpus, design: Design, state: State, options: SampledOptions, threads: int, older: Model | None
 ) -> ModelData:
     vocabulary, arrays = corpus.vocabulary, design.arrays(state.network)
     if options.extend and older is not None:

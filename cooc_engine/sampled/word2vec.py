@@ -20,11 +20,11 @@ from cooc_engine._kernels.sgd import Rule
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import Model
-from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions, StreamOptions
+from cooc_engine.models.sampled_options import CbowOptions, SampledOptions, SkipgramOptions
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.trainer import FLOOR, Network, StreamModel
-from cooc_engine.sampled.training import Design, PathLike, train_stream
+from cooc_engine.sampled.trainer import FLOOR, Network, SampledModel
+from cooc_engine.sampled.training import Design, PathLike, train_sampled
 
 __all__ = ["design_cbow", "design_skipgram", "design_words", "train_cbow", "train_skipgram"]
 
@@ -43,7 +43,7 @@ def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
     return design_words(corpus, options, inputs=sgd.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
 
 
-def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Design:
+def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Design:
     """Return a model of words: `changes` is what tells its rule from the others'."""
     words, counts = len(corpus.vocabulary), corpus.counts
     paths = sampler.huffman(counts) if options.loss == "hs" else None
@@ -63,7 +63,7 @@ def design_words(corpus: Corpus, options: StreamOptions, **changes: int) -> Desi
     tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
     busiest = sampler.busiest(counts, tables, rule)
     floor = FLOOR if options.min_lr is None else options.min_lr / options.lr
-    model = StreamModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest, floor)
+    model = SampledModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest, floor)
     outputs, name = (words, "contexts") if paths is None else (words - 1, "nodes")
     return Design(model, words, outputs, functools.partial(_arrays, name), _facts(paths, counts))
 
@@ -82,10 +82,10 @@ def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[s
 
 
 def train_skipgram(corpus: PathLike | Corpus, output: PathLike, options: SkipgramOptions | None = None, **how: Any) -> Model:
-    """Train skip-gram; see `train_stream`."""
-    return train_stream("skipgram", design_skipgram, corpus, output, options or SkipgramOptions(), **how)
+    """Train skip-gram; see `train_sampled`."""
+    return train_sampled("skipgram", design_skipgram, corpus, output, options or SkipgramOptions(), **how)
 
 
 def train_cbow(corpus: PathLike | Corpus, output: PathLike, options: CbowOptions | None = None, **how: Any) -> Model:
-    """Train CBOW; see `train_stream`."""
-    return train_stream("cbow", design_cbow, corpus, output, options or CbowOptions(), **how)
+    """Train CBOW; see `train_sampled`."""
+    return train_sampled("cbow", design_cbow, corpus, output, options or CbowOptions(), **how)

@@ -14,9 +14,9 @@ from scipy import stats
 
 from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sampling import lay_out
-from cooc_engine._kernels.sgd import Clock, Record, Rule
+from cooc_engine._kernels.sgd import Clock, Rule, StepLog
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.trainer import StreamModel
+from cooc_engine.sampled.trainer import SampledModel
 from cooc_engine.storage.scratch import aligned_zeros
 
 COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)
@@ -43,13 +43,13 @@ def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int
         | {"negative": 0, "own": 0, "clamp": 6.0, "beyond": 1.0}
         | changes
     )
-    model = StreamModel(rule, tables, 1, 0.1, seed=7)
-    record = Record(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
+    model = SampledModel(rule, tables, 1, 0.1, seed=7)
+    log = StepLog(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(99, 16), aligned_zeros(99, 16)
     offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, math.inf, 0.1)
-    sgd.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), record, np.zeros((1, 3)))
-    rows, place, found = record.rows[0].tolist(), 0, []
-    while place < record.used[0]:
+    sgd.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), log, np.zeros((1, 3)))
+    rows, place, found = log.rows[0].tolist(), 0, []
+    while place < log.used[0]:
         n, m = rows[place : place + 2]
         found.append((rows[place + 2 : place + 2 + n], rows[place + 2 + n : place + 2 + n + m]))
         place += 2 + n + m
@@ -88,14 +88,14 @@ def test_noise_follows_its_power(power):
     counts = np.r_[0, COUNTS]
     tables = sampler.tables(counts, noise_power=power)
     rule = Rule(sgd.CENTRE, 0, 0, -1, 1, 0, sgd.NOISE, 9, 0, 6.0, 1.0)
-    model = StreamModel(rule, tables, 1, 0.1, seed=7, deterministic=True)
+    model = SampledModel(rule, tables, 1, 0.1, seed=7, deterministic=True)
     ids = np.zeros(3000, np.int32)
-    record = Record(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
+    log = StepLog(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(9, 16), aligned_zeros(9, 16)
     clock = Clock(7, 0, 0, 0, 0, math.inf, 0.1)
     scratch, results = model.scratch(16), np.zeros((1, 3))
-    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
-    rows = record.rows[0, : record.used[0]]
+    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
+    rows = log.rows[0, : log.used[0]]
     found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
     assert found.sum() == 9 * (rows == -1).sum()
     assert stats.chisquare(found, COUNTS**power / (COUNTS**power).sum() * found.sum()).pvalue > ENOUGH
@@ -143,12 +143,12 @@ def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
     ids = np.random.default_rng(3).choice(len(COUNTS), 4000, p=COUNTS / COUNTS.sum()).astype(np.int32)
     counts = np.bincount(ids, minlength=len(COUNTS))
     tables = sampler.tables(counts, subsample=0.2, noise_power=0.75)
-    model = StreamModel(rule, tables, 1, 1e-9, seed=7, deterministic=True)
-    record = Record(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
+    model = SampledModel(rule, tables, 1, 1e-9, seed=7, deterministic=True)
+    log = StepLog(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
     W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, math.inf, 1e-9)
     scratch, results = model.scratch(16), np.zeros((1, 3))
-    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, record, results)
-    rows = record.rows[0, : record.used[0]]
+    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
+    rows = log.rows[0, : log.used[0]]
     found = max(np.bincount(rows[(rows >= 0) & (rows < 8)], minlength=9).max(), np.bincount(-1 - rows[rows < 0]).max())
     assert sampler.busiest(counts, tables, rule) == pytest.approx(found / len(ids), rel=0.06)
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from twins import sgd as naive
 
 from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Clock, Record, Rule, Tables
+from cooc_engine._kernels.sgd import Clock, Rule, StepLog, Tables
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
@@ -35,7 +35,7 @@ from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled import sampler, trainer, training
 from cooc_engine.sampled.softmax import Examples, softmax_step
-from cooc_engine.sampled.trainer import Network, State, StreamModel, run_epochs
+from cooc_engine.sampled.trainer import Network, SampledModel, State, run_epochs
 from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
 from cooc_engine.storage.scratch import aligned_zeros
 from cooc_engine.vectors.query import Vectors
@@ -118,7 +118,7 @@ def shard_of(documents) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.cumsum([0, *map(len, documents)]).astype(np.int64)
 
 
-def run_kernel(documents, model: StreamModel, W, C, *, record: Record | None = None, part: int = 1 << 14, epochs: int = 1):
+def run_kernel(documents, model: SampledModel, W, C, *, log: StepLog | None = None, part: int = 1 << 14, epochs: int = 1):
     """Run all parts one after the other; returns loss and examples by epoch."""
     ids, offsets = shard_of(documents)
     scratch, history = model.scratch(W.shape[1]), []
@@ -127,8 +127,8 @@ def run_kernel(documents, model: StreamModel, W, C, *, record: Record | None = N
         total = dataclasses.replace(model, epochs=epochs).horizon(len(ids))
         clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), total, model.lr)
         results = np.zeros((parts, 3))
-        nothing = Record(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
-        rest = model.rule, model.tables, clock, W, C, scratch, nothing if record is None else record, results
+        nothing = StepLog(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
+        rest = model.rule, model.tables, clock, W, C, scratch, nothing if log is None else log, results
         sgd.train_parts(ids, offsets, 0, parts, part, *rest)
         history.append(tuple(results.sum(axis=0)[:2]))
     return history
@@ -144,7 +144,7 @@ def test_training_is_the_twins_to_single_precision(name, output, d):
     rule = rule_of(**MODELS[name], output=output)
     documents = texts()
     tables = tables_of(counts_of(documents, 9), rule, subsample=0.05)
-    model = StreamModel(rule, tables, 2, 0.05, seed=3)
+    model = SampledModel(rule, tables, 2, 0.05, seed=3)
     W, C = matrices(9, 9, d)
     exact_W, exact_C = W.astype(np.float64)[:, :d], C.astype(np.float64)[:, :d]
     history = run_kernel(documents, model, W, C, epochs=2)
@@ -168,7 +168,7 @@ def test_clamped_or_not_the_step_is_the_twins(scale, seed, negative, window):
     tables = tables_of(counts_of(documents, 9), rule)
     W, C = matrices(9, 9, 5, scale)
     exact_W, exact_C = W.astype(np.float64)[:, :5], C.astype(np.float64)[:, :5]
-    model = StreamModel(rule, tables, 1, 0.01, seed=seed)
+    model = SampledModel(rule, tables, 1, 0.01, seed=seed)
     ((loss, _),) = run_kernel(documents, model, W, C)
     args = tables.keep.tolist(), tables.noise.tolist(), exact_W, exact_C
     ((wanted, _),) = twin_of(rule, tables).train(documents, *args, 0.01, model.floor, seed, 1)
@@ -199,13 +199,13 @@ def test_steps_are_gradients(name, output):
     rule, d = rule_of(**MODELS[name], output=output), 3
     documents = texts(5, 3)
     tables = tables_of(counts_of(documents, 5), rule)
-    model = dataclasses.replace(StreamModel(rule, tables, 1, 0.5, seed=2, floor=1.0), deterministic=True)
+    model = dataclasses.replace(SampledModel(rule, tables, 1, 0.5, seed=2, floor=1.0), deterministic=True)
     W, C = matrices(5, 5, d)
-    record = Record(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
-    run_kernel(documents, model, W, C, record=record)
+    log = StepLog(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
+    run_kernel(documents, model, W, C, log=log)
     steps_W, steps_C = np.zeros((5, d)), np.zeros((5, d))
-    used = record.used[0]
-    for row, step in zip(record.rows[0, :used].tolist(), record.steps[0, :used, :d], strict=True):
+    used = log.used[0]
+    for row, step in zip(log.rows[0, :used].tolist(), log.steps[0, :used, :d], strict=True):
         (steps_W if row >= 0 else steps_C)[row if row >= 0 else -1 - row] += step
     twin, exact_W, exact_C = twin_of(rule, tables), W.astype(np.float64)[:, :d], C.astype(np.float64)[:, :d]
     groups = []
@@ -280,13 +280,13 @@ def test_no_cut_of_the_text_changes_a_window(part, piece, window):
     rule = rule_of(output=sgd.LIST, window=window, fixed=1)
     documents = texts(seed=part)
     tables = sampler.tables(counts_of(documents, 9), subsample=0.1)
-    model = StreamModel(rule, tables, 1, 0.1, seed=4)
+    model = SampledModel(rule, tables, 1, 0.1, seed=4)
     W, C = matrices(9, 9, 2)
     parts = -(-sum(map(len, documents)) // part)
-    record = Record(np.zeros((parts, 9999), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(parts, np.int64))
-    run_kernel(documents, model, W, C, record=record, part=part)
+    log = StepLog(np.zeros((parts, 9999), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(parts, np.int64))
+    run_kernel(documents, model, W, C, log=log, part=part)
     found = Counter()
-    for rows, used in zip(record.rows, record.used, strict=True):
+    for rows, used in zip(log.rows, log.used, strict=True):
         place = 0
         while place < used:
             n, m = rows[place : place + 2]
@@ -322,7 +322,7 @@ def shards(tmp_path_factory) -> Corpus:
 
 
 @pytest.mark.parametrize("predict", ["centre", "contexts"])
-def test_the_streams_loss_is_the_cross_entropy_of_the_counts(corpus, tmp_path, predict):
+def test_the_loss_is_the_cross_entropy_of_the_counts(corpus, tmp_path, predict):
     """Full softmax, fixed window, nothing thinned: -Σ X_ij log Q_ij / Σ X_ij over uniform counts."""
     cooc = count(corpus, tmp_path / "cooc", CountOptions(window=4, window_weight="uniform"))
     options = SkipgramOptions(
@@ -742,7 +742,7 @@ def test_words_of_an_older_model_are_kept(corpus, tmp_path):
 @pytest.mark.parametrize("deterministic", [True, False])
 def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts, tokens, deterministic):
     rule = rule_of()
-    model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
+    model = SampledModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
     orders = []
     for epoch in (0, 1):
         walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1), tokens)
@@ -758,7 +758,7 @@ def test_an_epoch_visits_all_of_a_shard_once_in_an_order_of_its_own(small_parts,
 def test_the_clock_of_a_walk_is_what_it_has_read(small_parts, tokens, deterministic):
     """Wherever the short last stretch is visited."""
     rule, short = rule_of(), set()
-    model = StreamModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
+    model = SampledModel(rule, tables_of(np.array([5]), rule), 1, 0.1, seed=1, deterministic=deterministic)
     for epoch in range(20):
         walk = trainer._Walk(model, Clock(1, epoch, 0, 0, 0, float(tokens), 0.1), tokens)
         read = 0
@@ -846,7 +846,7 @@ def test_other_families_need_other_rows_alone(name, output):
     rows = np.array([[w, 9 + w % 4, 13 + w % 5] for w in range(9)], np.int32).reshape(-1)
     more = {"rows": (starts, rows)} if name.startswith("fastText") else {}
     tables = tables_of(counts_of(documents, 9), rule, **more)
-    model = StreamModel(rule, tables, 2, 0.05, seed=6, floor=0.0 if name.startswith("fastText") else trainer.FLOOR)
+    model = SampledModel(rule, tables, 2, 0.05, seed=6, floor=0.0 if name.startswith("fastText") else trainer.FLOOR)
     W, C = matrices(40, 9, 6, scale=1.5)
     exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6]
     before = W.copy()
@@ -866,11 +866,11 @@ def test_noise_that_is_the_target_is_drawn_again():
         documents = [[k % words for k in range(40)]]
         rule = rule_of(window=1, redraw=1, fixed=1)
         tables = tables_of(counts_of(documents, words), rule)
-        model = StreamModel(rule, tables, 1, 0.1, seed=2, deterministic=True)
+        model = SampledModel(rule, tables, 1, 0.1, seed=2, deterministic=True)
         W, C = matrices(words, words, 4)
-        record = Record(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
-        run_kernel(documents, model, W, C, record=record)
-        assert (record.rows[0, : record.used[0]] < 0).sum() == 40 * wanted
+        log = StepLog(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
+        run_kernel(documents, model, W, C, log=log)
+        assert (log.rows[0, : log.used[0]] < 0).sum() == 40 * wanted
 
 
 def test_a_family_says_where_its_vectors_begin():
@@ -882,7 +882,7 @@ def test_a_family_says_where_its_vectors_begin():
 def test_a_share_of_no_mean_is_refused():
     rule = rule_of(spread=1)
     with pytest.raises(ValueError, match="spread"):
-        StreamModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
+        SampledModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
 
 
 def test_every_option_reaches_the_training(corpus):
