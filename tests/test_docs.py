@@ -24,6 +24,7 @@ from cooc_engine.runtime.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *DOCS.rglob("*.md")]
 BUILD = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet")
 
 
@@ -173,7 +174,7 @@ def flags(program: App) -> set[str]:
     return known | set(FOREIGN) | {"--help"}
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_that_are_spoken_of_exist(page):
     said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text("utf-8")))
     assert said <= flags(app)
@@ -187,7 +188,7 @@ def links(page: Path) -> Iterator[str]:
             yield target.partition("#")[0]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for target in links(page):
         assert (page.parent / target).exists(), target
@@ -198,3 +199,50 @@ def test_the_readme_leads_to_every_part():
     assert wanted | {"docs/guides/files.md", "docs/reference/commands.md", "docs/reference/python.md"} <= set(
         links(ROOT / "README.md")
     )
+
+
+# ------------------------------------------------------------------------------------------------- beside the documentation
+
+
+def test_the_version_is_the_same_everywhere():
+    citation, changes = (ROOT / "CITATION.cff").read_text("utf-8"), (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [cooc_engine.__version__]
+    assert re.findall(r"^## \[(.*?)\]", changes, re.MULTILINE)[0] == cooc_engine.__version__
+
+
+def test_the_citation_has_what_the_format_requires():
+    citation = (ROOT / "CITATION.cff").read_text("utf-8")
+    keys = re.findall(r"^([\w-]+):", citation, re.MULTILINE)
+    assert len(keys) == len(set(keys)) and {"cff-version", "message", "title", "authors"} <= set(keys)
+    assert "cff-version: 1.2.0\n" in citation and "license: Apache-2.0\n" in citation and "type: software\n" in citation
+    references = citation.partition("references:\n")[2].split("  - type: ")[1:]
+    assert len(references) >= 5
+    for reference in references:
+        assert all(f"\n    {key}:" in reference for key in ("title", "authors", "year")), reference
+
+
+def test_sections_of_changes_are_those_of_keep_a_changelog():
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert set(re.findall(r"^### (.*)$", changes, re.MULTILINE)) <= {
+        "Added", "Changed", "Deprecated", "Removed", "Fixed", "Security",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("page", [ROOT / "CONTRIBUTING.md", DOCS / "reference" / "layout.md"], ids=lambda page: page.name)
+def test_paths_that_are_spoken_of_exist(page):
+    spoken = re.findall(r"`((?:[\w.]+/)+[\w.]+|\.ci/run)(?: [^`]*)?`", page.read_text("utf-8"))
+    assert len(spoken) > 5
+    for path in (path for path in spoken if not path.startswith("..")):
+        assert any((root / path).exists() for root in (ROOT, ROOT / "cooc_engine")), path
+
+
+def test_markers_that_are_spoken_of_exist():
+    page, project = (ROOT / "CONTRIBUTING.md").read_text("utf-8"), (ROOT / "pyproject.toml").read_text("utf-8")
+    for marker in ("shared", "browser"):
+        assert f"`{marker}` marks" in page and f'"{marker}: ' in project
+
+
+def test_the_layout_tells_of_every_room():
+    page = (DOCS / "reference" / "layout.md").read_text("utf-8")
+    rooms = {path.parent.name for path in (ROOT / "cooc_engine").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == rooms
