@@ -23,7 +23,7 @@ from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_parts
 from cooc_engine.counts import count as count_module
-from cooc_engine.counts import directory, row_writer, windows
+from cooc_engine.counts import directory, windows
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
@@ -32,8 +32,9 @@ from cooc_engine.counts.windows import Run, Window, cut_runs, lay_out
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.matrix.glove import train_glove
 from cooc_engine.pipeline.stages import append
-from cooc_engine.runtime.budget import Plan, parse_size, show_size
+from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import default_memory
+from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.outputs import write_manifest
 
@@ -265,14 +266,6 @@ def test_plans_say_what_they_need():
     with pytest.raises(UsageError, match="--memory 100 B is too little to count: it takes 110 B"):
         plan.check()
     assert show_size(1536) == "1.5K" and default_memory() > 0
-
-
-@SLOW
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 15))
-def test_rows_are_cut_within_the_bound(bounds, entries):
-    ranges = list(row_writer.cut_rows(np.array(bounds), entries))
-    assert [r for a, b in ranges for r in range(a, b)] == list(range(len(bounds)))
-    assert all(sum(bounds[a:b]) <= entries or b == a + 1 for a, b in ranges)
 
 
 def test_a_window_knows_its_limits():

@@ -27,14 +27,14 @@ from cooc_engine.corpus.first_pass import PIECE_TOKENS, Checkpoint, Spool, Spool
 from cooc_engine.corpus.forecast import TextSample
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
-from cooc_engine.corpus.shards import SHARD_TOKENS, cut_shards, documents_path, tokens_path
+from cooc_engine.corpus.shards import SHARD_TOKENS, documents_path, tokens_path
 from cooc_engine.corpus.vocabulary import RESERVED, Vocabulary
 from cooc_engine.corpus.word_table import rank_parts
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.runtime.budget import Disk, Plan, memory_budget
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.runtime.threads import in_order
+from cooc_engine.runtime.threads import cut_by_ends, in_order
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
 from cooc_engine.storage.outputs import building, clear, write_manifest
 from cooc_engine.text import readers
@@ -365,7 +365,7 @@ def write_shards(
         stage.advance(len(values))
 
     with ThreadPoolExecutor(threads) as pool:
-        for first, last in cut_shards(spooled.ends, SHARD_TOKENS):
+        for first, last in cut_by_ends(spooled.ends, SHARD_TOKENS):
             begin, end = int(spooled.ends[first - 1]) if first else 0, int(spooled.ends[last - 1])
             tokens, documents = tokens_path(directory, len(shards)), documents_path(directory, len(shards))
             if is_whole(tokens, np.int32) and is_whole(documents, np.int64):

@@ -19,6 +19,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.threads import cut_by_cost
 
 __all__ = ["join_phrases"]
 
@@ -82,7 +83,7 @@ def _phrases(text: _Text, options: EncodeOptions, room: int) -> tuple[Ids, Ids]:
     """Return first and second words of all pairs above the threshold, sorted."""
     counts, words = text.vocabulary.counts, len(text.vocabulary)
     found = []
-    for first, last in _ranges(counts, max(1, room // PAIR_BYTES)):
+    for first, last in cut_by_cost(counts, max(1, room // PAIR_BYTES)):
         keys = np.empty(int(counts[first:last].sum()), np.int64)
         size = 0
         for key in _keys(text, first, last, words):
@@ -97,16 +98,6 @@ def _phrases(text: _Text, options: EncodeOptions, room: int) -> tuple[Ids, Ids]:
         found.append(keys[ends[score > options.phrase_threshold]])
     pairs = np.concatenate(found)
     return (pairs // words).astype(np.int32), (pairs % words).astype(np.int32)
-
-
-def _ranges(counts: Numbers, room: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of words that occur at most `room` times together (or one that occurs more often)."""
-    ends, first = np.cumsum(counts), 0
-    while first < len(counts):
-        before = int(ends[first - 1]) if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, before + room, "right")))
-        yield first, last
-        first = last
 
 
 def _keys(text: _Text, first: int, last: int, words: int) -> Iterator[Numbers]:

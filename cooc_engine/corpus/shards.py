@@ -6,7 +6,6 @@ ids[offsets[d]:offsets[d + 1]]. No document is split between shards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import numpy.typing as npt
 from cooc_engine.errors import FormatError
 from cooc_engine.storage.arrays import load_array, open_array
 
-__all__ = ["SHARD_TOKENS", "Shard", "cut_shards", "documents_path", "load_shard", "open_shard", "tokens_path"]
+__all__ = ["SHARD_TOKENS", "Shard", "documents_path", "load_shard", "open_shard", "tokens_path"]
 
 PIECE = 1 << 16  # documents checked at a time
 SHARD_TOKENS = 1 << 26  # 256 MiB of ids; a longer document makes a longer shard
@@ -57,13 +56,3 @@ def load_shard(directory: Path, number: int, words: int) -> Shard:
     if len(ids) and (int(ids.max()) >= words or int(ids.min()) < -1):
         raise FormatError(f"{tokens_path(directory, number)}: an id is outside the vocabulary of {words} words; build it again")
     return Shard(ids, offsets)
-
-
-def cut_shards(ends: npt.NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
-    """Yield ranges of documents of at most `size` tokens each (or one longer document); ends[d] is where d ends."""
-    first = 0
-    while first < len(ends):
-        begin = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, begin + size, "right")))
-        yield first, last
-        first = last

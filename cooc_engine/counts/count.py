@@ -32,12 +32,13 @@ from cooc_engine.counts.directory import (
 from cooc_engine.counts.forecast import ROWS as SAMPLED_ROWS
 from cooc_engine.counts.forecast import Sample, count_sample
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, TextSource, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, TextSource, Written, lane_bytes, write_rows
 from cooc_engine.counts.windows import Run, Window, check_text, cut_runs, lay_out
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.storage.outputs import building, part_path, write_whole
 
 __all__ = ["Room", "count", "plan_count", "write_merged"]
@@ -210,7 +211,7 @@ def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
             source = _text_source(corpus, runs[0], options, room, stage)
         with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
             for block in todo:
-                tasks = [(a, b) for a, b in cut_rows(source.bounds[: block.last], room.entries, block.first)]
+                tasks = list(cut_by_cost(source.bounds[: block.last], room.entries, block.first))
                 lanes = room.lanes(job.window, source.bounds, tasks)
                 write_rows(block.files(work), block.dtype, source, tasks, lanes, stage)
         return
@@ -236,7 +237,7 @@ def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: Room, st
 def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> None:
     source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
     wide = int(source.text.counts.max()) * source.window.most >= 2**32
-    tasks = list(cut_rows(source.bounds, room.entries))
+    tasks = list(cut_by_cost(source.bounds, room.entries))
     lanes = room.lanes(source.window, source.bounds, tasks)
     write_rows(files, np.uint64 if wide else np.uint32, source, tasks, lanes, stage)
 

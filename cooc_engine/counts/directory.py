@@ -20,10 +20,12 @@ from cooc_engine._kernels import counting
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.forecast import Sample
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import RowFiles, cut_rows
+from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.runtime.budget import Disk, memory_budget, show_size
+from cooc_engine.runtime.budget import Disk, memory_budget
+from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import from_mapping
+from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, load_array, open_array
 from cooc_engine.storage.outputs import read_manifest, write_manifest
 
@@ -61,7 +63,7 @@ class Block:
 
 def plan_blocks(bounds: npt.NDArray[np.int64], sums: Sequence[int] | npt.NDArray[Any]) -> list[Block]:
     """Cut rows into blocks of at most BLOCK_ENTRIES entries; bounds[r] limits a row's entries, sums[r] its sum."""
-    ranges = cut_rows(bounds, BLOCK_ENTRIES)
+    ranges = cut_by_cost(bounds, BLOCK_ENTRIES)
     return [Block(i, a, b, bool(max(sums[a:b]) >= 2**32)) for i, (a, b) in enumerate(ranges)]
 
 
@@ -192,7 +194,7 @@ class Cooc:
         for block in self.blocks:
             columns, values = self.block_integers(block)
             offsets = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
-            for first, last in cut_rows(np.diff(offsets), entries):
+            for first, last in cut_by_cost(np.diff(offsets), entries):
                 part, starts = slice(*offsets[[first, last]]), offsets[first : last + 1] - offsets[first]
                 data, indices = values[part] / self.denominator, columns[part].copy()
                 yield block.first + first, scipy.sparse.csr_array((data, indices, starts), (last - first, self.columns))

@@ -8,7 +8,6 @@ is checked before anything is written.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +23,13 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import MERGE_BYTES
 from cooc_engine.counts.directory import BLOCK_ENTRIES, KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Source, Written, cut_rows, lane_bytes, write_rows
+from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Source, Written, lane_bytes, write_rows
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.budget import Plan, memory_budget
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
 
 __all__ = ["Entries", "build", "rows_of", "whole_counts"]
@@ -159,7 +159,7 @@ class _Tally:
     def of(cls, entries: Entries, run: tuple[int, int], room: _Room, stage: Stage) -> _Tally:
         """Check and count the entries of a run; raises `FormatError` naming the one that cannot be."""
         words, threads = len(entries.vocabulary), room.threads
-        ranges = list(itertools.pairwise(np.linspace(*run, threads + 1).astype(np.int64).tolist()))
+        ranges = cut_evenly(*run, threads)
         lengths, sums = np.zeros((threads, words), np.int64), np.zeros((threads, words), np.int64)
         marks = np.zeros((threads, 2), np.uint64)
 
@@ -290,7 +290,7 @@ def _fill(work: Path, entries: Entries, room: _Room, progress: Progress) -> None
             source = _Dealt.of(entries, tally, room, stage)
         with progress.stage("write rows", source.work(todo[0].first, words), "entries") as stage:
             for block in todo:
-                tasks = list(cut_rows(source.bounds[: block.last], room.entries, block.first))
+                tasks = list(cut_by_cost(source.bounds[: block.last], room.entries, block.first))
                 room.write(block.files(work), block.dtype, source, tasks, stage)
     elif todo:
         _write_runs(entries, runs, files, room, progress)
@@ -308,7 +308,7 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
         for path in (record, *work.glob("*-run-*.bin")):
             path.unlink()
     count = max(1, -(-size // run))
-    runs = list(itertools.pairwise(size * number // count for number in range(count + 1)))
+    runs = cut_evenly(0, size, count)
     if count > 1:
         write_whole(record, json.dumps(runs).encode())
     return runs
@@ -337,7 +337,7 @@ def _write_run(entries: Entries, run: tuple[int, int], file: RowFiles, room: _Ro
     tally = _Tally.of(entries, run, room, Stage("check entries", None, "entries"))
     source = _Dealt.of(entries, tally, room, Stage("sort entries", None, "entries"))
     dtype = np.uint64 if tally.sums.max() >= 2**32 else np.uint32
-    room.write(file, dtype, source, list(cut_rows(source.bounds, room.entries)), stage)
+    room.write(file, dtype, source, list(cut_by_cost(source.bounds, room.entries)), stage)
 
 
 def _merge_runs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import counting
 from cooc_engine.counts.windows import Text, Window
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.threads import in_order
+from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "Source",
     "Stored",
     "Written",
-    "cut_rows",
     "lane_bytes",
     "write_row_file",
     "write_rows",
@@ -33,15 +32,6 @@ __all__ = [
 
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own task)
 Offsets = npt.NDArray[np.int64]
-
-
-def cut_rows(bounds: Offsets, entries: int, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield ranges of rows with at most `entries` entries each, or one longer row; bounds[r] limits the entries of row r."""
-    cumulated = np.concatenate([[0], np.cumsum(bounds)])
-    while first < len(bounds):
-        last = max(first + 1, int(np.searchsorted(cumulated, cumulated[first] + entries, "right")) - 1)
-        yield first, last
-        first = last
 
 
 class Lane:
@@ -197,7 +187,7 @@ class Merged:
     def tasks(self, first: int, last: int) -> list[tuple[int, int]]:
         """Cut rows first:last into tasks."""
         costs = self._totals[first:last] + len(self._sources)
-        return [(first + a, first + b) for a, b in cut_rows(costs, self._most)]
+        return [(first + a, first + b) for a, b in cut_by_cost(costs, self._most)]
 
     def fill(self, lane: Lane, first: int, last: int) -> int:
         """Add up rows first:last, which are a task."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import bisect
-import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.threads import cut_evenly
 
 __all__ = ["Run", "Text", "Window", "cut_runs", "lay", "lay_out", "whole_run"]
 
@@ -198,7 +198,7 @@ def lay(corpus: Corpus, run: Run, options: CountOptions, threads: int, apply: Ca
     inner = [
         _Piece(numbers[number], shards[number], a, b)
         for number, begin, end in run.parts
-        for a, b in _split(begin, end, threads)
+        for a, b in cut_evenly(begin, end, threads)
     ]
     left, right = _margins(run, shards, numbers, layer)
     pieces = [left, *inner, right]
@@ -208,11 +208,6 @@ def lay(corpus: Corpus, run: Run, options: CountOptions, threads: int, apply: Ca
     laid[: options.window] = laid[places[-1] :] = layer.words
     list(apply(lambda piece, n: layer(piece, laid, n, write=True), pieces, places))
     return laid, places[1], places[-2]
-
-
-def _split(begin: int, end: int, parts: int) -> Iterator[tuple[int, int]]:
-    cuts = np.linspace(begin, end, parts + 1).astype(np.int64).tolist()
-    yield from itertools.pairwise(cuts)
 
 
 def _margins(run: Run, shards: dict[int, Shard], numbers: list[int], layer: _Layer) -> tuple[_Piece, _Piece]:
@@ -236,7 +231,7 @@ def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
 
 def _list_positions(laid: Ids, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> Text:
     """List the positions of every word in rising order, by one counting sort; each thread sorts a range of the text."""
-    ranges = list(_split(begin, end, threads))
+    ranges = cut_evenly(begin, end, threads)
     found = np.zeros((threads, words + 1), np.int64)
     list(pool.map(lambda r, counts: counting.histogram(laid[r[0] : r[1]], counts), ranges, found))
     starts = np.zeros(words + 1, np.int64)

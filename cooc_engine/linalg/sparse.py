@@ -5,7 +5,6 @@ The kernels see arrays and do not know whether they stand in memory or in a mapp
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine._kernels.sparse import PANEL
+from cooc_engine.runtime.threads import cut_by_ends
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import Allocate, in_memory
 
@@ -121,11 +121,8 @@ class SparseRows:
 
 def cut_work(offsets: npt.NDArray[np.int64], entries: int = TASK_ENTRIES) -> list[tuple[int, int]]:
     """Cut rows into ranges of about `entries` entries each, a row counting as one more (at least one row)."""
-    work = offsets + np.arange(len(offsets))
-    cuts = [0]
-    while cuts[-1] < len(offsets) - 1:
-        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(work, work[cuts[-1]] + entries, "right")) - 1))
-    return list(itertools.pairwise(cuts))
+    work = offsets[1:] - offsets[0] + np.arange(1, len(offsets))
+    return list(cut_by_ends(work, entries))
 
 
 def run(pool: Executor, work: Callable[[Any], None], tasks: list[Any]) -> None:

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.errors import DivergenceError, ResourceError, UsageError
 from cooc_engine.linalg.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
-from cooc_engine.runtime.budget import show_size
+from cooc_engine.runtime.numbers import show_size
 
 __all__ = ["SVD", "Krylov", "Operator", "Pass", "arpack", "basis_bytes", "krylov"]
 

@@ -28,9 +28,10 @@ from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.models.published import mean_vector
 from cooc_engine.models.warm_start import checksums, common_words, open_older
-from cooc_engine.runtime.budget import Plan, show_size
+from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import beside
 

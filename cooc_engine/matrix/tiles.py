@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import tiles
 from cooc_engine.counts.directory import Block, Cooc
-from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.threads import cut_by_cost
 
 __all__ = ["ENTRY_BYTES", "Dealing", "Entries", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]
 
@@ -235,7 +235,7 @@ class _Rows:
 
     def chunks(self, blocks: int) -> Iterator[_Rows]:
         """Cut into stretches of rows with a bounded number of entries, or one row."""
-        for a, b in cut_rows(self.lengths, CHUNK_ENTRIES):
+        for a, b in cut_by_cost(self.lengths, CHUNK_ENTRIES):
             yield _Rows(self.first + a * blocks, self.spans[a:b], self.columns, self.values)
 
     def gathered(self) -> npt.NDArray[Any]:

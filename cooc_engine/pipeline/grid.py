@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cooc_engine.errors import UsageError
-from cooc_engine.reports.table import show
+from cooc_engine.runtime.numbers import show_value
 
 __all__ = ["combinations", "file_name"]
 
@@ -32,4 +32,4 @@ def combinations(table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[st
 
 def file_name(stem: str, settings: Mapping[str, Any]) -> str:
     """Return the name of what a combination makes, as `cooc-window-5`."""
-    return "-".join([stem, *(f"{name}-{UNSAFE.sub('_', show(value))}" for name, value in settings.items())])
+    return "-".join([stem, *(f"{name}-{UNSAFE.sub('_', show_value(value))}" for name, value in settings.items())])

@@ -39,7 +39,8 @@ from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.stages import check_same, counted, encoded
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
-from cooc_engine.reports.table import Table, show
+from cooc_engine.reports.table import Table
+from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
@@ -168,7 +169,7 @@ class _Plan:
             for listed, chosen in combined:
                 kept = {key: value for key, value in listed.items() if key.replace("-", "_") not in family.derived}
                 at = output.with_name(file_name(output.stem, {**count, **kept}) + output.suffix)
-                rest = [f"{key}={show(value)}" for key, value in listed.items() if key not in kept]
+                rest = [f"{key}={show_value(value)}" for key, value in listed.items() if key not in kept]
                 settings = {**({"model": output.stem} if self._several else {}), **count, **listed}
                 wanted = _Wanted(" ".join([str(self.output / at), *rest]), settings, chosen)
                 trainings.setdefault(str(at), []).append(wanted)

@@ -14,8 +14,8 @@ from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import charts
-from cooc_engine.runtime.budget import show_size
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_size
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import refuse_file, write_whole
 
@@ -106,7 +106,13 @@ def render(record: Mapping[str, Any]) -> str:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters.update(
-        plain=charts.plain, signed=charts.signed, size=show_size, duration=_duration, rate=_rate, given=_given, verdict=verdict
+        plain=charts.plain,
+        signed=charts.signed,
+        size=show_size,
+        duration=show_duration,
+        rate=_rate,
+        given=_given,
+        verdict=verdict,
     )
     names = [model["name"] for model in record["models"]]
     colours = {name: number % len(COLOURS) for number, name in enumerate(names)}
@@ -137,18 +143,8 @@ def _asked(sets: Sequence[Mapping[str, Any]]) -> str:
     return f"what they score on {' and '.join(parts)}, " if parts else ""
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return "–"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
 def _rate(value: float | None) -> str:
-    if value is None:
-        return "–"
-    unit, letter = next((pair for pair in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if value >= pair[0]), (1, ""))
-    return f"{value / unit:.1f} {letter}".rstrip()
+    return ABSENT if value is None else show_number(value, " ", ".1f")
 
 
 def _given(value: Any) -> str:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.reports.table import Table, show
+from cooc_engine.reports.table import Table
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.numbers import show_value
 from cooc_engine.storage.outputs import write_whole
 
 if TYPE_CHECKING:
@@ -243,7 +244,7 @@ def _draw_choices(axes: Axes, table: Table, option: str, titles: Mapping[str, st
         style: dict[str, Any] = {"color": colour, "linewidth": 1.8, "marker": "o", "markersize": 4.5, "label": title}
         axes.plot(range(len(values)), 100 * (means - level), **style)
     axes.axhline(0, color="#bbbbbb", linewidth=0.8, zorder=0)
-    axes.set_xticks(range(len(values)), [show(value) for value in values])
+    axes.set_xticks(range(len(values)), [show_value(value) for value in values])
     axes.margins(x=0.15)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     axes.set_axisbelow(True)

@@ -7,16 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cooc_engine.runtime.numbers import show_percent, show_value
+
 __all__ = ["Record", "Table"]
 
 SHORT = {"spearman": "", "analogy-add": " add", "analogy-mul": " mul"}  # what the printed table shows, as it names it
-
-
-def show(value: Any) -> str:
-    """Return a value as TOML has it, a whole number without its point."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 @dataclass(frozen=True)
@@ -84,15 +79,21 @@ class Table:
     def lines(self) -> list[str]:
         """Return the scores of all, and for each kind of model means and the best, times 100, as lines to print."""
         titles = self.titles()
-        rows = [[*self._shown(record), *(_score(record.scores.get(m)) for m in titles.values())] for record in self.records]
+        rows = [
+            [*self._shown(record), *(show_percent(record.scores.get(m)) for m in titles.values())] for record in self.records
+        ]
         parts = [[[*self.options, *titles], *rows]]
         for name, part in self.parts().items():
             means = [
-                [effect["option"], show(effect["value"]), *(_score(effect["scores"].get(m)) for m in titles.values())]
+                [
+                    effect["option"],
+                    show_value(effect["value"]),
+                    *(show_percent(effect["scores"].get(m)) for m in titles.values()),
+                ]
                 for effect in part.effects()
             ]
             best = {title: part.best()[measure] for title, measure in titles.items() if measure in part.best()}
-            tops = [[title, _score(r.scores[titles[title]]), *part._shown(r)] for title, r in best.items()]
+            tops = [[title, show_percent(r.scores[titles[title]]), *part._shown(r)] for title, r in best.items()]
             parts += [[["mean by", name, *titles], *means], [["best", name, *part.options], *tops]]
         return [line for part in parts for line in (*_aligned(part), "")][:-1]
 
@@ -103,11 +104,7 @@ class Table:
         return "".join("\t".join(fields) + "\n" for fields in (head, *rows))
 
     def _shown(self, record: Record) -> list[str]:
-        return [show(record.settings[name]) if name in record.settings else "" for name in self.options]
-
-
-def _score(value: float | None) -> str:
-    return "--" if value is None else f"{100 * value:.1f}"
+        return [show_value(record.settings[name]) if name in record.settings else "" for name in self.options]
 
 
 def _exact(value: float | None) -> str:

@@ -1,8 +1,7 @@
-"""Memory budgets: sizes as people write them, what the machine grants, and plans that are refused before any work."""
+"""Memory budgets, and plans of a stage's memory and disk that are refused before any work."""
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,27 +9,9 @@ from typing import Any
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.machine import default_memory
+from cooc_engine.runtime.numbers import parse_size, show_size
 
-__all__ = ["Disk", "Plan", "memory_budget", "parse_size", "show_size"]
-
-UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of `512M`, `4GiB`, `1.5g`; units are binary. Raises `UsageError`."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
-    if not match or not float(match[1]):
-        raise UsageError(f"--memory is {text!r}; write a size such as 512M or 4G")
-    return int(float(match[1]) * UNITS[match[2].upper()])
-
-
-def show_size(size: float) -> str:
-    """Return a size as `parse_size` reads it, with one decimal."""
-    for unit in ("", "K", "M", "G"):
-        if size < 1024:
-            return f"{size:.0f} B" if not unit else f"{size:.1f}{unit}"
-        size /= 1024
-    return f"{size:.1f}T"
+__all__ = ["Disk", "Plan", "memory_budget"]
 
 
 def memory_budget(memory: str | int | None) -> int:

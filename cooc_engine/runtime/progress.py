@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, TextIO
 
+from cooc_engine.runtime.numbers import show_clock, show_number
+
 __all__ = ["Progress", "Stage", "open_progress"]
 
 INTERVAL = 5.0  # seconds between lines; the first comes sooner, so that nothing looks hung
@@ -68,25 +70,12 @@ class Stage:
     def line(self) -> str:
         """Return the state as one plain line: percent, rate, time left."""
         rate = self.rate
-        parts = [f"{_scaled(self.done)} {self.unit}", f"{_scaled(rate)}/s"]
+        parts = [f"{show_number(self.done)} {self.unit}", f"{show_number(rate)}/s"]
         if self.total:
             parts.insert(0, f"{100 * min(self.done / self.total, 1):.0f} %")
             if rate and self.done < self.total:
-                parts.append(f"{_clock((self.total - self.done) / rate)} left")
+                parts.append(f"{show_clock((self.total - self.done) / rate)} left")
         return f"{self.name}: " + ", ".join([*parts, self.note] if self.note else parts)
-
-
-def _scaled(number: float) -> str:
-    for suffix, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.1f}{suffix}"
-    return f"{number:.0f}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
 
 
 class Progress:

@@ -1,13 +1,41 @@
-"""Work for a pool of threads, its results in the order of the work."""
+"""Work for a pool of threads: ranges cut evenly or by their cost, and results in the order of the work."""
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-__all__ = ["in_order"]
+import numpy as np
+
+from cooc_engine.runtime.types import Counts
+
+__all__ = ["cut_by_cost", "cut_by_ends", "cut_evenly", "in_order"]
+
+
+def cut_evenly(first: int, last: int, parts: int) -> list[tuple[int, int]]:
+    """Cut first:last into `parts` ranges, one after another, whose lengths differ by one at most; some may be empty."""
+    cuts = [first + (last - first) * part // parts for part in range(parts + 1)]
+    return list(itertools.pairwise(cuts))
+
+
+def cut_by_cost(costs: Counts, most: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield ranges that cover first:n, one after another, whose costs (n,) add up to at most `most`.
+
+    An item that alone costs more is a range of its own.
+    """
+    return cut_by_ends(np.cumsum(costs), most, first)
+
+
+def cut_by_ends(ends: Counts, most: int, first: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield ranges as `cut_by_cost` does, where ends (n,) are the costs added up; a mapped array is not copied."""
+    while first < len(ends):
+        begin = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, begin + most, "right")))
+        yield first, last
+        first = last
 
 
 def in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:

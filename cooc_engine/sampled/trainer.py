@@ -10,7 +10,6 @@ product for a batch of positions.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import math
 import time
@@ -33,6 +32,7 @@ from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.softmax import Examples, softmax_step
 from cooc_engine.storage.scratch import aligned_zeros
@@ -431,5 +431,4 @@ class _Team:
 
 def _shares(first: int, last: int, threads: int) -> list[tuple[int, int]]:
     """Cut a range into one stretch for each thread."""
-    cuts = np.linspace(first, last, min(threads, last - first) + 1).astype(np.int64).tolist()
-    return list(itertools.pairwise(cuts))
+    return [part for part in cut_evenly(first, last, threads) if part[0] < part[1]]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.runtime.budget import show_size
+from cooc_engine.runtime.numbers import show_size
 
 __all__ = ["beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "write_manifest"]
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

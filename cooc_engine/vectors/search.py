@@ -19,6 +19,7 @@ from cooc_engine._kernels import screening
 from cooc_engine.errors import UsageError
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.threads import cut_evenly
 
 __all__ = ["BLOCK", "DENSE", "Ids", "Matrix", "Rows", "Screen", "best_rows", "inverse_norms", "top"]
 
@@ -126,7 +127,7 @@ class Screen:
         self._most_query = min(screening.MOST_QUERY, (1 << 31) // (screening.MOST * (width + 1)))  # sums have 32 bits
         self._error = float(errors.max(initial=0)) + 1e-5
         tiles, threads = len(self._tiles), max(1, min(usable_cores(), self._tiles.nbytes // PART))
-        self._parts = [(tiles * i // threads, tiles * (i + 1) // threads) for i in range(threads)]
+        self._parts = cut_evenly(0, tiles, threads)
         self._scratch = [self._make_scratch() for _ in self._parts]
         self._pool, self._lock = ThreadPoolExecutor(threads), threading.Lock()
 

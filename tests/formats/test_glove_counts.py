@@ -32,7 +32,6 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc, index_type
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import cut_rows
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.formats import glove_counts, hdf5_counts
 from cooc_engine.formats.glove_counts import RECORD, export_glove, import_glove
@@ -42,6 +41,7 @@ from cooc_engine.matrix.glove import train_glove
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.pipeline.describe import info
 from cooc_engine.pipeline.stages import append
+from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.storage.hdf5 import Dataset, Stream
 
 TEXTS = [["a", "b", "a", "c", "d"], ["b", "c"], ["d"] * 6]
@@ -739,4 +739,4 @@ def test_the_verbs(tmp_path, capsys, monkeypatch):
 def test_blocks_are_cut_by_rows(tmp_path, large):
     cooc = Cooc(large / "whole")
     lengths = np.diff(cooc.row_offsets)
-    assert [first for first, _ in cooc.row_blocks(5000)] == [first for first, _ in cut_rows(lengths, 5000)]
+    assert [first for first, _ in cooc.row_blocks(5000)] == [first for first, _ in cut_by_cost(lengths, 5000)]
