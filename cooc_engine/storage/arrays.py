@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import zlib
 from pathlib import Path
 from types import TracebackType
@@ -114,15 +115,21 @@ def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 class ArrayReader:
     """Reads slices of an array file into memory; the file is open only while a slice is read.
 
-    `dtype` is the type expected, or several that will do. Thousands of them, one a run, are a few hundred bytes each.
+    `dtype` is the type expected, or several that will do. A merge holds three of them per run, and there may be thousands of
+    runs: the readers of one directory share its name, so that each takes about 200 bytes however deep it lies.
     """
 
-    __slots__ = "_crc", "dtype", "path", "size"
+    __slots__ = "_crc", "_directory", "_name", "dtype", "size"
 
     def __init__(self, path: Path, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> None:
         kinds = dtype if isinstance(dtype, tuple) else (dtype,)
-        self.path = str(path)
+        self._directory, self._name = sys.intern(str(path.parent)), path.name
         self.dtype, self.size, self._crc = _read_header(path, kinds)
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return os.path.join(self._directory, self._name)  # noqa: PTH118 -- a Path is kept with all that it has parsed
 
     def read(self, begin: int, end: int) -> npt.NDArray[Any]:
         """Return values begin:end."""
