@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask
-from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores, progress_of
+from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores
 from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
@@ -24,6 +24,7 @@ from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceEr
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.progress import open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
 from cooc_engine.storage.outputs import FULL
 
@@ -73,7 +74,7 @@ def encode(
     if planned(run, plan_encode, paths, output, options):
         return
     with Work(run) as work:
-        corpus = encode(paths, output, options, **work.how)
+        corpus = encode(paths, output, options, **run.keywords())
     documents, words = corpus.documents, len(corpus.vocabulary)
     extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
     work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
@@ -102,7 +103,7 @@ def count(
     if planned(run, plan_count, corpus, output, options):
         return
     with Work(run) as work:
-        cooc = count(corpus, output, options, **work.how)
+        cooc = count(corpus, output, options, **run.keywords())
     tokens = cooc.manifest["tokens"]
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
 
@@ -129,7 +130,7 @@ def merge(
     if planned(run, plan_merge, coocs, output):
         return
     with Work(run) as work:
-        cooc = merge(coocs, output, **work.how)
+        cooc = merge(coocs, output, **run.keywords())
     tokens = cooc.manifest["tokens"]
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
 
@@ -157,7 +158,7 @@ def append(
     from cooc_engine.pipeline.stages import append
 
     with Work(run) as work:
-        both = append(cooc, [given(text) for text in texts], output, **work.how)
+        both = append(cooc, [given(text) for text in texts], output, **run.keywords())
     tokens = both.manifest["tokens"]
     work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
 
@@ -194,7 +195,7 @@ def export_counts(
             "--format glove takes a --vocab FILE to write" if vocab is None else "--vocab: goes into the HDF5 file"
         )
     with Work(run) as work:
-        how, opened = {key: work.how[key] for key in ("memory", "force", "progress")}, Cooc(cooc)
+        how, opened = run.fresh_keywords(), Cooc(cooc)
         export_hdf5(opened, output, **how) if vocab is None else export_glove(opened, output, vocab, **how)
     work.print(output, f"{opened.entries:,} entries", {"entries": opened.entries})
 
@@ -228,7 +229,8 @@ def import_counts(
     if foreign != (vocab is not None) or (options and not foreign):
         raise UsageError(f"{source}: " + ("records take --vocab FILE" if foreign else "vocabulary and options are in the file"))
     with Work(run) as work:
-        cooc = import_glove(source, vocab, output, options, **work.how) if vocab else import_hdf5(source, output, **work.how)
+        how = run.keywords()
+        cooc = import_glove(source, vocab, output, options, **how) if vocab else import_hdf5(source, output, **how)
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
@@ -278,8 +280,8 @@ def _train(
     from cooc_engine.pipeline.train import train
 
     counting = family_of(model).counting
-    with Work(run) as work, prepared(source, output, encode, count, counting=counting, **work.how) as data:
-        trained = train(model, data, output, options, checkpoint_every=run.checkpoint_every, **work.how)
+    with Work(run) as work, prepared(source, output, encode, count, counting=counting, **run.keywords()) as data:
+        trained = train(model, data, output, options, checkpoint_every=run.checkpoint_every, **run.keywords())
     rows, size = trained.vectors.shape
     loss = f", loss {trained.history[-1]['loss']:.4f}" if trained.history else ""
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
@@ -298,8 +300,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
     from cooc_engine.reports.table import Table
 
     with Work(run) as work:
-        how = {key: value for key, value in work.how.items() if key != "resume"}
-        rows = run_library(job, **how)
+        rows = run_library(job, **run.fresh_keywords())
     if run.json:
         print_json({"output": str(job), **work.record(), "evaluation": rows})
     elif any("settings" in row for row in rows):
@@ -320,7 +321,7 @@ def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptio
     from cooc_engine.vectors.near_index import build_index
 
     with Work(run) as work:
-        built = build_index(model, threads=work.threads, force=run.force, progress=progress_of(run))
+        built = build_index(model, threads=work.threads, force=run.force, progress=open_progress(run.progress))
     text = f"{built.words:,} words, finds {100 * built.recall:.1f} % of the nearest 10"
     work.print(built.path, text, {"words": built.words, "recall": built.recall})
 
@@ -336,7 +337,7 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     """
     from cooc_engine.pipeline.demo import demo
 
-    print_lines(demo(output, progress_of(run)))
+    print_lines(demo(output, open_progress(run.progress)))
 
 
 for verb in (info, *(getattr(ask, name) for name in ask.__all__), ratio, compare, align, export):

@@ -11,7 +11,6 @@ from typing import Any
 
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.progress import Progress, open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
 
 __all__ = [
@@ -24,25 +23,17 @@ __all__ = [
     "print_json",
     "print_lines",
     "print_scores",
-    "progress_of",
 ]
 
 
 class Work:
-    """Run a verb: its options as library keywords in `how`, and after it `print` of what it did."""
+    """Run a verb: measure it, and `print` what it did."""
 
     def __init__(self, run: RunOptions) -> None:
         from cooc_engine.runtime.measure import Measure
 
         self._run, self._measure = run, Measure()
         self.threads = run.threads or usable_cores()
-        self.how: dict[str, Any] = {
-            "threads": self.threads,
-            "memory": run.memory,
-            "force": run.force,
-            "resume": run.resume,
-            "progress": progress_of(run),
-        }
 
     def __enter__(self) -> Work:
         self._measure.__enter__()
@@ -62,11 +53,6 @@ class Work:
             print_json({"output": str(output), **self.record(), **extra})
         else:
             print(f"{output}: {text}, {self._measure.seconds:.1f} s")
-
-
-def progress_of(run: RunOptions) -> Progress:
-    """Return the progress that was asked for."""
-    return open_progress(run.progress)
 
 
 def planned(run: PlannedOptions, plan: Callable[..., Plan], source: Any, output: Path, *options: Any) -> bool:

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -31,14 +32,17 @@ from cooc_engine.corpus.shards import SHARD_TOKENS, documents_path, tokens_path
 from cooc_engine.corpus.vocabulary import RESERVED, Vocabulary
 from cooc_engine.corpus.word_table import rank_parts
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.runtime.budget import Disk, Plan, memory_budget
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.budget import Disk, Plan
+from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_ends, in_order
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
 from cooc_engine.storage.outputs import building, clear, write_manifest
 from cooc_engine.text import readers
 from cooc_engine.text.tokenizer_pool import Processes, pieces_under_way
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["encode", "encode_documents", "plan_encode", "text_names"]
 PIECE_DOCUMENTS = 1 << 16
@@ -53,12 +57,7 @@ def encode(
     texts: PathLike | Sequence[PathLike],
     output: PathLike,
     options: EncodeOptions | None = None,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[RunKeywords],
 ) -> Corpus:
     """Encode text files, one document a line, into the directory `output`.
 
@@ -68,16 +67,14 @@ def encode(
     Raises `InputError` naming file and byte for text that is missing, empty, binary, truncated or not UTF-8, or file and
     line where a tokenizer fails, and `UsageError` if there is no such tokenizer.
     """
-    return _encode(_Text.of(texts), Path(output), options, threads, memory, progress, force=force, resume=resume)
+    return _encode(_Text.of(texts), Path(output), options, Run.of("encode", run))
 
 
 def plan_encode(
     texts: PathLike | Sequence[PathLike],
     output: PathLike,
     options: EncodeOptions | None = None,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
+    **run: Unpack[PlanKeywords],
 ) -> Plan:
     """Return how `encode` would use its budget and the disk, and write nothing.
 
@@ -85,12 +82,12 @@ def plan_encode(
     from their heads. It is None for the standard input, for what is no text, and for tokenizers that are Python code. Raises
     `UsageError` as `encode` does, and `InputError` for a file that is not there.
     """
-    text = _Text.of(texts)
+    how, text = Run.of("plan_encode", run, PlanKeywords), _Text.of(texts)
     for path in text.paths:
         if str(path) != "-" and not path.exists():
             raise InputError(f"{path}: no such file")
     options = options or EncodeOptions()
-    room = _Room.of(memory_budget(memory), threads or usable_cores(), options)
+    room = _Room.of(how.budget, how.workers, options)
     return room.foreseen(text, options, Path(output))
 
 
@@ -127,11 +124,7 @@ def encode_documents(
     documents: Iterable[str | Sequence[str]],
     output: PathLike,
     options: EncodeOptions | None = None,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[FreshKeywords],
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is run through once, and may be a generator.
 
@@ -139,22 +132,12 @@ def encode_documents(
     """
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = _Text(["documents"], [], *ways)
-    return _encode(text, Path(output), options, threads, memory, progress, force=force, resume=False)
+    return _encode(text, Path(output), options, Run.of("encode_documents", run, FreshKeywords))
 
 
-def _encode(
-    text: _Text,
-    output: Path,
-    options: EncodeOptions | None,
-    threads: int | None,
-    memory: str | int | None,
-    progress: Progress | None,
-    *,
-    force: bool,
-    resume: bool,
-) -> Corpus:
-    options, progress, threads = options or EncodeOptions(), progress or Progress(), threads or usable_cores()
-    room = _Room.of(memory_budget(memory), threads, options)
+def _encode(text: _Text, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
+    options, progress, threads = options or EncodeOptions(), run.shown, run.workers
+    room = _Room.of(run.budget, threads, options)
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases makes words and --vocabulary names them; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
@@ -164,7 +147,7 @@ def _encode(
 
     with (
         Processes(options.cut, threads) if options.runs_python else nullcontext() as processes,
-        building(output, plan, force=force, resume=resume, peak=peak) as work,
+        building(output, plan, force=run.force, resume=run.resume, peak=peak) as work,
     ):
         if progress.speaks:
             progress.say(room.foreseen(text, options, output).line())

@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,11 +35,15 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, TextSource, Written, lane_bytes, write_rows
 from cooc_engine.counts.windows import Run, Window, check_text, cut_runs, lay_out
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.budget import Plan, memory_budget
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime import keywords
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.keywords import PlanKeywords, RunKeywords
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.storage.outputs import building, part_path, write_whole
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["Room", "count", "plan_count", "write_merged"]
 TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
@@ -93,23 +97,22 @@ def count(
     corpus: PathLike | Corpus,
     output: PathLike,
     options: CountOptions | None = None,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[RunKeywords],
 ) -> Cooc:
     """Count the co-occurrences of an encoded corpus into the directory `output`.
 
     The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
     if sums could overflow 64 bits, or if the budget cannot hold the least that is needed.
     """
-    progress = progress or Progress()
-    job = _Job.of(corpus, options, threads, memory)
+    how = keywords.Run.of("count", run)
+    job, progress = _Job.of(corpus, options, how), how.shown
     record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}
     at = Path(output)
-    with building(at, record, force=force, resume=resume, peak=lambda: job.plan(at, job.runs(part_path(at))).peak) as work:
+
+    def peak() -> int | None:
+        return job.plan(at, job.runs(part_path(at))).peak
+
+    with building(at, record, force=how.force, resume=how.resume, peak=peak) as work:
         if progress.speaks:
             progress.say(job.plan(at, job.runs(work)).line())
         if not (work / "manifest.json").exists():
@@ -124,15 +127,13 @@ def plan_count(
     corpus: PathLike | Corpus,
     output: PathLike,
     options: CountOptions | None = None,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
+    **run: Unpack[PlanKeywords],
 ) -> Plan:
     """Return how `count` would use its budget and the disk, and write nothing.
 
     The number of entries is predicted from a sample of the rows that is counted exactly. Raises as `count` does.
     """
-    job = _Job.of(corpus, options, threads, memory)
+    job = _Job.of(corpus, options, keywords.Run.of("plan_count", run, PlanKeywords))
     return job.plan(Path(output), job.runs(None))
 
 
@@ -147,12 +148,12 @@ class _Job:
     room: Room
 
     @classmethod
-    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, threads: int | None, memory: str | int | None) -> _Job:
+    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, how: keywords.Run) -> _Job:
         """Check a count; raises `UsageError`."""
         corpus, options = corpus if isinstance(corpus, Corpus) else Corpus(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
-        room = Room.of(len(counts), window, memory_budget(memory), threads or usable_cores())
+        room = Room.of(len(counts), window, how.budget, how.workers)
         blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
         return cls(corpus, options, window, blocks, room)
 

@@ -26,8 +26,8 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Source, Written, lane_bytes, write_rows
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
-from cooc_engine.runtime.budget import Plan, memory_budget
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
@@ -239,12 +239,7 @@ class _Dealt:
 def build(
     entries: Entries,
     output: Path,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
+    run: Run,
 ) -> Cooc:
     """Make the co-occurrence directory of some entries; its bytes depend on neither their order, `threads` nor `memory`.
 
@@ -252,11 +247,11 @@ def build(
     the options say that contexts stand on both sides but the counts are not the same both ways; `UsageError` if the budget
     cannot hold the least that is needed.
     """
-    options, vocabulary, progress = entries.options, entries.vocabulary, progress or Progress()
+    options, vocabulary, progress = entries.options, entries.vocabulary, run.shown
     window, words = Window.of(options), len(vocabulary)
-    room = _Room.of(words, words * window.slots, memory_budget(memory), threads or usable_cores())
+    room = _Room.of(words, words * window.slots, run.budget, run.workers)
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "vocabulary": vocabulary.digest, **entries.origin}
-    with building(output, plan, force=force, resume=resume) as work:
+    with building(output, plan, force=run.force, resume=run.resume) as work:
         progress.say(room.plan.line())
         if not (work / "manifest.json").exists():
             _fill(work, entries, room, progress)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +20,13 @@ from cooc_engine.counts.forecast import ROWS, Sample, merge_sample
 from cooc_engine.counts.row_writer import Merged
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.budget import Plan, memory_budget
-from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
 from cooc_engine.storage.arrays import ArrayReader
 from cooc_engine.storage.outputs import building
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["merge", "plan_merge"]
 
@@ -65,19 +68,14 @@ class _StoredCooc:
 def merge(
     coocs: Sequence[PathLike | Cooc],
     output: PathLike,
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    resume: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[RunKeywords],
 ) -> Cooc:
     """Add up co-occurrence directories of equal vocabulary and options into the directory `output`."""
-    progress = progress or Progress()
-    job = _Sum.of(coocs, threads, memory)
+    how = Run.of("merge", run)
+    job, progress = _Sum.of(coocs, how), how.shown
     first, digests, at = job.coocs[0], job.digests(), Path(output)
     record = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
-    with building(at, record, force=force, resume=resume, peak=lambda: job.plan(at).peak) as work:
+    with building(at, record, force=how.force, resume=how.resume, peak=lambda: job.plan(at).peak) as work:
         if progress.speaks:
             progress.say(job.plan(at).line())
         if not (work / "manifest.json").exists():
@@ -98,11 +96,9 @@ def merge(
     return Cooc(output)
 
 
-def plan_merge(
-    coocs: Sequence[PathLike | Cooc], output: PathLike, *, threads: int | None = None, memory: str | int | None = None
-) -> Plan:
+def plan_merge(coocs: Sequence[PathLike | Cooc], output: PathLike, **run: Unpack[PlanKeywords]) -> Plan:
     """Return how `merge` would use its budget and the disk, and write nothing; a sample of the rows is added up."""
-    return _Sum.of(coocs, threads, memory).plan(Path(output))
+    return _Sum.of(coocs, Run.of("plan_merge", run, PlanKeywords)).plan(Path(output))
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ class _Sum:
     room: Room
 
     @classmethod
-    def of(cls, coocs: Sequence[PathLike | Cooc], threads: int | None, memory: str | int | None) -> _Sum:
+    def of(cls, coocs: Sequence[PathLike | Cooc], how: Run) -> _Sum:
         """Check a merge; raises `UsageError`."""
         opened = [cooc if isinstance(cooc, Cooc) else Cooc(cooc) for cooc in coocs]
         if not opened:
@@ -124,7 +120,7 @@ class _Sum:
         sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]
         if max(sums) >= 2**63:
             raise UsageError(f"{opened[-1].path}: the sums overflow 64 bits; merge fewer directories")
-        room = Room.of(len(sums), Window.of(opened[0].options), memory_budget(memory), threads or usable_cores())
+        room = Room.of(len(sums), Window.of(opened[0].options), how.budget, how.workers)
         lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(sums), np.int64))
         return cls(opened, plan_blocks(np.minimum(lengths, opened[0].columns), sums), room)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +17,13 @@ from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_count
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
-from cooc_engine.runtime.budget import Plan, memory_budget
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["RECORD", "export_glove", "import_glove"]
 
@@ -35,21 +38,19 @@ def export_glove(
     cooc: PathLike | Cooc,
     records: PathLike,
     vocabulary: PathLike,
-    *,
-    memory: str | int | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[FreshKeywords],
 ) -> None:
     """Write counts as GloVe's records (to be shuffled before `glove`), and the vocabulary as lines of word and count.
 
     Raises `UsageError` for what those programs cannot read: positional counts, the word `<unk>`, words of more than 1000
     bytes; and if the budget cannot hold the least that is needed. On any error nothing is left.
     """
-    cooc, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), progress or Progress()
+    how = Run.of("export_glove", run, FreshKeywords)
+    cooc, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), how.shown
     if cooc.columns != len(cooc.vocabulary):
         raise UsageError(f"{cooc.path}: has a column for each position, which GloVe's records cannot say")
     _check_words(cooc)
-    budget = memory_budget(memory)
+    budget = how.budget
     tables = 32 * cooc.columns
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // RECORD_BYTES))
     plan = Plan("export", budget, {"tables of words": tables, "records": chunk * RECORD_BYTES})
@@ -57,7 +58,7 @@ def export_glove(
     outputs = [Path(records), Path(vocabulary)]
     if outputs[0] == outputs[1]:
         raise UsageError(f"{outputs[0]}: records and vocabulary take a file each")
-    parts = [refuse_file(output, force=force) for output in outputs]
+    parts = [refuse_file(output, force=how.force) for output in outputs]
     progress.say(plan.line())
     with disk_errors(outputs[0]), locked(parts[0]), progress.stage("export", cooc.entries, "entries") as stage:
         try:
@@ -132,15 +133,15 @@ class _Records(ForeignCounts):
 
 
 def import_glove(
-    records: PathLike, vocabulary: PathLike, output: PathLike, options: CountOptions | None = None, **how: Any
+    records: PathLike, vocabulary: PathLike, output: PathLike, options: CountOptions | None = None, **run: Unpack[RunKeywords]
 ) -> Cooc:
     """Read GloVe's records, in any order, into a co-occurrence directory; `options` say how they were counted.
 
-    Counts become exact again: they must be multiples of the weights' denominator, 1/2520 for 1/k in a window of 10. `how`
+    Counts become exact again: they must be multiples of the weights' denominator, 1/2520 for 1/k in a window of 10. `run`
     takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and
     `InputError` for a file that is no vocabulary.
     """
-    options, path = options or CountOptions(), Path(records)
+    how, options, path = Run.of("import_glove", run), options or CountOptions(), Path(records)
     refuse_positional(options)
     try:
         status = path.stat()
@@ -153,4 +154,4 @@ def import_glove(
     words, ranks = ranked(read_vocabulary(Path(vocabulary)), str(vocabulary))
     origin = {"records": [str(path), status.st_size, status.st_mtime_ns]}
     found = _Records(str(path), words, options, ranks, origin, path=path, size=status.st_size // RECORD.itemsize)
-    return build(found, Path(output), **how)
+    return build(found, Path(output), how)

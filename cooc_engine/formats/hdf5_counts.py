@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,17 @@ from cooc_engine.counts.directory import KIND, VERSION, Cooc
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.runtime.budget import Plan, memory_budget
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.options import from_mapping
-from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import Element, Stream, write_elements
 from cooc_engine.storage.outputs import refuse_file
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "import_hdf5"]
 
@@ -105,21 +109,19 @@ class CountFile:
 def export_hdf5(
     cooc: PathLike | Cooc,
     output: PathLike,
-    *,
-    memory: str | int | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[FreshKeywords],
 ) -> None:
     """Write counts, their vocabulary and their manifest to one HDF5 file, a piece at a time; whole or not at all.
 
     Raises `UsageError` if the budget cannot hold the least that is needed.
     """
-    cooc, output, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output), progress or Progress()
-    budget, tables = memory_budget(memory), 32 * len(cooc.vocabulary)
+    how = Run.of("export_hdf5", run, FreshKeywords)
+    cooc, output, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output), how.shown
+    budget, tables = how.budget, 32 * len(cooc.vocabulary)
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // CHUNK_BYTES))
     plan = Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES})
     plan.check()
-    refuse_file(output, force=force)
+    refuse_file(output, force=how.force)
     progress.say(plan.line())
     with progress.stage("export", 2 * cooc.entries, "entries") as stage:
         vocabulary = cooc.vocabulary
@@ -165,11 +167,11 @@ def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
     return csr_element(where, parts)
 
 
-def import_hdf5(counts: PathLike, output: PathLike, **how: Any) -> Cooc:
+def import_hdf5(counts: PathLike, output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
     """Make of a file of counts the co-occurrence directory that it was exported from, byte for byte.
 
-    `how` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `counts.from_coo` raise.
+    `run` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `counts.from_coo` raise.
     """
-    found = CountFile(counts)
+    how, found = Run.of("import_hdf5", run), CountFile(counts)
     found.verify()
-    return build(found, Path(output), **how)
+    return build(found, Path(output), how)

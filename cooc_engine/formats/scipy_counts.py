@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,11 @@ from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_count
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
+from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.types import PathLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["import_matrix"]
 
@@ -47,7 +51,11 @@ class _SparseCounts(ForeignCounts):
 
 
 def import_matrix(
-    matrix: Any, words: Iterable[str] | Vocabulary, output: PathLike, options: CountOptions | None = None, **how: Any
+    matrix: Any,
+    words: Iterable[str] | Vocabulary,
+    output: PathLike,
+    options: CountOptions | None = None,
+    **run: Unpack[RunKeywords],
 ) -> Cooc:
     """Write a sparse matrix of counts, V x V, as a co-occurrence directory; row and column i belong to the i-th of `words`.
 
@@ -57,10 +65,10 @@ def import_matrix(
 
     The directory has its words by falling count: rows move, `Cooc.vocabulary` says where to. A list of words does not say
     how often each occurs: then the sums of the rows, rounded up, stand for it; a `Vocabulary` says it. Zeros are left out,
-    and a place that stands twice adds up. `how` takes threads, memory, force, resume and progress; the matrix itself does
+    and a place that stands twice adds up. `run` takes threads, memory, force, resume and progress; the matrix itself does
     not count as memory. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such a matrix.
     """
-    options = options or CountOptions(window_weight="uniform")
+    how, options = Run.of("import_matrix", run), options or CountOptions(window_weight="uniform")
     refuse_positional(options)
     if not hasattr(matrix, "tocoo"):
         raise UsageError(f"a {type(matrix).__name__} is no sparse matrix of SciPy; make one with scipy.sparse.csr_array")
@@ -81,7 +89,7 @@ def import_matrix(
     crc = 0
     for values in parts.values():
         crc = zlib.crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
-    return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), **how)
+    return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), how)
 
 
 def _parts(matrix: Any) -> dict[str, Any]:

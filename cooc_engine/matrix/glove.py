@@ -30,7 +30,7 @@ from cooc_engine.models.published import mean_vector
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
-from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import beside
@@ -55,20 +55,23 @@ class Solver:
     dealing: Callable[[Cooc, Any], Dealing]
 
 
-def train_glove(cooc: PathLike | Cooc, output: PathLike, options: GloveOptions | None = None, **how: Unpack[How]) -> Model:
+def train_glove(
+    cooc: PathLike | Cooc, output: PathLike, options: GloveOptions | None = None, **run: Unpack[TrainKeywords]
+) -> Model:
     """Train GloVe on co-occurrence counts and write the model file `output`.
 
     The vectors have the same bits for any number of threads, interrupted or not. Raises `DivergenceError` as soon as a loss
     is not finite, `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
-    return _train(GLOVE, cooc, output, options or GloveOptions(), Run(**how))
+    return _train(GLOVE, cooc, output, options or GloveOptions(), Run.of("train_glove", run, TrainKeywords))
 
 
 def train_simpler_glove(
-    cooc: PathLike | Cooc, output: PathLike, options: SimplerGloveOptions | None = None, **how: Unpack[How]
+    cooc: PathLike | Cooc, output: PathLike, options: SimplerGloveOptions | None = None, **run: Unpack[TrainKeywords]
 ) -> Model:
     """Train simpler-GloVe on co-occurrence counts, usually those of uniform weights; otherwise as `train_glove`."""
-    return _train(SIMPLER, cooc, output, options or SimplerGloveOptions(), Run(**how))
+    how = Run.of("train_simpler_glove", run, TrainKeywords)
+    return _train(SIMPLER, cooc, output, options or SimplerGloveOptions(), how)
 
 
 # ------------------------------------------------------------------------------------------------- what entries become

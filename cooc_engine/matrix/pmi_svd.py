@@ -32,7 +32,7 @@ from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.published import PUBLISHED, combined
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
-from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import Stream
@@ -63,7 +63,9 @@ def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -
     return Plan("train pmi-svd", budget, {"basis": basis, "vectors": vectors, "scratch": scratch, **tables})
 
 
-def train_pmi_svd(cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOptions | None = None, **how: Unpack[How]) -> Model:
+def train_pmi_svd(
+    cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOptions | None = None, **how: Unpack[TrainKeywords]
+) -> Model:
     """Factorise the PMI matrix of co-occurrence counts and write the model file `output`.
 
     The vectors have the same bits for any number of threads and any budget, interrupted or not. The model also holds the
@@ -73,7 +75,7 @@ def train_pmi_svd(cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOption
     after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
     cooc, output = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output)
-    options, run = options or PmiSvdOptions(), Run(**how)
+    options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, TrainKeywords)
     _check(cooc, options)
     room = memory_plan(cooc, options, run.workers, run.budget)
     room.check()

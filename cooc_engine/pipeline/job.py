@@ -25,7 +25,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cooc_engine._version import __version__
 from cooc_engine.corpus.options import EncodeOptions
@@ -40,11 +40,15 @@ from cooc_engine.pipeline.stages import check_same, counted, encoded
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table
+from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.vectors.query import Vectors
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -59,11 +63,7 @@ TABLES = {"output", "encode", "count", "train", "eval", "compare"}
 
 def run(
     job: str | os.PathLike[str],
-    *,
-    threads: int | None = None,
-    memory: str | int | None = None,
-    force: bool = False,
-    progress: Progress | None = None,
+    **run: Unpack[FreshKeywords],
 ) -> list[dict[str, Any]]:
     """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
 
@@ -71,20 +71,21 @@ def run(
     Stages that are finished and were made with the same options are kept, an interrupted one is continued; `force` makes all
     anew. Raises `UsageError` if a finished stage was made with other options, before any work is done on it.
     """
-    path, progress = Path(job), progress or Progress()
+    path, how = Path(job), Run.of("run", run, FreshKeywords)
+    progress = how.shown
     plan = _Plan(path, _read(path))
-    how: dict[str, Any] = {"threads": threads, "memory": memory, "force": force, "progress": progress}
+    run["progress"] = progress
     plan.output.mkdir(parents=True, exist_ok=True)
-    corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **how)
-    coocs = {at: counted(corpus, at, options, **how) for at, options in plan.counts.items()}
+    corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **run)
+    coocs = {at: counted(corpus, at, options, **run) for at, options in plan.counts.items()}
     for number, training in enumerate(plan.trainings, 1):
         if plan.grid:
             progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
-        _trained(training.family, data, training.at, training.options, **how)
+        _trained(training.family, data, training.at, training.options, **run)
     if plan.compared:
         compare([training.at for training in plan.trainings], **plan.compared, force=True, progress=progress)
-    return _judged(plan, progress, force=force) if plan.judged else []
+    return _judged(plan, progress, force=how.force) if plan.judged else []
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -240,15 +241,16 @@ class _Plan:
         return [self.path.parent / value for value in values]
 
 
-def _trained(family: Family, data: Any, at: Path, options: Options, *, force: bool, **how: Any) -> None:
+def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[RunKeywords]) -> None:
     """Train the model at `at`, unless it is there and was trained on this corpus, or these counts, with these options."""
-    if at.exists() and not force:
+    run["resume"] = not run.get("force", False)
+    if at.exists() and run["resume"]:
         model = open_model(at)
         made_of = "corpus" if family.counting is None else "cooc"
         found = {"options": model.config["train"], made_of: model.provenance.get(made_of)}
         check_same(at, found, {"options": options.record(), made_of: data.digest})
     else:
-        family.train(data, at, options, force=force, resume=not force, **how)
+        family.train(data, at, options, **run)
 
 
 # --------------------------------------------------------------------------------------------------------- evaluation

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, text_names
@@ -18,31 +18,37 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 __all__ = ["append", "check_same", "counted", "encoded", "prepared"]
 
 PathLike = str | os.PathLike[str]
 
 
-def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, *, force: bool = False, **how: Any) -> Corpus:
+def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[RunKeywords]) -> Corpus:
     """Return the corpus at `at` if it was made of these texts with these options; otherwise make, or finish, it there."""
-    if at.exists() and not force:
+    run["resume"] = not run.get("force", False)
+    if at.exists() and run["resume"]:
         corpus = Corpus(at)
         found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
         check_same(at, found, {"options": options.record(), "texts": text_names(texts)})
         return corpus
-    return encode(texts, at, options, force=force, **{**how, "resume": not force})
+    return encode(texts, at, options, **run)
 
 
-def counted(corpus: Corpus, at: Path, options: CountOptions, *, force: bool = False, **how: Any) -> Cooc:
+def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[RunKeywords]) -> Cooc:
     """Return the counts at `at` if they are of this corpus with these options; otherwise make, or finish, them there."""
-    if at.exists() and not force:
+    run["resume"] = not run.get("force", False)
+    if at.exists() and run["resume"]:
         cooc = Cooc(at)
         found = {"options": cooc.options.record(), "corpus": cooc.manifest["corpus"]["digest"]}
         check_same(at, found, {"options": options.record(), "corpus": corpus.digest})
         return cooc
-    return count(corpus, at, options, force=force, **{**how, "resume": not force})
+    return count(corpus, at, options, **run)
 
 
 def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -61,16 +67,14 @@ def prepared(
     count_options: CountOptions | None = None,
     *,
     counting: type[CountOptions] | None = CountOptions,
-    force: bool = False,
-    resume: bool = False,
-    **how: Any,
+    **run: Unpack[RunKeywords],
 ) -> Iterator[Any]:
     """Yield the counts, or the corpus, that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
 
     Without `count_options` a text is counted by the defaults of `counting`; None stands for a model that takes
     the corpus. What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
-    work = beside(output, ".work")
+    work, force, resume = beside(output, ".work"), run.pop("force", False), run.pop("resume", False)
     if isinstance(source, str | os.PathLike) and is_directory_of(Path(source), cooc_module.KIND):
         source = Cooc(source)
     elif isinstance(source, str | os.PathLike) and Path(source).is_dir():
@@ -95,8 +99,8 @@ def prepared(
     try:
         if not isinstance(source, Corpus):
             texts = [source] if isinstance(source, str | os.PathLike) else source
-            source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **how)
-        yield source if counting is None else counted(source, work / "cooc", count_options or counting(), **how)
+            source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **run)
+        yield source if counting is None else counted(source, work / "cooc", count_options or counting(), **run)
     except Exception as error:
         if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)
@@ -104,16 +108,17 @@ def prepared(
     shutil.rmtree(work)
 
 
-def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: PathLike, **how: Any) -> Cooc:
+def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
     """Count new texts on the vocabulary and by the options of `cooc`, and write the sum of both to `output`.
 
-    `how` takes threads, memory, force, resume and progress. Words that are not in the vocabulary stay outside it.
+    `run` takes threads, memory, force, resume and progress. Words that are not in the vocabulary stay outside it.
     """
+    Run.of("append", run)
     base = cooc if isinstance(cooc, Cooc) else Cooc(cooc)
     recorded = base.manifest["corpus"]["options"]
     encoding = EncodeOptions(**{**recorded, "vocabulary": str(base.path)})
-    with prepared(texts, Path(output), encoding, base.options, **how) as new:
-        return merge([base, new], output, **how)
+    with prepared(texts, Path(output), encoding, base.options, **run) as new:
+        return merge([base, new], output, **run)
 
 
 def _resumable(error: Exception) -> bool:

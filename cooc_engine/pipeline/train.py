@@ -11,7 +11,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import Model
 from cooc_engine.pipeline.stages import prepared
-from cooc_engine.runtime.keywords import How
+from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.options import Options
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def train(
     source: PathLike | Cooc | Corpus,
     output: PathLike,
     options: Options | None = None,
-    **how: Unpack[How],
+    **run: Unpack[TrainKeywords],
 ) -> Model:
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
@@ -36,10 +36,11 @@ def train(
     on the way with the default options; a model that reads the text itself takes no counts. The keywords are those of `Run`:
     threads, memory, force, resume, progress, checkpoint_every.
     """
+    Run.of("train", run, TrainKeywords)
     family, output = family_of(model), Path(output)
     options = options or family.options()
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
-    stages: dict[str, Any] = {key: value for key, value in how.items() if key != "checkpoint_every"}
+    stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
     with prepared(source, output, counting=family.counting, **stages) as data:
-        return family.train(data, output, options, **how)
+        return family.train(data, output, options, **run)

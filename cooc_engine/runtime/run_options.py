@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords
 from cooc_engine.runtime.options import WHOLE, AtLeast, Options
+from cooc_engine.runtime.progress import open_progress
 
 __all__ = ["PlannedOptions", "RunOptions", "TrainOptions"]
 
@@ -29,6 +31,15 @@ class RunOptions(Options):
     """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
     json: bool = False
     """Print the result as one JSON object."""
+
+    def fresh_keywords(self) -> FreshKeywords:
+        """Return what functions of the library are told that cannot resume."""
+        progress = open_progress(self.progress)
+        return {"threads": self.threads, "memory": self.memory, "force": self.force, "progress": progress}
+
+    def keywords(self) -> RunKeywords:
+        """Return what functions of the library are told."""
+        return {**self.fresh_keywords(), "resume": self.resume}
 
 
 @Parameter(name="*")

@@ -18,7 +18,7 @@ from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
-from cooc_engine.runtime.keywords import How, Run
+from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.runtime.versions import versions
 from cooc_engine.sampled.trainer import START, Network, SampledModel, State, memory_plan, plan_of, run_epochs
@@ -53,7 +53,7 @@ def train_sampled(
     corpus: PathLike | Corpus,
     output: PathLike,
     options: Any,
-    **how: Unpack[How],
+    **how: Unpack[TrainKeywords],
 ) -> Model:
     """Train a sampled model of any family on an encoded corpus and write the model file `output`.
 
@@ -61,7 +61,7 @@ def train_sampled(
     `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
     corpus, output = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(output)
-    run = Run(**how)
+    run = Run.of(f"train_{family}", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
         older = open_older(options.init, options.vector_size)
         _check_extension(options, older)

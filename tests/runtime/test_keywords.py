@@ -1,0 +1,67 @@
+"""The keywords of a stage: their defaults, and what a function says to one that it does not know."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+
+import cooc_engine
+from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords, TrainKeywords
+from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.run_options import RunOptions
+
+RESUMED = ["append", "count", "encode", "import_glove", "import_hdf5", "import_matrix", "merge"]
+FRESH = ["encode_documents", "export_glove", "export_hdf5", "run"]
+PLANS = ["plan_count", "plan_encode", "plan_merge"]
+
+
+def call(name, **how):
+    """Call a public function with a string for each of its positional arguments."""
+    function = getattr(cooc_engine, name)
+    needed = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD]
+    function(*("x" for _ in needed), **how)
+
+
+def test_defaults_are_filled_in():
+    run = Run.of("f", {})
+    assert (run.workers, run.force, run.resume, run.checkpoint_every) == (usable_cores(), False, False, 10.0)
+    assert run.budget > 0
+    assert not run.shown.speaks
+
+
+def test_what_is_given_stays():
+    shown = Progress()
+    given = {"threads": 3, "memory": "64M", "force": True, "resume": True, "progress": shown, "checkpoint_every": 2}
+    run = Run.of("f", given, TrainKeywords)
+    assert (run.workers, run.budget, run.force, run.resume, run.checkpoint_every) == (3, 64 << 20, True, True, 2)
+    assert run.shown is shown
+
+
+@pytest.mark.parametrize(
+    ("accepted", "refused"),
+    [(PlanKeywords, "force"), (FreshKeywords, "resume"), (RunKeywords, "checkpoint_every"), (TrainKeywords, "epochs")],
+)
+def test_each_kind_of_stage_takes_its_own_keywords(accepted, refused):
+    with pytest.raises(TypeError, match=rf"^f\(\) got an unexpected keyword argument '{refused}'; it takes threads, memory"):
+        Run.of("f", {"threads": 1, refused: 1}, accepted)
+
+
+@pytest.mark.parametrize("name", [*RESUMED, *FRESH, *PLANS, "train"])
+def test_an_unknown_keyword_is_named_with_its_function(name):
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword argument 'thread'"):
+        call(name, thread=1)
+
+
+@pytest.mark.parametrize("name", [*FRESH, *PLANS])
+def test_what_cannot_resume_says_so(name):
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword argument 'resume'"):
+        call(name, resume=True)
+
+
+def test_the_command_line_speaks_the_same_words():
+    options = RunOptions(threads=2, memory="1G", force=True, progress="none")
+    assert set(options.keywords()) == set(RunKeywords.__annotations__)
+    assert set(options.fresh_keywords()) == set(FreshKeywords.__annotations__)
+    assert Run.of("f", options.keywords()).workers == 2
