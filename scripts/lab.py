@@ -41,11 +41,10 @@ def tiles(cooc: Cooc, options: GloveOptions, rounds: int, threads: int) -> None:
         dealt = deal(cooc, glove.glove_dealing(cooc, options), grid, options.seed, threads, Stage("deal", None, "entries"))
         seconds = time.perf_counter() - begin
         state = adagrad.State(adagrad.Parameters.random(shape, grid, 1), np.zeros(grid.sides**2))
-        adagrad.run_epochs(
-            glove.GLOVE.kernels["component"], state, dealt, options, threads, Stage("train", None, "entries"), never
-        )
+        schedule, stage = glove.schedule_of(options), Stage("train", None, "entries")
+        adagrad.run_epochs(glove.GLOVE.kernels["component"], state, dealt, schedule, threads, stage, never)
         epochs = "  ".join(f"{h['seconds']:.2f} s {h['loss']:.4f} idle {h['idle']:.3f}" for h in state.history)
-        whole = adagrad.whole_loss(dealt, state.parameters, options, threads)
+        whole = adagrad.whole_loss(dealt, state.parameters, threads)
         print(f"{size >> 10:5d} KiB, groups of {group}: {grid.blocks} blocks, dealt in {seconds:.2f} s; {epochs}; ", end="")
         print(f"{whole:.5f} over the whole matrix at the end", flush=True)
 

@@ -8,22 +8,62 @@ component of the gradient. A model without biases has neither; tied vectors are 
 GloVe (Pennington et al. 2014): g = clip(f diff other) lr; step g / √G, then G grows by g².
 simpler-GloVe (Su 2017):        g = f diff other; G grows by g², then step lr g / √(G + 10⁻⁸).
 
-With one accumulator a row (the variants `_by_rows`) G belongs to the whole vector and grows by the mean of its g²; the row is
+With one accumulator per row (the variants `_by_rows`) G belongs to the whole vector and grows by the mean of its g²; the row is
 then [vector, own bias, 1, padding | G, that of the bias, padding], and `rates` are 0 for the bias, which is updated apart.
 """
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import float32, float64, int64, uint32, void
 
 from cooc_engine._kernels.basics import prefetch
-from cooc_engine._kernels.jit import array, helper, kernel, out
-from cooc_engine._kernels.tiles import LEAST
+from cooc_engine._kernels.jit import helper, kernel, named, out
+from cooc_engine._kernels.tiles import ENTRIES, LEAST
 
 __all__ = []
 
-GLOVE, SIMPLER, GLOVE_BY_ROWS, SIMPLER_BY_ROWS, NONE = range(5)  # how an entry changes its two rows
+GLOVE, SIMPLER, GLOVE_BY_ROWS, SIMPLER_BY_ROWS, NONE = range(5)  # how an entry changes its two rows; NONE only judges
+
+
+class Walk(NamedTuple):
+    """Which entries are visited, in which order.
+
+    pairs    (n,) pairs of groups: I G + J has the tiles of block rows I group to (I + 1) group, and of block columns of J
+    group    blocks of a group
+    turn     rotates the order of the tiles within a pair
+    begins   (B·B,) with ends: tile t = i B + j has the entries begins[t]:ends[t]
+    """
+
+    pairs: Any
+    group: int
+    turn: int
+    begins: Any
+    ends: Any
+
+
+class Rows(NamedTuple):
+    """Parameters (B height, width), changed in place: `height` rows for each block, with vectors of length d."""
+
+    words: Any
+    contexts: Any
+    height: int
+    d: int
+
+
+class Step(NamedTuple):
+    """Learning rates of a word's and of a context's row, and the bounds of their gradients, (size,) each."""
+
+    word_rates: Any
+    context_rates: Any
+    clips: Any
+
+
+WALK = named(Walk, pairs=out(int64), group=int64, turn=int64, begins=out(int64), ends=out(int64))
+ROWS = named(Rows, words=out(float32, 2), contexts=out(float32, 2), height=int64, d=int64)
+STEP = named(Step, word_rates=out(float32), context_rates=out(float32), clips=out(float32))
 
 
 @helper
@@ -41,20 +81,21 @@ def prefetch_rows(words, word, contexts, context):
 
 
 @helper
-def update(rule, word, context, step, word_rates, context_rates, clips):
-    """Change two rows by the gradient `step` times the other; `rule` is a constant where this is called."""
+def update(rule, word, context, error, step):
+    """Change two rows by the gradient `error` times the other; `rule` is a constant where this is called."""
+    word_rates, context_rates, clips = step
     size = word_rates.shape[0]
     for k in range(size):
         w, c, gw, gc = word[k], context[k], word[size + k], context[size + k]
         if rule == GLOVE:
-            a = clipped(step * c, clips[k]) * word_rates[k]
-            b = clipped(step * w, clips[k]) * context_rates[k]
+            a = clipped(error * c, clips[k]) * word_rates[k]
+            b = clipped(error * w, clips[k]) * context_rates[k]
             word[k] = w - a / np.sqrt(gw)
             context[k] = c - b / np.sqrt(gc)
             word[size + k] = gw + a * a
             context[size + k] = gc + b * b
         else:
-            a, b = clipped(step * c, clips[k]), clipped(step * w, clips[k])
+            a, b = clipped(error * c, clips[k]), clipped(error * w, clips[k])
             gw += a * a
             gc += b * b
             word[k] = w - word_rates[k] * a / np.sqrt(gw + LEAST)
@@ -64,13 +105,14 @@ def update(rule, word, context, step, word_rates, context_rates, clips):
 
 
 @helper
-def update_by_rows(rule, word, context, step, d, rates, clips):
-    """Do the same with one accumulator a row; the own biases are word[d] and context[d + 1]."""
+def update_by_rows(rule, word, context, error, d, step):
+    """Do the same with one accumulator per row; the own biases are word[d] and context[d + 1]."""
+    rates, clips = step.word_rates, step.clips
     size = rates.shape[0]
     gw, gc, squares_w, squares_c = word[size], context[size], float32(0), float32(0)
     if rule == SIMPLER_BY_ROWS:
         for k in range(size):
-            a, b = clipped(step * context[k], clips[k]), clipped(step * word[k], clips[k])
+            a, b = clipped(error * context[k], clips[k]), clipped(error * word[k], clips[k])
             squares_w += a * a
             squares_c += b * b
         gw += squares_w / float32(d) + LEAST
@@ -78,7 +120,7 @@ def update_by_rows(rule, word, context, step, d, rates, clips):
     scale_w, scale_c = float32(1) / np.sqrt(gw), float32(1) / np.sqrt(gc)
     for k in range(size):
         w, c = word[k], context[k]
-        a, b = clipped(step * c, clips[k]) * rates[k], clipped(step * w, clips[k]) * rates[k]
+        a, b = clipped(error * c, clips[k]) * rates[k], clipped(error * w, clips[k]) * rates[k]
         word[k], context[k] = w - a * scale_w, c - b * scale_c
         squares_w += a * a
         squares_c += b * b
@@ -86,16 +128,17 @@ def update_by_rows(rule, word, context, step, d, rates, clips):
         word[size], context[size] = gw - LEAST, gc - LEAST
     else:
         word[size], context[size] = gw + squares_w / float32(d), gc + squares_c / float32(d)
-        word[d] -= step / np.sqrt(word[size + 1])
-        context[d + 1] -= step / np.sqrt(context[size + 1])
-        word[size + 1] += step * step
-        context[size + 1] += step * step
+        word[d] -= error / np.sqrt(word[size + 1])
+        context[d + 1] -= error / np.sqrt(context[size + 1])
+        word[size + 1] += error * error
+        context[size + 1] += error * error
 
 
 @helper
-def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0, column0, d, word_rates, context_rates, clips):
+def visit_tile(rule, entries, begin, end, rows, row0, column0, step):
     """Visit entries begin:end of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
-    size = word_rates.shape[0]
+    places, targets, weights = entries
+    words, contexts, size = rows.words, rows.contexts, step.word_rates.shape[0]
     cost = 0.0
     for p in range(begin, end):
         place, target, weight = places[p], targets[p], weights[p]
@@ -106,106 +149,39 @@ def visit_tile(rule, places, targets, weights, begin, end, words, contexts, row0
         for k in range(size):
             dot += word[k] * context[k]
         diff = dot - target
-        step = weight * diff
-        cost += float64(float32(0.5) * step * diff)
+        error = weight * diff
+        cost += float64(float32(0.5) * error * diff)
         if rule in (GLOVE, SIMPLER):
-            update(rule, word, context, step, word_rates, context_rates, clips)
+            update(rule, word, context, error, step)
         elif rule != NONE:
-            update_by_rows(rule, word, context, step, d, word_rates, clips)
+            update_by_rows(rule, word, context, error, rows.d, step)
     return cost
 
 
-@helper
-def visit(
-    rule, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates,
-    clips, costs,
-):  # fmt: skip
-    """Visit the tiles of some group pairs: row by row there and back, so that every tile shares a side with the one before."""
-    blocks = words.shape[0] // height
-    sides = blocks // group
-    for n in range(order.shape[0]):
-        row0, column0 = order[n] // sides * group, order[n] % sides * group
-        cost = 0.0
-        for k in range(group):
-            i = row0 + (k + turn) % group
-            for m in range(group):
-                there = m if k & 1 == 0 else group - 1 - m
-                j = column0 + (there + turn) % group
-                t = i * blocks + j
-                cost += visit_tile(
-                    rule, places, targets, weights, begins[t], ends[t], words, contexts, i * height, j * height, d,
-                    word_rates, context_rates, clips,
-                )  # fmt: skip
-        costs[order[n]] = cost
+def visiting(rule):
+    """Return the kernel that visits the tiles of some pairs of groups by a rule; costs[q] becomes the cost of pair q.
 
-
-VISITING = void(
-    array(int64), int64, int64, array(int64), array(int64), int64, array(uint32), array(float32), array(float32),
-    out(float32, 2), out(float32, 2), int64, array(float32), array(float32), array(float32), out(float64),
-)  # fmt: skip
-
-
-@kernel(VISITING, fast=True)
-def train_glove(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
-    costs,
-):  # fmt: skip
-    """Train on the tiles of some group pairs, by the rule of GloVe; costs[q] becomes the cost of pair q.
-
-    Blocks have `height` rows of parameters, one after the other. Pair q = I G + J has the tiles of block rows I group to
-    (I + 1) group and of the block columns of J likewise. Tile t = i B + j has entries begins[t]:ends[t]; places[p] is
-    row << 16 | column within the blocks. `turn` rotates the order of the tiles. words and contexts (B height, width) are
-    changed in place; d is the length of a vector.
+    The tiles of a pair are taken row by row, there and back, so that every tile shares a side with the one before.
     """
-    visit(
-        GLOVE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
-        context_rates, clips, costs,
-    )  # fmt: skip
+
+    @kernel(void(WALK, ENTRIES, ROWS, STEP, out(float64)), fast=True)
+    def visit(walk, entries, rows, step, costs):
+        order, group, turn, height = walk.pairs, walk.group, walk.turn, rows.height
+        blocks = rows.words.shape[0] // height
+        sides = blocks // group
+        for n in range(order.shape[0]):
+            row0, column0 = order[n] // sides * group, order[n] % sides * group
+            cost = 0.0
+            for k in range(group):
+                i = row0 + (k + turn) % group
+                for m in range(group):
+                    there = m if k & 1 == 0 else group - 1 - m
+                    j = column0 + (there + turn) % group
+                    t = i * blocks + j
+                    cost += visit_tile(rule, entries, walk.begins[t], walk.ends[t], rows, i * height, j * height, step)
+            costs[order[n]] = cost
+
+    return visit
 
 
-@kernel(VISITING, fast=True)
-def train_glove_by_rows(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
-    costs,
-):  # fmt: skip
-    """Do the same with one accumulator a row."""
-    visit(
-        GLOVE_BY_ROWS, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
-        context_rates, clips, costs,
-    )  # fmt: skip
-
-
-@kernel(VISITING, fast=True)
-def train_simpler(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
-    costs,
-):  # fmt: skip
-    """Do the same by the rule of simpler-GloVe."""
-    visit(
-        SIMPLER, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
-        context_rates, clips, costs,
-    )  # fmt: skip
-
-
-@kernel(VISITING, fast=True)
-def train_simpler_by_rows(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
-    costs,
-):  # fmt: skip
-    """Do the same by the rule of simpler-GloVe with one accumulator a row."""
-    visit(
-        SIMPLER_BY_ROWS, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
-        context_rates, clips, costs,
-    )  # fmt: skip
-
-
-@kernel(VISITING, fast=True)
-def judge(
-    order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates, context_rates, clips,
-    costs,
-):  # fmt: skip
-    """Only find the costs: words and contexts stay as they are."""
-    visit(
-        NONE, order, group, turn, begins, ends, height, places, targets, weights, words, contexts, d, word_rates,
-        context_rates, clips, costs,
-    )  # fmt: skip
+train_glove, train_simpler, train_glove_by_rows, train_simpler_by_rows, judge = (visiting(rule) for rule in range(5))

@@ -36,6 +36,14 @@ def out(dtype: Any, ndim: int = 1) -> types.Array:
     return types.Array(dtype, ndim, "C")
 
 
+def named(cls: Any, **kinds: Any) -> types.BaseTuple:
+    """Return the type of a `NamedTuple` class by the types of its fields; nothing is converted within a tuple.
+
+    So arrays in it must be given as `out`, and writable, and numbers as what they are: no int for a float.
+    """
+    return types.BaseTuple.from_types([kinds[name] for name in cls._fields], cls)
+
+
 @functools.cache
 def digest() -> str:
     """Return a digest of all kernel files, as they are now."""

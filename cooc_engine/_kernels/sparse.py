@@ -6,25 +6,52 @@ often stay in the cache. Every sum has one order, whichever thread runs which pa
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
-from numba import float32, float64, int32, int64, uint32, uint64, void
+from numba import float32, float64, int32, int64, types, uint32, uint64, void
 
 from cooc_engine._kernels.basics import prefetch
-from cooc_engine._kernels.jit import array, helper, kernel, out
+from cooc_engine._kernels.jit import array, helper, kernel, named, out
 
 PANEL = 32
 AHEAD = 16  # entries before its turn that a row is asked for (measured: without, 1.3 times as long)
 PPMI, PMI, NPMI = 0, 1, 2
 
 
-@kernel([
-    void(int64, int64, array(int64), array(int32), array(value), array(float64), array(float64), float64, out(int64))
-    for value in (uint32, uint64, float64)
-])  # fmt: skip
-def count_positive(begin, end, starts, columns, values, row_factors, column_factors, shift, lengths):
-    """Count the entries of rows begin:end whose PMI is above log shift; arguments as for `fill_pmi`."""
-    for r in range(begin, end):
-        factor, n = row_factors[r], 0
+class PmiFactors(NamedTuple):
+    """What turns a count x of row r and column c into the ratio x · row[r] · column[c] whose log is the PMI.
+
+    PMI is lowered by log shift; `total`, the sum of all counts, serves NPMI.
+    """
+
+    mode: int
+    row: Any
+    column: Any
+    shift: float
+    total: float
+
+
+class WrittenRows(NamedTuple):
+    """Where rows are written: row r to offsets[r]:offsets[r + 1] of columns and values."""
+
+    offsets: Any
+    columns: Any
+    values: Any
+
+
+RANGE = types.UniTuple(int64, 2)  # begin, end
+FACTORS = named(PmiFactors, mode=int64, row=out(float64), column=out(float64), shift=float64, total=float64)
+WRITTEN = named(WrittenRows, offsets=out(int64), columns=out(int32), values=out(float32))
+COUNTED = uint32, uint64, float64  # types of stored counts
+
+
+@kernel([void(RANGE, array(int64), array(int32), array(value), FACTORS, out(int64)) for value in COUNTED])
+def count_positive(rows, starts, columns, values, factors, lengths):
+    """Count the entries of a range of rows whose PMI is above log shift; arguments as for `fill_pmi`."""
+    column_factors, shift = factors.column, factors.shift
+    for r in range(rows[0], rows[1]):
+        factor, n = factors.row[r], 0
         for p in range(starts[r], starts[r + 1]):
             n += float64(values[p]) * (factor * column_factors[columns[p]]) > shift
         lengths[r] = n
@@ -39,20 +66,13 @@ def pmi_value(mode, x, ratio, shift, total):
     return pmi
 
 
-@kernel([
-    void(int64, int64, int64, array(int64), array(int32), array(value), array(float64), array(float64), float64, float64,
-         array(int64), out(int32), out(float32))
-    for value in (uint32, uint64, float64)
-])  # fmt: skip
-def fill_pmi(
-    mode, begin, end, starts, columns, values, row_factors, column_factors, shift, total, offsets, to_columns, to_values
-):
-    """Write the transformed entries of rows begin:end of a block; row r goes to offsets[r]:offsets[r + 1].
-
-    starts, columns, values: the block's counts x; x · row_factors[r] · column_factors[c] is the ratio whose log is the PMI.
-    """
-    for r in range(begin, end):
-        factor, q = row_factors[r], offsets[r]
+@kernel([void(RANGE, array(int64), array(int32), array(value), FACTORS, WRITTEN) for value in COUNTED])
+def fill_pmi(rows, starts, columns, values, factors, to):
+    """Write the transformed entries of a range of a block's rows; starts, columns, values: the block's counts."""
+    mode, column_factors, shift, total = factors.mode, factors.column, factors.shift, factors.total
+    to_columns, to_values = to.columns, to.values
+    for r in range(rows[0], rows[1]):
+        factor, q = factors.row[r], to.offsets[r]
         for p in range(starts[r], starts[r + 1]):
             column, x = columns[p], float64(values[p])
             ratio = x * (factor * column_factors[column])
@@ -62,18 +82,21 @@ def fill_pmi(
                 q += 1
 
 
-@kernel(void(array(int64), array(int32), int64, int64, out(int64)))
-def count_columns(offsets, columns, first, last, counts):
-    """Add to counts[c - first] the entries in each of the columns first:last."""
+@kernel(void(RANGE, array(int64), array(int32), out(int64)))
+def count_columns(chosen, offsets, columns, counts):
+    """Add to counts[c - first] the entries in each of the columns of a range first:last."""
+    first, last = chosen
     for p in range(offsets[0], offsets[-1]):
         column = columns[p]
         if first <= column < last:
             counts[column - first] += 1
 
 
-@kernel(void(array(int64), array(int32), array(float32), int64, int64, out(int64), out(int32), out(float32)))
-def transpose(offsets, columns, values, first, last, fill, to_columns, to_values):
-    """Write the columns first:last of a matrix as rows; fill[c - first] is where column c goes, and where it ends then."""
+@kernel(void(RANGE, array(int64), array(int32), array(float32), WRITTEN))
+def transpose(chosen, offsets, columns, values, to):
+    """Write the columns of a range of a matrix as rows: column c to where to.offsets[c - first] is, which ends after it."""
+    first, last = chosen
+    fill, to_columns, to_values = to
     for r in range(offsets.shape[0] - 1):
         for p in range(offsets[r], offsets[r + 1]):
             column = columns[p]
@@ -83,9 +106,10 @@ def transpose(offsets, columns, values, first, last, fill, to_columns, to_values
                 to_columns[q], to_values[q] = r, values[p]
 
 
-@kernel(void(int64, int64, array(int64), array(int32), array(float32), array(float32, 3), out(float32, 3)), fast=True)
-def multiply(begin, end, offsets, columns, values, panels, result):
-    """result[:, r] = sum of values · panels[:, columns] for rows begin:end: gathers only, four entries at a time."""
+@kernel(void(RANGE, array(int64), array(int32), array(float32), array(float32, 3), out(float32, 3)), fast=True)
+def multiply(rows, offsets, columns, values, panels, result):
+    """result[:, r] = sum of values · panels[:, columns] for a range of rows: gathers only, four entries at a time."""
+    begin, end = rows
     most = columns.shape[0] - 1
     for panel in range(panels.shape[0]):
         x, y = panels[panel], result[panel]
@@ -110,9 +134,10 @@ def multiply(begin, end, offsets, columns, values, panels, result):
                 p += 1
 
 
-@kernel(void(int64, int64, array(float32, 2), array(float32, 2), out(float64, 2)), fast=True)
-def gram(begin, end, left, right, product):
-    """product = left[begin:end].T @ right[begin:end] of two panels, (32, 32), in double precision, four rows at a time."""
+@kernel(void(RANGE, array(float32, 2), array(float32, 2), out(float64, 2)), fast=True)
+def gram(rows, left, right, product):
+    """product = left[rows].T @ right[rows] of two panels, (32, 32), in double precision, four rows at a time."""
+    begin, end = rows
     for j in range(PANEL):
         for k in range(PANEL):
             product[j, k] = 0.0
@@ -134,12 +159,13 @@ def gram(begin, end, left, right, product):
         r += 1
 
 
-@kernel(void(int64, int64, array(float32, 3), array(float32, 3), out(float32, 2)), fast=True)
-def add_product(begin, end, panels, factors, result):
-    """result[begin:end] += sum of panels[p, begin:end] @ factors[p] over p, factors (P, 32, 32).
+@kernel(void(RANGE, array(float32, 3), array(float32, 3), out(float32, 2)), fast=True)
+def add_product(rows, panels, factors, result):
+    """result[rows] += sum of panels[p, rows] @ factors[p] over p, factors (P, 32, 32).
 
     Four rows and four columns at a time: each load of a factor serves four rows (measured: 1.6 times as fast as one row).
     """
+    begin, end = rows
     for panel in range(panels.shape[0]):
         x, factor = panels[panel], factors[panel]
         r = begin

@@ -2,46 +2,71 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import float32, int32, int64, uint8, uint32, uint64, void
 
 from cooc_engine._kernels.basics import below, mixed, next_random
-from cooc_engine._kernels.jit import array, kernel, out
+from cooc_engine._kernels.jit import array, kernel, named, out
 
 __all__ = []
 LEAST = np.float32(1e-8)
 
 
-@kernel(void(array(int64, 2), array(int32), int64, int64, int64, out(int64)))
-def count_tiles(spans, columns, first, blocks, skipped, sizes):
-    """Add the entries of words first, first + blocks, … to the sizes of their tiles; `skipped` 1 leaves out the diagonal.
+class TileEntries(NamedTuple):
+    """Entries one tile after the other: places (n,) row << 16 | column within the blocks; targets and weights (n,)."""
 
-    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`. Word w is in row w // blocks of block w mod blocks.
-    """
+    places: Any
+    targets: Any
+    weights: Any
+
+
+class DealtWords(NamedTuple):
+    """Words first, first + blocks, …: word w is in row w // blocks of block w mod blocks; `skipped` 1 omits the diagonal."""
+
+    first: int
+    blocks: int
+    skipped: int
+
+
+class DealtValues(NamedTuple):
+    """What entries become, in their order: targets and weights (n,); the shifts (V,) lower the targets of row and column."""
+
+    targets: Any
+    weights: Any
+    shifts: Any
+
+
+ENTRIES = named(TileEntries, places=out(uint32), targets=out(float32), weights=out(float32))
+WORDS = named(DealtWords, first=int64, blocks=int64, skipped=int64)
+VALUES = named(DealtValues, targets=out(float32), weights=out(float32), shifts=out(float32))
+
+
+@kernel(void(WORDS, array(int64, 2), array(int32), out(int64)))
+def count_tiles(words, spans, columns, sizes):
+    """Add the entries of words to the sizes of their tiles; the r-th has entries spans[r, 0]:spans[r, 1] of `columns`."""
+    first, blocks = words.first, words.blocks
     tile0, divisor = first % blocks * blocks, uint32(blocks)
     for r in range(spans.shape[0]):
-        left_out = first + r * blocks if skipped else -1
+        left_out = first + r * blocks if words.skipped else -1
         for p in range(spans[r, 0], spans[r, 1]):
             column = columns[p]
             sizes[tile0 + int64(uint32(column) % divisor)] += column != left_out
 
 
-@kernel(
-    void(array(int64, 2), array(int32), array(float32), array(float32), int64, int64, array(float32), int64, out(int64),
-         out(uint32), out(float32), out(float32))
-)  # fmt: skip
-def deal_rows(
-    spans, columns, row_targets, row_weights, first, blocks, shifts, skipped, fill, places, targets, weights
-):  # fmt: skip
-    """Deal the entries of words first, first + blocks, … to their tiles; fill[t] is where tile t has been filled to.
+@kernel(void(WORDS, array(int64, 2), array(int32), VALUES, out(int64), ENTRIES))
+def deal_rows(words, spans, columns, values, fill, entries):
+    """Deal the entries of words to their tiles; fill[t] is where tile t has been filled to.
 
-    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`, and the next as many of targets and weights; a
-    target is lowered by the shifts of its row and column.
+    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`, and the next as many of the values.
     """
+    first, blocks, shifts, row_targets, row_weights = words.first, words.blocks, values.shifts, values.targets, values.weights
+    places, targets, weights = entries
     tile0, divisor, q = first % blocks * blocks, uint32(blocks), 0
     for r in range(spans.shape[0]):
         word = first + r * blocks
-        place, shift, left_out = uint32((word // blocks) << 16), shifts[word], word if skipped else -1
+        place, shift, left_out = uint32((word // blocks) << 16), shifts[word], word if words.skipped else -1
         for p in range(spans[r, 0], spans[r, 1]):
             column = columns[p]
             if column != left_out:
@@ -54,10 +79,11 @@ def deal_rows(
             q += 1
 
 
-@kernel(void(array(int64), int64, int64, uint64, out(uint32), out(float32), out(float32)))
-def shuffle_tiles(starts, first, last, seed, places, targets, weights):
-    """Shuffle the entries within each of the tiles first:last (Fisher and Yates), by the seed and the tile's number."""
-    for t in range(first, last):
+@kernel(void(array(int64), int64, int64, uint64, ENTRIES))
+def shuffle_tiles(starts, row, blocks, seed, entries):
+    """Shuffle the entries within each tile of a row of `blocks` (Fisher and Yates), by the seed and the tile's number."""
+    places, targets, weights = entries
+    for t in range(row * blocks, (row + 1) * blocks):
         state = mixed(seed ^ mixed(uint64(t)))
         begin, size = starts[t], starts[t + 1] - starts[t]
         for k in range(size - 1, 0, -1):
@@ -68,13 +94,14 @@ def shuffle_tiles(starts, first, last, seed, places, targets, weights):
             weights[i], weights[j] = weights[j], weights[i]
 
 
-@kernel(void(array(int64), int64, int64, int64, uint64, uint64, out(uint32), out(float32), out(float32), out(int64)))
-def hold_out(starts, first, last, blocks, seed, share, places, targets, weights, stops):
-    """Move the entries that are held out to the end of each of the tiles first:last; those before stops[t] are trained on.
+@kernel(void(array(int64), int64, int64, uint64, uint64, ENTRIES, out(int64)))
+def hold_out(starts, row, blocks, seed, share, entries, stops):
+    """Move the entries that are held out to the end of each tile of a row of `blocks`; those before stops[t] are trained on.
 
     A hash of the two words decides, whichever is the row: the entry on the other side of a symmetric matrix goes with it.
     """
-    for t in range(first, last):
+    places, targets, weights = entries
+    for t in range(row * blocks, (row + 1) * blocks):
         p, end = starts[t], starts[t + 1]
         while p < end:
             a = t // blocks + blocks * int64(places[p] >> uint32(16))

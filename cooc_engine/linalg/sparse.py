@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
-from cooc_engine._kernels.sparse import PANEL
+from cooc_engine._kernels.sparse import PANEL, WrittenRows
 from cooc_engine.runtime.threads import cut_by_ends
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import Allocate, in_memory
@@ -96,7 +96,7 @@ class SparseRows:
     def multiply(self, right: Panels, result: Panels, pool: Executor) -> None:
         """result = self @ right, both in panels."""
         arrays = self.offsets, self.columns, self.values, right, result
-        run(pool, lambda task: kernels.multiply(*task, *arrays), self.tasks())
+        run(pool, lambda task: kernels.multiply(task, *arrays), self.tasks())
 
     def transposed(self, allocate: Allocate, room: int, pool: Executor) -> SparseRows:
         """Return the transpose; at most about `room` bytes of it are written at a time, each range by one thread."""
@@ -105,7 +105,7 @@ class SparseRows:
         arrays = self.offsets, self.columns
 
         def count(task: tuple[int, int]) -> None:
-            kernels.count_columns(*arrays, *task, lengths[task[0] : task[1]])
+            kernels.count_columns(task, *arrays, lengths[task[0] : task[1]])
 
         half = -(-width // 2)
         run(pool, count, [(first, min(first + half, width)) for first in range(0, width, max(half, 1))])
@@ -113,7 +113,8 @@ class SparseRows:
         made = SparseRows((width, rows), offsets, allocate(self.entries, np.int32), allocate(self.entries, np.float32))
 
         def fill(task: tuple[int, int]) -> None:
-            kernels.transpose(*arrays, self.values, *task, offsets[task[0] : task[1]].copy(), made.columns, made.values)
+            places = WrittenRows(offsets[task[0] : task[1]].copy(), made.columns, made.values)
+            kernels.transpose(task, *arrays, self.values, places)
 
         run(pool, fill, cut_work(offsets, max(room // ENTRY_BYTES, TASK_ENTRIES)))
         return made
@@ -145,7 +146,7 @@ def inner(left: Panels, right: Panels, pool: Executor) -> Square:
 
     def work(task: tuple[int, int, int]) -> None:
         part, i, j = task
-        kernels.gram(*parts[part], left[i], right[j], sums[part, i, j])
+        kernels.gram(parts[part], left[i], right[j], sums[part, i, j])
 
     run(pool, work, list(np.ndindex(sums.shape[:3])))
     product: Square = sums.sum(axis=0).transpose(0, 2, 1, 3).reshape(len(left) * PANEL, len(right) * PANEL)
@@ -165,7 +166,7 @@ def add_product(left: Panels, factors: npt.NDArray[np.floating], result: Panels,
 
     def work(task: tuple[int, int]) -> None:
         for tile, panel in zip(tiles, result, strict=True):
-            kernels.add_product(*task, left, tile, panel)
+            kernels.add_product(task, left, tile, panel)
 
     run(pool, work, list(ranges(left.shape[1], TASK_ROWS)))
 
@@ -178,7 +179,7 @@ def rotate(left: Panels, factors: npt.NDArray[np.floating], pool: Executor) -> N
         scratch = panels(len(tiles), task[1] - task[0])
         rows = np.ascontiguousarray(left[:, task[0] : task[1]])
         for tile, panel in zip(tiles, scratch, strict=True):
-            kernels.add_product(0, task[1] - task[0], rows, tile, panel)
+            kernels.add_product((0, task[1] - task[0]), rows, tile, panel)
         left[: len(tiles), task[0] : task[1]] = scratch
 
     run(pool, work, list(ranges(left.shape[1], TASK_ROWS)))

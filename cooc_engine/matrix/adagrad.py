@@ -6,26 +6,42 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import adagrad
 from cooc_engine._kernels import tiles as kernels
+from cooc_engine._kernels.adagrad import Rows, Step, Walk
 from cooc_engine.errors import DivergenceError
 from cooc_engine.matrix.tiles import Grid, Tiles, share, strata
 from cooc_engine.models.checkpoints import Between
-from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix
-from cooc_engine.storage.scratch import aligned_zeros
+from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
 
-__all__ = ["LANES", "Parameters", "Shape", "State", "run_epochs", "whole_loss"]
+__all__ = ["LANES", "Parameters", "Schedule", "Shape", "State", "entries_done", "run_epochs", "whole_loss"]
 
-LANES = 16  # rows are padded to whole vectors of 16 floats, 64 bytes
+LANES = 16  # floats of a cache line, which hold the accumulators of a row
 CHUNK_ROWS = 1 << 14  # drawn at a time
-Options = GloveOptions | SimplerGloveOptions
+
+
+class Schedule(NamedTuple):
+    """How long and how fast is trained.
+
+    lr         learning rate, the same in all epochs
+    clip       bound of each component of a vector's gradient, or None
+    epochs     at most
+    patience   epochs after which training stops if the loss of what is held out has not fallen
+    seed       of the order of the strata
+    """
+
+    lr: float
+    clip: float | None
+    epochs: int
+    patience: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Shape:
     @property
     def size(self) -> int:
         """Floats of a row without its accumulators."""
-        return -(-(self.d + 2 * self.biases) // LANES) * LANES
+        return padded(self.d + 2 * self.biases)
 
     @property
     def width(self) -> int:
@@ -81,26 +97,26 @@ class Parameters:
             matrix = aligned_zeros(grid.rows, shape.width)
             matrix[:, size:] = 1
             for rows in _chunks(grid):
-                values = (random.random((len(rows), d + shape.biases), np.float32) - np.float32(0.5)) / np.float32(d)
+                values = uniform_start(random, (len(rows), d + shape.biases), d)
                 matrix[rows, :d] = values[:, :d]
                 if shape.biases:
                     matrix[rows, bias], matrix[rows, one] = values[:, d], 1
             matrices.append(matrix)
         return cls(shape, grid, matrices[0], matrices[-1])
 
-    def rates(self, lr: float) -> tuple[Matrix, Matrix]:
-        """Return the rates of a word and of a context row: lr for the vector, 1 for a bias that is updated with it, else 0."""
+    def rows(self) -> Rows:
+        """Return what a kernel changes."""
+        return Rows(self.words, self.contexts, self.grid.height, self.shape.d)
+
+    def step(self, lr: float, clip: float | None) -> Step:
+        """Return rates and bounds by component: lr and `clip` for a vector, 1 and none for a bias that is updated with it."""
         d, rates = self.shape.d, np.zeros((2, self.shape.size), np.float32)
         rates[:, :d] = lr
         if self.shape.biases and not self.shape.by_rows:
             rates[0, d] = rates[1, d + 1] = 1
-        return rates[0], rates[1]
-
-    def clips(self, bound: float | None) -> Matrix:
-        """Return what the gradients of a row are clipped at: `bound` for the vector; the program leaves biases alone."""
         clips = np.full(self.shape.size, np.inf, np.float32)
-        clips[: self.shape.d] = np.inf if bound is None else bound
-        return clips
+        clips[:d] = np.inf if clip is None else clip
+        return Step(rates[0], rates[1], clips)
 
     def matrices(self) -> dict[str, Matrix]:
         """Return what a checkpoint holds."""
@@ -154,66 +170,62 @@ class State:
         for name, value in meta.items():
             setattr(self, name, value)
 
-    def is_over(self, options: Options) -> bool:
+    def is_over(self, schedule: Schedule) -> bool:
         """Tell whether no epoch is left, or the loss of what is held out has not fallen for long enough."""
         losses = [record["held_out_loss"] for record in self.history if "held_out_loss" in record]
         best = losses.index(min(losses)) if losses else 0
-        return self.epoch >= options.epochs or (len(losses) - 1 - best >= options.patience and bool(losses))
+        return self.epoch >= schedule.epochs or (len(losses) - 1 - best >= schedule.patience and bool(losses))
 
 
 class _Visitor:
     """Runs a kernel on pairs of groups."""
 
-    def __init__(self, tiles: Tiles, parameters: Parameters, options: Options, costs: npt.NDArray[np.float64]) -> None:
-        entries = tiles.entries
+    def __init__(self, tiles: Tiles, parameters: Parameters, step: Step, costs: npt.NDArray[np.float64]) -> None:
         self._tiles, self._group = tiles, tiles.grid.group
-        self._rest = (
-            tiles.grid.height, entries.places, entries.targets, entries.weights, parameters.words, parameters.contexts,
-            parameters.shape.d, *parameters.rates(options.lr), parameters.clips(options.clip), costs,
-        )  # fmt: skip
+        self._rest = tiles.entries, parameters.rows(), step, costs
 
     def train(self, kernel: Callable[..., None], pairs: npt.NDArray[np.int64], turn: int) -> float:
         """Train on pairs; returns the seconds that it took."""
         begin = time.perf_counter()
-        kernel(pairs, self._group, turn, self._tiles.starts[:-1], self._tiles.stops, *self._rest)
+        kernel(Walk(pairs, self._group, turn, self._tiles.starts[:-1], self._tiles.stops), *self._rest)
         return time.perf_counter() - begin
 
     def judge(self, pairs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> None:
         """Find the costs of entries begins[t]:ends[t] of the tiles of pairs."""
-        adagrad.judge(pairs, self._group, 0, begins, ends, *self._rest)
+        adagrad.judge(Walk(pairs, self._group, 0, begins, ends), *self._rest)
 
 
-def _judged(tiles: Tiles, parameters: Parameters, options: Options, threads: int, held_out: bool) -> float:
+def _judged(tiles: Tiles, parameters: Parameters, threads: int, *, held_out: bool) -> float:
     """Return the mean cost of the entries held out, or of the others, at the parameters as they are."""
     sides = tiles.grid.sides
     costs = np.zeros(sides * sides)
-    visitor = _Visitor(tiles, parameters, options, costs)
+    visitor = _Visitor(tiles, parameters, parameters.step(0, None), costs)
     stretch = (tiles.stops, tiles.starts[1:]) if held_out else (tiles.starts[:-1], tiles.stops)
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(lambda i: visitor.judge(np.arange(i * sides, (i + 1) * sides), *stretch), range(sides)))
     return float(costs.sum()) / int((stretch[1] - stretch[0]).sum())
 
 
-def whole_loss(tiles: Tiles, parameters: Parameters, options: Options, threads: int) -> float:
+def whole_loss(tiles: Tiles, parameters: Parameters, threads: int) -> float:
     """Return the mean of ½ f diff² over all entries that were trained on, at the parameters as they are."""
-    return _judged(tiles, parameters, options, threads, held_out=False)
+    return _judged(tiles, parameters, threads, held_out=False)
 
 
 def run_epochs(
     kernel: Callable[..., None],
     state: State,
     tiles: Tiles,
-    options: Options,
+    schedule: Schedule,
     threads: int,
     stage: Stage,
     between: Between,
 ) -> None:
     """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it."""
     sizes, sides, tied = tiles.sizes, tiles.grid.sides, state.parameters.shape.tied
-    visitor = _Visitor(tiles, state.parameters, options, state.costs)
+    visitor = _Visitor(tiles, state.parameters, state.parameters.step(schedule.lr, schedule.clip), state.costs)
     with ThreadPoolExecutor(threads) as pool:
-        while not state.is_over(options):
-            order, turn = strata(sides, options.seed, state.epoch, tied=tied)
+        while not state.is_over(schedule):
+            order, turn = strata(sides, schedule.seed, state.epoch, tied=tied)
             tiles.expect(order[state.strata])
             while state.strata < len(order):
                 begin = time.perf_counter()
@@ -226,49 +238,49 @@ def run_epochs(
                 seconds = time.perf_counter() - begin
                 state.seconds += seconds
                 state.idle += threads * seconds - busy
-                _check_finite(state, stratum, options)
-                stage.advance(int(sizes[stratum].sum()), _note(state, options))
+                _check_finite(state, stratum, schedule)
+                stage.advance(int(sizes[stratum].sum()), _note(state, schedule))
                 if state.strata == len(order):
-                    _end_epoch(state, tiles, options, threads)
-                    stage.advance(0, _note(state, options))
+                    _end_epoch(state, tiles, schedule, threads)
+                    stage.advance(0, _note(state, schedule))
                     between(f"epoch {state.epoch}", True)
                     break
                 between(f"epoch {state.epoch + 1}", False)
 
 
-def entries_done(state: State, tiles: Tiles, options: Options) -> int:
+def entries_done(state: State, tiles: Tiles, schedule: Schedule) -> int:
     """Return how many entries of its epoch `state` has behind it."""
-    order, _ = strata(tiles.grid.sides, options.seed, state.epoch, tied=state.parameters.shape.tied)
+    order, _ = strata(tiles.grid.sides, schedule.seed, state.epoch, tied=state.parameters.shape.tied)
     return sum(int(tiles.sizes[stratum].sum()) for stratum in order[: state.strata])
 
 
-def _check_finite(state: State, stratum: npt.NDArray[np.int64], options: Options) -> None:
+def _check_finite(state: State, stratum: npt.NDArray[np.int64], schedule: Schedule) -> None:
     if not np.isfinite(state.costs[stratum]).all():
         raise DivergenceError(
-            f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {options.lr:g}) and start anew with --force"
+            f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {schedule.lr:g}) and start anew with --force"
         )
 
 
-def _end_epoch(state: State, tiles: Tiles, options: Options, threads: int) -> None:
+def _end_epoch(state: State, tiles: Tiles, schedule: Schedule, threads: int) -> None:
     entries = tiles.trained
     record: dict[str, float] = {
         "epoch": state.epoch + 1,
         "loss": float(state.costs.sum()) / entries,
         "seconds": state.seconds,
         "items": entries,
-        "lr": options.lr,
+        "lr": schedule.lr,
         "rate": entries / max(state.seconds, 1e-9),
         "idle": max(0.0, state.idle / max(threads * state.seconds, 1e-9)),
     }
     if tiles.held_out:
-        record["held_out_loss"] = _judged(tiles, state.parameters, options, threads, held_out=True)
+        record["held_out_loss"] = _judged(tiles, state.parameters, threads, held_out=True)
     state.history.append(record)
     state.epoch, state.strata, state.seconds, state.idle = state.epoch + 1, 0, 0.0, 0.0
     state.costs[:] = 0
 
 
-def _note(state: State, options: Options) -> str:
+def _note(state: State, schedule: Schedule) -> str:
     last: Mapping[str, float] = state.history[-1] if state.history else {}
     names = {"loss": "loss", "held_out_loss": "held out"}
     losses = "".join(f", {name} {last[key]:.4f}" for key, name in names.items() if key in last)
-    return f"epoch {min(state.epoch + 1, options.epochs)}/{options.epochs}{losses}"
+    return f"epoch {min(state.epoch + 1, schedule.epochs)}/{schedule.epochs}{losses}"

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import adagrad
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.matrix.adagrad import Parameters, Shape, State, entries_done, run_epochs
+from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, entries_done, run_epochs
 from cooc_engine.matrix.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
@@ -33,7 +33,6 @@ from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.versions import versions
-from cooc_engine.storage.outputs import beside
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -137,14 +136,14 @@ SIMPLER = Solver(
 
 
 @dataclass(frozen=True)
-class _Room:
+class _Allotment:
     """The plan of a training, and whether its entries fit into memory or go to a file that is mapped."""
 
     plan: Plan
     mapped: int  # bytes of that file
 
     @classmethod
-    def of(cls, shape: Shape, grid: Grid, cooc: Cooc, stage: str, run: Run) -> _Room:
+    def of(cls, shape: Shape, grid: Grid, cooc: Cooc, stage: str, run: Run) -> _Allotment:
         """Share the budget; raises `UsageError` if it cannot hold the least."""
         words, entries = len(cooc.vocabulary), ENTRY_BYTES * cooc.entries
         parts = {
@@ -168,26 +167,32 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
     cooc, output = source if isinstance(source, Cooc) else Cooc(source), Path(output)
     shape = solver.shape(options)
     grid = Grid.of(len(cooc.vocabulary), shape.row_bytes, tied=shape.tied)
-    room = _Room.of(shape, grid, cooc, f"train {solver.family}", run)
+    allotment = _Allotment.of(shape, grid, cooc, f"train {solver.family}", run)
     with claimed(output, run) as checkpoint:
         _check(solver, cooc)
         older = open_older(options.init, shape.d)
         plan = _plan(solver, cooc, grid, options, older)
-        run.shown.say(room.line())
-        scratch = beside(output, ".tiles") if room.mapped else None
+        run.shown.say(allotment.line())
+        scratch = output.parent if allotment.mapped else None
         with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
             tiles = deal(cooc, solver.dealing(cooc, options), grid, options.seed, run.workers, stage, scratch)
         _check_tiles(tiles, cooc, options)
         state = State(_started(Parameters.random(shape, grid, options.seed), cooc, older), np.zeros(grid.sides**2))
-        total = options.epochs * tiles.trained
+        total, schedule = options.epochs * tiles.trained, schedule_of(options)
         with deferred_interrupt() as interrupted, run.shown.stage("train", total, "entries") as stage:
             saved = Checkpoint(checkpoint, "glove", plan, state, run.checkpoint_every, interrupted)
             if run.resume and checkpoint.exists():
                 saved.load()
-            stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, options))
-            run_epochs(solver.kernels[options.accumulators], state, tiles, options, run.workers, stage, saved.between)
+            stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, schedule))
+            kernel = solver.kernels[options.accumulators]
+            run_epochs(kernel, state, tiles, schedule, run.workers, stage, saved.between)
             save_model(output, _model_data(solver, cooc, state, options, run))  # a Ctrl-C from now on comes too late
     return open_model(output)
+
+
+def schedule_of(options: Options) -> Schedule:
+    """Return the numbers of the optimiser."""
+    return Schedule(options.lr, options.clip, options.epochs, options.patience, options.seed)
 
 
 def _check(solver: Solver, cooc: Cooc) -> None:

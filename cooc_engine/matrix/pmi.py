@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
+from cooc_engine._kernels.sparse import PmiFactors, WrittenRows
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import SparseRows, cut_work, run
@@ -23,7 +24,7 @@ from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.scratch import Allocate, in_memory
 
-__all__ = ["Counts", "Factors", "PmiStream", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
+__all__ = ["Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
 
 MODES = {"ppmi": kernels.PPMI, "pmi": kernels.PMI, "npmi": kernels.NPMI}
 Values = npt.NDArray[np.float64]
@@ -62,28 +63,30 @@ class Factors:
         """Return the factors of the transpose."""
         return Factors(self.mode, self.column, self.row, self.shift, self.total)
 
-    def count(self, counts: Counts, lengths: npt.NDArray[np.int64], pool: Executor) -> None:
+    def count(self, counts: StoredCounts, lengths: npt.NDArray[np.int64], pool: Executor) -> None:
         """Write to `lengths` how many entries each row keeps: for PPMI those above 0, otherwise all."""
         if self.mode == kernels.PPMI:
-            run(pool, lambda task: kernels.count_positive(*task, *self._block(counts), lengths), cut_work(counts.starts))
+            block = self._block(counts)
+            run(pool, lambda task: kernels.count_positive(task, *block, lengths), cut_work(counts.starts))
         else:
             lengths[:] = np.diff(counts.starts)
 
     def fill(
         self,
-        counts: Counts,
+        counts: StoredCounts,
         offsets: npt.NDArray[np.int64],
         columns: npt.NDArray[np.int32],
         values: npt.NDArray[np.float32],
         pool: Executor,
     ) -> None:
         """Write the transformed rows: row r of them to offsets[r]:offsets[r + 1] of columns and values."""
-        arguments = *self._block(counts), self.total, offsets, columns, values
-        run(pool, lambda task: kernels.fill_pmi(self.mode, *task, *arguments), cut_work(counts.starts))
+        block, to = self._block(counts), WrittenRows(offsets, columns, values)
+        run(pool, lambda task: kernels.fill_pmi(task, *block, to), cut_work(counts.starts))
 
-    def _block(self, counts: Counts) -> tuple[Any, ...]:
+    def _block(self, counts: StoredCounts) -> tuple[Any, ...]:
         row = self.row[counts.first : counts.last]
-        return counts.starts, counts.columns, counts.values, row, self.column, self.shift
+        factors = PmiFactors(self.mode, row, self.column, float(self.shift), self.total)
+        return counts.starts, counts.columns, counts.values, factors
 
 
 def is_symmetric(cooc: Cooc) -> bool:
@@ -97,7 +100,7 @@ def copies(cooc: Cooc, options: PmiSvdOptions) -> int:
 
 
 @dataclass(frozen=True)
-class Counts:
+class StoredCounts:
     """Stored counts of some rows: row first + r has the entries starts[r]:starts[r + 1] of columns and values."""
 
     first: int
@@ -110,16 +113,16 @@ class Counts:
         """The row after them."""
         return self.first + len(self.starts) - 1
 
-    def cut(self, entries: int) -> Iterator[Counts]:
+    def cut(self, entries: int) -> Iterator[StoredCounts]:
         """Yield ranges of the rows, of about so many entries each (at least one row)."""
         for begin, end in cut_work(self.starts, entries):
-            yield Counts(self.first + begin, self.starts[begin : end + 1], self.columns, self.values)
+            yield StoredCounts(self.first + begin, self.starts[begin : end + 1], self.columns, self.values)
 
 
-def _blocks(cooc: Cooc) -> Iterator[Counts]:
+def _blocks(cooc: Cooc) -> Iterator[StoredCounts]:
     for block in cooc.blocks:
         starts = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
-        yield Counts(block.first, starts, *cooc.block_integers(block))
+        yield StoredCounts(block.first, starts, *cooc.block_integers(block))
 
 
 def transform_cooc(
@@ -147,7 +150,7 @@ def transform_cooc(
 def pmi_rows(counts: SparseRows, values: Values, factors: Factors, allocate: Allocate, pool: Executor) -> SparseRows:
     """Return the PMI of counts that are in memory: offsets and columns of `counts`, the counts themselves in `values`."""
     writer = _Writer(counts.shape, factors, counts.entries, allocate)
-    writer.add(Counts(0, counts.offsets, counts.columns, values), pool)
+    writer.add(StoredCounts(0, counts.offsets, counts.columns, values), pool)
     return writer.rows()
 
 
@@ -159,7 +162,7 @@ class _Writer:
         self._columns, self._values = allocate(entries, np.int32), allocate(entries, np.float32)
         self._end = 0
 
-    def add(self, counts: Counts, pool: Executor) -> None:
+    def add(self, counts: StoredCounts, pool: Executor) -> None:
         """Take the next rows."""
         lengths = self._lengths[counts.first : counts.last]
         self._factors.count(counts, lengths, pool)

@@ -11,7 +11,6 @@ size of a row of parameters and the seed alone.
 from __future__ import annotations
 
 import mmap
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,11 +21,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import tiles
+from cooc_engine._kernels.tiles import DealtValues, DealtWords, TileEntries
 from cooc_engine.counts.directory import Block, Cooc
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost
+from cooc_engine.runtime.types import Matrix, Rows
+from cooc_engine.storage.scratch import map_nameless
 
-__all__ = ["ENTRY_BYTES", "Dealing", "Entries", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]
+__all__ = ["ENTRY_BYTES", "Dealing", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]
 
 ENTRY_BYTES = 12
 BLOCK_BYTES = 1 << 20  # parameters of a block: half as many are slower with 1 MiB of L2 (scripts/lab.py)
@@ -36,9 +38,7 @@ MOST_BLOCKS = 1 << 11  # of millions of words, so that the table of tiles stays 
 MOST_ROWS = 1 << 16
 CHUNK_ENTRIES = 1 << 18  # dealt at a time by a thread
 
-Numbers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Transform = Callable[[Floats], tuple[Floats, Floats]]
+Transform = Callable[[Matrix], tuple[Matrix, Matrix]]
 
 
 @dataclass(frozen=True)
@@ -78,57 +78,40 @@ class Grid:
         """Number of groups on a side of the grid."""
         return self.blocks // self.group
 
-    def row_of(self, words: Numbers) -> Numbers:
+    def row_of(self, words: Rows) -> Rows:
         """Return the rows of words when the blocks lie one after the other."""
         return words % self.blocks * self.height + words // self.blocks
 
-    def by_pair(self, sizes: Numbers) -> Numbers:
+    def by_pair(self, sizes: Rows) -> Rows:
         """Add up sizes of tiles (B·B,) to sizes of pairs of groups (G·G,)."""
-        table: Numbers = sizes.reshape(self.sides, self.group, self.sides, self.group).sum((1, 3)).ravel()
+        table: Rows = sizes.reshape(self.sides, self.group, self.sides, self.group).sum((1, 3)).ravel()
         return table
 
 
-@dataclass(frozen=True)
-class Entries:
-    """places (n,) uint32 row and column within the tile; targets and weights (n,) float32; in memory or on the disk."""
-
-    places: npt.NDArray[np.uint32]
-    targets: Floats
-    weights: Floats
-    mapping: mmap.mmap | None = None
-
-    @classmethod
-    def empty(cls, size: int, scratch: Path | None) -> Entries:
-        """Make room in memory, or in a file that is deleted at once and lives as long as it is mapped."""
-        if scratch is None:
-            return cls(np.empty(size, np.uint32), np.empty(size, np.float32), np.empty(size, np.float32))
-        with scratch.open("w+b") as file:
-            scratch.unlink()
-            os.posix_fallocate(file.fileno(), 0, ENTRY_BYTES * size)  # a full disk is known now, and not by a signal
-            mapping = mmap.mmap(file.fileno(), ENTRY_BYTES * size)
-        targets, weights = (np.frombuffer(mapping, np.float32, size, part * 4 * size) for part in (1, 2))
-        return cls(np.frombuffer(mapping, np.uint32, size), targets, weights, mapping)
-
-    def expect(self, begin: int, end: int) -> None:
-        """Have the system read entries begin:end, which are needed soon, if they are on the disk."""
-        if self.mapping is None or begin == end:
-            return
-        for part in range(3):
-            first = 4 * (part * len(self.places) + begin) // mmap.PAGESIZE * mmap.PAGESIZE
-            self.mapping.madvise(mmap.MADV_WILLNEED, first, 4 * (part * len(self.places) + end) - first)
+def _room_for(size: int, directory: Path | None) -> tuple[TileEntries, mmap.mmap | None]:
+    """Make room for entries in memory, or in a nameless file of a directory, which is returned as it is mapped."""
+    if directory is None:
+        return TileEntries(np.empty(size, np.uint32), np.empty(size, np.float32), np.empty(size, np.float32)), None
+    mapping = map_nameless(directory, max(ENTRY_BYTES * size, 1))
+    targets, weights = (np.frombuffer(mapping, np.float32, size, part * 4 * size) for part in (1, 2))
+    return TileEntries(np.frombuffer(mapping, np.uint32, size), targets, weights), mapping
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """Entries by tile: tile t = i B + j has the entries starts[t]:starts[t + 1], of which those from stops[t] are held out."""
+    """Entries by tile: tile t = i B + j has the entries starts[t]:starts[t + 1], of which those from stops[t] are held out.
+
+    mapping   the file of the entries, if they are on the disk
+    """
 
     grid: Grid
-    starts: Numbers
-    stops: Numbers
-    entries: Entries
+    starts: Rows
+    stops: Rows
+    entries: TileEntries
+    mapping: mmap.mmap | None = None
 
     @property
-    def sizes(self) -> Numbers:
+    def sizes(self) -> Rows:
         """(G·G,) number of entries of each pair of groups that are trained on."""
         return self.grid.by_pair(self.stops - self.starts[:-1])
 
@@ -142,16 +125,21 @@ class Tiles:
         """Number of entries that are not."""
         return int(self.starts[-1]) - self.trained
 
-    def expect(self, pairs: Numbers) -> None:
-        """Have the entries of these pairs of groups read, which are needed soon."""
-        if self.entries.mapping is None:
+    def expect(self, pairs: Rows) -> None:
+        """Have the system read the entries of these pairs of groups, which are needed soon, if they are on the disk."""
+        if self.mapping is None:
             return
         grid = self.grid
         for pair in pairs.ravel().tolist():
             rows, columns = divmod(pair, grid.sides)
             for i in range(rows * grid.group, (rows + 1) * grid.group):
                 first = i * grid.blocks + columns * grid.group
-                self.entries.expect(int(self.starts[first]), int(self.starts[first + grid.group]))
+                self._advise(self.mapping, int(self.starts[first]), int(self.starts[first + grid.group]))
+
+    def _advise(self, mapping: mmap.mmap, begin: int, end: int) -> None:
+        for part in range(3 if begin < end else 0):
+            first = 4 * (part * len(self.entries.places) + begin) // mmap.PAGESIZE * mmap.PAGESIZE
+            mapping.madvise(mmap.MADV_WILLNEED, first, 4 * (part * len(self.entries.places) + end) - first)
 
 
 @dataclass(frozen=True)
@@ -161,7 +149,7 @@ class Dealing:
     """  # fmt: skip
 
     transform: Transform
-    shifts: Floats
+    shifts: Matrix
     skip_diagonal: bool = False
     held_out: float = 0.0
 
@@ -175,42 +163,39 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
     """Deal all entries of a matrix to tiles and shuffle each.
 
     The stage advances by half the entries when they are counted, and by the rest when they are dealt. The entries go to
-    the file `scratch` if it is given.
+    a nameless file of the directory `scratch` if it is given.
     """
     blocks = grid.blocks
     skipped, sizes = int(dealing.skip_diagonal), np.zeros(blocks * blocks, np.int64)
 
     def count(rows: _Rows) -> None:
-        tiles.count_tiles(rows.spans, rows.columns, rows.first, blocks, skipped, sizes)
+        tiles.count_tiles(DealtWords(rows.first, blocks, skipped), rows.spans, rows.columns, sizes)
         stage.advance(rows.entries / 2)
 
     def place(rows: _Rows) -> None:
         for part in rows.chunks(blocks):
             pair = dealing.transform((part.gathered() / cooc.denominator).astype(np.float32))
-            tiles.deal_rows(
-                part.spans, part.columns, *pair, part.first, blocks, dealing.shifts, skipped,
-                fill, entries.places, entries.targets, entries.weights,
-            )  # fmt: skip
+            words, values = DealtWords(part.first, blocks, skipped), DealtValues(*pair, dealing.shifts)
+            tiles.deal_rows(words, part.spans, part.columns, values, fill, entries)
             stage.advance(part.entries / 2)
 
     with ThreadPoolExecutor(threads) as pool:
         _for_all_rows(cooc, blocks, pool, count)
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        entries = Entries.empty(int(starts[-1]), scratch)
+        entries, mapping = _room_for(int(starts[-1]), scratch)
         fill = starts[:-1].copy()
         _for_all_rows(cooc, blocks, pool, place)
         stops = starts[1:].copy()
-        rest, key = (entries.places, entries.targets, entries.weights), np.uint64(seed % 2**64)
+        key = np.uint64(seed % 2**64)
         share = np.uint64(dealing.held_out * 2.0**64)
 
         def shuffle(row: int) -> None:
-            stretch = starts, row * blocks, (row + 1) * blocks
-            tiles.shuffle_tiles(*stretch, key, *rest)
+            tiles.shuffle_tiles(starts, row, blocks, key, entries)
             if share:
-                tiles.hold_out(*stretch, blocks, key, share, *rest, stops)
+                tiles.hold_out(starts, row, blocks, key, share, entries, stops)
 
         list(pool.map(shuffle, range(blocks)))
-    return Tiles(grid, starts, stops, entries)
+    return Tiles(grid, starts, stops, entries, mapping)
 
 
 @dataclass(frozen=True)
@@ -221,12 +206,12 @@ class _Rows:
     """
 
     first: int
-    spans: Numbers
+    spans: Rows
     columns: npt.NDArray[np.int32]
     values: npt.NDArray[Any]
 
     @property
-    def lengths(self) -> Numbers:
+    def lengths(self) -> Rows:
         return self.spans[:, 1] - self.spans[:, 0]
 
     @property
@@ -256,7 +241,7 @@ def _row_blocks(cooc: Cooc, block: Block, blocks: int) -> Iterator[_Rows]:
         yield _Rows(block.first + k, np.stack([offsets[:-1][k::blocks], offsets[1:][k::blocks]], 1), columns, values)
 
 
-def strata(sides: int, seed: int, epoch: int, *, tied: bool = False) -> tuple[list[Numbers], int]:
+def strata(sides: int, seed: int, epoch: int, *, tied: bool = False) -> tuple[list[Rows], int]:
     """Return the strata of an epoch, and a number by which the order within pairs is rotated.
 
     A stratum is (k, m) int64: k units that share no row and no column, each of m pairs of groups for one thread. Free
@@ -268,13 +253,13 @@ def strata(sides: int, seed: int, epoch: int, *, tied: bool = False) -> tuple[li
     return found, int(random.integers(1 << 30))
 
 
-def _diagonals(sides: int, random: np.random.Generator) -> list[Numbers]:
+def _diagonals(sides: int, random: np.random.Generator) -> list[Rows]:
     columns, order = random.permutation(sides), random.permutation(sides)
     rows = np.arange(sides)
     return [(rows * sides + columns[(rows + k) % sides])[:, None] for k in order]
 
 
-def _rounds(sides: int, random: np.random.Generator) -> list[Numbers]:
+def _rounds(sides: int, random: np.random.Generator) -> list[Rows]:
     """Return the rounds by the circle method: one player stays, the others move on; with an odd number one has a rest."""
     players = random.permutation(sides + sides % 2)
     last = len(players) - 1
@@ -290,7 +275,7 @@ def _rounds(sides: int, random: np.random.Generator) -> list[Numbers]:
     return [found[k] for k in random.permutation(len(found))]
 
 
-def share(stratum: Numbers, sizes: Numbers, threads: int) -> list[Numbers]:
+def share(stratum: Rows, sizes: Rows, threads: int) -> list[Rows]:
     """Deal a stratum's units to threads: the largest first, each to the least loaded thread; empty ones to none."""
     load = [0] * threads
     parts: list[list[int]] = [[] for _ in range(threads)]

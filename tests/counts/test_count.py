@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twins import counting_and_adagrad as naive
+from twins import counting as naive
 
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus.directory import Corpus

@@ -19,7 +19,7 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import coo as naive_entries
-from twins import counting_and_adagrad as naive
+from twins import counting as naive
 
 from cooc_engine._kernels import coo
 from cooc_engine.cli.app import main

@@ -27,9 +27,11 @@ from support.matrices import (
     same_bits,
     tiles_of,
 )  # fmt: skip
-from twins import counting_and_adagrad as naive
+from twins import adagrad as naive
 
 from cooc_engine._kernels import adagrad as kernels
+from cooc_engine._kernels.adagrad import Rows, Walk
+from cooc_engine._kernels.tiles import TileEntries
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
@@ -80,8 +82,8 @@ def run_tile(parameters: Parameters, blocks: int, tile: int, entries, lr: float)
     costs = np.full(blocks * blocks, np.nan)
     train = kernels.train_glove_by_rows if parameters.shape.by_rows else kernels.train_glove
     train(
-        np.array([tile]), 1, 0, starts[:-1], starts[1:], height, np.array(places, np.uint32), targets, weights,
-        parameters.words, parameters.contexts, parameters.shape.d, *parameters.rates(lr), parameters.clips(100), costs,
+        Walk(np.array([tile]), 1, 0, starts[:-1], starts[1:]), TileEntries(np.array(places, np.uint32), targets, weights),
+        Rows(parameters.words, parameters.contexts, height, parameters.shape.d), parameters.step(lr, 100), costs,
     )  # fmt: skip
     assert np.isnan(np.delete(costs, tile)).all()
     return float(costs[tile])

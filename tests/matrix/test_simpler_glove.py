@@ -22,9 +22,11 @@ from support.matrices import (
     tiles_of,
     words_of,
 )
-from twins import counting_and_adagrad as naive
+from twins import adagrad as naive
 
 from cooc_engine._kernels import adagrad as kernels
+from cooc_engine._kernels.adagrad import Rows, Walk
+from cooc_engine._kernels.tiles import TileEntries
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import directory
@@ -89,8 +91,8 @@ def test_one_visit_is_the_twins_to_single_precision(d, seed, target, weight, lr,
     costs = np.zeros(4)
     one = [np.array([value], kind) for value, kind in ((2 << 16 | 1, np.uint32), (target, np.float32), (weight, np.float32))]
     kernels.train_simpler(
-        np.array([1]), 1, 0, np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1]), 3, *one,
-        parameters.words, parameters.contexts, parameters.shape.d, *parameters.rates(lr), parameters.clips(None), costs,
+        Walk(np.array([1]), 1, 0, np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])), TileEntries(*one),
+        Rows(parameters.words, parameters.contexts, 3, parameters.shape.d), parameters.step(lr, None), costs,
     )  # fmt: skip
     terms = float(np.abs(twin.words[2] * twin.contexts[4]).sum()) + abs(target)
     cost = twin.visit(2, 4, target, weight, lr)
@@ -205,7 +207,7 @@ def test_entries_on_the_disk_give_the_same_bits(cooc, tmp_path, small_tiles, mon
 
     def watched(*args):
         tiles = original(*args)
-        mapped.append(tiles.entries.mapping is not None)
+        mapped.append(tiles.mapping is not None)
         scratch.append([path.name for path in tmp_path.iterdir()])
         return tiles
 
@@ -293,7 +295,7 @@ def test_whole_loss_is_the_mean_cost_at_the_final_parameters(cooc, tmp_path, sma
     parameters = Parameters.random(Shape(12), tiles.grid, 0)
     for name, values in parameters.arrays().items():
         values[tiles.grid.row_of(np.arange(tiles.grid.words))] = model.array(name)
-    assert adagrad.whole_loss(tiles, parameters, GLOVE, 2) == pytest.approx(np.mean(costs), rel=1e-5)
+    assert adagrad.whole_loss(tiles, parameters, 2) == pytest.approx(np.mean(costs), rel=1e-5)
 
 
 @pytest.mark.parametrize("published", ["w", "c", "w+c", "concat"])
@@ -324,7 +326,7 @@ def test_gradients_are_clipped_where_asked(cooc, tmp_path, clip):
     assert np.isfinite(steps)
     assert not np.array_equal(model.array("words"), plain.array("words"))
     parameters = random_parameters(3, Shape(4), 1)
-    bounds = parameters.clips(clip)
+    bounds = parameters.step(0.1, clip).clips
     assert (bounds[:4] == (np.inf if clip is None else np.float32(clip))).all()
     assert np.isinf(bounds[4:]).all()
 

@@ -14,13 +14,15 @@ from hypothesis import strategies as st
 from support.matrices import words_of
 
 from cooc_engine._kernels import tiles as kernels
+from cooc_engine._kernels.tiles import TileEntries
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.matrix.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Entries, Grid, Tiles, deal, share, strata
+from cooc_engine.matrix import tiles as tiles_module
+from cooc_engine.matrix.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Grid, Tiles, deal, share, strata
 from cooc_engine.runtime.progress import Stage
 
 
@@ -107,9 +109,9 @@ def same_tiles(one: Tiles, other: Tiles) -> bool:
 
 @pytest.mark.parametrize("held_out", [0.0, 0.3])
 def test_entries_on_the_disk_are_those_in_memory_and_leave_no_file(matrix, tmp_path, held_out):
-    mapped = dealt(matrix, 4, scratch=tmp_path / "tiles", held_out=held_out)
+    mapped = dealt(matrix, 4, scratch=tmp_path, held_out=held_out)
     assert same_tiles(mapped, dealt(matrix, 4, held_out=held_out))
-    assert mapped.entries.mapping is not None
+    assert mapped.mapping is not None
     assert not list(tmp_path.iterdir())
     for pair in range(mapped.grid.sides**2):
         mapped.expect(np.array([pair]))  # any of them, the first and the last
@@ -122,7 +124,7 @@ def test_a_disk_without_room_is_known_before_anything_is_dealt(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space"):
-        Entries.empty(1000, tmp_path / "tiles")
+        tiles_module._room_for(1000, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -187,7 +189,8 @@ def test_tiles_are_shuffled_by_the_seed(matrix):
 
 def test_tiles_of_one_size_are_shuffled_each_in_its_own_way():
     starts, places = np.array([0, 50, 100, 150]), np.tile(np.arange(50, dtype=np.uint32), 3)
-    kernels.shuffle_tiles(starts, 0, 3, np.uint64(1), places, np.zeros(150, np.float32), np.zeros(150, np.float32))
+    entries = TileEntries(places, np.zeros(150, np.float32), np.zeros(150, np.float32))
+    kernels.shuffle_tiles(starts, 0, 3, np.uint64(1), entries)
     orders = places.reshape(3, 50)
     assert (np.sort(orders, axis=1) == np.arange(50)).all()
     assert len({order.tobytes() for order in orders}) == 3

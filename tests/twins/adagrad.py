@@ -1,58 +1,11 @@
-"""Slow and obvious twins of counting and of GloVe: plain Python, exact fractions and float64, no tile, block or thread."""
+"""Slow and obvious twins of GloVe and simpler-GloVe: plain float64, an entry at a time, no tile or thread."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
-
-# ------------------------------------------------------------------------------------------------------------ counting
-
-
-def vocabulary(documents: Sequence[Sequence[str]], min_count: int = 1, max_vocab: int | None = None) -> list[str]:
-    """The words that occur often enough, by falling count, ties by their bytes."""
-    counts = Counter(word for document in documents for word in document)
-    kept = [word for word in counts if counts[word] >= min_count]
-    return sorted(kept, key=lambda word: (-counts[word], word.encode()))[:max_vocab]
-
-
-def distance_weight(window_weight: str, window: int, k: int) -> Fraction:
-    return {"harmonic": Fraction(1, k), "uniform": Fraction(1), "dynamic": Fraction(window - k + 1, window)}[window_weight]
-
-
-def cooccurrences(
-    documents: Sequence[Sequence[str]],
-    words: Sequence[str],
-    window: int,
-    window_weight: str,
-    context_side: str,
-    positional: bool = False,
-    oov_gap: str = "drop",
-) -> dict[tuple[int, int], Fraction]:
-    """Counts by (row of the centre, column of the context); words that are not in `words` leave a gap or none."""
-    row = {word: i for i, word in enumerate(words)}
-    distances = [
-        k for k in range(-window, window + 1) if (k < 0 and context_side != "right") or (k > 0 and context_side != "left")
-    ]
-    counts: dict[tuple[int, int], Fraction] = {}
-    for document in documents:
-        known = [row.get(word) for word in document if word in row or oov_gap == "keep"]
-        for p, centre in enumerate(known):
-            for slot, k in enumerate(distances):
-                if centre is None or not 0 <= p + k < len(known) or known[p + k] is None:
-                    continue
-                column = known[p + k] * len(distances) + slot if positional else known[p + k]
-                counts[centre, column] = counts.get((centre, column), Fraction(0)) + distance_weight(
-                    window_weight, window, abs(k)
-                )
-    return counts
-
-
-# --------------------------------------------------------------------------------------------------------------- GloVe
 
 
 def glove_weight(x: float, x_max: float, power: float) -> float:
@@ -132,7 +85,3 @@ class SimplerGlove:
 def pmi(x: float, total: float, n_i: int, n_j: int, tokens: int) -> float:
     """log P(i, j) / (P(i) P(j)) with P(i, j) = x / total, `total` the sum of the counts off the diagonal."""
     return math.log((x / total) / ((n_i / tokens) * (n_j / tokens)))
-
-
-def log(x: Fraction | float) -> float:
-    return math.log(x)
