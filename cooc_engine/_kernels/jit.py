@@ -41,7 +41,8 @@ def named(cls: Any, **kinds: Any) -> types.BaseTuple:
 
     So arrays in it must be given as `out`, and writable, and numbers as what they are: no int for a float.
     """
-    return types.BaseTuple.from_types([kinds[name] for name in cls._fields], cls)
+    made: types.BaseTuple = types.BaseTuple.from_types([kinds[name] for name in cls._fields], cls)
+    return made
 
 
 @functools.cache

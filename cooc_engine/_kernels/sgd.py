@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from numba import float32, float64, int32, int64, types, uint64, void
+from numba import float32, float64, int32, int64, uint64, void
 
 from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
-from cooc_engine._kernels.jit import array, helper, kernel, out
+from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
 from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_panel, logistic, mean_row, scale_row, update_panel
 
@@ -125,22 +125,18 @@ class StepLog(NamedTuple):
     used: Any
 
 
-def _named(cls: Any, **kinds: Any) -> types.NamedTuple:
-    return types.NamedTuple([kinds[name] for name in cls._fields], cls)
-
-
-RULE = _named(Rule, **{name: float64 if name in ("clamp", "beyond") else int64 for name in Rule._fields})
-CLOCK = _named(Clock, **{name: float64 if name in ("total", "lr") else int64 for name in Clock._fields})
-TABLES = _named(
+RULE = named(Rule, **{name: float64 if name in ("clamp", "beyond") else int64 for name in Rule._fields})
+CLOCK = named(Clock, **{name: float64 if name in ("total", "lr") else int64 for name in Clock._fields})
+TABLES = named(
     Tables, keep=out(uint64), noise=out(uint64), path_starts=out(int64), path_nodes=out(int32), path_labels=out(float32),
     row_starts=out(int64), rows=out(int32),
 )  # fmt: skip
-SCRATCH = _named(
+SCRATCH = named(
     Scratch, words=out(int32), random=out(uint64), sizes=out(int64, 2), inputs=out(int32, 2), outputs=out(int32, 2),
     targets=out(int32, 2), labels=out(float32, 2), weights=out(float32, 2), first=out(int32), hidden=out(float32, 2),
     scores=out(float32, 2), input_steps=out(float32, 2), output_steps=out(float32, 2), zeros=out(float32, 2),
 )  # fmt: skip
-STEP_LOG = _named(StepLog, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
+STEP_LOG = named(StepLog, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
 
 
 # ------------------------------------------------------------------------------------------------------- row builders

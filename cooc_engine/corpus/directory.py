@@ -39,6 +39,11 @@ class Corpus:
         self.digest: str = self.manifest["digest"]
         self._checked: set[int] = set()
 
+    @classmethod
+    def of(cls, source: PathLike | Corpus) -> Corpus:
+        """Return a corpus that is open as it is, or open the one at a path."""
+        return source if isinstance(source, Corpus) else cls(source)
+
     @functools.cached_property
     def options(self) -> EncodeOptions:
         """How it was encoded; an option that is younger than the corpus has its default."""

@@ -88,6 +88,16 @@ class Cooc:
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
         self._checked: set[int] = set()
 
+    @classmethod
+    def of(cls, source: PathLike | Cooc) -> Cooc:
+        """Return a directory that is open as it is, or open the one at a path."""
+        return source if isinstance(source, Cooc) else cls(source)
+
+    @property
+    def positional(self) -> bool:
+        """Whether contexts are words at positions, so that there are more columns than words."""
+        return self.columns != len(self.vocabulary)
+
     def _recorded_options(self) -> CountOptions:
         try:
             return from_mapping(CountOptions, self.manifest["options"], str(self.path))

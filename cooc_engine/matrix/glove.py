@@ -7,16 +7,12 @@ f(X_ij), by AdaGrad with the update rules of the reference programs: `_kernels/a
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine._kernels import adagrad
 from cooc_engine.counts.directory import Cooc
@@ -27,21 +23,20 @@ from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.models.published import mean_vector
+from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.numbers import show_size
-from cooc_engine.runtime.versions import versions
+from cooc_engine.runtime.types import Matrix, PathLike
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["GLOVE", "SIMPLER", "Solver", "train_glove", "train_simpler_glove"]
 
-PathLike = str | os.PathLike[str]
 Options = GloveOptions | SimplerGloveOptions
-Matrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -164,14 +159,14 @@ class _Allotment:
 
 
 def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> Model:
-    cooc, output = source if isinstance(source, Cooc) else Cooc(source), Path(output)
+    cooc, output = Cooc.of(source), Path(output)
     shape = solver.shape(options)
     grid = Grid.of(len(cooc.vocabulary), shape.row_bytes, tied=shape.tied)
     allotment = _Allotment.of(shape, grid, cooc, f"train {solver.family}", run)
     with claimed(output, run) as checkpoint:
         _check(solver, cooc)
         older = open_older(options.init, shape.d)
-        plan = _plan(solver, cooc, grid, options, older)
+        plan = plan_digest(solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
         run.shown.say(allotment.line())
         scratch = output.parent if allotment.mapped else None
         with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
@@ -196,7 +191,7 @@ def schedule_of(options: Options) -> Schedule:
 
 
 def _check(solver: Solver, cooc: Cooc) -> None:
-    if cooc.columns != len(cooc.vocabulary):
+    if cooc.positional:
         raise UsageError(f"{cooc.path}: has a column for each position; {solver.family} takes counts made without --positional")
     if cooc.entries == 0:
         raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
@@ -208,12 +203,6 @@ def _check_tiles(tiles: Tiles, cooc: Cooc, options: Options) -> None:
         raise UsageError(f"--held-out {options.held_out:g} of {cooc.entries} entries is {what}; take another share")
     if not tiles.trained:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words beside themselves")
-
-
-def _plan(solver: Solver, cooc: Cooc, grid: Grid, options: Options, older: Model | None) -> str:
-    """Return a digest of everything that decides the result."""
-    whole = [solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def _started(parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:
@@ -228,24 +217,8 @@ def _started(parameters: Parameters, cooc: Cooc, older: Model | None) -> Paramet
 
 
 def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, run: Run) -> ModelData:
-    stages: dict[str, Any] = {"encode": cooc.manifest["corpus"]["options"], "count": cooc.options.record()}
     arrays, published = state.parameters.finished(), str(options.vectors)
     if options.center == "mean":
         arrays["center"] = mean_vector(arrays, published)
-    return ModelData(
-        family=solver.family,
-        vocabulary=cooc.vocabulary,
-        arrays=arrays,
-        published=published,
-        config={**stages, "train": options.record()},
-        provenance={
-            "corpus": cooc.manifest["corpus"]["digest"],
-            "cooc": cooc.digest,
-            "tokens": cooc.manifest["tokens"],
-            "entries": cooc.entries,
-            "seed": options.seed,
-            "threads": run.workers,
-            **versions(),
-        },
-        history=state.history,
-    )
+    origin = origin_of_counts(cooc, options, run.workers)
+    return ModelData(solver.family, cooc.vocabulary, arrays, published, *origin, state.history)

@@ -91,11 +91,11 @@ class Factors:
 
 def is_symmetric(cooc: Cooc) -> bool:
     """Tell whether X_ij = X_ji for all i and j, by how it was counted."""
-    return cooc.options.context_side == "both" and cooc.columns == len(cooc.vocabulary)
+    return cooc.options.context_side == "both" and not cooc.positional
 
 
 def copies(cooc: Cooc, options: PmiSvdOptions) -> int:
-    """Return how many matrices the solver needs: one, if it or the matrix is so, or one and its transpose."""
+    """Return 1 if the solver or a symmetric matrix needs no transpose, else 2."""
     return 2 if options.solver == "krylov" and not (is_symmetric(cooc) and options.cds == 1) else 1
 
 

@@ -7,10 +7,7 @@ matrix goes to the model as it is, a piece at a time.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -30,11 +27,12 @@ from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.published import PUBLISHED, combined
+from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.versions import versions
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.hdf5 import Stream
 from cooc_engine.storage.scratch import in_memory, on_disk
 
@@ -47,7 +45,6 @@ DERIVED = ("eig", "vectors", "normalize")  # options that one factorisation serv
 PIECE = 1 << 22  # entries that are on their way to the model at a time, at most
 LEAST_PIECE = 1 << 18
 WRITTEN = 1 << 23  # bytes of what is written
-PathLike = str | os.PathLike[str]
 
 
 def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -> Plan:
@@ -74,7 +71,7 @@ def train_pmi_svd(
     holds them sparse and has no history. Raises `UsageError` for a budget that cannot hold the basis and `InterruptedRun`
     after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
-    cooc, output = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output)
+    cooc, output = Cooc.of(cooc), Path(output)
     options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, TrainKeywords)
     _check(cooc, options)
     room = memory_plan(cooc, options, run.workers, run.budget)
@@ -95,7 +92,7 @@ def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
     most = len(cooc.vocabulary)
     if options.solver != "none" and options.vector_size > most:
         raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {most} words has {most} components at most")
-    if cooc.columns != most and options.vectors != "w":
+    if cooc.positional and options.vectors != "w":
         raise UsageError(f"--vectors {options.vectors}: {cooc.path} has a context for each position; take --vectors w")
 
 
@@ -140,7 +137,7 @@ class _Work:
                 history = [_single(found, stage, matrix)]
             else:
                 passes = _Passes(Krylov.empty(matrix, options.vector_size, options.seed, free), options, stage)
-                plan = hashlib.sha256(json.dumps([self.cooc.digest, options.record()]).encode()).hexdigest()
+                plan = plan_digest(self.cooc.digest, options.record())
                 saved = Checkpoint(checkpoint, "pmi-svd", plan, passes, self.run.checkpoint_every, interrupted)
                 found, history = self._factorised(passes, saved), passes.history
             arrays = {"words": found.left, "contexts": found.right}
@@ -174,19 +171,8 @@ class _Work:
         return found
 
     def _save(self, family: str, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
-        cooc, options = self.cooc, self.options
-        stages = {"encode": cooc.manifest["corpus"]["options"], "count": cooc.options.record()}
-        provenance = {
-            "corpus": cooc.manifest["corpus"]["digest"],
-            "cooc": cooc.digest,
-            "tokens": cooc.manifest["tokens"],
-            "entries": cooc.entries,
-            "seed": options.seed,
-            "threads": self.run.workers,
-            **versions(),
-        }
-        config = {**stages, "train": options.record()}
-        save_model(self.output, ModelData(family, cooc.vocabulary, arrays, options.vectors, config, provenance, history))
+        origin = origin_of_counts(self.cooc, self.options, self.run.workers)
+        save_model(self.output, ModelData(family, self.cooc.vocabulary, arrays, self.options.vectors, *origin, history))
 
 
 @dataclass

@@ -9,8 +9,6 @@ product for a batch of positions.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections import deque
@@ -244,11 +242,6 @@ class State:
             values[:] = arrays[name]
         for name, value in meta.items():
             setattr(self, name, value)
-
-
-def plan_of(family: str, corpus: Corpus, options: Mapping[str, Any], start: list[int] | None = None) -> str:
-    """Return a digest of everything that decides what is trained; `start` are checksums of an older model."""
-    return hashlib.sha256(json.dumps([family, corpus.digest, dict(options), start]).encode()).hexdigest()
 
 
 def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:

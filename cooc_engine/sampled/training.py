@@ -15,13 +15,13 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.record import origin_of_corpus, plan_digest
 from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.types import Matrix
-from cooc_engine.runtime.versions import versions
-from cooc_engine.sampled.trainer import START, Network, SampledModel, State, memory_plan, plan_of, run_epochs
+from cooc_engine.sampled.trainer import START, Network, SampledModel, State, memory_plan, run_epochs
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -60,14 +60,14 @@ def train_sampled(
     `how` is that of `Run`. Raises `DivergenceError` as soon as a loss is not finite,
     `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
-    corpus, output = corpus if isinstance(corpus, Corpus) else Corpus(corpus), Path(output)
+    corpus, output = Corpus.of(corpus), Path(output)
     run = Run.of(f"train_{family}", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
         older = open_older(options.init, options.vector_size)
         _check_extension(options, older)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: holds no word of its vocabulary; there is nothing to train on")
-        made, plan = design(corpus, options), plan_of(family, corpus, options.record(), checksums(older))
+        made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
         network = made.inputs, made.outputs, options.vector_size
         extra = _older_bytes(older, made.inputs, options)
         room = memory_plan(family, made.model, network, run.workers, run.budget, extra)
@@ -136,19 +136,5 @@ def _model_data(
     vocabulary, arrays = corpus.vocabulary, design.arrays(state.network)
     if options.extend and older is not None:
         vocabulary, arrays = _extended(older, vocabulary, arrays)
-    return ModelData(
-        family=family,
-        vocabulary=vocabulary,
-        arrays=arrays,
-        published=options.vectors,
-        config={"encode": corpus.manifest["options"], "train": options.record()},
-        provenance={
-            "corpus": corpus.digest,
-            "tokens": corpus.tokens,
-            "seed": options.seed,
-            "threads": threads,
-            **design.facts,
-            **versions(),
-        },
-        history=state.history,
-    )
+    origin = origin_of_corpus(corpus, options, threads, design.facts)
+    return ModelData(family, vocabulary, arrays, options.vectors, *origin, state.history)
