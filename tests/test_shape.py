@@ -172,6 +172,17 @@ def test_importing_costs_nothing():
     assert not {*HEAVY.split(), "numpy", "cyclopts"} & set(loaded)
 
 
+def test_options_do_not_load_the_parser():
+    loaded = run("import sys\nfrom cooc_engine import GloveOptions\nGloveOptions()\nprint(*sys.modules)").split()
+    assert "cooc_engine.models.matrix_options" in loaded
+    assert not {"cyclopts", "rich"} & set(loaded)
+
+
+def test_only_the_command_line_knows_the_parser():
+    users = {room_of(name) for name, tree in MODULES.items() if any(n.partition(".")[0] == "cyclopts" for n in imports(tree))}
+    assert users == {"cli"}
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["encode", "--help"]])
 def test_help_loads_nothing_heavy(arguments):
     code = f"import sys\nfrom cooc_engine.cli.app import main\nassert main({arguments}) == 0\nprint(*sys.modules)"

@@ -6,9 +6,9 @@ Commands import what they need when they run, so that `--help` is quick.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -18,6 +18,7 @@ from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json
 from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
+from cooc_engine.cli.parameters import add_verb
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
@@ -47,10 +48,23 @@ train = App(
 )
 app.command(train)
 
+F = TypeVar("F", bound=Callable[..., None])
+
+
+def verb(name: str | None = None) -> Callable[[F], F]:
+    """Register a function as a command, under its own name or another."""
+
+    def register(function: F) -> F:
+        add_verb(app, function, name)
+        return function
+
+    return register
+
+
 RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
 
 
-@app.command
+@verb()
 def encode(
     texts: Annotated[list[str], Parameter(name="TEXT")],
     /,
@@ -80,7 +94,7 @@ def encode(
     work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
 
 
-@app.command
+@verb()
 def count(
     corpus: Annotated[Path, Parameter(name="CORPUS")],
     /,
@@ -108,7 +122,7 @@ def count(
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
 
 
-@app.command
+@verb()
 def merge(
     coocs: Annotated[list[Path], Parameter(name="COOC")],
     /,
@@ -135,7 +149,7 @@ def merge(
     work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
 
 
-@app.command
+@verb()
 def append(
     cooc: Annotated[Path, Parameter(name="COOC")],
     texts: Annotated[list[str], Parameter(name="TEXT")],
@@ -163,7 +177,7 @@ def append(
     work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
 
 
-@app.command
+@verb()
 def export_counts(
     cooc: Annotated[Path, Parameter(name="COOC")],
     output: Annotated[Path, Parameter(name="OUT")],
@@ -200,7 +214,7 @@ def export_counts(
     work.print(output, f"{opened.entries:,} entries", {"entries": opened.entries})
 
 
-@app.command
+@verb()
 def import_counts(
     source: Annotated[Path, Parameter(name="FILE")],
     /,
@@ -250,7 +264,7 @@ def _train_command(model: str, options: type[Options], title: str, counting: typ
     annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
     command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items() if kind}
     command.__doc__ = f"{title}\n\nParameters\n----------\nsource\n    {source}\noutput\n    The model file to write, HDF5.\n"
-    train.command(command, name=model)
+    add_verb(train, command, model)
 
 
 COUNTED = "A co-occurrence directory, an encoded corpus, or a text."
@@ -287,7 +301,7 @@ def _train(
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
-@app.command(name="run")
+@verb("run")
 def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOptions = RUN) -> None:
     """Run a batch job; finished stages are kept, an interrupted one continues.
 
@@ -309,7 +323,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
         print_scores(rows)
 
 
-@app.command
+@verb()
 def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptions = RUN) -> None:
     """Make the index of a model of millions of words beside it, for nn --approximate; say what share of neighbours it finds.
 
@@ -326,7 +340,7 @@ def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptio
     work.print(built.path, text, {"words": built.words, "recall": built.recall})
 
 
-@app.command
+@verb()
 def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     """Run the whole pipeline on the documentation of this Python installation.
 
@@ -340,10 +354,10 @@ def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     print_lines(demo(output, open_progress(run.progress)))
 
 
-for verb in (info, *(getattr(ask, name) for name in ask.__all__), ratio, compare, align, export):
-    app.command(verb)
-app.command(import_file, name="import")
-app.command(evaluate, name="eval")
+for function in (info, *(getattr(ask, name) for name in ask.__all__), ratio, compare, align, export):
+    add_verb(app, function)
+add_verb(app, import_file, "import")
+add_verb(app, evaluate, "eval")
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from cooc_engine.cli.console import note, print_json, print_lines
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
-from cooc_engine.runtime.options import WHOLE
 
 if TYPE_CHECKING:
     from cooc_engine.vectors.query import Answers, Vectors
@@ -27,7 +26,7 @@ __all__ = [
 Model = Annotated[Path, Parameter(name="FILE.h5")]
 Words = Annotated[list[str], Parameter(name="WORD")]
 Texts = Annotated[list[str], Parameter(name="TEXT")]
-Topn = Annotated[int, WHOLE, Parameter(alias=["--k", "-k"])]
+Topn = Annotated[int, Parameter(alias=["--k", "-k"])]
 Measure = Literal["dot", "cosine"]
 Record = dict[str, Any]  # what a question is answered with, as --json prints it
 
@@ -213,9 +212,7 @@ def related(model: Model, words: Words, /, *, topn: Topn = 10, normalize: bool =
     _answer(model, _each(words), ask, _block, json)
 
 
-def similar(
-    model: Model, words: Words, /, *, topn: Topn = 10, context_words: Annotated[int, WHOLE] = 10_000, json: bool = False
-) -> None:
+def similar(model: Model, words: Words, /, *, topn: Topn = 10, context_words: int = 10_000, json: bool = False) -> None:
     """Print the words whose PMI with frequent words correlates most with that of each WORD; for - lines of stdin.
 
     Parameters
@@ -353,7 +350,7 @@ def norms(
     /,
     *,
     topn: Topn = 10,
-    restrict: Annotated[int, WHOLE] = 2000,
+    restrict: int = 2000,
     json: bool = False,
 ) -> None:
     """Print |v|^2 and -log P of each WORD; of the shortest and the longest vectors if none is given; for - lines of stdin.

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from cooc_engine.cli.console import print_json, print_lines
-from cooc_engine.runtime.options import WHOLE
 
 __all__ = ["align", "export", "import_file"]
 
@@ -21,7 +20,7 @@ def export(
     format: str | None = None,
     dtype: Literal["float32", "float16", "int8"] = "float32",
     vectors: Literal["w", "c", "w+c", "concat"] | None = None,
-    restrict: Annotated[int | None, WHOLE] = None,
+    restrict: int | None = None,
     force: bool = False,
     json: bool = False,
 ) -> None:

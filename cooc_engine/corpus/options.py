@@ -5,22 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
-
-from cooc_engine.runtime.options import WHOLE, AtLeast, Options
+from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.text.tokenizers import DEFAULT_PATTERN, check_options
 
 __all__ = ["EncodeOptions"]
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class EncodeOptions(Options):
     """How text becomes an encoded corpus."""
 
-    min_count: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--minCount", "--mincount"])] = 5
+    min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount", "--mincount"))] = 5
     """Words that occur less often are left out of the vocabulary."""
-    max_vocab: Annotated[int | None, WHOLE, AtLeast(1)] = None
+    max_vocab: Annotated[int | None, AtLeast(1)] = None
     """Keep only this many of the most frequent words; ties go to the smaller bytes."""
     vocabulary: str | None = None
     """Take the words of this corpus or co-occurrence directory, instead of those of the text."""
@@ -32,7 +29,7 @@ class EncodeOptions(Options):
     """Whether `jieba` finds words that are not in its dictionary, by its hidden Markov model."""
     lowercase: bool = False
     """Turn the text to lower case, as Unicode has it, before it is cut."""
-    phrases: Annotated[int, WHOLE, AtLeast(0)] = 0
+    phrases: Annotated[int, AtLeast(0)] = 0
     """Join words that keep together, as new_york, this many times over (word2phrase)."""
     phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
     """Join a and b whose (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""

@@ -5,30 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import WHOLE, Above, AtLeast, Below, Options
+from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
 __all__ = ["GloveOptions", "PmiSvdOptions", "SimplerGloveOptions"]
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class GloveOptions(Options):
     """The GloVe model and its optimiser (Pennington, Socher and Manning 2014)."""
 
-    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
     """Length of the vectors."""
-    epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 25
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 25
     """How many times every entry is visited."""
-    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
     """Initial learning rate of AdaGrad."""
-    x_max: Annotated[float, Above(0), Parameter(alias="--xmax")] = 100.0
+    x_max: Annotated[float, Above(0), Flag(alias=("--xmax",))] = 100.0
     """Counts from here on have weight 1; take 10 for a small corpus."""
     weight_power: Annotated[float, AtLeast(0)] = 0.75
     """Exponent of the weight (count / x-max) of rarer entries."""
-    clip: Annotated[float | None, Above(0), Parameter(alias=["--grad-clip", "--grad-clip-value"])] = 100.0
+    clip: Annotated[float | None, Above(0), Flag(alias=("--grad-clip", "--grad-clip-value"))] = 100.0
     """Bound of each component of a gradient, before the rate."""
     target: Literal["log", "log1p"] = "log"
     """What is fitted: the logarithm of a count, or of one more than it."""
@@ -40,26 +37,25 @@ class GloveOptions(Options):
     """Subtract the mean from the vectors that queries use: a common offset has no part in the objective."""
     held_out: Annotated[float, AtLeast(0), Below(1)] = 0.0
     """Share of the entries that is not trained on; training stops when their loss no longer falls."""
-    patience: Annotated[int, WHOLE, AtLeast(1)] = 2
+    patience: Annotated[int, AtLeast(1)] = 2
     """With `held-out`: how many epochs in a row may bring no lower loss."""
     init: str | None = None
     """Start from the vectors of this model, word by word; words that it lacks start at random."""
-    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    seed: Annotated[int, AtLeast(0)] = 1
     """Seed of the initial values, of the order of the entries and of those held out."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class SimplerGloveOptions(Options):
     """The simpler-GloVe model and its optimiser (Su Jianlin 2017)."""
 
-    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
     """Length of the vectors."""
-    epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 30
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 30
     """How many times every entry is visited."""
-    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.1
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.1
     """Initial learning rate of AdaGrad."""
-    x_max: Annotated[float, Above(0), Parameter(alias="--xmax")] = 100.0
+    x_max: Annotated[float, Above(0), Flag(alias=("--xmax",))] = 100.0
     """The count that has weight 1."""
     weight_power: Annotated[float, AtLeast(0)] = 0.75
     """Exponent of the weight (count / x-max)."""
@@ -67,7 +63,7 @@ class SimplerGloveOptions(Options):
     """Whether counts above x-max have weight 1 too, or more."""
     tying: Literal["tied", "free"] = "tied"
     """One set of vectors for words and contexts (best for meaning), or two (side by side, best for grammar)."""
-    clip: Annotated[float | None, Above(0), Parameter(alias=["--grad-clip", "--grad-clip-value"])] = None
+    clip: Annotated[float | None, Above(0), Flag(alias=("--grad-clip", "--grad-clip-value"))] = None
     """Bound of each component of a gradient, before the rate; none unless given."""
     accumulators: Literal["component", "row"] = "component"
     """AdaGrad's sums of squares: for each component, the program's rule, or one a row: faster, smaller, of the same loss."""
@@ -77,11 +73,11 @@ class SimplerGloveOptions(Options):
     """Subtract the mean from the vectors that queries use."""
     held_out: Annotated[float, AtLeast(0), Below(1)] = 0.0
     """Share of the entries that is not trained on; training stops when their loss no longer falls."""
-    patience: Annotated[int, WHOLE, AtLeast(1)] = 2
+    patience: Annotated[int, AtLeast(1)] = 2
     """With `held-out`: how many epochs in a row may bring no lower loss."""
     init: str | None = None
     """Start from the vectors of this model, word by word; words that it lacks start at random."""
-    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    seed: Annotated[int, AtLeast(0)] = 1
     """Seed of the initial values, of the order of the entries and of those held out."""
 
     def __post_init__(self) -> None:
@@ -92,16 +88,15 @@ class SimplerGloveOptions(Options):
         object.__setattr__(self, "vectors", self.vectors or ("w" if self.tying == "tied" else "concat"))
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class PmiSvdOptions(Options):
     """The PMI matrix and its truncated SVD (Levy, Goldberg and Dagan 2015)."""
 
-    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
     """Length of the vectors: how many singular values are kept."""
     pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi"
     """Of each counted pair: `ppmi` what is above 0, `pmi` all, `npmi` all, divided by -log of the pair's probability."""
-    pmi_shift: Annotated[float, AtLeast(1e-100), Parameter(alias="--shift")] = 1.0
+    pmi_shift: Annotated[float, AtLeast(1e-100), Flag(alias=("--shift",))] = 1.0
     """The log of this is subtracted from the PMI; it is the number of negative samples of the like skip-gram."""
     cds: Annotated[float, AtLeast(0)] = 0.75
     """Context distribution smoothing: the exponent of the contexts' counts."""
@@ -113,11 +108,11 @@ class PmiSvdOptions(Options):
     """Scale every word and context vector to length 1."""
     tol: Annotated[float, Above(0), Below(1)] = 0.01
     """Stop when no component has a larger residual |A v - s u| / s."""
-    max_passes: Annotated[int, WHOLE, AtLeast(1)] = 200
+    max_passes: Annotated[int, AtLeast(1)] = 200
     """Stop after so many passes whatever the residual is."""
     solver: Literal["krylov", "arpack", "none"] = "krylov"
     """Our block Krylov method; ARPACK through SciPy as the reference, one thread; none: the sparse PMI rows are the vectors."""
-    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    seed: Annotated[int, AtLeast(0)] = 1
     """Seed of the first block."""
 
     def __post_init__(self) -> None:

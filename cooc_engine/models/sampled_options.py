@@ -6,10 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import WHOLE, Above, AtLeast, Options
+from cooc_engine.runtime.options import Above, AtLeast, Flag, Options
 
 __all__ = ["CbowOptions", "SampledOptions", "SkipgramOptions"]
 
@@ -18,27 +16,27 @@ __all__ = ["CbowOptions", "SampledOptions", "SkipgramOptions"]
 class SampledOptions(Options):
     """What all models that are trained on the text itself have in common."""
 
-    vector_size: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--dim", "--dims", "--size"])] = 100
+    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
     """Length of the vectors."""
-    window: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--window-size", "--ws", "--win"])] = 5
+    window: Annotated[int, AtLeast(1), Flag(alias=("--window-size", "--ws", "--win"))] = 5
     """How many words on each side of the centre are its contexts, at most."""
     radius: Literal["random", "fixed"] = "random"
     """Radius of each window: drawn from 1 to `window`, or always `window`."""
     loss: Literal["ns", "hs", "softmax"] = "ns"
     """Output layer: negative sampling, hierarchical softmax, or the full softmax, for small vocabularies."""
-    negative: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--neg", "--ns"])] = 5
+    negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
     """Noise words of each example, with ns."""
     noise: Literal["shared", "own"] = "shared"
     """With ns: noise words are drawn once for a window, or, as word2vec's program does, anew for each input of it."""
-    noise_power: Annotated[float, AtLeast(0), Parameter(alias="--ns-exponent")] = 0.75
+    noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """With ns: noise words are drawn by their count to this power."""
-    subsample: Annotated[float, AtLeast(0), Parameter(alias=["--sample", "--sub", "-t"])] = 1e-3
+    subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-3
     """Thin frequent words: of share f, √(t/f) + t/f are kept, so it begins at 2.6 of this t; 0 keeps all."""
-    epochs: Annotated[int, WHOLE, AtLeast(1), Parameter(alias=["--epoch", "--iter", "--iterations"])] = 5
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
     """How many times the text is read."""
-    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.025
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.025
     """Initial learning rate; it falls in a straight line to `min-lr`."""
-    min_lr: Annotated[float | None, AtLeast(0), Parameter(alias="--min-alpha")] = None
+    min_lr: Annotated[float | None, AtLeast(0), Flag(alias=("--min-alpha",))] = None
     """Learning rate at the end; 1e-4 of `lr` unless given. After few epochs a tenth of `lr`, or more, gives better vectors."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """What queries use: input (word) or output (context) vectors, their sum, or both side by side."""
@@ -46,7 +44,7 @@ class SampledOptions(Options):
     """Begin with the vectors of this model, for the words that it has."""
     extend: bool = False
     """Keep the words of `init` that the text does not have, with their vectors; counts add up."""
-    seed: Annotated[int, WHOLE, AtLeast(0)] = 1
+    seed: Annotated[int, AtLeast(0)] = 1
     """Seed of the initial values and of everything that is drawn."""
     deterministic: bool = False
     """The same vectors for any number of threads; slower."""
@@ -69,7 +67,6 @@ class SampledOptions(Options):
                 raise UsageError(f"{flag} is {value}, but {why}; leave {flag} out")
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class SkipgramOptions(SampledOptions):
     """Skip-gram (Mikolov et al. 2013)."""
@@ -84,12 +81,11 @@ class SkipgramOptions(SampledOptions):
             self._refuse("a centre that predicts its contexts has noise of its own for each", "noise")
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class CbowOptions(SampledOptions):
     """Continuous bag of words (Mikolov et al. 2013)."""
 
-    lr: Annotated[float, Above(0), Parameter(alias=["--eta", "--learning-rate"])] = 0.05
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
     """Initial learning rate; it falls in a straight line to `min-lr`."""
     gradient: Literal["whole", "share"] = "whole"
     """What each of C context words receives of the mean's gradient: all of it, as in word2vec's program, or 1/C."""

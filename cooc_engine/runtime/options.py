@@ -6,16 +6,13 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from cyclopts import Parameter
-
 from cooc_engine.errors import UsageError
 
-__all__ = ["WHOLE", "Above", "AtLeast", "Below", "Options", "from_mapping"]
+__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "from_mapping"]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -62,22 +59,15 @@ class Below:
         return f"below {self.bound:g}"
 
 
+@dataclass(frozen=True)
+class Flag:
+    """What an option is called on the command line besides its name."""
+
+    alias: tuple[str, ...]
+
+
 def _annotations(cls: type[Options]) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
-
-
-def _whole(kind: object, tokens: Sequence[Any]) -> int:
-    """Return what a flag was given as a whole number; the parser alone would round 1.5."""
-    text = tokens[0].value
-    with suppress(ValueError):
-        return int(text)
-    with suppress(ValueError):
-        if (number := float(text)).is_integer():
-            return int(number)
-    raise UsageError(f"{tokens[0].keyword} is {text}; it must be a whole number")
-
-
-WHOLE = Parameter(converter=_whole)
 
 
 class Options:

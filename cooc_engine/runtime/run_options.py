@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords
-from cooc_engine.runtime.options import WHOLE, AtLeast, Options
+from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.runtime.progress import open_progress
 
 __all__ = ["PlannedOptions", "RunOptions", "TrainOptions"]
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class RunOptions(Options):
     """How a command runs; nothing here changes a result."""
 
-    threads: Annotated[int | None, WHOLE, AtLeast(1), Parameter(alias=["--thread", "--workers"])] = None
+    threads: Annotated[int | None, AtLeast(1), Flag(alias=("--thread", "--workers"))] = None
     """Threads; all cores unless given."""
     memory: str | None = None
     """Budget, such as 512M or 4G (binary); half of the machine's, or of its control group's, unless given."""
@@ -42,7 +39,6 @@ class RunOptions(Options):
         return {**self.fresh_keywords(), "resume": self.resume}
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class TrainOptions(RunOptions):
     """How training runs; nothing here changes a result."""
@@ -51,7 +47,6 @@ class TrainOptions(RunOptions):
     """Minutes between checkpoints within an epoch."""
 
 
-@Parameter(name="*")
 @dataclass(frozen=True)
 class PlannedOptions(RunOptions):
     """How a command runs that can say beforehand what it will take."""

@@ -1,0 +1,58 @@
+"""From the library's annotations to the parser's: options become flags with all their names, whole numbers are checked."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from cyclopts import App, Parameter
+
+from cooc_engine.errors import UsageError
+from cooc_engine.runtime.options import Flag, Options
+
+__all__ = ["add_verb", "flags", "translated"]
+
+
+def add_verb(app: App, function: Callable[..., Any], name: str | None = None) -> None:
+    """Make a command of a function: each parameter is an argument or a flag, each class of options one flag per field."""
+    hints = get_type_hints(function, include_extras=True)
+    function.__annotations__ = {parameter: translated(hint) for parameter, hint in hints.items()}
+    app.command(function, name=name)
+
+
+def translated(hint: Any) -> Any:
+    """Return an annotation of the library as the parser reads it."""
+    kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    known = [Parameter(converter=_whole)] if int in kinds else []
+    known += [Parameter(alias=extra.alias) if isinstance(extra, Flag) else extra for extra in extras]
+    if any(map(_holds_options, kinds)):
+        kind = functools.reduce(operator.or_, (flags(k) if _holds_options(k) else k for k in kinds))
+    return Annotated[(kind, *known)] if known else kind
+
+
+def _holds_options(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Options)
+
+
+@functools.cache
+def flags(options: type[Options]) -> type[Options]:
+    """Return a class of the same options whose annotations are the parser's."""
+    hints = {name: translated(hint) for name, hint in get_type_hints(options, include_extras=True).items()}
+    body = {"__annotations__": hints, "__module__": __name__, "__doc__": options.__doc__}
+    return Parameter(name="*")(type(options.__name__, (options,), body))
+
+
+def _whole(kind: object, tokens: Sequence[Any]) -> int:
+    """Return what a flag was given as a whole number; the parser alone would round 1.5."""
+    text = tokens[0].value
+    with suppress(ValueError):
+        return int(text)
+    with suppress(ValueError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise UsageError(f"{tokens[0].keyword} is {text}; it must be a whole number")
