@@ -24,7 +24,7 @@ from cooc_engine.errors import DivergenceError, ResourceError, UsageError
 from cooc_engine.linalg.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
 from cooc_engine.runtime.numbers import show_size
 
-__all__ = ["SVD", "Krylov", "Operator", "Pass", "arpack", "basis_bytes", "krylov"]
+__all__ = ["SVD", "Krylov", "Operator", "Pass", "Space", "arpack", "basis_bytes", "krylov"]
 
 NOISE = 2e-6  # what is smaller than this part of what it was computed from is rounding of single precision
 ROUNDS = 8  # of orthogonalisation at most; two are usual
@@ -72,19 +72,18 @@ class Ritz(NamedTuple):
 
 
 @dataclass
-class Krylov:
-    """The basis and what is known about it.
+class Space:
+    """An orthonormal basis, its images under the matrix, and what the matrix sends out of it.
 
     basis       (P, n, 32) the first `filled` panels span the space; the next `width` are the block to add
     images      (P, m, 32) Aᵀ times the basis, `filled` panels of it
     projected   (32 filled, 32 filled) images.T @ images, or basis.T @ images for a symmetric matrix
     coupling    (32 width, 32 width) what A sends out of the space: A images[last block] = basis · x + next block · coupling
+    dimension   columns of the basis that are not zero
     noise       what rounding may have hidden of A images[last block]: large values hide the squares of small ones
     """
 
     matrix: Operator
-    k: int
-    seed: int
     width: int
     basis: Panels
     images: Panels
@@ -93,106 +92,51 @@ class Krylov:
     filled: int = 0
     dimension: int = 0
     noise: float = 0.0
-    room: int | None = None
-    passes: list[Pass] = field(default_factory=list)
-    found: Ritz | None = None
 
     @classmethod
-    def empty(cls, matrix: Operator, k: int, seed: int, room: int | None = None) -> Krylov:
-        """Return the state before the first pass, whose basis may grow to `room` bytes.
-
-        Raises `UsageError` for more components than the matrix can have.
-        """
-        rows, columns = matrix.rows.shape
-        if k > min(rows, columns):
-            raise UsageError(
-                f"--vector-size is {k}; a matrix of {rows} x {columns} has {min(rows, columns)} components at most"
-            )
-        width = first_width(k)
-        most, none = capacity(k, width), np.zeros((0, 0))
-        return cls(matrix, k, seed, width, panels(most, rows), panels(most, columns), none, none, room=room)
+    def empty(cls, matrix: Operator, k: int, width: int) -> Space:
+        """Return a space without a block, with room for the passes between two restarts."""
+        (rows, columns), most, none = matrix.rows.shape, capacity(k, width), np.zeros((0, 0))
+        return cls(matrix, width, panels(most, rows), panels(most, columns), none, none)
 
     @property
     def symmetric(self) -> bool:
         """Whether the matrix is its own transpose."""
         return self.matrix.transpose is None
 
+    @property
+    def full(self) -> bool:
+        """Whether there is no room for a block more and the one after it."""
+        return self.filled + 2 * self.width > len(self.basis)
+
+    def widen(self, k: int, width: int) -> None:
+        """Make room for wider blocks; what was there is lost."""
+        (rows, columns), most = self.matrix.rows.shape, capacity(k, width)
+        self.width = width
+        self.basis = self.images = panels(0, 0)  # the old ones go before the new ones come
+        self.basis, self.images = panels(most, rows), panels(most, columns)
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays of a checkpoint."""
         used = {"basis": self.basis[: self.filled + self.width], "images": self.images[: self.filled]}
         return {**used, "projected": self.projected, "coupling": self.coupling}
 
-    def meta(self) -> dict[str, Any]:
-        """Return the rest of a checkpoint."""
-        names = "width", "filled", "dimension", "noise", "passes"
-        return {name: getattr(self, name) for name in names}
-
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self._set_width(meta["width"])
+        """Go on from a checkpoint of a space of this width."""
         self.filled, self.dimension, self.noise = meta["filled"], meta["dimension"], meta["noise"]
-        self.passes = [Pass(*record) for record in meta["passes"]]
         self.basis[: self.filled + self.width] = arrays["basis"]
         self.images[: self.filled] = arrays["images"]
         self.projected, self.coupling = np.array(arrays["projected"]), np.array(arrays["coupling"])
 
-    def _set_width(self, width: int) -> None:
-        if width != self.width:
-            rows, columns = self.matrix.rows.shape
-            self.width, most = width, capacity(self.k, width)
-            need = 4 * PANEL * most * (rows + columns)
-            if self.room is not None and need > self.room:
-                raise ResourceError(
-                    f"the matrix repeats a singular value {PANEL * width // 2} times or more, and the wider blocks that "
-                    f"this needs do not fit: pass {show_size(need - self.room)} more --memory"
-                )
-            self.basis = self.images = panels(0, 0)  # the old ones go before the new ones come
-            self.basis, self.images = panels(most, rows), panels(most, columns)
-
-    def look(self) -> None:
-        """See what the basis knows, after `load`."""
-        if self.filled:
-            self._ritz()
-
-    def begin(self, pool: Executor) -> None:
+    def begin(self, random: np.random.Generator, pool: Executor) -> None:
         """Make the first block, of random directions."""
         self.filled = self.dimension = 0
-        self.projected, self.found = np.zeros((0, 0)), None
+        self.projected = np.zeros((0, 0))
         self.basis[: self.width] = 0
-        self._orthonormalise(pool)
+        self._orthonormalise(random, pool)
 
-    def converged(self, tol: float) -> bool:
-        """Tell whether k residuals are within `tol`."""
-        return bool(self.passes) and self.found is not None and self.passes[-1].residual <= tol
-
-    def missed(self, tol: float) -> bool:
-        """Tell whether a value may be repeated more often than a block of this width can see.
-
-        A block of b random vectors holds b copies of a repeated value and no more; so many found are a reason to look again.
-        """
-        width = PANEL * self.width
-        if self.found is None or width >= self.k:
-            return False
-        values = np.abs(self.found.values[: self.k])
-        first, last = values[: self.k - width + 1], values[width - 1 :]
-        return bool(((first - last <= min(tol, 1e-2) * first) & (last > NOISE * values[0])).any())
-
-    def advance(self, tol: float, pool: Executor) -> None:
-        """Make a pass: take the next block into the basis, where there is room for it."""
-        if self.filled == 0:
-            self.begin(pool)
-        elif self.converged(tol):
-            self._set_width(2 * self.width)
-            self.begin(pool)
-        elif self.filled + 2 * self.width > len(self.basis):
-            self._restart(pool)
-        self._grow(pool)
-        residuals = self._ritz().residuals
-        residual = float(residuals[: self.k].max()) if len(residuals) >= self.k else 1.0
-        products = PANEL * self.width * (1 if self.symmetric else 2)
-        self.passes.append(Pass(len(self.passes) + 1, residual, products * self.matrix.rows.entries))
-
-    def _grow(self, pool: Executor) -> None:
+    def grow(self, random: np.random.Generator, pool: Executor) -> None:
+        """Take the next block into the basis, and make the one after it."""
         old, now, after = self.filled, self.filled + self.width, self.filled + 2 * self.width
         self.dimension += int(np.count_nonzero(self.basis[old:now].any(axis=1)))
         images, following = self.images[old:now], self.basis[now:after]
@@ -206,9 +150,9 @@ class Krylov:
         else:
             self.matrix.rows.multiply(images, following, pool)
         self.filled = now
-        self._orthonormalise(pool)
+        self._orthonormalise(random, pool)
 
-    def _orthonormalise(self, pool: Executor) -> None:
+    def _orthonormalise(self, random: np.random.Generator, pool: Executor) -> None:
         """Make the block after the basis orthonormal and orthogonal to it; sets `coupling`.
 
         Classical Gram-Schmidt through Gram matrices in double precision, repeated until nothing changes much. Directions that
@@ -218,7 +162,6 @@ class Krylov:
         block, known = self.basis[self.filled : self.filled + self.width], self.basis[: self.filled]
         size = PANEL * self.width
         coupling = np.eye(size)
-        random = np.random.Generator(np.random.PCG64([self.seed, len(self.passes)]))
         norms = np.sqrt(np.diag(inner(block, block, pool)))
         self.noise = NOISE * float(norms.max())
         for left in reversed(range(ROUNDS)):
@@ -236,7 +179,8 @@ class Krylov:
                 break
         self.coupling = coupling
 
-    def _ritz(self) -> Ritz:
+    def ritz(self) -> Ritz:
+        """Return the values, vectors and residuals that the space has of the matrix."""
         values, vectors = scipy.linalg.eigh((self.projected + self.projected.T) / 2, check_finite=False, driver="evd")
         order = np.argsort(-np.abs(values), kind="stable")
         values, vectors = values[order], vectors[:, order]
@@ -247,38 +191,133 @@ class Krylov:
         sizes = np.abs(values)  # of A A^T; of A if it is symmetric
         floor = NOISE * sizes[0] if self.symmetric else NOISE * NOISE * sizes[0]
         residuals = np.divide(outside, sizes, out=(outside > floor).astype(np.float64), where=sizes > floor)
-        self.found = Ritz(values if self.symmetric else np.sqrt(values), vectors, np.minimum(residuals, 1))
-        return self.found
+        return Ritz(values if self.symmetric else np.sqrt(values), vectors, np.minimum(residuals, 1))
 
-    def _restart(self, pool: Executor) -> None:
-        """Keep the best of the space, and the next block."""
-        assert self.found is not None
-        keep = -(-self.k // PANEL) + self.width
-        values, best = self.found.values[: keep * PANEL], self.found.vectors[:, : keep * PANEL]
+    def restart(self, best: Ritz, keep: int, pool: Executor) -> None:
+        """Keep `keep` panels of the best of the space, and the next block."""
+        values, vectors = best.values[: keep * PANEL], best.vectors[:, : keep * PANEL]
         for matrix in (self.basis, self.images):
-            rotate(matrix[: self.filled], best, pool)
+            rotate(matrix[: self.filled], vectors, pool)
         self.basis[keep : keep + self.width] = self.basis[self.filled : self.filled + self.width].copy()
         self.projected = np.diag(values if self.symmetric else values**2)
         self.dimension = int(np.count_nonzero(self.basis[:keep].any(axis=1)))
         self.filled = keep
 
+
+@dataclass
+class Krylov:
+    """The search for k components: the space, its passes so far, and what the last of them found.
+
+    room   bytes that the basis may grow to, if the matrix needs wider blocks
+    """
+
+    k: int
+    seed: int
+    space: Space
+    room: int | None = None
+    passes: list[Pass] = field(default_factory=list)
+    found: Ritz | None = None
+
+    @classmethod
+    def empty(cls, matrix: Operator, k: int, seed: int, room: int | None = None) -> Krylov:
+        """Return the state before the first pass, whose basis may grow to `room` bytes.
+
+        Raises `UsageError` for more components than the matrix can have.
+        """
+        rows, columns = matrix.rows.shape
+        if k > min(rows, columns):
+            raise UsageError(
+                f"--vector-size is {k}; a matrix of {rows} x {columns} has {min(rows, columns)} components at most"
+            )
+        return cls(k, seed, Space.empty(matrix, k, first_width(k)), room)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the arrays of a checkpoint."""
+        return self.space.arrays()
+
+    def meta(self) -> dict[str, Any]:
+        """Return the rest of a checkpoint."""
+        space = {name: getattr(self.space, name) for name in ("width", "filled", "dimension", "noise")}
+        return {**space, "passes": self.passes}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self._set_width(meta["width"])
+        self.space.load(arrays, meta)
+        self.passes = [Pass(*record) for record in meta["passes"]]
+
+    def _set_width(self, width: int) -> None:
+        if width == self.space.width:
+            return
+        need = 4 * PANEL * capacity(self.k, width) * sum(self.space.matrix.rows.shape)
+        if self.room is not None and need > self.room:
+            raise ResourceError(
+                f"the matrix repeats a singular value {PANEL * width // 2} times or more, and the wider blocks that "
+                f"this needs do not fit: pass {show_size(need - self.room)} more --memory"
+            )
+        self.space.widen(self.k, width)
+
+    def look(self) -> None:
+        """See what the basis knows, after `load`."""
+        if self.space.filled:
+            self.found = self.space.ritz()
+
+    def converged(self, tol: float) -> bool:
+        """Tell whether k residuals are within `tol`."""
+        return bool(self.passes) and self.found is not None and self.passes[-1].residual <= tol
+
+    def missed(self, tol: float) -> bool:
+        """Tell whether a value may be repeated more often than a block of this width can see.
+
+        A block of b random vectors holds b copies of a repeated value and no more; so many found are a reason to look again.
+        """
+        width = PANEL * self.space.width
+        if self.found is None or width >= self.k:
+            return False
+        values = np.abs(self.found.values[: self.k])
+        first, last = values[: self.k - width + 1], values[width - 1 :]
+        return bool(((first - last <= min(tol, 1e-2) * first) & (last > NOISE * values[0])).any())
+
+    def _random(self) -> np.random.Generator:
+        """Return the random directions of the next pass, whatever was drawn before."""
+        return np.random.Generator(np.random.PCG64([self.seed, len(self.passes)]))
+
+    def advance(self, tol: float, pool: Executor) -> None:
+        """Make a pass: take the next block into the basis, where there is room for it."""
+        space = self.space
+        if space.filled == 0:
+            space.begin(self._random(), pool)
+        elif self.converged(tol):
+            self._set_width(2 * space.width)
+            space.begin(self._random(), pool)
+        elif space.full:
+            assert self.found is not None
+            space.restart(self.found, -(-self.k // PANEL) + space.width, pool)
+        space.grow(self._random(), pool)
+        self.found = space.ritz()
+        residuals = self.found.residuals
+        residual = float(residuals[: self.k].max()) if len(residuals) >= self.k else 1.0
+        products = PANEL * space.width * (1 if space.symmetric else 2)
+        self.passes.append(Pass(len(self.passes) + 1, residual, products * space.matrix.rows.entries))
+
     def finish(self, pool: Executor) -> SVD:
         """Return the k best components, with measured residuals; the basis is used up."""
         assert self.found is not None
+        space = self.space
         count = -(-self.k // PANEL)
         values, vectors = self.found.values[: count * PANEL], self.found.vectors[:, : count * PANEL]
         sigma = np.where(np.arange(len(values)) < self.k, np.abs(values), 0)
         sigma[sigma <= NOISE * sigma[0]] = 0
         inverse = np.divide(1, sigma, out=np.zeros_like(sigma), where=sigma > 0)
-        left, right, product = self.basis[:count], self.images[:count], self.basis[count : 2 * count]
-        rotate(self.basis[: self.filled], vectors * (sigma > 0), pool)
-        if self.symmetric:
+        left, right, product = space.basis[:count], space.images[:count], space.basis[count : 2 * count]
+        rotate(space.basis[: space.filled], vectors * (sigma > 0), pool)
+        if space.symmetric:
             right[:] = left
             _scale(right, np.sign(values))
         else:
-            rotate(self.images[: self.filled], vectors * inverse, pool)
+            rotate(space.images[: space.filled], vectors * inverse, pool)
             rotate(right, _triangular(inner(right, right, pool)), pool)  # small ones hold traces of large ones
-        self.matrix.rows.multiply(right, product, pool)
+        space.matrix.rows.multiply(right, product, pool)
         residuals = _lengths(product, left, sigma) * inverse
         signs = _signs(left)
         _scale(left, signs)

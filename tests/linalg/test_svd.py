@@ -230,7 +230,7 @@ def test_a_large_matrix_restarts_and_stops_at_the_residual(pool):
     for tol in (0.3, 1e-2, 1e-4):
         state = Krylov.empty(operator(matrix), 40, 1)
         seen = []
-        found = krylov(state, tol, 200, pool, lambda seen=seen, state=state: seen.append(state.filled))
+        found = krylov(state, tol, 200, pool, lambda seen=seen, state=state: seen.append(state.space.filled))
         one, other = naive_svd.residuals(matrix, found.left, found.singular_values, found.right)
         assert (one <= 1.05 * tol * found.singular_values).all() and (other <= 1e-5).all()
         assert np.allclose(found.residuals, one / found.singular_values, rtol=1e-2, atol=1e-5)
@@ -282,7 +282,7 @@ def test_a_state_that_was_saved_goes_on_with_the_same_bits(name, stop, pool):
 def test_blocks_are_widened_until_every_copy_is_found(pool):
     matrix = with_spectrum(SPECTRA["one repeated far more often than a block is wide"], 200, 180)
     found, state = decompose(operator(matrix), 90, pool)
-    assert state.width > svd_module.first_width(90)
+    assert state.space.width > svd_module.first_width(90)
     assert np.allclose(found.singular_values[3:], 2, rtol=1e-4)
     tight = Krylov.empty(operator(matrix), 90, 1, room=svd_module.basis_bytes((200, 180), 90))
     with pytest.raises(ResourceError, match="--memory"):
