@@ -18,7 +18,7 @@ from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json
 from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
-from cooc_engine.cli.parameters import add_verb
+from cooc_engine.cli.parameters import VectorsFile, add_verb
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
@@ -66,22 +66,14 @@ RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
 
 @verb()
 def encode(
-    texts: Annotated[list[str], Parameter(name="TEXT")],
+    texts: Annotated[list[str], Parameter(name="TEXT", help="The text files.")],
     /,
     *,
-    output: Path,
+    output: Annotated[Path, Parameter(help="The directory to make.")],
     options: EncodeOptions | None = None,
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Encode text files, one document a line, into a corpus directory. Compressed files are recognised; - is stdin.
-
-    Parameters
-    ----------
-    texts
-        The text files.
-    output
-        The directory to make.
-    """
+    """Encode text files, one document a line, into a corpus directory. Compressed files are recognised; - is stdin."""
     from cooc_engine.corpus.encode import encode, plan_encode
 
     paths = [given(text) for text in texts]
@@ -96,22 +88,14 @@ def encode(
 
 @verb()
 def count(
-    corpus: Annotated[Path, Parameter(name="CORPUS")],
+    corpus: Annotated[Path, Parameter(name="CORPUS", help="The encoded corpus.")],
     /,
     *,
-    output: Path,
+    output: Annotated[Path, Parameter(help="The directory to make.")],
     options: CountOptions | None = None,
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory.
-
-    Parameters
-    ----------
-    corpus
-        The encoded corpus.
-    output
-        The directory to make.
-    """
+    """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory."""
     from cooc_engine.counts.count import count, plan_count
 
     if planned(run, plan_count, corpus, output, options):
@@ -124,21 +108,13 @@ def count(
 
 @verb()
 def merge(
-    coocs: Annotated[list[Path], Parameter(name="COOC")],
+    coocs: Annotated[list[Path], Parameter(name="COOC", help="The co-occurrence directories.")],
     /,
     *,
-    output: Path,
+    output: Annotated[Path, Parameter(help="The directory to make.")],
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Add up co-occurrence directories of equal vocabulary and options.
-
-    Parameters
-    ----------
-    coocs
-        The co-occurrence directories.
-    output
-        The directory to make.
-    """
+    """Add up co-occurrence directories of equal vocabulary and options."""
     from cooc_engine.counts.merge import merge, plan_merge
 
     if planned(run, plan_merge, coocs, output):
@@ -151,24 +127,14 @@ def merge(
 
 @verb()
 def append(
-    cooc: Annotated[Path, Parameter(name="COOC")],
-    texts: Annotated[list[str], Parameter(name="TEXT")],
+    cooc: Annotated[Path, Parameter(name="COOC", help="The co-occurrence directory to add to; it stays as it is.")],
+    texts: Annotated[list[str], Parameter(name="TEXT", help="The new text files.")],
     /,
     *,
-    output: Path,
+    output: Annotated[Path, Parameter(help="The directory to make.")],
     run: RunOptions = RUN,
 ) -> None:
-    """Count new text on the vocabulary and by the options of a co-occurrence directory, and add both up.
-
-    Parameters
-    ----------
-    cooc
-        The co-occurrence directory to add to; it stays as it is.
-    texts
-        The new text files.
-    output
-        The directory to make.
-    """
+    """Count new text on the vocabulary and by the options of a co-occurrence directory, and add both up."""
     from cooc_engine.pipeline.stages import append
 
     with Work(run) as work:
@@ -179,27 +145,19 @@ def append(
 
 @verb()
 def export_counts(
-    cooc: Annotated[Path, Parameter(name="COOC")],
-    output: Annotated[Path, Parameter(name="OUT")],
+    cooc: Annotated[Path, Parameter(name="COOC", help="The co-occurrence directory.")],
+    output: Annotated[
+        Path, Parameter(name="OUT", help="The file to write: records as of `cooccur`, to be shuffled before `glove`, or HDF5.")
+    ],
     /,
     *,
-    vocab: Path | None = None,
-    format: Literal["glove", "hdf5"] = "glove",
+    vocab: Annotated[Path | None, Parameter(help="The file of words and counts to write, which GloVe wants.")] = None,
+    format: Annotated[
+        Literal["glove", "hdf5"], Parameter(help="Which of the two; `import-counts` knows them by themselves.")
+    ] = "glove",
     run: RunOptions = RUN,
 ) -> None:
-    """Write counts for other programs: the binary records and the vocabulary of GloVe's own, or one HDF5 file with CSR.
-
-    Parameters
-    ----------
-    cooc
-        The co-occurrence directory.
-    output
-        The file to write: records as of `cooccur`, to be shuffled before `glove`, or HDF5.
-    vocab
-        The file of words and counts to write, which GloVe wants.
-    format
-        Which of the two; `import-counts` knows them by themselves.
-    """
+    """Write counts for other programs: the binary records and the vocabulary of GloVe's own, or one HDF5 file with CSR."""
     from cooc_engine.counts.directory import Cooc
     from cooc_engine.formats.glove_counts import export_glove
     from cooc_engine.formats.hdf5_counts import export_hdf5
@@ -216,25 +174,17 @@ def export_counts(
 
 @verb()
 def import_counts(
-    source: Annotated[Path, Parameter(name="FILE")],
+    source: Annotated[
+        Path, Parameter(name="FILE", help="The HDF5 file, or the file of records; then the options say how these were counted.")
+    ],
     /,
     *,
-    output: Path,
-    vocab: Path | None = None,
+    output: Annotated[Path, Parameter(help="The directory to make.")],
+    vocab: Annotated[Path | None, Parameter(help="The vocabulary of records: lines of a word and its count.")] = None,
     options: CountOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
-    """Read what `export-counts` wrote, or the records of GloVe's `cooccur` or `shuffle`, in any order.
-
-    Parameters
-    ----------
-    source
-        The HDF5 file, or the file of records; then the options say how these were counted.
-    output
-        The directory to make.
-    vocab
-        The vocabulary of records: lines of a word and its count.
-    """
+    """Read what `export-counts` wrote, or the records of GloVe's `cooccur` or `shuffle`, in any order."""
     from cooc_engine.formats.glove_counts import import_glove
     from cooc_engine.formats.hdf5_counts import import_hdf5
     from cooc_engine.storage.hdf5 import form_of
@@ -302,14 +252,8 @@ def _train(
 
 
 @verb("run")
-def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOptions = RUN) -> None:
-    """Run a batch job; finished stages are kept, an interrupted one continues.
-
-    Parameters
-    ----------
-    job
-        The job file.
-    """
+def run_job(job: Annotated[Path, Parameter(name="JOB.toml", help="The job file.")], /, *, run: RunOptions = RUN) -> None:
+    """Run a batch job; finished stages are kept, an interrupted one continues."""
     from cooc_engine.pipeline.job import run as run_library
     from cooc_engine.reports.table import Table
 
@@ -324,14 +268,8 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml")], /, *, run: RunOpti
 
 
 @verb()
-def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptions = RUN) -> None:
-    """Make the index of a model of millions of words beside it, for nn --approximate; say what share of neighbours it finds.
-
-    Parameters
-    ----------
-    model
-        The model file, or a file of vectors of another program.
-    """
+def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
+    """Make the index of a model of millions of words beside it, for nn --approximate; say what share of neighbours it finds."""
     from cooc_engine.vectors.near_index import build_index
 
     with Work(run) as work:
@@ -341,14 +279,10 @@ def index(model: Annotated[Path, Parameter(name="FILE.h5")], /, *, run: RunOptio
 
 
 @verb()
-def demo(*, output: Path = Path("cooc-demo"), run: RunOptions = RUN) -> None:
-    """Run the whole pipeline on the documentation of this Python installation.
-
-    Parameters
-    ----------
-    output
-        The directory to make.
-    """
+def demo(
+    *, output: Annotated[Path, Parameter(help="The directory to make.")] = Path("cooc-demo"), run: RunOptions = RUN
+) -> None:
+    """Run the whole pipeline on the documentation of this Python installation."""
     from cooc_engine.pipeline.demo import demo
 
     print_lines(demo(output, open_progress(run.progress)))

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from cooc_engine.cli.console import note, print_json, print_lines
 from cooc_engine.cli.foreign_flags import given
+from cooc_engine.cli.parameters import GivenWords, HowMany, JsonLines, LookedUp, ModelFile, Texts, Topn, VectorsFile, Words
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
 
 if TYPE_CHECKING:
@@ -23,10 +24,6 @@ __all__ = [
     "sentence_similarity", "sentence_vector", "similar", "similarity", "vector",
 ]  # fmt: skip
 
-Model = Annotated[Path, Parameter(name="FILE.h5")]
-Words = Annotated[list[str], Parameter(name="WORD")]
-Texts = Annotated[list[str], Parameter(name="TEXT")]
-Topn = Annotated[int, Parameter(alias=["--k", "-k"])]
 Measure = Literal["dot", "cosine"]
 Record = dict[str, Any]  # what a question is answered with, as --json prints it
 
@@ -170,87 +167,65 @@ def _value(record: Record) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def nn(model: Model, words: Words, /, *, topn: Topn = 10, approximate: bool = False, json: bool = False) -> None:
-    """Print the words nearest to each WORD by cosine; for - of each line of stdin.
-
-    Parameters
-    ----------
-    model
-        The model file, or a file of vectors of another program.
-    words
-        The words to look up.
-    topn
-        How many neighbours.
-    approximate
-        Look for them in the index that the verb index made: for millions of words.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def nn(
+    model: VectorsFile,
+    words: LookedUp,
+    /,
+    *,
+    topn: Annotated[Topn, Parameter(help="How many neighbours.")] = 10,
+    approximate: Annotated[
+        bool, Parameter(help="Look for them in the index that the verb index made: for millions of words.")
+    ] = False,
+    json: JsonLines = False,
+) -> None:
+    """Print the words nearest to each WORD by cosine; for - of each line of stdin."""
     _check(topn=topn)
     ask = _of_words(lambda vectors, word: vectors.neighbours([word], topn))
     _answer(model, _each(words), ask, _block, json, approximate)
 
 
-def related(model: Model, words: Words, /, *, topn: Topn = 10, normalize: bool = False, json: bool = False) -> None:
-    """Print the words of the largest inner product with each WORD: their PMI, in models of PMI; for - lines of stdin.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words to look up.
-    topn
-        How many words.
-    normalize
-        Scale all vectors to length 1 first.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def related(
+    model: ModelFile,
+    words: LookedUp,
+    /,
+    *,
+    topn: HowMany = 10,
+    normalize: Annotated[bool, Parameter(help="Scale all vectors to length 1 first.")] = False,
+    json: JsonLines = False,
+) -> None:
+    """Print the words of the largest inner product with each WORD: their PMI, in models of PMI; for - lines of stdin."""
     _check(topn=topn)
     ask = _of_words(lambda vectors, word: {word: vectors.related(word, topn, normalize)})
     _answer(model, _each(words), ask, _block, json)
 
 
-def similar(model: Model, words: Words, /, *, topn: Topn = 10, context_words: int = 10_000, json: bool = False) -> None:
-    """Print the words whose PMI with frequent words correlates most with that of each WORD; for - lines of stdin.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words to look up.
-    topn
-        How many words.
-    context_words
-        With how many of the most frequent words; 500 finds the same grammar, 10000 the same topic.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def similar(
+    model: ModelFile,
+    words: LookedUp,
+    /,
+    *,
+    topn: HowMany = 10,
+    context_words: Annotated[
+        int, Parameter(help="With how many of the most frequent words; 500 finds the same grammar, 10000 the same topic.")
+    ] = 10_000,
+    json: JsonLines = False,
+) -> None:
+    """Print the words whose PMI with frequent words correlates most with that of each WORD; for - lines of stdin."""
     _check(topn=topn, context_words=context_words)
     ask = _of_words(lambda vectors, word: {word: vectors.similar(word, topn, context_words)})
     _answer(model, _each(words), ask, _block, json)
 
 
 def analogies(
-    model: Model, words: Words, /, *, topn: Topn = 10, method: Literal["add", "mul"] = "add", json: bool = False
+    model: ModelFile,
+    words: Annotated[Words, Parameter(help="A, B and C.")],
+    /,
+    *,
+    topn: HowMany = 10,
+    method: Annotated[Literal["add", "mul"], Parameter(help="3CosAdd, b - a + c, or 3CosMul, b * c / a.")] = "add",
+    json: JsonLines = False,
 ) -> None:
-    """Print what is to C as B is to A, for WORDs A B C; for - lines of three words.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        A, B and C.
-    topn
-        How many words.
-    method
-        3CosAdd, b - a + c, or 3CosMul, b * c / a.
-    json
-        Print one JSON object, or one a line for -.
-    """
+    """Print what is to C as B is to A, for WORDs A B C; for - lines of three words."""
 
     _check(topn=topn)
 
@@ -262,18 +237,10 @@ def analogies(
     _answer(model, _together(words, str.split), ask, _block, json)
 
 
-def similarity(model: Model, words: Words, /, *, json: bool = False) -> None:
-    """Print the cosine of two WORDs; for - lines of two words.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The two words.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def similarity(
+    model: ModelFile, words: Annotated[Words, Parameter(help="The two words.")], /, *, json: JsonLines = False
+) -> None:
+    """Print the cosine of two WORDs; for - lines of two words."""
 
     def ask(vectors: Vectors, asked: list[str]) -> Record:
         return {"similarity": vectors.similarity(*_expect(asked, 2, "two words"))}
@@ -281,18 +248,14 @@ def similarity(model: Model, words: Words, /, *, json: bool = False) -> None:
     _answer(model, _together(words, str.split), ask, _value, json)
 
 
-def n_similarity(model: Model, texts: Texts, /, *, json: bool = False) -> None:
-    """Print the cosine of the mean vectors of two lists of words, each in quotes; for - lines with a tab between.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    texts
-        The two lists, white space between their words.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def n_similarity(
+    model: ModelFile,
+    texts: Annotated[Texts, Parameter(help="The two lists, white space between their words.")],
+    /,
+    *,
+    json: JsonLines = False,
+) -> None:
+    """Print the cosine of the mean vectors of two lists of words, each in quotes; for - lines with a tab between."""
 
     def ask(vectors: Vectors, asked: list[str]) -> Record:
         first, second = _expect(asked, 2, "two lists of words")
@@ -301,37 +264,24 @@ def n_similarity(model: Model, texts: Texts, /, *, json: bool = False) -> None:
     _answer(model, _together(texts, _columns), ask, _value, json)
 
 
-def doesnt_match(model: Model, words: Words, /, *, json: bool = False) -> None:
-    """Print the WORD that is farthest from the mean of all; for - lines of words.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def doesnt_match(model: ModelFile, words: GivenWords, /, *, json: JsonLines = False) -> None:
+    """Print the WORD that is farthest from the mean of all; for - lines of words."""
     _answer(
         model, _together(words, str.split), lambda vectors, asked: {"word": vectors.doesnt_match(asked)}, _value, json
     )  # fmt: skip
 
 
-def vector(model: Model, words: Words, /, *, oov: Literal["raise", "zero"] = "raise", json: bool = False) -> None:
-    """Print the vector of each WORD on a line; for - lines of stdin.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words.
-    oov
-        What a word outside the vocabulary is: an error, or zeros.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def vector(
+    model: ModelFile,
+    words: GivenWords,
+    /,
+    *,
+    oov: Annotated[
+        Literal["raise", "zero"], Parameter(help="What a word outside the vocabulary is: an error, or zeros.")
+    ] = "raise",
+    json: JsonLines = False,
+) -> None:
+    """Print the vector of each WORD on a line; for - lines of stdin."""
 
     def show(record: Record) -> Iterator[str]:
         return (f"{word} {_numbers(values)}" for word, values in record.items())
@@ -345,29 +295,15 @@ def _numbers(values: list[float]) -> str:
 
 
 def norms(
-    model: Model,
-    words: Annotated[list[str] | None, Parameter(name="WORD")] = None,
+    model: ModelFile,
+    words: Annotated[list[str] | None, Parameter(name="WORD", help="The words.")] = None,
     /,
     *,
-    topn: Topn = 10,
-    restrict: int = 2000,
-    json: bool = False,
+    topn: Annotated[Topn, Parameter(help="How many of the shortest and of the longest.")] = 10,
+    restrict: Annotated[int, Parameter(help="Among so many of the most frequent words.")] = 2000,
+    json: JsonLines = False,
 ) -> None:
-    """Print |v|^2 and -log P of each WORD; of the shortest and the longest vectors if none is given; for - lines of stdin.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    words
-        The words.
-    topn
-        How many of the shortest and of the longest.
-    restrict
-        Among so many of the most frequent words.
-    json
-        Print one JSON object, or one a line for -.
-    """
+    """Print |v|^2 and -log P of each WORD; of the shortest and the longest vectors if none is given; for - lines of stdin."""
 
     ask = _of_words(lambda vectors, word: _measured(vectors, [word]))
 
@@ -398,21 +334,17 @@ def _lengths(record: Record) -> Iterator[str]:
 
 
 def sentence_vector(
-    model: Model, texts: Texts, /, *, how: Literal["sum", "mean", "sif"] = "sum", json: bool = False
-) -> None:  # fmt: skip
-    """Print the vector of a TEXT on a line; for - of each line.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    texts
-        The text.
-    how
-        Sum or mean of the words' vectors, or their mean weighted by a / (a + P(w)).
-    json
-        Print one JSON object, or one a line for -.
-    """
+    model: ModelFile,
+    texts: Annotated[Texts, Parameter(help="The text.")],
+    /,
+    *,
+    how: Annotated[
+        Literal["sum", "mean", "sif"],
+        Parameter(help="Sum or mean of the words' vectors, or their mean weighted by a / (a + P(w))."),
+    ] = "sum",
+    json: JsonLines = False,
+) -> None:
+    """Print the vector of a TEXT on a line; for - of each line."""
 
     def show(record: Record) -> Iterator[str]:
         return map(_numbers, record.values())
@@ -423,20 +355,15 @@ def sentence_vector(
     _answer(model, _together(texts, str, " ".join), ask, show, json)
 
 
-def sentence_similarity(model: Model, texts: Texts, /, *, measure: Measure = "dot", json: bool = False) -> None:
-    """Print the sum of the PMIs of the words of two TEXTs, each in quotes; for - lines with a tab between.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    texts
-        The two texts.
-    measure
-        The inner product of their sums, which is that, or its cosine.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def sentence_similarity(
+    model: ModelFile,
+    texts: Annotated[Texts, Parameter(help="The two texts.")],
+    /,
+    *,
+    measure: Annotated[Measure, Parameter(help="The inner product of their sums, which is that, or its cosine.")] = "dot",
+    json: JsonLines = False,
+) -> None:
+    """Print the sum of the PMIs of the words of two TEXTs, each in quotes; for - lines with a tab between."""
 
     def ask(vectors: Vectors, asked: list[str]) -> Record:
         first, second = _expect(asked, 2, "two texts")
@@ -445,22 +372,18 @@ def sentence_similarity(model: Model, texts: Texts, /, *, measure: Measure = "do
     _answer(model, _together(texts, _columns), ask, _value, json)
 
 
-def keywords(model: Model, texts: Texts, /, *, topn: Topn = 10, measure: Measure = "dot", json: bool = False) -> None:
-    """Print the words of a TEXT that say most about it; for - of each line. Not for GloVe, whose ranking is reversed.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    texts
-        The text.
-    topn
-        How many words.
-    measure
-        By the inner product with the sum of all words' vectors, or by the cosine.
-    json
-        Print one JSON object, or one a line for -.
-    """
+def keywords(
+    model: ModelFile,
+    texts: Annotated[Texts, Parameter(help="The text.")],
+    /,
+    *,
+    topn: HowMany = 10,
+    measure: Annotated[
+        Measure, Parameter(help="By the inner product with the sum of all words' vectors, or by the cosine.")
+    ] = "dot",
+    json: JsonLines = False,
+) -> None:
+    """Print the words of a TEXT that say most about it; for - of each line. Not for GloVe, whose ranking is reversed."""
 
     _check(topn=topn)
 

@@ -8,22 +8,15 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from cooc_engine.cli.console import figure, print_json, print_lines, print_scores
+from cooc_engine.cli.parameters import Json, ModelFile
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.options import CompareOptions, EvalOptions
 
 __all__ = ["compare", "evaluate", "info", "ratio"]
 
 
-def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False) -> None:
-    """Tell what a corpus, a co-occurrence directory or a model is: everything that it records.
-
-    Parameters
-    ----------
-    path
-        The directory or file.
-    json
-        Print one JSON object.
-    """
+def info(path: Annotated[Path, Parameter(name="PATH", help="The directory or file.")], /, *, json: Json = False) -> None:
+    """Tell what a corpus, a co-occurrence directory or a model is: everything that it records."""
     from cooc_engine.pipeline.describe import info, lines
 
     record = info(path)
@@ -34,32 +27,16 @@ def info(path: Annotated[Path, Parameter(name="PATH")], /, *, json: bool = False
 
 
 def ratio(
-    model: Annotated[Path, Parameter(name="FILE.h5")],
-    word1: Annotated[str, Parameter(name="WORD1")],
-    word2: Annotated[str, Parameter(name="WORD2")],
-    contexts: Annotated[list[str], Parameter(name="CONTEXT")],
+    model: ModelFile,
+    word1: Annotated[str, Parameter(name="WORD1", help="The word above the line.")],
+    word2: Annotated[str, Parameter(name="WORD2", help="The word below the line.")],
+    contexts: Annotated[list[str], Parameter(name="CONTEXT", help="The context words.")],
     /,
     *,
-    counts: Path | None = None,
-    json: bool = False,
+    counts: Annotated[Path | None, Parameter(help="A co-occurrence directory, to show what was counted beside it.")] = None,
+    json: Annotated[bool, Parameter(help="Print one JSON list.")] = False,
 ) -> None:
-    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) as the model has it: large, small, or near 1 for both or neither.
-
-    Parameters
-    ----------
-    model
-        The model file.
-    word1
-        The word above the line.
-    word2
-        The word below the line.
-    contexts
-        The context words.
-    counts
-        A co-occurrence directory, to show what was counted beside it.
-    json
-        Print one JSON list.
-    """
+    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) as the model has it: large, small, or near 1 for both or neither."""
     from cooc_engine.vectors.ratios import ratio
 
     rows = ratio(model, word1, word2, contexts, counts)
@@ -72,36 +49,38 @@ def ratio(
 
 
 def evaluate(
-    models: Annotated[list[Path], Parameter(name="FILE.h5")],
+    models: Annotated[list[Path], Parameter(name="FILE.h5", help="The model files.")],
     /,
     *,
-    pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    sentence_pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    categories: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    outliers: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    pairs: Annotated[
+        list[Path] | None,
+        Parameter(
+            consume_multiple=True,
+            help="Files of word pairs: word, word, human score, with tabs between; Spearman and Pearson correlation.",
+        ),
+    ] = None,
+    analogies: Annotated[
+        list[Path] | None,
+        Parameter(
+            consume_multiple=True,
+            help="Files of questions: four words a line, sections begin with a colon; 3CosAdd and 3CosMul.",
+        ),
+    ] = None,
+    sentence_pairs: Annotated[
+        list[Path] | None,
+        Parameter(consume_multiple=True, help="Files of sentence pairs: sentence, sentence, human score, with tabs between."),
+    ] = None,
+    categories: Annotated[
+        list[Path] | None, Parameter(consume_multiple=True, help="Files of a word and its class a line; purity of clusters.")
+    ] = None,
+    outliers: Annotated[
+        list[Path] | None,
+        Parameter(consume_multiple=True, help="Files of topics: words that belong together, a blank line, words that do not."),
+    ] = None,
     options: EvalOptions | None = None,
-    json: bool = False,
+    json: Annotated[bool, Parameter(help="Print a JSON list.")] = False,
 ) -> None:
-    """Judge models by word pairs, sentence pairs, analogies, categories and outliers.
-
-    Parameters
-    ----------
-    models
-        The model files.
-    pairs
-        Files of word pairs: word, word, human score, with tabs between; Spearman and Pearson correlation.
-    analogies
-        Files of questions: four words a line, sections begin with a colon; 3CosAdd and 3CosMul.
-    sentence_pairs
-        Files of sentence pairs: sentence, sentence, human score, with tabs between.
-    categories
-        Files of a word and its class a line; purity of clusters.
-    outliers
-        Files of topics: words that belong together, a blank line, words that do not.
-    json
-        Print a JSON list.
-    """
+    """Judge models by word pairs, sentence pairs, analogies, categories and outliers."""
     from cooc_engine.evaluation.judge import evaluate
 
     kinds = {"sentence_pairs": sentence_pairs, "categories": categories, "outliers": outliers}
@@ -117,36 +96,33 @@ def evaluate(
 
 
 def compare(
-    models: Annotated[list[Path], Parameter(name="FILE.h5")],
+    models: Annotated[list[Path], Parameter(name="FILE.h5", help="The model files, of one vocabulary.")],
     /,
     *,
-    output: Path,
-    pairs: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
-    analogies: Annotated[list[Path] | None, Parameter(consume_multiple=True)] = None,
+    output: Annotated[
+        Path,
+        Parameter(
+            help="The page to write, PAGE.html, or a directory for it; "
+            "its main picture and all numbers stand beside it, .png and .json."
+        ),
+    ],
+    pairs: Annotated[
+        list[Path] | None,
+        Parameter(consume_multiple=True, help="Files of word pairs: word, word, human score, with tabs between."),
+    ] = None,
+    analogies: Annotated[
+        list[Path] | None,
+        Parameter(consume_multiple=True, help="Files of questions: four words a line, sections begin with a colon."),
+    ] = None,
     options: CompareOptions | None = None,
-    force: bool = False,
-    progress: Literal["auto", "bar", "lines", "json", "none"] = "auto",
-    json: bool = False,
+    force: Annotated[bool, Parameter(help="Replace a page that exists.")] = False,
+    progress: Annotated[
+        Literal["auto", "bar", "lines", "json", "none"],
+        Parameter(help="Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."),
+    ] = "auto",
+    json: Annotated[bool, Parameter(help="Print all numbers as one JSON object.")] = False,
 ) -> None:
-    """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms.
-
-    Parameters
-    ----------
-    models
-        The model files, of one vocabulary.
-    output
-        The page to write, PAGE.html, or a directory for it; its main picture and all numbers stand beside it, .png and .json.
-    pairs
-        Files of word pairs: word, word, human score, with tabs between.
-    analogies
-        Files of questions: four words a line, sections begin with a colon.
-    force
-        Replace a page that exists.
-    progress
-        Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing.
-    json
-        Print all numbers as one JSON object.
-    """
+    """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms."""
     from cooc_engine.reports.page import compare, page_of, verdict
     from cooc_engine.runtime.progress import open_progress
 

@@ -6,6 +6,7 @@ import functools
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -14,7 +15,21 @@ from cyclopts import App, Parameter
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Flag, Options
 
-__all__ = ["add_verb", "flags", "translated"]
+__all__ = [
+    "GivenWords", "HowMany", "Json", "JsonLines", "LookedUp", "ModelFile", "Texts", "Topn", "VectorsFile", "Words",
+    "add_verb", "flags", "translated",
+]  # fmt: skip
+
+ModelFile = Annotated[Path, Parameter(name="FILE.h5", help="The model file.")]
+VectorsFile = Annotated[Path, Parameter(name="FILE.h5", help="The model file, or a file of vectors of another program.")]
+Words = Annotated[list[str], Parameter(name="WORD")]
+LookedUp = Annotated[Words, Parameter(help="The words to look up.")]
+GivenWords = Annotated[Words, Parameter(help="The words.")]
+Texts = Annotated[list[str], Parameter(name="TEXT")]
+Topn = Annotated[int, Flag(("--k", "-k"))]
+HowMany = Annotated[Topn, Parameter(help="How many words.")]
+Json = Annotated[bool, Parameter(help="Print one JSON object.")]
+JsonLines = Annotated[bool, Parameter(help="Print one JSON object, or one a line for -.")]
 
 
 def add_verb(app: App, function: Callable[..., Any], name: str | None = None) -> None:
