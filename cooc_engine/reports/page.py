@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import charts
+from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_size
 from cooc_engine.runtime.progress import Progress
@@ -114,8 +114,8 @@ def render(record: Mapping[str, Any]) -> str:
         given=_given,
         verdict=verdict,
     )
-    names = [model["name"] for model in record["models"]]
-    colours = {name: number % len(COLOURS) for number, name in enumerate(names)}
+    colours = _numbers(record)
+    names = list(colours)
     return environment.get_template("page.html").render(
         **record,
         names=names,
@@ -154,59 +154,16 @@ def _given(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-# ------------------------------------------------------------------------------------------------------- the picture
-
-
 def _picture(record: Mapping[str, Any]) -> bytes:
     """Return the scores of all models on all sets, with their intervals, as a PNG; without sets their singular values."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    sets, names = record["sets"], [model["name"] for model in record["models"]]
-    columns = min(4, max(1, len(sets)))
-    rows = max(1, -(-len(sets) // columns))
-    figure = Figure(figsize=(12, rows * (0.8 + 0.26 * len(names)) + 0.9), dpi=110, facecolor="white", layout="constrained")
-    title = (
-        "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it" if sets else "Singular values by rank"
-    )
-    figure.suptitle(title, fontsize=11, color="#222222")
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for one, data in zip(axes, sets, strict=False):
-        _draw(one, data, names)
-    for one in axes[max(1, len(sets)) :]:
-        one.set_axis_off()
-    if not sets:
-        _draw_spectra(axes[0], record["spectra"], names)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format="png")
-    return buffer.getvalue()
+    colours = _numbers(record)
+    if record["sets"]:
+        heading = "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it"
+        return png([charts.score_dots(data, colours) for data in record["sets"]], heading, COLOURS)
+    legend = [(one["model"], colours[one["model"]]) for one in record["spectra"]]
+    return png([charts.spectrum_lines(record["spectra"], colours)], "Singular values by rank", COLOURS, legend)
 
 
-def _draw_spectra(axes: Any, spectra: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
-    for one in spectra:
-        place = names.index(one["model"])
-        values = [value for value in one["singular_values"] if value > 0]
-        axes.plot(range(1, len(values) + 1), values, color=COLOURS[place % len(COLOURS)], linewidth=2)
-    axes.set_yscale("log")
-    legend = axes.legend(["model"] * len(spectra), frameon=False, fontsize=9, loc="lower left")
-    for text, one in zip(legend.get_texts(), spectra, strict=True):
-        text.set(text=one["model"], parse_math=False)
-
-
-def _draw(axes: Any, data: Mapping[str, Any], names: Sequence[str]) -> None:
-    axes.set_title(data["name"], fontsize=10, loc="left", color="#222222", parse_math=False)
-    for place, score in enumerate(data["scores"]):
-        if score["value"] is None or score["low"] is None:
-            continue
-        colour = COLOURS[place % len(COLOURS)]
-        axes.plot([score["low"], score["high"]], [place, place], color=colour, linewidth=1.6, solid_capstyle="round")
-        face = colour if score["model"] in data["leaders"] else "white"
-        axes.plot(score["value"], place, "o", markersize=6, color=colour, markerfacecolor=face, markeredgewidth=1.5)
-    axes.set_yticks(range(len(names)), names, fontsize=9, parse_math=False)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.tick_params(axis="x", labelsize=8, colors="#666666")
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color="#e6e6e6", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color("#bbbbbb")
+def _numbers(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return the number of each model's colour."""
+    return {model["name"]: number % len(COLOURS) for number, model in enumerate(record["models"])}

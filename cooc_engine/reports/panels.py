@@ -1,0 +1,81 @@
+"""The panels of `charts` as a PNG: what the page's template draws as SVG, from the same coordinates."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from cooc_engine.reports.charts import WIDTH, Dots, Lines
+
+__all__ = ["png"]
+
+UNIT = 0.01  # inches of a unit of the panels
+POINT = 72 * UNIT  # points of a unit, for sizes of letters
+DPI = 150
+COLUMNS = 4
+MARGIN, TITLE, LINE = 16.0, 22.0, 18.0  # around a panel, above it, and a line of the heading
+LETTERS = 58  # of the heading above a panel's width
+INK, SOFT, RULE = "#1d2126", "#5b646e", "#dfe3e8"
+
+
+def png(panels: Sequence[Dots | Lines], heading: str, colours: Sequence[str], legend: Sequence[tuple[str, int]] = ()) -> bytes:
+    """Return the panels side by side under a heading; `legend` names colours by their numbers, as the panels do."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(panels))
+    lines = textwrap.wrap(heading, LETTERS * columns)
+    top = MARGIN + LINE * (len(lines) + len(legend))
+    step = MARGIN + TITLE + max(panel.height for panel in panels)
+    width, height = MARGIN + columns * (WIDTH + MARGIN), top + step * -(-len(panels) // columns)
+    figure = Figure(figsize=(width * UNIT, height * UNIT), dpi=DPI, facecolor="white")
+    for number, (text, colour) in enumerate([*((line, INK) for line in lines), *((n, colours[c]) for n, c in legend)], 1):
+        _write(figure, MARGIN / width, 1 - LINE * number / height, text, 14 if number <= len(lines) else 12, color=colour)
+    for number, panel in enumerate(panels):
+        left, under = MARGIN + number % columns * (WIDTH + MARGIN), top + number // columns * step + TITLE
+        place = left / width, 1 - (under + panel.height) / height, WIDTH / width, panel.height / height
+        axes = figure.add_axes(place, xlim=(0, WIDTH), ylim=(panel.height, 0))
+        axes.set_axis_off()
+        _write(axes, 0, -6, panel.title, 13, weight="bold")
+        _write(axes, WIDTH, -6, panel.note, 11, ha="right", color=SOFT)
+        (_draw_dots if isinstance(panel, Dots) else _draw_lines)(axes, panel, colours)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _write(home: Any, x: float, y: float, text: str, size: float, **style: Any) -> None:
+    home.text(x, y, text, **{"color": INK, "fontsize": size * POINT, "parse_math": False, **style})
+
+
+def _draw_dots(axes: Any, panel: Dots, colours: Sequence[str]) -> None:
+    bottom = panel.height - 22
+    for x, text in panel.axis.marks:
+        axes.plot([x, x], [2, bottom], color=RULE, linewidth=POINT)
+        _write(axes, x, panel.height - 8, text, 11, ha="center", color=SOFT)
+    if panel.zero is not None:
+        axes.plot([panel.zero] * 2, [2, bottom], color=SOFT, linewidth=1.2 * POINT)
+    for dot in panel.dots:
+        colour, ink = colours[dot.colour], INK if dot.strong else SOFT
+        axes.plot([dot.low, dot.high], [dot.y] * 2, color=colour, linewidth=2 * POINT, solid_capstyle="round")
+        filled = {"markerfacecolor": colour if dot.strong else "white", "markeredgewidth": 1.8 * POINT}
+        axes.plot(dot.x, dot.y, "o", color=colour, markersize=9 * POINT, clip_on=False, **filled)
+        _write(axes, panel.left - 6, dot.y + 4, dot.label, 12, ha="right", color=ink)
+        weight = "bold" if dot.strong else "normal"
+        _write(axes, panel.width - 4, dot.y + 4, dot.text, 12, ha="right", color=ink, weight=weight)
+
+
+def _draw_lines(axes: Any, panel: Lines, colours: Sequence[str]) -> None:
+    for y, text in panel.up.marks:
+        axes.plot([panel.left, panel.right], [y, y], color=RULE, linewidth=POINT)
+        _write(axes, panel.left - 5, y + 4, text, 11, ha="right", color=SOFT)
+    for x, text in panel.across.marks:
+        _write(axes, x, panel.height - 28, text, 11, ha="center", color=SOFT)
+    _write(axes, (panel.left + panel.right) / 2, panel.height - 9, panel.below, 11, ha="center", color=SOFT)
+    for colour, points in panel.lines:
+        if not points:  # of a model whose singular values are all 0
+            continue
+        across, down = zip(*(map(float, point.split(",")) for point in points.split()), strict=True)
+        axes.plot(across, down, color=colours[colour], linewidth=2 * POINT)
