@@ -40,7 +40,10 @@ def png(panels: Sequence[Dots | Lines], heading: str, colours: Sequence[str], le
         axes.set_axis_off()
         _write(axes, 0, -6, panel.title, 13, weight="bold")
         _write(axes, WIDTH, -6, panel.note, 11, ha="right", color=SOFT)
-        (_draw_dots if isinstance(panel, Dots) else _draw_lines)(axes, panel, colours)
+        if isinstance(panel, Dots):
+            _draw_dots(axes, panel, colours)
+        else:
+            _draw_lines(axes, panel, colours)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format="png")
     return buffer.getvalue()
