@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.bootstrap import difference, interval, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.evaluation.geometry import nearest_rows, norm_profile, overlaps, spectrum
-from cooc_engine.evaluation.judge import answers
+from cooc_engine.evaluation.judge import SETS, answered, pair_cosines
 from cooc_engine.evaluation.options import CompareOptions
-from cooc_engine.evaluation.sets import AnalogySet, PairSet, read_analogies, read_pairs
+from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import EXPLICIT, Model, open_model
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import Counts, Floats, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
 
-__all__ = ["comparison"]
-
-PathLike = str | os.PathLike[str]
-Ids = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+__all__ = ["COMPARED", "comparison"]
 
 EXAMPLES = 6  # words whose neighbours are shown
 SHOWN = 5  # neighbours of each
 FUNCTION_WORDS = 100  # the most frequent words are grammar: no examples
-ITEMS = {"pmi-svd": "products"}  # what a family counts as done, where that is not entries or words
 STAGES = ("encode", "count", "train")
 
 
@@ -47,7 +41,7 @@ class _Entrant:
     name: str
     model: Model
     vectors: Vectors
-    counts: Ids
+    counts: Counts
 
 
 @dataclass(frozen=True)
@@ -82,13 +76,13 @@ def comparison(
     `open_model`, `read_pairs` and `read_analogies` raise.
     """
     options, progress = options or CompareOptions(), progress or Progress()
-    pair_sets, analogy_sets = [read_pairs(str(path)) for path in pairs], [read_analogies(str(path)) for path in analogies]
+    given = {"pairs": pairs, "analogies": analogies}
+    read = [(COMPARED[kind], SETS[kind].read(str(path))) for kind, paths in given.items() for path in paths]
     entrants = _entrants(_named(models), common=options.common)
     sets: list[dict[str, Any]] = []
-    steps = len(pair_sets) + len(analogy_sets) + 1
-    with progress.stage("compare", steps, "steps") as stage:
-        for answered in _answers(entrants, pair_sets, analogy_sets, options):
-            sets.append(_judged(answered, [entrant.name for entrant in entrants]))
+    with progress.stage("compare", len(read) + 1, "steps") as stage:
+        for answer, data in read:
+            sets.append(_judged(answer(entrants, data, options), [entrant.name for entrant in entrants]))
             stage.advance(1)
         record = {
             "words": len(entrants[0].vectors),
@@ -160,36 +154,31 @@ def _draws(name: str, options: CompareOptions) -> tuple[int, tuple[int, int]]:
     return options.samples, (options.seed, zlib.crc32(name.encode()))
 
 
-def _answers(
-    entrants: Sequence[_Entrant], pairs: Sequence[PairSet], analogies: Sequence[AnalogySet], options: CompareOptions
-) -> Iterator[_Answered]:
-    yield from (_answer_pairs(entrants, data, options) for data in pairs)
-    yield from (_answer_analogies(entrants, data, options) for data in analogies)
-
-
 def _answer_pairs(entrants: Sequence[_Entrant], data: PairSet, options: CompareOptions) -> _Answered:
-    found = _rows_of(entrants[0].vectors, data.pairs)
-    covered = (found >= 0).all(axis=1)
-    cosines = [entrant.vectors.cosines(*found[covered].T) for entrant in entrants]
+    found = [pair_cosines(entrant.vectors, data) for entrant in entrants]
+    covered = np.all([known for _, known in found], axis=0)
+    cosines = [values[covered] for values, _ in found]
     wanted = np.array(data.scores, np.float64)[covered]
     resampled = resampled_correlations("spearman", cosines, wanted, *_draws(data.name, options))
     scores = [spearman(series, wanted) for series in cosines]
-    return _Answered(data.name, "spearman", len(found), len(wanted), scores, resampled)
+    return _Answered(data.name, "spearman", len(covered), len(wanted), scores, resampled)
 
 
 def _answer_analogies(entrants: Sequence[_Entrant], data: AnalogySet, options: CompareOptions) -> _Answered:
     limit = min(options.restrict, len(entrants[0].vectors))
-    found = _rows_of(entrants[0].vectors, data.questions, limit)
-    questions = found[(found >= 0).all(axis=1)]
-    hits = [answers(entrant.vectors, questions[:, :3], limit)[0] == questions[:, 3] for entrant in entrants]
+    found = [answered(entrant.vectors, data, limit) for entrant in entrants]
+    covered = np.all([known for _, known in found], axis=0)
+    hits = [added[covered] for (added, _), _ in found]
     scores = [float(hit.mean()) if len(hit) else None for hit in hits]
     resampled = resampled_means(hits, *_draws(data.name, options))
-    return _Answered(data.name, "analogy-add", len(found), len(questions), scores, resampled)
+    return _Answered(data.name, "analogy-add", len(covered), int(covered.sum()), scores, resampled)
 
 
-def _rows_of(vectors: Vectors, items: Sequence[Sequence[str]], limit: int | None = None) -> Ids:
-    """Return the rows of the words of each item; -1 for one that is not known, or not among the first `limit`."""
-    return vectors.rows_of(itertools.chain.from_iterable(items), limit).reshape(len(items), -1)
+# The kinds of `SETS` that models are compared on: each gives a score to an item by itself, or a correlation.
+COMPARED: Mapping[str, Callable[[Sequence[_Entrant], Any, CompareOptions], _Answered]] = {
+    "pairs": _answer_pairs,
+    "analogies": _answer_analogies,
+}
 
 
 def _judged(answered: _Answered, names: Sequence[str]) -> dict[str, Any]:
@@ -250,7 +239,7 @@ def _facts(entrant: _Entrant) -> dict[str, Any]:
         "epochs": len(model.history),
         "seconds": seconds or None,
         "items_per_second": items / seconds if seconds else None,
-        "item": ITEMS.get(model.family, "entries" if "entries" in model.provenance else "words"),
+        "item": FAMILIES[model.family].item if model.family in FAMILIES else "words",
         "threads": model.provenance.get("threads"),
         "peak_memory_bytes": model.provenance.get("peak_memory_bytes"),
     }

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.evaluation.correlation import spearman
+from cooc_engine.runtime.types import Counts, Floats, Rows
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import BLOCK, QUERIES
 
@@ -17,18 +17,15 @@ __all__ = ["nearest_rows", "norm_profile", "overlaps", "spectrum"]
 BINS = 32  # of words, by frequency
 QUANTILES = (0.1, 0.5, 0.9)
 
-Ids = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
-
-def nearest_rows(vectors: Vectors, words: int, topn: int) -> Ids:
+def nearest_rows(vectors: Vectors, words: int, topn: int) -> Rows:
     """Return the rows of the `topn` words nearest by cosine to each of the first `words`: (words, topn)."""
     asked = min(words, len(vectors))
     parts = [np.arange(start, min(start + QUERIES, asked)) for start in range(0, asked, QUERIES)]
-    return np.concatenate([vectors.nearest(vectors.unit(rows), topn, rows[:, None].tolist())[0] for rows in parts])
+    return np.concatenate([vectors.nearest(vectors.unit_rows(rows), topn, rows[:, None].tolist())[0] for rows in parts])
 
 
-def overlaps(nearest: Sequence[Ids]) -> tuple[Floats, Floats]:
+def overlaps(nearest: Sequence[Rows]) -> tuple[Floats, Floats]:
     """Return the mean share of neighbours that two models have in common, and their mean Jaccard index, both (m, m).
 
     nearest   for each model (words, topn) rows, of the same words; -1 where there are no more
@@ -65,7 +62,7 @@ def spectrum(vectors: Vectors) -> dict[str, Any]:
     }
 
 
-def norm_profile(squares: Floats, counts: Ids) -> dict[str, Any]:
+def norm_profile(squares: Floats, counts: Counts) -> dict[str, Any]:
     """Return how |v|², (V,), goes with frequency: the rank correlation with −log P(w), and quantiles in groups of words.
 
     Words that were never counted are left out. `groups` have as many steps of log P each, the rarest last: `surprise` is

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -28,14 +28,15 @@ from cooc_engine.evaluation.sets import (
     read_sentence_pairs,
 )
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.types import Floats, Mask, Matrix, Rows
 from cooc_engine.vectors.query import Vectors
-from cooc_engine.vectors.words import Judged
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = [
-    "AnalogySet", "CategorySet", "More", "OutlierSet", "PairSet", "answers", "evaluate", "pearson", "purity",
+    "SETS", "AnalogySet", "CategorySet", "Judged", "Kind", "More", "OutlierSet", "PairSet",
+    "answered", "answers", "evaluate", "pair_cosines", "pearson", "purity",
     "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "spearman",
 ]  # fmt: skip
 
@@ -48,7 +49,40 @@ EPSILON = 1e-3  # keeps 3CosMul from dividing by zero (Levy and Goldberg 2014)
 STARTS = 30  # of k-means, of which the best is kept
 KINDS = ("analogy-add", "analogy-mul")
 Row = dict[str, Any]
-Values = npt.NDArray[np.float64]
+
+
+class Judged(Protocol):
+    """What word pairs, analogies, clusters, outliers and sentences ask of vectors: of words, so that any may have one.
+
+    Words are looked up as written, else lower-cased. Rows are the numbers of those that can be answers.
+    """
+
+    def __len__(self) -> int:
+        """Return V, the number of words that can be answers."""
+
+    def rows_of(self, words: Iterable[str], limit: int | None = None) -> Rows:
+        """Return the row of each word, (n,); -1 if it is not among the first `limit`."""
+
+    def unit(self, words: Iterable[str], limit: int | None = None) -> tuple[Matrix, Mask]:
+        """Return vectors of length 1, (n, any), and whether each word has one, (n,); others are zeros.
+
+        Other coordinates with the same inner products will do. With a `limit` below V, no others than the first have one.
+        """
+
+    def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
+        """Return the cosines of pairs of words, (n,), and whether both have a vector."""
+
+    def cosine_table(self, words: Iterable[str], limit: int | None = None) -> tuple[Callable[[int, int], Matrix], Mask]:
+        """Return the cosines of words with those of the rows from one to before another, (n, rows), as a function of these two.
+
+        And whether each word has a vector, as `unit` does.
+        """
+
+    def knows(self, sentence: Any) -> bool:
+        """Tell whether a word of a text has a vector."""
+
+    def sentence_similarity(self, sentence1: Any, sentence2: Any, measure: str = "dot") -> float:
+        """Return how near two texts are; judged by measure "cosine"."""
 
 
 class More(TypedDict, total=False):
@@ -93,11 +127,8 @@ def evaluate(
     """
     if restrict is not None and restrict < 1:
         raise UsageError(f"--restrict is {restrict}; it must be at least 1")
-    sets: list[tuple[Any, Any]] = [(_Judge.pairs, read_pairs(path)) for path in pairs]
-    sets += [(_Judge.sentence_pairs, read_sentence_pairs(path)) for path in more.get("sentence_pairs", ())]
-    sets += [(_Judge.analogies, read_analogies(path)) for path in analogies]
-    sets += [(_Judge.categories, read_categories(path)) for path in more.get("categories", ())]
-    sets += [(_Judge.outliers, read_outliers(path)) for path in more.get("outliers", ())]
+    files: dict[str, Any] = {"pairs": pairs, "analogies": analogies, **more}
+    sets = [(kind.judge, kind.read(path)) for name, kind in SETS.items() for path in files.get(name, ())]
     rows = []
     for name, vectors in _named(models):
         limit = min(restrict or len(vectors), len(vectors))
@@ -126,9 +157,8 @@ class _Judge:
     seed: int
 
     def pairs(self, data: PairSet) -> list[Row]:
-        found = self.vectors.rows_of(itertools.chain.from_iterable(data.pairs)).reshape(-1, 2)
-        covered = (found >= 0).all(axis=1)
-        return self._correlations(data, self.vectors.cosines(*found[covered].T), covered)
+        cosines, covered = pair_cosines(self.vectors, data)
+        return self._correlations(data, cosines[covered], covered)
 
     def sentence_pairs(self, data: PairSet) -> list[Row]:
         values = [self.vectors.sentence_similarity(*pair, measure="cosine") for pair in data.pairs]
@@ -136,7 +166,7 @@ class _Judge:
         covered = np.array(known, bool)
         return self._correlations(data, np.array(values, np.float64)[covered], covered)
 
-    def _correlations(self, data: PairSet, values: Values, covered: Any) -> list[Row]:
+    def _correlations(self, data: PairSet, values: Floats, covered: Mask) -> list[Row]:
         scores = np.array(data.scores)[covered]
         rows = []
         for kind, correlation in CORRELATIONS.items():
@@ -144,7 +174,7 @@ class _Judge:
             rows.append(self._with(row, lambda *how, kind=kind: resampled_correlations(kind, [values], scores, *how)))
         return rows
 
-    def _with(self, row: Row, resampled: Callable[[int, Sequence[int]], Values]) -> Row:
+    def _with(self, row: Row, resampled: Callable[[int, Sequence[int]], Floats]) -> Row:
         """Return a row with the limits of its value, if they are wanted."""
         if not self.resamples:
             return row
@@ -153,11 +183,8 @@ class _Judge:
         return {**row, "low": low, "high": high}
 
     def analogies(self, data: AnalogySet) -> list[Row]:
-        found = self.vectors.rows_of(itertools.chain.from_iterable(data.questions), self.limit).reshape(-1, 4)
-        covered = (found >= 0).all(axis=1)
-        right = np.zeros((len(KINDS), len(found)), bool)
-        right[:, covered] = answers(self.vectors, found[covered, :3], self.limit) == found[covered, 3]
-        groups = {data.name: np.ones(len(found), bool)}
+        right, covered = answered(self.vectors, data, self.limit)
+        groups = {data.name: np.ones(len(covered), bool)}
         if self.by_section:
             names = np.array(data.sections)
             groups |= {f"{data.name}:{section}": names == section for section in dict.fromkeys(data.sections)}
@@ -175,9 +202,9 @@ class _Judge:
         return self._with(row, lambda *how: resampled_means([series], *how))
 
     def categories(self, data: CategorySet) -> list[Row]:
-        found = self.vectors.rows_of(data.words)
-        rows, classes = found[found >= 0], np.array(data.classes)[found >= 0]
-        clusters = _clusters(self.vectors.unit(rows), len(set(classes)), self.seed) if len(rows) else np.empty(0, np.int64)
+        units, known = self.vectors.unit(data.words)
+        classes = np.array(data.classes)[known]
+        clusters = _clusters(units[known], len(set(classes)), self.seed) if len(classes) else np.empty(0, np.int64)
         return [self._share(data.name, "purity", _in_majority(clusters, classes), len(data.words))]
 
     def outliers(self, data: OutlierSet) -> list[Row]:
@@ -189,15 +216,31 @@ class _Judge:
 
     def _places(self, members: Sequence[str], outliers: Sequence[str]) -> list[float]:
         """Return for each known outlier the share of the members that are nearer to the rest of the topic than it is."""
-        rows = self.vectors.rows_of([*members, *outliers])
-        inside, others = rows[: len(members)], rows[len(members) :]
-        inside, others = inside[inside >= 0], others[others >= 0]
+        units, known = self.vectors.unit([*members, *outliers])
+        inside = units[: len(members)][known[: len(members)]]
         if len(inside) < 2:
             return []
-        table = self.vectors.cosine_table(inside, np.concatenate([inside, others])).astype(np.float64)
+        table = (inside @ units[known].T).astype(np.float64)
         among, away = table[:, : len(inside)], table[:, len(inside) :]
         nearness = among.sum(1) - among.diagonal()
         return [float((nearness + column > column.sum()).mean()) for column in away.T]
+
+
+class Kind(NamedTuple):
+    """A kind of sets: the function that reads a file of it, and the one that judges by it."""
+
+    read: Callable[[Path | str], Any]
+    judge: Callable[[_Judge, Any], list[Row]]
+
+
+# By option of `evaluate`, flag of `eval` and key of a job's [eval]; rows come in this order.
+SETS: Mapping[str, Kind] = {
+    "pairs": Kind(read_pairs, _Judge.pairs),
+    "sentence_pairs": Kind(read_sentence_pairs, _Judge.sentence_pairs),
+    "analogies": Kind(read_analogies, _Judge.analogies),
+    "categories": Kind(read_categories, _Judge.categories),
+    "outliers": Kind(read_outliers, _Judge.outliers),
+}
 
 
 def _row(dataset: str, kind: str, value: float | None, covered: int, total: int) -> Row:
@@ -209,7 +252,7 @@ def purity(clusters: npt.ArrayLike, classes: Sequence[str]) -> float:
     return float(np.mean(_in_majority(np.asarray(clusters), np.asarray(classes))))
 
 
-def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Mask:
     """Tell for each item whether it is of the most common class of its cluster; of equally common ones the first counts."""
     right = np.zeros(len(classes), bool)
     for cluster in np.unique(clusters):
@@ -219,7 +262,7 @@ def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> npt.N
     return right
 
 
-def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np.int64]:
+def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> Rows:
     """Return the number of each point's cluster by k-means: of several starts the one of the least squared distances."""
     from scipy.cluster.vq import kmeans2
 
@@ -236,42 +279,76 @@ def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np
     return best
 
 
-def answers(vectors: Judged, questions: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
-    """Return the answers, (2, n): rows below `limit` by 3CosAdd and by 3CosMul, to questions a, b, c: (n, 3) rows.
+def pair_cosines(vectors: Judged, data: PairSet) -> tuple[Floats, Mask]:
+    """Return the cosines of pairs of words, (n,), and which pairs are covered."""
+    return vectors.cosines(*([pair[side] for pair in data.pairs] for side in (0, 1)))
 
-    The cosines of all words with the few that occur in questions are computed once, a block of words at a time; both
-    scores are made of them, so a question costs three rows of additions instead of a product.
+
+def answered(vectors: Judged, data: AnalogySet, limit: int) -> tuple[Mask, Mask]:
+    """Return which questions are answered right, (2, n), by 3CosAdd and by 3CosMul, and which are covered, (n,)."""
+    goals = vectors.rows_of((question[3] for question in data.questions), limit)
+    asked = np.flatnonzero(goals >= 0)
+    right, covered = np.zeros((len(KINDS), len(goals)), bool), np.zeros(len(goals), bool)
+    found, covered[asked] = answers(vectors, [data.questions[at][:3] for at in asked.tolist()], limit)
+    right[:, covered] = (found == goals[asked])[:, covered[asked]]
+    return right, covered
+
+
+def answers(vectors: Judged, questions: Sequence[Sequence[str]], limit: int) -> tuple[Rows, Mask]:
+    """Return the answers to questions a, b, c, (2, n) rows below `limit`, and which of the n have all their words known.
+
+    By 3CosAdd and by 3CosMul; -1 for the others. The cosines of all words with the few that occur in questions are computed
+    once, a block of words at a time; both scores are made of them, so a question costs three rows of additions instead of a
+    product.
     """
-    asked, places = np.unique(questions, return_inverse=True)
-    places = places.reshape(questions.shape)
     found = np.full((len(KINDS), len(questions)), -1, np.int64)
+    words = list(dict.fromkeys(itertools.chain.from_iterable(questions)))
+    ids = {word: at for at, word in enumerate(words)}
+    places = np.array([[ids[word] for word in question] for question in questions], np.int64).reshape(-1, 3)
+    known: Mask = np.all(vectors.cosine_table(words, limit)[1][places], axis=1)
+    asked, places = np.unique(places[known], return_inverse=True)
+    words, places = [words[at] for at in asked], places.reshape(-1, 3)
+    found[:, known] = _answers(vectors.cosine_table(words, limit)[0], places, vectors.rows_of(words, limit)[places], limit)
+    return found, known
+
+
+def _answers(table: Callable[[int, int], Matrix], places: Rows, rows: Rows, limit: int) -> Rows:
+    """Return the answers, (2, n), to n questions.
+
+    table    the cosines of the words of all questions with a range of rows
+    places   (n, 3): the number of each question's words in `table`
+    rows     (n, 3): the rows of these words, which are no answers; -1 for one outside the vocabulary
+    """
+    found = np.full((len(KINDS), len(places)), -1, np.int64)
+    if not len(places):
+        return found
     best = np.full(found.shape, -np.inf, np.float32)
-    step = max(1, min(SCORES // max(1, len(asked)), WORDS, limit))
+    step = max(1, min(SCORES // (int(places.max()) + 1), WORDS, limit))
     threads = min(usable_cores(), MOST_THREADS)
     scratch = np.empty((threads, 5, QUESTIONS, step), np.float32)
 
-    def improve(thread: int, start: int, cosines: npt.NDArray[np.float32]) -> None:
-        for first in range(thread * QUESTIONS, len(questions), threads * QUESTIONS):
+    def improve(thread: int, start: int, cosines: Matrix) -> None:
+        for first in range(thread * QUESTIONS, len(places), threads * QUESTIONS):
             part = slice(first, first + QUESTIONS)
-            banned = questions[part] - start
+            banned = rows[part] - start
             room = scratch[thread, :, : len(banned), : cosines.shape[1]]
             _improve(found[:, part], best[:, part], cosines, places[part], banned, start, room)
 
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, limit, step):
-            cosines = vectors.cosine_table(asked, np.arange(start, min(start + step, limit)))
+            cosines = table(start, min(start + step, limit))
             list(pool.map(improve, range(threads), [start] * threads, [cosines] * threads))
     return found
 
 
 def _improve(
-    answers: npt.NDArray[np.int64],
-    best: npt.NDArray[np.float32],
-    cosines: npt.NDArray[np.float32],
-    places: npt.NDArray[np.int64],
-    banned: npt.NDArray[np.int64],
+    answers: Rows,
+    best: Matrix,
+    cosines: Matrix,
+    places: Rows,
+    banned: Rows,
     start: int,
-    scratch: npt.NDArray[np.float32],
+    scratch: Matrix,
 ) -> None:
     """Replace answers and their scores where this block, of words from `start` on, has a better one.
 

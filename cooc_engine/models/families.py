@@ -25,6 +25,10 @@ class Family:
 
     A family without options of counting reads the text itself: it is trained on an encoded corpus. One training serves all
     values of the options in `derived`: `derive(model, options)` returns the vectors that another would have published.
+
+    product   what the inner product of a word's vector and a context's is, but for what depends on one of them alone:
+              "log count", "pmi", or "" for neither
+    item      what training counts, as `items` in a model's history
     """
 
     options: type[Options]
@@ -32,6 +36,8 @@ class Family:
     counting: type[CountOptions] | None = CountOptions
     derived: tuple[str, ...] = ()
     derive: Callable[[Model, Any], Any] = lambda model, options: model.vectors
+    product: str = ""
+    item: str = "words"
 
     def serving(self, wanted: Sequence[Options]) -> Options:
         """Return the options of the training that serves all these, which differ in `derived` alone: the first, not scaled."""
@@ -57,19 +63,29 @@ def named(home: str) -> Callable[..., Any]:
 
 
 FAMILIES = {
-    "glove": Family(GloveOptions, named("cooc_engine.matrix.glove:train_glove"), derived=("vectors",), derive=choose),
+    "glove": Family(
+        GloveOptions,
+        named("cooc_engine.matrix.glove:train_glove"),
+        derived=("vectors",),
+        derive=choose,
+        product="log count",
+        item="entries",
+    ),
     "simpler-glove": Family(
         SimplerGloveOptions,
         named("cooc_engine.matrix.glove:train_simpler_glove"),
         UniformCountOptions,
         derived=("vectors",),
         derive=choose,
+        product="pmi",
+        item="entries",
     ),
     "pmi-svd": Family(
         PmiSvdOptions,
         named("cooc_engine.matrix.pmi_svd:train_pmi_svd"),
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
+        item="products",
     ),
     "skipgram": Family(SkipgramOptions, named("cooc_engine.sampled.word2vec:train_skipgram"), None),
     "cbow": Family(CbowOptions, named("cooc_engine.sampled.word2vec:train_cbow"), None),

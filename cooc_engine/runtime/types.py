@@ -7,11 +7,15 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Counts", "Matrix", "PathLike", "Rows", "WordIds"]
+__all__ = ["Counts", "Floats", "Mask", "Matrix", "PathLike", "Rows", "WordIds"]
 
 PathLike = str | os.PathLike[str]
 Matrix = npt.NDArray[np.float32]
 """Vectors, weights or scores, float32."""
+Floats = npt.NDArray[np.float64]
+"""Statistics and sums, float64."""
+Mask = npt.NDArray[np.bool_]
+"""Whether something holds, for each item."""
 Counts = npt.NDArray[np.int64]
 """How often something occurs, int64."""
 Rows = npt.NDArray[np.int64]

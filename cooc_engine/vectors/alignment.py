@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import EXPLICIT, ModelData, save_model
 from cooc_engine.models.sparse_vectors import SPARSE
+from cooc_engine.runtime.types import Floats, PathLike, Rows
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import disk_errors, refuse_file
 from cooc_engine.vectors.query import Vectors
@@ -20,13 +19,10 @@ from cooc_engine.vectors.search import BLOCK
 
 __all__ = ["Alignment", "align", "rotation"]
 
-PathLike = str | os.PathLike[str]
-Rows = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Alignment:
-    """What was aligned: the file, by how many words, and their mean cosine before, if both are as long, and after."""
+    """An alignment that was made: the file, by how many words, and their mean cosine before, if both are as long, and after."""
 
     path: Path
     words: int
@@ -67,14 +63,14 @@ def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool
     return Alignment(output, len(rows[0]), before, after)
 
 
-def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> npt.NDArray[np.float64]:
+def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> Floats:
     """Return R, (d, e) with d ≤ e and R R' = 1, that brings the unit vectors of `rows` nearest to those of `others`."""
     products = np.zeros((ours.vector_size, theirs.vector_size))
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)
-        products += ours.unit(rows[part]).astype(np.float64).T @ theirs.unit(others[part]).astype(np.float64)
+        products += ours.unit_rows(rows[part]).astype(np.float64).T @ theirs.unit_rows(others[part]).astype(np.float64)
     left, _, right = np.linalg.svd(products, full_matrices=False)
-    turn: npt.NDArray[np.float64] = left @ right
+    turn: Floats = left @ right
     return turn
 
 
@@ -89,5 +85,5 @@ def _mean_cosine(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> fl
     total = 0.0
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)
-        total += float(np.einsum("ij,ij->", ours.unit(rows[part]), theirs.unit(others[part]), dtype=np.float64))
+        total += float(np.einsum("ij,ij->", ours.unit_rows(rows[part]), theirs.unit_rows(others[part]), dtype=np.float64))
     return total / len(rows)

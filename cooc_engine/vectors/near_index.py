@@ -17,10 +17,10 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
 from cooc_engine.vectors.query import Vectors
-from cooc_engine.vectors.search import Ids, Matrix, Rows, top
-from cooc_engine.vectors.words import cosines
+from cooc_engine.vectors.search import RowReader, cosines
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -48,8 +48,6 @@ class IndexedVectors(Vectors):
     Anything else that is asked of them is exact.
     """
 
-    _graph: Any = None
-
     @classmethod
     def open(cls, path: Path | str) -> Self:
         """Open vectors and their index, which is mapped.
@@ -58,12 +56,28 @@ class IndexedVectors(Vectors):
         usearch is missing, and what `Vectors.open` raises.
         """
         vectors = super().open(path)
-        vectors._graph = _open_graph(Path(path), vectors)
+        vectors._search = GraphSearch(_open_graph(Path(path), vectors), vectors._rows)
         return vectors
 
-    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]] = ()) -> tuple[Ids, Matrix]:
-        """Return rows and cosines as `Vectors.nearest` does, of the neighbours that the index finds."""
-        return _nearest(self._graph, self._rows, queries, top(len(self), topn), exclude or [()] * len(queries))
+
+class GraphSearch:
+    """The rows of a matrix that a graph finds near to a vector, with their exact cosines: a `Search`."""
+
+    def __init__(self, graph: Any, rows: RowReader) -> None:
+        """Take a graph of usearch and the matrix (V, d) that it is of."""
+        self._graph, self._rows = graph, rows
+
+    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
+        """Return rows and cosines, (q, topn), of those that the graph finds and that are not excluded; row -1 for the rest."""
+        rows = np.full((len(queries), topn), -1, np.int64)
+        values = np.full((len(queries), topn), -np.inf, np.float32)
+        for at, (unit, banned) in enumerate(zip(_units(queries), exclude, strict=True)):
+            found = self._graph.search(unit, min(len(self._graph), max(SEARCHED, topn + len(banned)))).keys.astype(np.int64)
+            found = found[~np.isin(found, banned)]
+            exact = cosines(self._rows[found], np.broadcast_to(unit, (len(found), len(unit)))).astype(np.float32)
+            order = np.lexsort((found, -exact))[:topn]
+            rows[at, : len(order)], values[at, : len(order)] = found[order], exact[order]
+        return rows, values
 
 
 def index_path(path: Path | str) -> Path:
@@ -89,7 +103,7 @@ def build_index(
         with (progress or Progress()).stage("index", size, "words") as stage:
             for start in range(0, size, exact._step):
                 block = np.arange(start, min(start + exact._step, size))
-                graph.add(block, exact.unit(block), threads=threads or usable_cores())
+                graph.add(block, exact.unit_rows(block), threads=threads or usable_cores())
                 stage.advance(len(block))
         graph.expansion_search = SEARCHED
         share = _recall(graph, exact)
@@ -99,25 +113,12 @@ def build_index(
     return BuiltIndex(output, size, share)
 
 
-def _nearest(graph: Any, vectors: Rows, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Ids, Matrix]:
-    """Return rows and cosines, (q, topn), of those that a graph finds and that are not excluded; row -1 for the rest."""
-    rows = np.full((len(queries), topn), -1, np.int64)
-    values = np.full((len(queries), topn), -np.inf, np.float32)
-    for at, (unit, banned) in enumerate(zip(_units(queries), exclude, strict=True)):
-        found = graph.search(unit, min(len(graph), max(SEARCHED, topn + len(banned)))).keys.astype(np.int64)
-        found = found[~np.isin(found, banned)]
-        exact = cosines(vectors[found], np.broadcast_to(unit, (len(found), len(unit)))).astype(np.float32)
-        order = np.lexsort((found, -exact))[:topn]
-        rows[at, : len(order)], values[at, : len(order)] = found[order], exact[order]
-    return rows, values
-
-
 def _recall(graph: Any, vectors: Vectors) -> float:
     """Return the share of the exact neighbours of words, evenly drawn, that a graph finds; 1 if there are none."""
     rows = np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(np.int64)
-    queries, exclude = vectors.unit(rows), [[row] for row in rows.tolist()]
+    queries, exclude = vectors.unit_rows(rows), [[row] for row in rows.tolist()]
     wanted, _ = vectors.nearest(queries, NEIGHBOURS, exclude)
-    found, _ = _nearest(graph, vectors._rows, queries, wanted.shape[1], exclude)
+    found, _ = GraphSearch(graph, vectors._rows).nearest(queries, wanted.shape[1], exclude)
     there = wanted >= 0
     hits = (wanted[:, :, None] == found[:, None, :]).any(2) & there
     return float(hits.sum() / there.sum()) if there.any() else 1.0

@@ -1,29 +1,53 @@
-"""Asking word vectors, with gensim's names: similarity, neighbours, analogies; and what the vectors of PMI models say more.
+"""Word vectors and what can be asked of them, with gensim's names: similarity, neighbours, analogies, sentences, PMI.
 
-Neighbours of many words are found together by products of blocks, which take no more than 64 MB beside the matrix,
-however many words there are. Where a formula is not the plain cosine, its method says it.
+Whatever is asked about is a word, or a vector; only answers are rows of the matrix. So a word outside the vocabulary can be
+asked about wherever `Vectors.outside` has a vector for it. Neighbours of many words are found together by products of
+blocks, which take no more than 64 MB beside the matrix, however many words there are. Where a formula is not the plain
+cosine, its method says it.
 """
 
 from __future__ import annotations
 
-import difflib
 import functools
+import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import UnknownWordError, UsageError
-from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
-from cooc_engine.vectors.search import BLOCK, QUERIES, Ids, Matrix, Rows, Score, best_rows, inverse_norms, top
-from cooc_engine.vectors.words import WordVectors, cosines
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import FormatError, UnknownWordError, UsageError
+from cooc_engine.formats.vectors import format_of, read_vectors
+from cooc_engine.models.file import open_model
+from cooc_engine.models.published import Published
+from cooc_engine.models.sparse_vectors import SparseVectors
+from cooc_engine.runtime.types import Floats, Mask, Matrix, Rows
+from cooc_engine.text.tokenizers import tokenizer
+from cooc_engine.vectors.profiles import profile_factor
+from cooc_engine.vectors.search import (
+    BLOCK,
+    DENSE,
+    QUERIES,
+    ExactSearch,
+    RowReader,
+    Score,
+    Search,
+    best_rows,
+    cosines,
+    inverse_norms,
+    scaled,
+    top,
+)
+from cooc_engine.vectors.spelling import similar_spelling
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["REVERSED", "Vectors", "nn"]
 
-SPELLINGS = 20_000  # the most frequent words, among which a misspelt one is looked for
 COSMUL_EPSILON = 1e-6  # keeps 3CosMul from dividing by zero; gensim's value
 SIF = 1e-3  # a of a / (a + P(w)), as Arora et al. (2017) have it
 REVERSED = "vectors of GloVe are long for frequent words, which say little: this ranking puts the least telling words first"
@@ -33,32 +57,309 @@ Keys = str | Matrix | Sequence[str | Matrix]
 Text = str | Iterable[str]
 
 
-class Vectors(WordVectors):
-    """V words and their vectors, and what can be asked of them.
+class Vectors:
+    """V words and their vectors: row i, float32 (d,), belongs to word i, frequent ones first; and what can be asked of them.
+
+    `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
+    raises `UnknownWordError`, which is a `KeyError` too, unless a subclass makes vectors for such words (`outside`). Vectors
+    that are sums of a model's matrices are added up where they are needed, and a model file's words are found in its mapped
+    index: opening reads nearly nothing.
 
     Similarity is the cosine unless said otherwise. Where the inner product of two vectors is the words' PMI (tied
     simpler-GloVe, nearly PMI-SVD), `related`, `similar`, `norms`, `keywords` and the sums of sentences have a meaning in
     statistics (Su Jianlin 2017). The directions of function words are nearly random there: they may turn up as neighbours.
     """
 
+    def __init__(
+        self,
+        words: Vocabulary | Iterable[str],
+        matrix: npt.ArrayLike | Published | SparseVectors,
+        *,
+        family: str = "",
+        encoding: Mapping[str, Any] | None = None,
+        digest: str = "",
+    ) -> None:
+        """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied.
+
+        family     the model family that made them, if it is known
+        encoding   the options of `encode` that say how a text is cut into words; white space, if it is not known
+        digest     what tells these words and vectors from others, if it is known
+        """
+        if not isinstance(words, Vocabulary):
+            words = list(words)
+            words = Vocabulary.from_words(words, [0] * len(words))
+        self.vocabulary, self.family, self._encoding = words, family, encoding or {}
+        self._rows: RowReader = matrix if isinstance(matrix, Published | SparseVectors) else np.asarray(matrix, np.float32)
+        self._digest = digest
+        if len(self._rows.shape) != 2 or self._rows.shape[0] != len(words):
+            raise FormatError(f"{len(words)} words do not fit a matrix of shape {self._rows.shape}")
+        self._exact = ExactSearch(self._rows)
+        self._search: Search = self._exact
+
+    @classmethod
+    def open(cls, path: Path | str) -> Self:
+        """Open the published vectors of a model file, or a file of vectors in any format that `export_vectors` writes.
+
+        Raises what `open_model` and `read_vectors` raise.
+        """
+        if format_of(path) is not None:
+            found = read_vectors(path)
+            return cls(found.vocabulary, found.vectors)
+        model = open_model(path)
+        encoding = model.config.get("encode")
+        return cls(model.vocabulary, model.rows(), family=model.family, encoding=encoding, digest=model.digest)
+
+    # --------------------------------------------------------------------------------------------------------------- access
+
+    @functools.cached_property
+    def vectors(self) -> Matrix:
+        """All vectors, float32 (V, d); those that are sums are made at the first use and kept. Explicit ones stay sparse."""
+        found: Matrix = self._rows[:]
+        return found
+
+    def part(self, begin: int, end: int) -> Matrix | SparseVectors:
+        """Return the vectors of rows begin:end; explicit ones stay sparse."""
+        found: Matrix | SparseVectors = self._rows[begin:end]
+        return found
+
+    def some(self, rows: Rows) -> Self:
+        """Return the words of some rows with their vectors; explicit ones stay sparse."""
+        words = self.index_to_key
+        vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
+        return type(self)([words[row] for row in rows], vectors, family=self.family, encoding=self._encoding)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells these words and vectors from others: a model's digest, or else SHA-256 of all of them."""
+        if self._digest:
+            return self._digest
+        found = hashlib.sha256(self.vocabulary.digest.encode())
+        for start in range(0, len(self), self._step):
+            found.update(np.ascontiguousarray(self._rows[start : start + self._step]).data)
+        return found.hexdigest()
+
+    @property
+    def _step(self) -> int:
+        """How many vectors are copied at a time."""
+        return max(1, min(BLOCK, DENSE // max(1, self.vector_size)))
+
+    @property
+    def index_to_key(self) -> list[str]:
+        """The words, by row."""
+        return self.vocabulary.words
+
+    @property
+    def key_to_index(self) -> dict[str, int]:
+        """Row of each word; the dictionary is made at the first use and kept."""
+        return self.vocabulary.ids
+
+    @property
+    def vector_size(self) -> int:
+        """Length d of the vectors."""
+        return int(self._rows.shape[1])
+
+    @property
+    def inverse_norms(self) -> Matrix:
+        """One over the length of each vector, (V,); 0 for a vector of zeros, whose cosines are then 0. Made once and kept."""
+        return self._exact.inverse_norms
+
+    def __len__(self) -> int:
+        """Return V."""
+        return int(self._rows.shape[0])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the words."""
+        return iter(self.index_to_key)
+
+    def __contains__(self, word: object) -> bool:
+        """Tell whether the word is in the vocabulary."""
+        return isinstance(word, str) and self._find(word) >= 0
+
+    def __getitem__(self, word: str | Sequence[str]) -> Matrix:
+        """Return the vector (d,) of a word, or the vectors (n, d) of several."""
+        if not isinstance(word, str):
+            return self._asked(word, hint=False)[0]
+        row = self._find(word)
+        vector: Matrix = self._rows[row] if row >= 0 else self._asked([word], hint=False)[0][0]
+        return vector
+
+    def get_vector(self, word: str, norm: bool = False) -> Matrix:
+        """Return the vector (d,) of a word; scaled to length 1 with `norm`."""
+        vector: Matrix = scaled(self[word][None])[0] if norm else self[word]
+        return vector
+
+    def vector(self, word: str, oov: str = "raise") -> Matrix:
+        """Return the vector (d,) of a word; for one without a vector zeros if `oov` is "zero", or an error ("raise")."""
+        if oov not in ("raise", "zero"):
+            raise UsageError(f"oov is {oov!r}; it must be raise or zero")
+        return self._vectors([word], self._rows_of([word]))[0][0] if oov == "zero" else self[word]
+
+    # ---------------------------------------------------------------------------------------------------------------- words
+
+    def row(self, word: str) -> int:
+        """Return the row of a word."""
+        row = self._find(word)
+        if row < 0:
+            raise self._unknown(word, hint=False)
+        return row
+
+    def _find(self, word: str) -> int:
+        return self.vocabulary.find(word) if self.vocabulary.order is not None else self.vocabulary.ids.get(word, -1)
+
+    def rows_of(self, words: Iterable[str], limit: int | None = None) -> Rows:
+        """Return the row of each word, as written, else lower-cased; -1 if neither is among the first `limit`."""
+        limit = len(self) if limit is None else limit
+
+        @functools.cache
+        def row_of(word: str) -> int:
+            rows = (self._find(variant) for variant in (word, word.lower()))
+            return next((row for row in rows if 0 <= row < limit), -1)
+
+        return np.fromiter(map(row_of, words), np.int64)
+
+    def words_of(self, sentence: Text) -> list[str]:
+        """Return the words of a text, cut as the model's text was; a list of words is taken as it is."""
+        return self._cut(sentence) if isinstance(sentence, str) else list(sentence)
+
+    def knows(self, sentence: Text) -> bool:
+        """Tell whether a word of a text has a vector, as written or lower-cased."""
+        words = self.words_of(sentence)
+        return bool((self.rows_of(words) >= 0).any() or (words and self.outside(words)[1].any()))
+
+    @functools.cached_property
+    def _cut(self) -> Any:
+        return tokenizer(self._encoding)
+
+    def outside(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
+        """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): none has, here.
+
+        A subclass that makes such vectors, of the parts of a word, say, overrides this method alone: all questions about
+        words, and whatever judges them, ask it. Such a word is still not in the vocabulary, and never an answer.
+        """
+        return np.zeros((len(words), self.vector_size), np.float32), np.zeros(len(words), bool)
+
+    def _rows_of(self, words: Sequence[str]) -> Rows:
+        """Return the row of each word as it is written; -1 if it is not in the vocabulary."""
+        return np.fromiter(map(self._find, words), np.int64, len(words))
+
+    def _vectors(self, words: Sequence[str], rows: Rows) -> tuple[Matrix, Mask]:
+        """Return the vectors (n, d) of words, zeros for those without, and whether each has one.
+
+        `rows` are those of the words, -1 for one outside the vocabulary.
+        """
+        known = rows >= 0
+        if known.all():
+            return self._rows[rows], known
+        vectors = np.zeros((len(rows), self.vector_size), np.float32)
+        vectors[known] = self._rows[rows[known]]
+        missing = np.flatnonzero(~known)
+        made, has = self.outside([words[at] for at in missing.tolist()])
+        vectors[missing[has]], known[missing] = made[has], has
+        return vectors, known
+
+    def _asked(self, words: Sequence[str], hint: bool = True) -> tuple[Matrix, Rows]:
+        """Return the vectors (n, d) of words as they are written, and their rows or -1; raise if one has no vector."""
+        rows = self._checked(words, hint)
+        return self._vectors(words, rows)[0], rows
+
+    def _checked(self, words: Sequence[str], hint: bool = True) -> Rows:
+        """Return the rows of words as they are written, -1 outside the vocabulary; raise if one of these has no vector."""
+        rows = self._rows_of(words)
+        missing = [words[at] for at in np.flatnonzero(rows < 0).tolist()]
+        known = self.outside(missing)[1] if missing else np.ones(0, bool)
+        if not known.all():
+            raise self._unknown(missing[int(known.argmin())], hint)
+        return rows
+
+    def _unknown(self, word: str, hint: bool) -> UnknownWordError:
+        near = similar_spelling(word, self.vocabulary) if hint else None
+        return UnknownWordError(f"{word!r} is not in the vocabulary" + (f"; did you mean {near!r}?" if near else ""))
+
+    # ----------------------------------------------------------------------------------------------------------- comparison
+
+    def unit(self, words: Iterable[str], limit: int | None = None) -> tuple[Matrix, Mask]:
+        """Return the vectors of words scaled to length 1, (n, d), zeros for those without, and whether each has one, (n,).
+
+        Words are looked up as `rows_of` does. With a `limit` below V, no others than the first have one.
+        """
+        words = list(words)
+        rows = self.rows_of(words, limit)
+        if limit is None or limit >= len(self):
+            vectors, known = self._vectors(words, rows)
+            return scaled(vectors), known
+        known = rows >= 0
+        units = np.zeros((len(rows), self.vector_size), np.float32)
+        units[known] = self.unit_rows(rows[known])
+        return units, known
+
+    def unit_rows(self, rows: Rows) -> Matrix:
+        """Return copies of rows, scaled to length 1: (n, d)."""
+        return scaled(self._rows[rows])
+
+    def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
+        """Return the cosines of pairs of words, float64 (n,), within -1..1, and whether both have a vector, (n,).
+
+        Words are looked up as `rows_of` does.
+        """
+        first, second = list(words1), list(words2)
+        rows1, rows2 = self.rows_of(first), self.rows_of(second)
+        result, known = np.empty(len(first)), np.empty(len(first), bool)
+        for start in range(0, len(first), self._step):
+            part = slice(start, start + self._step)
+            a, there = self._vectors(first[part], rows1[part])
+            b, also_there = self._vectors(second[part], rows2[part])
+            result[part], known[part] = cosines(a, b), there & also_there
+        return result, known
+
+    def cosine_table(self, words: Iterable[str], limit: int | None = None) -> tuple[Callable[[int, int], Matrix], Mask]:
+        """Return the cosines of words with those of any range of rows, and whether each word has a vector, (n,).
+
+        The former is a function of the first row and of the one after the last: float32 (n, rows). Words are looked up once,
+        as `unit` does; explicit vectors stay sparse.
+        """
+        if isinstance(self._rows, SparseVectors):
+            rows = self.rows_of(words, limit)
+            return functools.partial(self._sparse_table, rows), rows >= 0
+        units, known = self.unit(words, limit)
+        return lambda begin, end: units @ scaled(self._rows[begin:end]).T, known
+
+    def _sparse_table(self, rows: Rows, begin: int, end: int) -> Matrix:
+        others = self._rows[begin:end]
+        table, factors, known = np.zeros((len(rows), len(others)), np.float32), inverse_norms(others), np.flatnonzero(rows >= 0)
+        for start in range(0, len(known), self._step):
+            part = known[start : start + self._step]
+            table[part] = (others @ self.unit_rows(rows[part]).T).T * factors
+        return table
+
+    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]] = ()) -> tuple[Rows, Matrix]:
+        """Return rows and cosines, both (q, topn), of the vectors nearest to each query vector, the best first.
+
+        queries   (q, d) float32, of any length
+        exclude   for each query the rows that may not be answers; empty for none
+
+        Equal cosines are in order of the rows. Where there are fewer than `topn` answers, the rest are row -1.
+        """
+        return self._search.nearest(queries, top(len(self), topn), exclude or [()] * len(queries))
+
     # --------------------------------------------------------------------------------------------------- similarity
 
     def similarity(self, word1: str, word2: str) -> float:
         """Return the cosine of two words' vectors."""
-        return float(self.cosines([self.row(word1)], [self.row(word2)])[0])
+        vectors, _ = self._asked([word1, word2], hint=False)
+        return float(cosines(vectors[:1], vectors[1:])[0])
 
     def n_similarity(self, words1: Sequence[str], words2: Sequence[str]) -> float:
         """Return the cosine of the means of two lists of words' vectors."""
         if not len(words1) or not len(words2):
             raise UsageError("n_similarity needs at least one word on each side")
-        means = [self._rows[[self._row_or_hint(w) for w in words]].astype(np.float64).mean(0) for words in (words1, words2)]
+        means = [self._asked(words)[0].astype(np.float64).mean(0) for words in (words1, words2)]
         return float(cosines(means[0][None], means[1][None])[0])
 
     def doesnt_match(self, words: Sequence[str]) -> str:
         """Return the word that is farthest, by cosine, from the mean of all of their unit vectors."""
         if len(words) < 2:
             raise UsageError("doesnt_match needs at least two words")
-        units = self.unit([self._row_or_hint(word) for word in words]).astype(np.float64)
+        units = scaled(self._asked(words)[0]).astype(np.float64)
         return words[int((units @ units.mean(0)).argmin())]
 
     def most_similar(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
@@ -80,21 +381,21 @@ class Vectors(WordVectors):
         units, kept = np.concatenate([plus, minus]).T.copy(), len(plus)
 
         def score(start: int, block: Matrix) -> Matrix:
-            shifted = (self._cosines_with(units, start, block) + 1) / 2
+            shifted = (self._exact.cosines_with(units, start, block) + 1) / 2
             products: Matrix = shifted[:, :kept].prod(1) / (shifted[:, kept:].prod(1) + np.float32(COSMUL_EPSILON))
             return products[:, None]
 
         return self._found(score, topn, given)
 
     def _units(self, positive: Keys, negative: Keys) -> tuple[Matrix, Matrix, list[int]]:
-        """Return unit vectors of the positive and the negative keys, and the rows of those that are words."""
+        """Return unit vectors of the positive and the negative keys, and the rows of those that are words of the vocabulary."""
         keys = [*_several(positive), *_several(negative)]
         if not keys:
             raise UsageError("most_similar needs at least one word or vector")
-        given = [self._row_or_hint(key) for key in keys if isinstance(key, str)]
-        rows = iter(self.unit(given))
-        units = np.stack([next(rows) if isinstance(key, str) else _unit(key, self.vector_size) for key in keys])
-        return units[: len(_several(positive))], units[len(_several(positive)) :], given
+        vectors, rows = self._asked([key for key in keys if isinstance(key, str)])
+        words = iter(scaled(vectors))
+        units = np.stack([next(words) if isinstance(key, str) else _unit(key, self.vector_size) for key in keys])
+        return units[: len(_several(positive))], units[len(_several(positive)) :], _inside(rows)
 
     def analogy(self, a: str, b: str, c: str, topn: int = 10) -> Answers:
         """Return the words that are to `c` what `b` is to `a`, by 3CosAdd on unit vectors; the three are left out."""
@@ -103,12 +404,13 @@ class Vectors(WordVectors):
     def neighbours(self, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
         """Return for each word the `topn` others of the largest cosine; all words are answered together."""
         words = [words] if isinstance(words, str) else words
-        rows = [self._row_or_hint(word) for word in words]
+        rows = self._checked(words)
         answers: list[Answers] = []
         together = min(QUERIES, self._step)
         for start in range(0, len(rows), together):
-            part = rows[start : start + together]
-            answers += self._answers(*self.nearest(self._rows[part], topn, [[row] for row in part]))
+            part = slice(start, start + together)
+            queries, _ = self._vectors(words[part], rows[part])
+            answers += self._answers(*self.nearest(queries, topn, [_inside(row) for row in rows[part, None]]))
         return dict(zip(words, answers, strict=True))
 
     # ---------------------------------------------------------------------------------------------------------- PMI
@@ -120,9 +422,9 @@ class Vectors(WordVectors):
         """
         if normalize:
             return self.most_similar(word, topn=topn)
-        row = self._row_or_hint(word)
-        query = self._rows[[row]].T.copy()
-        return self._found(lambda _, block: block @ query, topn, [row])
+        vector, row = self._asked([word])
+        query = vector.T.copy()
+        return self._found(lambda _, block: block @ query, topn, _inside(row))
 
     def similar(self, word: str, topn: int = 10, context_words: int = 10_000) -> Answers:
         """Return the `topn` words whose PMI with the first `context_words` words correlates most with that of a word.
@@ -134,44 +436,45 @@ class Vectors(WordVectors):
         """
         if context_words < 2:
             raise UsageError(f"context_words is {context_words}; it must be at least 2")
-        row = self._row_or_hint(word)
+        vector, row = self._asked([word])
         factor = self._profiles(min(context_words, len(self)))
-        query = self._rows[[row]] @ factor
-        query = (query * inverse_norms(query)[:, None]).T.copy()
+        query = scaled(vector @ factor).T.copy()
 
         def score(_: int, block: Matrix) -> Matrix:
             profiles = block @ factor
             scores: Matrix = (profiles @ query) * inverse_norms(profiles)[:, None]
             return scores
 
-        return self._found(score, topn, [row])
+        return self._found(score, topn, _inside(row))
 
     @functools.cached_property
     def _profiles(self) -> Callable[[int], Matrix]:
         return functools.lru_cache(maxsize=4)(functools.partial(profile_factor, self._rows))
 
-    def norms(self, words: Sequence[str] | None = None) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def norms(self, words: Sequence[str] | None = None) -> tuple[Floats, Floats]:
         """Return |v|^2 and -log P(w) of words, of all if None: (n,) each; NaN where a word's count is not known.
 
         The first is nearly a straight function of the second in simpler-GloVe: a norm says how much a word says.
         """
-        rows = np.arange(len(self)) if words is None else np.array([self._row_or_hint(word) for word in words], np.int64)
-        if isinstance(self._rows, SparseVectors):
+        rows = np.arange(len(self)) if words is None else self._checked(words)
+        if isinstance(self._rows, SparseVectors) and (rows >= 0).all():
             return self._rows.take(rows).lengths().astype(np.float64) ** 2, self._surprise(rows)
         squares = np.empty(len(rows))
         for start in range(0, len(rows), self._step):
-            block = self._rows[rows[start : start + self._step]].astype(np.float64)
-            squares[start : start + self._step] = np.einsum("ij,ij->i", block, block)
+            part = slice(start, start + self._step)
+            block = self._vectors((words or ())[part], rows[part])[0].astype(np.float64)
+            squares[part] = np.einsum("ij,ij->i", block, block)
         return squares, self._surprise(rows)
 
-    def _surprise(self, rows: Ids) -> npt.NDArray[np.float64]:
+    def _surprise(self, rows: Rows) -> Floats:
         shares = self._shares(rows)
-        found: npt.NDArray[np.float64] = -np.log(np.where(shares > 0, shares, np.nan))
+        found: Floats = -np.log(np.where(shares > 0, shares, np.nan))
         return found
 
-    def _shares(self, rows: Ids) -> npt.NDArray[np.float64]:
-        """Return P(w), the share of the words of the text that are this one; 0 where counts are not known."""
-        found: npt.NDArray[np.float64] = self.vocabulary.counts[rows] / max(self._total, 1)
+    def _shares(self, rows: Rows) -> Floats:
+        """Return P(w), the share of the words of the text that are this one; 0 where its count is not known."""
+        counts = self.vocabulary.counts[rows] if (rows >= 0).all() else np.where(rows >= 0, self.vocabulary.counts[rows], 0)
+        found: Floats = counts / max(self._total, 1)
         return found
 
     @functools.cached_property
@@ -191,25 +494,25 @@ class Vectors(WordVectors):
         A text is cut as the model's own was. Words are looked up as written, else lower-cased; others are left out, and a
         sentence without a known word is zeros.
         """
-        return self._summed(self._sentence(sentence), how).astype(np.float32)
+        return self._summed(sentence, how).astype(np.float32)
 
-    def _sentence(self, sentence: Text) -> Ids:
-        rows = self.rows_of(self.words_of(sentence))
-        return rows[rows >= 0]
-
-    def _summed(self, rows: Ids, how: str) -> npt.NDArray[np.float64]:
+    def _summed(self, sentence: Text, how: str) -> Floats:
         if how not in ("sum", "mean", "sif"):
             raise UsageError(f"how is {how!r}; it must be one of sum, mean, sif")
+        words = self.words_of(sentence)
+        rows = self.rows_of(words)
         weights = np.ones(len(rows))
         if how == "sif":
             if self._total == 0:
                 raise UsageError("sif weighs words by their frequency, which is not known; import with --vocab")
             weights = SIF / (SIF + self._shares(rows))
-        total = np.zeros(self.vector_size)
+        total, count = np.zeros(self.vector_size), 0
         for start in range(0, len(rows), self._step):
             part = slice(start, start + self._step)
-            total += weights[part] @ self._rows[rows[part]]
-        return total if how == "sum" else total / max(1, len(rows))
+            vectors, known = self._vectors(words[part], rows[part])
+            total += weights[part][known] @ vectors[known]
+            count += int(known.sum())
+        return total if how == "sum" else total / max(1, count)
 
     def sentence_similarity(self, sentence1: Text, sentence2: Text, measure: str = "dot") -> float:
         """Return the inner product of the sums of two sentences' vectors, or its cosine (`measure` "dot" or "cosine").
@@ -217,7 +520,7 @@ class Vectors(WordVectors):
         The inner product is the sum of the PMI of each word of the one with each of the other, which is the PMI of the
         sentences if their words are independent (Su Jianlin 2017).
         """
-        a, b = (self._summed(self._sentence(sentence), "sum") for sentence in (sentence1, sentence2))
+        a, b = (self._summed(sentence, "sum") for sentence in (sentence1, sentence2))
         return float(a @ b) if _measured(measure) == "dot" else float(cosines(a[None], b[None])[0])
 
     def keywords(self, text: Text, topn: int = 10, measure: str = "dot") -> Answers:
@@ -226,72 +529,44 @@ class Vectors(WordVectors):
         Each word stands once. The ranking puts telling words first where long vectors are telling (simpler-GloVe, PMI-SVD);
         vectors of GloVe are long for frequent words: then it is reversed, and a `UserWarning` says so.
         """
-        if self.family == "glove":
+        from cooc_engine.models.families import FAMILIES  # knows all options, which no other question needs
+
+        if self.family in FAMILIES and FAMILIES[self.family].product == "log count":
             warnings.warn(REVERSED, stacklevel=2)
-        rows = self._sentence(text)
-        unique = np.array(list(dict.fromkeys(rows.tolist())), np.int64)
-        total, topn = self._summed(rows, "sum"), top(max(1, len(unique)), topn)
-        found = self._rows[unique].astype(np.float64)
+        words = self.words_of(text)
+        rows = self.rows_of(words)
+        named = [self.vocabulary.word(row) if row >= 0 else word for row, word in zip(rows.tolist(), words, strict=True)]
+        unique = dict(zip(named, rows.tolist(), strict=True))
+        vectors, known = self._vectors(list(unique), np.array(list(unique.values()), np.int64))
+        names = [name for name, there in zip(unique, known, strict=True) if there]
+        found: Floats = vectors[known].astype(np.float64)
+        total, topn = self._summed(words, "sum"), top(max(1, len(names)), topn)
         values = found @ total if _measured(measure) == "dot" else cosines(found, np.broadcast_to(total, found.shape))
-        order = np.argsort(-values, kind="stable")[:topn]
-        return [(self.vocabulary.word(int(unique[at])), float(values[at])) for at in order]
+        return [(names[at], float(values[at])) for at in np.argsort(-values, kind="stable")[:topn]]
 
     # ------------------------------------------------------------------------------------------------------ answers
 
     def _found(self, score: Score, topn: int, exclude: Sequence[int]) -> Answers:
         return self._answers(*best_rows(self._rows, score, top(len(self), topn), [exclude]))[0]
 
-    def _answers(self, rows: Ids, values: Matrix) -> list[Answers]:
+    def _answers(self, rows: Rows, values: Matrix) -> list[Answers]:
         word: Callable[[int], str] = self.vocabulary.word
         pairs = zip(rows.tolist(), values.tolist(), strict=True)
         return [
             [(word(row), value) for row, value in zip(*pair, strict=True) if row >= 0 and value > -np.inf] for pair in pairs
         ]
 
-    def _row_or_hint(self, word: str) -> int:
-        """Return the row of a word, or raise naming a word of nearly the same spelling."""
-        try:
-            return self.row(word)
-        except UnknownWordError as error:
-            near = self._spelling(word)
-            raise UnknownWordError(f"{error}; did you mean {near!r}?" if near else str(error)) from None
-
-    def _spelling(self, word: str) -> str | None:
-        for variant in (word.lower(), word.capitalize(), word.upper()):
-            if variant in self:
-                return variant
-        start, lengths = word[:1].lower(), range(len(word) - 1, len(word) + 2)
-        frequent = map(self.vocabulary.word, range(min(SPELLINGS, len(self))))
-        close = (w for w in frequent if len(w) in lengths and w[:1].lower() == start)
-        return next(iter(difflib.get_close_matches(word, close, 1, 0.7)), None)
-
-
-def profile_factor(rows: Rows, count: int) -> Matrix:
-    """Return U, float32 (d, at most d), with UU' = V'V for V the first `count` rows, centred; a block of them at a time."""
-    if isinstance(rows, SparseVectors):
-        raise UsageError(SPARSE)
-    blocks = [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
-    size = int(rows.shape[1])
-    mean = np.zeros(size)
-    for part in blocks:
-        mean += rows[part].sum(0, dtype=np.float64) / count
-    if count > size:
-        gram = np.zeros((size, size))
-        for part in blocks:
-            centred = rows[part] - mean
-            gram += centred.T @ centred
-        with suppress(np.linalg.LinAlgError):
-            return np.linalg.cholesky(gram).astype(np.float32)
-    triangle = np.empty((0, size))
-    for part in blocks:
-        triangle = np.linalg.qr(np.concatenate([triangle, rows[part] - mean]))[1]
-    return np.ascontiguousarray(triangle.T, np.float32)
-
 
 def _measured(measure: str) -> str:
     if measure not in ("dot", "cosine"):
         raise UsageError(f"measure is {measure!r}; it must be dot or cosine")
     return measure
+
+
+def _inside(rows: Rows) -> list[int]:
+    """Return the rows of those words that are in the vocabulary."""
+    found: list[int] = rows[rows >= 0].tolist()
+    return found
 
 
 def _several(keys: Keys) -> list[str | Matrix]:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
+from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, open_model
+from cooc_engine.runtime.types import Matrix, PathLike
 
 __all__ = ["ratio"]
-
-PathLike = str | os.PathLike[str]
-CONTEXTS = {"glove": "contexts", "simpler-glove": "contexts"}  # families whose inner product is a logarithm of counts
 
 
 def ratio(
@@ -29,8 +26,9 @@ def ratio(
     count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose product is no such logarithm.
     """
     opened = open_model(Path(model))
-    if opened.family not in CONTEXTS:
-        raise UsageError(f"{model}: is a {opened.family} model; ratios are those of {' and '.join(CONTEXTS)}")
+    able = [name for name, family in FAMILIES.items() if family.product]
+    if opened.family not in able:
+        raise UsageError(f"{model}: is a {opened.family} model; ratios are those of {' and '.join(able)}")
     words, others = opened.array("words"), _context_vectors(opened)
     first, second, *asked = (_row(opened, word) for word in (word1, word2, *contexts))
     difference = words[first].astype(np.float64) - words[second]
@@ -42,9 +40,8 @@ def ratio(
     ]
 
 
-def _context_vectors(model: Model) -> npt.NDArray[np.float32]:
-    name = CONTEXTS[model.family]
-    return model.array(name if name in model.names else "words")  # tied
+def _context_vectors(model: Model) -> Matrix:
+    return model.array("contexts" if "contexts" in model.names else "words")  # tied
 
 
 def _row(model: Model, word: str) -> int:

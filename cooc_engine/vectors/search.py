@@ -7,6 +7,7 @@ what must be read; the few that may be among the best are then compared exactly,
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,21 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.threads import cut_evenly
+from cooc_engine.runtime.types import Floats, Matrix, Rows
 
-__all__ = ["BLOCK", "DENSE", "Ids", "Matrix", "Rows", "Screen", "best_rows", "inverse_norms", "top"]
+__all__ = [
+    "BLOCK",
+    "DENSE",
+    "ExactSearch",
+    "RowReader",
+    "Screen",
+    "Search",
+    "best_rows",
+    "cosines",
+    "inverse_norms",
+    "scaled",
+    "top",
+]
 
 QUERIES = 256  # queries that are answered by one product
 BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores, and some 50 bytes for each if all are candidates: 30 MB
@@ -29,13 +43,15 @@ FIRST = 64  # rows of the first block; each next is twice as large, so that few 
 WIDTH = 300  # columns of a block of BLOCK rows; of wider ones fewer, so that a block takes no more memory
 PART = 12 << 20  # bytes of a screen for each thread; to look at fewer takes no longer than to wake one
 DENSE = 1 << 21  # numbers of vectors that are copied at a time
+KEPT_NORMS = 1 << 22  # rows whose norms are kept: 16 MB; of more they are computed anew for each block
+SCREENED = 1 << 12, 48 << 20  # a screen is made from so many rows on, while it takes no more bytes
+SCREENED_ANSWERS = 256
+FIRST_SINGLES = 4  # single queries that are answered without a screen, which takes as long as some ten of them
 
-Ids = npt.NDArray[np.int64]
-Matrix = npt.NDArray[np.float32]
 Score = Callable[[int, Matrix], Matrix]  # from the first row of a block and its rows, the scores (rows, queries)
 
 
-class Rows(Protocol):
+class RowReader(Protocol):
     """A matrix, float32 (V, d), of which a part can be read: an array, or what makes rows when they are asked for."""
 
     @property
@@ -59,7 +75,7 @@ def batches(queries: int, topn: int, width: int) -> list[slice]:
     return [slice(start, start + step) for start in range(0, queries, step)]
 
 
-def best_rows(rows: Rows, score: Score, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Ids, Matrix]:
+def best_rows(rows: RowReader, score: Score, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
     """Return rows and scores, both (q, topn), of the rows with the highest score for each of q queries, the best first.
 
     exclude   for each query the rows that may not be answers
@@ -83,7 +99,7 @@ def best_rows(rows: Rows, score: Score, topn: int, exclude: Sequence[Sequence[in
     return best
 
 
-def _merge(rows: Ids, scores: Matrix, block: Matrix, start: int) -> tuple[Ids, Matrix]:
+def _merge(rows: Rows, scores: Matrix, block: Matrix, start: int) -> tuple[Rows, Matrix]:
     """Return the best of the answers so far, (q, n), and of the scores, (block, q), of rows from `start` on."""
     queries, topn = rows.shape
     block_row, query = np.nonzero(block > scores[:, -1])
@@ -104,6 +120,79 @@ def inverse_norms(rows: Matrix | SparseVectors) -> Matrix:
     return np.divide(np.float32(1), norms, out=np.zeros_like(norms), where=norms > 0)
 
 
+def scaled(vectors: Matrix) -> Matrix:
+    """Return vectors scaled to length 1; one of zeros stays as it is."""
+    return vectors * inverse_norms(vectors)[:, None]
+
+
+def cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
+    """Return the cosines of rows with rows, in double precision, within -1..1; 0 with a row of zeros."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
+    dots: Floats = np.einsum("ij,ij->i", a, b)
+    found: Floats = np.divide(dots, norms, out=np.zeros_like(dots), where=norms > 0).clip(-1, 1)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------- nearest by cosine
+
+
+class Search(Protocol):
+    """A way to find the vectors nearest to others by cosine."""
+
+    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
+        """Return rows and cosines, both (q, topn), the best first; row -1 where there are fewer answers."""
+
+
+class ExactSearch:
+    """The nearest rows of a matrix by cosine, all of them compared."""
+
+    def __init__(self, rows: RowReader) -> None:
+        """Take a matrix (V, d), of which nothing is read yet."""
+        self._rows, (self._size, self._width) = rows, rows.shape
+        self._singles = 0  # queries that came one by one
+
+    @functools.cached_property
+    def inverse_norms(self) -> Matrix:
+        """One over the length of each row, (V,)."""
+        parts = [inverse_norms(self._rows[start : start + BLOCK]) for start in range(0, self._size, BLOCK)]
+        return np.concatenate([*parts, np.empty(0, np.float32)])
+
+    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
+        """Return rows and cosines, both (q, topn), the best first; equal cosines in order of the rows."""
+        if len(queries) == 1 and topn + len(exclude[0]) <= SCREENED_ANSWERS and self._may_screen():
+            found = self._screen.nearest(queries[0], topn, exclude[0])
+            if found is not None and len(found[0]) == topn:
+                return found[0][None], found[1][None]
+        rows, values = np.empty((len(queries), topn), np.int64), np.empty((len(queries), topn), np.float32)
+        for part in batches(len(queries), topn, self._width):
+            score = functools.partial(self.cosines_with, scaled(queries[part]).T.copy())
+            rows[part], values[part] = best_rows(self._rows, score, topn, exclude[part])
+        return rows, values
+
+    def cosines_with(self, units: Matrix, start: int, block: Matrix) -> Matrix:
+        """Return the cosines of a block of rows with unit vectors, which stand in columns: (rows, q)."""
+        scores: Matrix = block @ units
+        scores *= self._factors(start, block)[:, None]
+        return scores
+
+    def _factors(self, start: int, block: Matrix) -> Matrix:
+        """Return one over the lengths of the rows from `start` on, which are `block`."""
+        if self._size > KEPT_NORMS:
+            return inverse_norms(block)
+        return self.inverse_norms[start : start + len(block)]
+
+    def _may_screen(self) -> bool:
+        """Tell whether single queries are many enough, and the rows neither few nor too many, for a screen."""
+        least, most = SCREENED
+        self._singles += 1
+        return self._singles > FIRST_SINGLES and least <= self._size <= most // (self._width + 8)
+
+    @functools.cached_property
+    def _screen(self) -> Screen:
+        return Screen(self._rows, self._factors)
+
+
 # --------------------------------------------------------------------------------------------------------- screening
 
 
@@ -116,7 +205,7 @@ class Screen:
 
     MOST = 4096  # candidates of a thread; more, as of equal rows, and the answer is left to `best_rows`
 
-    def __init__(self, rows: Rows, factors: Callable[[int, Matrix], Matrix]) -> None:
+    def __init__(self, rows: RowReader, factors: Callable[[int, Matrix], Matrix]) -> None:
         """Round all rows; `factors` gives one over the lengths of a block."""
         self._rows, (size, width) = rows, rows.shape
         self._tiles = np.zeros((-(-size // screening.TILE), -(-width // 2), screening.TILE, 2), np.int8)
@@ -134,7 +223,7 @@ class Screen:
     def _make_scratch(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Matrix]:
         return np.empty(screening.TILE, np.int32), np.empty(self.MOST, np.int32), np.empty(self.MOST, np.float32)
 
-    def nearest(self, query: Matrix, topn: int, exclude: Sequence[int]) -> tuple[Ids, Matrix] | None:
+    def nearest(self, query: Matrix, topn: int, exclude: Sequence[int]) -> tuple[Rows, Matrix] | None:
         """Return rows and cosines, as `best_rows` for one query, or None if there are too many candidates."""
         wide = query.astype(np.float64)
         unit = wide / (np.sqrt(wide @ wide) or 1.0)
@@ -155,7 +244,7 @@ class Screen:
         order = np.lexsort((kept, -cosines))[:topn]
         return kept[order], cosines[order]
 
-    def _candidates(self, query: npt.NDArray[np.int16], slack: float, count: int) -> Ids | None:
+    def _candidates(self, query: npt.NDArray[np.int16], slack: float, count: int) -> Rows | None:
         def look(part: tuple[int, int], scratch: Any) -> tuple[int, Matrix]:
             best = np.full(count, -np.inf, np.float32)
             sums, rows, scores = scratch

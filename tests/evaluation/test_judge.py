@@ -214,7 +214,8 @@ def test_analogies_are_answered_as_by_the_twin(tmp_path, monkeypatch, seed, scor
 
 def test_every_answer_is_the_twins():
     kv, questions = planted(50, 9)
-    answers = module.answers(kv, np.array(questions)[:, :3], 45)
+    answers, known = module.answers(kv, [[f"w{i}" for i in question[:3]] for question in questions], 45)
+    assert known.tolist() == [max(question[:3]) < 45 for question in questions]
     for kind, multiply in enumerate((False, True)):
         wanted = [naive.answer(kv.vectors[:45], a, b, c, multiply=multiply) for a, b, c, _ in questions if max(a, b, c) < 45]
         found = [answer for answer, (a, b, c, _) in zip(answers[kind], questions, strict=True) if max(a, b, c) < 45]
@@ -406,7 +407,7 @@ def test_purity_is_the_twins(pairs):
 @pytest.mark.parametrize("seed", range(3))
 def test_clusters_are_as_tight_as_scikit_learns(seed):
     cluster = pytest.importorskip("sklearn.cluster")
-    points = bundles(seed, 0.8).unit(np.arange(40))
+    points = bundles(seed, 0.8).unit_rows(np.arange(40))
     labels = module._clusters(points, 5, seed)
     centres = np.stack([points[labels == k].mean(0) for k in np.unique(labels)])
     error = sum(((points[labels == k] - centre) ** 2).sum() for k, centre in zip(np.unique(labels), centres, strict=True))
@@ -469,6 +470,35 @@ def test_anything_that_can_be_judged_will_do(tmp_path):
         "outliers": [write(tmp_path / "o.txt", "w1\nw2\n\nw15\n")],
     }
     assert evaluate({"m": Other()}, **sets, by_section=True) == evaluate({"m": kv}, **sets, by_section=True)
+
+
+class Spelt(Vectors):
+    """Vectors that make one for any word of letters from its letters."""
+
+    def outside(self, words):
+        known = np.array([word.isalpha() for word in words])
+        letters = [[np.cos(ord(letter) * np.arange(1, self.vector_size + 1)) for letter in word] for word in words]
+        made = [np.mean(part, axis=0) if has else np.zeros(self.vector_size) for part, has in zip(letters, known, strict=True)]
+        return np.array(made, np.float32), known
+
+
+def test_words_outside_the_vocabulary_are_judged_by_the_vectors_that_they_have(tmp_path):
+    plain = bundles()
+    kv = Spelt(plain.index_to_key, plain.vectors)
+    sets = {
+        "pairs": [write(tmp_path / "p.tsv", "w1 strange 3\nodd strange 1\nw2 w25 2\n")],
+        "sentence_pairs": [write(tmp_path / "s.tsv", "strange\tw2\t3\nodd\tw30\t1\n")],
+        "analogies": [write(tmp_path / "a.txt", "w1 w2 odd w4\nw11 w2 w3 strange\n")],
+        "categories": [write(tmp_path / "c.tsv", "w1 a\nodd a\nw15 b\n")],
+        "outliers": [write(tmp_path / "o.txt", "w1\nodd\n\nstrange\n")],
+    }
+    covered = {row["kind"]: (row["covered"], row["total"]) for row in evaluate({"m": kv}, **sets)}
+    assert covered["spearman"] == (2, 2) and covered["purity"] == (3, 3) and covered["outlier-accuracy"] == (1, 1)
+    assert covered["analogy-add"] == (1, 2)  # an answer is a word of the vocabulary
+    assert [row["covered"] for row in evaluate({"m": kv}, pairs=sets["pairs"])] == [3, 3]
+    assert evaluate({"m": kv}, analogies=sets["analogies"], restrict=30)[0]["covered"] == 0  # which leaves rare words out
+    cosines = [naive.cosine(kv[a], kv[b]) for a, b in (("w1", "strange"), ("odd", "strange"), ("w2", "w25"))]
+    assert evaluate({"m": kv}, pairs=sets["pairs"])[1]["value"] == pytest.approx(naive.pearson(cosines, [3, 1, 2]), abs=1e-6)
 
 
 def test_the_command_line_has_all_sets(tmp_path, monkeypatch, capsys):

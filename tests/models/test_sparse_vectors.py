@@ -104,18 +104,21 @@ def test_questions_are_answered_as_with_dense_vectors(pair, monkeypatch):
     assert np.allclose(ours.inverse_norms, dense.inverse_norms, rtol=1e-5)
     assert ours.similarity("w1", "w2") == pytest.approx(dense.similarity("w1", "w2"), abs=1e-6)
     assert ours.similarity("w1", "w7") == 0
-    rows = np.arange(0, 200, 7), np.arange(3, 203, 7) % 200
-    assert np.allclose(ours.cosines(*rows), dense.cosines(*rows), atol=1e-6)
+    words = [f"w{i}" for i in range(0, 200, 7)], [f"W{(i + 3) % 200}" for i in range(0, 200, 7)]
+    assert np.allclose(ours.cosines(*words)[0], dense.cosines(*words)[0], atol=1e-6)
+    assert ours.cosines(["w1", "w1", "no"], ["w2", "no", "no"])[1].tolist() == [True, False, False]
     assert np.array_equal(ours["w3"], dense["w3"])
     assert np.array_equal(ours[["w3", "w9"]], dense[["w3", "w9"]])
-    for together in (1 << 21, 3 * 90):
-        for module in ("search", "words"):
+    for together, limit in ((1 << 21, None), (3 * 90, 180)):
+        for module in ("search", "query"):
             monkeypatch.setattr(f"cooc_engine.vectors.{module}.DENSE", together)
         found, expected = (kv.neighbours([f"w{i}" for i in range(0, 200, 11)], topn=6) for kv in pair)
         for word in found:
             same(found[word], expected[word])
-        asked = np.arange(0, 200, 9), np.arange(20, 150)
-        assert np.allclose(ours.cosine_table(*asked), dense.cosine_table(*asked), atol=1e-5)
+        asked = [f"w{i}" for i in range(0, 210, 9)]
+        (table, known), (wanted, same_known) = (kv.cosine_table(asked, limit) for kv in pair)
+        assert np.array_equal(known, same_known) and known.sum() == (23 if limit is None else 20)
+        assert np.allclose(table(20, 150), wanted(20, 150), atol=1e-5)
     same(ours.analogy("w1", "w2", "w3"), dense.analogy("w1", "w2", "w3"))
     same(ours.most_similar(["w4", dense["w5"]], ["w6"]), dense.most_similar(["w4", dense["w5"]], ["w6"]))
 

@@ -51,10 +51,11 @@ def test_the_words_of_both_come_together_and_cosines_stay(pair, tmp_path, monkey
     ours, theirs, result = (Vectors.open(path) for path in (*pair, done.path))
     assert result.index_to_key == ours.index_to_key
     rows = np.arange(80)
-    np.testing.assert_allclose(result.cosine_table(rows, rows), ours.cosine_table(rows, rows), atol=1e-5)
+    tables = [kv.unit_rows(rows) @ kv.unit_rows(rows).T for kv in (result, ours)]
+    np.testing.assert_allclose(*tables, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(result.vectors, axis=1), np.linalg.norm(ours.vectors, axis=1), rtol=1e-5)
     common = [word for word in ours if word in theirs]
-    cosines = [float(result.unit([result.row(w)])[0] @ theirs.unit([theirs.row(w)])[0]) for w in common]
+    cosines = [float(result.get_vector(w, norm=True) @ theirs.get_vector(w, norm=True)) for w in common]
     assert np.mean(cosines) == pytest.approx(done.after, abs=1e-6)
     model = open_model(done.path)
     assert (model.family, model.vocabulary.counts.tolist()) == ("imported", list(range(80, 0, -1)))
@@ -69,8 +70,8 @@ def test_the_rotation_is_that_of_scipy(words, width, seed):
     rows = np.arange(words)
     turn = rotation(ours, theirs, rows, rows)
     np.testing.assert_allclose(turn @ turn.T, np.eye(width), atol=1e-9)
-    wanted, _ = scipy.linalg.orthogonal_procrustes(ours.unit(rows).astype(float), theirs.unit(rows).astype(float))
-    errors = [np.linalg.norm(ours.unit(rows) @ r - theirs.unit(rows)) for r in (turn, wanted)]
+    wanted, _ = scipy.linalg.orthogonal_procrustes(ours.unit_rows(rows).astype(float), theirs.unit_rows(rows).astype(float))
+    errors = [np.linalg.norm(ours.unit_rows(rows) @ r - theirs.unit_rows(rows)) for r in (turn, wanted)]
     assert errors[0] == pytest.approx(errors[1], abs=1e-6)  # where the rank is not full, there is more than one
 
 

@@ -15,8 +15,7 @@ from twins import vectors as naive
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, FormatError, InputError, UnknownWordError, UsageError
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.vectors import query, search
-from cooc_engine.vectors import words as words_module
+from cooc_engine.vectors import profiles, search
 from cooc_engine.vectors.query import Vectors, nn
 
 
@@ -181,8 +180,8 @@ def test_memory_is_bounded(order):
 @pytest.fixture
 def screened(monkeypatch):
     """Every single question is answered through a screen, whose answers are counted."""
-    monkeypatch.setattr(words_module, "SCREENED", (1, 1 << 30))
-    monkeypatch.setattr(words_module, "FIRST_SINGLES", 0)
+    monkeypatch.setattr(search, "SCREENED", (1, 1 << 30))
+    monkeypatch.setattr(search, "FIRST_SINGLES", 0)
     monkeypatch.setattr(search, "PART", 1 << 10)  # several threads
     counted = {"found": 0, "left": 0}
     original = search.Screen.nearest
@@ -252,10 +251,10 @@ def test_a_screen_answers_many_threads_at_once(screened):
 
 def test_screens_are_made_for_many_questions_of_middling_vocabularies():
     small, large = make_vectors(300), make_vectors(5000)
-    for _ in range(words_module.FIRST_SINGLES + 1):
+    for _ in range(search.FIRST_SINGLES + 1):
         small.most_similar("w1")
         large.most_similar("w1")
-    assert "_screen" not in vars(small) and "_screen" in vars(large)
+    assert "_screen" not in vars(small._exact) and "_screen" in vars(large._exact)
 
 
 # --------------------------------------------------------------------------------------------------- gensim's habits
@@ -359,7 +358,7 @@ def test_similar_where_cholesky_fails(monkeypatch):
     kv = Vectors([f"w{i}" for i in range(100)], matrix)
     for word, value in kv.similar("w4", topn=30, context_words=80):
         assert value == pytest.approx(naive.profile_correlation(matrix, 4, kv.key_to_index[word], 80), abs=1e-5)
-    monkeypatch.setattr(query, "BLOCK", 7)
+    monkeypatch.setattr(profiles, "BLOCK", 7)
     assert_same_answers(
         kv.similar("w4", context_words=81)[:3], Vectors(kv.index_to_key, matrix).similar("w4", context_words=81)[:3]
     )
@@ -448,3 +447,48 @@ def test_memory_of_other_questions_is_bounded(question):
         assert tracemalloc.get_traced_memory()[1] < 16 << 20
     finally:
         tracemalloc.stop()
+
+
+# ------------------------------------------------------------------------------------------- words outside the vocabulary
+
+
+class Spelt(Vectors):
+    """Vectors that make one for any word of letters from the letters."""
+
+    def outside(self, words):
+        known = np.array([word.isalpha() for word in words])
+        letters = [[np.cos(ord(letter) * np.arange(1, 8)) for letter in word] for word in words]
+        made = [np.mean(part, axis=0) if has else np.zeros(7) for part, has in zip(letters, known, strict=True)]
+        return np.array(made, np.float32), known
+
+
+def test_a_word_outside_the_vocabulary_can_have_a_vector():
+    plain = make_vectors()
+    kv = Spelt(plain.index_to_key, plain.vectors)
+    made = kv.outside(["strange"])[0][0]
+    assert "strange" not in kv and "strange" not in kv.key_to_index
+    assert np.array_equal(kv["strange"], made) and np.array_equal(kv.vector("strange", oov="zero"), made)
+    assert np.array_equal(kv[["w3", "strange"]], [kv["w3"], made])
+    assert kv.similarity("strange", "w3") == pytest.approx(naive.cosine(made, kv["w3"]))
+    assert kv.n_similarity(["strange"], ["strange"]) == pytest.approx(1)
+    wanted = naive.nearest(kv.vectors, made, 5, [])
+    for answers in (kv.neighbours(["w1", "strange"], 5)["strange"], kv.most_similar("strange", topn=5)):
+        assert_answers(kv, made, answers, wanted)
+    wanted = naive.unit(kv["w2"]) + naive.unit(made) - naive.unit(kv["w1"])
+    assert_answers(kv, wanted, kv.analogy("w1", "w2", "strange", 4), naive.nearest(kv.vectors, wanted, 4, [1, 2]))
+    assert kv.related("strange", 1)[0][1] == pytest.approx(float((kv.vectors @ made).max()), abs=1e-5)
+    assert len(kv.similar("strange", 3)) == len(kv.most_similar_cosmul(["strange", "w1"], topn=3)) == 3
+    squares, surprises = kv.norms(["strange", "w3"])
+    assert squares == pytest.approx([float(made @ made), float(kv["w3"] @ kv["w3"])]) and np.isnan(surprises).all()
+    assert kv.doesnt_match(["strange", "w1", "w1"]) == "strange"
+    assert np.allclose(kv.sentence_vector("w3 strange 1st", how="mean"), (kv["w3"] + made) / 2, atol=1e-6)
+    assert dict(kv.keywords("strange w3 strange 1st")).keys() == {"strange", "w3"}
+    assert kv.knows("1st strange") and not kv.knows("1st")
+    with pytest.raises(UnknownWordError, match="'1st' is not in the vocabulary"):
+        kv.neighbours(["strange", "1st"])
+
+
+def test_norms_of_a_word_outside_the_vocabulary_have_no_count():
+    counted = counted_vectors(width=7)
+    kv = Spelt(counted.vocabulary, counted.vectors)
+    assert np.isnan(kv.norms(["strange", "w3"])[1]).tolist() == [True, False]
