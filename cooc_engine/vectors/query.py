@@ -441,7 +441,7 @@ class Vectors:
         query = scaled(vector @ factor).T.copy()
 
         def score(_: int, block: Matrix) -> Matrix:
-            profiles = block @ factor
+            profiles: Matrix = block @ factor
             scores: Matrix = (profiles @ query) * inverse_norms(profiles)[:, None]
             return scores
 
