@@ -81,14 +81,15 @@ def evaluate(
     json: Annotated[bool, Parameter(help="Print a JSON list.")] = False,
 ) -> None:
     """Judge models by word pairs, sentence pairs, analogies, categories and outliers."""
-    from cooc_engine.evaluation.judge import evaluate
+    from cooc_engine.evaluation.judge import SETS, evaluate
 
-    kinds = {"sentence_pairs": sentence_pairs, "categories": categories, "outliers": outliers}
-    if not (pairs or analogies or any(kinds.values())):
-        flags = ", ".join(f"--{name.replace('_', '-')} FILE" for name in ("analogies", *kinds))
-        raise UsageError(f"nothing to judge by; pass --pairs FILE or one of {flags}")
-    how: dict[str, Any] = {**(options or EvalOptions()).record(), **{name: files or () for name, files in kinds.items()}}
-    rows = evaluate(models, pairs or (), analogies or (), **how)
+    given = {"pairs": pairs, "analogies": analogies, "sentence_pairs": sentence_pairs}
+    given |= {"categories": categories, "outliers": outliers}
+    sets: dict[str, Any] = {kind: files for kind in SETS if (files := given[kind])}
+    if not sets:
+        first, *others = (f"--{kind.replace('_', '-')} FILE" for kind in SETS)
+        raise UsageError(f"nothing to judge by; pass {first} or one of {', '.join(others)}")
+    rows = evaluate(models, **sets, **(options or EvalOptions()).record())
     if json:
         print_json(rows)
     else:

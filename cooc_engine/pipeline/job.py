@@ -6,7 +6,7 @@ texts = ["text.txt.xz"]
 [count]                             the options of `count`
 [[train]]                           a model each: its family, its file in `output`, its options
 model = "glove"
-[eval]                              pairs, analogies, restrict, picture
+[eval]                              files of sets by kind, the options of `eval`, and whether to draw a picture
 pairs = ["pairs.tsv"]
 
 A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
@@ -31,8 +31,9 @@ from cooc_engine._version import __version__
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation.judge import evaluate
-from cooc_engine.evaluation.options import CompareOptions
+from cooc_engine.evaluation.comparison import COMPARED
+from cooc_engine.evaluation.judge import SETS, evaluate
+from cooc_engine.evaluation.options import CompareOptions, EvalOptions
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
@@ -185,14 +186,13 @@ class _Plan:
             seen.add(training.at)
 
     def _judged(self, table: dict[str, Any]) -> dict[str, Any]:
+        """Return what `evaluate` is called with: files by kind of sets, and its options."""
         if not table:
             return {}
-        restrict = table.pop("restrict", 30_000)
-        paths = {key: self._paths(table.pop(key, []), f"[eval] {key}") for key in ("pairs", "analogies")}
         self.picture = table.pop("picture", False)
-        if table:
-            known = "pairs, analogies, restrict, picture"
-            raise UsageError(f"{self.path} [eval]: unknown option {min(table)!r}; there are: {known}")
+        names = {key: key.replace("-", "_") for key in table}
+        paths = {name: self._paths(table.pop(key), f"[eval] {key}") for key, name in names.items() if name in SETS}
+        options = from_mapping(EvalOptions, table, f"{self.path} [eval]")
         if not isinstance(self.picture, bool) or (self.picture and not self.grid):
             raise UsageError(f"{self.path} [eval]: picture is true or false, and shows what the values in lists do")
         if self.picture:
@@ -200,9 +200,7 @@ class _Plan:
         missing = [path for group in paths.values() for path in group if not path.is_file()]
         if missing:
             raise InputError(f"{missing[0]}: no such file (in {self.path} [eval])")
-        if not isinstance(restrict, int) or restrict < 1:
-            raise UsageError(f"{self.path} [eval]: restrict is {restrict!r}; it must be a number of words")
-        return {**paths, "restrict": restrict}
+        return {**paths, **options.record()}
 
     def _compared(self, table: dict[str, Any]) -> dict[str, Any]:
         """Return what `compare` is called with: its page, the sets of words of [eval], and its options."""
@@ -211,10 +209,10 @@ class _Plan:
             raise UsageError(f"{where}: takes two models or more")
         page = self.output / self._text(table, "output", "page.html")
         check_page(page_of(page))
-        judged = dict(self.judged)
-        asked = {"restrict": judged.pop("restrict")} if judged else {}
+        asked = {"restrict": self.judged["restrict"]} if self.judged else {}
+        sets = {kind: self.judged[kind] for kind in COMPARED if kind in self.judged}
         table.pop("output", None)
-        return {"output": page, **judged, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
+        return {"output": page, **sets, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
 
     def _text(self, fields: Mapping[str, Any], key: str, default: str) -> str:
         value = fields.get(key, default)
@@ -291,10 +289,14 @@ def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(model: Model, options: Options, judged: Mapping[str, Any]) -> str:
     """Return what tells an evaluation from others: what the model is made of, the options, and the contents of the files."""
-    files = [[hashlib.sha256(path.read_bytes()).hexdigest() for path in judged[key]] for key in ("pairs", "analogies")]
-    names = [[path.stem for path in judged[key]] for key in ("pairs", "analogies")]
+    files = {
+        kind: [(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()) for path in judged[kind]]
+        for kind in SETS
+        if kind in judged
+    }
+    how = {name: value for name, value in judged.items() if name not in SETS}
     made_of = [model.family, model.provenance.get("corpus"), model.provenance.get("cooc"), __version__]
-    return hashlib.sha256(json.dumps([made_of, options.record(), files, names, judged["restrict"]]).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([made_of, options.record(), files, how]).encode()).hexdigest()
 
 
 def _summary(table: Table) -> dict[str, Any]:
