@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["difference", "interval", "resampled_correlations", "resampled_means", "resamples"]
+from cooc_engine.runtime.types import Floats
 
-Numbers = npt.NDArray[np.float64]
+__all__ = ["difference", "interval", "resampled_correlations", "resampled_means", "resamples"]
 
 LEVEL = 0.95
 HELD = 1 << 20  # draws that are held at a time: 8 MB
 
 
-def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Numbers]:
+def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Floats]:
     """Yield blocks, (some, items), of how often each item was drawn; `samples` rows in all."""
     rng = np.random.default_rng(seed)
     block = max(1, HELD // max(1, items))
@@ -31,7 +31,7 @@ def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Numbers
         yield np.bincount(drawn.ravel(), minlength=rows * items).reshape(rows, items).astype(np.float64)
 
 
-def resampled_correlations(kind: str, series: Sequence[Numbers], wanted: Numbers, samples: int, seed: Sequence[int]) -> Numbers:
+def resampled_correlations(kind: str, series: Sequence[Floats], wanted: Floats, samples: int, seed: Sequence[int]) -> Floats:
     """Return the correlation of each series with `wanted` on each resample: (series, samples).
 
     kind   "pearson", or "spearman": of ranks within the resample, an item that was drawn twice being tied with itself
@@ -48,30 +48,30 @@ def resampled_correlations(kind: str, series: Sequence[Numbers], wanted: Numbers
     return np.concatenate(found, axis=1)
 
 
-def _unranked(values: Numbers, weights: Numbers) -> Numbers:
+def _unranked(values: Floats, weights: Floats) -> Floats:
     return np.broadcast_to(values, weights.shape)
 
 
-def _weighted_ranks(values: Numbers, weights: Numbers) -> Numbers:
+def _weighted_ranks(values: Floats, weights: Floats) -> Floats:
     """Return the average rank of each item in each resample, (samples, items); an item of weight w counts w times."""
     _, place = np.unique(values, return_inverse=True)
     order = np.argsort(place, kind="stable")
     starts = np.flatnonzero(np.diff(place[order], prepend=-1))
     groups = np.add.reduceat(weights[:, order], starts, axis=1)
-    ranks: Numbers = (np.cumsum(groups, axis=1) - (groups - 1) / 2)[:, place]
+    ranks: Floats = (np.cumsum(groups, axis=1) - (groups - 1) / 2)[:, place]
     return ranks
 
 
-def _weighted_pearson(x: Numbers, y: Numbers, weights: Numbers) -> Numbers:
+def _weighted_pearson(x: Floats, y: Floats, weights: Floats) -> Floats:
     total = weights.sum(axis=1, keepdims=True)
     a, b = (z - (weights * z).sum(axis=1, keepdims=True) / total for z in (x, y))
     squares = np.einsum("ij,ij,ij->i", weights, a, a) * np.einsum("ij,ij,ij->i", weights, b, b)
     dots = np.einsum("ij,ij,ij->i", weights, a, b)
-    found: Numbers = np.divide(dots, np.sqrt(squares), out=np.full(len(dots), np.nan), where=squares > 1e-9)
+    found: Floats = np.divide(dots, np.sqrt(squares), out=np.full(len(dots), np.nan), where=squares > 1e-9)
     return found.clip(-1, 1)
 
 
-def resampled_means(series: Sequence[npt.NDArray[Any]], samples: int, seed: Sequence[int]) -> Numbers:
+def resampled_means(series: Sequence[npt.NDArray[Any]], samples: int, seed: Sequence[int]) -> Floats:
     """Return the mean of each series on each resample, (series, samples), such as the share of questions answered right."""
     values = np.stack(series).astype(np.float64)
     items = values.shape[1]
@@ -80,7 +80,7 @@ def resampled_means(series: Sequence[npt.NDArray[Any]], samples: int, seed: Sequ
     return np.concatenate([values @ weights.T / items for weights in resamples(items, samples, seed)], axis=1)
 
 
-def interval(values: Numbers) -> tuple[float, float] | None:
+def interval(values: Floats) -> tuple[float, float] | None:
     """Return the middle 95 % of resampled values, the percentile interval; None if there is none."""
     known = values[~np.isnan(values)]
     if not len(known):
@@ -89,7 +89,7 @@ def interval(values: Numbers) -> tuple[float, float] | None:
     return float(low), float(high)
 
 
-def difference(value: float, first: Numbers, second: Numbers) -> dict[str, Any] | None:
+def difference(value: float, first: Floats, second: Floats) -> dict[str, Any] | None:
     """Return {value, low, high, p, clear} of first minus second, resampled together.
 
     value   the difference on the set itself

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CORRELATIONS", "pearson", "ranks", "spearman"]
+from cooc_engine.runtime.types import Floats
 
-Values = npt.NDArray[np.float64]
+__all__ = ["CORRELATIONS", "pearson", "ranks", "spearman"]
 
 
 def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
@@ -24,12 +24,12 @@ def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
     return pearson(ranks(x), ranks(y))
 
 
-def ranks(values: npt.ArrayLike) -> Values:
+def ranks(values: npt.ArrayLike) -> Floats:
     """Return ranks from 1; equal values share the average of theirs."""
     # scipy.stats has this as rankdata, but takes half a second to import
     _, codes = np.unique(np.asarray(values, np.float64), return_inverse=True)
     counts = np.bincount(codes)
-    found: Values = (np.cumsum(counts) - (counts - 1) / 2)[codes]
+    found: Floats = (np.cumsum(counts) - (counts - 1) / 2)[codes]
     return found
 
 

@@ -1,4 +1,4 @@
-"""What vectors look like, whatever they are used for: their neighbours, their spectrum, their norms against frequency."""
+"""The shape of vectors, whatever they are used for: their neighbours, their spectrum, their norms against frequency."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ Row = dict[str, Any]
 
 
 class Judged(Protocol):
-    """What word pairs, analogies, clusters, outliers and sentences ask of vectors: of words, so that any may have one.
+    """Vectors as word pairs, analogies, clusters, outliers and sentences ask for them: by word, so that any word may have one.
 
     Words are looked up as written, else lower-cased. Rows are the numbers of those that can be answers.
     """
@@ -262,7 +262,7 @@ def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Mask:
     return right
 
 
-def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> Rows:
+def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np.int64]:
     """Return the number of each point's cluster by k-means: of several starts the one of the least squared distances."""
     from scipy.cluster.vq import kmeans2
 

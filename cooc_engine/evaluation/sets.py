@@ -136,7 +136,7 @@ def read_categories(path: Path | str) -> CategorySet:
 
 
 def read_outliers(path: Path | str) -> OutlierSet:
-    """Read topics: words that belong together, one a line, a blank line, and words that do not; `: name` before each topic.
+    """Read topics: words that belong together, one per line, a blank line, and words that do not; `: name` before each topic.
 
     A file with one topic, as those of 8-8-8 (Camacho-Collados and Navigli 2016), needs no name. Raises `InputError`.
     """

@@ -130,7 +130,7 @@ class Vectors:
 
     @functools.cached_property
     def digest(self) -> str:
-        """What tells these words and vectors from others: a model's digest, or else SHA-256 of all of them."""
+        """Digest of these words and vectors, equal for no others: that of the model, or else SHA-256 of all of them."""
         if self._digest:
             return self._digest
         found = hashlib.sha256(self.vocabulary.digest.encode())
