@@ -28,7 +28,7 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.windows import Run, Window, cut_runs, lay_out
+from cooc_engine.counts.windows import CorpusPart, Window, cut_corpus, read_positions
 from cooc_engine.errors import FormatError, InterruptedRun, UsageError
 from cooc_engine.matrix.glove import train_glove
 from cooc_engine.pipeline.stages import append
@@ -75,18 +75,20 @@ def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
 def count_in_runs(corpus: Corpus, output: Path, chosen: CountOptions, tokens: int, **how) -> Cooc:
     """Count with runs of about so many tokens, tasks of a few entries and blocks of some more."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(count_module, "cut_runs", lambda corpus, window, memory: _runs_of(corpus, tokens))
+        patch.setattr(count_module, "cut_corpus", lambda corpus, window, memory: _runs_of(corpus, tokens))
         return count(corpus, output, chosen, **how)
 
 
-def _runs_of(corpus: Corpus, tokens: int) -> list[Run]:
+def _runs_of(corpus: Corpus, tokens: int) -> list[CorpusPart]:
     """Cut every `tokens` tokens, through documents and across shards."""
     parts = [(s, t) for s in range(corpus.shards) for t in range(len(corpus.shard(s).ids))]
     runs = []
     for i in range(0, len(parts), tokens):
         chunk = parts[i : i + tokens]
         shards = sorted({s for s, _ in chunk})
-        runs.append(Run(tuple((s, min(t for z, t in chunk if z == s), max(t for z, t in chunk if z == s) + 1) for s in shards)))
+        runs.append(
+            CorpusPart(tuple((s, min(t for z, t in chunk if z == s), max(t for z, t in chunk if z == s) + 1) for s in shards))
+        )
     return runs
 
 
@@ -116,11 +118,11 @@ def test_runs_cover_the_corpus_once_and_fit(texts, window, memory):
         patch.setattr(corpus_module, "SHARD_TOKENS", 7)
         corpus = make_corpus(texts, Path(name))
         budget = memory + 4 * (window + 1) * windows.WORD_BYTES
-        runs = cut_runs(corpus, window, budget)
+        runs = cut_corpus(corpus, window, budget)
         tokens = [(s, t) for run in runs for s, a, b in run.parts for t in range(a, b)]
         assert tokens == [(s, t) for s in range(corpus.shards) for t in range(len(corpus.shard(s).ids))]
         for run in runs:
-            text = lay_out(corpus, run, CountOptions(window=window), 2, Stage("", None, ""))
+            text = read_positions(corpus, run, CountOptions(window=window), 2, Stage("", None, ""))
             assert text.laid.nbytes + text.positions.nbytes <= budget + 4 * (6 * window + windows.counting.AHEAD)
 
 
@@ -131,9 +133,9 @@ def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch
     whole = count(corpus, tmp_path / "whole", threads=2)
     monkeypatch.setattr(count_module, "TASK_ENTRIES", 1 << 14)
     monkeypatch.setattr(count_module, "LEAST_TEXT", 1 << 14)
-    least = count_module.Room.of(len(corpus.vocabulary), Window.of(CountOptions()), 1 << 30, 2).plan.least
+    least = count_module.Allotment.of(len(corpus.vocabulary), Window.of(CountOptions()), 1 << 30, 2).plan.least
     seen = []
-    monkeypatch.setattr(count_module, "cut_runs", lambda *given: seen.extend(cut_runs(*given)) or seen)
+    monkeypatch.setattr(count_module, "cut_corpus", lambda *given: seen.extend(cut_corpus(*given)) or seen)
     tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))
     assert len(seen) > 3
     assert files(whole.path) == files(tight.path)
@@ -198,11 +200,11 @@ def test_thinning_follows_its_probability_and_its_seed(tmp_path):
     keep = keep_probabilities(counts, 1e-2)[0] / 2**64
     f = counts[0] / counts.sum()
     assert keep == pytest.approx((np.sqrt(f / 1e-2) + 1) * 1e-2 / f, rel=1e-9)
-    run = cut_runs(corpus, 5, 1 << 30)[0]
+    run = cut_corpus(corpus, 5, 1 << 30)[0]
 
     def kept(seed: int) -> int:
         chosen = CountOptions(window=5, subsample=1e-2, subsample_seed=seed)
-        return int(lay_out(corpus, run, chosen, 2, Stage("", None, "")).counts[0])
+        return int(read_positions(corpus, run, chosen, 2, Stage("", None, "")).counts[0])
 
     deviation = np.sqrt(counts[0] * keep * (1 - keep))
     assert abs(kept(1) - counts[0] * keep) < 5 * deviation

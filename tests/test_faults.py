@@ -28,7 +28,7 @@ from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
-from cooc_engine.corpus.first_pass import Checkpoint, Spool, Spooled, Tables
+from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled, Tables
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
@@ -37,8 +37,8 @@ from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Written, lane_bytes
-from cooc_engine.counts.windows import MOST_POSITIONS, Run, Window, cut_runs, lay_out
+from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, Written, accumulator_bytes
+from cooc_engine.counts.windows import MOST_POSITIONS, CorpusPart, Window, cut_corpus, read_positions
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
@@ -155,7 +155,7 @@ def test_the_first_pass_goes_on_behind_its_last_checkpoint(tmp_path, monkeypatch
     if packed:
         texts[0].write_bytes(gzip.compress(texts[0].read_bytes()))
     whole = encode(texts, tmp_path / "whole", ALL)
-    stop(monkeypatch, Checkpoint, "save", calls, texts, tmp_path / "out", ALL, threads=1)
+    stop(monkeypatch, PassCheckpoint, "save", calls, texts, tmp_path / "out", ALL, threads=1)
     read, blocks = [], readers.file_blocks
     monkeypatch.setattr(readers, "file_blocks", lambda *given, start: read.append(start) or blocks(*given, start))
     resumed = encode(texts, tmp_path / "out", ALL, resume=True, threads=2)
@@ -184,7 +184,9 @@ def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
     assert "tokens-00005.bin" in written
 
 
-@pytest.mark.parametrize("where", [(Checkpoint, "save"), (corpus_module, "documents_path"), (corpus_module, "write_manifest")])
+@pytest.mark.parametrize(
+    "where", [(PassCheckpoint, "save"), (corpus_module, "documents_path"), (corpus_module, "write_manifest")]
+)
 def test_texts_that_changed_are_not_mixed(tmp_path, monkeypatch, pieces, where):
     text = write_text(tmp_path / "t", 3000, 90)
     stop(monkeypatch, *where, 2 if where[1] != "write_manifest" else 0, text, tmp_path / "out", ALL)
@@ -231,9 +233,9 @@ def test_two_thousand_runs_with_few_file_descriptors(tmp_path, monkeypatch):
     corpus = encode(text, tmp_path / "corpus", ALL)
     options = CountOptions(window=2)
     whole = count(corpus, tmp_path / "whole", options)
-    runs = [Run(((0, at, at + 3),)) for at in range(0, corpus.tokens, 3)]
+    runs = [CorpusPart(((0, at, at + 3),)) for at in range(0, corpus.tokens, 3)]
     assert len(runs) == 2000
-    monkeypatch.setattr(cooc_module, "cut_runs", lambda *given: runs)
+    monkeypatch.setattr(cooc_module, "cut_corpus", lambda *given: runs)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
     try:
@@ -365,12 +367,12 @@ def test_merging_holds_what_its_plan_says(sources, rows, length, entries, seed):
     tasks = merged.tasks(0, rows)
     assert [r for a, b in tasks for r in range(a, b)] == list(range(rows))
     most = max(int(merged.bounds[a:b].sum()) for a, b in tasks)
-    lane = Lane(width, 1, most, max(b - a for a, b in tasks))
-    assert lane.columns.nbytes + lane.values.nbytes <= lane_bytes(0, max(entries, width))
+    accumulator = Accumulator(width, 1, most, max(b - a for a, b in tasks))
+    assert accumulator.columns.nbytes + accumulator.values.nbytes <= accumulator_bytes(0, max(entries, width))
     total = 0
     with peak_memory() as peak:
         for task in tasks:
-            total += merged.fill(lane, *task)
+            total += merged.fill(accumulator, *task)
     assert total <= merged.bounds.sum()
     held = cooc_module.MERGE_BYTES * entries + 48 * sources
     assert peak[0] <= held + 300 * sources + 8192, "the slices, the offsets of a row in each source, and Python's objects"
@@ -431,17 +433,17 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
     with ArrayWriter(corpus_module.documents_path(corpus.path, 0), np.int64) as file:
         file.append(np.array([0, FAR, FAR + 40]))
     corpus._checked.add(0)  # as the count of an earlier run did
-    run = Run(((0, FAR, FAR + 40),))
-    text = lay_out(corpus, run, options, 2, Stage("", None, ""))
+    run = CorpusPart(((0, FAR, FAR + 40),))
+    text = read_positions(corpus, run, options, 2, Stage("", None, ""))
     window = Window.of(options)
     columns = len(corpus.vocabulary) * window.slots
-    lane = Lane(columns, window.slots, columns * len(corpus.vocabulary), len(corpus.vocabulary))
+    accumulator = Accumulator(columns, window.slots, columns * len(corpus.vocabulary), len(corpus.vocabulary))
     source = cooc_module.TextSource(text, window, window.bounds(text.counts))
-    n = source.fill(lane, 0, len(corpus.vocabulary))
+    n = source.fill(accumulator, 0, len(corpus.vocabulary))
     blocks = [expected.block_integers(block) for block in expected.blocks]
-    assert lane.columns[:n].tolist() == np.concatenate([block[0] for block in blocks]).tolist()
-    assert lane.values[:n].tolist() == np.concatenate([block[1] for block in blocks]).tolist()
-    cut = cut_runs(corpus, options.window, 1 << 40)
+    assert accumulator.columns[:n].tolist() == np.concatenate([block[0] for block in blocks]).tolist()
+    assert accumulator.values[:n].tolist() == np.concatenate([block[1] for block in blocks]).tolist()
+    cut = cut_corpus(corpus, options.window, 1 << 40)
     assert sum(b - a for run in cut for _, a, b in run.parts) == FAR + 40
     assert len(cut) == 2 and cut[0].parts[0][2] <= MOST_POSITIONS < 2**31, "positions stay within 32 bits"
 
@@ -449,7 +451,7 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
 def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
     for name in ("tokens", "documents", "blocks"):
         (tmp_path / f"{name}.spool").touch()
-    before = Checkpoint([], FAR, 1, 1, [0, 4], readers.Place(0, 0))
+    before = PassCheckpoint([], FAR, 1, 1, [0, 4], readers.Place(0, 0))
     with (tmp_path / "blocks.spool").open("wb") as file:
         file.write(np.array([FAR, 0]).tobytes())
     with (tmp_path / "documents.spool").open("wb") as file:
@@ -460,7 +462,7 @@ def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
     tables = Tables(tmp_path, 1, 1 << 20, 1 << 20)
     for number in (0, 1):
         np.arange(4, dtype=np.int32)[::-1].tofile(tmp_path / f"rows-{number:05d}.spool")
-    spooled = Spooled(tmp_path, Checkpoint([], FAR + 30, 3, 2, [4, 4], None))
+    spooled = Spooled(tmp_path, PassCheckpoint([], FAR + 30, 3, 2, [4, 4], None))
     assert spooled.ends.tolist() == [FAR, FAR + 10, FAR + 30]
     assert list(spooled.pieces(FAR - 5, FAR + 7)) == [(FAR - 5, FAR, 0), (FAR, FAR + 7, 1)]
     result = np.empty(3, np.int32)
@@ -471,12 +473,12 @@ def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
 def test_rows_behind_two_gigaentries_are_merged():
     rows = [{0: 1, 3: 2**33}, {}, {2: 5}]
     merged = Merged([Rows(rows, FAR - 1), Rows(rows), Rows(rows, 2**33)], 4, 100)
-    lane = Lane(4, 1, 16, 3)
-    assert [merged.fill(lane, *task) for task in merged.tasks(0, 3)] == [3]
-    assert lane.columns[:3].tolist() == [0, 3, 2] and lane.values[:3].tolist() == [3, 3 * 2**33, 15]
-    assert lane.sums.tolist() == [3 + 3 * 2**33, 0, 15]
+    accumulator = Accumulator(4, 1, 16, 3)
+    assert [merged.fill(accumulator, *task) for task in merged.tasks(0, 3)] == [3]
+    assert accumulator.columns[:3].tolist() == [0, 3, 2] and accumulator.values[:3].tolist() == [3, 3 * 2**33, 15]
+    assert accumulator.sums.tolist() == [3 + 3 * 2**33, 0, 15]
     long = Merged([Rows(rows, FAR - 1), Rows(rows, 2**33)], 4, 1)  # a piece at a time
-    assert [long.fill(lane, 0, 1), lane.values[:2].tolist()] == [2, [2, 2**34]]
+    assert [long.fill(accumulator, 0, 1), accumulator.values[:2].tolist()] == [2, [2, 2**34]]
 
 
 def test_a_word_that_occurs_more_often_than_32_bits_count():

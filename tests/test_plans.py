@@ -26,7 +26,7 @@ from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.forecast import Sample, count_sample, merge_sample
 from cooc_engine.counts.merge import merge, plan_merge
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.windows import Window, cut_runs, whole_run
+from cooc_engine.counts.windows import Window, cut_corpus, whole_corpus
 from cooc_engine.errors import InputError, ResourceError, UsageError
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.runtime.progress import Progress
@@ -84,7 +84,7 @@ def test_the_disk_of_a_count_is_predicted(zipf, tmp_path, monkeypatch, window, w
     if runs > 1:
         monkeypatch.setattr(count_module, "TASK_ENTRIES", 1 << 14)
         monkeypatch.setattr(count_module, "LEAST_TEXT", 1 << 18)
-        room = count_module.Room.of(len(corpus_module.Corpus(zipf).vocabulary), Window.of(options), 1 << 40, 2)
+        room = count_module.Allotment.of(len(corpus_module.Corpus(zipf).vocabulary), Window.of(options), 1 << 40, 2)
         how["memory"] = room.plan.least
     plan = plan_count(zipf, tmp_path / "out", options, **how)
     assert plan.runs >= runs and list(tmp_path.iterdir()) == []
@@ -102,12 +102,12 @@ def test_a_sample_of_all_rows_is_the_count(tmp_path, side, positional, extra):
     options = CountOptions(window=4, context_side=side, positional=positional, **extra)
     whole = count(corpus, tmp_path / "out", options)
     everyone = Sample(np.arange(len(corpus.vocabulary)), np.ones(len(corpus.vocabulary)))
-    runs = cut_runs(corpus, 4, 8000)
+    runs = cut_corpus(corpus, 4, 8000)
     assert len(runs) > 2
     found, in_runs = count_sample(corpus, options, runs, everyone, 2, 1000)
     assert found.tolist() == np.diff(whole.row_offsets).tolist()
     assert all((part <= found).all() for part in in_runs) and (sum(in_runs) >= found).all()
-    at_once, _ = count_sample(corpus, options, [whole_run(corpus)], everyone, 1, 1 << 20)
+    at_once, _ = count_sample(corpus, options, [whole_corpus(corpus)], everyone, 1, 1 << 20)
     assert at_once.tolist() == found.tolist()
 
 

@@ -57,7 +57,7 @@ def trailing_zeros(typing_context, word):
 
 
 @helper
-def mixed(x):
+def mix64(x):
     """Return a well-mixed function of a uint64 (the finaliser of SplitMix64, Steele et al. 2014)."""
     x += np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

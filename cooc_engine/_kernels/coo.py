@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float64, int32, int64, uint64, void
 
-from cooc_engine._kernels.basics import mixed
+from cooc_engine._kernels.basics import mix64
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
 LIMIT = 2.0**63
@@ -30,7 +30,7 @@ def round_counts(counts, denominator, tolerance, values):
 @helper
 def mark(row, column, value):
     """Return what an entry adds to the fingerprint of a matrix."""
-    return uint64(value) * mixed((uint64(row) << uint64(32)) | uint64(column))
+    return uint64(value) * mix64((uint64(row) << uint64(32)) | uint64(column))
 
 
 @kernel(int64(array(int32), array(int32), array(int64), int64, out(int64), out(int64), out(uint64)))

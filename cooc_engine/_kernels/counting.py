@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import int32, int64, uint32, uint64, void
 
-from cooc_engine._kernels.basics import mixed, prefetch, trailing_zeros
+from cooc_engine._kernels.basics import mix64, prefetch, trailing_zeros
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
 BOTH, LEFT, RIGHT = 0, 1, 2
@@ -35,14 +35,14 @@ def lay_out(ids, offsets, document, begin, end, number, gap, window, gaps, keep,
     """
     while document < offsets.shape[0] - 1 and begin < end:
         stop = min(end, offsets[document + 1])
-        state = mixed(seed ^ mixed(uint64(number + document)))
+        state = mix64(seed ^ mix64(uint64(number + document)))
         for p in range(begin, stop):
             word = ids[p]
             if word < 0:
                 if gaps == DROP:
                     continue
                 word = gap
-            elif keep.shape[0] > 0 and mixed(state + uint64(p - offsets[document])) > keep[word]:
+            elif keep.shape[0] > 0 and mix64(state + uint64(p - offsets[document])) > keep[word]:
                 continue
             if write:
                 laid[n] = word

@@ -38,7 +38,7 @@ def up_to_space(chunk):
 
 
 @helper
-def mixed(hash_, chunk):
+def hash_chunk(hash_, chunk):
     """Return the hash with 8 more bytes in it."""
     h = (hash_ ^ chunk) * _MULTIPLIER
     return h ^ (h >> np.uint64(32))
@@ -169,7 +169,7 @@ def tokenize(block, begin, stop, slots, records, state, ids, n, ends, documents)
             chunk = load64(block, p)
             flags = up_to_space(chunk)
             if flags == 0:
-                h = mixed(h, chunk)
+                h = hash_chunk(h, chunk)
                 p += 8
                 continue
             inside = trailing_zeros(flags) >> 3
@@ -178,11 +178,11 @@ def tokenize(block, begin, stop, slots, records, state, ids, n, ends, documents)
                 if inside == 8:
                     break
             if inside == 8:
-                h = mixed(h, chunk)
+                h = hash_chunk(h, chunk)
                 p += 8
                 continue
             if inside > 0:
-                h = mixed(h, chunk & (~np.uint64(0) >> np.uint64(64 - 8 * inside)))
+                h = hash_chunk(h, chunk & (~np.uint64(0) >> np.uint64(64 - 8 * inside)))
             p += inside
             break
         length = p - start
@@ -209,7 +209,7 @@ def rehash(records, used, slots):
         chunks = (length + 7) >> 3
         h = uint64(0)
         for k in range(chunks):
-            h = mixed(h, records[place + 2 + k])
+            h = hash_chunk(h, records[place + 2 + k])
         s = (h * _MULTIPLIER >> np.uint64(20)) & mask
         while slots[s] != 0:
             s = (s + np.uint64(1)) & mask
@@ -229,7 +229,7 @@ def merge_words(source, source_bytes, begin, used, part, parts, slots, records, 
         chunks = (length + 7) >> 3
         h = uint64(0)
         for k in range(chunks):
-            h = mixed(h, source[place + 2 + k])
+            h = hash_chunk(h, source[place + 2 + k])
         if (h >> uint64(8)) % parts == part:
             if not has_room(length, slots, records, state):
                 return place
@@ -248,7 +248,7 @@ def find_words(source, source_bytes, used, slots, records, ids):
         chunks = (length + 7) >> 3
         h = uint64(0)
         for k in range(chunks):
-            h = mixed(h, source[place + 2 + k])
+            h = hash_chunk(h, source[place + 2 + k])
         found, _ = find(source_bytes, 8 * (place + 2), length, h, slots, records)
         ids[source[place] >> uint64(32)] = int32(records[found] >> uint64(32)) if found >= 0 else int32(-1)
         place += 2 + chunks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import float32, float64, int8, int32, int64, uint64, void
 
-from cooc_engine._kernels.basics import below, mixed
+from cooc_engine._kernels.basics import below, mix64
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
 LOWER = np.uint64(0xFFFFFFFF)
@@ -14,7 +14,7 @@ LOWER = np.uint64(0xFFFFFFFF)
 @helper
 def seeded(seed, epoch, part):
     """Return the state of a generator that belongs to one part of one epoch; it is never 0."""
-    state = mixed(mixed(mixed(seed) + uint64(epoch)) + uint64(part))
+    state = mix64(mix64(mix64(seed) + uint64(epoch)) + uint64(part))
     return state | uint64(state == 0)
 
 
@@ -32,7 +32,7 @@ def draw_alias(table, random):
 @helper
 def is_kept(keep, seed, position, word):
     """Tell whether the word at a position outlives thinning: a function of the position, so no cut of the text matters."""
-    return keep.shape[0] == 0 or mixed(seed + uint64(position)) <= keep[word]
+    return keep.shape[0] == 0 or mix64(seed + uint64(position)) <= keep[word]
 
 
 @helper

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from numba import float32, float64, int32, int64, uint64, void
 
-from cooc_engine._kernels.basics import below, mixed, next_random, prefetch
+from cooc_engine._kernels.basics import below, mix64, next_random, prefetch
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
 from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_panel, logistic, mean_row, scale_row, update_panel
@@ -389,7 +389,7 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
 
     Each part has a generator of its own. Windows look over the ends of parts, never over those of documents.
     """
-    thinning = mixed(mixed(uint64(clock.seed)) ^ mixed(uint64(clock.epoch)))
+    thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
     for part in range(first, last):
         begin, end = part * size, min((part + 1) * size, ids.shape[0])
         scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import float32, int32, int64, uint8, uint32, uint64, void
 
-from cooc_engine._kernels.basics import below, mixed, next_random
+from cooc_engine._kernels.basics import below, mix64, next_random
 from cooc_engine._kernels.jit import array, kernel, named, out
 
 __all__ = []
@@ -84,7 +84,7 @@ def shuffle_tiles(starts, row, blocks, seed, entries):
     """Shuffle the entries within each tile of a row of `blocks` (Fisher and Yates), by the seed and the tile's number."""
     places, targets, weights = entries
     for t in range(row * blocks, (row + 1) * blocks):
-        state = mixed(seed ^ mixed(uint64(t)))
+        state = mix64(seed ^ mix64(uint64(t)))
         begin, size = starts[t], starts[t + 1] - starts[t]
         for k in range(size - 1, 0, -1):
             state = next_random(state)
@@ -106,7 +106,7 @@ def hold_out(starts, row, blocks, seed, share, entries, stops):
         while p < end:
             a = t // blocks + blocks * int64(places[p] >> uint32(16))
             b = t % blocks + blocks * int64(places[p] & uint32(0xFFFF))
-            if mixed(seed ^ mixed(uint64(min(a, b)) << np.uint64(32) | uint64(max(a, b)))) >= share:
+            if mix64(seed ^ mix64(uint64(min(a, b)) << np.uint64(32) | uint64(max(a, b)))) >= share:
                 p += 1
                 continue
             end -= 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,13 @@ from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.options import from_mapping
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import load_array
 from cooc_engine.storage.outputs import read_manifest
 
 __all__ = ["Corpus"]
 
 KIND, VERSION = "corpus", 1
-PathLike = str | os.PathLike[str]
 
 
 class Corpus:
@@ -64,7 +63,7 @@ class Corpus:
         return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
 
     def shard(self, number: int) -> Shard:
-        """Open shard `number`; the first time its values are checked too (a count in runs opens it once a run)."""
+        """Open shard `number`; the first time its values are checked too (a count in runs opens it once per run)."""
         if number in self._checked:
             return open_shard(self.path, number)
         shard = load_shard(self.path, number, self.manifest["vocabulary"]["words"])

@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
-from cooc_engine.corpus.directory import KIND, VERSION, Corpus, PathLike
-from cooc_engine.corpus.first_pass import PIECE_TOKENS, Checkpoint, Spool, Spooled, Tables, tokenize
+from cooc_engine.corpus.directory import KIND, VERSION, Corpus
+from cooc_engine.corpus.first_pass import PIECE_TOKENS, PassCheckpoint, Spool, Spooled, Tables, tokenize
 from cooc_engine.corpus.forecast import TextSample
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
@@ -36,6 +36,7 @@ from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_ends, in_order
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
 from cooc_engine.storage.outputs import building, clear, write_manifest
 from cooc_engine.text import readers
@@ -59,7 +60,7 @@ def encode(
     options: EncodeOptions | None = None,
     **run: Unpack[RunKeywords],
 ) -> Corpus:
-    """Encode text files, one document a line, into the directory `output`.
+    """Encode text files, one document per line, into the directory `output`.
 
     Files may be compressed (gz, bz2, xz, zst, told by their first bytes); `-` is the standard input. The result does not
     depend on `threads` or `memory`, the budget in bytes or as `512M`. A tokenizer that is Python code runs in `threads`
@@ -67,7 +68,7 @@ def encode(
     Raises `InputError` naming file and byte for text that is missing, empty, binary, truncated or not UTF-8, or file and
     line where a tokenizer fails, and `UsageError` if there is no such tokenizer.
     """
-    return _encode(_Text.of(texts), Path(output), options, Run.of("encode", run))
+    return _encode(TextInput.of(texts), Path(output), options, Run.of("encode", run))
 
 
 def plan_encode(
@@ -82,17 +83,17 @@ def plan_encode(
     from their heads. It is None for the standard input, for what is no text, and for tokenizers that are Python code. Raises
     `UsageError` as `encode` does, and `InputError` for a file that is not there.
     """
-    how, text = Run.of("plan_encode", run, PlanKeywords), _Text.of(texts)
+    how, text = Run.of("plan_encode", run, PlanKeywords), TextInput.of(texts)
     for path in text.paths:
         if str(path) != "-" and not path.exists():
             raise InputError(f"{path}: no such file")
     options = options or EncodeOptions()
-    room = _Room.of(how.budget, how.workers, options)
+    room = _Allotment.of(how.budget, how.workers, options)
     return room.foreseen(text, options, Path(output))
 
 
 @dataclass(frozen=True)
-class _Text:
+class TextInput:
     """What is encoded: its names, its files if it has any, and its two ways in: `blocks` for the byte kernel, given a function
     that lends them, from a place on; and `pieces` of whole lines for Python code, given the longest a line may be.
     """  # fmt: skip
@@ -103,7 +104,7 @@ class _Text:
     pieces: Callable[[int], Iterator[readers.Piece]]
 
     @classmethod
-    def of(cls, texts: PathLike | Sequence[PathLike]) -> _Text:
+    def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
         """Return the text of files."""
         paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
         ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
@@ -131,13 +132,13 @@ def encode_documents(
     A string is cut by the tokenizer of the options; the words of a sequence are taken as they are.
     """
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
-    text = _Text(["documents"], [], *ways)
+    text = TextInput(["documents"], [], *ways)
     return _encode(text, Path(output), options, Run.of("encode_documents", run, FreshKeywords))
 
 
-def _encode(text: _Text, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
+def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
     options, progress, threads = options or EncodeOptions(), run.shown, run.workers
-    room = _Room.of(run.budget, threads, options)
+    room = _Allotment.of(run.budget, threads, options)
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases makes words and --vocabulary names them; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
@@ -152,7 +153,7 @@ def _encode(text: _Text, output: Path, options: EncodeOptions | None, run: Run) 
         if progress.speaks:
             progress.say(room.foreseen(text, options, output).line())
         stamps = readers.stamps(text.paths)
-        point = Checkpoint.load(work)
+        point = PassCheckpoint.load(work)
         whole = (work / "manifest.json").exists()
         if point.texts != stamps if point else not whole:  # nothing of another text may stay
             point, whole = None, False
@@ -169,14 +170,14 @@ def _encode(text: _Text, output: Path, options: EncodeOptions | None, run: Run) 
 
 def _first_pass(
     work: Path,
-    text: _Text,
+    text: TextInput,
     stamps: list[tuple[int, int] | None],
     options: EncodeOptions,
-    room: _Room,
-    point: Checkpoint | None,
+    room: _Allotment,
+    point: PassCheckpoint | None,
     processes: Processes | None,
     progress: Progress,
-) -> Checkpoint:
+) -> PassCheckpoint:
     """Spool the text, write the vocabulary and the row in it of every id; returns the last checkpoint, which is written."""
     blocks = functools.partial(text.blocks, start=point.place) if point else text.blocks
     if processes:
@@ -187,14 +188,14 @@ def _first_pass(
         def save(place: readers.Place) -> None:
             written = tables.flush()
             spool.flush()
-            Checkpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place).save(work)
+            PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place).save(work)
 
         again = None not in stamps and not processes
         tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
         raise InputError(f"{', '.join(text.names)}: no words in it; is it the right file?")
     vocabulary = _rank(tables, options, text.names)
-    point = Checkpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
+    point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
     for number in range(options.phrases):
         point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)
     vocabulary.save(work)
@@ -203,7 +204,14 @@ def _first_pass(
 
 
 def _second_pass(
-    work: Path, point: Checkpoint, options: EncodeOptions, names: list[str], threads: int, progress: Progress, *, verify: bool
+    work: Path,
+    point: PassCheckpoint,
+    options: EncodeOptions,
+    names: list[str],
+    threads: int,
+    progress: Progress,
+    *,
+    verify: bool,
 ) -> None:
     """Write the shards that are not there yet, and the manifest; what an interrupted run left can be verified."""
     vocabulary = Vocabulary.load(work)
@@ -229,8 +237,8 @@ def _second_pass(
 
 
 @dataclass(frozen=True)
-class _Room:
-    """How the budget is used: bytes of a block of text, of a line for Python code, of a thread's table before it is written
+class _Allotment:
+    """How the budget is shared: bytes of a block of text, of a line for Python code, of a thread's table before it is written
     out, and of ranking.
     """
 
@@ -242,7 +250,7 @@ class _Room:
     plan: Plan
 
     @classmethod
-    def of(cls, budget: int, threads: int, options: EncodeOptions) -> _Room:
+    def of(cls, budget: int, threads: int, options: EncodeOptions) -> _Allotment:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         tables = threads * GROWTH * LEAST_TABLE
         times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
@@ -266,7 +274,7 @@ class _Room:
             left -= longer * times
         return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
 
-    def foreseen(self, text: _Text, options: EncodeOptions, output: Path) -> Plan:
+    def foreseen(self, text: TextInput, options: EncodeOptions, output: Path) -> Plan:
         """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""
         with suppress(InputError, OSError):  # what is wrong with a text is told when it is read
             sample = TextSample.of(text.paths) if text.size and not options.runs_python else None

@@ -29,14 +29,14 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.text import readers
 
-__all__ = ["Checkpoint", "Spool", "Spooled", "Tables", "Tally", "tokenize"]
+__all__ = ["PassCheckpoint", "Spool", "Spooled", "Tables", "Tally", "tokenize"]
 
 PIECE_TOKENS = 1 << 20
 CHECKPOINT_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PassCheckpoint:
     """What the first pass had made of which texts when it was at a place, or, with none, when it was done.
 
     `texts` are the sizes and times of the files, `blocks` the number of them, `tables` the number of words of each,
@@ -52,7 +52,7 @@ class Checkpoint:
     name: str = ""
 
     @classmethod
-    def load(cls, directory: Path) -> Checkpoint | None:
+    def load(cls, directory: Path) -> PassCheckpoint | None:
         """Return what `save` wrote, or None."""
         path = directory / "first-pass.json"
         if not path.exists():
@@ -77,7 +77,7 @@ def _mapped(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 class Tables:
-    """The word tables of the first pass, one a thread at a time; one that has outgrown its share goes to the disk.
+    """The word tables of the first pass, one per thread at a time; one that has outgrown its share goes to the disk.
 
     Each has a number, under which the spool remembers whose ids a block has. `written` are the numbers of words of those
     that an interrupted pass left there.
@@ -174,7 +174,7 @@ class Spool(Tally):
     blocks.spool     int64 × 2  the number of tokens up to the end of each block, and the table that gave its ids
     """
 
-    def __init__(self, directory: Path, point: Checkpoint | None = None, name: str = "") -> None:
+    def __init__(self, directory: Path, point: PassCheckpoint | None = None, name: str = "") -> None:
         super().__init__()
         self._paths = _spool_paths(directory, name)
         if point:
@@ -211,7 +211,7 @@ class Spooled:
     ids (tokens,) int32; ends (documents,) int64; rows[t][i] is the row of id i of table t.
     """
 
-    def __init__(self, directory: Path, point: Checkpoint) -> None:
+    def __init__(self, directory: Path, point: PassCheckpoint) -> None:
         paths = _spool_paths(directory, point.name)
         self.ids, self.ends, blocks = (_mapped(path, kind) for path, kind in zip(paths, "iqq", strict=True))
         self._stops, self._tables = blocks.reshape(-1, 2).T.copy()
@@ -228,7 +228,7 @@ class Spooled:
 
 
 @dataclass
-class _Lane:
+class _PieceBuffers:
     """A block on its way: the text and the ids made of it."""
 
     block: readers.Block
@@ -238,8 +238,8 @@ class _Lane:
     table: int = 0
 
     @classmethod
-    def empty(cls, size: int) -> _Lane:
-        """Return a lane for blocks of `size` bytes."""
+    def empty(cls, size: int) -> _PieceBuffers:
+        """Return buffers for blocks of `size` bytes."""
         return cls(readers.Block.empty(size), np.empty(size // 2 + 1, np.int32), np.empty(0, np.int64))
 
 
@@ -256,30 +256,30 @@ def tokenize(
 
     `save`, if given, is called every two minutes with the place behind all that has been spooled.
     """
-    lanes = deque(_Lane.empty(block_bytes) for _ in range(threads + 2))
-    by_block = {id(lane.block): lane for lane in lanes}
-    pending: deque[Future[_Lane]] = deque()
+    buffers = deque(_PieceBuffers.empty(block_bytes) for _ in range(threads + 2))
+    by_block = {id(one.block): one for one in buffers}
+    pending: deque[Future[_PieceBuffers]] = deque()
 
-    def work(lane: _Lane) -> _Lane:
-        with tables.one() as (lane.table, table):
-            _tokenize_block(lane, table)
-        return lane
+    def work(piece: _PieceBuffers) -> _PieceBuffers:
+        with tables.one() as (piece.table, table):
+            _tokenize_block(piece, table)
+        return piece
 
     def finish() -> None:
-        lane = pending.popleft().result()
-        spool.append(lane.ids[: lane.words], lane.ends, lane.table)
-        stage.advance(lane.block.read)
-        lanes.append(lane)
+        piece = pending.popleft().result()
+        spool.append(piece.ids[: piece.words], piece.ends, piece.table)
+        stage.advance(piece.block.read)
+        buffers.append(piece)
 
     def take() -> readers.Block:
-        if not lanes:
+        if not buffers:
             finish()
-        return lanes[0].block
+        return buffers[0].block
 
     saved = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
         for block in blocks(take):
-            lanes.popleft()
+            buffers.popleft()
             pending.append(pool.submit(work, by_block[id(block)]))
             if save and block.behind and time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 place = block.behind
@@ -291,22 +291,22 @@ def tokenize(
             finish()
 
 
-def _tokenize_block(lane: _Lane, table: WordTable) -> None:
-    """Fill a lane with the ids of its block, growing the table as often as needed."""
-    block = lane.block
-    lane.ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
-    place = lane.words = documents = 0
+def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:
+    """Fill the buffers with the ids of their block, growing the table as often as needed."""
+    block = piece.block
+    piece.ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
+    place = piece.words = documents = 0
     while True:
-        why, place, lane.words, documents = encoding.tokenize(
+        why, place, piece.words, documents = encoding.tokenize(
             block.text,
             place,
             block.size,
             table.slots,
             table.records,
             table.state,
-            lane.ids,
-            lane.words,
-            lane.ends,
+            piece.ids,
+            piece.words,
+            piece.ends,
             documents,
         )
         if why == encoding.DONE:

@@ -14,28 +14,28 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
-from cooc_engine.corpus.first_pass import Checkpoint, Spool, Spooled
+from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.threads import cut_by_cost
+from cooc_engine.runtime.types import WordIds
 
 __all__ = ["join_phrases"]
 
 PAIR_BYTES = 24  # of a pair that is counted: its key, sorted, and the ends of equal ones
-Ids = npt.NDArray[np.int32]
 Numbers = npt.NDArray[np.int64]
 
 
-class _Text:
+class _SpooledText:
     """A spooled text and its vocabulary."""
 
     def __init__(self, spooled: Spooled, vocabulary: Vocabulary) -> None:
         self._spooled, self.vocabulary = spooled, vocabulary
         self.tokens = len(spooled.ids)
 
-    def pieces(self) -> Iterator[tuple[Ids, Numbers]]:
+    def pieces(self) -> Iterator[tuple[WordIds, Numbers]]:
         """Yield the text in order: rows of the vocabulary (−1: none), and the document ends within them.
 
         An end at the place where a piece begins belongs to the piece before.
@@ -51,18 +51,18 @@ class _Text:
 
 def join_phrases(
     directory: Path,
-    point: Checkpoint,
+    point: PassCheckpoint,
     vocabulary: Vocabulary,
     number: int,
     options: EncodeOptions,
     room: int,
     progress: Progress,
-) -> tuple[Checkpoint, Vocabulary]:
+) -> tuple[PassCheckpoint, Vocabulary]:
     """Run pass `number` over a spooled text; returns that of the text with its phrases joined, and its words ranked anew.
 
     `room` is the memory for counting pairs, in bytes. The new spool has files of its own; the old one stays.
     """
-    text, name = _Text(Spooled(directory, point), vocabulary), f"phrases-{number:02d}-"
+    text, name = _SpooledText(Spooled(directory, point), vocabulary), f"phrases-{number:02d}-"
     with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
         firsts, seconds = _phrases(text, options, room)
         stage.advance(text.tokens)
@@ -76,10 +76,10 @@ def join_phrases(
     ranked, rows = _ranked(words + joined, counts, options.min_count, options.max_vocab if last else None)
     with (directory / f"{name}rows-00000.spool").open("wb") as file:
         file.write(rows.data)
-    return Checkpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [len(rows)], None, name), ranked
+    return PassCheckpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [len(rows)], None, name), ranked
 
 
-def _phrases(text: _Text, options: EncodeOptions, room: int) -> tuple[Ids, Ids]:
+def _phrases(text: _SpooledText, options: EncodeOptions, room: int) -> tuple[WordIds, WordIds]:
     """Return first and second words of all pairs above the threshold, sorted."""
     counts, words = text.vocabulary.counts, len(text.vocabulary)
     found = []
@@ -100,7 +100,7 @@ def _phrases(text: _Text, options: EncodeOptions, room: int) -> tuple[Ids, Ids]:
     return (pairs // words).astype(np.int32), (pairs % words).astype(np.int32)
 
 
-def _keys(text: _Text, first: int, last: int, words: int) -> Iterator[Numbers]:
+def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[Numbers]:
     """Yield a · words + b for all neighbours a, b of one document with a in first:last."""
     before = np.full(1, -1, np.int32)
     for ids, ends in text.pieces():
@@ -111,7 +111,7 @@ def _keys(text: _Text, first: int, last: int, words: int) -> Iterator[Numbers]:
         before = np.full(1, -1, np.int32) if len(ends) and ends[-1] == len(ids) else ids[-1:]
 
 
-def _join(text: _Text, starts: Numbers, seconds: Ids, spool: Spool) -> Numbers:
+def _join(text: _SpooledText, starts: Numbers, seconds: WordIds, spool: Spool) -> Numbers:
     """Write the joined text to a spool; returns how often each word, and then each pair, occurs in it."""
     counts = np.zeros(len(starts) + len(seconds), np.int64)
     state = np.full(1, encoding.NO_WORD, np.int64)
@@ -123,7 +123,7 @@ def _join(text: _Text, starts: Numbers, seconds: Ids, spool: Spool) -> Numbers:
     return counts[1:]
 
 
-def _ranked(words: list[str], counts: Numbers, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, Ids]:
+def _ranked(words: list[str], counts: Numbers, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, WordIds]:
     """Return the vocabulary of words, of which some may be equal, and the row of each; −1 behind the last for −1."""
     total: dict[str, int] = {}
     for word, n in zip(words, counts.tolist(), strict=True):

@@ -7,7 +7,7 @@ import functools
 import hashlib
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from cooc_engine.errors import FormatError
 from cooc_engine.storage.arrays import ArrayWriter, load_array
 
-__all__ = ["RESERVED", "UNKNOWN", "Vocabulary"]
+__all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "order_by"]
 
 # Words that other programs write into a vocabulary themselves, so that one of the text would be taken for theirs.
 UNKNOWN = "<unk>"
@@ -25,6 +25,21 @@ RESERVED = {
     UNKNOWN: "GloVe's programs append for unknown words",
     "</s>": "word2vec and fastText put at every line end",
 }
+
+
+def order_by(keys: Sequence[npt.NDArray[Any]], whole: Callable[[int], bytes]) -> npt.NDArray[np.int64]:
+    """Return the order of items by their keys, the first of them first; the few that agree in all are ordered by `whole`.
+
+    The first 16 bytes of words as two numbers are such keys: nearly all words need no Python object to be ordered.
+    """
+    order = np.lexsort(tuple(reversed(keys)))
+    alike = np.ones(max(0, len(order) - 1), bool)
+    for key in keys:
+        alike &= key[order[1:]] == key[order[:-1]]
+    new = np.flatnonzero(np.r_[True, ~alike, True])
+    for a, b in zip(new[:-1][np.diff(new) > 1], new[1:][np.diff(new) > 1], strict=True):
+        order[a:b] = sorted(order[a:b], key=whole)
+    return order
 
 
 class Vocabulary:
@@ -87,7 +102,7 @@ class Vocabulary:
         return pairs[:, 0], pairs[:, 1]
 
     def sorted_rows(self) -> npt.NDArray[np.int32]:
-        """Return `order`, made if it is not there: by the first 16 bytes as two numbers, the few words that agree by all."""
+        """Return `order`, made if it is not there: by the first 16 bytes as two numbers, then by all."""
         if self.order is not None:
             return self.order
         text = np.concatenate([self.text, np.zeros(16, np.uint8)])
@@ -96,12 +111,7 @@ class Vocabulary:
         for byte in range(16):
             keys[byte // 8] <<= np.uint64(8)
             keys[byte // 8] |= np.where(byte < sizes, text[begins + byte], 0).astype(np.uint64)
-        order = np.lexsort((keys[1], keys[0])).astype(np.int32)
-        alike = (keys[:, order[1:]] == keys[:, order[:-1]]).all(0)
-        new = np.flatnonzero(np.r_[True, ~alike, True])
-        for a, b in zip(new[:-1][np.diff(new) > 1], new[1:][np.diff(new) > 1], strict=True):
-            order[a:b] = sorted(order[a:b], key=self._bytes)
-        return order
+        return order_by([*keys], self._bytes).astype(np.int32)
 
     def find(self, word: str) -> int:
         """Return the row of a word, or -1: by the dictionary if it has been made, else by the order, else by a search."""

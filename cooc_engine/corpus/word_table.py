@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
-from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.vocabulary import Vocabulary, order_by
 
 __all__ = ["WordTable", "rank_parts", "rank_words"]
 
@@ -142,9 +142,4 @@ def _falling(
         return np.empty(0, np.int64)
     first = records[places].byteswap()
     second = np.where(lengths > 8, records[np.minimum(places + 1, len(records) - 1)], np.uint64(0)).byteswap()
-    order = np.lexsort((second, first, -counts))
-    keys = np.stack([counts.view(np.uint64), first, second])[:, order]
-    new = np.flatnonzero(np.r_[True, (keys[:, 1:] != keys[:, :-1]).any(0), True])
-    for a, b in zip(new[:-1][np.diff(new) > 1], new[1:][np.diff(new) > 1], strict=True):
-        order[a:b] = sorted(order[a:b], key=lambda i: records[places[i] : places[i] + (lengths[i] + 7) // 8].tobytes())
-    return order
+    return order_by((-counts, first, second), lambda i: records[places[i] : places[i] + (lengths[i] + 7) // 8].tobytes())

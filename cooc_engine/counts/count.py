@@ -23,29 +23,27 @@ from cooc_engine.counts.directory import (
     VERSION,
     Block,
     Cooc,
-    PathLike,
-    Sizes,
     clean,
     finish_blocks,
     plan_blocks,
 )
 from cooc_engine.counts.forecast import ROWS as SAMPLED_ROWS
-from cooc_engine.counts.forecast import Sample, count_sample
+from cooc_engine.counts.forecast import Sample, Sizes, count_sample
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, TextSource, Written, lane_bytes, write_rows
-from cooc_engine.counts.windows import Run, Window, check_text, cut_runs, lay_out
+from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, TextSource, Written, accumulator_bytes, write_rows
+from cooc_engine.counts.windows import CorpusPart, Window, check_text, cut_corpus, read_positions
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime import keywords
 from cooc_engine.runtime.budget import Plan
-from cooc_engine.runtime.keywords import PlanKeywords, RunKeywords
+from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import building, part_path, write_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Room", "count", "plan_count", "write_merged"]
+__all__ = ["Allotment", "count", "plan_count", "write_merged"]
 TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
@@ -54,8 +52,8 @@ MARGIN = 24  # bytes that a run of any length takes for each word in the radius 
 
 
 @dataclass(frozen=True)
-class Room:
-    """How the budget is used: `lanes` lanes with `entries` entries each, and `text` bytes for the text of a run."""
+class Allotment:
+    """How the budget is shared: accumulators with `entries` entries each, and `text` bytes for the text of a run."""
 
     threads: int
     entries: int
@@ -63,7 +61,7 @@ class Room:
     plan: Plan
 
     @classmethod
-    def of(cls, words: int, window: Window, budget: int, threads: int) -> Room:
+    def of(cls, words: int, window: Window, budget: int, threads: int) -> Allotment:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         columns = words * window.slots
         longest = min(columns, directory.BLOCK_ENTRIES)
@@ -71,7 +69,7 @@ class Room:
         def plan(entries: int) -> Plan:
             parts = {
                 "tables of words": (12 + 2 * threads) * 8 * words,
-                "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, longest)),
+                "accumulators and entries": (threads + 2) * accumulator_bytes(columns, max(entries, longest)),
                 "merging": threads * entries * MERGE_BYTES,
                 "text": LEAST_TEXT + MARGIN * window.size,
             }
@@ -86,11 +84,13 @@ class Room:
         chosen = plan(entries)
         return cls(threads, entries, budget - chosen.least + chosen.memory["text"], chosen)
 
-    def lanes(self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]) -> list[Lane]:
-        """Return lanes with room for the largest of some tasks."""
+    def accumulators(
+        self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]
+    ) -> list[Accumulator]:
+        """Return accumulators with room for the largest of some tasks."""
         entries = max(int(bounds[a:b].sum()) for a, b in tasks)
         rows = max(b - a for a, b in tasks)
-        return [Lane(len(bounds) * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
+        return [Accumulator(len(bounds) * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
 
 
 def count(
@@ -104,7 +104,7 @@ def count(
     The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
     if sums could overflow 64 bits, or if the budget cannot hold the least that is needed.
     """
-    how = keywords.Run.of("count", run)
+    how = Run.of("count", run)
     job, progress = _Job.of(corpus, options, how), how.shown
     record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}
     at = Path(output)
@@ -133,7 +133,7 @@ def plan_count(
 
     The number of entries is predicted from a sample of the rows that is counted exactly. Raises as `count` does.
     """
-    job = _Job.of(corpus, options, keywords.Run.of("plan_count", run, PlanKeywords))
+    job = _Job.of(corpus, options, Run.of("plan_count", run, PlanKeywords))
     return job.plan(Path(output), job.runs(None))
 
 
@@ -145,25 +145,25 @@ class _Job:
     options: CountOptions
     window: Window
     blocks: list[Block]
-    room: Room
+    room: Allotment
 
     @classmethod
-    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, how: keywords.Run) -> _Job:
+    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, how: Run) -> _Job:
         """Check a count; raises `UsageError`."""
         corpus, options = corpus if isinstance(corpus, Corpus) else Corpus(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
-        room = Room.of(len(counts), window, how.budget, how.workers)
+        room = Allotment.of(len(counts), window, how.budget, how.workers)
         blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
         return cls(corpus, options, window, blocks, room)
 
-    def runs(self, work: Path | None) -> list[Run]:
+    def runs(self, work: Path | None) -> list[CorpusPart]:
         """Return the runs to count in; a resumed count keeps those that it began with in `work`, whatever its budget."""
         if work is not None and (work / "runs.json").exists():
-            return [Run(tuple(map(tuple, parts))) for parts in json.loads((work / "runs.json").read_bytes())]
-        return cut_runs(self.corpus, self.window.size, self.room.text)
+            return [CorpusPart(tuple(map(tuple, parts))) for parts in json.loads((work / "runs.json").read_bytes())]
+        return cut_corpus(self.corpus, self.window.size, self.room.text)
 
-    def plan(self, output: Path, runs: list[Run]) -> Plan:
+    def plan(self, output: Path, runs: list[CorpusPart]) -> Plan:
         """Return the plan, with the disk that counting in these runs is predicted to take."""
         counts, columns = self.corpus.counts, len(self.corpus.counts) * self.window.slots
         most = self.room.plan.budget * 4 // (columns * (self.room.threads + 1))  # in half of the budget, a bit a column
@@ -213,8 +213,8 @@ def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
         with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
             for block in todo:
                 tasks = list(cut_by_cost(source.bounds[: block.last], room.entries, block.first))
-                lanes = room.lanes(job.window, source.bounds, tasks)
-                write_rows(block.files(work), block.dtype, source, tasks, lanes, stage)
+                accumulators = room.accumulators(job.window, source.bounds, tasks)
+                write_rows(block.files(work), block.dtype, source, tasks, accumulators, stage)
         return
     write_whole(work / "runs.json", json.dumps([run.parts for run in runs]).encode())
     files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
@@ -228,23 +228,23 @@ def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
             write_merged(work, block, merged, job.window, room, stage)
 
 
-def _text_source(corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> TextSource:
+def _text_source(corpus: Corpus, run: CorpusPart, options: CountOptions, room: Allotment, stage: Stage) -> TextSource:
     window = Window.of(options)
-    text = lay_out(corpus, run, options, room.threads, stage)
+    text = read_positions(corpus, run, options, room.threads, stage)
     check_text(text, corpus.counts, corpus)
     return TextSource(text, window, window.bounds(text.counts))
 
 
-def _write_run(files: RowFiles, corpus: Corpus, run: Run, options: CountOptions, room: Room, stage: Stage) -> None:
+def _write_run(files: RowFiles, corpus: Corpus, run: CorpusPart, options: CountOptions, room: Allotment, stage: Stage) -> None:
     source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
     wide = int(source.text.counts.max()) * source.window.most >= 2**32
     tasks = list(cut_by_cost(source.bounds, room.entries))
-    lanes = room.lanes(source.window, source.bounds, tasks)
-    write_rows(files, np.uint64 if wide else np.uint32, source, tasks, lanes, stage)
+    accumulators = room.accumulators(source.window, source.bounds, tasks)
+    write_rows(files, np.uint64 if wide else np.uint32, source, tasks, accumulators, stage)
 
 
-def write_merged(work: Path, block: Block, merged: Merged, window: Window, room: Room, stage: Stage) -> None:
+def write_merged(work: Path, block: Block, merged: Merged, window: Window, room: Allotment, stage: Stage) -> None:
     """Write the rows of a block, added up."""
     tasks = merged.tasks(block.first, block.last)
-    lanes = room.lanes(window, merged.bounds, tasks)
-    write_rows(block.files(work), block.dtype, merged, tasks, lanes, stage)
+    accumulators = room.accumulators(window, merged.bounds, tasks)
+    write_rows(block.files(work), block.dtype, merged, tasks, accumulators, stage)

@@ -1,4 +1,4 @@
-"""A co-occurrence directory: sorted CSR in row blocks, memory-mapped."""
+"""A co-occurrence directory: sorted CSR in row blocks, memory-mapped; how rows are cut into blocks, and how it is finished."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,24 +17,22 @@ import scipy.sparse
 
 from cooc_engine._kernels import counting
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.counts.forecast import Sample
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.runtime.budget import Disk, memory_budget
+from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.threads import cut_by_cost
-from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, load_array, open_array
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.arrays import ArrayWriter, load_array, open_array
 from cooc_engine.storage.outputs import read_manifest, write_manifest
 
-__all__ = ["Block", "Cooc", "Sizes", "clean", "finish_blocks", "plan_blocks"]
+__all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
 KIND, VERSION = "cooc", 1
 BLOCK_ENTRIES = 1 << 25  # at most so many entries stand in a row block
 READ_ENTRIES = 1 << 20  # at most so many entries are read together, unless a row has more
-MANIFEST = 1000  # bytes of a manifest and of the plan, about
-PathLike = str | os.PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -255,35 +252,3 @@ def clean(work: Path) -> None:
     """Delete what is not part of a finished directory: the files of rows, and the runs."""
     for path in (*work.glob("rows-*.bin"), *work.glob("*-run-*.bin"), work / "runs.json"):
         path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """Bytes of a directory's files as predicted: those of the blocks' entries, of their rows, and of all others."""
-
-    entries: int  # their number
-    blocks: int
-    rows: int
-    rest: int
-
-    @classmethod
-    def of(
-        cls, vocabulary: Vocabulary, columns: int, blocks: list[Block], sample: Sample, found: npt.NDArray[np.int64]
-    ) -> Sizes:
-        """Predict from the numbers of entries found in the sampled rows; see FORMAT.md for the files."""
-        words = len(vocabulary)
-        wide = np.repeat([block.wide for block in blocks], [block.last - block.first for block in blocks])
-        entries = found * sample.weights
-        rest = len(vocabulary.text) + 8 * (4 * words + columns) + MANIFEST + 25 * len(blocks)
-        return cls(
-            round(entries.sum()),
-            round(float(entries @ np.where(wide[sample.rows], 12, 8))) + 2 * HEADER_BYTES * len(blocks),
-            16 * words + (HEADER_BYTES + 8) * len(blocks),
-            rest + 6 * HEADER_BYTES,
-        )
-
-    def disk(self, output: Path, runs: Sequence[float]) -> Disk:
-        """Return the disk taken, with runs of so many bytes of entries: they stay until all blocks are there."""
-        output_bytes = self.blocks + self.rest
-        kept = sum(round(size) + self.rows + 3 * HEADER_BYTES + 25 for size in runs)
-        return Disk(output.absolute().parent, output_bytes, self.rows + kept, output_bytes + self.rows + kept, self.entries)

@@ -1,4 +1,4 @@
-"""How many entries counts will have: a random sample of the rows is counted exactly, and stands for the others.
+"""How many entries counts will have, and the disk they take: a sample of the rows is counted, and stands for the others.
 
 Rows are drawn with probabilities proportional to a size (Hansen and Hurwitz 1943; systematically, as Madow 1949), and each
 entry of a drawn row stands for one over its row's probability (Horvitz and Thompson 1952): an unbiased estimate for any
@@ -11,19 +11,25 @@ import queue
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.counts.directory import Block
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Stored
-from cooc_engine.counts.windows import Run, Window, cut_runs, lay
+from cooc_engine.counts.windows import CorpusPart, Window, cut_corpus, lay_out
+from cooc_engine.runtime.budget import Disk
+from cooc_engine.storage.arrays import HEADER_BYTES
 
-__all__ = ["Sample", "count_sample", "merge_sample"]
+__all__ = ["Sample", "Sizes", "count_sample", "merge_sample"]
 
 ROWS = 256
+MANIFEST = 1000  # bytes of a manifest and of the plan, about
 CHUNK = 1 << 22  # bytes of text laid out at a time by a thread
 
 
@@ -49,8 +55,40 @@ class Sample:
         return cls(rows, 1 / chances[rows])
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes of a directory's files as predicted: those of the blocks' entries, of their rows, and of all others."""
+
+    entries: int  # their number
+    blocks: int
+    rows: int
+    rest: int
+
+    @classmethod
+    def of(
+        cls, vocabulary: Vocabulary, columns: int, blocks: list[Block], sample: Sample, found: npt.NDArray[np.int64]
+    ) -> Sizes:
+        """Predict from the numbers of entries found in the sampled rows; see FORMAT.md for the files."""
+        words = len(vocabulary)
+        wide = np.repeat([block.wide for block in blocks], [block.last - block.first for block in blocks])
+        entries = found * sample.weights
+        rest = len(vocabulary.text) + 8 * (4 * words + columns) + MANIFEST + 25 * len(blocks)
+        return cls(
+            round(entries.sum()),
+            round(float(entries @ np.where(wide[sample.rows], 12, 8))) + 2 * HEADER_BYTES * len(blocks),
+            16 * words + (HEADER_BYTES + 8) * len(blocks),
+            rest + 6 * HEADER_BYTES,
+        )
+
+    def disk(self, output: Path, runs: Sequence[float]) -> Disk:
+        """Return the disk taken, with runs of so many bytes of entries: they stay until all blocks are there."""
+        output_bytes = self.blocks + self.rest
+        kept = sum(round(size) + self.rows + 3 * HEADER_BYTES + 25 for size in runs)
+        return Disk(output.absolute().parent, output_bytes, self.rows + kept, output_bytes + self.rows + kept, self.entries)
+
+
 def count_sample(
-    corpus: Corpus, options: CountOptions, runs: Sequence[Run], sample: Sample, threads: int, text: int
+    corpus: Corpus, options: CountOptions, runs: Sequence[CorpusPart], sample: Sample, threads: int, text: int
 ) -> tuple[npt.NDArray[np.int64], list[npt.NDArray[np.int64]]]:
     """Return the numbers of entries of the sampled rows: (K,) in the whole matrix, and (K,) in each run.
 
@@ -65,8 +103,8 @@ def count_sample(
     for one in marks:
         free.put(one)
 
-    def mark(chunk: Run) -> None:
-        laid, begin, end = lay(corpus, chunk, options, 1, map)
+    def mark(chunk: CorpusPart) -> None:
+        laid, begin, end = lay_out(corpus, chunk, options, 1, map)
         mine = free.get()
         counting.mark_contexts(laid, begin, end, places, np.int32(words), window.side, window.slots, window.size, mine)
         free.put(mine)
@@ -74,7 +112,7 @@ def count_sample(
     in_runs = []
     with ThreadPoolExecutor(threads) as pool:
         for run in runs:
-            list(pool.map(mark, cut_runs(corpus, options.window, min(CHUNK + 24 * options.window, text), run)))
+            list(pool.map(mark, cut_corpus(corpus, options.window, min(CHUNK + 24 * options.window, text), run)))
             for other in marks[1:]:
                 marks[0] |= other
                 other[:] = 0

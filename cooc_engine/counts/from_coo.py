@@ -23,7 +23,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import MERGE_BYTES
 from cooc_engine.counts.directory import BLOCK_ENTRIES, KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import Lane, Merged, RowFiles, Source, Written, lane_bytes, write_rows
+from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, Source, Written, accumulator_bytes, write_rows
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.budget import Plan
@@ -32,7 +32,7 @@ from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
 
-__all__ = ["Entries", "build", "rows_of", "whole_counts"]
+__all__ = ["EntrySource", "build", "rows_of", "whole_counts"]
 
 CHUNK = 1 << 16  # entries read at a time
 CHUNK_BYTES = 80 * CHUNK
@@ -46,7 +46,7 @@ Offsets = npt.NDArray[np.int64]
 Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Offsets]
 
 
-class Entries(Protocol):
+class EntrySource(Protocol):
     """Counts that stand somewhere else, in any order; a place may stand more than once, and then its counts add up."""
 
     @property
@@ -115,8 +115,8 @@ def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: i
 
 
 @dataclass(frozen=True)
-class _Room:
-    """How a budget is used: `entries` entries a lane, and `run` entries dealt at a time."""
+class _Allotment:
+    """How a budget is shared: `entries` entries per accumulator, and `run` entries dealt at a time."""
 
     threads: int
     columns: int
@@ -125,12 +125,12 @@ class _Room:
     plan: Plan
 
     @classmethod
-    def of(cls, words: int, columns: int, budget: int, threads: int) -> _Room:
+    def of(cls, words: int, columns: int, budget: int, threads: int) -> _Allotment:
         """Share a budget; raises `UsageError` if it cannot hold the least."""
         entries = min(TASK_ENTRIES, max(LEAST_ENTRIES, budget // 3 // ((threads + 2) * 20 + threads * MERGE_BYTES)))
         parts = {
             "tables of words": (16 + 4 * threads) * 8 * words,
-            "accumulators and entries": (threads + 2) * lane_bytes(columns, max(entries, columns)),
+            "accumulators and entries": (threads + 2) * accumulator_bytes(columns, max(entries, columns)),
             "reading and merging": threads * max(CHUNK_BYTES, entries * MERGE_BYTES),
             "dealing": LEAST_RUN,
         }
@@ -141,9 +141,11 @@ class _Room:
     def write(
         self, files: RowFiles, dtype: npt.DTypeLike, source: Source, tasks: Sequence[tuple[int, int]], stage: Stage
     ) -> None:
-        """Write the rows of tasks, with lanes that have room for the largest."""
+        """Write the rows of tasks, with accumulators that have room for the largest."""
         entries, rows = max(int(source.bounds[a:b].sum()) for a, b in tasks), max(b - a for a, b in tasks)
-        write_rows(files, dtype, source, tasks, [Lane(self.columns, 1, entries, rows) for _ in range(self.threads + 2)], stage)
+        write_rows(
+            files, dtype, source, tasks, [Accumulator(self.columns, 1, entries, rows) for _ in range(self.threads + 2)], stage
+        )
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ class _Tally:
     marks: tuple[int, int]
 
     @classmethod
-    def of(cls, entries: Entries, run: tuple[int, int], room: _Room, stage: Stage) -> _Tally:
+    def of(cls, entries: EntrySource, run: tuple[int, int], room: _Allotment, stage: Stage) -> _Tally:
         """Check and count the entries of a run; raises `FormatError` naming the one that cannot be."""
         words, threads = len(entries.vocabulary), room.threads
         ranges = cut_evenly(*run, threads)
@@ -180,7 +182,7 @@ class _Tally:
         return cls(ranges, lengths, total, (straight, turned))
 
 
-def _refusal(entries: Entries, at: int, row: int, column: int, columns: int) -> FormatError:
+def _refusal(entries: EntrySource, at: int, row: int, column: int, columns: int) -> FormatError:
     words = len(entries.vocabulary)
     if 0 <= row < words and 0 <= column < columns:
         return _overflow(entries, row)
@@ -189,11 +191,11 @@ def _refusal(entries: Entries, at: int, row: int, column: int, columns: int) -> 
     )
 
 
-def _overflow(entries: Entries, row: int) -> FormatError:
+def _overflow(entries: EntrySource, row: int) -> FormatError:
     return FormatError(f"{entries.name}: the counts of {entries.vocabulary.words[row]!r} overflow 64 bits together")
 
 
-def _add_sums(entries: Entries, total: Offsets, sums: Offsets) -> None:
+def _add_sums(entries: EntrySource, total: Offsets, sums: Offsets) -> None:
     total += sums
     if (total < 0).any():
         raise _overflow(entries, int(np.flatnonzero(total < 0)[0]))
@@ -209,7 +211,7 @@ class _Dealt:
     bounds: Offsets
 
     @classmethod
-    def of(cls, entries: Entries, tally: _Tally, room: _Room, stage: Stage) -> _Dealt:
+    def of(cls, entries: EntrySource, tally: _Tally, room: _Allotment, stage: Stage) -> _Dealt:
         """Deal what was tallied."""
         starts = np.zeros(len(tally.sums) + 1, np.int64)
         np.cumsum(tally.lengths.sum(0), out=starts[1:])
@@ -226,10 +228,12 @@ class _Dealt:
             list(pool.map(work, tally.ranges, fills))
         return cls(starts, columns, values, np.minimum(np.diff(starts), room.columns))
 
-    def fill(self, lane: Lane, first: int, last: int) -> int:
+    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
         """Add up rows first:last."""
         offsets = self.starts[None, first : last + 1]
-        return int(counting.merge_rows(offsets, self.columns, self.values, lane.width, *lane.row, *lane.results))
+        return int(
+            counting.merge_rows(offsets, self.columns, self.values, accumulator.width, *accumulator.row, *accumulator.results)
+        )
 
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""
@@ -237,7 +241,7 @@ class _Dealt:
 
 
 def build(
-    entries: Entries,
+    entries: EntrySource,
     output: Path,
     run: Run,
 ) -> Cooc:
@@ -249,7 +253,7 @@ def build(
     """
     options, vocabulary, progress = entries.options, entries.vocabulary, run.shown
     window, words = Window.of(options), len(vocabulary)
-    room = _Room.of(words, words * window.slots, run.budget, run.workers)
+    room = _Allotment.of(words, words * window.slots, run.budget, run.workers)
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "vocabulary": vocabulary.digest, **entries.origin}
     with building(output, plan, force=run.force, resume=run.resume) as work:
         progress.say(room.plan.line())
@@ -259,7 +263,7 @@ def build(
     return Cooc(output)
 
 
-def _fill(work: Path, entries: Entries, room: _Room, progress: Progress) -> None:
+def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress) -> None:
     """Write all files of the directory that are not there yet."""
     options, vocabulary = entries.options, entries.vocabulary
     window, words = Window.of(options), len(vocabulary)
@@ -309,7 +313,7 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _blocks(entries: Entries, window: Window, lengths: Offsets, sums: Offsets) -> list[Block]:
+def _blocks(entries: EntrySource, window: Window, lengths: Offsets, sums: Offsets) -> list[Block]:
     """Cut rows into blocks: as recorded, or as a count of that vocabulary would, unless its counts are those of no text."""
     if entries.manifest:
         return [Block(i, *block) for i, block in enumerate(entries.manifest["blocks"])]
@@ -321,14 +325,16 @@ def _blocks(entries: Entries, window: Window, lengths: Offsets, sums: Offsets) -
     return plan_blocks(bounds, np.maximum(most, sums))
 
 
-def _write_runs(entries: Entries, runs: list[tuple[int, int]], files: list[RowFiles], room: _Room, progress: Progress) -> None:
+def _write_runs(
+    entries: EntrySource, runs: list[tuple[int, int]], files: list[RowFiles], room: _Allotment, progress: Progress
+) -> None:
     with progress.stage(f"sort {len(runs)} runs", entries.size, "entries") as stage:
         for run, file in zip(runs, files, strict=True):
             if not file.whole():
                 _write_run(entries, run, file, room, stage)
 
 
-def _write_run(entries: Entries, run: tuple[int, int], file: RowFiles, room: _Room, stage: Stage) -> None:
+def _write_run(entries: EntrySource, run: tuple[int, int], file: RowFiles, room: _Allotment, stage: Stage) -> None:
     tally = _Tally.of(entries, run, room, Stage("check entries", None, "entries"))
     source = _Dealt.of(entries, tally, room, Stage("sort entries", None, "entries"))
     dtype = np.uint64 if tally.sums.max() >= 2**32 else np.uint32
@@ -336,7 +342,7 @@ def _write_run(entries: Entries, run: tuple[int, int], file: RowFiles, room: _Ro
 
 
 def _merge_runs(
-    work: Path, blocks: list[Block], todo: list[Block], files: list[RowFiles], room: _Room, progress: Progress
+    work: Path, blocks: list[Block], todo: list[Block], files: list[RowFiles], room: _Allotment, progress: Progress
 ) -> None:
     sources = [Written.open(file) for file in files]
     merged = Merged(sources, room.columns, room.entries)
@@ -345,7 +351,7 @@ def _merge_runs(
             room.write(block.files(work), block.dtype, merged, merged.tasks(block.first, block.last), stage)
 
 
-def _finish(work: Path, blocks: list[Block], entries: Entries, window: Window, mark: int) -> None:
+def _finish(work: Path, blocks: list[Block], entries: EntrySource, window: Window, mark: int) -> None:
     """Write what is left of the directory; one that was exported before must come out as it was."""
     vocabulary = entries.vocabulary
     digest = hashlib.sha256(f"{vocabulary.digest} {window.denominator} {mark}".encode()).hexdigest()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.counts.count import Room, write_merged
-from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, Sizes, clean, finish_blocks, plan_blocks
-from cooc_engine.counts.forecast import ROWS, Sample, merge_sample
+from cooc_engine.counts.count import Allotment, write_merged
+from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
+from cooc_engine.counts.forecast import ROWS, Sample, Sizes, merge_sample
 from cooc_engine.counts.row_writer import Merged
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import ArrayReader
 from cooc_engine.storage.outputs import building
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["merge", "plan_merge"]
-
-PathLike = str | os.PathLike[str]
 
 
 class _StoredCooc:
@@ -107,7 +105,7 @@ class _Sum:
 
     coocs: list[Cooc]
     blocks: list[Block]
-    room: Room
+    room: Allotment
 
     @classmethod
     def of(cls, coocs: Sequence[PathLike | Cooc], how: Run) -> _Sum:
@@ -120,7 +118,7 @@ class _Sum:
         sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]
         if max(sums) >= 2**63:
             raise UsageError(f"{opened[-1].path}: the sums overflow 64 bits; merge fewer directories")
-        room = Room.of(len(sums), Window.of(opened[0].options), how.budget, how.workers)
+        room = Allotment.of(len(sums), Window.of(opened[0].options), how.budget, how.workers)
         lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(sums), np.int64))
         return cls(opened, plan_blocks(np.minimum(lengths, opened[0].columns), sums), room)
 

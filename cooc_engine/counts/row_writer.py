@@ -13,19 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
-from cooc_engine.counts.windows import Text, Window
+from cooc_engine.counts.windows import PositionLists, Window
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
 
 __all__ = [
-    "Lane",
+    "Accumulator",
     "Merged",
     "RowFiles",
     "Source",
     "Stored",
     "Written",
-    "lane_bytes",
+    "accumulator_bytes",
     "write_row_file",
     "write_rows",
 ]
@@ -34,7 +34,7 @@ TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own
 Offsets = npt.NDArray[np.int64]
 
 
-class Lane:
+class Accumulator:
     """What a thread needs for a task: an accumulator for a row of `width` columns, and room for entries and rows.
 
     `gap` more columns take what is no context.
@@ -44,7 +44,7 @@ class Lane:
         columns = width + gap
         self.width = width
         self.top = (columns >> 6) + 1
-        self.accumulator = np.zeros(columns, np.int64)
+        self.totals = np.zeros(columns, np.int64)
         self.bits = np.zeros(self.top + (columns >> 12) + 1, np.uint64)
         self.columns, self.values = np.empty(entries, np.int32), np.empty(entries, np.int64)
         self.lengths, self.sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
@@ -52,7 +52,7 @@ class Lane:
     @property
     def row(self) -> tuple[Any, ...]:
         """What kernels take of the row under way."""
-        return self.accumulator, self.bits, self.top
+        return self.totals, self.bits, self.top
 
     @property
     def results(self) -> tuple[Any, ...]:
@@ -60,8 +60,8 @@ class Lane:
         return self.columns, self.values, self.lengths, self.sums
 
 
-def lane_bytes(columns: int, entries: int) -> int:
-    """Return the memory of a lane, with the copies made while its entries are written."""
+def accumulator_bytes(columns: int, entries: int) -> int:
+    """Return the memory of an accumulator, with the copies made while its entries are written."""
     return columns * 8 + columns // 7 + entries * 20
 
 
@@ -90,8 +90,8 @@ class Source(Protocol):
         """(V,) limits of the entries of each row."""
         ...
 
-    def fill(self, lane: Lane, first: int, last: int) -> int:
-        """Write rows first:last to the lane; returns the number of entries."""
+    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
+        """Write rows first:last to the accumulator; returns the number of entries."""
         ...
 
     def work(self, first: int, last: int) -> int:
@@ -103,17 +103,17 @@ class Source(Protocol):
 class TextSource:
     """Rows counted from a text."""
 
-    text: Text
+    text: PositionLists
     window: Window
     bounds: Offsets
 
-    def fill(self, lane: Lane, first: int, last: int) -> int:
+    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
         """Count rows first:last."""
         text, window = self.text, self.window
         return int(
             counting.count_rows(
-                text.laid, text.starts, text.positions, first, last, window.side, window.slots, lane.width, window.weights,
-                *lane.row, *lane.results,
+                text.laid, text.starts, text.positions, first, last, window.side, window.slots, accumulator.width,
+                window.weights, *accumulator.row, *accumulator.results,
             )
         )  # fmt: skip
 
@@ -189,25 +189,25 @@ class Merged:
         costs = self._totals[first:last] + len(self._sources)
         return [(first + a, first + b) for a, b in cut_by_cost(costs, self._most)]
 
-    def fill(self, lane: Lane, first: int, last: int) -> int:
+    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
         """Add up rows first:last, which are a task."""
         if last == first + 1 and self._totals[first] > self._most:
-            return self._fill_long(lane, first)
+            return self._fill_long(accumulator, first)
         offsets = np.stack([source.offsets(first, last) for source in self._sources])
         slices = [source.entries(a, b) for source, a, b in zip(self._sources, offsets[:, 0], offsets[:, -1], strict=True)]
         offsets -= offsets[:, :1]
         offsets += np.concatenate([[0], np.cumsum(offsets[:-1, -1])])[:, None]
         columns, values = (np.concatenate([part[i] for part in slices]) for i in (0, 1))
-        return int(counting.merge_rows(offsets, columns, values, lane.width, *lane.row, *lane.results))
+        return int(counting.merge_rows(offsets, columns, values, accumulator.width, *accumulator.row, *accumulator.results))
 
-    def _fill_long(self, lane: Lane, row: int) -> int:
+    def _fill_long(self, accumulator: Accumulator, row: int) -> int:
         """Add up a row that is longer than a task, a piece at a time."""
         for source in self._sources:
             begin, end = source.offsets(row, row + 1).tolist()
             for at in range(begin, end, self._most):
-                counting.add_entries(*source.entries(at, min(end, at + self._most)), *lane.row)
+                counting.add_entries(*source.entries(at, min(end, at + self._most)), *accumulator.row)
         nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
-        return int(counting.merge_rows(*nothing, lane.width, *lane.row, *lane.results))
+        return int(counting.merge_rows(*nothing, accumulator.width, *accumulator.row, *accumulator.results))
 
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""
@@ -219,30 +219,30 @@ def write_rows(
     dtype: npt.DTypeLike,
     source: Source,
     tasks: Sequence[tuple[int, int]],
-    lanes: Sequence[Lane],
+    accumulators: Sequence[Accumulator],
     stage: Stage,
 ) -> None:
-    """Write the rows of consecutive tasks, two lanes fewer at a time than there are; the file of rows comes last."""
-    free: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-    for lane in lanes:
-        free.put(lane)
+    """Write the rows of consecutive tasks, two accumulators fewer at a time than there are; the file of rows comes last."""
+    free: queue.SimpleQueue[Accumulator] = queue.SimpleQueue()
+    for accumulator in accumulators:
+        free.put(accumulator)
 
-    def work(task: tuple[int, int]) -> tuple[Lane, int, int, int]:
-        lane = free.get()
-        return lane, *task, source.fill(lane, *task)
+    def work(task: tuple[int, int]) -> tuple[Accumulator, int, int, int]:
+        accumulator = free.get()
+        return accumulator, *task, source.fill(accumulator, *task)
 
     lengths, sums = [], []
     with (
-        ThreadPoolExecutor(len(lanes) - 2) as pool,
+        ThreadPoolExecutor(len(accumulators) - 2) as pool,
         ArrayWriter(files.path("columns"), np.int32) as columns,
         ArrayWriter(files.path("values"), dtype) as values,
     ):
-        for lane, first, last, entries in in_order(pool, work, tasks, len(lanes) - 1):
-            columns.append(lane.columns[:entries])
-            values.append(lane.values[:entries].astype(dtype))
-            lengths.append(lane.lengths[: last - first].copy())
-            sums.append(lane.sums[: last - first].copy())
-            free.put(lane)
+        for accumulator, first, last, entries in in_order(pool, work, tasks, len(accumulators) - 1):
+            columns.append(accumulator.columns[:entries])
+            values.append(accumulator.values[:entries].astype(dtype))
+            lengths.append(accumulator.lengths[: last - first].copy())
+            sums.append(accumulator.sums[: last - first].copy())
+            free.put(accumulator)
             stage.advance(source.work(first, last))
     write_row_file(files, np.concatenate(lengths), np.concatenate(sums))
 

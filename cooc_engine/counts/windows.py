@@ -20,14 +20,14 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
+from cooc_engine.runtime.types import WordIds
 
-__all__ = ["Run", "Text", "Window", "cut_runs", "lay", "lay_out", "whole_run"]
+__all__ = ["CorpusPart", "PositionLists", "Window", "cut_corpus", "lay_out", "read_positions", "whole_corpus"]
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
 WORD_BYTES, GAP_BYTES = 8, 4  # of a word laid out: itself and its position; of a gap
 MOST_POSITIONS = 2**31 - 2**16
-Ids = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -84,22 +84,22 @@ def _weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
 
 
 @dataclass(frozen=True)
-class Run:
+class CorpusPart:
     """A stretch of the corpus: in each shard that it touches, (shard, first token, last token)."""
 
     parts: tuple[tuple[int, int, int], ...]
 
 
-def whole_run(corpus: Corpus) -> Run:
+def whole_corpus(corpus: Corpus) -> CorpusPart:
     """Return all of a corpus."""
-    return Run(tuple((number, 0, len(corpus.shard(number).ids)) for number in range(corpus.shards)))
+    return CorpusPart(tuple((number, 0, len(corpus.shard(number).ids)) for number in range(corpus.shards)))
 
 
-def cut_runs(corpus: Corpus, window: int, memory: int, run: Run | None = None) -> list[Run]:
+def cut_corpus(corpus: Corpus, window: int, memory: int, run: CorpusPart | None = None) -> list[CorpusPart]:
     """Cut a corpus, or a run of it, into runs that need at most `memory` bytes each when laid out; a document may be cut."""
     room = min(memory, WORD_BYTES * MOST_POSITIONS) - 2 * (window + 1) * WORD_BYTES
     runs, parts, left = [], list[tuple[int, int, int]](), room
-    for number, begin, stop in (run or whole_run(corpus)).parts:
+    for number, begin, stop in (run or whole_corpus(corpus)).parts:
         offsets = corpus.shard(number).offsets
         document = max(0, int(np.searchsorted(offsets, begin, "right")) - 1)
         while begin < stop:
@@ -110,9 +110,9 @@ def cut_runs(corpus: Corpus, window: int, memory: int, run: Run | None = None) -
                 left -= _cost(offsets, begin, document, window, end)
                 begin = end
             if begin < stop:
-                runs.append(Run(tuple(parts)))
+                runs.append(CorpusPart(tuple(parts)))
                 parts, left = [], room
-    return [*runs, Run(tuple(parts))] if parts else runs
+    return [*runs, CorpusPart(tuple(parts))] if parts else runs
 
 
 def _cost(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int, end: int) -> int:
@@ -135,15 +135,15 @@ def _fill(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int
 
 
 @dataclass(frozen=True)
-class Text:
+class PositionLists:
     """Words laid out with gaps between documents, and where each stands as a centre.
 
     laid (n,) int32; positions (tokens + AHEAD,) int32; word w stands at positions[starts[w]:starts[w + 1]].
     """
 
-    laid: Ids
+    laid: WordIds
     starts: npt.NDArray[np.int64]
-    positions: Ids
+    positions: WordIds
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -170,7 +170,7 @@ class _Layer:
         self.keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
         self.seed = np.uint64(options.subsample_seed % 2**64)
 
-    def __call__(self, piece: _Piece, laid: Ids, n: int, *, write: bool) -> int:
+    def __call__(self, piece: _Piece, laid: WordIds, n: int, *, write: bool) -> int:
         """Write a piece to laid[n:] if asked to; returns the new n."""
         offsets = piece.shard.offsets
         document = int(np.searchsorted(offsets, piece.begin, "right")) - 1
@@ -182,15 +182,17 @@ class _Layer:
         )  # fmt: skip
 
 
-def lay_out(corpus: Corpus, run: Run, options: CountOptions, threads: int, stage: Stage) -> Text:
+def read_positions(corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, stage: Stage) -> PositionLists:
     """Read a run, with the contexts that its first and last words have outside it, and list the positions of its words."""
     with ThreadPoolExecutor(threads) as pool:
-        laid, begin, end = lay(corpus, run, options, threads, pool.map)
+        laid, begin, end = lay_out(corpus, run, options, threads, pool.map)
         stage.advance(sum(end - begin for _, begin, end in run.parts))
         return _list_positions(laid, begin, end, len(corpus.vocabulary), pool, threads)
 
 
-def lay(corpus: Corpus, run: Run, options: CountOptions, threads: int, apply: Callable[..., Any]) -> tuple[Ids, int, int]:
+def lay_out(
+    corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, apply: Callable[..., Any]
+) -> tuple[WordIds, int, int]:
     """Return a run laid out with the contexts outside it, and where its own words begin and end; `apply` maps pieces."""
     layer, empty = _Layer(corpus, options), np.empty(0, np.int32)
     numbers = np.cumsum([0, *(documents for _, documents in corpus.manifest["shards"])]).tolist()
@@ -210,7 +212,7 @@ def lay(corpus: Corpus, run: Run, options: CountOptions, threads: int, apply: Ca
     return laid, places[1], places[-2]
 
 
-def _margins(run: Run, shards: dict[int, Shard], numbers: list[int], layer: _Layer) -> tuple[_Piece, _Piece]:
+def _margins(run: CorpusPart, shards: dict[int, Shard], numbers: list[int], layer: _Layer) -> tuple[_Piece, _Piece]:
     """Return what stands before and behind a run in the documents that it cuts, as far as a window may reach."""
     (first, begin, _), (last, _, end) = run.parts[0], run.parts[-1]
     before, behind = shards[first], shards[last]
@@ -229,7 +231,7 @@ def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
     return piece(min(n, most))
 
 
-def _list_positions(laid: Ids, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> Text:
+def _list_positions(laid: WordIds, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> PositionLists:
     """List the positions of every word in rising order, by one counting sort; each thread sorts a range of the text."""
     ranges = cut_evenly(begin, end, threads)
     found = np.zeros((threads, words + 1), np.int64)
@@ -239,10 +241,10 @@ def _list_positions(laid: Ids, begin: int, end: int, words: int, pool: ThreadPoo
     fill = starts[:-1] + np.cumsum(found[:, :words], 0) - found[:, :words]
     positions = np.zeros(starts[-1] + counting.AHEAD, np.int32)
     list(pool.map(lambda r, places: counting.list_positions(laid, *r, np.int32(words), places, positions), ranges, fill))
-    return Text(laid, starts, positions)
+    return PositionLists(laid, starts, positions)
 
 
-def check_text(text: Text, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:
+def check_text(text: PositionLists, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:
     """Raise `FormatError` if the text holds more of a word than the vocabulary counts."""
     if (text.counts > counts).any():
         raise FormatError(f"{corpus.path}: the shards do not hold the words that the vocabulary counts; build it again")

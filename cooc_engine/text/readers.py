@@ -256,7 +256,7 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
 
 
 def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:
-    """Yield the text of documents, each a string or a sequence of words, one a line; the iterable is run through once."""
+    """Yield the text of documents, each a string or a sequence of words, one per line; the iterable is run through once."""
     lines = (_line(number, document) for number, document in enumerate(documents))
     return stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 

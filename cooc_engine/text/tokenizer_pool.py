@@ -92,7 +92,7 @@ class Processes:
             _close(process)
 
     def words(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, bytes]]:
-        """Yield each piece with its words: a line a document, a space between each two.
+        """Yield each piece with its words: one line per document, a space between each two.
 
         Raises `InputError` naming the line for the first fault in the text or in the tokenizer, and `ResourceError` if a
         process was killed.

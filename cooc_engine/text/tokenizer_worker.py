@@ -3,7 +3,7 @@
 `processes` starts it as a program of its own. So nothing is forked from a process that has threads, nothing of the
 caller's script is imported again, and no script needs a guard. Messages, both ways, are a kind, a length, and bytes:
 
-    LINES      lines of a file                      WORDS    a document a line, a space between each two words
+    LINES      lines of a file                      WORDS    one document per line, words with a space between
     DOCUMENTS  documents, with NUL between them     READY    the tokenizer is found
     FAULT      JSON: number of the line or document in the piece, place of a byte in it or null, and what is wrong
     REFUSED    the tokenizer is not found: why

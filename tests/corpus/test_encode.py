@@ -154,7 +154,9 @@ def test_a_table_that_grows_by_merging_keeps_its_words(monkeypatch):
         counts.update(words)
         block = readers.Block(np.frombuffer((" ".join(words) + "\n").encode() + bytes(readers.PADDING), np.uint8).copy())
         block.size = len(block.text) - readers.PADDING
-        first_pass._tokenize_block(first_pass._Lane(block, np.empty(len(words) + 1, np.int32), np.empty(0, np.int64)), table)
+        first_pass._tokenize_block(
+            first_pass._PieceBuffers(block, np.empty(len(words) + 1, np.int32), np.empty(0, np.int64)), table
+        )
         tables.append(table)
     for table in tables[1:]:
         tables[0].add(table.words)

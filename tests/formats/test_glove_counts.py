@@ -87,13 +87,13 @@ def small_pieces(monkeypatch) -> None:
 
 def cut_by(patch: pytest.MonkeyPatch, run: int) -> None:
     """Let a run have so many entries, whatever the budget."""
-    of = from_coo._Room.of.__func__
+    of = from_coo._Allotment.of.__func__
 
     def small(cls, *given):
         room = of(cls, *given)
         return cls(room.threads, room.columns, 7, run, room.plan)
 
-    patch.setattr(from_coo._Room, "of", classmethod(small))
+    patch.setattr(from_coo._Allotment, "of", classmethod(small))
 
 
 # --------------------------------------------------------------------------------------------------------------- twins

@@ -124,7 +124,7 @@ def prepare(at: Path) -> None:
 
 def least(threads: int) -> int:
     """The budget in which a count takes several runs."""
-    return count_module.Room.of(300, count_module.Window.of(CountOptions(window=3)), 1 << 40, threads).plan.least
+    return count_module.Allotment.of(300, count_module.Window.of(CountOptions(window=3)), 1 << 40, threads).plan.least
 
 
 SCENARIOS: dict[str, Callable] = {

@@ -299,7 +299,7 @@ def test_a_tight_budget_changes_no_byte(monkeypatch):
     monkeypatch.setattr(readers, "PIECE_BYTES", 1 << 12)
     monkeypatch.setattr(module, "LEAST_BLOCK", 1 << 12)
     monkeypatch.setattr(module, "LEAST_TABLE", 1 << 16)
-    room = module._Room.of(5 << 18, 2, options("mine:split"))
+    room = module._Allotment.of(5 << 18, 2, options("mine:split"))
     assert room.table < 1 << 17 and room.line < 1 << 13
     assert contents(encode_text(TEXT, options("mine:split"), threads=2, memory=5 << 18).path) == whole
     with pytest.raises(UsageError, match=r"too little to encode: .*lines in processes"):
@@ -313,7 +313,7 @@ def test_the_plan_holds_the_lines_that_it_allows():
         for threads in (1, 2, 8):
             for name in ("whitespace", "regex", "jieba"):
                 try:
-                    room = module._Room.of(memory, threads, options(name))
+                    room = module._Allotment.of(memory, threads, options(name))
                 except UsageError:
                     continue
                 held = threads * module.LINE_CUT + processes_module.pieces_under_way(threads) * module.LINE_HELD

@@ -17,7 +17,7 @@ def whole(count: float, denominator: int, tolerance: float) -> int | None:
     return value if value < 2**63 and abs(exact - value) <= Fraction(tolerance) * max(value, 1) else None
 
 
-def mixed(x: int) -> int:
+def mix64(x: int) -> int:
     """The output of SplitMix64 for the state before x's increment."""
     x = (x + 0x9E3779B97F4A7C15) & MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
@@ -26,7 +26,7 @@ def mixed(x: int) -> int:
 
 
 def fingerprint(entries: Iterable[tuple[int, int, int]]) -> int:
-    return sum(value * mixed(row << 32 | column) for row, column, value in entries) & MASK
+    return sum(value * mix64(row << 32 | column) for row, column, value in entries) & MASK
 
 
 def added(entries: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int], int]:

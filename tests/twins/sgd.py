@@ -14,7 +14,7 @@ MASK = 2**64 - 1
 # ------------------------------------------------------------------------------------------------------------- draws
 
 
-def mixed(x: int) -> int:
+def mix64(x: int) -> int:
     """SplitMix64's finaliser."""
     x = (x + 0x9E3779B97F4A7C15) & MASK
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & MASK
@@ -30,7 +30,7 @@ class Random:
 
     @classmethod
     def of(cls, seed: int, epoch: int, part: int) -> Random:
-        return cls(mixed((mixed((mixed(seed) + epoch) & MASK) + part) & MASK) or 1)
+        return cls(mix64((mix64((mix64(seed) + epoch) & MASK) + part) & MASK) or 1)
 
     def next(self) -> int:
         s = self.state
@@ -50,8 +50,8 @@ class Random:
 
 
 def kept(keep: Sequence[int], seed: int, epoch: int, position: int, word: int) -> bool:
-    thinning = mixed(mixed(seed) ^ mixed(epoch))
-    return not len(keep) or mixed((thinning + position) & MASK) <= keep[word]
+    thinning = mix64(mix64(seed) ^ mix64(epoch))
+    return not len(keep) or mix64((thinning + position) & MASK) <= keep[word]
 
 
 # ------------------------------------------------------------------------------------------------------------ examples
