@@ -37,7 +37,7 @@ CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class PassCheckpoint:
-    """What the first pass had made of which texts when it was at a place, or, with none, when it was done.
+    """The state of the first pass: how much it had made of which texts at a place, or, without one, at its end.
 
     `texts` are the sizes and times of the files, `blocks` the number of them, `tables` the number of words of each,
     `name` what the names of the files begin with.
@@ -229,7 +229,7 @@ class Spooled:
 
 @dataclass
 class _PieceBuffers:
-    """A block on its way: the text and the ids made of it."""
+    """Buffers of one block on its way: its text, and the ids and document ends made of it."""
 
     block: readers.Block
     ids: npt.NDArray[np.int32]

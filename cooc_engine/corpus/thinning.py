@@ -1,11 +1,11 @@
-"""Thinning of frequent words."""
+"""Thinning of frequent words: the chance that an occurrence is kept, as the program word2vec has it."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = []
+__all__ = ["keep_probabilities"]
 
 
 def keep_probabilities(

@@ -1,4 +1,4 @@
-"""What a window counts, and the text laid out for counting it, a run of the corpus at a time."""
+"""The columns and weights of a window, and the words of a corpus part laid out for counting, with their positions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import WordIds
 
-__all__ = ["CorpusPart", "PositionLists", "Window", "cut_corpus", "lay_out", "read_positions", "whole_corpus"]
+__all__ = ["CorpusPart", "PositionLists", "Window", "check_text", "cut_corpus", "lay_out", "read_positions", "whole_corpus"]
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
@@ -95,11 +95,11 @@ def whole_corpus(corpus: Corpus) -> CorpusPart:
     return CorpusPart(tuple((number, 0, len(corpus.shard(number).ids)) for number in range(corpus.shards)))
 
 
-def cut_corpus(corpus: Corpus, window: int, memory: int, run: CorpusPart | None = None) -> list[CorpusPart]:
-    """Cut a corpus, or a run of it, into runs that need at most `memory` bytes each when laid out; a document may be cut."""
+def cut_corpus(corpus: Corpus, window: int, memory: int, whole: CorpusPart | None = None) -> list[CorpusPart]:
+    """Cut a corpus, or a part of it, into parts that need at most `memory` bytes each when laid out; a document may be cut."""
     room = min(memory, WORD_BYTES * MOST_POSITIONS) - 2 * (window + 1) * WORD_BYTES
     runs, parts, left = [], list[tuple[int, int, int]](), room
-    for number, begin, stop in (run or whole_corpus(corpus)).parts:
+    for number, begin, stop in (whole or whole_corpus(corpus)).parts:
         offsets = corpus.shard(number).offsets
         document = max(0, int(np.searchsorted(offsets, begin, "right")) - 1)
         while begin < stop:
