@@ -23,6 +23,7 @@ CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # what is input: the window's other words,
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
 PIECE = 2048  # words laid out at a time; the learning rate stands still so long
 REDRAWS = 64  # of noise that is the target, at most: there may be no other word
+OUTPUT_ROWS, WORD_ROWS = 1, 2  # bits of `Rule.frozen`
 LOSS, EXAMPLES, WORDS = 0, 1, 2  # what a part reports
 
 pair_dots, single_dots = dot_panel(ROWS, COLUMNS), dot_panel(1, COLUMNS)
@@ -43,6 +44,7 @@ class Rule(NamedTuple):
     clamp      where σ counts as 0 or 1
     beyond     the error there on the wrong side: 1, or 0 where word2vec skips the node
     redraw     1: noise that is the target is drawn again, as in fastText's program; 0: it is left out
+    frozen     rows that stay as they are: OUTPUT_ROWS, WORD_ROWS (input rows before the documents'), the sum of both, or 0
     """
 
     inputs: int
@@ -57,6 +59,7 @@ class Rule(NamedTuple):
     clamp: float
     beyond: float
     redraw: int = 0
+    frozen: int = 0
 
 
 class Tables(NamedTuple):
@@ -266,14 +269,20 @@ def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # 
 
 
 @helper
-def take_steps(steps, single, matrix, rows, first, n, sign, log, part):
-    """Add the steps of rows[first:first + n] to a matrix, or write them down; with `single` all of them are steps[0]."""
+def take_steps(steps, single, matrix, rows, first, n, low, sign, log, part):
+    """Add the steps of rows[first:first + n] to a matrix, or write them down; with `single` all of them are steps[0].
+
+    Rows below `low` stay as they are.
+    """
     if log.steps.shape[0] == 0:
         for i in range(n):
-            add_row(steps, 0 if single else i, matrix, int64(rows[first + i]))
+            if rows[first + i] >= low:
+                add_row(steps, 0 if single else i, matrix, int64(rows[first + i]))
         return
     used = log.used[part]
     for i in range(n):
+        if rows[first + i] < low:
+            continue
         log.rows[part, used] = rows[first + i] if sign > 0 else -1 - rows[first + i]
         step, source = log.steps[part, used], steps[0 if single else i]
         for z in range(step.shape[0]):
@@ -287,6 +296,7 @@ def train_example(rule, tables, slot, W, C, lr, scratch, log, part):
     """Train on the example of a slot; returns its loss."""
     n, k, count = scratch.sizes[slot, 0], scratch.sizes[slot, 1], scratch.sizes[slot, 2]
     inputs, outputs = scratch.inputs[slot], scratch.outputs[slot]
+    low = rule.document if rule.frozen & WORD_ROWS else 0
     alone = rule.own and not rule.mean  # inputs one after the other, as word2vec's program does
     loss = 0.0
     if rule.mean:
@@ -297,10 +307,11 @@ def train_example(rule, tables, slot, W, C, lr, scratch, log, part):
             k = build_outputs(rule, tables, slot, count, scratch)
         m = 1 if alone or rule.mean else n
         loss += logistic_step(H, hidden, turn, m, C, outputs, k, slot, lr, rule, scratch)
-        take_steps(scratch.output_steps, False, C, outputs, 0, k, -1, log, part)
+        if not rule.frozen & OUTPUT_ROWS:
+            take_steps(scratch.output_steps, False, C, outputs, 0, k, 0, -1, log, part)
         if rule.spread:
             scale_row(scratch.input_steps, 0, float32(1) / float32(n))
-        take_steps(scratch.input_steps, rule.mean, W, inputs, turn, n if rule.mean else m, 1, log, part)
+        take_steps(scratch.input_steps, rule.mean, W, inputs, turn, n if rule.mean else m, low, 1, log, part)
     return loss
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,11 @@ def named(home: str) -> Callable[..., Any]:
     return call
 
 
+def sampled(family: str, home: str) -> Callable[..., Any]:
+    """Return the training of a sampled family by its name and its design, `module:function`."""
+    return functools.partial(named("cooc_engine.sampled.training:train_sampled"), family, named(home))
+
+
 FAMILIES = {
     "glove": Family(
         GloveOptions,
@@ -87,8 +93,8 @@ FAMILIES = {
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
         item="products",
     ),
-    "skipgram": Family(SkipgramOptions, named("cooc_engine.sampled.word2vec:train_skipgram"), None),
-    "cbow": Family(CbowOptions, named("cooc_engine.sampled.word2vec:train_cbow"), None),
+    "skipgram": Family(SkipgramOptions, sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"), None),
+    "cbow": Family(CbowOptions, sampled("cbow", "cooc_engine.sampled.word2vec:design_cbow"), None),
 }
 
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import sampling, sgd
 from cooc_engine._kernels.sgd import Rule, Tables
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.thinning import keep_probabilities
+from cooc_engine.runtime.types import Counts
 
-__all__ = ["Paths", "alias_table", "busiest", "huffman", "tables"]
-
-Counts = npt.NDArray[np.int64]
+__all__ = ["NO_USES", "Paths", "Uses", "alias_table", "expected_uses", "huffman", "longest_document", "tables"]
 
 
 def alias_table(counts: Counts, power: float) -> npt.NDArray[np.uint64]:
-    """Return an alias table (Walker 1977; Vose 1991) that draws word w with a chance of n_w^power: 8 bytes a word.
+    """Return an alias table (Walker 1977; Vose 1991) that draws word w with a chance of n_w^power: 8 bytes per word.
 
     Entry i holds an alias below, and above the chance of i itself, times 2³². Words that never occur are never drawn.
     """
@@ -61,25 +62,57 @@ def huffman(counts: Counts) -> Paths:
     return Paths(starts, nodes, labels)
 
 
-def busiest(counts: Counts, tables: Tables, rule: Rule) -> float:
-    """Return how often, for each token of the text, the row is used that is used most: as an input, or as target and noise.
+class Uses(NamedTuple):
+    """Expected uses per token of the most frequently used rows: as an input, or as a target and noise.
+
+    word      of the rows of words, which are used all over the text
+    document  of the row of a document, within the document: it is used at each of its words that is kept, and nowhere else
+    longest   tokens of the longest document that has a row; 0 if none has
+    """
+
+    word: float = 0.0
+    document: float = 0.0
+    longest: int = 0
+
+    def stretch(self, most: int) -> float:
+        """Return a number of tokens in which no row is expected to be used more than `most` times."""
+        tokens = most / max(self.word, 1e-9)
+        return min(tokens, most / self.document) if self.document * self.longest > most else tokens
+
+
+NO_USES = Uses()
+
+
+def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) -> Uses:
+    """Return how often rows are used; `longest` is the number of tokens of the longest document.
 
     Nodes of a tree are left out: the root is used by every example, and needs few of its steps.
     """
     shares = counts / counts.sum()
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
     contexts = 2 * rule.window if rule.fixed else rule.window + 1
-    alone = rule.own and not rule.mean
-    inputs = {sgd.CONTEXTS: contexts, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[rule.inputs]
-    targets = contexts if rule.inputs == sgd.CENTRE else inputs if alone else 1
+    inputs, documents = {sgd.CONTEXTS: contexts, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[rule.inputs], rule.document >= 0
     most = float(kept.max()) * inputs
-    if not len(tables.noise):
-        return most
+    if len(tables.noise):
+        turns = inputs + documents if rule.own and not rule.mean else 1
+        targets = turns * (contexts if rule.inputs == sgd.CENTRE else 1)
+        most = max(most, float((targets * (kept + _noise(counts, tables, rule, kept))).max()))
+    return Uses(most, float(kept.sum()) if documents else 0.0, longest if documents else 0)
+
+
+def _noise(counts: Counts, tables: Tables, rule: Rule, kept: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return for each target how often a word is its noise, not being the target itself."""
     own, alias = tables.noise >> np.uint64(32), (tables.noise & np.uint64(2**32 - 1)).astype(np.int64)
     chances = np.ldexp(own.astype(np.float64), -32)
     chances += np.bincount(alias, 1 - chances, len(counts))
-    noise = rule.negative * chances / len(counts) * (kept.sum() - kept)  # that is no target
-    return max(most, float((targets * (kept + noise)).max()))
+    noise: npt.NDArray[np.float64] = rule.negative * chances / len(counts) * (kept.sum() - kept)
+    return noise
+
+
+def longest_document(corpus: Corpus) -> int:
+    """Return the number of tokens of the longest document."""
+    lengths = (np.diff(corpus.shard(number).offsets) for number in range(corpus.shards))
+    return max((int(some.max()) for some in lengths if len(some)), default=0)
 
 
 def tables(

@@ -35,11 +35,14 @@ class Examples:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # the caller looks at the loss
-def softmax_step(examples: Examples, inputs: Matrix, outputs: Matrix, lr: float, *, spread: bool) -> float:
+def softmax_step(
+    examples: Examples, inputs: Matrix, outputs: Matrix, lr: float, *, spread: bool, first: int = 0, still: bool = False
+) -> float:
     """Take one step for all examples against the rows as they are; returns Σ −log p(target | hidden).
 
     p = exp(u_t·h) / Σ_j exp(u_j·h); ∂E/∂u_j = Σ e_j h and ∂E/∂h = Σ_j e_j u_j with the errors e = p − t (Rong 2014, eq.
-    8–12). With `spread` an input receives its share of ∂E/∂h, otherwise the whole.
+    8–12). With `spread` an input receives its share of ∂E/∂h, otherwise the whole. Input rows below `first` stay as they are,
+    and with `still` all outputs.
     """
     if not len(examples.of):
         return 0.0
@@ -56,8 +59,10 @@ def softmax_step(examples: Examples, inputs: Matrix, outputs: Matrix, lr: float,
     np.subtract.at(errors, (examples.of, examples.targets), np.float32(1))
     steps = errors @ outputs
     errors *= np.float32(lr)
-    outputs -= errors.T @ hidden
+    if not still:
+        outputs -= errors.T @ hidden
     if spread:
         steps /= sizes
-    np.subtract.at(inputs, examples.inputs, np.float32(lr) * steps[examples.hidden])
+    moved = examples.inputs >= first
+    np.subtract.at(inputs, examples.inputs[moved], np.float32(lr) * steps[examples.hidden[moved]])
     return loss

@@ -22,198 +22,21 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Clock, Rule, Scratch, StepLog, Tables
-from cooc_engine._kernels.simd import COLUMNS, LANES
+from cooc_engine._kernels.sgd import Clock, StepLog
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between
-from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
-from cooc_engine.runtime.types import Matrix
+from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.softmax import Examples, softmax_step
-from cooc_engine.storage.scratch import aligned_zeros
+from cooc_engine.sampled.workspace import Workspace
 
-__all__ = ["START", "Network", "SampledModel", "State", "memory_plan", "run_epochs"]
+__all__ = ["State", "run_epochs"]
 
-PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
-ROUND = 64  # parts between two moments at which all threads rest
-SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
-MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot,
-MOST_RATE = 0.4  # and so do fewer at higher rates: the rates of those that count add up to this at most
-LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
-FLOOR = 1e-4  # the learning rate falls to this share of itself
-START = 0.5  # input vectors begin between -START/d and START/d
 ABSURD = 1e3  # a mean loss this many times that of vectors at 0 will not come down again
-START_ROWS = 1 << 12
-
-
-@dataclass
-class Network:
-    """Input and output rows, padded with zeros to whole vectors of LANES floats; d of them are used."""
-
-    d: int
-    inputs: Matrix
-    outputs: Matrix
-
-    @classmethod
-    def random(cls, inputs: int, outputs: int, d: int, seed: int, start: float = START) -> Network:
-        """Return inputs uniform(−start, start)/d, the same for the same seed, and outputs at 0."""
-        size = padded(d)
-        network = cls(d, aligned_zeros(inputs, size), aligned_zeros(outputs, size))
-        random = np.random.Generator(np.random.PCG64(seed))
-        for first in range(0, inputs, START_ROWS):
-            rows = network.inputs[first : first + START_ROWS]
-            rows[:, :d] = (random.random((len(rows), d), np.float32) - np.float32(0.5)) * np.float32(2 * start) / np.float32(d)
-        return network
-
-
-def padded(d: int) -> int:
-    """Return the length of a row that holds d floats."""
-    return -(-d // LANES) * LANES
-
-
-@dataclass(frozen=True)
-class SampledModel:
-    """A sampled model as the trainer sees it: its rule, its tables, and how often and how fast it is trained."""
-
-    rule: Rule
-    tables: Tables
-    epochs: int
-    lr: float
-    seed: int
-    deterministic: bool = False
-    busiest: float = 0.0  # how often, for each token, the row is used that is used most
-    floor: float = FLOOR  # share of `lr` at which the straight line of the rate ends
-
-    def __post_init__(self) -> None:
-        """Refuse what the step does not do."""
-        if self.rule.spread and not self.rule.mean:
-            raise ValueError("Rule.spread shares the gradient of a mean; it goes with Rule.mean")
-
-    def horizon(self, tokens: int) -> float:
-        """Return after how many tokens the rate would reach 0, if its line did not end after `epochs` readings of the text."""
-        return self.epochs * tokens / (1 - self.floor) if self.floor < 1 else math.inf
-
-    @property
-    def listed(self) -> bool:
-        """Whether examples are listed for a full softmax."""
-        return self.rule.output == sgd.LIST
-
-    @property
-    def most_inputs(self) -> int:
-        """The most input rows that an example has."""
-        words = {sgd.CONTEXTS: 2 * self.rule.window, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[self.rule.inputs]
-        starts = self.tables.row_starts
-        return words * (int(np.diff(starts).max()) if len(starts) else 1) + 1
-
-    @property
-    def most_targets(self) -> int:
-        """The most targets that an example has."""
-        return 2 * self.rule.window if self.rule.inputs == sgd.CENTRE else 1
-
-    @property
-    def most_outputs(self) -> int:
-        """The most output rows that an example has, in whole panels."""
-        targets, rule = self.most_targets, self.rule
-        if rule.output == sgd.PATH:
-            most = targets * max(1, int(np.diff(self.tables.path_starts).max()))
-        else:
-            most = targets * (1 + rule.negative)
-        return -(-most // COLUMNS) * COLUMNS
-
-    @property
-    def part(self) -> int:
-        """Tokens of a part."""
-        if self.listed:
-            return LISTED_PART
-        if not self.deterministic:
-            return PART
-        return min(SMALL_PART, max(1, int(self.most_steps / BATCH / max(self.busiest, 1e-9))))
-
-    @property
-    def most_steps(self) -> int:
-        """Steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
-        return max(1, int(min(MOST_STEPS, MOST_RATE / self.lr)))
-
-    @property
-    def batch(self) -> int:
-        """Parts that are trained together: those of a deterministic batch, or one."""
-        return BATCH if self.deterministic and not self.listed else 1
-
-    @property
-    def round(self) -> int:
-        """Batches between two moments at which the state is consistent."""
-        return 1 if self.listed or self.deterministic else ROUND
-
-    def rooms(self, size: int) -> dict[str, tuple[Any, tuple[int, ...]]]:
-        """Return type and shape of everything in the scratch of one thread, for rows of `size` floats."""
-        inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.rule.mean else self.most_inputs
-        panels = outputs // COLUMNS
-        return {
-            "words": (np.int32, (sgd.PIECE + 2 * self.rule.window,)),
-            "random": (np.uint64, (8,)),
-            "sizes": (np.int64, (2, 3)),
-            "inputs": (np.int32, (2, inputs)),
-            "outputs": (np.int32, (2, outputs)),
-            "targets": (np.int32, (2, self.most_targets)),
-            "labels": (np.float32, (2 * panels, LANES)),
-            "weights": (np.float32, (2 * panels, LANES)),
-            "first": (np.int32, (1,)),
-            "hidden": (np.float32, (1, size)),
-            "scores": (np.float32, (panels * hidden, LANES)),
-            "input_steps": (np.float32, (hidden, size)),
-            "output_steps": (np.float32, (outputs, size)),
-            "zeros": (np.float32, (1, size)),
-        }
-
-    def scratch(self, size: int) -> Scratch:
-        """Return the room of one thread for rows of `size` floats."""
-        rooms = self.rooms(size).items()
-        return Scratch(**{n: aligned_zeros(*s) if kind is np.float32 else np.zeros(s, kind) for n, (kind, s) in rooms})
-
-    @property
-    def recorded(self) -> tuple[int, int, int]:
-        """Parts, and for each of them the rows and the steps that are written down at most: none where threads race."""
-        if self.listed:
-            return self.batch, self.part * (2 + self.most_inputs + self.most_targets), 0
-        if not self.deterministic:
-            return 0, 0, 0
-        turns = self.most_inputs if self.rule.own and not self.rule.mean else 1
-        rows = self.part * (self.most_inputs + turns * self.most_outputs)
-        return self.batch, rows, rows
-
-    def step_log(self, size: int) -> StepLog:
-        """Return the room for what a round writes down."""
-        parts, rows, steps = self.recorded
-        taken = (parts if steps else 0, steps, size)
-        return StepLog(np.empty((parts, rows), np.int32), np.empty(taken, np.float32), np.zeros(parts, np.int64))
-
-    def untrained_loss(self, outputs: int) -> float:
-        """Return the most that an example costs where all vectors are 0: log 2 an output, or log V."""
-        return math.log(outputs) if self.listed else math.log(2) * self.most_outputs
-
-
-def memory_plan(
-    name: str, model: SampledModel, network: tuple[int, int, int], threads: int, budget: int, older: int = 0
-) -> Plan:
-    """Return what training takes; `network` is input rows, output rows and d, `older` the bytes for a model to begin with."""
-    inputs, outputs, d = network
-    size = padded(d)
-    words = sum(t.nbytes for t in model.tables) + 48 * outputs  # and what they are made with
-    recorded, rows, taken = model.recorded
-    steps = 4 * recorded * (rows + taken * size) + _uses_shape(model, inputs, outputs)[1] * 8
-    # The matrices of a full softmax: scores and what they become, and the step of all outputs.
-    listed = 4 * outputs * (4 * model.part * model.most_inputs + size) if model.listed else 0
-    room = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in model.rooms(size).values())
-    parts = {"vectors": 4 * size * (inputs + outputs), "tables of words": words, "steps": steps + listed + threads * room}
-    return Plan(f"train {name}", budget, parts | ({"older model": older} if older else {}))
-
-
-def _uses_shape(model: SampledModel, inputs: int, outputs: int) -> tuple[int, int]:
-    """Return the shape of the counters of the recorded steps of each row."""
-    return 2, max(inputs, outputs) if model.batch > 1 else 0
 
 
 @dataclass
@@ -291,7 +114,7 @@ class _Walk:
 
     def __init__(self, model: SampledModel, clock: Clock, tokens: int) -> None:
         self.tokens, self.size = tokens, model.part * model.batch
-        self.stretch = max(1, PART // self.size)
+        self.stretch = model.stretch
         random = np.random.Generator(np.random.PCG64([clock.seed, clock.epoch, clock.origin]))
         self.order = random.permutation(-(-tokens // (self.size * self.stretch)))
         self.missing = len(self) * self.size - tokens  # of the last stretch, which is visited at
@@ -326,20 +149,20 @@ def _train_shard(
         for result in results:  # one by one, so that the sum does not depend on how they were dealt
             state.sums += result
         state.seconds += time.perf_counter() - begin
-        _check_loss(state, model)
+        _check_loss(state, team.workspace)
         tokens = sum(min(walk.size, walk.tokens - batch * walk.size) for batch, _ in visits)
         stage.advance(tokens, f"{_note(state, model)}, lr {_rate(_turned(clock, walk.done(first)), 0):.3g}")
         between(f"epoch {state.epoch + 1}", False)
 
 
-def _check_loss(state: State, model: SampledModel) -> None:
+def _check_loss(state: State, workspace: Workspace) -> None:
     """Raise `DivergenceError` for a loss that is not finite, or that tells of steps far too long."""
-    loss, examples, _ = state.sums.tolist()
-    most = ABSURD * max(1.0, model.untrained_loss(len(state.network.outputs)))
+    (loss, examples, _), lr = state.sums.tolist(), workspace.model.lr
+    most = ABSURD * max(1.0, workspace.untrained_loss(len(state.network.outputs)))
     if not loss <= most * examples:  # NaN too
         what = f"{loss / examples:.3g} an example" if math.isfinite(loss) else "not finite"
         raise DivergenceError(
-            f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {model.lr:g}) and start anew with --force"
+            f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {lr:g}) and start anew with --force"
         )
 
 
@@ -378,10 +201,10 @@ class _Team:
 
     def __init__(self, model: SampledModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
         self.model, self.network, self.pool, self.threads = model, network, pool, threads
-        size = network.inputs.shape[1]
-        self.free = deque(model.scratch(size) for _ in range(threads))
-        self.log = model.step_log(size)
-        self.uses = np.zeros(_uses_shape(model, len(network.inputs), len(network.outputs)), np.int32)
+        self.workspace = Workspace(model, network.inputs.shape[1])
+        self.free = deque(self.workspace.scratch() for _ in range(threads))
+        self.log = self.workspace.step_log()
+        self.uses = np.zeros(self.workspace.uses_shape(len(network.inputs), len(network.outputs)), np.int32)
 
     def train(self, shard: Shard, batches: list[tuple[int, Clock]]) -> npt.NDArray[np.float64]:
         """Train on batches of a shard, each with its clock; returns (parts, 3) loss, examples and words of each part."""
@@ -419,7 +242,10 @@ class _Team:
         rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]
         lr = _rate(clock, part * self.model.part)
         examples = Examples(listed, mean=bool(rule.mean))
-        return softmax_step(examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread))
+        first, still = rule.document if rule.frozen & sgd.WORD_ROWS else 0, bool(rule.frozen & sgd.OUTPUT_ROWS)
+        return softmax_step(
+            examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread), first=first, still=still
+        )
 
 
 def _shares(first: int, last: int, threads: int) -> list[tuple[int, int]]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,31 +18,19 @@ from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.models.warm_start import checksums, common_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
-from cooc_engine.runtime.types import Matrix
-from cooc_engine.sampled.trainer import START, Network, SampledModel, State, memory_plan, run_epochs
+from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.sampled.model import Design
+from cooc_engine.sampled.network import Network
+from cooc_engine.sampled.trainer import State, run_epochs
+from cooc_engine.sampled.workspace import Means, memory_plan
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Design", "PathLike", "train_sampled"]
+__all__ = ["train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes of a word in the dictionaries and lists of two vocabularies
-PathLike = str | os.PathLike[str]
-
-
-@dataclass(frozen=True)
-class Design:
-    """What a family makes of a corpus and options: a model for the trainer, the size of its network, what is kept of it.
-
-    Input vectors begin between -start/d and start/d.
-    """
-
-    model: SampledModel
-    inputs: int
-    outputs: int
-    arrays: Callable[[Network], dict[str, Matrix]]
-    facts: dict[str, Any]
-    start: float = START
+WORD_ROWS = frozenset({"words", "contexts"})  # arrays whose rows are those of the vocabulary
 
 
 def train_sampled(
@@ -57,29 +43,30 @@ def train_sampled(
 ) -> Model:
     """Train a sampled model of any family on an encoded corpus and write the model file `output`.
 
-    `how` is that of `Run`. Raises `DivergenceError` as soon as a loss is not finite,
-    `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
+    `design` makes of the corpus and the options what is trained. A matrix that the budget cannot hold is mapped from a file
+    without a name beside the output. The keywords are those of `Run`. Raises `DivergenceError` as soon as a loss is not
+    finite, `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
     """
     corpus, output = Corpus.of(corpus), Path(output)
-    run = Run.of(f"train_{family}", how, TrainKeywords)
+    run = Run.of("train_sampled", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
         older = open_older(options.init, options.vector_size)
         _check_extension(options, older)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: holds no word of its vocabulary; there is nothing to train on")
         made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
-        network = made.inputs, made.outputs, options.vector_size
-        extra = _older_bytes(older, made.inputs, options)
-        room = memory_plan(family, made.model, network, run.workers, run.budget, extra)
-        room.check()
-        run.shown.say(room.line())
-        state = State(Network.random(*network, options.seed, made.start))
+        extra = _older_bytes(older, len(corpus.vocabulary), options)
+        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent)
+        needed, mapped = memory_plan(made, means)
+        needed.check()
+        run.shown.say(needed.line())
+        state = State(Network.random(made.inputs, made.outputs, options.vector_size, options.seed, made.start, mapped))
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
             saved = Checkpoint(checkpoint, "stream", plan, state, run.checkpoint_every, interrupted)
             if run.resume and checkpoint.exists():
                 saved.load()
             elif older is not None:
-                _begin_with(older, corpus, made.arrays(state.network))
+                _begin_with(older, corpus, state.network.arrays())
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older))
     return open_model(output)
@@ -109,7 +96,7 @@ def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> in
 def _begin_with(older: Model, corpus: Corpus, mine: dict[str, Matrix]) -> None:
     """Copy the vectors of a model for the words that it shares with the corpus."""
     here, there = common_words(older, corpus.vocabulary, corpus.path)
-    for name in {"words", "contexts"} & {*mine} & {*older.names}:
+    for name in WORD_ROWS & {*mine} & {*older.names}:
         mine[name][here] = older.array(name)[there]
 
 
@@ -122,7 +109,7 @@ def _extended(older: Model, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -
     totals = [n + (int(old.counts[ids[word]]) if word in ids else 0) for word, n in zip(words, counts, strict=True)]
     order = sorted(range(len(words)), key=lambda row: (-totals[row], words[row].encode()))
     places = np.argsort(order)  # of the new words, then of those that are added
-    for name in list(arrays):
+    for name in WORD_ROWS & {*arrays}:
         whole = np.empty((len(order), arrays[name].shape[1]), np.float32)
         whole[places[: len(new)]] = arrays[name]
         whole[places[len(new) :]] = older.array(name)[more]
@@ -133,7 +120,7 @@ def _extended(older: Model, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -
 def _model_data(
     family: str, corpus: Corpus, design: Design, state: State, options: SampledOptions, threads: int, older: Model | None
 ) -> ModelData:
-    vocabulary, arrays = corpus.vocabulary, design.arrays(state.network)
+    vocabulary, arrays = corpus.vocabulary, state.network.arrays()
     if options.extend and older is not None:
         vocabulary, arrays = _extended(older, vocabulary, arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)

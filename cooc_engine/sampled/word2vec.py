@@ -4,12 +4,11 @@
     hs        −Σ_j log σ(±h·θ_j) over the target's Huffman path
     softmax   −log exp(u_t·h) / Σ_j exp(u_j·h)
 
-A family is a rule for the one step of `_kernels/sgd.py`; `trainer` does the rest.
+A family is a rule for the one step of `_kernels/sgd.py`: `training.train_sampled` trains any design.
 """
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,11 @@ from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sgd import Rule
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
-from cooc_engine.models.file import Model
 from cooc_engine.models.sampled_options import CbowOptions, SampledOptions, SkipgramOptions
-from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.trainer import FLOOR, Network, SampledModel
-from cooc_engine.sampled.training import Design, PathLike, train_sampled
+from cooc_engine.sampled.model import FLOOR, Design, SampledModel
 
-__all__ = ["design_cbow", "design_skipgram", "design_words", "train_cbow", "train_skipgram"]
+__all__ = ["design_cbow", "design_skipgram", "design_words"]
 
 CLAMP = 6.0  # where word2vec's program takes σ as 0 or 1
 OUTPUTS = {"ns": sgd.NOISE, "hs": sgd.PATH, "softmax": sgd.LIST}
@@ -61,15 +57,12 @@ def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Des
     )
     power = options.noise_power if options.loss == "ns" else None
     tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
-    busiest = sampler.busiest(counts, tables, rule)
+    longest = sampler.longest_document(corpus) if rule.document >= 0 else 0
+    uses = sampler.expected_uses(counts, tables, rule, longest)
     floor = FLOOR if options.min_lr is None else options.min_lr / options.lr
-    model = SampledModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, busiest, floor)
-    outputs, name = (words, "contexts") if paths is None else (words - 1, "nodes")
-    return Design(model, words, outputs, functools.partial(_arrays, name), _facts(paths, counts))
-
-
-def _arrays(name: str, network: Network) -> dict[str, Matrix]:
-    return {"words": network.inputs[:, : network.d], name: network.outputs[:, : network.d]}
+    model = SampledModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, uses, floor)
+    outputs = {"contexts": words} if paths is None else {"nodes": words - 1}
+    return Design(model, {"words": words}, outputs, _facts(paths, counts))
 
 
 def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
@@ -79,13 +72,3 @@ def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[s
     depth = len(counts).bit_length() - 1
     complete = depth + 2 * (len(counts) - 2**depth) / len(counts)
     return {"path_length": paths.expected(counts), "complete_path_length": complete}
-
-
-def train_skipgram(corpus: PathLike | Corpus, output: PathLike, options: SkipgramOptions | None = None, **how: Any) -> Model:
-    """Train skip-gram; see `train_sampled`."""
-    return train_sampled("skipgram", design_skipgram, corpus, output, options or SkipgramOptions(), **how)
-
-
-def train_cbow(corpus: PathLike | Corpus, output: PathLike, options: CbowOptions | None = None, **how: Any) -> Model:
-    """Train CBOW; see `train_sampled`."""
-    return train_sampled("cbow", design_cbow, corpus, output, options or CbowOptions(), **how)

@@ -16,7 +16,8 @@ from cooc_engine._kernels import sgd
 from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.sgd import Clock, Rule, StepLog
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.trainer import SampledModel
+from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.workspace import Workspace
 from cooc_engine.storage.scratch import aligned_zeros
 
 COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)
@@ -47,7 +48,9 @@ def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int
     log = StepLog(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(99, 16), aligned_zeros(99, 16)
     offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, math.inf, 0.1)
-    sgd.train_parts(ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, model.scratch(16), log, np.zeros((1, 3)))
+    sgd.train_parts(
+        ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, Workspace(model, 16).scratch(), log, np.zeros((1, 3))
+    )
     rows, place, found = log.rows[0].tolist(), 0, []
     while place < log.used[0]:
         n, m = rows[place : place + 2]
@@ -93,7 +96,7 @@ def test_noise_follows_its_power(power):
     log = StepLog(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(9, 16), aligned_zeros(9, 16)
     clock = Clock(7, 0, 0, 0, 0, math.inf, 0.1)
-    scratch, results = model.scratch(16), np.zeros((1, 3))
+    scratch, results = Workspace(model, 16).scratch(), np.zeros((1, 3))
     sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
     rows = log.rows[0, : log.used[0]]
     found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
@@ -127,14 +130,18 @@ USES = {
     "contexts": {"inputs": sgd.CENTRE},
     "cbow": {"mean": 1},
     "cbow, own": {"mean": 1, "own": 1},
-    "documents": {"inputs": sgd.DOCUMENT, "mean": 1, "document": 8},
+    "PV-DBOW": {"inputs": sgd.DOCUMENT, "mean": 1, "document": 8},
+    "PV-DBOW, own": {"inputs": sgd.DOCUMENT, "own": 1, "document": 8},
+    "PV-DM": {"mean": 1, "document": 8},
+    "PV-DM, rows apart": {"document": 8},
+    "PV-DM, own": {"own": 1, "document": 8},
 }
 
 
 @pytest.mark.parametrize("negative", [1, 7])
 @pytest.mark.parametrize("name", USES)
-def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
-    """Steps of each word's rows in a record, over the tokens; documents have rows of their own."""
+def test_rows_are_used_as_often_as_is_said(name, negative):
+    """Steps of each row in a log, over the tokens; the row of the one document is used at each word that is kept."""
     rule = Rule(
         **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": sgd.NOISE}
         | {"negative": negative, "own": 0, "clamp": 6.0, "beyond": 1.0}
@@ -146,11 +153,22 @@ def test_the_busiest_row_is_used_as_often_as_is_said(name, negative):
     model = SampledModel(rule, tables, 1, 1e-9, seed=7, deterministic=True)
     log = StepLog(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
     W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, math.inf, 1e-9)
-    scratch, results = model.scratch(16), np.zeros((1, 3))
+    scratch, results = Workspace(model, 16).scratch(), np.zeros((1, 3))
     sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
     rows = log.rows[0, : log.used[0]]
     found = max(np.bincount(rows[(rows >= 0) & (rows < 8)], minlength=9).max(), np.bincount(-1 - rows[rows < 0]).max())
-    assert sampler.busiest(counts, tables, rule) == pytest.approx(found / len(ids), rel=0.06)
+    uses = sampler.expected_uses(counts, tables, rule, len(ids))
+    assert uses.word == pytest.approx(found / len(ids), rel=0.06)
+    assert uses.document == pytest.approx((rows == 8).sum() / len(ids), rel=0.06)
+    assert uses.longest == (len(ids) if rule.document >= 0 else 0)
+
+
+def test_no_row_is_used_more_often_than_a_batch_is_made_for():
+    """Words are used all over the text; a document's row at all of its words, unless the document is short."""
+    assert sampler.Uses(0.5).stretch(16) == 32
+    assert sampler.Uses(0.5, 0.8, 1000).stretch(16) == 20
+    assert sampler.Uses(0.5, 0.8, 20).stretch(16) == 32
+    assert sampler.Uses().stretch(16) > 1e9
 
 
 class Read(list):

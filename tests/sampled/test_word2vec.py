@@ -33,11 +33,15 @@ from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import SimplerGloveOptions
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
-from cooc_engine.sampled import sampler, trainer, training
+from cooc_engine.sampled import model as model_module
+from cooc_engine.sampled import sampler, trainer, training, workspace
+from cooc_engine.sampled.model import FLOOR, Design, SampledModel
+from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.softmax import Examples, softmax_step
-from cooc_engine.sampled.trainer import Network, SampledModel, State, run_epochs
-from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
-from cooc_engine.storage.scratch import aligned_zeros
+from cooc_engine.sampled.trainer import State, run_epochs
+from cooc_engine.sampled.word2vec import design_cbow, design_skipgram, design_words
+from cooc_engine.sampled.workspace import Workspace
+from cooc_engine.storage.scratch import aligned_zeros, padded
 from cooc_engine.vectors.query import Vectors
 
 MODELS = {
@@ -94,6 +98,8 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
         clamp=rule.clamp,
         beyond=rule.beyond,
         redraw=bool(rule.redraw),
+        frozen_outputs=bool(rule.frozen & sgd.OUTPUT_ROWS),
+        frozen_words=bool(rule.frozen & sgd.WORD_ROWS),
     )
 
 
@@ -107,7 +113,7 @@ def matrices(rows: int, outputs: int, d: int, scale: float = 0.7) -> tuple[np.nd
     rng = np.random.default_rng(5)
     both = []
     for n in (rows, outputs):
-        matrix = aligned_zeros(n, trainer.padded(d))
+        matrix = aligned_zeros(n, padded(d))
         matrix[:, :d] = rng.normal(0, scale, (n, d))
         both.append(matrix)
     return both[0], both[1]
@@ -121,7 +127,7 @@ def shard_of(documents) -> tuple[np.ndarray, np.ndarray]:
 def run_kernel(documents, model: SampledModel, W, C, *, log: StepLog | None = None, part: int = 1 << 14, epochs: int = 1):
     """Run all parts one after the other; returns loss and examples by epoch."""
     ids, offsets = shard_of(documents)
-    scratch, history = model.scratch(W.shape[1]), []
+    scratch, history = Workspace(model, W.shape[1]).scratch(), []
     parts = -(-len(ids) // part)
     for epoch in range(epochs):
         total = dataclasses.replace(model, epochs=epochs).horizon(len(ids))
@@ -329,7 +335,7 @@ def test_the_loss_is_the_cross_entropy_of_the_counts(corpus, tmp_path, predict):
         loss="softmax", window=4, radius="fixed", subsample=0, epochs=1, lr=1e-30, vector_size=5, predict=predict
     )
     design = design_skipgram(corpus, options)
-    network = Network.random(18, 18, 5, seed=1)
+    network = Network.random({"words": 18}, {"contexts": 18}, 5, seed=1)
     network.inputs[:, :5] *= 5
     network.outputs[:, :5] = np.random.default_rng(2).normal(size=(18, 5))
     state = State(network)
@@ -449,7 +455,7 @@ def test_one_thread_is_repeatable_and_seeded(corpus, tmp_path):
 def small_parts(monkeypatch) -> None:
     """Many parts and rounds in a small corpus."""
     for name, value in (("PART", 100), ("ROUND", 4), ("SMALL_PART", 40), ("BATCH", 3), ("LISTED_PART", 10)):
-        monkeypatch.setattr(trainer, name, value)
+        monkeypatch.setattr(model_module, name, value)
 
 
 def stop_after(monkeypatch, rounds: int) -> None:
@@ -491,11 +497,11 @@ def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(
 
 KILLED = """
 import os, signal, sys
-from cooc_engine.sampled import trainer
+from cooc_engine.sampled import model
 from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.models.sampled_options import CbowOptions
 from cooc_engine.pipeline.train import train
-trainer.PART, trainer.ROUND, trainer.SMALL_PART, trainer.BATCH = 100, 4, 40, 3
+model.PART, model.ROUND, model.SMALL_PART, model.BATCH = 100, 4, 40, 3
 original, seen = Checkpoint.between, []
 def between(saver, *step):
     original(saver, *step)
@@ -632,15 +638,15 @@ def test_the_plan_holds_what_is_taken(tmp_path, monkeypatch, changes):
         changes = {**changes, "init": str(train("skipgram", old, tmp_path / "old.h5", options).path)}
     train("skipgram", new, tmp_path / "loaded.h5", dataclasses.replace(options, **changes))  # kernels are loaded once
     plans = []
-    monkeypatch.setattr(training, "memory_plan", lambda *args: plans.append(trainer.memory_plan(*args)) or plans[0])
+    monkeypatch.setattr(training, "memory_plan", lambda *args: plans.append(workspace.memory_plan(*args)) or plans[0])
     tracemalloc.start()
     try:
         train("skipgram", new, tmp_path / "new.h5", dataclasses.replace(options, **changes), threads=2)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < plans[0].least + (1 << 20)
-    assert plans[0].least < 2 * peak, "and not much more"
+    assert peak < plans[0][0].least + (1 << 20)
+    assert plans[0][0].least < 2 * peak, "and not much more"
 
 
 def test_a_budget_that_cannot_hold_is_refused(corpus, tmp_path):
@@ -802,7 +808,7 @@ def test_each_batch_is_told_where_it_stands(shards, tmp_path, small_parts, monke
 def test_the_rate_falls_in_a_straight_line_to_its_end(corpus, tmp_path, min_lr, last):
     model = train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", lr=0.05, min_lr=min_lr, epochs=2))
     assert [epoch["lr"] for epoch in model.history] == pytest.approx([(0.05 + last) / 2, last])
-    state = trainer.State(trainer.Network.random(2, 2, 4, 1))
+    state = State(Network.random({"words": 2}, {"contexts": 2}, 4, 1))
     designed = design_skipgram(corpus, options_of("skipgram", lr=0.05, min_lr=min_lr, epochs=2)).model
     for state.epoch, begun in ((0, 0.05), (1, (0.05 + last) / 2)):
         clock, _ = next(trainer._shards(state, designed, corpus))
@@ -846,7 +852,7 @@ def test_other_families_need_other_rows_alone(name, output):
     rows = np.array([[w, 9 + w % 4, 13 + w % 5] for w in range(9)], np.int32).reshape(-1)
     more = {"rows": (starts, rows)} if name.startswith("fastText") else {}
     tables = tables_of(counts_of(documents, 9), rule, **more)
-    model = SampledModel(rule, tables, 2, 0.05, seed=6, floor=0.0 if name.startswith("fastText") else trainer.FLOOR)
+    model = SampledModel(rule, tables, 2, 0.05, seed=6, floor=0.0 if name.startswith("fastText") else FLOOR)
     W, C = matrices(40, 9, 6, scale=1.5)
     exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6]
     before = W.copy()
@@ -858,6 +864,115 @@ def test_other_families_need_other_rows_alone(name, output):
     assert history[1][0] == pytest.approx(wanted[1][0], rel=1e-5)
     moved = np.flatnonzero((before != W).any(axis=1)).tolist()
     assert (max(moved) >= 30) == name.startswith("PV")
+
+
+FROZEN = {"PV-DBOW": {}, "PV-DM": {}, "PV-DM, rows apart": {"mean": 0}, "PV-DM, own noise": {"mean": 0, "own": 1}}
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH, sgd.LIST], ids=["ns", "hs", "softmax"])
+@pytest.mark.parametrize("name", FROZEN)
+@pytest.mark.parametrize("frozen", [0, sgd.OUTPUT_ROWS, sgd.WORD_ROWS, sgd.OUTPUT_ROWS + sgd.WORD_ROWS])
+def test_rows_that_are_frozen_keep_their_bits(documents_of_topics, name, output, deterministic, frozen):
+    """And the others learn: inference of documents."""
+    corpus = documents_of_topics
+    rule = rule_of(**{**FAMILIES_TO_COME[name.split(",")[0]], **FROZEN[name]}, output=output, frozen=frozen)
+    rule = rule._replace(document=len(corpus.vocabulary))
+    model = SampledModel(rule, tables_of(corpus.counts, rule), 2, 0.05, 6, deterministic, sampler.Uses(0.1, 1.0, 100))
+    network = Network.random({"words": rule.document, "documents": corpus.documents}, {"outputs": rule.document}, 6, seed=2)
+    network.outputs[:, :6] = np.random.default_rng(3).normal(size=(rule.document, 6))
+    before = {name: array.copy() for name, array in network.arrays().items()}
+    run_epochs(State(network), model, corpus, 2, trainer.Stage("train", None, "words"), lambda *_: None)
+    moved = {name: not np.array_equal(before[name], array) for name, array in network.arrays().items()}
+    assert moved == {
+        "documents": True,
+        "words": not frozen & sgd.WORD_ROWS and name != "PV-DBOW",
+        "outputs": not frozen & sgd.OUTPUT_ROWS,
+    }
+
+
+@pytest.mark.parametrize("name", ["PV-DBOW", "PV-DM"])
+@pytest.mark.parametrize("frozen", [sgd.OUTPUT_ROWS, sgd.WORD_ROWS, sgd.OUTPUT_ROWS + sgd.WORD_ROWS])
+@pytest.mark.parametrize("more", [{}, {"mean": 0}, {"mean": 0, "own": 1}], ids=str)
+def test_steps_with_frozen_rows_are_the_twins(name, frozen, more):
+    rule, documents = rule_of(**{**FAMILIES_TO_COME[name], **more}, frozen=frozen), texts()
+    tables = tables_of(counts_of(documents, 9), rule)
+    W, C = matrices(40, 9, 6)
+    exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6]
+    model = SampledModel(rule, tables, 2, 0.05, seed=6)
+    run_kernel(documents, model, W, C, epochs=2)
+    twin_of(rule, tables).train(documents, [], tables.noise.tolist(), exact_W, exact_C, 0.05, model.floor, 6, 2)
+    np.testing.assert_allclose(W[:, :6], exact_W, rtol=1e-4, atol=3e-5)
+    np.testing.assert_allclose(C[:, :6], exact_C, rtol=1e-4, atol=3e-5)
+
+
+@pytest.fixture(scope="module")
+def documents_of_topics(tmp_path_factory) -> Corpus:
+    """Eight long documents of one of two topics each."""
+    rng = np.random.default_rng(5)
+    documents = [[f"{'ab'[k % 2]}{rng.integers(6)}" for _ in range(400)] for k in range(8)]
+    return make_corpus(tmp_path_factory.mktemp("documents") / "corpus", documents)
+
+
+@pytest.mark.parametrize("name", ["PV-DBOW", "PV-DM"])
+def test_deterministic_documents_learn_as_much(documents_of_topics, name):
+    """A batch is no longer than what a document's row can learn of it: the row is used at each of its words."""
+    corpus, losses, designs = documents_of_topics, [], []
+    for deterministic in (True, False):
+        options = options_of("cbow", epochs=4, lr=0.05, deterministic=deterministic)
+        changes = {"inputs": FAMILIES_TO_COME[name]["inputs"], "mean": 1, "spread": 0, "document": len(corpus.vocabulary)}
+        design = design_words(corpus, options, **changes)
+        assert design.model.uses.longest == 400
+        inputs = {**design.inputs, "documents": corpus.documents}
+        state = State(Network.random(inputs, design.outputs, 10, seed=1))
+        run_epochs(state, design.model, corpus, 1, trainer.Stage("train", None, "words"), lambda *_: None)
+        losses.append(state.history[-1]["loss"])
+        designs.append(design.model)
+    assert designs[0].part * designs[0].batch <= max(designs[0].most_steps, 16)
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
+
+# ---------------------------------------------------------------------------------- matrices that no memory holds
+
+
+def design_documents(corpus: Corpus, options) -> Design:
+    """Skip-gram with input rows that no text uses."""
+    design = design_skipgram(corpus, options)
+    return dataclasses.replace(design, inputs={**design.inputs, "documents": 60_000})
+
+
+def trained_documents(corpus: Corpus, output: Path, options, monkeypatch, **how) -> dict[str, np.ndarray]:
+    """The arrays that would be saved."""
+    saved: list = []
+    monkeypatch.setattr(training, "save_model", lambda path, data: saved.append(dict(data.arrays)))
+    monkeypatch.setattr(training, "open_model", lambda path: None)
+    training.train_sampled("skipgram", design_documents, corpus, output, options, **how)
+    return saved[0]
+
+
+def test_rows_that_the_budget_cannot_hold_are_mapped(corpus, tmp_path, small_parts, monkeypatch):
+    """The same bits as in memory, also after an interruption; anonymous memory stays within the budget; no file is left."""
+    options = options_of("skipgram", deterministic=True, epochs=2, vector_size=30)
+    wanted = trained_documents(corpus, tmp_path / "m.h5", options, monkeypatch)
+    assert {name: len(rows) for name, rows in wanted.items()} == {"words": 18, "documents": 60_000, "contexts": 18}
+    plans = []
+    monkeypatch.setattr(training, "memory_plan", lambda *args: plans.append(workspace.memory_plan(*args)) or plans[-1])
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5)
+        with pytest.raises(InterruptedRun):
+            trained_documents(corpus, tmp_path / "m.h5", options, patch, memory="4M")
+    tracemalloc.start()
+    try:
+        found = trained_documents(corpus, tmp_path / "m.h5", options, monkeypatch, memory="4M", resume=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [list(mapped) for _, mapped in plans] == [["inputs"]] * 2
+    assert peak < 4 << 20
+    assert plans[0][0].least < 4 << 20 < 60_000 * 32 * 4
+    assert plans[0][0].disk.temporary > 2 * 60_000 * 32 * 4, "the matrix, and a checkpoint of it"
+    assert {name: rows.tobytes() for name, rows in found.items()} == {name: rows.tobytes() for name, rows in wanted.items()}
+    assert not list(tmp_path.iterdir())
 
 
 def test_noise_that_is_the_target_is_drawn_again():
@@ -875,13 +990,16 @@ def test_noise_that_is_the_target_is_drawn_again():
 
 def test_a_family_says_where_its_vectors_begin():
     for start in (0.5, 1.0):
-        W = Network.random(200, 3, 10, seed=1, start=start).inputs[:, :10]
+        W = Network.random({"words": 200}, {"contexts": 3}, 10, seed=1, start=start).inputs[:, :10]
         assert 0.98 * start / 10 < np.abs(W).max() <= start / 10
 
 
 def test_a_share_of_no_mean_is_refused():
     rule = rule_of(spread=1)
     with pytest.raises(ValueError, match="spread"):
+        SampledModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
+    rule = rule_of(frozen=sgd.WORD_ROWS)
+    with pytest.raises(ValueError, match="frozen"):
         SampledModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
 
 
@@ -902,7 +1020,8 @@ def test_every_option_reaches_the_training(corpus):
     plain = sampler.tables(counts, subsample=1e-3, noise_power=0.75)
     assert not np.array_equal(plain.keep, wanted.keep)
     assert not np.array_equal(plain.noise, wanted.noise)
-    assert model.busiest == sampler.busiest(counts, wanted, model.rule) > 0.1
+    assert model.uses == sampler.expected_uses(counts, wanted, model.rule)
+    assert model.uses.word > 0.1
     paper = design_skipgram(corpus, SkipgramOptions(predict="contexts", subsample=0)).model
     assert paper.rule == Rule(sgd.CENTRE, 0, 0, -1, 5, 0, sgd.NOISE, 5, 0, 6.0, 1.0, 0)
     assert not len(paper.tables.keep)

@@ -83,6 +83,8 @@ class Twin:
     document: int = -1
     beyond: float = 1.0
     redraw: bool = False
+    frozen_outputs: bool = False
+    frozen_words: bool = False
 
     def windows(self, texts, keep, seed, epoch, random: Random) -> Iterator[Example]:
         """Examples without their outputs; the radius is drawn when an example is asked for."""
@@ -154,10 +156,11 @@ class Twin:
         for number, h in enumerate(hidden):
             errors = [(o, lr * w * self.error(float(h @ old[o]), y)) for o, y, w in outputs]
             step = sum((g * old[o] for o, g in errors), np.zeros(len(h)))
-            for o, g in errors:
+            for o, g in [] if self.frozen_outputs else errors:
                 C[o] += g * h
             for i in inputs if self.mean else [inputs[number]]:
-                W[i] += step / len(inputs) if self.spread else step
+                if not (self.frozen_words and i < self.document):
+                    W[i] += step / len(inputs) if self.spread else step
         return loss
 
     def train(self, texts, keep, table, W, C, lr, floor: float, seed: int, epochs: int) -> list[tuple[float, int]]:

@@ -1,0 +1,106 @@
+"""What a sampled family is to its training: a model, the arrays of its network, and how a text is cut for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cooc_engine._kernels import sgd
+from cooc_engine._kernels.sgd import Rule, Tables
+from cooc_engine.sampled.network import START
+from cooc_engine.sampled.sampler import NO_USES, Uses
+
+__all__ = ["FLOOR", "Design", "SampledModel"]
+
+PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
+ROUND = 64  # parts between two moments at which all threads rest
+SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
+MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot,
+MOST_RATE = 0.4  # and so do fewer at higher rates: the rates of those that count add up to this at most
+LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
+FLOOR = 1e-4  # the learning rate falls to this share of itself
+
+
+@dataclass(frozen=True)
+class SampledModel:
+    """A sampled model as the trainer sees it: its rule, its tables, and how often and how fast it is trained.
+
+    `uses` is needed for deterministic training alone; `floor` is the share of `lr` at which the line of the rate ends.
+    """
+
+    rule: Rule
+    tables: Tables
+    epochs: int
+    lr: float
+    seed: int
+    deterministic: bool = False
+    uses: Uses = NO_USES
+    floor: float = FLOOR
+
+    def __post_init__(self) -> None:
+        """Refuse what the step does not do."""
+        if self.rule.spread and not self.rule.mean:
+            raise ValueError("Rule.spread shares the gradient of a mean; it goes with Rule.mean")
+        if self.rule.frozen & sgd.WORD_ROWS and self.rule.document < 0:
+            raise ValueError("Rule.frozen keeps the input rows of words; it needs rows of documents to train")
+
+    def horizon(self, tokens: int) -> float:
+        """Return after how many tokens the rate would reach 0, if its line did not end after `epochs` readings of the text."""
+        return self.epochs * tokens / (1 - self.floor) if self.floor < 1 else math.inf
+
+    @property
+    def listed(self) -> bool:
+        """Whether examples are listed for a full softmax."""
+        return self.rule.output == sgd.LIST
+
+    @property
+    def part(self) -> int:
+        """Tokens of a part."""
+        if self.listed:
+            return LISTED_PART
+        if not self.deterministic:
+            return PART
+        return min(SMALL_PART, max(1, int(self.uses.stretch(self.most_steps) / BATCH)))
+
+    @property
+    def most_steps(self) -> int:
+        """Steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
+        return max(1, int(min(MOST_STEPS, MOST_RATE / self.lr)))
+
+    @property
+    def batch(self) -> int:
+        """Parts that are trained together: those of a deterministic batch, or one."""
+        return BATCH if self.deterministic and not self.listed else 1
+
+    @property
+    def round(self) -> int:
+        """Batches between two moments at which the state is consistent."""
+        return 1 if self.listed or self.deterministic else ROUND
+
+    @property
+    def stretch(self) -> int:
+        """Batches of a stretch of the text that is read as it stands."""
+        return max(1, PART // (self.part * self.batch))
+
+
+@dataclass(frozen=True)
+class Design:
+    """All that training needs of a family: what `design(corpus, options)` returns.
+
+    model    what is trained
+    inputs   rows of the arrays that the input matrix consists of, one array after the other, by name
+    outputs  the same of the output matrix
+    facts    what the provenance of the model says besides
+    start    input vectors begin uniformly between -start/d and start/d, output vectors at 0
+
+    The arrays are those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
+    "documents": D} document k has row V + k, and `Rule.document` is V.
+    """
+
+    model: SampledModel
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    start: float = START

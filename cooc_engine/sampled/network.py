@@ -1,0 +1,68 @@
+"""The two matrices of a sampled model, in memory or mapped from files without a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.scratch import aligned_zeros, mapped_zeros, padded, uniform_start
+
+__all__ = ["START", "Network"]
+
+START = 0.5  # input vectors begin between -START/d and START/d
+START_ROWS = 1 << 8  # that are drawn at a time
+NOWHERE: Mapping[str, Path] = {}
+
+
+@dataclass
+class Network:
+    """Input and output rows, padded with zeros to whole cache lines; d numbers of a row are used.
+
+    names  the arrays that the rows of each matrix belong to, with their numbers of rows, in order
+    """
+
+    d: int
+    inputs: Matrix
+    outputs: Matrix
+    names: tuple[Mapping[str, int], Mapping[str, int]]
+
+    @classmethod
+    def random(
+        cls,
+        inputs: Mapping[str, int],
+        outputs: Mapping[str, int],
+        d: int,
+        seed: int,
+        start: float = START,
+        mapped: Mapping[str, Path] = NOWHERE,
+    ) -> Network:
+        """Return inputs uniform(−start, start)/d, the same for the same seed, and outputs at 0.
+
+        `mapped` says for "inputs" and "outputs" in which directory the file stands that the matrix is mapped from.
+        """
+        sizes = {"inputs": sum(inputs.values()), "outputs": sum(outputs.values())}
+        both = [_zeros(rows, padded(d), mapped.get(name)) for name, rows in sizes.items()]
+        network = cls(d, both[0], both[1], (inputs, outputs))
+        random = np.random.Generator(np.random.PCG64(seed))
+        for first in range(0, sizes["inputs"], START_ROWS):
+            rows = network.inputs[first : first + START_ROWS]
+            rows[:, :d] = uniform_start(random, (len(rows), d), d, start)
+        return network
+
+    def arrays(self) -> dict[str, Matrix]:
+        """Return the arrays by name, without their padding; what is written to them is written to the matrices."""
+        found = {}
+        for matrix, names in zip((self.inputs, self.outputs), self.names, strict=True):
+            first = 0
+            for name, rows in names.items():
+                found[name] = matrix[first : first + rows, : self.d]
+                first += rows
+        return found
+
+
+def _zeros(rows: int, columns: int, directory: Path | None) -> Matrix:
+    return aligned_zeros(rows, columns) if directory is None else mapped_zeros(directory, rows, columns)
