@@ -20,7 +20,7 @@ from cooc_engine.evaluation.judge import SETS, answered, pair_cosines
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
-from cooc_engine.models.file import EXPLICIT, Model, open_model
+from cooc_engine.models.file import Model, open_model
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import Counts, Floats, PathLike
 from cooc_engine.runtime.versions import versions
@@ -91,7 +91,7 @@ def comparison(
             "options_that_differ": _differing([entrant.model for entrant in entrants]),
             "sets": sets,
             "neighbours": _neighbours(entrants, options),
-            "spectra": [{"model": one.name, **spectrum(one.vectors)} for one in entrants if one.model.family not in EXPLICIT],
+            "spectra": [{"model": one.name, **spectrum(one.vectors)} for one in entrants if not _is_sparse(one.model)],
             "norms": [{"model": one.name, **norm_profile(one.vectors.norms()[0], one.counts)} for one in entrants],
             "versions": versions(),
         }
@@ -245,10 +245,14 @@ def _facts(entrant: _Entrant) -> dict[str, Any]:
     }
 
 
+def _is_sparse(model: Model) -> bool:
+    return FAMILIES[model.family].rows == "sparse"
+
+
 def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
     """Return the options in which the models that have them differ, or one is not as its family has it by default."""
     records = [_options_of(model) for model in models]
-    defaults = [FAMILIES[model.family].options().record() if model.family in FAMILIES else {} for model in models]
+    defaults = [FAMILIES[model.family].options().record() for model in models]
     rows = []
     for name in dict.fromkeys(name for record in records for name in record):
         values = [record[name] for record in records if name in record]

@@ -20,11 +20,12 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, entries_done, run_epochs
 from cooc_engine.matrix.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.models.published import mean_vector
 from cooc_engine.models.record import origin_of_counts, plan_digest
-from cooc_engine.models.warm_start import checksums, common_words, open_older
+from cooc_engine.models.warm_start import begin_with, checksums, open_older
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
@@ -172,7 +173,8 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
         with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
             tiles = deal(cooc, solver.dealing(cooc, options), grid, options.seed, run.workers, stage, scratch)
         _check_tiles(tiles, cooc, options)
-        state = State(_started(Parameters.random(shape, grid, options.seed), cooc, older), np.zeros(grid.sides**2))
+        started = _started(solver.family, Parameters.random(shape, grid, options.seed), cooc, older)
+        state = State(started, np.zeros(grid.sides**2))
         total, schedule = options.epochs * tiles.trained, schedule_of(options)
         with deferred_interrupt() as interrupted, run.shown.stage("train", total, "entries") as stage:
             saved = Checkpoint(checkpoint, "glove", plan, state, run.checkpoint_every, interrupted)
@@ -205,14 +207,11 @@ def _check_tiles(tiles: Tiles, cooc: Cooc, options: Options) -> None:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words beside themselves")
 
 
-def _started(parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:
+def _started(family: str, parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:
     """Have the words that an older model has begin where it left them."""
-    if older is None:
-        return parameters
-    rows, places = common_words(older, cooc.vocabulary, cooc.path)
-    for name, values in parameters.arrays().items():
-        if name in older.names:
-            values[parameters.grid.row_of(rows)] = older.array(name)[places]
+    if older is not None:
+        arrays, axes = parameters.arrays(), FAMILIES[family].arrays
+        begin_with(older, cooc.vocabulary, cooc.path, arrays, axes, parameters.grid.row_of)
     return parameters
 
 

@@ -26,7 +26,7 @@ from cooc_engine.matrix.pmi import PmiStream, copies, transform_cooc
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
-from cooc_engine.models.published import PUBLISHED, combined
+from cooc_engine.models.published import RECIPES, combined
 from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
@@ -247,7 +247,7 @@ def derive(model: Model, options: PmiSvdOptions) -> Any:
         raise UsageError(f"{model.path}: was made with other {', '.join(changed)}")
     if model.family != "pmi-svd":
         return model.vectors
-    arrays = {name: model.array(name).copy() for name in PUBLISHED[options.vectors]}
+    arrays = {name: model.array(name).copy() for name in RECIPES[options.vectors].arrays}
     if len({len(array) for array in (model.array("words"), *arrays.values())}) > 1:
         raise UsageError(f"{model.path}: has a context for each position; take vectors w")
     _scale(arrays, model.array("singular_values"), options.eig - had["eig"])

@@ -5,22 +5,31 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.models.file import Model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
-from cooc_engine.models.published import combined, mean_vector
+from cooc_engine.models.published import RECIPES, ListedRows, combined, mean_vector
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
 
-__all__ = ["FAMILIES", "Family", "family_of"]
+__all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable"]
+
+
+def untrained(*given: Any, **how: Any) -> Any:
+    """Refuse, as the training of a family that has none."""
+    raise UsageError("models of this family are not trained")
 
 
 @dataclass(frozen=True)
+class NoOptions(Options):
+    """Options of a family that is not trained."""
+
+
+@dataclass(frozen=True, eq=False)
 class Family:
     """A model family: its options, the function that trains it, and the options of counting a text for it.
 
@@ -30,15 +39,26 @@ class Family:
     product   what the inner product of a word's vector and a context's is, but for what depends on one of them alone:
               "log count", "pmi", or "" for neither
     item      what training counts, as `items` in a model's history
+    arrays     the axes of each parameter by name, as "V d": V is the number of words, d the vector size, C the number of
+               contexts; other letters name axes of their own, which have one length wherever they stand
+    optional   those of `arrays` that a model may lack
+    published  which of `RECIPES` make vectors of them
+    rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
+    lists      for recipes with `listed`: returns of a model the rows that are listed for each word
     """
 
-    options: type[Options]
-    train: Callable[..., Model]
+    options: type[Options] = NoOptions
+    train: Callable[..., Any] = untrained
     counting: type[CountOptions] | None = CountOptions
     derived: tuple[str, ...] = ()
-    derive: Callable[[Model, Any], Any] = lambda model, options: model.vectors
+    derive: Callable[[Any, Any], Any] = lambda model, options: model.vectors
     product: str = ""
     item: str = "words"
+    arrays: Mapping[str, str] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
+    published: tuple[str, ...] = tuple(RECIPES)
+    rows: Literal["dense", "sparse"] = "dense"
+    lists: Callable[[Any], ListedRows] | None = None
 
     def serving(self, wanted: Sequence[Options]) -> Options:
         """Return the options of the training that serves all these, which differ in `derived` alone: the first, not scaled."""
@@ -46,7 +66,7 @@ class Family:
         return dataclasses.replace(wanted[0], normalize=False) if scaled else wanted[0]  # type: ignore[type-var]
 
 
-def choose(model: Model, options: GloveOptions | SimplerGloveOptions) -> Any:
+def choose(model: Any, options: GloveOptions | SimplerGloveOptions) -> Any:
     """Return the vectors of a GloVe model that `options` name."""
     chosen = options.vectors or model.published
     vectors = combined(model.arrays, chosen)
@@ -68,6 +88,10 @@ def sampled(family: str, home: str) -> Callable[..., Any]:
     return functools.partial(named("cooc_engine.sampled.training:train_sampled"), family, named(home))
 
 
+# Input vectors, and output vectors of words or, with hierarchical softmax, of the tree's inner nodes.
+SAMPLED = {"words": "V d", "contexts": "V d", "nodes": "N d"}
+OUTPUTS = ("contexts", "nodes")
+
 FAMILIES = {
     "glove": Family(
         GloveOptions,
@@ -76,6 +100,7 @@ FAMILIES = {
         derive=choose,
         product="log count",
         item="entries",
+        arrays={"words": "V d", "contexts": "V d", "word_bias": "V", "context_bias": "V"},
     ),
     "simpler-glove": Family(
         SimplerGloveOptions,
@@ -85,6 +110,8 @@ FAMILIES = {
         derive=choose,
         product="pmi",
         item="entries",
+        arrays={"words": "V d", "contexts": "V d"},
+        optional=("contexts",),
     ),
     "pmi-svd": Family(
         PmiSvdOptions,
@@ -92,14 +119,35 @@ FAMILIES = {
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
         item="products",
+        arrays={"words": "V d", "contexts": "C d", "singular_values": "d", "residuals": "d"},
     ),
-    "skipgram": Family(SkipgramOptions, sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"), None),
-    "cbow": Family(CbowOptions, sampled("cbow", "cooc_engine.sampled.word2vec:design_cbow"), None),
+    "pmi": Family(arrays={"vectors": "V C"}, published=("w",), rows="sparse"),  # PMI-SVD without a factorisation
+    "skipgram": Family(
+        SkipgramOptions,
+        sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"),
+        counting=None,
+        arrays=SAMPLED,
+        optional=OUTPUTS,
+    ),
+    "cbow": Family(
+        CbowOptions,
+        sampled("cbow", "cooc_engine.sampled.word2vec:design_cbow"),
+        counting=None,
+        arrays=SAMPLED,
+        optional=OUTPUTS,
+    ),
+    "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }
 
 
+def trainable() -> dict[str, Family]:
+    """Return the families that models can be trained of, by name."""
+    return {name: family for name, family in FAMILIES.items() if family.train is not untrained}
+
+
 def family_of(model: str) -> Family:
-    """Return a family by its name; raises `UsageError` with the names there are."""
-    if model not in FAMILIES:
-        raise UsageError(f"unknown model {model!r}; there are: {', '.join(FAMILIES)}")
-    return FAMILIES[model]
+    """Return a family that can be trained by its name; raises `UsageError` with the names there are."""
+    families = trainable()
+    if model not in families:
+        raise UsageError(f"unknown model {model!r}; there are: {', '.join(families)}")
+    return families[model]

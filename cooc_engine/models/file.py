@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.linalg.sparse import SparseRows
-from cooc_engine.models.published import PUBLISHED, Published
+from cooc_engine.models.families import FAMILIES, Family
+from cooc_engine.models.published import RECIPES, Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
@@ -34,34 +35,24 @@ __all__ = [
 MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
 
-# What each family's `parameters` must hold: V is the number of words, d the vector size, C any number of contexts.
-FAMILIES: Mapping[str, Mapping[str, str]] = {
-    "glove": {"words": "Vd", "contexts": "Vd", "word_bias": "V", "context_bias": "V"},
-    "simpler-glove": {"words": "Vd"},
-    "pmi-svd": {"words": "Vd", "contexts": "Cd", "singular_values": "d", "residuals": "d"},
-    "pmi": {},
-    "skipgram": {"words": "Vd"},
-    "cbow": {"words": "Vd"},
-    "imported": {"words": "Vd"},  # vectors of another program
-}
-# Families of explicit vectors: the parameters are one sparse matrix, the arrays `data`, `indices`, `indptr` and `shape`.
-EXPLICIT = ("pmi",)
 DOCUMENTS = ("config", "provenance", "history")
+CENTER = {"center": "p"}  # of any family: p is the length of the published vectors
 
 
 @dataclass(frozen=True)
 class ModelData:
     """Everything that a model file holds.
 
-    vocabulary  V words; row i of the matrices belongs to word i
-    arrays      parameters by name, kept as float32; GloVe: words, contexts (V, d), word_bias, context_bias (V,); a `center`
-                is subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which
-                may be a `Stream`
+    vocabulary  V words; row i of an array whose first axis is V belongs to word i
+    arrays      parameters by name, kept as float32, with the axes that the family's entry in `FAMILIES` names; a `center` is
+                subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which may
+                be a `Stream`
     published   which vectors queries use: "w", "c", "w+c" or "concat"
     config      every option of every stage; as JSON holds it
     provenance  seed, versions, digests, tokeniser: where the model comes from; as JSON holds it
     history     by epoch: epoch, loss, seconds, items, lr
     evaluation  rows of `evaluate`: model, dataset, kind, value, covered, total
+    axes        axes of all arrays by name, as "V d"; those of arrays that the family does not know may be given
     """
 
     family: str
@@ -72,12 +63,13 @@ class ModelData:
     provenance: Mapping[str, Any]
     history: Sequence[Mapping[str, float]] = ()
     evaluation: Sequence[Mapping[str, Any]] = ()
+    axes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Model:
     """An open model: small parts are in memory, the parameters are mapped and read-only.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation: as in `ModelData`.
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes: as in `ModelData`.
     """
 
     def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int]) -> None:
@@ -85,7 +77,7 @@ class Model:
         self.path, self._data, self._checksums = path, data, checksums
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
-        self.history, self.evaluation = data.history, data.evaluation
+        self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
 
     @property
     def names(self) -> list[str]:
@@ -119,14 +111,15 @@ class Model:
 
         Raises `UsageError` for a choice that the model does not have.
         """
-        arrays, chosen = self._data.arrays, published or self.published
-        if self.family in EXPLICIT and chosen == "w":
+        arrays, chosen, family = self._data.arrays, published or self.published, FAMILIES[self.family]
+        if chosen not in family.published or (family.rows == "dense" and not {*RECIPES[chosen].needs} <= {*arrays}):
+            raise UsageError(f"{self.path}: --vectors {chosen}: the model has only {', '.join(self.names)}")
+        if family.rows == "sparse":
             shape = tuple(self.array("shape").tolist())
             rows = SparseRows(shape, *(self.array(name) for name in ("indptr", "indices", "data")))
-            return SparseVectors.of(rows, f"{self.path}: element parameters")
-        if any(name not in arrays for name in PUBLISHED.get(chosen, (chosen,))):
-            raise UsageError(f"{self.path}: --vectors {chosen}: the model has only {', '.join(self.names)}")
-        return Published(arrays, chosen, arrays.get("center") if chosen == self.published else None)
+            return SparseVectors.of(rows, element_name(self.path, "parameters"))
+        recipe, center = RECIPES[chosen], arrays.get("center") if chosen == self.published else None
+        return Published(arrays, recipe, center, family.lists(self) if family.lists and recipe.listed else None)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -147,7 +140,6 @@ def save_model(path: Path, model: ModelData) -> None:
     """
     path = Path(path)
     _check_data(model)
-    size = len(model.vocabulary)
     vocabulary = model.vocabulary
     words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts, vocabulary.sorted_rows())
     elements = {"vocabulary": vocabulary_element(path, words), "parameters": _parameters(path, model)}
@@ -156,45 +148,96 @@ def save_model(path: Path, model: ModelData) -> None:
         elements[name] = document(list(content) if name == "history" else dict(content), path, name)
     if model.evaluation:
         elements["evaluation"] = document(list(model.evaluation), path, "evaluation")
-    _check_shapes(elements["parameters"], size)
+    _check_parameters(elements["parameters"], len(vocabulary))
     write_elements(path, MODEL, elements)
 
 
 def _parameters(path: Path, model: ModelData) -> Element:
     labels = {"family": model.family, "published": model.published}
     where = element_name(path, "parameters")
-    if model.family in EXPLICIT:
+    family = FAMILIES[model.family]
+    if family.rows == "sparse":
         return csr_element(where, model.arrays, labels)
     arrays = {name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT) for name, a in model.arrays.items()}
-    return Element(where, "parameters", 1, arrays, labels)
+    axes = {name: axes_of(name, np.ndim(values), family, model.axes) for name, values in model.arrays.items()}
+    return Element(where, "parameters", 2, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
+
+
+def axes_of(name: str, ndim: int, family: Family, given: Mapping[str, str]) -> str:
+    """Return the axes of an array: the family's, those that are given, or axes of its own that nothing else has."""
+    own = " ".join(f"{name}-{axis}" for axis in range(ndim))
+    return {name: own, **given, **CENTER, **family.arrays}[name]
 
 
 def _check_data(model: ModelData) -> None:
     if model.family not in FAMILIES:
         raise UsageError(f"unknown model family {model.family!r}; known: {', '.join(FAMILIES)}")
-    if model.published not in PUBLISHED:
-        raise UsageError(f"--vectors is {model.published!r}; it must be one of {', '.join(PUBLISHED)}")
+    known = FAMILIES[model.family].published
+    if model.published not in known:
+        raise UsageError(f"--vectors is {model.published!r}; it must be one of {', '.join(known)}")
 
 
-def _check_shapes(parameters: Element, size: int) -> None:
-    """Check what the family requires; `words` says what d is."""
-    where = parameters.where
-    if (parameters.kind == "csr") != (parameters.labels["family"] in EXPLICIT):
-        raise FormatError(f"{where} is of type {parameters.kind!r}, which family {parameters.labels['family']!r} does not have")
+def _check_parameters(parameters: Element, size: int) -> dict[str, str]:
+    """Check an element against its family's entry and return the axes of its arrays; raises `FormatError`."""
+    name = parameters.labels["family"]
+    family = FAMILIES[name]
+    if (parameters.kind == "csr") != (family.rows == "sparse"):
+        raise FormatError(f"{parameters.where} is of type {parameters.kind!r}, which family {name!r} does not have")
     if parameters.kind == "csr":
         parameters.array("data", FLOAT, (None,))
-        if parameters.array("shape", np.int64, (2,))[0] != size or parameters.labels["published"] != "w":
-            raise FormatError(f"{where} does not fit the vocabulary of {size} words")
-        return
-    vector_size = parameters.array("words", FLOAT, (size, None)).shape[1]
-    lengths = {"V": size, "d": vector_size, "C": None}
-    for name, axes in FAMILIES[parameters.labels["family"]].items():
-        parameters.array(name, FLOAT, tuple(lengths[axis] for axis in axes))
-    published = parameters.labels["published"]
-    for name in PUBLISHED[published]:
-        parameters.array(name, FLOAT, (size, vector_size))
+        if parameters.array("shape", np.int64, (2,))[0] != size or parameters.labels["published"] not in family.published:
+            raise FormatError(f"{parameters.where} does not fit the vocabulary of {size} words")
+        return {}
+    axes = _read_axes(parameters, family)
+    _check_lengths(parameters, axes, size)
+    _check_published(parameters, size)
+    return axes
+
+
+def _read_axes(parameters: Element, family: Family) -> dict[str, str]:
+    """Return the axes of all arrays, those of the family first; version 1 did not record them."""
+    where, found = parameters.where, parameters.datasets
+    missing = [name for name in family.arrays if name not in found and name not in family.optional]
+    if missing:
+        raise FormatError(f"{where} has no {missing[0]}")
+    known = {**family.arrays, **CENTER}
+    recorded = _recorded_axes(parameters) if parameters.version > 1 else {}
+    wrong = [name for name, axes in recorded.items() if axes != known.get(name, axes)]
+    if wrong:
+        raise FormatError(f"{where}/{wrong[0]} has the axes {recorded[wrong[0]]!r}, expected {known[wrong[0]]!r}")
+    names = sorted(found, key=lambda name: ([*known, name].index(name), name))
+    return {name: axes_of(name, found[name].values.ndim, family, recorded) for name in names}
+
+
+def _recorded_axes(parameters: Element) -> dict[str, str]:
+    try:
+        axes = json.loads(parameters.labels.get("axes", ""))
+    except ValueError:
+        axes = None
+    if not _is_record(axes) or axes.keys() != parameters.datasets.keys() or not all(isinstance(v, str) for v in axes.values()):
+        raise FormatError(f"{parameters.where}: attribute axes does not name the axes of each array")
+    return dict(axes)
+
+
+def _check_lengths(parameters: Element, axes: Mapping[str, str], size: int) -> None:
+    """Check that an axis has one length wherever it stands."""
+    lengths = {"V": size}
+    for name, letters in axes.items():
+        found = parameters.array(name, FLOAT, tuple(lengths.get(letter) for letter in letters.split()))
+        lengths.update(zip(letters.split(), found.shape, strict=True))
+
+
+def _check_published(parameters: Element, size: int) -> None:
+    """Check that the arrays that vectors are made of are there, and fit one another."""
+    published, known = parameters.labels["published"], FAMILIES[parameters.labels["family"]].published
+    if published not in known:
+        raise FormatError(f"{parameters.where}: published is {published!r}; its family has {', '.join(known)}")
+    recipe = RECIPES[published]
+    width = parameters.array(recipe.needs[0], FLOAT, (None, None)).shape[1]
+    for name in recipe.needs:
+        parameters.array(name, FLOAT, (None if name == recipe.listed else size, width))
     if "center" in parameters.datasets:
-        parameters.array("center", FLOAT, (vector_size * (2 if published == "concat" else 1),))
+        parameters.array("center", FLOAT, (recipe.width(width),))
 
 
 def open_model(path: Path | str, *, verify: bool = False) -> Model:
@@ -212,14 +255,14 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     documents = {name: found.take(name, "document") for name in DOCUMENTS}
     documents["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
     _check_documents(path, documents)
-    family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", PUBLISHED)))
-    _check_shapes(parameters, len(vocabulary))
+    family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
+    axes = _check_parameters(parameters, len(vocabulary))
     if verify:
         parameters.verify()
     arrays = {name: dataset.values for name, dataset in parameters.datasets.items()}
     used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
     checksums = {name: dataset.crc for name, dataset in used.items()}
-    return Model(path, ModelData(family, vocabulary, arrays, published, **documents), checksums)
+    return Model(path, ModelData(family, vocabulary, arrays, published, **documents, axes=axes), checksums)
 
 
 def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:

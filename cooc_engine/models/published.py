@@ -1,52 +1,119 @@
-"""The vectors that queries use, made of a model's matrices."""
+"""The vectors that queries use, made of a model's matrices by a recipe, a part at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import functools
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["Published", "mean_vector"]
-# What queries use, as the arrays that each choice needs.
-PUBLISHED = {"w": ("words",), "c": ("contexts",), "w+c": ("words", "contexts"), "concat": ("words", "contexts")}
+from cooc_engine.runtime.types import Matrix, Rows
 
-
-# ----------------------------------------------------------------------------------------------------------- models
+__all__ = ["RECIPES", "ListedRows", "Published", "Recipe", "combined", "mean_vector"]
 
 
-def combined(arrays: Mapping[str, npt.NDArray[np.float32]], published: str) -> npt.NDArray[np.float32]:
+@dataclass(frozen=True)
+class Recipe:
+    """How the vectors of words are made of arrays.
+
+    arrays        names of matrices with a row for each word: one of them as it is, or the sum of several
+    side_by_side  the matrices' rows are put side by side instead of summed
+    listed        a matrix of any rows: a word's vector is the mean of its own rows and of those that are listed for it
+    """
+
+    arrays: tuple[str, ...]
+    side_by_side: bool = False
+    listed: str = ""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of all arrays that the recipe takes."""
+        return (*self.arrays, self.listed) if self.listed else self.arrays
+
+    def width(self, d: int) -> int:
+        """Return the length of the vectors, of matrices whose rows have length d."""
+        return d * len(self.arrays) if self.side_by_side else d
+
+    def joined(self, parts: Sequence[Matrix]) -> Matrix:
+        """Return rows of the arrays as one: the only one as it is, their sum, or all side by side."""
+        return np.concatenate(parts, axis=-1) if self.side_by_side else functools.reduce(operator.add, parts)
+
+
+# The choices of vectors by the names that `--vectors` and model files have for them.
+RECIPES: Mapping[str, Recipe] = {
+    "w": Recipe(("words",)),
+    "c": Recipe(("contexts",)),
+    "w+c": Recipe(("words", "contexts")),
+    "concat": Recipe(("words", "contexts"), side_by_side=True),
+}
+
+
+class ListedRows(NamedTuple):
+    """For each of V words a list of rows of one matrix, such as those of its subwords.
+
+    starts (V + 1,): word i has rows[starts[i]:starts[i + 1]]; a row that is listed twice counts twice.
+    """
+
+    starts: Rows
+    rows: Rows
+
+    def sums(self, words: Rows, matrix: Matrix) -> tuple[Matrix, Rows]:
+        """Return the sums of the listed rows of some words, float32 (n, d), and how many rows each has."""
+        from scipy.sparse import csr_array  # only models with lists pay for it
+
+        begins = self.starts[words]
+        sizes = self.starts[words + 1] - begins
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        chosen = self.rows[np.repeat(begins - ends[:-1], sizes) + np.arange(ends[-1])]
+        once = np.ones(len(chosen), np.float32)
+        found: Matrix = csr_array((once, chosen, ends), shape=(len(words), len(matrix))) @ matrix
+        return found, sizes
+
+
+def combined(arrays: Mapping[str, Matrix], published: str) -> Matrix:
     """Return the vectors of a choice: one of the matrices as it is, their sum, or both side by side."""
-    parts = [arrays[name] for name in PUBLISHED[published]]
-    if len(parts) == 1:
-        return parts[0]
-    return np.concatenate(parts, axis=-1) if published == "concat" else parts[0] + parts[1]
+    recipe = RECIPES[published]
+    return recipe.joined([arrays[name] for name in recipe.arrays])
 
 
 class Published:
     """The vectors that queries use, float32 (V, d), made of a model's matrices a part at a time.
 
-    `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied.
+    `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied. `lists`
+    are those of a recipe that has `listed`.
     """
 
     def __init__(
-        self, arrays: Mapping[str, npt.NDArray[np.float32]], published: str, center: npt.NDArray[np.float32] | None = None
+        self, arrays: Mapping[str, Matrix], recipe: Recipe, center: Matrix | None = None, lists: ListedRows | None = None
     ) -> None:
-        self._arrays, self._published, self._center = {n: arrays[n] for n in PUBLISHED[published]}, published, center
-        size, width = arrays[PUBLISHED[published][0]].shape
-        self.shape: tuple[int, int] = (size, width * 2 if published == "concat" else width)
+        self._arrays, self._recipe, self._center, self._lists = arrays, recipe, center, lists
+        size = len(arrays[recipe.arrays[0]]) if lists is None else len(lists.starts) - 1
+        self.shape: tuple[int, int] = (size, recipe.width(arrays[recipe.needs[0]].shape[1]))
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: Any) -> npt.NDArray[np.float32]:
-        part = combined({name: values[rows] for name, values in self._arrays.items()}, self._published)
+    def __getitem__(self, rows: Any) -> Matrix:
+        own = [self._arrays[name][rows] for name in self._recipe.arrays]
+        part = self._recipe.joined(own) if self._lists is None else self._mean(rows, own, self._lists)
         return part if self._center is None else part - self._center
 
+    def _mean(self, rows: Any, own: Sequence[Matrix], lists: ListedRows) -> Matrix:
+        """Return the means of the words' own rows and the listed ones; a word that has neither is 0."""
+        words = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows, np.int64)
+        flat = np.where(words < 0, words + len(self), words).reshape(-1)
+        total, sizes = lists.sums(flat, self._arrays[self._recipe.listed])
+        for matrix in own:
+            total += matrix.reshape(total.shape)
+        total /= np.maximum(sizes + len(own), 1)[:, None].astype(np.float32)
+        return total.reshape(*words.shape, self.shape[1])
 
-def mean_vector(arrays: Mapping[str, npt.NDArray[np.float32]], published: str) -> npt.NDArray[np.float32]:
+
+def mean_vector(arrays: Mapping[str, Matrix], published: str) -> Matrix:
     """Return the mean of the vectors of a choice, summed in float64."""
-    means = {name: arrays[name].mean(0, dtype=np.float64)[None] for name in PUBLISHED[published]}
-    mean: npt.NDArray[np.float32] = combined(means, published)[0].astype(np.float32)
+    means = {name: arrays[name].mean(0, dtype=np.float64)[None] for name in RECIPES[published].arrays}
+    mean: Matrix = combined(means, published)[0].astype(np.float32)
     return mean

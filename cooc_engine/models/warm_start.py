@@ -1,20 +1,23 @@
-"""The older model whose vectors a training begins with (`--init`): what must fit, and which words both have."""
+"""The older model whose vectors a training begins with (`--init`), or keeps beside its own (`--extend`).
+
+Both go by words, and so touch only arrays whose first axis is V: the rows of buckets, documents or nodes of a tree are not
+words, and stay where they are.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import Model, open_model
+from cooc_engine.runtime.types import Matrix, Rows
 
-__all__ = ["checksums", "common_words", "open_older"]
-
-Rows = npt.NDArray[np.int64]
+__all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 
 
 def open_older(path: str | None, d: int) -> Model | None:
@@ -22,7 +25,10 @@ def open_older(path: str | None, d: int) -> Model | None:
     if path is None:
         return None
     model = open_model(path)
-    found = model.array("words").shape[1]
+    widths = [model.array(name).shape[1] for name, axes in model.axes.items() if axes == "V d"]
+    if not widths:
+        raise UsageError(f"--init {path}: has no vectors of words to begin with")
+    found = widths[0]
     if found != d:
         raise UsageError(f"--init {path}: its vectors have {found} components; pass --vector-size {found}")
     return model
@@ -33,6 +39,64 @@ def checksums(older: Model | None) -> list[int] | None:
     if older is None:
         return None
     return [zlib.crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
+
+
+def has_words(axes: str) -> bool:
+    """Tell whether the rows of an array of these axes are words."""
+    return axes.split()[:1] == ["V"]
+
+
+def _of_words(older: Model, axes: Mapping[str, str]) -> list[str]:
+    """Return the arrays whose rows are words both here and in the older model.
+
+    The contexts of PMI-SVD are words if there are as many; else they are positions.
+    """
+    size = len(older.vocabulary)
+    theirs = {name for name, found in older.axes.items() if found[:1] in ("V", "C") and len(older.array(name)) == size}
+    return [name for name, found in axes.items() if has_words(found) and name in theirs]
+
+
+def begin_with(
+    older: Model,
+    vocabulary: Vocabulary,
+    where: Path,
+    arrays: Mapping[str, Matrix],
+    axes: Mapping[str, str],
+    row_of: Callable[[Rows], Rows] = lambda rows: rows,
+) -> None:
+    """Have the words that an older model has begin where it left them: copy their rows, in place.
+
+    arrays, axes  what is trained, and its axes by name; arrays without the axis V stay as they are
+    row_of        where the arrays have the rows of the vocabulary, if in another order
+    where         names in a message what the vocabulary belongs to
+
+    Raises `InputError` if no word is common to both.
+    """
+    rows, places = common_words(older, vocabulary, where)
+    for name in _of_words(older, {name: axes[name] for name in arrays if name in axes}):
+        arrays[name][row_of(rows)] = older.array(name)[places]
+
+
+def extended(
+    older: Model, vocabulary: Vocabulary, arrays: Mapping[str, Matrix], axes: Mapping[str, str]
+) -> tuple[Vocabulary, dict[str, Matrix]]:
+    """Add the words of an older model that a new one does not have, and its counts; ranked by both together.
+
+    The rows of words follow their order; arrays without the axis V stay as they are.
+    """
+    old, new, ids = older.vocabulary, vocabulary.ids, older.vocabulary.ids
+    more = [row for row, word in enumerate(old.words) if word not in new]
+    words = vocabulary.words + [old.words[row] for row in more]
+    counts = [*vocabulary.counts.tolist(), *[0] * len(more)]
+    totals = [n + (int(old.counts[ids[word]]) if word in ids else 0) for word, n in zip(words, counts, strict=True)]
+    order = sorted(range(len(words)), key=lambda row: (-totals[row], words[row].encode()))
+    places = np.argsort(order)  # of the new words, then of those that are added
+    whole = dict(arrays)
+    for name in [name for name in arrays if has_words(axes[name])]:
+        whole[name] = np.empty((len(order), *arrays[name].shape[1:]), np.float32)
+        whole[name][places[: len(new)]] = arrays[name]
+        whole[name][places[len(new) :]] = older.array(name)[more]
+    return Vocabulary.from_words([words[row] for row in order], [totals[row] for row in order]), whole
 
 
 def common_words(older: Model, vocabulary: Vocabulary, where: Path) -> tuple[Rows, Rows]:

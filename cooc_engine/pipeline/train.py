@@ -43,4 +43,5 @@ def train(
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
     with prepared(source, output, counting=family.counting, **stages) as data:
-        return family.train(data, output, options, **run)
+        trained: Model = family.train(data, output, options, **run)
+        return trained

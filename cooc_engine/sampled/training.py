@@ -6,19 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from cooc_engine.corpus.directory import Corpus
-from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.record import origin_of_corpus, plan_digest
 from cooc_engine.models.sampled_options import SampledOptions
-from cooc_engine.models.warm_start import checksums, common_words, open_older
+from cooc_engine.models.warm_start import begin_with, checksums, extended, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
-from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.sampled.model import Design
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
@@ -66,7 +64,7 @@ def train_sampled(
             if run.resume and checkpoint.exists():
                 saved.load()
             elif older is not None:
-                _begin_with(older, corpus, state.network.arrays())
+                begin_with(older, corpus.vocabulary, corpus.path, state.network.arrays(), FAMILIES[family].arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older))
     return open_model(output)
@@ -93,35 +91,11 @@ def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> in
     return 4 * options.vector_size * rows + (EXTENDED_WORD if options.extend else COMMON_WORD) * (words + old)
 
 
-def _begin_with(older: Model, corpus: Corpus, mine: dict[str, Matrix]) -> None:
-    """Copy the vectors of a model for the words that it shares with the corpus."""
-    here, there = common_words(older, corpus.vocabulary, corpus.path)
-    for name in WORD_ROWS & {*mine} & {*older.names}:
-        mine[name][here] = older.array(name)[there]
-
-
-def _extended(older: Model, vocabulary: Vocabulary, arrays: dict[str, Matrix]) -> tuple[Vocabulary, dict[str, Matrix]]:
-    """Add the words of an older model that a new one does not have, and its counts; ranked by both together."""
-    old, new, ids = older.vocabulary, vocabulary.ids, older.vocabulary.ids
-    more = [row for row, word in enumerate(old.words) if word not in new]
-    words = vocabulary.words + [old.words[row] for row in more]
-    counts = [*vocabulary.counts.tolist(), *[0] * len(more)]
-    totals = [n + (int(old.counts[ids[word]]) if word in ids else 0) for word, n in zip(words, counts, strict=True)]
-    order = sorted(range(len(words)), key=lambda row: (-totals[row], words[row].encode()))
-    places = np.argsort(order)  # of the new words, then of those that are added
-    for name in WORD_ROWS & {*arrays}:
-        whole = np.empty((len(order), arrays[name].shape[1]), np.float32)
-        whole[places[: len(new)]] = arrays[name]
-        whole[places[len(new) :]] = older.array(name)[more]
-        arrays[name] = whole
-    return Vocabulary.from_words([words[row] for row in order], [totals[row] for row in order]), arrays
-
-
 def _model_data(
     family: str, corpus: Corpus, design: Design, state: State, options: SampledOptions, threads: int, older: Model | None
 ) -> ModelData:
     vocabulary, arrays = corpus.vocabulary, state.network.arrays()
     if options.extend and older is not None:
-        vocabulary, arrays = _extended(older, vocabulary, arrays)
+        vocabulary, arrays = extended(older, vocabulary, arrays, FAMILIES[family].arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)
     return ModelData(family, vocabulary, arrays, options.vectors, *origin, state.history)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.file import EXPLICIT, ModelData, save_model
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.runtime.types import Floats, PathLike, Rows
 from cooc_engine.runtime.versions import versions
@@ -76,7 +77,7 @@ def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> Floats
 
 def _opened(path: PathLike) -> Vectors:
     vectors = Vectors.open(Path(path))
-    if vectors.family in EXPLICIT:
+    if vectors.family and FAMILIES[vectors.family].rows == "sparse":
         raise UsageError(f"{path}: {SPARSE}")
     return vectors
 

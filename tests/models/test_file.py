@@ -372,7 +372,7 @@ def replace_dataset(place: str, values, crc: bool = True, **options):
             lambda f: f["vocabulary"].attrs.update({"element-version": 9}),
             "element vocabulary is of type 'vocabulary' version 9",
         ),
-        (lambda f: f["parameters"].attrs.update({"element-type": "tensors"}), "'tensors' version 1"),
+        (lambda f: f["parameters"].attrs.update({"element-type": "tensors"}), "'tensors' version 2"),
         (lambda f: f["config"].attrs.update({"element-type": "vocabulary"}), "element config"),
         (lambda f: f["config"].attrs.pop("element-type"), "element config: attribute element-type"),
         (lambda f: f["parameters"].attrs.update({"family": "glovex"}), "family is 'glovex'"),

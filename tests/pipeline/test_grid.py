@@ -19,7 +19,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.matrix.pmi_svd import derive
-from cooc_engine.models.families import FAMILIES, family_of
+from cooc_engine.models.families import FAMILIES, family_of, trainable
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 from cooc_engine.pipeline import job as job_module
@@ -185,7 +185,7 @@ class Calls(list[str]):
 def calls(monkeypatch) -> Calls:
     calls = Calls()
     monkeypatch.setattr(stages, "count", calls.spied("count", stages.count, lambda corpus, at, options: at.name))
-    for name, family in FAMILIES.items():
+    for name, family in trainable().items():
         spy = calls.spied("train", family.train, lambda data, at, options: at.name)
         monkeypatch.setitem(FAMILIES, name, dataclasses.replace(family, train=spy))
     monkeypatch.setattr(job_module, "evaluate", calls.spied("judge", evaluate, lambda models: next(iter(models))))

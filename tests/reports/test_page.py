@@ -16,7 +16,7 @@ from cooc_engine import CompareOptions, compare, run
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
-from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.families import trainable
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.pipeline import job as module
 from cooc_engine.reports import charts
@@ -242,7 +242,7 @@ def test_the_job_that_compares_all_families_is_sound(shared, tmp_path):
     job.write_bytes((Path(__file__).parents[2] / "data" / "enwiki.toml").read_bytes())
     (tmp_path / "shared").symlink_to(shared.resolve())
     plan = module._Plan(job, module._read(job))
-    assert {training.family for training in plan.trainings} == set(FAMILIES.values())
+    assert {training.family for training in plan.trainings} == set(trainable().values())
     assert len(plan.compared["pairs"]) == 6 and len(plan.compared["analogies"]) == 1
 
 
