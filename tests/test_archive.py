@@ -35,13 +35,18 @@ def test_cooc_version_1():
     np.testing.assert_array_equal(cooc.row_sums, np.sum(expected, 1))
 
 
-@pytest.mark.parametrize("path", sorted((ARCHIVE / "families-v1").glob("*.h5")), ids=lambda path: path.stem)
-def test_families_version_1(path):
-    facts = json.loads((ARCHIVE / "families-v1" / "facts.json").read_text())
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", ["glove", "simpler-glove", "pmi-svd", "pmi", "skipgram", "cbow"])
+def test_families(name, version):
+    at = ARCHIVE / f"families-v{version}"
+    facts = json.loads((at / "facts.json").read_text())
+    assert {path.stem for path in at.glob("*.h5")} == {*facts}
     assert len(facts) == 6
-    wanted, model = facts[path.stem], open_model(path)
+    wanted, model = facts[name], open_model(at / f"{name}.h5", verify=True)
     assert (model.family, list(model.names), len(model.history)) == (wanted["family"], wanted["arrays"], wanted["epochs"])
     assert (model.vocabulary.words, model.vocabulary.counts.tolist()) == (WORDS, [4, 2, 2, 2])
     vectors = np.asarray(model.vectors[np.arange(len(WORDS))], np.float64)
     np.testing.assert_allclose(vectors, wanted["vectors"], rtol=1e-6, atol=1e-9)
-    assert len(Vectors.open(path).most_similar("cat", topn=3)) == 3
+    assert len(Vectors.open(model.path).most_similar("cat", topn=3)) == 3
+    axes = json.loads((ARCHIVE / "families-v2" / "facts.json").read_text())[name]["axes"]
+    assert {array: found for array, found in model.axes.items() if array in axes} == axes

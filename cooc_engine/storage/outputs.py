@@ -1,8 +1,10 @@
-"""Arrays and directories on disk: checked headers, checksums, and outputs that are whole or not there.
+"""Outputs that are whole or not there: manifests, directories that are built beside their place, and locks.
 
-An array file is a 64-byte header and little-endian values, so that it can be mapped. A directory is built as
-`NAME.part`, locked while someone works on it, and renamed when its manifest has been written: what stands under its own
-name is always whole. All layouts are specified in FORMAT.md.
+A directory is built as `NAME.part`, locked while someone works on it, and renamed when its manifest has been written: what
+stands under its own name is always whole. All layouts are specified in FORMAT.md.
+
+Locks are `flock`'s. Some network disks do not have it, or have it within one machine only: there two runs on different
+machines are not kept apart.
 """
 
 from __future__ import annotations
@@ -175,8 +177,13 @@ def locked(path: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise UsageError(f"{path.parent}: another run is working on it") from None
+            raise UsageError(f"{_locked_by(path)}: another run is working on it") from None
         yield
+
+
+def _locked_by(path: Path) -> Path:
+    """Return the output that a lock is of: the directory it is in, or the file beside which it is."""
+    return path.parent if path.name == "lock" else path.with_suffix("")
 
 
 @contextmanager

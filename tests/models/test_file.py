@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import mmap
 import shutil
 import subprocess
@@ -15,6 +17,7 @@ import psutil
 import pytest
 from support.models import make_data
 
+import cooc_engine
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import (
     CoocError,
@@ -26,6 +29,7 @@ from cooc_engine.errors import (
     UsageError,
 )
 from cooc_engine.models import file as file_module
+from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, append_evaluation, load_arrays, open_model, save_arrays, save_model
 from cooc_engine.storage import hdf5
 
@@ -507,6 +511,65 @@ def test_errors_of_hdf5_keep_their_number():
     assert caught.value.errno == 28
     with pytest.raises(RuntimeError), hdf5._writing():
         raise RuntimeError("something else")
+
+
+# -------------------------------------------------------------------------------------------------------------- axes
+
+AXES = {"words": "V d", "contexts": "V d", "word_bias": "V", "context_bias": "V"}
+
+
+def test_axes_are_recorded_and_an_array_that_the_family_does_not_know_has_its_own(tmp_path):
+    path = tmp_path / "m.h5"
+    data = make_data()
+    save_model(path, make_data(arrays={**data.arrays, "extra": np.ones((3, 2)), "more": np.ones((3, 5))}, axes={"more": "B d"}))
+    wanted = {**AXES, "extra": "extra-0 extra-1", "more": "B d"}
+    with h5py.File(path) as file:
+        assert file["parameters"].attrs["element-version"] == 2
+        assert json.loads(file["parameters"].attrs["axes"]) == wanted
+    assert open_model(path).axes == wanted
+    append_evaluation(path, [])
+    assert open_model(path).axes == wanted
+    with pytest.raises(FormatError, match="more has the shape 3 x 4, expected any x 5"):
+        save_model(path, make_data(arrays={**data.arrays, "more": np.ones((3, 4))}, axes={"more": "B d"}))
+
+
+@pytest.mark.parametrize(
+    ("axes", "says"),
+    [
+        ("", "attribute axes does not name"),
+        ("[1]", "attribute axes does not name"),
+        (json.dumps({**AXES, "more": "V"}), "attribute axes does not name"),
+        (json.dumps({**AXES, "words": 3}), "attribute axes does not name"),
+        (json.dumps({**AXES, "words": "D d"}), "parameters/words has the axes 'D d', expected 'V d'"),
+    ],
+)
+def test_axes_that_do_not_fit(model, axes, says):
+    edit(model, lambda file: file["parameters"].attrs.update({"axes": axes}))
+    fails(model, FormatError, says)
+
+
+def test_version_1_has_the_axes_of_its_family(model):
+    def older(file):
+        del file["parameters"].attrs["axes"]
+        file["parameters"].attrs["element-version"] = np.uint32(1)
+
+    edit(model, older)
+    assert open_model(model, verify=True).axes == AXES
+
+
+def test_format_md_has_a_row_for_each_family_as_the_registry_says():
+    rows = (Path(cooc_engine.__file__).parent / "FORMAT.md").read_text("utf-8").splitlines()
+    start = rows.index("| family | datasets | may have | `published` |")
+    table = list(itertools.takewhile(lambda line: line.startswith("|"), rows[start + 2 :]))
+    assert len(table) == len(FAMILIES)
+    for line, (name, family) in zip(table, FAMILIES.items(), strict=True):
+        named = {array: f"`{array}` ({axes})" for array, axes in family.arrays.items()}
+        required = ", ".join(text for array, text in named.items() if array not in family.optional)
+        if family.rows == "sparse":
+            required = f"one matrix ({family.arrays['vectors']}), of type `csr`"
+        columns = [f"`{name}`", required, ", ".join(named[array] for array in family.optional)]
+        columns.append(", ".join(f"`{choice}`" for choice in family.published))
+        assert [part.strip() for part in line.strip("|").split("|")] == columns
 
 
 # ----------------------------------------------------------------------------------------------------------- archive

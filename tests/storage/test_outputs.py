@@ -450,6 +450,17 @@ def test_a_second_process_is_refused(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
+@pytest.mark.parametrize(
+    ("lock", "says"), [("con.h5.part", "con.h5"), ("con.h5.lock", "con.h5"), ("out.part/lock", "out.part")]
+)
+def test_a_held_lock_names_its_output(tmp_path, monkeypatch, lock, says):
+    monkeypatch.chdir(tmp_path)
+    Path("out.part").mkdir()
+    refused = pytest.raises(UsageError, match=f"^{says}: another run is working on it$")
+    with outputs.locked(Path(lock)), refused, outputs.locked(Path(lock)):
+        pass
+
+
 def test_write_whole_leaves_nothing_beside(tmp_path, monkeypatch):
     path = tmp_path / "eval.json"
     outputs.write_whole(path, b"old")
