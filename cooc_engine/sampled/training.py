@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes of a word in the dictionaries and lists of two vocabularies
-WORD_ROWS = frozenset({"words", "contexts"})  # arrays whose rows are those of the vocabulary
 
 
 def train_sampled(
