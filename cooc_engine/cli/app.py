@@ -20,10 +20,9 @@ from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
 from cooc_engine.cli.parameters import VectorsFile, add_verb
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.counts.options import CountOptions, UniformCountOptions
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
-from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
+from cooc_engine.models.families import Family, trainable
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
@@ -198,8 +197,8 @@ def import_counts(
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
-def _train_command(model: str, options: type[Options], title: str, counting: type[CountOptions] | None = CountOptions) -> None:
-    """Make the command that trains a family; those that are trained on counts have the options of `counting` too."""
+def _train_command(model: str, family: Family) -> None:
+    """Make the command that trains a family; those that are trained on counts have the options of counting too."""
 
     def on_counts(
         source: Any, /, *, output: Path, options: Any = None, encode: Any = None, count: Any = None, run: Any = TRAIN
@@ -209,25 +208,18 @@ def _train_command(model: str, options: type[Options], title: str, counting: typ
     def on_text(source: Any, /, *, output: Path, options: Any = None, encode: Any = None, run: Any = TRAIN) -> None:
         on_counts(source, output=output, options=options, encode=encode, run=run)
 
-    command, source = (on_counts, COUNTED) if counting else (on_text, "An encoded corpus, or a text.")
-    kinds = {"options": options, "encode": EncodeOptions, "count": counting, "run": TrainOptions}
+    command, source = (on_counts, COUNTED) if family.counting else (on_text, "An encoded corpus, or a text.")
+    kinds = {"options": family.options, "encode": EncodeOptions, "count": family.counting, "run": TrainOptions}
     annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
     command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items() if kind}
-    command.__doc__ = f"{title}\n\nParameters\n----------\nsource\n    {source}\noutput\n    The model file to write, HDF5.\n"
+    fields = f"source\n    {source}\noutput\n    The model file to write, HDF5.\n"
+    command.__doc__ = f"{family.title}\n\nParameters\n----------\n{fields}"
     add_verb(train, command, model)
 
 
 COUNTED = "A co-occurrence directory, an encoded corpus, or a text."
-_train_command("glove", GloveOptions, "Train GloVe (Pennington, Socher and Manning 2014).")
-_train_command(
-    "simpler-glove",
-    SimplerGloveOptions,
-    "Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. A text is counted with uniform weights unless told.",
-    UniformCountOptions,
-)
-_train_command("pmi-svd", PmiSvdOptions, "Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).")
-_train_command("skipgram", SkipgramOptions, "Train skip-gram (Mikolov et al. 2013).", None)
-_train_command("cbow", CbowOptions, "Train CBOW, the continuous bag of words (Mikolov et al. 2013).", None)
+for name, family in trainable().items():
+    _train_command(name, family)
 
 
 def _train(

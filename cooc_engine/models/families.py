@@ -36,6 +36,7 @@ class Family:
     A family without options of counting reads the text itself: it is trained on an encoded corpus. One training serves all
     values of the options in `derived`: `derive(model, options)` returns the vectors that another would have published.
 
+    title     what the command that trains it does, as its help says it
     product   what the inner product of a word's vector and a context's is, but for what depends on one of them alone:
               "log count", "pmi", or "" for neither
     item      what training counts, as `items` in a model's history
@@ -52,6 +53,7 @@ class Family:
     counting: type[CountOptions] | None = CountOptions
     derived: tuple[str, ...] = ()
     derive: Callable[[Any, Any], Any] = lambda model, options: model.vectors
+    title: str = ""
     product: str = ""
     item: str = "words"
     arrays: Mapping[str, str] = field(default_factory=dict)
@@ -100,6 +102,7 @@ FAMILIES = {
         derive=choose,
         product="log count",
         item="entries",
+        title="Train GloVe (Pennington, Socher and Manning 2014).",
         arrays={"words": "V d", "contexts": "V d", "word_bias": "V", "context_bias": "V"},
     ),
     "simpler-glove": Family(
@@ -110,6 +113,8 @@ FAMILIES = {
         derive=choose,
         product="pmi",
         item="entries",
+        title="Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. "
+        "A text is counted with uniform weights unless told.",
         arrays={"words": "V d", "contexts": "V d"},
         optional=("contexts",),
     ),
@@ -119,6 +124,7 @@ FAMILIES = {
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
         item="products",
+        title="Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).",
         arrays={"words": "V d", "contexts": "C d", "singular_values": "d", "residuals": "d"},
     ),
     "pmi": Family(arrays={"vectors": "V C"}, published=("w",), rows="sparse"),  # PMI-SVD without a factorisation
@@ -126,6 +132,7 @@ FAMILIES = {
         SkipgramOptions,
         sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"),
         counting=None,
+        title="Train skip-gram (Mikolov et al. 2013).",
         arrays=SAMPLED,
         optional=OUTPUTS,
     ),
@@ -133,6 +140,7 @@ FAMILIES = {
         CbowOptions,
         sampled("cbow", "cooc_engine.sampled.word2vec:design_cbow"),
         counting=None,
+        title="Train CBOW, the continuous bag of words (Mikolov et al. 2013).",
         arrays=SAMPLED,
         optional=OUTPUTS,
     ),
