@@ -102,6 +102,13 @@ def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     class Cache(caching.FunctionCache):
         _impl_class = Impl
 
+        def __init__(self, py_func: Callable[..., Any]) -> None:
+            super().__init__(py_func)
+            try:
+                self._cache_file._load_index()
+            except Exception:  # it holds types of another version, which Numba unpickles before it looks at the stamp
+                self._cache_file.flush()
+
     return Cache(function)
 
 

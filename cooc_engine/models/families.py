@@ -127,7 +127,9 @@ FAMILIES = {
         title="Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).",
         arrays={"words": "V d", "contexts": "C d", "singular_values": "d", "residuals": "d"},
     ),
-    "pmi": Family(arrays={"vectors": "V C"}, published=("w",), rows="sparse"),  # PMI-SVD without a factorisation
+    "pmi": Family(
+        item="entries", arrays={"vectors": "V C"}, published=("w",), rows="sparse"
+    ),  # PMI-SVD without a factorisation
     "skipgram": Family(
         SkipgramOptions,
         sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"),

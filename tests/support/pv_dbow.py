@@ -6,12 +6,13 @@ All that a family writes stands here: its options, its design and its entry. Its
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from cooc_engine._kernels import sgd
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.models.families import FAMILIES, Family, sampled
 from cooc_engine.models.sampled_options import SampledOptions
+from cooc_engine.runtime.options import Flag
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import Design, SampledModel
 
@@ -22,7 +23,7 @@ NAME = "pv-dbow"
 class PvDbowOptions(SampledOptions):
     """PV-DBOW (Le and Mikolov 2014)."""
 
-    vectors: Literal["c"] = "c"
+    vectors: Annotated[Literal["c"], Flag(("--vec",))] = "c"
     """What queries use: the output vectors of the words; documents have vectors of their own."""
 
 
