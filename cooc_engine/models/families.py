@@ -36,10 +36,10 @@ class Family:
     A family without options of counting reads the text itself: it is trained on an encoded corpus. One training serves all
     values of the options in `derived`: `derive(model, options)` returns the vectors that another would have published.
 
-    title     what the command that trains it does, as its help says it
-    product   what the inner product of a word's vector and a context's is, but for what depends on one of them alone:
-              "log count", "pmi", or "" for neither
-    item      what training counts, as `items` in a model's history
+    title      the first line of the help of the command that trains it
+    product    the inner product of a word's vector and a context's, but for what depends on one of them alone:
+               "log count", "pmi", or "" for neither
+    item       the unit that training counts, as `items` in a model's history
     arrays     the axes of each parameter by name, as "V d": V is the number of words, d the vector size, C the number of
                contexts; other letters name axes of their own, which have one length wherever they stand
     optional   those of `arrays` that a model may lack
