@@ -393,7 +393,10 @@ def test_outputs_are_whole_or_not_there(tmp_path, model, monkeypatch):
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     matrix = np.random.default_rng(0).normal(size=(20_000, 300)).astype(np.float32)  # 24 MB
     model = write_model(tmp_path / "m.h5", [f"w{i}" for i in range(20_000)], matrix)
+    small = write_model(tmp_path / "small.h5", ["a", "b"], np.ones((2, 3), np.float32))
     for form in ("word2vec-bin", "npz", "safetensors"):
+        export_vectors(small, tmp_path / "o", form, force=True)  # what is imported on the way is not of the rows
+        import_vectors(tmp_path / "o", tmp_path / "again.h5", force=True)
         tracemalloc.start()
         export_vectors(model, tmp_path / "o", form, force=True)
         import_vectors(tmp_path / "o", tmp_path / "again.h5", force=True)
