@@ -150,7 +150,7 @@ class _Job:
     @classmethod
     def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, how: Run) -> _Job:
         """Check a count; raises `UsageError`."""
-        corpus, options = corpus if isinstance(corpus, Corpus) else Corpus(corpus), options or CountOptions()
+        corpus, options = Corpus.of(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
         room = Allotment.of(len(counts), window, how.budget, how.workers)

@@ -110,7 +110,7 @@ class _Sum:
     @classmethod
     def of(cls, coocs: Sequence[PathLike | Cooc], how: Run) -> _Sum:
         """Check a merge; raises `UsageError`."""
-        opened = [cooc if isinstance(cooc, Cooc) else Cooc(cooc) for cooc in coocs]
+        opened = [Cooc.of(cooc) for cooc in coocs]
         if not opened:
             raise UsageError("nothing to merge; name at least one co-occurrence directory")
         for cooc in opened[1:]:

@@ -46,7 +46,7 @@ def export_glove(
     bytes; and if the budget cannot hold the least that is needed. On any error nothing is left.
     """
     how = Run.of("export_glove", run, FreshKeywords)
-    cooc, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), how.shown
+    cooc, progress = Cooc.of(cooc), how.shown
     if cooc.columns != len(cooc.vocabulary):
         raise UsageError(f"{cooc.path}: has a column for each position, which GloVe's records cannot say")
     _check_words(cooc)

@@ -116,7 +116,7 @@ def export_hdf5(
     Raises `UsageError` if the budget cannot hold the least that is needed.
     """
     how = Run.of("export_hdf5", run, FreshKeywords)
-    cooc, output, progress = cooc if isinstance(cooc, Cooc) else Cooc(cooc), Path(output), how.shown
+    cooc, output, progress = Cooc.of(cooc), Path(output), how.shown
     budget, tables = how.budget, 32 * len(cooc.vocabulary)
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // CHUNK_BYTES))
     plan = Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES})

@@ -114,7 +114,7 @@ def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: 
     `run` takes threads, memory, force, resume and progress. Words that are not in the vocabulary stay outside it.
     """
     Run.of("append", run)
-    base = cooc if isinstance(cooc, Cooc) else Cooc(cooc)
+    base = Cooc.of(cooc)
     recorded = base.manifest["corpus"]["options"]
     encoding = EncodeOptions(**{**recorded, "vocabulary": str(base.path)})
     with prepared(texts, Path(output), encoding, base.options, **run) as new:

@@ -51,7 +51,7 @@ def _row(model: Model, word: str) -> int:
 
 
 def _counted(counts: PathLike | Cooc, word1: str, word2: str, contexts: Sequence[str]) -> dict[str, float | None]:
-    cooc = counts if isinstance(counts, Cooc) else Cooc(counts)
+    cooc = Cooc.of(counts)
     if cooc.columns != len(cooc.vocabulary):
         raise UsageError(f"{cooc.path}: has a column for each position; ratios take counts made without --positional")
     missing = [word for word in (word1, word2, *contexts) if word not in cooc.vocabulary.ids]
