@@ -14,6 +14,7 @@ from cooc_engine.text.compression import opened
 
 __all__ = ["read_word2vec", "write_word2vec"]
 
+READ = CHUNK // 2  # bytes per read: what is left of one is copied together with the next
 LONGEST_WORD = 1 << 16  # bytes of a word or a head; what is longer shows that this is no file of word2vec
 
 
@@ -35,7 +36,7 @@ def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
         promised, width = map(int, fields)
         found, data = 0, b""
         while found < promised:
-            more = file.read(CHUNK // 2)
+            more = file.read(READ)
             words, rows, used = _cut(data := data + more, width, promised - found)
             if words:
                 incoming.add(words, rows, range(found + 1, found + len(words) + 1))
@@ -44,7 +45,7 @@ def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
                 break
             elif len(data) > LONGEST_WORD + 4 * width:
                 faults.fatal(f"word {found + 1}", "no end of the word; not a file of word2vec, or its head is wrong")
-        rest = data.strip(b"\n") or file.read(CHUNK // 2).strip(b"\n")
+        rest = data.strip(b"\n") or file.read(READ).strip(b"\n")
     if found < promised:
         faults.found("head", f"word {found + 1}", f"the head says {promised} words, the file ends after {found}")
     elif rest:

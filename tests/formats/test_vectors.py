@@ -73,7 +73,7 @@ numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), words=vocabularies, width=st.integers(1, 6), form=st.sampled_from(FORMATS))
 def test_any_words_and_numbers_return(tmp_path, monkeypatch, data, words, width, form):
-    for module, name in ((outgoing, "BLOCK"), (vectors_text, "LINES"), (incoming, "CHUNK"), (word2vec_binary, "CHUNK")):
+    for module, name in ((outgoing, "BLOCK"), (vectors_text, "LINES"), (incoming, "CHUNK"), (word2vec_binary, "READ")):
         monkeypatch.setattr(module, name, data.draw(st.sampled_from([1, 40, 1 << 20])))
     matrix = np.array(data.draw(st.lists(numbers, min_size=len(words) * width, max_size=len(words) * width)), np.float32)
     model = write_model(tmp_path / "any.h5", words, matrix.reshape(-1, width))
