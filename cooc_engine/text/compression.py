@@ -1,8 +1,8 @@
-"""Files, plain or compressed, as the bytes that they hold: gz, bz2, xz and zst are recognised by their first bytes.
+"""Reading files, plain or compressed: gz, bz2, xz and zst are recognised by their first bytes.
 
-A decompressor raises nearly anything on a damaged file: `OSError`, `EOFError`, `zlib.error`, `LZMAError`, `ZstdError`,
-`IsalError`. A reader sees none of them: whatever fails while a file is opened or read becomes an `InputError` of one line
-that names the file.
+A decompressor may raise nearly anything on a damaged file: `OSError`, `EOFError`, `zlib.error`, `LZMAError`, `ZstdError`,
+`IsalError`. Callers see none of them: whatever fails while a file is opened or read becomes a one-line `InputError` that
+names the file.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ CHUNK = 1 << 16  # compressed bytes that a decompressor takes at a time
 
 
 class Decompressed(io.RawIOBase):
-    """The decompressed bytes of a file, or of a stream that is read in its place and stays open.
+    """The decompressed bytes of a file, or of a stream `instead` of it, which is left open.
 
-    Raises `InputError` for a file that is missing, cannot be read, or is not one whole compressed file to its end.
+    Raises `InputError` for a file that is missing, unreadable, damaged or truncated.
     """
 
     def __init__(self, path: Path, instead: BinaryIO | None = None) -> None:
@@ -45,7 +45,7 @@ class Decompressed(io.RawIOBase):
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Turn what goes wrong when the file is read into one line; nothing that writes may stand in such a block."""
+        """Turn errors of reading into one-line `InputError`s; the block must not write, or a full disk would become one."""
         try:
             yield
         except (CoocError, MemoryError):
@@ -62,7 +62,7 @@ class Decompressed(io.RawIOBase):
 
     @property
     def taken(self) -> int:
-        """How many bytes were taken from the disk; 0 for what cannot be sought."""
+        """Bytes read from the disk so far; 0 if the file is not seekable."""
         return int(self._file.tell()) if self._file.seekable() else 0
 
     def readable(self) -> bool:
@@ -70,21 +70,21 @@ class Decompressed(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        """Tell whether `seek` is possible; what is compressed is read again from the start to go back."""
+        """Tell whether `seek` is possible; going back in a compressed file reads it again from the start."""
         return bool(self._file.seekable())
 
     def readinto(self, target: Any) -> int:
-        """Fill `target` with decompressed bytes; returns how many, 0 at the end."""
+        """Fill `target` with decompressed bytes and return their number, 0 at the end."""
         with self._reading():
             return int(self._stream.readinto(target))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to a decompressed byte; returns its number."""
+        """Move to an offset in the decompressed bytes and return it, counted from the start."""
         with self._reading():
             return int(self._stream.seek(offset, whence))
 
     def close(self) -> None:
-        """Close the file, but not what is read instead of one."""
+        """Close the file, but not a stream that was passed in."""
         if self._owned and self._file is not None:
             self._file.close()
         super().close()
@@ -106,10 +106,10 @@ _DECOMPRESSORS: Mapping[str, Callable[[], Any]] = {"bz2": BZ2Decompressor, "xz":
 
 
 class _Streams(io.RawIOBase):
-    """The streams of a bz2 or xz file, one after another, with zeros between them as padding.
+    """The concatenated streams of a bz2 or xz file; padding zeros between them are skipped.
 
-    `bz2.open` and `lzma.open` take the damaged head of a second stream for the end of the file: the rest, which is most of
-    a dump of Wikipedia in many streams, would be lost without a word.
+    `bz2.open` and `lzma.open` take a damaged header of a second stream for the end of the file: the rest, which is most of
+    a multistream Wikipedia dump, would be lost silently.
     """
 
     def __init__(self, file: BinaryIO, new: Callable[[], Any]) -> None:
@@ -130,7 +130,7 @@ class _Streams(io.RawIOBase):
                 return len(found)
 
     def _following(self) -> bytes:
-        """Begin the stream behind the one that has ended, if there is one; returns its first bytes."""
+        """Begin the next stream, if there is one, and return its first bytes."""
         data = self._stream.unused_data.lstrip(b"\0")
         while not data and (more := self._file.read(CHUNK)):
             data = more.lstrip(b"\0")

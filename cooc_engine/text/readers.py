@@ -1,7 +1,7 @@
-"""Text files, plain or compressed, and Python iterables: as blocks of bytes cut at white space, or as pieces of whole lines.
+"""Readers of text files, plain or compressed, and of Python iterables.
 
-Blocks are what the byte kernel takes. Pieces go to the processes that cut text into words, and what these make of them
-becomes blocks again.
+They yield blocks of bytes cut at white space, for the encoding kernel, or pieces of whole lines, for the processes that run
+a tokenizer; `word_blocks` turns the words that these return into blocks again.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ __all__ = [
 
 BLOCK_BYTES = 4 << 20
 PIECE_BYTES = 1 << 18
-PLACES, SAMPLE_CHUNK = 16, 1 << 16  # of a sample
+PLACES, SAMPLE_CHUNK = 16, 1 << 16  # places that a sample of text is taken from, and bytes read at a time
 BOM = b"\xef\xbb\xbf"
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
 
 
 class Place(NamedTuple):
-    """A file, by its number among those that are read, and a byte of its (decompressed) text."""
+    """A position in the input: the number of a file in the list, and an offset in its (decompressed) text."""
 
     file: int
     byte: int
@@ -56,65 +56,65 @@ class Place(NamedTuple):
 
 @dataclass
 class Block:
-    """A buffer to fill again and again: `text[:size]` ends with white space and has padding behind it."""
+    """A reusable buffer of text: `text[:size]` ends with white space and is followed by padding."""
 
     text: npt.NDArray[np.uint8]
     size: int = 0
     source: str = ""
     offset: int = 0  # of the block's first byte in its (decompressed) source
-    read: int = 0  # bytes taken from the disk for it, for the progress
-    behind: Place | None = None  # where reading can go on after it, in a file that can be read again
+    read: int = 0  # bytes read from the disk for it, for the progress
+    behind: Place | None = None  # where reading resumes after it; None if the source cannot be read again
 
     @classmethod
     def empty(cls, size: int) -> Block:
-        """Return a new buffer for `size` bytes, and a line end."""
+        """Return a new buffer for `size` bytes and a line end."""
         return cls(np.zeros(size + 1 + PADDING, np.uint8))
 
     @property
     def room(self) -> int:
-        """How many bytes it takes."""
+        """Bytes of text that it can hold."""
         return len(self.text) - 1 - PADDING
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Some whole lines or documents, or, of kind WORDS, lines of words that need no tokenizer any more."""
+    """Some whole lines or documents; of kind WORDS, lines that are already cut into words."""
 
     text: bytes
     kind: bytes
     source: str
     number: int  # of the first line, from 1, or of the first document, from 0
     offset: int  # of the first byte in its (decompressed) source
-    read: int = 0  # bytes taken from the disk for it, for the progress
+    read: int = 0  # bytes read from the disk for it, for the progress
 
     def place(self, number: int) -> str:
-        """Return the name of a line or document, which is `number` behind the first, for a message."""
+        """Return how a message names line or document `number` of the piece, counted from 0."""
         return f"{self.source}:{self.number + number}" if self.kind == LINES else f"documents: document {self.number + number}"
 
 
 def bad_byte(source: str, byte: int, offset: int) -> InputError:
-    """Return the error for a byte that is no part of a text."""
+    """Return the error for a byte that cannot occur in text: NUL, or one that is not UTF-8."""
     fault = "a NUL byte; is it a binary file?" if byte == 0 else f"byte 0x{byte:02x} is not UTF-8"
     return InputError(f"{source}: {fault} (at byte {offset})")
 
 
 def total_bytes(paths: Sequence[Path]) -> int | None:
-    """Return the size of all files on disk, or None if one is a stream."""
+    """Return the total size of the files on disk, or None if one of them is a stream."""
     if any(str(path) == "-" or not path.is_file() for path in paths):
         return None
     return sum(path.stat().st_size for path in paths)
 
 
 def stamps(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
-    """Return size and time of change of each file, or None for what is no file, and so cannot be read again."""
+    """Return the size and modification time of each file, or None for a stream, which cannot be read again."""
     found = [path.stat() if str(path) != "-" and path.is_file() else None for path in paths]
     return [stat and (stat.st_size, stat.st_mtime_ns) for stat in found]
 
 
 def file_blocks(paths: Sequence[Path], take: Callable[[], Block], start: Place = Place(0, 0)) -> Iterator[Block]:  # noqa: B008
-    """Yield the text of all files, each in a block from `take`; `-` is the standard input. The end of a file ends its line.
+    """Yield the text of all files in blocks obtained from `take`; `-` is standard input. The end of a file ends its line.
 
-    `start` is the place behind a block that was read before. Raises `InputError` naming the file for what is missing,
+    Reading begins at `start`, the `behind` of an earlier block. Raises `InputError`, naming the file, if one is missing,
     unreadable or damaged.
     """
     for number, path in enumerate(paths[start.file :], start.file):
@@ -126,15 +126,15 @@ def file_blocks(paths: Sequence[Path], take: Callable[[], Block], start: Place =
 
 
 def sample_text(paths: Sequence[Path], most: int) -> tuple[bytes, int, bool]:
-    """Return up to about `most` bytes of text from places all over some files, how many they have, and whether it is all.
+    """Return up to about `most` bytes of text from places all over the files, their total size, and whether that is all of it.
 
-    Of a compressed file the head is read: how much text it has in all follows from how well that is compressed.
+    Of a compressed file only the beginning is read; its compression ratio gives an estimate of the file's total size.
     """
     sizes = [path.stat().st_size for path in paths]
     total, ends, taken = sum(sizes), np.cumsum(sizes), 0.0
     if total <= most:
         shares = {number: size / total for number, size in enumerate(sizes) if size}
-    else:  # each of some places stands for as much as any other
+    else:  # PLACES evenly spaced places, which stand for equal shares of the text
         drawn = np.searchsorted(ends, (np.arange(PLACES) + 0.5) * (total / PLACES), "right").tolist()
         shares = {number: drawn.count(number) / PLACES for number in drawn}
     pieces, complete = [], total <= most
@@ -151,7 +151,7 @@ class Readable(Protocol):
     """A stream of bytes."""
 
     def readinto(self, target: memoryview, /) -> int:
-        """Fill `target`; returns how many bytes, 0 at the end."""
+        """Fill `target` and return the number of bytes, 0 at the end."""
         ...
 
 
@@ -163,14 +163,14 @@ class _Source(Decompressed):
         self._told = self.taken
 
     def skip(self, size: int) -> bytes:
-        """Skip so many decompressed bytes; returns the last of them, or a line end."""
+        """Skip `size` decompressed bytes; return the last of them, or a line end if there is none."""
         if size == 0:
             return b"\n"
         self.seek(size - 1)
         return self.read(1) or b"\n"
 
     def sample(self, size: int, most: int) -> tuple[bytes, float, bool]:
-        """Return text of a file of `size` bytes, bytes of text for one of the file, and whether that is the whole text."""
+        """Return text of a file of `size` bytes, the ratio of text bytes to file bytes, and whether that is all of it."""
         if not self.compressed and size > most:
             offsets = np.linspace(0, size - SAMPLE_CHUNK, max(1, most // SAMPLE_CHUNK)).astype(np.int64).tolist()
             return b"".join(self._chunk(offset) for offset in offsets), 1.0, False
@@ -183,12 +183,13 @@ class _Source(Decompressed):
             text += scratch[:n]
         if n == 0:
             return bytes(text) + (b"" if text.endswith(b"\n") else b"\n"), len(text) / size, True
-        (before, begin), (now, end) = steps[:2][-1], steps[-1]  # between two steps: what is read ahead is not in the text yet
+        # The ratio is taken between two reads from the disk: what the decompressor has read ahead is not in the text yet.
+        (before, begin), (now, end) = steps[:2][-1], steps[-1]
         ratio = (now - before) / (end - begin) if end > begin else len(text) / max(end, 1)
         return bytes(text[: _last_space(memoryview(text)[:most], self.name, 0)]), ratio, False
 
     def _chunk(self, offset: int) -> bytes:
-        """Return the whole words in a chunk of a plain file, with the white space before each."""
+        """Return the whole words in a chunk of a plain file, each preceded by its white space."""
         self.seek(offset)
         data = bytearray(SAMPLE_CHUNK)
         text = bytes(data[: self.readinto(memoryview(data))])
@@ -196,7 +197,7 @@ class _Source(Decompressed):
         return text[first : max(first, *map(text.rfind, SPACES))]
 
     def advance(self) -> int:
-        """Return how many bytes were taken from the disk since this was last asked."""
+        """Return the number of bytes read from the disk since the last call."""
         before, self._told = self._told, self.taken
         return self._told - before
 
@@ -215,9 +216,9 @@ def stream_blocks(
     offset: int = 0,
     last: bytes = b"\n",
 ) -> Iterator[Block]:
-    """Yield blocks of a stream; what stands behind the last white space of one begins the next.
+    """Yield blocks of a stream; what follows the last white space of a block begins the next.
 
-    The stream is at byte `offset` of its source, behind the byte `last`.
+    The stream is at byte `offset` of its source; `last` is the byte before that.
     """
     carry, ended = b"", False
     while not ended:
@@ -238,7 +239,7 @@ def stream_blocks(
 
 
 def _end_line(view: memoryview, size: int, before: bytes) -> int:
-    """Close the last line of a source, which may have begun in the block `before`; returns the new size."""
+    """End the last line of a source if it has no line end, and return the new size; `before` is the byte before the block."""
     if (bytes(view[size - 1 : size]) if size else before) == b"\n":
         return size
     view[size : size + 1] = b"\n"
@@ -246,7 +247,7 @@ def _end_line(view: memoryview, size: int, before: bytes) -> int:
 
 
 def _last_space(view: memoryview, source: str, offset: int) -> int:
-    """Return the position behind the last white space."""
+    """Return the position just after the last white space."""
     for tail in (1 << 12, len(view)):
         end = bytes(view[-tail:])
         place = max(map(end.rfind, SPACES))
@@ -256,13 +257,13 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
 
 
 def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:
-    """Yield the text of documents, each a string or a sequence of words, one per line; the iterable is run through once."""
+    """Yield documents, each a string or a sequence of words, in blocks with one document per line; they are iterated once."""
     lines = (_line(number, document) for number, document in enumerate(documents))
     return stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 
 
 def _line(number: int, document: str | Sequence[str]) -> bytes:
-    """Return a document as a line of text; a surrogate becomes bytes that the tokeniser refuses."""
+    """Return a document as a line of text; a lone surrogate in a string becomes bytes that are refused as not UTF-8."""
     if isinstance(document, str):
         return b" ".join(document.encode(errors="surrogatepass").split()) + b"\n"
     try:
@@ -274,7 +275,7 @@ def _line(number: int, document: str | Sequence[str]) -> bytes:
 
 
 def file_pieces(paths: Sequence[Path], longest: int) -> Iterator[Piece]:
-    """Yield the text of all files in whole lines, none longer than `longest` bytes; raises as `file_blocks` does."""
+    """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes."""
     for path in paths:
         with _Source(path) as source:
             yield from _line_pieces(source, str(path), longest)
@@ -299,7 +300,7 @@ def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
 
 
 def _read(source: _Source) -> bytes:
-    """Return the next PIECE_BYTES, or what is left."""
+    """Return the next PIECE_BYTES bytes, or as many as are left."""
     buffer = bytearray(PIECE_BYTES)
     size = 0
     while size < PIECE_BYTES and (n := source.readinto(memoryview(buffer)[size:])):
@@ -312,7 +313,7 @@ def _too_long(place: str, longest: int) -> InputError:
 
 
 def document_pieces(documents: Iterable[str | Sequence[str]], longest: int) -> Iterator[Piece]:
-    """Yield documents by pieces: strings as they are, for a tokenizer, and sequences of words as lines of words."""
+    """Yield documents in pieces: strings unchanged, for a tokenizer, and sequences of words as lines of words."""
     offset = 0
     for kind, group in itertools.groupby(enumerate(documents), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
         glue = b"\0" if kind == DOCUMENTS else b""
@@ -333,7 +334,7 @@ def _text(number: int, document: str | Sequence[str], longest: int) -> bytes:
 
 
 def _batches(texts: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield numbered texts by lists of about PIECE_BYTES, each with the number of its first."""
+    """Yield lists of texts of about PIECE_BYTES in all, each with the number of its first text."""
     batch: list[bytes] = []
     first = size = 0
     for number, text in texts:
@@ -349,7 +350,7 @@ def _batches(texts: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, list[byt
 
 
 def word_blocks(found: Iterator[tuple[Piece, bytes]], take: Callable[[], Block]) -> Iterator[Block]:
-    """Yield blocks of the words that were found in pieces of text."""
+    """Yield blocks of the words found in pieces of text."""
     read = 0
 
     def lines() -> Iterator[bytes]:
@@ -367,7 +368,7 @@ def word_blocks(found: Iterator[tuple[Piece, bytes]], take: Callable[[], Block])
 
 
 class _Lines(io.RawIOBase):
-    """A stream of the bytes of an iterator."""
+    """A byte stream over an iterator of bytes."""
 
     def __init__(self, lines: Iterator[bytes]) -> None:
         self._lines, self._rest = lines, memoryview(b"")

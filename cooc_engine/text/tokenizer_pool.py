@@ -1,7 +1,7 @@
-"""Processes that cut text into words, for tokenizers that are Python code; what is sent to them comes back in order.
+"""A pool of processes for tokenizers that are Python code; results come back in the order of the input.
 
-Each is a program of its own (`worker`) at the end of two pipes. A thread waits for each, so that the pieces under way are
-never more than a few, and the result does not depend on their number.
+Each process runs `tokenizer_worker` and is connected by two pipes. One thread waits for each process, so only a few pieces
+are in flight at a time, and the result does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ GRACE = 5  # seconds for a process to end when its work is done
 
 
 def pieces_under_way(processes: int) -> int:
-    """Return how many pieces of text are held at most: sent, waiting, or cut and not yet taken."""
+    """Return how many pieces of text are held at most: sent, waiting, or tokenized and not yet consumed."""
     return 2 * processes + 1
 
 
 class Processes:
-    """A context: `count` processes with the tokenizer that `record` names.
+    """A context manager: `count` processes with the tokenizer that `record` names.
 
-    Entering raises `UsageError` if there is no such tokenizer. When the block is left they are gone, whatever they do.
+    Entering raises `UsageError` if there is no such tokenizer. Leaving ends the processes, if necessary by killing them.
     """
 
     def __init__(self, record: Mapping[str, Any], count: int) -> None:
         self._name, self._count = record["tokenizer"], count
-        path = [*sys.path, str(Path.cwd())]  # a function may stand beside the text
+        path = [*sys.path, str(Path.cwd())]  # the tokenizer's module may lie in the working directory
         self._command = [sys.executable, "-c", COMMAND, json.dumps(path), json.dumps(record), str(os.getpid())]
         self._all: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
@@ -61,7 +61,7 @@ class Processes:
         return self
 
     def _start(self) -> None:
-        # In a session of its own, Ctrl-C at a terminal reaches this process alone, which then ends the others.
+        # The workers have a session each: Ctrl-C at a terminal reaches only this process, which then ends them.
         pipe = subprocess.PIPE
         self._all.append(subprocess.Popen(self._command, stdin=pipe, stdout=pipe, start_new_session=True))
 
@@ -92,9 +92,9 @@ class Processes:
             _close(process)
 
     def words(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, bytes]]:
-        """Yield each piece with its words: one line per document, a space between each two.
+        """Yield each piece with its words, separated by spaces, one document per line.
 
-        Raises `InputError` naming the line for the first fault in the text or in the tokenizer, and `ResourceError` if a
+        Raises `InputError`, naming the line, at the first fault in the text or in the tokenizer, and `ResourceError` if a
         process was killed.
         """
         return in_order(self._pool, self._cut, pieces, pieces_under_way(self._count) - 1)
@@ -121,7 +121,7 @@ class Processes:
 
 
 def _exchange(process: subprocess.Popen[bytes], piece: Piece) -> tuple[bytes, bytes] | None:
-    """Send a piece and return the answer, or None from a process that has ended."""
+    """Send a piece and return the answer, or None if the process has ended."""
     assert process.stdin is not None and process.stdout is not None
     try:
         send(process.stdin, piece.kind, piece.text)
@@ -137,7 +137,7 @@ def _fault(piece: Piece, number: int, place: int | None, what: str) -> InputErro
 
 
 def _end_of(process: subprocess.Popen[bytes]) -> str:
-    """Tell how a process ended."""
+    """Return how a process ended, as words for a message."""
     code = process.wait()
     return f"ended with code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
 
@@ -145,5 +145,5 @@ def _end_of(process: subprocess.Popen[bytes]) -> str:
 def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         assert pipe is not None
-        with suppress(OSError):  # a process that has ended did not take all
+        with suppress(OSError):  # flushing to a process that has ended fails
             pipe.close()

@@ -1,12 +1,12 @@
-"""A process that cuts text into words: it reads pieces of text from a pipe and writes their words to another.
+"""A process that tokenizes: it reads pieces of text from one pipe and writes their words to another.
 
-`processes` starts it as a program of its own. So nothing is forked from a process that has threads, nothing of the
-caller's script is imported again, and no script needs a guard. Messages, both ways, are a kind, a length, and bytes:
+`tokenizer_pool` starts it as a separate program, so nothing is forked from a process with threads, the caller's script is
+not imported again, and it needs no `__main__` guard. A message, in either direction, is a kind, a length and bytes:
 
-    LINES      lines of a file                      WORDS    one document per line, words with a space between
-    DOCUMENTS  documents, with NUL between them     READY    the tokenizer is found
-    FAULT      JSON: number of the line or document in the piece, place of a byte in it or null, and what is wrong
-    REFUSED    the tokenizer is not found: why
+    LINES      lines of a file                      WORDS    one document per line, words separated by spaces
+    DOCUMENTS  documents separated by NUL           READY    the tokenizer was found
+    FAULT      JSON: number of the line or document in the piece, offset of the bad byte or null, and what is wrong
+    REFUSED    the tokenizer was not found, and why
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _inside = False
 
 
 def inside() -> bool:
-    """Tell whether this process is one that cuts text."""
+    """Tell whether this process is such a worker."""
     return _inside
 
 
@@ -47,7 +47,7 @@ def send(target: IO[bytes], kind: bytes, data: bytes) -> None:
 
 
 def receive(source: IO[bytes]) -> tuple[bytes, bytes] | None:
-    """Return kind and bytes of the next message, or None at the end, be it in the middle of one."""
+    """Return the kind and the bytes of the next message, or None at the end, even if that cuts a message short."""
     head = source.read(HEADER.size)
     if len(head) < HEADER.size:
         return None
@@ -57,7 +57,7 @@ def receive(source: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 
 def main() -> None:
-    """Serve until the pipe is closed. Arguments: sys.path, the options of the tokenizer, and the id of the caller."""
+    """Serve until the pipe is closed. Arguments: sys.path, the tokenizer's options, and the caller's process id."""
     global _inside
     _inside = True
     _die_with(int(sys.argv[3]))
@@ -75,7 +75,7 @@ def main() -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Have the kernel end this process with the one that started it, however that one ends and whatever this one does."""
+    """Have the kernel kill this process when its parent ends, however that happens."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -83,7 +83,7 @@ def _die_with(parent: int) -> None:
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """Take the standard input and output for messages; what a tokenizer prints goes to the standard error."""
+    """Reserve standard input and output for messages; what a tokenizer prints goes to standard error."""
     pipes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
@@ -113,7 +113,7 @@ def _answer(name: str, line_of: Callable[[str], bytes], kind: bytes, data: bytes
 
 
 def _decoded(raw: bytes) -> tuple[str, int]:
-    """Return bytes as text, and the place of the first that is NUL or not UTF-8, or -1."""
+    """Return the decoded text, and the offset of the first byte that is NUL or not UTF-8, or -1."""
     nul = raw.find(b"\0")
     try:
         return raw.decode(), nul

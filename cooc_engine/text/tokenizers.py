@@ -1,11 +1,11 @@
-"""Tokenizers: from a text, as a string, to the list of its words; the same when a text is encoded and when a model is used.
+"""Tokenizers: functions from a string to a list of words, the same when a corpus is encoded and when a model is queried.
 
     whitespace        cuts at ASCII white space, as GloVe, word2vec and fastText do
-    regex             the matches of a pattern, in the syntax of the package `regex` (that of `re`, and more of Unicode)
+    regex             the matches of a pattern in the syntax of the package `regex` (that of `re`, with more of Unicode)
     jieba             Chinese, by jieba's dictionary and, for words outside it, its hidden Markov model
     module:function   a function of a Python module, from a string to an iterable of words
 
-Imports nothing heavy: the processes that cut text start with it.
+This module imports nothing heavy: every tokenizer process loads it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ Cut = Callable[[str], list[str]]
 # Letters, digits, marks and _; single apostrophes and hyphens between them; points and commas between digits.
 DEFAULT_PATTERN = r"\w+(?:['’‐-]\w+|(?<=\d)[.,]\d\w*)*"
 NAMES = ("whitespace", "regex", "jieba")
-LONGEST_WORD = 1 << 18  # bytes; what is longer is no word, and would not fit into a block of text
+LONGEST_WORD = 1 << 18  # bytes; anything longer is not a word, and would not fit into a block of text
 NOT_IN_WORDS = b"\t\n\v\f\r\0"
-SHOWN = 200  # characters of a message that is not ours
+SHOWN = 200  # characters shown of another library's message
 
 
 def check_options(name: str, pattern: str | None, hmm: str) -> None:
-    """Raise `UsageError` for a tokenizer that cannot be, or that does not take what is given with it."""
+    """Raise `UsageError` for an invalid tokenizer name or pattern, or for an option that the tokenizer does not take."""
     if name not in NAMES and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", name):
         raise UsageError(
             f"--tokenizer is {name!r}; it must be one of {', '.join(NAMES)}, or a Python function as module:function"
@@ -50,10 +50,10 @@ def check_options(name: str, pattern: str | None, hmm: str) -> None:
 
 
 def tokenizer(record: Mapping[str, Any]) -> Cut:
-    """Return the function that cuts a text into words by options as a corpus or a model records them.
+    """Return the function that splits a text into words, by the options that a corpus or a model records.
 
-    Raises `UsageError` if a package or a function is not there. The function raises `InputError` if a Python function
-    that it calls fails, or gives something that is no list of words.
+    Raises `UsageError` if a package or a function is missing. The returned function raises `InputError` if the user's
+    function that it calls fails, or returns anything but an iterable of words.
     """
     name, pattern = record.get("tokenizer", "whitespace"), record.get("pattern")
     cut: Cut
@@ -69,7 +69,7 @@ def tokenizer(record: Mapping[str, Any]) -> Cut:
 
 
 def lines_of(record: Mapping[str, Any]) -> Callable[[str], bytes]:
-    """Return the function from a text to its words, as `joined` writes them; white space needs no list of words for that."""
+    """Return the function from a text to its words as `joined` writes them; `whitespace` makes no list of words on the way."""
     cut = tokenizer(record)
     if record.get("tokenizer", "whitespace") != "whitespace":
         return lambda text: joined(cut(text))
@@ -78,7 +78,7 @@ def lines_of(record: Mapping[str, Any]) -> Callable[[str], bytes]:
 
 
 def joined(words: Sequence[str]) -> bytes:
-    """Return words as UTF-8 with a space between each two; raises `ValueError` for what is no word."""
+    """Return words as UTF-8, separated by spaces; raises `ValueError` for one that is empty, too long, or has white space."""
     if not words:
         return b""
     data = f" {' '.join(words)} ".encode()
@@ -95,7 +95,7 @@ def _ascii_words(text: str) -> list[str]:
 
 
 def _compiled(pattern: str) -> Any:
-    """Return a compiled pattern; the words are its matches or, if it has one group, that of each."""
+    """Return a compiled pattern; the words are its matches, or what its one group matches."""
     import regex
 
     try:
@@ -112,10 +112,10 @@ def _compiled(pattern: str) -> Any:
 
 
 def _jieba(hmm: bool) -> Cut:
-    """Return jieba's cut, with a dictionary of its own: the cache that jieba shares through /tmp may be that of another."""
+    """Return jieba's `cut`, with a freshly built dictionary: jieba's cache in /tmp is shared by all users."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # jieba is older than some habits of Python
+            warnings.simplefilter("ignore")  # jieba's source is old enough to trigger syntax warnings
             import jieba
 
             words = jieba.Tokenizer()
@@ -127,7 +127,7 @@ def _jieba(hmm: bool) -> Cut:
 
 
 def _function(name: str) -> Cut:
-    """Return a function of a module, looked for in this directory too; what goes wrong in it becomes one line."""
+    """Return a user's function, whose module may also lie in the working directory; its errors become one-line messages."""
     module, _, path = name.partition(":")
     here = str(Path.cwd())
     before = here in sys.path
