@@ -1,4 +1,4 @@
-"""Arrays, directories and HDF5 elements on disk: whole, or not there.
+"""Arrays, directories and HDF5 elements on disk, written atomically: complete, or not there at all.
 
-Flows in: arrays and records. Flows out: files with checksums, mapped when they are read again. May import `runtime`.
+Flows in: arrays and records. Flows out: files with checksums, memory-mapped when they are read. May import `runtime`.
 """

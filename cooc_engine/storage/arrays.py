@@ -1,4 +1,4 @@
-"""Array files: a header with a checksum, and values that are mapped."""
+"""Array files: a header with a checksum, followed by values that are memory-mapped."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class ArrayWriter:
         self._write(memoryview(bytes(HEADER_BYTES)))
 
     def append(self, values: npt.NDArray[Any]) -> None:
-        """Write more values, of the file's dtype."""
+        """Append values, converted to the file's dtype."""
         data = np.ascontiguousarray(values, self.dtype).data.cast("B") if values.size else memoryview(b"")
         self._crc = zlib.crc32(data, self._crc)
         self._write(data)
         self.size += values.size
 
     def _write(self, data: memoryview) -> None:
-        while data:  # a disk that is nearly full takes a part
+        while data:  # on a disk that is nearly full, a write may be partial
             data = data[self._file.write(data) :]
 
     def close(self) -> None:
-        """Write the header: from now on the file is whole."""
+        """Write the header, which makes the file complete."""
         fields = HEADER.pack(MAGIC, VERSION, self.dtype.str.encode(), self.size, self._crc)
         with self._file:
             self._file.seek(0)
@@ -62,7 +62,7 @@ class ArrayWriter:
 
 
 def _read_header(path: Path, kinds: tuple[npt.DTypeLike, ...]) -> tuple[np.dtype[Any], int, int]:
-    """Return dtype, number of values and checksum, after checking all that can be checked without reading the values."""
+    """Return dtype, number of values and checksum, after every check that does not read the values."""
     try:
         with path.open("rb") as file:
             head = file.read(HEADER_BYTES)
@@ -88,7 +88,7 @@ def _read_header(path: Path, kinds: tuple[npt.DTypeLike, ...]) -> tuple[np.dtype
 
 
 def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the values of an array file, mapped and read-only; header and size are checked, the values are not."""
+    """Return the values of an array file, mapped read-only; header and size are checked, the values are not."""
     stored, count, _ = _read_header(path, (dtype,))
     if count == 0:
         return np.empty(0, stored)
@@ -96,7 +96,7 @@ def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
-    """Tell whether an array file has been written to its end."""
+    """Tell whether an array file is complete: its header is valid and its size is right."""
     try:
         _read_header(path, (dtype,))
     except FormatError:
@@ -105,7 +105,7 @@ def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
 
 
 def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the values of an array file, mapped, after comparing all of them with their checksum."""
+    """Return the values of an array file, mapped, after verifying their checksum."""
     values = open_array(path, dtype)
     if zlib.crc32(values.data) != _read_header(path, (dtype,))[2]:
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
@@ -115,8 +115,8 @@ def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 class ArrayReader:
     """Reads slices of an array file into memory; the file is open only while a slice is read.
 
-    `dtype` is the type expected, or several that will do. A merge holds three of them per run, and there may be thousands of
-    runs: the readers of one directory share its name, so that each takes about 200 bytes however deep it lies.
+    `dtype` is the expected type, or a tuple of accepted ones. A merge holds three readers per run, of possibly thousands of
+    runs: the readers of one directory share its path, so each takes about 200 bytes, however long the path is.
     """
 
     __slots__ = "_crc", "_directory", "_name", "dtype", "size"
@@ -128,8 +128,8 @@ class ArrayReader:
 
     @property
     def path(self) -> str:
-        """The file."""
-        return os.path.join(self._directory, self._name)  # noqa: PTH118 -- a Path is kept with all that it has parsed
+        """Path of the file."""
+        return os.path.join(self._directory, self._name)  # noqa: PTH118 -- a Path would keep its parsed parts in memory
 
     def read(self, begin: int, end: int) -> npt.NDArray[Any]:
         """Return values begin:end."""

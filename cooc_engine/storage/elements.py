@@ -1,6 +1,6 @@
-"""The types of elements: how each is written and how it is checked when it is read. FORMAT.md specifies them.
+"""The element types: how each is written, and how it is checked when it is read. FORMAT.md specifies them.
 
-An element read is arrays or what JSON holds; what they mean is the business of the room that takes them.
+Reading an element gives arrays or JSON values; their meaning belongs to the packages that use them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, read_eleme
 
 __all__ = ["Contents", "Words", "csr_element", "document", "element_name", "vocabulary_element"]
 
-CHUNK = 1 << 18  # numbers of a vocabulary that are looked at together
+CHUNK = 1 << 18  # values of a vocabulary that are checked at a time
 CSR: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f8"), 2: FLOAT}  # type of the values, by version of the element
 
 
 def element_name(path: Path, name: str) -> str:
-    """Return how messages name an element of a file."""
+    """Return the name of an element for messages."""
     return f"{path}: element {name}"
 
 
 class Words(NamedTuple):
-    """A vocabulary as arrays, in the order in which `Vocabulary` takes them.
+    """A vocabulary as arrays, in the order of the arguments of `Vocabulary`.
 
-    text (bytes,) uint8, offsets (V + 1,) int64, counts (V,) int64, and order (V,) int32 unless the file has none.
+    text (bytes,) uint8, offsets (V + 1,) int64, counts (V,) int64, and order (V,) int32, None if the file has none.
     """
 
     text: npt.NDArray[np.uint8]
@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
 
 
 def csr_element(where: str, parts: Mapping[str, npt.NDArray[Any] | Stream], labels: Mapping[str, str] | None = None) -> Element:
-    """Make an element of a matrix by rows: data, indices, indptr and shape, and more that belongs to the entries."""
+    """Make an element of a CSR matrix: data, indices, indptr and shape, and possibly further arrays, one value per entry."""
     datasets = {name: Dataset.of(values, f"{where}/{name}") for name, values in parts.items()}
     labels = {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", **(labels or {})}
     version = next(version for version, kind in CSR.items() if datasets["data"].dtype == kind)
@@ -103,7 +103,7 @@ def _falls(values: Rows) -> bool:
 
 
 def _parts(values: npt.NDArray[Any], overlap: int = 0) -> Iterator[npt.NDArray[Any]]:
-    """Yield a mapped array in parts, so that a test of all its values takes no memory."""
+    """Yield a mapped array in parts, so that checking all its values takes little memory."""
     return (values[start : start + CHUNK + overlap] for start in range(0, len(values), CHUNK))
 
 
@@ -154,21 +154,21 @@ READERS: Mapping[tuple[str, int], Callable[[Element], Any]] = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The elements of a file that is open: structure checked, values mapped and not yet read."""
+    """The elements of an open file: its structure is checked, the values are mapped and not yet read."""
 
     path: Path
     elements: Mapping[str, Element]
 
     @classmethod
     def open(cls, path: Path, form: str) -> Contents:
-        """Open a file of this format; raises `InputError` if there is none and `FormatError` if it is damaged or another."""
+        """Open a file of format `form`; raises `InputError` if it is missing, `FormatError` if damaged or of another format."""
         return cls(path, read_elements(path, form, READERS))
 
     def __contains__(self, name: str) -> bool:
         return name in self.elements
 
     def take(self, name: str, kind: str) -> Any:
-        """Return the content of a required element, by the reader of its type and version."""
+        """Return the content of a required element, read according to its type and version."""
         if name not in self.elements:
             raise FormatError(f"{self.path}: has no element {name}")
         element = self.elements[name]

@@ -1,8 +1,8 @@
 """Elements in HDF5: the one module that talks to h5py. FORMAT.md specifies the layout.
 
-A file is made of elements: groups with a type and a version, holding contiguous datasets with a checksum each. HDF5
-keeps the structure (with its own checksums); the values are written and mapped by us at the places that it assigns, so
-a file opens without being read, and a full disk fails in a plain `write`.
+A file consists of elements: groups with a type and a version, holding contiguous datasets with a checksum each. HDF5
+keeps the structure (with its own checksums); this module writes and maps the values at the offsets that HDF5 assigns, so
+a file opens without its values being read, and a full disk fails in a plain `write`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["FLOAT", "Dataset", "Element", "Stream", "form_of", "read_elements", 
 
 VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-CHUNK = 1 << 22  # bytes that are checked, converted or written at a time
+CHUNK = 1 << 22  # bytes checked, converted or written at a time
 FLOAT = np.dtype("<f4")
 
 
 @dataclass(frozen=True)
 class Stream:
-    """Values on their way to a file that are never in memory together: `pieces()` yields them, flat, anew at each call."""
+    """Values to be written that never fit into memory together: each call of `pieces()` yields them again, as flat arrays."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -48,7 +48,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Values on their way to or from a file, and the CRC-32 of their bytes as `dtype`; only writing takes a `Stream`."""
+    """Values to be written or read, and the CRC-32 of their bytes as `dtype`; a `Stream` can only be written."""
 
     values: Any
     dtype: np.dtype[Any]
@@ -57,7 +57,7 @@ class Dataset:
 
     @classmethod
     def of(cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None) -> Dataset:
-        """Take values for writing; raises `DivergenceError` if one is not finite."""
+        """Return a dataset to be written; raises `DivergenceError` if a value is not finite."""
         wanted = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("<")
         crc = 0
         for chunk in _chunks(values, wanted):
@@ -67,7 +67,7 @@ class Dataset:
         return cls(values, wanted, crc)
 
     def write(self, file: BinaryIO) -> None:
-        """Write the values where the file stands."""
+        """Write the values at the file's current position."""
         for chunk in _chunks(self.values, self.dtype):
             data = chunk.view(np.uint8).data
             while data:
@@ -83,28 +83,28 @@ class Dataset:
         self.release()
 
     def release(self) -> None:
-        """Give back the memory of what has been read from the mapped file; the system may keep it for the next reader."""
+        """Drop the pages read from the mapped file from this process; they may stay in the system's page cache."""
         if self.mapped:
             self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
-    """Yield the values as flat arrays of `dtype`, about CHUNK bytes each: padded rows are never copied whole."""
+    """Yield the values as flat arrays of `dtype`, about CHUNK bytes each: a matrix of padded rows is never copied whole."""
     if isinstance(values, Stream):
         yield from (chunk for piece in values.pieces() for chunk in _chunks(piece, dtype))
         return
     rows = np.atleast_1d(values)
     step = max(1, CHUNK * len(rows) // max(1, rows.size * dtype.itemsize))
     for start in range(0, len(rows) if rows.size else 0, step):
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which the caller refuses
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite, which the caller refuses
             yield np.ascontiguousarray(rows[start : start + step], dtype).reshape(-1)
 
 
 @dataclass(frozen=True)
 class Element:
-    """A group of a file: its type and version, its datasets, and more attributes: labels, and rows of numbers.
+    """A group of a file: its type and version, its datasets, and its other attributes: strings (`labels`) and integer arrays.
 
-    `where` is how messages name it: the file and the element.
+    `where` names the file and the element in messages.
     """
 
     where: str
@@ -115,7 +115,7 @@ class Element:
     numbers: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def array(self, name: str, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
-        """Return a dataset, mapped, after checking that it is there, of this type and shape (None: any length)."""
+        """Return a dataset, mapped, after checking that it exists and has this type and shape (None: any length)."""
         if name not in self.datasets:
             raise FormatError(f"{self.where} has no {name}")
         found = self.datasets[name]
@@ -129,12 +129,12 @@ class Element:
         return values
 
     def verify(self) -> None:
-        """Compare all values with their checksums."""
+        """Raise `FormatError` if any dataset does not match its checksum."""
         for name, dataset in self.datasets.items():
             dataset.verify(f"{self.where}/{name}")
 
     def release(self) -> None:
-        """Give back the memory of all values that have been read."""
+        """Drop the pages of all datasets from this process."""
         for dataset in self.datasets.values():
             dataset.release()
 
@@ -143,7 +143,7 @@ class Element:
 
 
 def write_elements(path: Path, form: str, elements: Mapping[str, Element]) -> None:
-    """Write a file beside its place and rename it there; on any error nothing is left."""
+    """Write a file under a temporary name and rename it; on any error nothing is left behind."""
     if not path.parent.is_dir():
         raise UsageError(f"{path.parent}: no such directory; make it or choose another --output")
     work = part_path(path)
@@ -164,9 +164,9 @@ def write_elements(path: Path, form: str, elements: Mapping[str, Element]) -> No
 
 
 def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> dict[tuple[str, str], int]:
-    """Write all but the values; return the byte offset at which each dataset's belong.
+    """Write everything but the values; return the byte offset of each dataset's values.
 
-    The format of HDF5 1.8 has checksums over all of its structure and is read by every later version.
+    The file format of HDF5 1.8 has checksums over all of its structure and is read by every later version.
     """
     places = {}
     with _writing(), h5py.File(work, "w", libver=("v108", "v108"), locking=False, **_ALIGNED) as file:
@@ -192,7 +192,7 @@ _ALIGNED = {"alignment_threshold": 1, "alignment_interval": 64}  # so that mappe
 
 
 def _create_dataset(group: h5py.Group, name: str, dataset: Dataset) -> int | None:
-    """Reserve room for a dataset without writing to it; return its offset in the file, None if it is empty."""
+    """Reserve space for a dataset without writing values; return its offset in the file, None if it is empty."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
@@ -208,7 +208,7 @@ def _create_dataset(group: h5py.Group, name: str, dataset: Dataset) -> int | Non
 
 @contextmanager
 def _writing() -> Iterator[None]:
-    """Give HDF5's errors the error number that they mention, so that a full disk is known as one."""
+    """Turn HDF5's errors into `OSError` with the errno that they mention, so that a full disk is recognised."""
     try:
         yield
     except (OSError, RuntimeError) as error:
@@ -223,7 +223,7 @@ def _writing() -> Iterator[None]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever h5py raises on a damaged file, which is nearly anything, into one line."""
+    """Turn whatever h5py raises on a damaged file, which may be nearly anything, into a one-line `FormatError`."""
     try:
         yield
     except CoocError:
@@ -235,7 +235,7 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def form_of(path: Path) -> str:
-    """Return what an HDF5 file says that it is, or nothing if it is none or does not say."""
+    """Return the `format` attribute of an HDF5 file, or "" if it has none or is not an HDF5 file."""
     try:
         with h5py.File(path, "r", locking=False) as file:
             return _label(file, "format", f"{path}")
@@ -244,7 +244,7 @@ def form_of(path: Path) -> str:
 
 
 def read_elements(path: Path, form: str, known: Collection[tuple[str, int]]) -> dict[str, Element]:
-    """Return the elements of a file, their values mapped and not yet read; types and versions must be among `known`."""
+    """Return the elements of a file, their values mapped but not read; `known` are the accepted types and versions."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -324,7 +324,7 @@ def _are_numbers(value: Any) -> bool:
 
 
 def _map_dataset(where: str, dataset: Any, mapped: mmap.mmap) -> Dataset:
-    """Return a dataset's values as an array on the mapped file."""
+    """Return a dataset whose values are an array over the mapped file."""
     if not isinstance(dataset, h5py.Dataset):
         raise FormatError(f"{where} is not a dataset")
     crc = _number(dataset, "crc-32", where)

@@ -1,9 +1,9 @@
-"""Outputs that are whole or not there: manifests, directories that are built beside their place, and locks.
+"""Atomic outputs: manifests, directories built under a temporary name, and locks.
 
-A directory is built as `NAME.part`, locked while someone works on it, and renamed when its manifest has been written: what
-stands under its own name is always whole. All layouts are specified in FORMAT.md.
+A directory is built as `NAME.part`, locked meanwhile, and renamed once its manifest has been written: whatever bears its
+final name is complete. All layouts are specified in FORMAT.md.
 
-Locks are `flock`'s. Some network disks do not have it, or have it within one machine only: there two runs on different
+Locks use `flock`. Some network file systems lack it, or provide it within one machine only: there, two runs on different
 machines are not kept apart.
 """
 
@@ -32,14 +32,14 @@ def _canonical(fields: Mapping[str, Any]) -> bytes:
 
 
 def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str, Any]) -> None:
-    """Write `manifest.json`, which makes a directory whole; it carries a checksum of itself."""
+    """Write `manifest.json`, which marks a directory as complete and carries its own checksum."""
     body = {"format": f"cooc-engine {kind}", "version": version, **fields}
     body["checksum"] = zlib.crc32(_canonical(body))
     write_whole(directory / "manifest.json", (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file beside its place and rename it there."""
+    """Write a small file under a temporary name and rename it."""
     work = part_path(path)
     try:
         work.write_bytes(data)
@@ -50,7 +50,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
-    """Return the manifest of a directory, checked: there, undamaged, of this kind and version."""
+    """Return the manifest of a directory after checking that it exists, is undamaged, and is of this kind and version."""
     path = directory / "manifest.json"
     if not directory.exists():
         hint = (
@@ -77,7 +77,7 @@ def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
 
 
 def is_directory_of(path: Path, kind: str) -> bool:
-    """Tell whether a directory says of itself that it is of this kind, whole or damaged."""
+    """Tell whether the manifest of a directory names this kind; nothing else is checked."""
     try:
         return bool(json.loads((path / "manifest.json").read_bytes())["format"] == f"cooc-engine {kind}")
     except (OSError, ValueError, KeyError, TypeError):
@@ -85,14 +85,14 @@ def is_directory_of(path: Path, kind: str) -> bool:
 
 
 def beside(output: Path, suffix: str) -> Path:
-    """Return the path that has the name of `output` and a suffix; raises `UsageError` if it has no name, as `.` and `/`."""
+    """Return `output` with a suffix added to its name; raises `UsageError` if it has no name, like `.` or `/`."""
     if not output.name:
         raise UsageError(f"{output}: is not the name of an output; choose another --output")
     return output.with_name(output.name + suffix)
 
 
 def part_path(output: Path) -> Path:
-    """Return where an output is built before it gets its name."""
+    """Return the temporary path under which an output is built."""
     return beside(output, ".part")
 
 
@@ -102,9 +102,9 @@ def _nothing() -> None:
 
 @contextmanager
 def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing) -> Iterator[None]:
-    """Turn a full disk, no memory and Ctrl-C into the errors that say that the run can be resumed.
+    """Turn a full disk, lack of memory and Ctrl-C into errors that say how to resume the run.
 
-    `peak` predicts how many bytes the run takes on the disk in all, or None; it is asked only when the disk is full.
+    `peak` predicts the bytes of disk that the run takes in all, or returns None; it is called only when the disk is full.
     """
     try:
         yield
@@ -127,13 +127,13 @@ def _is_full(error: BaseException) -> TypeGuard[OSError]:
 
 
 def _is_short(error: BaseException) -> bool:
-    """Tell whether memory is short; the stack of a thread is memory too."""
+    """Tell whether memory ran out, be it for the stack of a new thread."""
     short = isinstance(error, OSError) and error.errno == errno.ENOMEM
     return short or isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
 def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
-    """Say how much more disk a run is likely to take, where, and what is free there."""
+    """Return how much more disk a run is likely to take, where, and how much is free there, for a message."""
     with suppress(OSError, CoocError, MemoryError):
         needed = peak()
         if needed is not None:
@@ -145,7 +145,7 @@ def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
 
 
 def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> None:
-    """Raise unless `output` may be written: it is not there or `force`, and no other run left `work`, or it is wanted."""
+    """Raise `UsageError` if `output` exists without `force`, or an earlier run left `work` without `force` or `resume`."""
     if output.exists() and not force:
         raise UsageError(f"{output}: exists; pass --force to replace it")
     if work.exists() and not (force or resume):
@@ -155,7 +155,10 @@ def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> 
 
 
 def refuse_file(output: Path, *, force: bool) -> Path:
-    """Return where a file that is always written anew is built; raises as `refuse_overwrite`, and for a directory."""
+    """Return the temporary path of an output file; raises as `refuse_overwrite` does, and if it is a directory.
+
+    Files are always written from the start: a leftover temporary file is no obstacle.
+    """
     work = part_path(output)
     refuse_overwrite(output, work, force=force, resume=True)
     if output.is_dir():
@@ -164,7 +167,7 @@ def refuse_file(output: Path, *, force: bool) -> Path:
 
 
 def refuse_busy(lock: Path) -> None:
-    """Raise `UsageError` if a run that is under way holds this lock: what it left so far is not for others to continue."""
+    """Raise `UsageError` if a run in progress holds this lock: its unfinished output cannot be resumed by another."""
     if lock.exists():
         with locked(lock):
             pass
@@ -172,7 +175,7 @@ def refuse_busy(lock: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, or refuse because another run holds it."""
+    """Hold an exclusive lock on a file; raises `UsageError` if another run holds it."""
     with path.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -182,7 +185,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _locked_by(path: Path) -> Path:
-    """Return the output that a lock is of: the directory it is in, or the file beside which it is."""
+    """Return the output that a lock file protects: the directory that it is in, or the file that it lies beside."""
     return path.parent if path.name == "lock" else path.with_suffix("")
 
 
@@ -195,10 +198,10 @@ def building(
     resume: bool = False,
     peak: Callable[[], int | None] = _nothing,
 ) -> Iterator[Path]:
-    """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block is left without an error.
+    """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block ends without an error.
 
-    `plan` is everything that decides the content; a resumed run must have the same. After Ctrl-C, on a full disk or out of
-    memory the directory stays for `--resume`; after any other error it is removed. `peak` is that of `disk_errors`.
+    `plan` holds everything that determines the content; a resumed run must have an equal one. After Ctrl-C, a full disk or
+    lack of memory the directory is kept for `--resume`; after any other error it is removed. `peak` is as in `disk_errors`.
     """
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
@@ -224,7 +227,7 @@ def building(
 
 
 def _is_ours(directory: Path, kind: str) -> bool:
-    """Tell whether a directory is of this kind of ours, whole, damaged or unfinished; only such are ever deleted."""
+    """Tell whether a directory, complete, damaged or unfinished, is our own of this kind; no other is ever deleted."""
     manifest = directory / "manifest.json"
     if manifest.is_file():
         return f"cooc-engine {kind}".encode() in manifest.read_bytes()
@@ -232,7 +235,7 @@ def _is_ours(directory: Path, kind: str) -> bool:
 
 
 def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
-    """Keep what an earlier run with the same plan left when resuming; otherwise start empty."""
+    """When resuming, keep what an earlier run with the same plan left; otherwise empty the directory."""
     record = work / "plan.json"
     if resume and record.is_file():
         try:
@@ -249,15 +252,16 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
 
 
 def clear(work: Path) -> None:
-    """Delete all that an interrupted run left in a directory that is being built, but not its lock and its plan."""
-    for path in sorted(work.iterdir(), key=lambda path: path.name != "manifest.json"):  # what is not whole must not look so
+    """Delete everything that an interrupted run left in a directory being built, except its lock and its plan."""
+    # The manifest goes first: a half-deleted directory must not look complete.
+    for path in sorted(work.iterdir(), key=lambda path: path.name != "manifest.json"):
         if path.name not in ("lock", "plan.json"):
             path.unlink()
 
 
 def _replace_directory(work: Path, output: Path, old: Path) -> None:
     if output.exists():
-        (output / "lock").touch()  # a mark: it will be deleted, if not by this run, then by the next
+        (output / "lock").touch()  # marks it for deletion, by the next run if this one is killed
         _discard(old)
         output.rename(old)
     work.rename(output)
@@ -269,7 +273,7 @@ def _is_on_its_way_out(old: Path) -> bool:
 
 
 def _discard(old: Path) -> None:
-    """Delete a directory that was replaced, its mark at last; anything else that has its name stays."""
+    """Delete a directory that was replaced, its mark last; without the mark it is left alone."""
     if old.is_dir() and _is_on_its_way_out(old):
         for path in sorted(old.iterdir(), key=lambda path: path.name == "lock"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

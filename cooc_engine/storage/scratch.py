@@ -1,7 +1,7 @@
-"""Memory for one run: aligned arrays, arrays in files without a name, padded rows and their first values.
+"""Memory for one run: aligned arrays, arrays in unnamed temporary files, padded rows and their initial values.
 
-A nameless file is gone with the last that maps it, whatever ends the program. Its room is reserved when it is made, so that a
-full disk is an error then and not a signal at the first write to a page.
+An unnamed file disappears with its last mapping, however the program ends. Its disk space is reserved when it is made, so
+that a full disk is an error at that moment, not a signal at the first write to a page.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ __all__ = [
 
 LINE = 64  # bytes of a cache line
 Allocate = Callable[[int, npt.DTypeLike], npt.NDArray[Any]]
-"""Makes a flat array of a size and a type, with arbitrary values."""
+"""Returns an uninitialised flat array of a given size and type."""
 
 
 def in_memory(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return an array that begins at a cache line; its values are arbitrary, and its pages not yet there."""
+    """Return an uninitialised array aligned to a cache line; its pages are not yet allocated."""
     return _aligned(np.empty, size, np.dtype(dtype))
 
 
 def aligned_zeros(rows: int, columns: int) -> Matrix:
-    """Return a matrix of zeros that begins at a cache line."""
+    """Return a matrix of zeros aligned to a cache line."""
     return _aligned(np.zeros, rows * columns, np.dtype(np.float32)).reshape(rows, columns)
 
 
@@ -53,19 +53,19 @@ def _aligned(make: Callable[..., npt.NDArray[np.uint8]], size: int, kind: np.dty
 
 
 def nameless(directory: Path | None) -> IO[bytes]:
-    """Open a file without a name in a directory, or in that of temporary files if it is None."""
+    """Open an unnamed file in a directory, by default that of temporary files."""
     return tempfile.TemporaryFile(dir=directory)
 
 
 def map_nameless(directory: Path, size: int) -> mmap.mmap:
-    """Map a nameless file of `size` zero bytes, at least one; raises `OSError` if the disk has no room for it."""
+    """Map an unnamed file of `size` > 0 zero bytes; raises `OSError` if the disk has no space for it."""
     with nameless(directory) as file:
         os.posix_fallocate(file.fileno(), 0, size)
         return mmap.mmap(file.fileno(), size)
 
 
 def on_disk(directory: Path) -> Allocate:
-    """Return a function that makes arrays in nameless files of a directory."""
+    """Return a function that makes arrays in unnamed files in a directory."""
 
     def allocate(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         kind = np.dtype(dtype)
@@ -77,12 +77,12 @@ def on_disk(directory: Path) -> Allocate:
 
 
 def mapped_zeros(directory: Path, rows: int, columns: int) -> Matrix:
-    """Return a matrix of zeros in a nameless file of a directory; it begins at a page, and so at a cache line."""
+    """Return a matrix of zeros in an unnamed file in a directory, aligned to a page and so to a cache line."""
     return on_disk(directory)(rows * columns, np.float32).reshape(rows, columns)
 
 
 def map_rows(file: IO[bytes], rows: int, columns: int) -> Matrix:
-    """Map the first rows of a file of float32 to be read; it may be closed then."""
+    """Map the first rows of a file of float32 values, read-only; the file may then be closed."""
     if not rows * columns:
         return np.empty((rows, columns), np.float32)
     file.flush()
@@ -91,13 +91,13 @@ def map_rows(file: IO[bytes], rows: int, columns: int) -> Matrix:
 
 
 def padded(floats: int) -> int:
-    """Return the length of a row that holds so many floats and ends with a cache line."""
+    """Return `floats` rounded up to whole cache lines: the length of a padded row."""
     lane = LINE // 4
     return -(-floats // lane) * lane
 
 
 def uniform_start(random: np.random.Generator, shape: tuple[int, int], d: int, start: float = 0.5) -> Matrix:
-    """Return values drawn uniformly from −start/d to start/d: the first values of vectors of d components."""
+    """Return initial values of vectors of d components, drawn uniformly from −start/d to start/d."""
     drawn = random.random(shape, np.float32) - np.float32(0.5)
     values: Matrix = drawn * np.float32(2 * start) / np.float32(d)
     return values
