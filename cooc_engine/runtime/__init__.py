@@ -1,5 +1,5 @@
-"""How any stage runs: options, threads, budget, progress, interruptions.
+"""The machinery common to all stages: options, threads, memory budget, progress, interrupts.
 
-Flows in: what the user asked for. Flows out: checked options, the cores and bytes that a stage may use, and a way to say
-how far it is. May import `errors` alone.
+Flows in: the user's settings. Flows out: validated options, the cores and the memory that a stage may use, and a way to
+report progress. May import `errors` alone.
 """

@@ -1,4 +1,4 @@
-"""Memory budgets, and plans of a stage's memory and disk that are refused before any work."""
+"""Memory budgets, and plans of a stage's memory and disk: one that does not fit is refused before any work begins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Disk", "Plan", "memory_budget"]
 
 
 def memory_budget(memory: str | int | None) -> int:
-    """Return a budget in bytes from an option: a size, a number of bytes, or None for the default."""
+    """Return a budget in bytes from an option: a size such as "4G", a number of bytes, or None for the default."""
     if memory is None:
         return default_memory()
     return parse_size(memory) if isinstance(memory, str) else memory
@@ -23,9 +23,9 @@ def memory_budget(memory: str | int | None) -> int:
 
 @dataclass(frozen=True)
 class Disk:
-    """Disk that a stage is predicted to take, in bytes: its result, what else it writes at a time, and the peak of both.
+    """The predicted disk usage of a stage, in bytes: its output, its temporary files at their largest, and the peak of both.
 
-    `where` is the directory of the output. `entries` are those of the result, if it is counts.
+    `where` is the directory of the output; `entries` is the number of entries of the output, if it is counts.
     """
 
     where: Path
@@ -36,7 +36,7 @@ class Disk:
 
     @property
     def free(self) -> int:
-        """Bytes that are free there now."""
+        """Bytes now free on the disk of `where`."""
         return shutil.disk_usage(self.where).free
 
     def __str__(self) -> str:
@@ -48,9 +48,9 @@ class Disk:
 
 @dataclass(frozen=True)
 class Plan:
-    """The least memory that a stage needs, by what needs it, in bytes, and the budget that must hold it.
+    """The minimum memory of a stage in bytes, by purpose, and the budget that it must fit into.
 
-    Once it has been looked at, also the number of runs, and the disk, or None if that cannot be predicted.
+    The number of runs and the disk usage are None until they are computed, the disk also if it cannot be predicted.
     """
 
     stage: str
@@ -61,12 +61,12 @@ class Plan:
 
     @property
     def least(self) -> int:
-        """Memory in all."""
+        """The minimum memory in all, in bytes."""
         return sum(self.memory.values())
 
     @property
     def peak(self) -> int | None:
-        """The most disk at a time, or None."""
+        """The peak disk usage in bytes, or None."""
         return self.disk.peak if self.disk else None
 
     def check(self) -> None:
@@ -79,12 +79,12 @@ class Plan:
             )
 
     def line(self) -> str:
-        """Return the plan as a line. Predictions may be off, so a disk that looks too small is a warning and no refusal."""
+        """Return the plan as one line. Predictions may be off, so a disk that looks too small is a warning, not an error."""
         parts = [self._memory(), *self._runs(), *([f"disk: {self.disk}"] if self.disk else [])]
         return "; ".join(parts)
 
     def lines(self) -> list[str]:
-        """Return the plan as lines, with what goes where."""
+        """Return the plan as several lines, with the memory by purpose."""
         memory = [f"  {what}: {show_size(size)}" for what, size in self.memory.items()]
         spare = f"  to spare, for larger pieces of work: {show_size(self.budget - self.least)}"
         entries = [f"entries: about {self.disk.entries:,}"] if self.disk and self.disk.entries is not None else []
@@ -98,7 +98,7 @@ class Plan:
         return [f"runs: {self.runs}"] if self.runs else []
 
     def record(self) -> dict[str, Any]:
-        """Return the plan as a dictionary that JSON can hold; sizes in bytes, None for what cannot be predicted."""
+        """Return the plan as a JSON-serialisable dictionary; sizes in bytes, None where there is no prediction."""
         disk = self.disk
         return {
             "stage": self.stage,

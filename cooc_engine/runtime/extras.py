@@ -1,4 +1,4 @@
-"""Libraries that only some uses need: a missing one is named with the extra that installs it."""
+"""Optional libraries: the error for a missing one names the extra that installs it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from cooc_engine.errors import UsageError
 
 __all__ = ["require"]
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where they are not named as what is imported
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}  # where the distribution's name is not that of the module
 
 
 def require(purpose: str, extra: str, *modules: str) -> None:
-    """Import modules of optional libraries; raises `UsageError` that says which of them `purpose` needs and lacks."""
+    """Import modules of optional libraries; raises `UsageError`, naming the library and the extra, if one is missing."""
     for module in modules:
         try:
             importlib.import_module(module)

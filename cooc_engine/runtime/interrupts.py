@@ -1,4 +1,4 @@
-"""Ctrl-C that waits for a moment at which the state can be saved."""
+"""Deferring Ctrl-C to a moment at which the state can be saved."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["deferred_interrupt"]
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C or a termination was asked for; a second Ctrl-C interrupts at once.
+    """Yield a function that tells whether SIGINT or SIGTERM has arrived; a second one raises `KeyboardInterrupt` at once.
 
-    Outside the main thread, where signals cannot be handled, it never was.
+    Outside the main thread, where Python cannot handle signals, it always returns False.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

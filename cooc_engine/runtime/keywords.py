@@ -1,4 +1,4 @@
-"""How a stage runs: what decides its speed, its memory and what it may overwrite, and nothing of its result."""
+"""The keyword arguments of all stages: they decide speed, memory and what may be overwritten, but never the result."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["FreshKeywords", "PlanKeywords", "Run", "RunKeywords", "TrainKeywords
 
 
 class PlanKeywords(TypedDict, total=False):
-    """Keywords of a plan; see `Run`. Without them: all cores, half of the memory."""
+    """Keywords of a plan, see `Run`; by default all cores and half of the memory."""
 
     threads: int | None
     memory: str | int | None
 
 
 class FreshKeywords(PlanKeywords, total=False):
-    """Keywords of a stage that cannot be told to resume."""
+    """Keywords of a stage that cannot be resumed."""
 
     force: bool
     progress: Progress | None
@@ -34,7 +34,7 @@ class RunKeywords(FreshKeywords, total=False):
 
 
 class TrainKeywords(RunKeywords, total=False):
-    """Keywords of a training."""
+    """Keywords of a function that trains a model."""
 
     checkpoint_every: float
 
@@ -43,11 +43,13 @@ class TrainKeywords(RunKeywords, total=False):
 class Run:
     """Keywords of a stage with their defaults filled in.
 
-    threads           at most; all cores unless given
-    memory            the budget: bytes, or a size such as 512M
-    force, resume     replace an output that exists; continue what an interrupted run left
-    progress          told how far the stage is; silent unless given
+    threads           the maximum number of threads; by default all cores
+    memory            the budget: bytes, or a size such as 512M; by default half of the machine's memory
+    force, resume     replace an existing output; continue an interrupted run
+    progress          receives the progress of the stage; silent by default
     checkpoint_every  minutes between checkpoints within an epoch
+
+    Derived from these: `workers` (threads), `budget` (bytes) and `shown` (a `Progress`).
     """
 
     threads: int | None = None
@@ -67,7 +69,7 @@ class Run:
 
     @classmethod
     def of(cls, function: str, given: Mapping[str, Any], accepted: type[PlanKeywords] = RunKeywords) -> Run:
-        """Return how `function` runs by the keywords it was given; raises `TypeError` for one that it does not accept."""
+        """Return the run that the keywords of `function` describe; raises `TypeError` for one that it does not accept."""
         known = accepted.__annotations__
         for name in given:
             if name not in known:

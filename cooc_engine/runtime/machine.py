@@ -1,4 +1,4 @@
-"""What the machine, or the control group of this process, grants: cores and memory."""
+"""The cores and the memory of the machine, or of the control group (container) of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["default_memory", "usable_cores"]
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may run on."""
+    """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -17,13 +17,13 @@ CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 
 def default_memory() -> int:
-    """Return half of the memory that the machine, or the control group of this process, has."""
+    """Return half of the memory, in bytes, of the machine or of the control group of this process."""
     import psutil
 
     limits = [int(psutil.virtual_memory().total)]
     for path in CGROUP_LIMITS:
         try:
             limits.append(int(Path(path).read_text()))
-        except (OSError, ValueError):  # not there, or "max"
+        except (OSError, ValueError):  # no such control group, or its limit is "max"
             continue
     return min(limits) // 2

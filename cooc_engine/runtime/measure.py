@@ -13,7 +13,7 @@ INTERVAL = 0.02
 
 
 def anonymous_bytes() -> int:
-    """Return the anonymous memory of this process: what the kernel cannot drop, mapped files left out."""
+    """Return the anonymous memory of this process in bytes: without mapped files, which the kernel can drop; 0 if unknown."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("RssAnon:"):
@@ -24,7 +24,7 @@ def anonymous_bytes() -> int:
 
 
 class Measure:
-    """A context that measures: `seconds` of wall time, and `peak_memory_bytes` of anonymous memory above the beginning."""
+    """A context manager that measures wall time, `seconds`, and the peak increase of anonymous memory, `peak_memory_bytes`."""
 
     def __enter__(self) -> Measure:
         self._stop = threading.Event()

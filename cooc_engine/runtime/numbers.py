@@ -1,4 +1,4 @@
-"""Numbers as people read and write them: sizes in memory, large numbers, times, values of options."""
+"""Human-readable numbers: sizes in memory, large numbers, times, values of options."""
 
 from __future__ import annotations
 
@@ -58,12 +58,12 @@ def show_duration(seconds: float | None) -> str:
 
 
 def show_percent(share: float | None) -> str:
-    """Return a share in percent, with one decimal and no sign; None is two hyphens, as tables of scores have it."""
+    """Return a share in percent, with one decimal and without the sign; None becomes "--", for tables of scores."""
     return "--" if share is None else f"{100 * share:.1f}"
 
 
 def show_value(value: Any) -> str:
-    """Return the value of an option as TOML has it, a whole number without its point."""
+    """Return the value of an option as in TOML, but a whole float without its point."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""What classes of options have in common: frozen, checked when made, turned into a plain record and back."""
+"""The base of all option classes: frozen dataclasses, validated when made, converted to plain records and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ O = TypeVar("O", bound="Options")  # noqa: E741
 
 @dataclass(frozen=True)
 class AtLeast:
-    """A number not below `bound`."""
+    """Bound of a number: at least `bound`."""
 
     bound: float
 
@@ -33,7 +33,7 @@ class AtLeast:
 
 @dataclass(frozen=True)
 class Above:
-    """A number greater than `bound`."""
+    """Bound of a number: greater than `bound`."""
 
     bound: float
 
@@ -47,7 +47,7 @@ class Above:
 
 @dataclass(frozen=True)
 class Below:
-    """A number smaller than `bound`."""
+    """Bound of a number: less than `bound`."""
 
     bound: float
 
@@ -61,7 +61,7 @@ class Below:
 
 @dataclass(frozen=True)
 class Flag:
-    """What an option is called on the command line besides its name."""
+    """Further names of an option on the command line."""
 
     alias: tuple[str, ...]
 
@@ -71,7 +71,7 @@ def _annotations(cls: type[Options]) -> dict[str, Any]:
 
 
 class Options:
-    """Base of the option classes: frozen, checked when made, turned into a plain record and back."""
+    """Base of the option classes: frozen, validated when made, converted to a plain record and back."""
 
     def __post_init__(self) -> None:
         """Check every field against its annotation, so that Python, TOML and flags fail alike."""
@@ -79,7 +79,7 @@ class Options:
             object.__setattr__(self, name, _checked(name, getattr(self, name), annotation))
 
     def record(self) -> dict[str, Any]:
-        """Return the options as a dictionary that JSON can hold."""
+        """Return the options as a JSON-serialisable dictionary."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
 
@@ -116,7 +116,7 @@ def _checked(name: str, value: Any, annotation: Any) -> Any:
 def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
     """Make options from a mapping, such as a TOML table; keys may be written with `-` or `_`.
 
-    Raises `UsageError` for an unknown key, naming `where` it stands and the nearest known one.
+    Raises `UsageError` for an unknown key, naming its place, `where`, and the closest known key.
     """
     known = _annotations(cls)
     keywords = {}

@@ -1,7 +1,7 @@
-"""One interface for progress: a stage has a name, a total and a unit, and says how far it is.
+"""Progress reports: a stage has a name, a total and a unit, and is advanced by whoever does the work.
 
 Library calls are silent unless a `Progress` is passed. On a terminal the command line draws a bar; elsewhere it writes a
-plain line at least every five seconds, or JSON lines on request; never a control code.
+plain line at least every five seconds, or JSON lines on request, without control codes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FIRST = 1.0
 
 
 class Stage:
-    """One stage of work under way; `advance` may be called from any thread."""
+    """One stage of work in progress; `advance` may be called from any thread."""
 
     def __init__(self, name: str, total: float | None, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
@@ -40,21 +40,21 @@ class Stage:
                 self.note = note
 
     def resume_at(self, amount: float) -> None:
-        """Count `amount` units as done by an earlier run; the rate leaves them out."""
+        """Count `amount` units as done by an earlier run; they are left out of the rate."""
         self.done = self._before = amount
 
     @property
     def rate(self) -> float:
-        """Units a second since the stage began."""
+        """Units per second since the stage began."""
         return (self.done - self._before) / max(self.seconds, 1e-9)
 
     @property
     def seconds(self) -> float:
-        """Wall time since the stage began."""
+        """Wall time since the stage began, in seconds."""
         return time.perf_counter() - self.start
 
     def record(self) -> dict[str, object]:
-        """Return the state: units done and in all, their rate a second and the seconds left."""
+        """Return the state: units done and in all, units per second, and seconds left."""
         rate = self.rate
         left = (self.total - self.done) / rate if self.total and rate else None
         return {
@@ -79,7 +79,7 @@ class Stage:
 
 
 class Progress:
-    """Silent progress, and the base of those that speak: a ticker thread calls `tick` while a stage runs."""
+    """Silent progress, and the base of the others, for which a ticker thread calls `tick` while a stage runs."""
 
     first, interval = FIRST, INTERVAL
 
@@ -117,11 +117,11 @@ class Progress:
         """Show the final state of a stage."""
 
     def say(self, text: str) -> None:
-        """Write one line of news that belongs to no figure."""
+        """Write one line, such as a plan or a warning."""
 
 
 class LineProgress(Progress):
-    """A plain line at the beginning of a stage, every few seconds, and at its end."""
+    """A plain line one second into a stage, every few seconds from then on, and at its end."""
 
     speaks = True
 
@@ -142,7 +142,7 @@ class LineProgress(Progress):
 
 
 class JsonProgress(LineProgress):
-    """The same as one JSON object a line."""
+    """JSON lines: one object per line, at the beginning of a stage too."""
 
     def begin(self, stage: Stage) -> None:
         """Write the state at the beginning."""
@@ -158,7 +158,7 @@ class JsonProgress(LineProgress):
         print(json.dumps(record), file=self.stream, flush=True)
 
     def say(self, text: str) -> None:
-        """Write one line of news as an object."""
+        """Write one line as an object."""
         print(json.dumps({"message": text}), file=self.stream, flush=True)
 
 
@@ -175,7 +175,7 @@ class BarProgress(LineProgress):
         self._status = self._console.status("")
 
     def begin(self, stage: Stage) -> None:
-        """Begin to draw."""
+        """Start drawing."""
         self._status = self._console.status(f"{stage.name}")
         self._status.start()
 
@@ -188,13 +188,13 @@ class BarProgress(LineProgress):
         self._status.update(text)
 
     def end(self, stage: Stage) -> None:
-        """Leave a plain line behind."""
+        """Replace the bar with a plain line."""
         self._status.stop()
         super().end(stage)
 
 
 def open_progress(kind: Literal["auto", "bar", "lines", "json", "none"] = "auto", stream: TextIO | None = None) -> Progress:
-    """Return the progress of this kind on `stream` (stderr); `auto` is a bar on a terminal and lines elsewhere."""
+    """Return progress of this kind on `stream` (by default stderr); `auto` is a bar on a terminal and lines elsewhere."""
     stream = stream or sys.stderr
     if kind == "none":
         return Progress()

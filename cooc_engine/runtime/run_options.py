@@ -30,12 +30,12 @@ class RunOptions(Options):
     """Print the result as one JSON object."""
 
     def fresh_keywords(self) -> FreshKeywords:
-        """Return what functions of the library are told that cannot resume."""
+        """Return the keywords of a library function that cannot resume."""
         progress = open_progress(self.progress)
         return {"threads": self.threads, "memory": self.memory, "force": self.force, "progress": progress}
 
     def keywords(self) -> RunKeywords:
-        """Return what functions of the library are told."""
+        """Return the keywords of a library function."""
         return {**self.fresh_keywords(), "resume": self.resume}
 
 

@@ -1,4 +1,4 @@
-"""Work for a pool of threads: ranges cut evenly or by their cost, and results in the order of the work."""
+"""Work for a thread pool: ranges cut evenly or by cost, and results in the order of the input."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["cut_by_cost", "cut_by_ends", "cut_evenly", "in_order"]
 
 
 def cut_evenly(first: int, last: int, parts: int) -> list[tuple[int, int]]:
-    """Cut first:last into `parts` ranges, one after another, whose lengths differ by one at most; some may be empty."""
+    """Cut first:last into `parts` consecutive ranges whose lengths differ by at most one; some may be empty."""
     cuts = [first + (last - first) * part // parts for part in range(parts + 1)]
     return list(itertools.pairwise(cuts))
 
 
 def cut_by_cost(costs: Counts, most: int, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield ranges that cover first:n, one after another, whose costs (n,) add up to at most `most`.
+    """Yield consecutive ranges that cover first:n, each with a total of `costs` (n,) of at most `most`.
 
-    An item that alone costs more is a range of its own.
+    An item that alone costs more makes up one range.
     """
     return cut_by_ends(np.cumsum(costs), most, first)
 
 
 def cut_by_ends(ends: Counts, most: int, first: int = 0) -> Iterator[tuple[int, int]]:
-    """Yield ranges as `cut_by_cost` does, where ends (n,) are the costs added up; a mapped array is not copied."""
+    """Yield ranges as `cut_by_cost` does, given the cumulative costs `ends` (n,); a mapped array is not copied."""
     while first < len(ends):
         begin = int(ends[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(ends, begin + most, "right")))
@@ -39,7 +39,7 @@ def cut_by_ends(ends: Counts, most: int, first: int = 0) -> Iterator[tuple[int, 
 
 
 def in_order(pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
-    """Yield function(item) in order, with at most `ahead` of them under way."""
+    """Yield function(item) in the order of the items, with at most `ahead` calls submitted at a time."""
     pending: deque[Future[Any]] = deque()
     for item in items:
         pending.append(pool.submit(function, item))

@@ -1,4 +1,4 @@
-"""Types of arrays and paths that every room speaks of; an alias says what an array holds, its docstring says the shape."""
+"""Types of arrays and paths used in every package: an alias says what an array holds; docstrings of its users say the shape."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ Mask = npt.NDArray[np.bool_]
 Counts = npt.NDArray[np.int64]
 """How often something occurs, int64."""
 Rows = npt.NDArray[np.int64]
-"""Row numbers of a matrix, int64: products of them with a width do not overflow."""
+"""Row numbers of a matrix, int64: their products with a row length do not overflow."""
 WordIds = npt.NDArray[np.int32]
 """Words of a text as a corpus stores them, int32; -1 is a word outside the vocabulary."""

@@ -1,4 +1,4 @@
-"""Versions of everything that a result depends on, for its record."""
+"""Versions of the software that a result depends on, for its provenance."""
 
 from __future__ import annotations
 
