@@ -1,4 +1,4 @@
-"""Counts of other programs: their words, ranked as ours are, and the options that they were counted with."""
+"""Counts made by other programs: their vocabulary, re-ranked by count, and the options that they were counted with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["ForeignCounts", "refuse_positional"]
 
 @dataclass(frozen=True)
 class ForeignCounts:
-    """Fields that all foreign counts share; `ranks[i]` is the row here of their word i, None if the order is the same."""
+    """Fields that all foreign counts share; `ranks[i]` is our row of their word i, None if the order is the same."""
 
     name: str
     vocabulary: Vocabulary
@@ -31,11 +31,11 @@ class ForeignCounts:
 
     @property
     def denominator(self) -> int:
-        """The number whose multiples the counts become when they are made whole."""
+        """The common denominator by which counts are multiplied to become integers."""
         return Window.of(self.options).denominator
 
     def ranked(self, rows: WordIds, columns: WordIds) -> tuple[WordIds, ...]:
-        """Return rows and columns as they are here, with -1 for what is outside the vocabulary."""
+        """Return rows and columns in our numbering, -1 for anything outside the vocabulary."""
         if self.ranks is None:
             return rows, columns
         return tuple(np.where(self._known(part), self.ranks.take(part, mode="clip"), np.int32(-1)) for part in (rows, columns))

@@ -1,4 +1,4 @@
-"""Files of GloVe's programs, both ways: records of co-occurrences, and the vocabulary that belongs to them."""
+"""Import and export of the GloVe programs' files: co-occurrence records and the vocabulary that goes with them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["RECORD", "export_glove", "import_glove"]
 
 RECORD = np.dtype([("row", "<i4"), ("column", "<i4"), ("count", "<f8")])
-RECORD_BYTES = 40  # of memory for each record that is being written
+RECORD_BYTES = 40  # bytes of memory per record being written
 CHUNK = 1 << 18  # records written at a time
 LEAST_CHUNK = 1 << 12
-LONGEST_WORD = 1000  # bytes of a word that GloVe's programs read
+LONGEST_WORD = 1000  # bytes of the longest word that GloVe's programs can read
 
 
 def export_glove(
@@ -42,8 +42,8 @@ def export_glove(
 ) -> None:
     """Write counts as GloVe's records (to be shuffled before `glove`), and the vocabulary as lines of word and count.
 
-    Raises `UsageError` for what those programs cannot read: positional counts, the word `<unk>`, words of more than 1000
-    bytes; and if the budget cannot hold the least that is needed. On any error nothing is left.
+    Raises `UsageError` for what those programs cannot read (positional counts, the word `<unk>`, words of more than 1000
+    bytes), and if the budget is too small. On any error nothing is left behind.
     """
     how = Run.of("export_glove", run, FreshKeywords)
     cooc, progress = Cooc.of(cooc), how.shown
@@ -77,7 +77,7 @@ def export_glove(
 
 
 def _check_words(cooc: Cooc) -> None:
-    """Raise `UsageError` for a word that GloVe's programs stumble over, some of them after hours."""
+    """Raise `UsageError` for a word on which GloVe's programs fail, some of them only after hours."""
     sizes = np.diff(cooc.vocabulary.offsets)
     if len(sizes) and sizes.max() > LONGEST_WORD:
         raise UsageError(
@@ -90,7 +90,7 @@ def _check_words(cooc: Cooc) -> None:
 
 
 def _lines(vocabulary: Vocabulary) -> Iterator[bytes]:
-    """Yield lines of a word and its count."""
+    """Yield one line per word: the word and its count."""
     offsets, counts = vocabulary.offsets, vocabulary.counts
     for first in range(0, len(counts), 1 << 12):
         begins = offsets[first : first + (1 << 12) + 1].tolist()
@@ -117,13 +117,13 @@ def _records(cooc: Cooc, chunk: int) -> Iterator[npt.NDArray[Any]]:
 
 @dataclass(frozen=True)
 class _Records(ForeignCounts):
-    """GloVe's records in a file, which is read and not mapped: if it shrinks, that is an error and no crash."""
+    """GloVe's records in a file, which is read, not mapped: if it shrinks meanwhile, that is an error, not a crash."""
 
     path: Path = Path()
     size: int = 0
 
     def read(self, begin: int, end: int) -> Coordinates:
-        """Return the coordinates and integers of some records."""
+        """Return rows, columns and integer counts of records begin:end."""
         found = np.fromfile(self.path, RECORD, end - begin, offset=begin * RECORD.itemsize)
         if len(found) < end - begin:
             raise FormatError(f"{self.path}: was made shorter while it was read; import it again")
@@ -135,11 +135,11 @@ class _Records(ForeignCounts):
 def import_glove(
     records: PathLike, vocabulary: PathLike, output: PathLike, options: CountOptions | None = None, **run: Unpack[RunKeywords]
 ) -> Cooc:
-    """Read GloVe's records, in any order, into a co-occurrence directory; `options` say how they were counted.
+    """Import GloVe's records, in any order, as a co-occurrence directory; `options` say how they were counted.
 
-    Counts become exact again: they must be multiples of the weights' denominator, 1/2520 for 1/k in a window of 10. `run`
-    takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and
-    `InputError` for a file that is no vocabulary.
+    Counts become exact again: each must be a multiple of 1/denominator, which is 1/2520 for weights 1/k in a window of 10.
+    `run` takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and
+    `InputError` for a file that is not a vocabulary.
     """
     how, options, path = Run.of("import_glove", run), options or CountOptions(), Path(records)
     refuse_positional(options)

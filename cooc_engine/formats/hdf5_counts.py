@@ -1,4 +1,4 @@
-"""Counts in one HDF5 file, both ways: CSR for SciPy and AnnData, and what makes it the same directory again (FORMAT.md)."""
+"""Counts as one HDF5 file: CSR for SciPy and AnnData, and enough to restore the same directory from it (FORMAT.md)."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "import_hdf5"]
 
 COUNTS = "cooc-engine counts"
-EXACT = 2**51  # below, a count in float64 times its denominator is off by less than 1/2
+EXACT = 2**51  # for integers below this, count in float64 times denominator is off by less than 1/2
 CHUNK = 1 << 18  # entries written at a time
 LEAST_CHUNK = 1 << 12
-CHUNK_BYTES = 40  # of memory for each entry that is being written
+CHUNK_BYTES = 40  # bytes of memory per entry being written
 
 
 class CountFile:
-    """Counts in an HDF5 file, opened lazily: the values are mapped.
+    """Counts in an HDF5 file; opening maps the values without reading them.
 
-    Raises `InputError` if there is no such file, `FormatError` if it is no whole file of counts of a known version.
+    Raises `InputError` if there is no such file, `FormatError` if it is not a complete file of counts of a known version.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -55,7 +55,7 @@ class CountFile:
         self._check_shape()
 
     def _read_manifest(self, content: Any) -> Mapping[str, Any]:
-        """Return the manifest of the directory, its keys in their order, and set `options`."""
+        """Return the manifest of the directory, keys in their original order, and set `options`."""
         where = element_name(self.path, "manifest")
         try:
             found: dict[str, Any] = json.loads(content["manifest"])
@@ -86,16 +86,16 @@ class CountFile:
 
     @property
     def origin(self) -> dict[str, Any]:
-        """The checksums, which tell these counts from others."""
+        """The checksums, which identify these counts."""
         return {"counts": {name: dataset.crc for name, dataset in self._counts.datasets.items()}}
 
     def csr(self) -> scipy.sparse.csr_array:
-        """Return the whole as a (rows, columns) float64 CSR matrix on the mapped file."""
+        """Return the counts as a (rows, columns) float64 CSR matrix over the mapped file."""
         parts = tuple(self._values[name] for name in ("data", "indices", "indptr"))
         return scipy.sparse.csr_array(parts, self.shape)
 
     def read(self, begin: int, end: int) -> Coordinates:
-        """Return the coordinates and integers of some entries."""
+        """Return rows, columns and integer counts of entries begin:end."""
         values = whole_counts(self._values["data"][begin:end], self.manifest["denominator"], self.name, begin)
         if "remainders" in self._values:
             values += self._values["remainders"][begin:end]
@@ -111,9 +111,9 @@ def export_hdf5(
     output: PathLike,
     **run: Unpack[FreshKeywords],
 ) -> None:
-    """Write counts, their vocabulary and their manifest to one HDF5 file, a piece at a time; whole or not at all.
+    """Write counts, their vocabulary and their manifest to one HDF5 file, atomically and a piece at a time.
 
-    Raises `UsageError` if the budget cannot hold the least that is needed.
+    Raises `UsageError` if the budget is too small.
     """
     how = Run.of("export_hdf5", run, FreshKeywords)
     cooc, output, progress = Cooc.of(cooc), Path(output), how.shown
@@ -134,8 +134,8 @@ def export_hdf5(
 
 
 def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
-    """Return the element of the matrix; its values are made of the mapped blocks when they are written."""
-    blocks = [cooc.block_integers(block) for block in cooc.blocks]  # checked once
+    """Return the element of the matrix; its values are computed from the mapped blocks as they are written."""
+    blocks = [cooc.block_integers(block) for block in cooc.blocks]  # once, since this verifies the blocks
     shape = len(cooc.vocabulary), cooc.columns
 
     def pieces() -> Iterable[tuple[npt.NDArray[np.int32], npt.NDArray[Any]]]:
@@ -168,7 +168,7 @@ def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
 
 
 def import_hdf5(counts: PathLike, output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
-    """Make of a file of counts the co-occurrence directory that it was exported from, byte for byte.
+    """Restore, byte for byte, the co-occurrence directory that a file of counts was exported from.
 
     `run` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `counts.from_coo` raise.
     """

@@ -1,6 +1,6 @@
-"""Words and vectors on their way in from files of other programs: checked, the rows spooled to disk, faults named or counted.
+"""Words and vectors being imported: they are checked, rows are spooled to disk, and faults are reported or counted.
 
-Only the words are in memory; the rows go to a temporary file that has no name, and are mapped when all have been read.
+Only the words are kept in memory; the rows go to an unnamed temporary file, which is mapped once all have been read.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from cooc_engine.storage.scratch import map_rows, nameless
 
 __all__ = ["CHUNK", "Faults", "Incoming", "check_shape", "is_utf8"]
 
-CHUNK = 1 << 22  # bytes that are looked at together
+CHUNK = 1 << 22  # bytes processed at a time
 
 
 class Faults:
-    """Faults of a file: an error at the first of them, or, with `skip`, a tally of what was left out, by kind."""
+    """Faults of a file: the first is an error, or, with `skip`, all are tallied by kind and their words left out."""
 
     def __init__(self, path: Path, *, skip: bool) -> None:
         self.path, self.skip = path, skip
         self.tally: Counter[str] = Counter()
 
     def found(self, kind: str, where: int | str, what: str) -> None:
-        """Count a fault of a kind; raises `InputError`, naming file and line, unless faults are skipped."""
+        """Tally a fault; raises `InputError`, naming file and line, unless faults are skipped."""
         if not self.skip:
             self.fatal(where, what)
         self.tally[kind] += 1
@@ -43,10 +43,10 @@ class Faults:
 
 
 class Incoming:
-    """Words and their vectors as they are read; `finish` returns them.
+    """Collects words and their vectors as they are read; `finish` returns them.
 
-    directory   where the rows are spooled; a temporary directory if None
-    places      how a message names the place of a word: its number follows
+    directory   where the rows are spooled; that of temporary files if None
+    places      prefix of a word's number in messages, such as "word "; empty for line numbers
     """
 
     def __init__(self, faults: Faults, directory: Path | None = None, places: str = "") -> None:
@@ -62,7 +62,7 @@ class Incoming:
         self._spool.close()
 
     def add(self, words: Sequence[bytes], rows: Matrix, numbers: Sequence[int], counts: Sequence[int] | None = None) -> None:
-        """Take words, their vectors (n, d), line numbers and counts; a word that cannot be used is a fault."""
+        """Add words, their vectors (n, d), line numbers and counts; a word that cannot be used is a fault."""
         self.width = rows.shape[1]
         sound = np.logical_and.reduce(np.isfinite(rows), axis=1)
         for at, word in enumerate(words):
@@ -82,7 +82,7 @@ class Incoming:
         self._spool.write(np.ascontiguousarray(rows if sound.all() else rows[sound], "<f4").data)
 
     def add_arrays(self, words: Sequence[bytes], values: Values, start: int, beside: Mapping[str, Values]) -> None:
-        """Take words and stored vectors (n, d) from row `start` on; `beside` holds the whole `scales` and `counts`."""
+        """Add words and stored vectors (n, d), rows `start` and following; `beside` holds `scales` and `counts` of all rows."""
         stop = start + len(words)
         part = {name: whole[start:stop] for name, whole in beside.items()}
         counts = part["counts"].tolist() if "counts" in part else None
@@ -92,7 +92,7 @@ class Incoming:
         self.faults.found(kind, f"{self._places}{number}", what)
 
     def finish(self) -> tuple[Vocabulary, Matrix]:
-        """Return the words, each once, and their vectors (V, d), mapped; raises `InputError` if there are none."""
+        """Return the distinct words and their vectors (V, d), mapped; raises `InputError` if there are none."""
         ends, counts = (np.frombuffer(numbers, np.int64) for numbers in (self._ends, self._counts))
         vocabulary = Vocabulary(np.frombuffer(self._text, np.uint8), ends, counts)
         if not len(vocabulary):
@@ -106,10 +106,10 @@ class Incoming:
         return vocabulary, rows
 
     def _repeated(self, vocabulary: Vocabulary) -> Rows:
-        """Return the rows whose word stands in an earlier row."""
+        """Return the rows whose word already occurs in an earlier row."""
         order, sizes = vocabulary.sorted_rows(), np.diff(vocabulary.offsets)
         alike = np.flatnonzero(sizes[order[1:]] == sizes[order[:-1]])
-        pairs = zip(order[alike].tolist(), order[alike + 1].tolist(), strict=True)  # equal words are in the order of their rows
+        pairs = zip(order[alike].tolist(), order[alike + 1].tolist(), strict=True)  # equal words are sorted by row
         again = [(second, first) for first, second in pairs if vocabulary.word(first) == vocabulary.word(second)]
         for second, first in sorted(again):
             where = f"first at {self._places}{self._numbers[first]}"
@@ -131,7 +131,7 @@ def _taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
 
 
 def check_shape(path: Path, name: str, array: Values, size: int) -> None:
-    """Raise `InputError` unless an array that stands beside `size` vectors has a number for each of them."""
+    """Raise `InputError` unless an array holds one number for each of `size` vectors."""
     if array.shape != (size,):
         raise InputError(f"{path}: {size} vectors, but {name} has the shape {' x '.join(map(str, array.shape))}")
     if array.dtype.kind not in ("iu" if name == "counts" else "fiu"):
@@ -139,7 +139,7 @@ def check_shape(path: Path, name: str, array: Values, size: int) -> None:
 
 
 def is_utf8(word: bytes) -> bool:
-    """Tell whether bytes are UTF-8."""
+    """Tell whether bytes are valid UTF-8."""
     try:
         word.decode()
     except UnicodeDecodeError:

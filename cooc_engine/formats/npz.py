@@ -1,4 +1,4 @@
-"""Vectors as an archive of NumPy (npz)."""
+"""Vectors as a NumPy archive (npz)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cooc_engine.formats.rounding import Rounded, Values
 from cooc_engine.text.compression import opened
 
 __all__ = ["read_npz", "write_npz"]
-EPOCH = (1980, 1, 1, 0, 0, 0)  # time of a zip's members, so that equal content gives equal bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # constant time of the zip's members, so that equal content gives equal bytes
 
 
 def write_npz(file: BinaryIO, outgoing: Outgoing, rounded: Rounded) -> None:
-    """Write an npz: `words` (V,) str, `vectors` (V, d); `scales` (V,) for int8, `counts` (V,) if they are known."""
+    """Write an npz: `words` (V,) str, `vectors` (V, d); `scales` (V,) for int8, `counts` (V,) if known."""
     size, width = outgoing.shape
     longest = max((len(w.decode()) for a, b in outgoing.starts() for w in outgoing.words(a, b)), default=1)
     with zipfile.ZipFile(file, "w") as archive:
@@ -58,18 +58,18 @@ def _beside(outgoing: Outgoing, rounded: Rounded) -> dict[str, Values]:
 
 
 def read_npz(path: Path, faults: Faults, incoming: Incoming) -> None:
-    """Read an npz with one array of words and one of vectors; whatever they are called, if there is no other like them."""
+    """Read an npz with the arrays `words` and `vectors`, or with exactly one array of each kind under any name."""
     try:
         with opened(path) as file, zipfile.ZipFile(file) as archive:
             _read_arrays(path, archive, incoming)
     except (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # of the disk that the rows are spooled to
+            raise  # comes from the disk to which the rows are spooled
         raise InputError(f"{path}: damaged npz ({error})") from None
 
 
 class _Array(NamedTuple):
-    """An array of an archive: its member, type and shape; the type is object for all but plain values in C order."""
+    """An array of an archive: its member, type and shape; type `object` for anything but plain values in C order."""
 
     member: zipfile.ZipInfo
     dtype: np.dtype[Any]
@@ -77,7 +77,7 @@ class _Array(NamedTuple):
 
     @classmethod
     def of(cls, path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Array:
-        """Read the head of a member; raises `InputError` if it is no array."""
+        """Read the header of a member; raises `InputError` if it is not an array."""
         with archive.open(member) as file:
             try:
                 shape, fortran, dtype = _read_head(file)
@@ -112,7 +112,7 @@ def _read_arrays(path: Path, archive: zipfile.ZipFile, incoming: Incoming) -> No
 
 
 def _find(path: Path, arrays: Mapping[str, _Array], name: str, suits: Callable[[_Array], bool]) -> _Array:
-    """Return the array of this name, or else the only one that would suit; raises `InputError` if there is none."""
+    """Return the suitable array of this name, or else the only suitable one; raises `InputError` otherwise."""
     found = {key: array for key, array in arrays.items() if suits(array)}
     if name in found or len(found) == 1:
         return found.get(name) or next(iter(found.values()))
@@ -128,7 +128,7 @@ def _load(archive: zipfile.ZipFile, array: _Array) -> Values:
 
 @contextmanager
 def _values(archive: zipfile.ZipFile, array: _Array) -> Iterator[Callable[[int], Values]]:
-    """Yield a function that returns the next so many values of an array."""
+    """Yield a function that returns the next `count` values of an array."""
     with archive.open(array.member) as file:
         _read_head(file)
 

@@ -1,4 +1,4 @@
-"""Words and vectors on their way out to files of other programs, a block of rows at a time."""
+"""Words and vectors being exported, a block of rows at a time."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from cooc_engine.runtime.types import Matrix
 
 __all__ = ["Outgoing"]
 
-BLOCK = 1 << 22  # bytes of rows that are written together
+BLOCK = 1 << 22  # bytes of rows written at a time
 
 
 class Outgoing(NamedTuple):
-    """Words, and their vectors, float32 (V, d), which are read a block at a time."""
+    """Words and their vectors, float32 (V, d), which are read a block at a time."""
 
     vocabulary: Vocabulary
     rows: Matrix | Published
 
     @property
     def shape(self) -> tuple[int, int]:
-        """V and d; rows beyond the words are left out."""
+        """V and d; rows beyond the last word are left out."""
         return len(self.vocabulary), self.rows.shape[1]
 
     @property
     def counted(self) -> bool:
-        """Whether the counts of the words are known."""
+        """Whether the words' counts are known."""
         return bool(self.vocabulary.counts.any())
 
     def starts(self) -> Iterator[tuple[int, int]]:
-        """Yield the first row of each block, and the one behind its last."""
+        """Yield each block of rows as (start, stop)."""
         size, width = self.shape
         step = max(1, BLOCK // (4 * max(1, width)))
         return ((start, min(start + step, size)) for start in range(0, size, step))
@@ -44,7 +44,7 @@ class Outgoing(NamedTuple):
         return [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
 
     def refuse(self, characters: bytes, form: str) -> None:
-        """Raise `UsageError` if a word has one of these characters in it, or is empty, which the format cannot say."""
+        """Raise `UsageError` if a word is empty or contains one of these characters, which the format cannot represent."""
         for start, stop in self.starts():
             for word in self.words(start, stop):
                 if not word or len(word.translate(None, characters)) < len(word):

@@ -1,4 +1,4 @@
-"""Vectors as float16 or int8, there and back, and what that does to their directions."""
+"""Rounding vectors to float16 or int8 and restoring them, and measuring how much their directions change."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ STORED: Mapping[str, str] = {"float32": "<f4", "float16": "<f2", "int8": "|i1"} 
 
 @dataclass
 class Rounded:
-    """Vectors as float32, float16 or int8, and what the rounding did to their directions.
+    """Rounds vectors to float32, float16 or int8, and records how much their directions change.
 
-    A vector stored as int8 is its whole numbers times its scale, which is the largest of its numbers divided by 127. `mean`
-    and `largest` are those of 1 - cos between each vector, unless it is 0, and what is read again.
+    An int8 vector is its integers times its scale, the largest absolute component divided by 127. `mean` and `largest` are
+    those of 1 - cos between each nonzero vector and its restored value.
     """
 
     dtype: str
@@ -34,11 +34,11 @@ class Rounded:
 
     @property
     def stored(self) -> str:
-        """Type of the vectors in the file, as NumPy writes it."""
+        """Type of the vectors in the file, as a NumPy type string."""
         return STORED[self.dtype]
 
     def take(self, rows: Matrix, where: str) -> Values:
-        """Return rows as they are written; raises `UsageError` if one does not fit into float16."""
+        """Return rows as they are to be written; raises `UsageError` if a value is too large for float16."""
         if self.dtype == "float32":
             return np.ascontiguousarray(rows, "<f4")
         if self.dtype == "float16":
@@ -70,7 +70,7 @@ class Rounded:
 
 
 def restored(values: Values, scales: Values | None = None) -> Matrix:
-    """Return vectors (n, d) as float32 from how they are stored; what float32 cannot hold becomes infinite."""
+    """Return stored vectors (n, d) as float32; values too large for float32 become infinite."""
     with np.errstate(over="ignore"):
         rows: Matrix = values.astype(np.float32)
     if scales is not None:

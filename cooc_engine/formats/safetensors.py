@@ -23,11 +23,11 @@ from cooc_engine.text.compression import opened
 __all__ = ["read_safetensors", "write_safetensors"]
 TYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1", "I64": "<i8"}
 SMALL = {"text", "offsets", "scales", "counts"}
-HEAD = 100_000_000  # bytes of safetensors' head at most, by its specification
+HEAD = 100_000_000  # the largest header in bytes, by the specification of safetensors
 
 
 def write_safetensors(file: BinaryIO, outgoing: Outgoing, rounded: Rounded) -> None:
-    """Write safetensors: `vectors`, the words as `text` and `offsets`; `scales` for int8, `counts` if they are known."""
+    """Write safetensors: `vectors`, the words as `text` and `offsets`; `scales` for int8, `counts` if known."""
     words, head = outgoing.vocabulary, _lay_out(outgoing, rounded)
     text = json.dumps(head).encode()
     text += b" " * (-len(text) % 8)
@@ -44,11 +44,11 @@ def write_safetensors(file: BinaryIO, outgoing: Outgoing, rounded: Rounded) -> N
             write(name, [values])
     write("vectors", (rounded.take(outgoing.rows[start:stop], "the model") for start, stop in outgoing.starts()))
     if "scales" in head:
-        write("scales", rounded.scales)  # known when the vectors are rounded
+        write("scales", rounded.scales)  # only known once the vectors are rounded
 
 
 def _lay_out(outgoing: Outgoing, rounded: Rounded) -> dict[str, Any]:
-    """Return the head: type, shape and place of each tensor."""
+    """Return the header: type, shape and position of each tensor."""
     size, width = outgoing.shape
     codes = {kind: code for code, kind in TYPES.items()}
     parts: dict[str, tuple[str, list[int]]] = {"offsets": ("I64", [size + 1])}
@@ -60,7 +60,8 @@ def _lay_out(outgoing: Outgoing, rounded: Rounded) -> dict[str, Any]:
     parts["text"] = "U8", [len(outgoing.vocabulary.text)]
     head: dict[str, Any] = {"__metadata__": {"format": "cooc-engine vectors", "text": "utf-8"}}
     place = 0
-    for name, (code, shape) in sorted(parts.items(), key=_bytes_of_a_value, reverse=True):  # wide first: all are aligned
+    # The widest types go first, so that all tensors are aligned.
+    for name, (code, shape) in sorted(parts.items(), key=_bytes_of_a_value, reverse=True):
         end = place + math.prod(shape) * np.dtype(TYPES[code]).itemsize
         head[name] = {"dtype": code, "shape": shape, "data_offsets": [place, end]}
         place = end
@@ -72,7 +73,7 @@ def _bytes_of_a_value(part: tuple[str, tuple[str, list[int]]]) -> int:
 
 
 def read_safetensors(path: Path, faults: Faults, incoming: Incoming) -> None:
-    """Read safetensors as `write_safetensors` writes it."""
+    """Read a file as `write_safetensors` writes it."""
     with opened(path) as file:
         head, begin = _safetensors_head(path, file)
         missing = [name for name in ("vectors", "text", "offsets") if name not in head]
@@ -92,19 +93,19 @@ def read_safetensors(path: Path, faults: Faults, incoming: Incoming) -> None:
             ends = offsets[start : stop + 1].tolist()
             words = [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
             incoming.add_arrays(words, head["vectors"].read(file, begin, start, stop), start, small)
-        file.seek(0, os.SEEK_END)  # the checksum of a compressed file is behind the last tensor
+        file.seek(0, os.SEEK_END)  # reading a compressed file to its end verifies its checksum
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor of a file: type, shape and place behind the head."""
+    """A tensor of a file: type, shape and position after the header."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     place: int
 
     def read(self, file: BinaryIO, begin: int, start: int = 0, stop: int | None = None) -> Values:
-        """Return some of its rows."""
+        """Return rows start:stop, by default all."""
         stop = self.shape[0] if stop is None else stop
         inner = math.prod(self.shape[1:])
         size = (stop - start) * inner * self.dtype.itemsize
@@ -116,7 +117,7 @@ class _Tensor:
 
 
 def _safetensors_head(path: Path, file: BinaryIO) -> tuple[dict[str, _Tensor], int]:
-    """Return the tensors of types that we know, and where their values begin."""
+    """Return the tensors of the supported types, and the offset at which the values begin."""
     try:
         (size,) = struct.unpack("<Q", file.read(8))
         if size > HEAD:

@@ -1,4 +1,4 @@
-"""Counts from a sparse matrix of SciPy in memory."""
+"""Import of counts from a SciPy sparse matrix in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["import_matrix"]
 
 @dataclass(frozen=True)
 class _SparseCounts(ForeignCounts):
-    """A matrix of SciPy: CSR or CSC by `offsets` (CSC if `turned`), or coordinates, where `offsets` is None."""
+    """A SciPy sparse matrix: CSR, or CSC if `turned`; or COO, where `offsets` is None."""
 
     rows: npt.NDArray[Any] | None = None
     offsets: npt.NDArray[Any] | None = None
@@ -39,11 +39,11 @@ class _SparseCounts(ForeignCounts):
 
     @property
     def size(self) -> int:
-        """Number of entries that the matrix stores."""
+        """Number of stored entries."""
         return len(self.counts)
 
     def read(self, begin: int, end: int) -> Coordinates:
-        """Return the coordinates and integers of some entries."""
+        """Return rows, columns and integer counts of entries begin:end."""
         rows = rows_of(self.offsets, begin, end) if self.offsets is not None else self.rows[begin:end]  # type: ignore[index]
         pair = rows.astype(np.int32, copy=False), self.columns[begin:end].astype(np.int32, copy=False)
         rows, columns = self.ranked(*(pair[::-1] if self.turned else pair))
@@ -57,16 +57,17 @@ def import_matrix(
     options: CountOptions | None = None,
     **run: Unpack[RunKeywords],
 ) -> Cooc:
-    """Write a sparse matrix of counts, V x V, as a co-occurrence directory; row and column i belong to the i-th of `words`.
+    """Write a sparse V x V matrix of counts as a co-occurrence directory; row and column i belong to the i-th of `words`.
 
     With scikit-learn: `vectorizer = CountVectorizer(binary=True)`, `X = vectorizer.fit_transform(texts)`,
-    `import_matrix(X.T @ X, vectorizer.get_feature_names_out(), "cooc")`. Without `options` counts are whole numbers, the
-    same both ways; options with weights say what they are multiples of, and `context_side` that they are not.
+    `import_matrix(X.T @ X, vectorizer.get_feature_names_out(), "cooc")`. Without `options` the counts must be whole numbers
+    and the matrix symmetric; with weights in `options` counts may be fractions of their denominator, and with one
+    `context_side` the matrix need not be symmetric.
 
-    The directory has its words by falling count: rows move, `Cooc.vocabulary` says where to. A list of words does not say
-    how often each occurs: then the sums of the rows, rounded up, stand for it; a `Vocabulary` says it. Zeros are left out,
-    and a place that stands twice adds up. `run` takes threads, memory, force, resume and progress; the matrix itself does
-    not count as memory. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such a matrix.
+    The directory has its words in order of falling count, so rows move: `Cooc.vocabulary` has the new order. The word counts
+    are those of a `Vocabulary`; for a list of words they are the row sums, rounded up. Zeros are left out, and duplicate
+    entries are added. `run` takes threads, memory, force, resume and progress; the matrix itself does not count towards the
+    budget. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such a matrix.
     """
     how, options = Run.of("import_matrix", run), options or CountOptions(window_weight="uniform")
     refuse_positional(options)
@@ -93,7 +94,7 @@ def import_matrix(
 
 
 def _parts(matrix: Any) -> dict[str, Any]:
-    """Return the arrays of a matrix, without a copy if it is CSR, CSC or COO."""
+    """Return the arrays of a matrix, uncopied if it is CSR, CSC or COO."""
     if matrix.format in ("csr", "csc"):
         size = int(matrix.indptr[-1])
         found = {"offsets": matrix.indptr, "columns": matrix.indices[:size], "turned": matrix.format == "csc"}
@@ -108,5 +109,5 @@ def _vocabulary(words: list[str], sums: npt.NDArray[np.float64]) -> Vocabulary:
     for at, word in enumerate(words, 1):
         if not isinstance(word, str):
             raise UsageError(f"word {at} is a {type(word).__name__}; words are strings")
-    with np.errstate(invalid="ignore"):  # the sums of what is refused later
+    with np.errstate(invalid="ignore"):  # values that cause this are refused later
         return Vocabulary.from_words(words, np.ceil(np.clip(np.nan_to_num(sums), 0, 2.0**62)).astype(np.int64).tolist())

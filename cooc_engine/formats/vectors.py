@@ -1,6 +1,6 @@
-"""Files of vectors in the formats of other programs: which one it is, export, import, and vectors straight from a file.
+"""Files of vectors in other programs' formats: recognising, exporting, importing and reading them.
 
-word2vec, word2vec-bin   word2vec and gensim        glove, fasttext-vec   text of these programs
+word2vec, word2vec-bin   word2vec and gensim        glove, fasttext-vec   text files of these programs
 npz, safetensors         with float16 and int8      tsv                   TensorFlow's projector, in two files
 """
 
@@ -36,12 +36,12 @@ from cooc_engine.text.compression import beginning
 __all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
 
 Dtype = Literal["float32", "float16", "int8"]
-BEGINNING = 1 << 20  # bytes by which a file is recognised
+BEGINNING = 1 << 20  # bytes read to recognise a file
 
 
 @dataclass(frozen=True)
 class _Form:
-    """A format: its writer and reader, how messages call a place in it, and the characters that its words cannot have."""
+    """A format: its writer and reader, the prefix of word numbers in messages, and the characters that words cannot contain."""
 
     write: Callable[..., None]
     read: Callable[[Path, Faults, Incoming], None]
@@ -66,9 +66,9 @@ SUFFIXES = {".npz": "npz", ".safetensors": "safetensors", ".tsv": "tsv", ".bin":
 
 
 def format_of(path: PathLike) -> str | None:
-    """Return the format of a file of vectors by what is in it; None for a model of ours.
+    """Return the format of a file of vectors, recognised by its content; None for one of our HDF5 files.
 
-    Raises `InputError` if there is no such file, or it is none of them.
+    Raises `InputError` if there is no such file, or its format is not recognised.
     """
     path = Path(path)
     head = beginning(path, BEGINNING)
@@ -91,7 +91,7 @@ def format_of(path: PathLike) -> str | None:
 
 
 def _is_line(line: bytes) -> bool:
-    """Tell whether bytes are a line of word and numbers; in a broken line one number will do, if all of it is UTF-8."""
+    """Tell whether bytes are a line of a word and numbers; a broken line counts too if it is UTF-8 with at least one number."""
     numbers = line.split()[1:]
     sound = _are_numbers(numbers) or (is_utf8(line) and any(_are_numbers([field]) for field in numbers))
     return not line or (sound and b"\0" not in line)
@@ -109,7 +109,7 @@ def _are_numbers(fields: list[bytes]) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """A file of vectors as it was read: words, their vectors (V, d), mapped, the format, and what was left out, by kind."""
+    """A file of vectors that was read: words, vectors (V, d), mapped, format, and the faults skipped, by kind."""
 
     vocabulary: Vocabulary
     vectors: Matrix
@@ -124,11 +124,11 @@ def read_vectors(
     errors: Literal["strict", "skip"] = "strict",
     directory: Path | None = None,
 ) -> Found:
-    """Read a file of vectors of another program; only its words are in memory, the vectors in a nameless temporary file.
+    """Read another program's file of vectors; words are held in memory, vectors in an unnamed temporary file.
 
-    format      one of `FORMATS`; by the content of the file if None
-    errors      what to do with lines that are broken or not finite, words that stand twice, heads that do not fit: `strict`
-                raises `InputError`, naming file and line (of a binary file the number of the word); `skip` leaves them out
+    format      one of `FORMATS`; recognised by the file's content if None
+    errors      how to treat malformed lines, numbers that are not finite, duplicate words and a wrong header: `strict`
+                raises `InputError`, naming file and line (or word number, in binary files); `skip` leaves them out
     directory   where the temporary file is made
     """
     path = Path(path)
@@ -153,10 +153,10 @@ def import_vectors(
     vocab: PathLike | None = None,
     force: bool = False,
 ) -> tuple[Model, dict[str, int]]:
-    """Make a model file of a file of vectors; return it opened, and what was left out, by kind.
+    """Convert a file of vectors to a model file; return the opened model and the number of faults skipped, by kind.
 
-    `vocab` is a file with a word and its count per line, as GloVe's and word2vec's programs write it, since few formats say
-    how often words occur; words that it lacks have count 0. The order of the words stays. Raises what `read_vectors` raises.
+    Few formats record how often words occur; `vocab` is a file with a word and its count per line, as GloVe's and word2vec's
+    programs write it. Words that it lacks have count 0. The order of the words is kept. Raises what `read_vectors` raises.
     """
     output = Path(output)
     refuse_file(output, force=force)
@@ -180,7 +180,7 @@ def _counted(words: Vocabulary, path: Path) -> Vocabulary:
 
 @dataclass(frozen=True)
 class Exported:
-    """The outcome of an export: files, words, vector size and, if rounded, the mean and the largest 1 - cos of the vectors."""
+    """The result of an export: files, words, vector size and, if rounded, the mean and largest 1 - cos of the vectors."""
 
     files: tuple[Path, ...]
     words: int
@@ -189,7 +189,7 @@ class Exported:
     largest_error: float | None
 
     def record(self) -> dict[str, Any]:
-        """Return a record for JSON."""
+        """Return a JSON-serialisable record."""
         errors = {"mean_cosine_error": self.mean_error, "largest_cosine_error": self.largest_error}
         shape = {"words": self.words, "vector_size": self.vector_size}
         return {"files": [str(file) for file in self.files], **shape, **(errors if self.mean_error is not None else {})}
@@ -205,14 +205,14 @@ def export_vectors(
     restrict: int | None = None,
     force: bool = False,
 ) -> Exported:
-    """Write the vectors of a model, or of a file in any of the formats, for another program; whole or not at all.
+    """Write the vectors of a model, or of a file in any of the formats, for another program; the write is atomic.
 
-    format     one of `FORMATS`; by the suffix of `output` if None, word2vec's text if that says nothing
-    dtype      float16 and int8 are for npz and safetensors; the result says what they do to the cosines
-    vectors    "w", "c", "w+c" or "concat", instead of what queries use
-    restrict   write only so many of the first, most frequent words
+    format     one of `FORMATS`; if None, by the suffix of `output`, and word2vec's text format for an unknown suffix
+    dtype      float16 and int8 are for npz and safetensors only; the result reports how they change the directions
+    vectors    "w", "c", "w+c" or "concat", instead of those that queries use
+    restrict   write only this many of the first, most frequent words
 
-    Raises `UsageError` for a word that the format cannot hold, and if `output` exists, unless `force`.
+    Raises `UsageError` for a word that the format cannot represent, and if `output` exists, unless `force`.
     """
     output = Path(output)
     format = _known(format) if format is not None else SUFFIXES.get(output.suffix, "word2vec")

@@ -1,7 +1,7 @@
-"""Vectors as lines of text: word2vec's and fastText's `.vec` with a head of numbers, GloVe's without, the projector's columns.
+"""Vectors as lines of text: word2vec's and fastText's `.vec` with a header line, GloVe's without, and the projector's.
 
-A line is a word and d numbers with white space between; a word cannot hold any. The TensorFlow projector takes the numbers
-alone, with tabs, and the words from a second file.
+A line is a word and d numbers, separated by white space, so a word cannot contain any. The TensorFlow projector takes the
+numbers alone, separated by tabs, and the words from a second file.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from cooc_engine.text.compression import opened
 
 __all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
 
-LINES = 1 << 20  # bytes of lines that are parsed together
-SAMPLE = 100  # lines whose numbers of fields say how long the vectors are, where no head does
-WHITE_SPACE = b" \t\n\v\f\r"  # what no word of a text format can hold
+LINES = 1 << 20  # bytes of lines parsed at a time
+SAMPLE = 100  # lines from which the vector size is inferred if there is no header
+WHITE_SPACE = b" \t\n\v\f\r"  # characters that no word of a text format can contain
 
 
 # --------------------------------------------------------------------------------------------------------- writing
 
 
 def write_text(file: BinaryIO, outgoing: Outgoing, *, head: bool, end: bytes = b"\n") -> None:
-    """Write lines of word and numbers, nine digits each, from which float32 returns to the bit; with `V d` before them."""
+    """Write lines of a word and its numbers, to nine digits, which float32 round-trips exactly; `head` adds a line `V d`."""
     size, width = outgoing.shape
     if head:
         file.write(b"%d %d\n" % (size, width))
@@ -43,7 +43,7 @@ def write_text(file: BinaryIO, outgoing: Outgoing, *, head: bool, end: bytes = b
 
 
 def write_projector(file: BinaryIO, metadata: BinaryIO, outgoing: Outgoing) -> None:
-    """Write the numbers, with tabs, to one file and the words to the other: with their counts, and then a head, if known."""
+    """Write the numbers, tab-separated, to one file and the words to the other; counts, if known, are added with a header."""
     line = "\t".join(["%.9g"] * outgoing.shape[1]).encode() + b"\n"
     if outgoing.counted:
         metadata.write(b"word\tcount\n")
@@ -57,7 +57,7 @@ def write_projector(file: BinaryIO, metadata: BinaryIO, outgoing: Outgoing) -> N
 
 
 def metadata_path(path: Path) -> Path:
-    """Return where the words of a projector's file stand."""
+    """Return the path of the file that holds the words of a projector's file."""
     return path.with_name(f"{path.stem}-metadata{path.suffix or '.tsv'}")
 
 
@@ -65,7 +65,7 @@ def metadata_path(path: Path) -> Path:
 
 
 class _Line(NamedTuple):
-    """A line: its number in the file, the word, the rest, and how often the word occurs, 0 if that is not known."""
+    """A line: its number in the file, the word, the rest of the line, and the word's count, 0 if unknown."""
 
     number: int
     word: bytes
@@ -74,7 +74,7 @@ class _Line(NamedTuple):
 
 
 def read_text(path: Path, faults: Faults, incoming: Incoming, *, head: bool) -> None:
-    """Read lines of word and numbers; with a head of the numbers of words and columns, or else without."""
+    """Read lines of a word and its numbers; with `head`, the first line gives the numbers of words and columns."""
     with opened(path) as file:
         promised, width = _head(file.readline(), faults) if head else (0, 0)
         lines = _lines(file, 2 if head else 1)
@@ -101,18 +101,18 @@ def _lines(file: BinaryIO, first: int) -> Iterator[_Line]:
 
 
 def _width(sizes: Sequence[int]) -> int:
-    """Return the most common number of numbers; a line or two may be broken, or have a word with spaces in it."""
+    """Return the most common number of fields: a few lines may be broken, or have a word that contains spaces."""
     ((width, _),) = Counter(sizes).most_common(1) or [(0, 0)]
     return width
 
 
 def _gather(lines: Iterator[_Line], width: int, faults: Faults, incoming: Incoming) -> int:
-    """Add all lines, many at a time; return how many there are."""
+    """Add all lines, a block at a time, and return their number."""
     found = 0
     while block := list(_block(lines)):
         found += len(block)
         rows = _parsed(block, width)
-        if rows is None:  # one of them is broken
+        if rows is None:  # some line is broken: look at each one
             block = [line for line in block if _is_sound(line, width, faults)]
             rows = _parsed(block, width) if block else None
         if rows is not None:
@@ -131,12 +131,12 @@ def _block(lines: Iterator[_Line]) -> Iterator[_Line]:
 
 
 def _parsed(block: Sequence[_Line], width: int) -> Matrix | None:
-    """Return the numbers (n, d) of lines, or None if one has others than `width` of them."""
+    """Return the numbers (n, d) of lines, or None if any line does not have exactly `width` of them."""
     if not all(line.numbers for line in block):
         return None
     texts = [line.numbers.decode("latin-1") for line in block]
     try:
-        with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is refused
+        with np.errstate(over="ignore"):  # values too large for float32 become infinite, which is a fault
             rows = np.loadtxt(texts, np.float32, comments=None, ndmin=2)
     except ValueError:
         return None
@@ -144,7 +144,7 @@ def _parsed(block: Sequence[_Line], width: int) -> Matrix | None:
 
 
 def _is_sound(line: _Line, width: int, faults: Faults) -> bool:
-    """Tell whether a line has a word and so many numbers; name the fault if not."""
+    """Tell whether a line has a word and `width` numbers; report the fault if not."""
     if _parsed([line], width) is not None:
         return True
     fields = line.numbers.split()
@@ -161,14 +161,14 @@ def _is_sound(line: _Line, width: int, faults: Faults) -> bool:
 
 
 def read_projector(path: Path, faults: Faults, incoming: Incoming) -> None:
-    """Read the projector's numbers, and the words from the file beside it (`metadata_path`)."""
+    """Read the projector's numbers, and the words from the file `metadata_path` beside it."""
     beside = metadata_path(path)
     if not beside.is_file():
         raise InputError(f"{path}: the words belong into {beside}, which is not there")
     with opened(path) as file, opened(beside) as metadata:
         numbers, names = (line.rstrip(b"\r\n") for line in file), (line.rstrip(b"\r\n") for line in metadata)
         first = next(names, b"")
-        whole = names if b"\t" in first else itertools.chain([first], names)  # only several columns have a head
+        whole = names if b"\t" in first else itertools.chain([first], names)  # a single column has no header
         pairs = enumerate(itertools.zip_longest(whole, numbers), 1)
         lines = _paired(pairs, faults)
         sample = list(itertools.islice(lines, SAMPLE))

@@ -1,4 +1,4 @@
-"""The binary format of word2vec's program, which gensim reads and writes too."""
+"""The binary format of the word2vec program, which gensim reads and writes too."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cooc_engine.text.compression import opened
 
 __all__ = ["read_word2vec", "write_word2vec"]
 
-READ = CHUNK // 2  # bytes per read: what is left of one is copied together with the next
-LONGEST_WORD = 1 << 16  # bytes of a word or a head; what is longer shows that this is no file of word2vec
+READ = CHUNK // 2  # bytes per read: the rest of one read is copied together with the next
+LONGEST_WORD = 1 << 16  # bytes of a word or header; anything longer shows that the file is not word2vec's
 
 
 def write_word2vec(file: BinaryIO, outgoing: Outgoing) -> None:
-    """Write word2vec's binary format: a head, then each word, a space, d float32 numbers and a line end."""
+    """Write word2vec's binary format: a header, then each word, a space, d float32 numbers and a line end."""
     file.write(b"%d %d\n" % outgoing.shape)
     for start, stop in outgoing.starts():
         data, size = np.ascontiguousarray(outgoing.rows[start:stop], "<f4").tobytes(), 4 * outgoing.shape[1]
@@ -28,7 +28,7 @@ def write_word2vec(file: BinaryIO, outgoing: Outgoing) -> None:
 
 
 def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
-    """Read word2vec's binary format, with or without line ends behind the numbers (gensim writes none)."""
+    """Read word2vec's binary format, with or without line ends after the numbers (gensim writes none)."""
     with opened(path) as file:
         fields = file.readline(LONGEST_WORD).split()
         if len(fields) != 2 or not all(f.isdigit() and len(f) < 19 for f in fields) or not 0 < int(fields[1]) < 1 << 24:
@@ -53,7 +53,7 @@ def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
 
 
 def _cut(data: bytes, width: int, most: int) -> tuple[list[bytes], Matrix, int]:
-    """Cut at most so many whole entries from the start of some bytes; return words, rows (n, d), and the length in bytes."""
+    """Parse up to `most` whole entries at the start of `data`; return words, rows (n, d) and the number of bytes used."""
     words: list[bytes] = []
     places, place = [], 0
     while len(words) < most:
