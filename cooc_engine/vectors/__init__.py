@@ -1,4 +1,4 @@
-"""Asking vectors: neighbours, analogies, similarities, alignments.
+"""Querying vectors: neighbours, analogies, similarities, alignments.
 
 Flows in: a model file, or vectors in any format. Flows out: answers. May import the rooms from `_kernels` to `formats`.
 """

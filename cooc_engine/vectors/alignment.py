@@ -1,4 +1,4 @@
-"""Two models in one space: the rotation that brings the words that both have nearest together (Schönemann 1966)."""
+"""Aligning two models: the rotation that best superimposes the words that both have (Schönemann 1966)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Alignment", "align", "rotation"]
 
 @dataclass(frozen=True)
 class Alignment:
-    """An alignment that was made: the file, by how many words, and their mean cosine before, if both are as long, and after."""
+    """An alignment: the file, the number of common words, and their mean cosine before (if sizes are equal) and after."""
 
     path: Path
     words: int
@@ -31,16 +31,17 @@ class Alignment:
     after: float
 
     def record(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
+        """Return a JSON-serialisable record."""
         return {"output": str(self.path), "words": self.words, "before": self.before, "after": self.after}
 
 
 def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool = False) -> Alignment:
-    """Write the vectors of a model, turned to lie where those of a reference do, as the model file `output`.
+    """Rotate the vectors of a model onto those of a reference, and write them as the model file `output`.
 
-    The rotation is that of least squares between the vectors of length 1 of all words that both have (orthogonal
-    Procrustes; Hamilton et al. 2016): cosines within the model stay as they are, those between the models get a meaning.
-    Raises `UsageError` if the vectors are longer than the reference's, or explicit; `InputError` for no word in common.
+    The rotation is the least-squares fit between the unit vectors of all common words (orthogonal Procrustes; Hamilton et
+    al. 2016): cosines within the model do not change, and those between the models become meaningful.
+    Raises `UsageError` if the vectors have more dimensions than the reference's, or are explicit; `InputError` if the models
+    have no word in common.
     """
     output = Path(output)
     refuse_file(output, force=force)
@@ -65,7 +66,7 @@ def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool
 
 
 def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> Floats:
-    """Return R, (d, e) with d ≤ e and R R' = 1, that brings the unit vectors of `rows` nearest to those of `others`."""
+    """Return R, (d, e) with d ≤ e and R R' = 1, that maps the unit vectors of `rows` nearest to those of `others`."""
     products = np.zeros((ours.vector_size, theirs.vector_size))
     for start in range(0, len(rows), BLOCK):
         part = slice(start, start + BLOCK)

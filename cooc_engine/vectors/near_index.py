@@ -1,7 +1,7 @@
-"""Approximate neighbours for millions of words: a graph of them beside the model, searched instead of all rows.
+"""Approximate neighbour search for millions of words, by a graph stored beside the model.
 
-The graph is that of Malkov and Yashunin (2020), HNSW, made by the package usearch. What it finds is compared exactly, so a
-neighbour may be missed, but every cosine that is given is right. How many are missed is measured when the graph is made.
+The graph is HNSW (Malkov and Yashunin 2020), built by the package usearch. The cosines of the candidates that it finds are
+computed exactly, so a neighbour may be missed, but no cosine is wrong. Recall is measured when the graph is built.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 __all__ = ["BuiltIndex", "IndexedVectors", "build_index", "index_path"]
 
 KIND, VERSION, GRAPH = "index", 1, "graph.usearch"
-LINKS, TRIED = 16, 128  # of a word to others; words that are tried for them
-SEARCHED = 256  # words that a search keeps in view, at least
-SAMPLE, NEIGHBOURS = 500, 10  # words whose neighbours are compared with the exact ones
+LINKS, TRIED = 16, 128  # links per word, and candidates examined for them (HNSW's M and efConstruction)
+SEARCHED = 256  # candidates that a search keeps, at least (HNSW's ef)
+SAMPLE, NEIGHBOURS = 500, 10  # words and neighbours of each by which recall is measured
 
 
 @dataclass(frozen=True)
 class BuiltIndex:
-    """An index that was made: where, of how many words, and the share of exact neighbours that it finds, 0..1."""
+    """An index that was built: its path, its number of words, and its recall, the share of exact neighbours found, 0..1."""
 
     path: Path
     words: int
@@ -43,17 +43,17 @@ class BuiltIndex:
 
 
 class IndexedVectors(Vectors):
-    """`Vectors` whose cosine neighbours are looked for in the index beside their file: `most_similar`, `neighbours`, `analogy`.
+    """`Vectors` that use the index beside their file for cosine neighbours: `most_similar`, `neighbours`, `analogy`.
 
-    Anything else that is asked of them is exact.
+    All other methods are exact.
     """
 
     @classmethod
     def open(cls, path: Path | str) -> Self:
-        """Open vectors and their index, which is mapped.
+        """Open vectors and map their index.
 
-        Raises `InputError` if there is no index, `FormatError` if it is damaged or of other vectors, `UsageError` if
-        usearch is missing, and what `Vectors.open` raises.
+        Raises `InputError` if there is no index, `FormatError` if it is damaged or was built from other vectors, `UsageError`
+        if usearch is missing, and what `Vectors.open` raises.
         """
         vectors = super().open(path)
         vectors._search = GraphSearch(_open_graph(Path(path), vectors), vectors._rows)
@@ -61,14 +61,14 @@ class IndexedVectors(Vectors):
 
 
 class GraphSearch:
-    """The rows of a matrix that a graph finds near to a vector, with their exact cosines: a `Search`."""
+    """A `Search` by a graph: it finds rows near a vector and computes their exact cosines."""
 
     def __init__(self, graph: Any, rows: RowReader) -> None:
-        """Take a graph of usearch and the matrix (V, d) that it is of."""
+        """Take a graph of usearch and the matrix (V, d) that it was built from."""
         self._graph, self._rows = graph, rows
 
     def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
-        """Return rows and cosines, (q, topn), of those that the graph finds and that are not excluded; row -1 for the rest."""
+        """Return rows and cosines, (q, topn), of the nearest rows found that are not excluded, padded with row -1."""
         rows = np.full((len(queries), topn), -1, np.int64)
         values = np.full((len(queries), topn), -np.inf, np.float32)
         for at, (unit, banned) in enumerate(zip(_units(queries), exclude, strict=True)):
@@ -81,16 +81,16 @@ class GraphSearch:
 
 
 def index_path(path: Path | str) -> Path:
-    """Return where the index of a file of vectors stands: beside it."""
+    """Return the path of the index of a file of vectors, which lies beside it."""
     return beside(Path(path), ".index")
 
 
 def build_index(
     path: Path | str, *, threads: int | None = None, force: bool = False, progress: Progress | None = None
 ) -> BuiltIndex:
-    """Make the index of a model file, or of a file of vectors, beside it; measure what it finds.
+    """Build the index of a model file, or of a file of vectors, beside it, and measure its recall.
 
-    Raises `UsageError` if there is one (unless `force`), if usearch is missing or the vectors are sparse, and what
+    Raises `UsageError` if an index exists (unless `force`), if usearch is missing or the vectors are sparse, and what
     `Vectors.open` raises.
     """
     usearch, exact = _usearch(), Vectors.open(path)
@@ -114,7 +114,7 @@ def build_index(
 
 
 def _recall(graph: Any, vectors: Vectors) -> float:
-    """Return the share of the exact neighbours of words, evenly drawn, that a graph finds; 1 if there are none."""
+    """Return the recall of a graph over evenly spaced words: the share of exact neighbours found; 1 if there are none."""
     rows = np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors))).astype(np.int64)
     queries, exclude = vectors.unit_rows(rows), [[row] for row in rows.tolist()]
     wanted, _ = vectors.nearest(queries, NEIGHBOURS, exclude)
@@ -146,7 +146,7 @@ def _units(queries: Matrix) -> Matrix:
 
 
 def _usearch() -> Any:
-    """Return the module of usearch: of the two packages that would do, hnswlib has no wheels and has stood still since 2023."""
+    """Return the module of usearch, chosen because hnswlib, the alternative, has no wheels and no release since 2023."""
     try:
         import usearch.index
     except ImportError:

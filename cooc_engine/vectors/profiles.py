@@ -1,4 +1,4 @@
-"""Profiles of words: their inner products with those of the most frequent words, kept as a factor of a few numbers."""
+"""Profiles of words, the inner products with the most frequent words, in compact form: as one factor of their Gram matrix."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["profile_factor"]
 
 
 def profile_factor(rows: RowReader, count: int) -> Matrix:
-    """Return U, float32 (d, at most d), with UU' = V'V for V the first `count` rows, centred; a block of them at a time."""
+    """Return U, float32 (d, at most d), with UU' = V'V, V being the first `count` rows, centred; V is read in blocks."""
     if isinstance(rows, SparseVectors):
         raise UsageError(SPARSE)
     blocks = [slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]

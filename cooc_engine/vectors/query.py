@@ -1,9 +1,9 @@
-"""Word vectors and what can be asked of them, with gensim's names: similarity, neighbours, analogies, sentences, PMI.
+"""Word vectors and queries on them, named as in gensim: similarity, neighbours, analogies, sentences, PMI.
 
-Whatever is asked about is a word, or a vector; only answers are rows of the matrix. So a word outside the vocabulary can be
-asked about wherever `Vectors.outside` has a vector for it. Neighbours of many words are found together by products of
-blocks, which take no more than 64 MB beside the matrix, however many words there are. Where a formula is not the plain
-cosine, its method says it.
+A query is a word or a vector; only answers are rows of the matrix. So a word outside the vocabulary can be queried wherever
+`Vectors.outside` provides a vector for it. Neighbours of many words are found together by blocked matrix products, which
+take at most 64 MB besides the matrix, however many words there are. A method that uses another formula than the cosine says
+so.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["REVERSED", "Vectors", "nn"]
 
 COSMUL_EPSILON = 1e-6  # keeps 3CosMul from dividing by zero; gensim's value
-SIF = 1e-3  # a of a / (a + P(w)), as Arora et al. (2017) have it
+SIF = 1e-3  # a in a / (a + P(w)), the value of Arora et al. (2017)
 REVERSED = "vectors of GloVe are long for frequent words, which say little: this ranking puts the least telling words first"
 
 Answers = list[tuple[str, float]]
@@ -58,16 +58,16 @@ Text = str | Iterable[str]
 
 
 class Vectors:
-    """V words and their vectors: row i, float32 (d,), belongs to word i, frequent ones first; and what can be asked of them.
+    """V words and their vectors, and queries on them; row i, float32 (d,), belongs to word i, most frequent words first.
 
     `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
     raises `UnknownWordError`, which is a `KeyError` too, unless a subclass makes vectors for such words (`outside`). Vectors
-    that are sums of a model's matrices are added up where they are needed, and a model file's words are found in its mapped
-    index: opening reads nearly nothing.
+    that are sums of a model's matrices are added only where needed, and words are looked up in a model file's mapped
+    index: opening reads almost nothing.
 
-    Similarity is the cosine unless said otherwise. Where the inner product of two vectors is the words' PMI (tied
-    simpler-GloVe, nearly PMI-SVD), `related`, `similar`, `norms`, `keywords` and the sums of sentences have a meaning in
-    statistics (Su Jianlin 2017). The directions of function words are nearly random there: they may turn up as neighbours.
+    Similarity is the cosine unless stated otherwise. In models where the inner product of two vectors is the words' PMI (tied
+    simpler-GloVe, approximately PMI-SVD), `related`, `similar`, `norms`, `keywords` and sums over sentences have a
+    statistical meaning (Su Jianlin 2017). Function words have nearly random directions there and may appear as neighbours.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Vectors:
     ) -> None:
         """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied.
 
-        family     the model family that made them, if it is known
-        encoding   the options of `encode` that say how a text is cut into words; white space, if it is not known
-        digest     what tells these words and vectors from others, if it is known
+        family     the model family that made them, if known
+        encoding   the options of `encode` by which a text is split into words; at white space if unknown
+        digest     a checksum that identifies these words and vectors; computed when needed if unknown
         """
         if not isinstance(words, Vocabulary):
             words = list(words)
@@ -113,7 +113,7 @@ class Vectors:
 
     @functools.cached_property
     def vectors(self) -> Matrix:
-        """All vectors, float32 (V, d); those that are sums are made at the first use and kept. Explicit ones stay sparse."""
+        """All vectors, float32 (V, d); those that are sums are computed at first use and kept. Explicit ones stay sparse."""
         found: Matrix = self._rows[:]
         return found
 
@@ -123,14 +123,14 @@ class Vectors:
         return found
 
     def some(self, rows: Rows) -> Self:
-        """Return the words of some rows with their vectors; explicit ones stay sparse."""
+        """Return the words and vectors of the given rows; explicit ones stay sparse."""
         words = self.index_to_key
         vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
         return type(self)([words[row] for row in rows], vectors, family=self.family, encoding=self._encoding)
 
     @functools.cached_property
     def digest(self) -> str:
-        """Digest of these words and vectors, equal for no others: that of the model, or else SHA-256 of all of them."""
+        """Digest that identifies these words and vectors: that of the model, or else SHA-256 over all of them."""
         if self._digest:
             return self._digest
         found = hashlib.sha256(self.vocabulary.digest.encode())
@@ -140,7 +140,7 @@ class Vectors:
 
     @property
     def _step(self) -> int:
-        """How many vectors are copied at a time."""
+        """Number of vectors copied at a time."""
         return max(1, min(BLOCK, DENSE // max(1, self.vector_size)))
 
     @property
@@ -150,7 +150,7 @@ class Vectors:
 
     @property
     def key_to_index(self) -> dict[str, int]:
-        """Row of each word; the dictionary is made at the first use and kept."""
+        """Row of each word; the dictionary is made at first use and kept."""
         return self.vocabulary.ids
 
     @property
@@ -160,7 +160,7 @@ class Vectors:
 
     @property
     def inverse_norms(self) -> Matrix:
-        """One over the length of each vector, (V,); 0 for a vector of zeros, whose cosines are then 0. Made once and kept."""
+        """One over the length of each vector, (V,); 0 for a zero vector, whose cosines are then 0. Computed once and kept."""
         return self._exact.inverse_norms
 
     def __len__(self) -> int:
@@ -189,7 +189,7 @@ class Vectors:
         return vector
 
     def vector(self, word: str, oov: str = "raise") -> Matrix:
-        """Return the vector (d,) of a word; for one without a vector zeros if `oov` is "zero", or an error ("raise")."""
+        """Return the vector (d,) of a word; for one without a vector, zeros if `oov` is "zero", or an error if "raise"."""
         if oov not in ("raise", "zero"):
             raise UsageError(f"oov is {oov!r}; it must be raise or zero")
         return self._vectors([word], self._rows_of([word]))[0][0] if oov == "zero" else self[word]
@@ -207,7 +207,7 @@ class Vectors:
         return self.vocabulary.find(word) if self.vocabulary.order is not None else self.vocabulary.ids.get(word, -1)
 
     def rows_of(self, words: Iterable[str], limit: int | None = None) -> Rows:
-        """Return the row of each word, as written, else lower-cased; -1 if neither is among the first `limit`."""
+        """Return the row of each word, as written or else lower-cased; -1 if neither is among the first `limit` words."""
         limit = len(self) if limit is None else limit
 
         @functools.cache
@@ -218,11 +218,11 @@ class Vectors:
         return np.fromiter(map(row_of, words), np.int64)
 
     def words_of(self, sentence: Text) -> list[str]:
-        """Return the words of a text, cut as the model's text was; a list of words is taken as it is."""
+        """Return the words of a text, tokenized as the model's text was; a list of words is returned unchanged."""
         return self._cut(sentence) if isinstance(sentence, str) else list(sentence)
 
     def knows(self, sentence: Text) -> bool:
-        """Tell whether a word of a text has a vector, as written or lower-cased."""
+        """Tell whether any word of a text has a vector, as written or lower-cased."""
         words = self.words_of(sentence)
         return bool((self.rows_of(words) >= 0).any() or (words and self.outside(words)[1].any()))
 
@@ -231,21 +231,21 @@ class Vectors:
         return tokenizer(self._encoding)
 
     def outside(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
-        """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): none has, here.
+        """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): in this class, none has.
 
-        A subclass that makes such vectors, of the parts of a word, say, overrides this method alone: all questions about
-        words, and whatever judges them, ask it. Such a word is still not in the vocabulary, and never an answer.
+        A subclass that makes such vectors, for example from subwords, overrides only this method: all queries and evaluations
+        call it. Such a word is still not in the vocabulary, and never an answer.
         """
         return np.zeros((len(words), self.vector_size), np.float32), np.zeros(len(words), bool)
 
     def _rows_of(self, words: Sequence[str]) -> Rows:
-        """Return the row of each word as it is written; -1 if it is not in the vocabulary."""
+        """Return the row of each word as written; -1 if it is not in the vocabulary."""
         return np.fromiter(map(self._find, words), np.int64, len(words))
 
     def _vectors(self, words: Sequence[str], rows: Rows) -> tuple[Matrix, Mask]:
-        """Return the vectors (n, d) of words, zeros for those without, and whether each has one.
+        """Return the vectors (n, d) of words, zeros where there is none, and whether each has one.
 
-        `rows` are those of the words, -1 for one outside the vocabulary.
+        `rows` are the rows of the words, -1 outside the vocabulary.
         """
         known = rows >= 0
         if known.all():
@@ -258,12 +258,12 @@ class Vectors:
         return vectors, known
 
     def _asked(self, words: Sequence[str], hint: bool = True) -> tuple[Matrix, Rows]:
-        """Return the vectors (n, d) of words as they are written, and their rows or -1; raise if one has no vector."""
+        """Return the vectors (n, d) of words as written, and their rows or -1; raise if one has no vector."""
         rows = self._checked(words, hint)
         return self._vectors(words, rows)[0], rows
 
     def _checked(self, words: Sequence[str], hint: bool = True) -> Rows:
-        """Return the rows of words as they are written, -1 outside the vocabulary; raise if one of these has no vector."""
+        """Return the rows of words as written, -1 outside the vocabulary; raise if one has no vector either way."""
         rows = self._rows_of(words)
         missing = [words[at] for at in np.flatnonzero(rows < 0).tolist()]
         known = self.outside(missing)[1] if missing else np.ones(0, bool)
@@ -278,9 +278,9 @@ class Vectors:
     # ----------------------------------------------------------------------------------------------------------- comparison
 
     def unit(self, words: Iterable[str], limit: int | None = None) -> tuple[Matrix, Mask]:
-        """Return the vectors of words scaled to length 1, (n, d), zeros for those without, and whether each has one, (n,).
+        """Return unit vectors of words, (n, d), zeros where there is none, and whether each word has one, (n,).
 
-        Words are looked up as `rows_of` does. With a `limit` below V, no others than the first have one.
+        Words are looked up as in `rows_of`. With a `limit` below V, only the first `limit` words have one.
         """
         words = list(words)
         rows = self.rows_of(words, limit)
@@ -293,13 +293,13 @@ class Vectors:
         return units, known
 
     def unit_rows(self, rows: Rows) -> Matrix:
-        """Return copies of rows, scaled to length 1: (n, d)."""
+        """Return copies of rows scaled to length 1, (n, d)."""
         return scaled(self._rows[rows])
 
     def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
-        """Return the cosines of pairs of words, float64 (n,), within -1..1, and whether both have a vector, (n,).
+        """Return the cosines of pairs of words, float64 (n,), within -1..1, and whether both words have a vector, (n,).
 
-        Words are looked up as `rows_of` does.
+        Words are looked up as in `rows_of`.
         """
         first, second = list(words1), list(words2)
         rows1, rows2 = self.rows_of(first), self.rows_of(second)
@@ -312,10 +312,10 @@ class Vectors:
         return result, known
 
     def cosine_table(self, words: Iterable[str], limit: int | None = None) -> tuple[Callable[[int, int], Matrix], Mask]:
-        """Return the cosines of words with those of any range of rows, and whether each word has a vector, (n,).
+        """Return a function table(begin, end), and whether each word has a vector, (n,).
 
-        The former is a function of the first row and of the one after the last: float32 (n, rows). Words are looked up once,
-        as `unit` does; explicit vectors stay sparse.
+        The function returns the cosines of the words with rows begin:end, float32 (n, end - begin). Words are looked up once,
+        as in `unit`; explicit vectors stay sparse.
         """
         if isinstance(self._rows, SparseVectors):
             rows = self.rows_of(words, limit)
@@ -332,12 +332,12 @@ class Vectors:
         return table
 
     def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]] = ()) -> tuple[Rows, Matrix]:
-        """Return rows and cosines, both (q, topn), of the vectors nearest to each query vector, the best first.
+        """Return rows and cosines, both (q, topn), of the vectors nearest to each query vector, best first.
 
         queries   (q, d) float32, of any length
-        exclude   for each query the rows that may not be answers; empty for none
+        exclude   for each query the rows that must not be answers; empty for none
 
-        Equal cosines are in order of the rows. Where there are fewer than `topn` answers, the rest are row -1.
+        Equal cosines are ordered by row. Where there are fewer than `topn` answers, the rest are row -1.
         """
         return self._search.nearest(queries, top(len(self), topn), exclude or [()] * len(queries))
 
@@ -349,33 +349,33 @@ class Vectors:
         return float(cosines(vectors[:1], vectors[1:])[0])
 
     def n_similarity(self, words1: Sequence[str], words2: Sequence[str]) -> float:
-        """Return the cosine of the means of two lists of words' vectors."""
+        """Return the cosine between the mean vectors of two lists of words."""
         if not len(words1) or not len(words2):
             raise UsageError("n_similarity needs at least one word on each side")
         means = [self._asked(words)[0].astype(np.float64).mean(0) for words in (words1, words2)]
         return float(cosines(means[0][None], means[1][None])[0])
 
     def doesnt_match(self, words: Sequence[str]) -> str:
-        """Return the word that is farthest, by cosine, from the mean of all of their unit vectors."""
+        """Return the word whose vector is farthest, by cosine, from the mean of all the words' unit vectors."""
         if len(words) < 2:
             raise UsageError("doesnt_match needs at least two words")
         units = scaled(self._asked(words)[0]).astype(np.float64)
         return words[int((units @ units.mean(0)).argmin())]
 
     def most_similar(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
-        """Return the `topn` words nearest to the mean of the unit vectors of `positive` and minus those of `negative`.
+        """Return the `topn` words nearest to the mean of the unit vectors of `positive` and the negated ones of `negative`.
 
-        Either is a word, a vector, or several of them; words that were given are not among the answers. With two
-        positive words and a negative one this is the analogy by 3CosAdd (Mikolov et al. 2013; Levy and Goldberg 2014).
+        Either is a word, a vector, or a sequence of them; the given words are not among the answers. With two positive words
+        and one negative this is the analogy by 3CosAdd (Mikolov et al. 2013; Levy and Goldberg 2014).
         """
         plus, minus, given = self._units(positive, negative)
         query = plus.sum(0, dtype=np.float64) - minus.sum(0, dtype=np.float64)
         return self._answers(*self.nearest(query[None, :].astype(np.float32), topn, [given]))[0]
 
     def most_similar_cosmul(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
-        """Return the `topn` words of the highest product of (1 + cos) / 2 with `positive`, over that with `negative`.
+        """Return the `topn` words with the highest product of (1 + cos) / 2 over `positive`, divided by that over `negative`.
 
-        With two positive words and a negative one this is the analogy by 3CosMul (Levy and Goldberg 2014).
+        With two positive words and one negative this is the analogy by 3CosMul (Levy and Goldberg 2014).
         """
         plus, minus, given = self._units(positive, negative)
         units, kept = np.concatenate([plus, minus]).T.copy(), len(plus)
@@ -388,7 +388,7 @@ class Vectors:
         return self._found(score, topn, given)
 
     def _units(self, positive: Keys, negative: Keys) -> tuple[Matrix, Matrix, list[int]]:
-        """Return unit vectors of the positive and the negative keys, and the rows of those that are words of the vocabulary."""
+        """Return unit vectors of the positive and of the negative keys, and the rows of all keys that are in the vocabulary."""
         keys = [*_several(positive), *_several(negative)]
         if not keys:
             raise UsageError("most_similar needs at least one word or vector")
@@ -398,11 +398,11 @@ class Vectors:
         return units[: len(_several(positive))], units[len(_several(positive)) :], _inside(rows)
 
     def analogy(self, a: str, b: str, c: str, topn: int = 10) -> Answers:
-        """Return the words that are to `c` what `b` is to `a`, by 3CosAdd on unit vectors; the three are left out."""
+        """Return the words that are to `c` as `b` is to `a`, by 3CosAdd on unit vectors; the three words are left out."""
         return self.most_similar(positive=[b, c], negative=[a], topn=topn)
 
     def neighbours(self, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
-        """Return for each word the `topn` others of the largest cosine; all words are answered together."""
+        """Return for each word the `topn` other words with the largest cosine; many words are answered at once."""
         words = [words] if isinstance(words, str) else words
         rows = self._checked(words)
         answers: list[Answers] = []
@@ -416,9 +416,9 @@ class Vectors:
     # ---------------------------------------------------------------------------------------------------------- PMI
 
     def related(self, word: str, topn: int = 10, normalize: bool = False) -> Answers:
-        """Return the `topn` words of the largest inner product with a word, which is their PMI where the model is of that kind.
+        """Return the `topn` words with the largest inner product with a word, which in PMI models is their PMI.
 
-        0 means independent. With `normalize` both vectors have length 1 first: then it is the cosine.
+        A PMI of 0 means independence. With `normalize` vectors are scaled to length 1, and the inner product is the cosine.
         """
         if normalize:
             return self.most_similar(word, topn=topn)
@@ -427,12 +427,12 @@ class Vectors:
         return self._found(lambda _, block: block @ query, topn, _inside(row))
 
     def similar(self, word: str, topn: int = 10, context_words: int = 10_000) -> Answers:
-        """Return the `topn` words whose PMI with the first `context_words` words correlates most with that of a word.
+        """Return the `topn` words whose PMI with the first `context_words` words correlates best with that of a word.
 
-        A word's profile is the inner products of its vector with those of the N most frequent words; with V the centred
-        vectors of these, and V'V = UU' (Cholesky; where that fails, or N is at most d, U is R' of V = QR), the Pearson
-        correlation of two profiles is the cosine of v_i U and v_j U. N about 10,000 finds words of the same topic, N about
-        500 words of the same grammar (Su Jianlin 2017).
+        A word's profile consists of the inner products of its vector with those of the N most frequent words. With V the
+        centred vectors of these, and V'V = UU' (Cholesky; where that fails, or N is at most d, U is R' of V = QR), the Pearson
+        correlation of two profiles is the cosine of v_i U and v_j U. N of about 10,000 finds words of the same topic, about
+        500 words of the same grammatical kind (Su Jianlin 2017).
         """
         if context_words < 2:
             raise UsageError(f"context_words is {context_words}; it must be at least 2")
@@ -452,9 +452,9 @@ class Vectors:
         return functools.lru_cache(maxsize=4)(functools.partial(profile_factor, self._rows))
 
     def norms(self, words: Sequence[str] | None = None) -> tuple[Floats, Floats]:
-        """Return |v|^2 and -log P(w) of words, of all if None: (n,) each; NaN where a word's count is not known.
+        """Return |v|^2 and -log P(w) of words, by default of all: (n,) each; NaN where a word's count is unknown.
 
-        The first is nearly a straight function of the second in simpler-GloVe: a norm says how much a word says.
+        In simpler-GloVe the first is nearly a linear function of the second: the norm measures how informative a word is.
         """
         rows = np.arange(len(self)) if words is None else self._checked(words)
         if isinstance(self._rows, SparseVectors) and (rows >= 0).all():
@@ -472,7 +472,7 @@ class Vectors:
         return found
 
     def _shares(self, rows: Rows) -> Floats:
-        """Return P(w), the share of the words of the text that are this one; 0 where its count is not known."""
+        """Return P(w), the relative frequency of each word in the text; 0 where its count is unknown."""
         counts = self.vocabulary.counts[rows] if (rows >= 0).all() else np.where(rows >= 0, self.vocabulary.counts[rows], 0)
         found: Floats = counts / max(self._total, 1)
         return found
@@ -486,13 +486,13 @@ class Vectors:
     def sentence_vector(self, sentence: Text, how: str = "sum") -> Matrix:
         """Return a vector (d,) for a text, or a list of words, from the vectors of its words.
 
-        sum    of all: with PMI vectors its inner products are those of the sentence's words (simpler-GloVe)
-        mean   the same over the number of words
+        sum    the sum: with PMI vectors (simpler-GloVe) its inner products are sums of the PMI of the sentence's words
+        mean   the sum divided by the number of words
         sif    mean of a / (a + P(w)) v_w, a = 0.001: the weights of Arora, Liang and Ma (2017), without their second step
-               (to take the common component from a set of sentences)
+               (removing the common component of a set of sentences)
 
-        A text is cut as the model's own was. Words are looked up as written, else lower-cased; others are left out, and a
-        sentence without a known word is zeros.
+        A text is tokenized as the model's own was. Words are looked up as written or else lower-cased; others are left out,
+        and a sentence without a known word gives zeros.
         """
         return self._summed(sentence, how).astype(np.float32)
 
@@ -515,21 +515,21 @@ class Vectors:
         return total if how == "sum" else total / max(1, count)
 
     def sentence_similarity(self, sentence1: Text, sentence2: Text, measure: str = "dot") -> float:
-        """Return the inner product of the sums of two sentences' vectors, or its cosine (`measure` "dot" or "cosine").
+        """Return the inner product of two sentences' summed vectors, or their cosine (`measure` "dot" or "cosine").
 
-        The inner product is the sum of the PMI of each word of the one with each of the other, which is the PMI of the
-        sentences if their words are independent (Su Jianlin 2017).
+        In PMI models the inner product is the sum of the PMI of each word of one sentence with each word of the other, which
+        is the PMI of the sentences if their words are independent (Su Jianlin 2017).
         """
         a, b = (self._summed(sentence, "sum") for sentence in (sentence1, sentence2))
         return float(a @ b) if _measured(measure) == "dot" else float(cosines(a[None], b[None])[0])
 
     def keywords(self, text: Text, topn: int = 10, measure: str = "dot") -> Answers:
-        """Return the words of a text by the inner product, or cosine, of their vectors with the sum of all of them.
+        """Return the words of a text, ranked by the inner product, or cosine, of their vectors with the sum of all.
 
-        Each word stands once. The ranking puts telling words first where long vectors are telling (simpler-GloVe, PMI-SVD);
-        vectors of GloVe are long for frequent words: then it is reversed, and a `UserWarning` says so.
+        Each word appears once. The ranking puts informative words first where these have long vectors (simpler-GloVe,
+        PMI-SVD). In GloVe frequent words have long vectors, which reverses the ranking, and a `UserWarning` says so.
         """
-        from cooc_engine.models.families import FAMILIES  # knows all options, which no other question needs
+        from cooc_engine.models.families import FAMILIES  # imports all option classes, which no other query needs
 
         if self.family in FAMILIES and FAMILIES[self.family].product == "log count":
             warnings.warn(REVERSED, stacklevel=2)
@@ -564,7 +564,7 @@ def _measured(measure: str) -> str:
 
 
 def _inside(rows: Rows) -> list[int]:
-    """Return the rows of those words that are in the vocabulary."""
+    """Return the rows that are not -1, those of words in the vocabulary."""
     found: list[int] = rows[rows >= 0].tolist()
     return found
 
@@ -584,7 +584,7 @@ def _unit(vector: Matrix, size: int) -> Matrix:
 
 
 def nn(model_path: Path | str, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
-    """Return the `topn` nearest neighbours, by cosine, of words in a model file: for each word, words and cosines.
+    """Return for each of `words` its `topn` nearest neighbours in a model file, as pairs of word and cosine.
 
     Raises `UnknownWordError`, naming model and word, and what `open_model` raises.
     """

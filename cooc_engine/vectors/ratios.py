@@ -19,11 +19,12 @@ __all__ = ["ratio"]
 def ratio(
     model: PathLike, word1: str, word2: str, contexts: Sequence[str], counts: PathLike | Cooc | None = None
 ) -> list[dict[str, str | float | None]]:
-    """Return P(k | word1) / P(k | word2) for each context word k, as the model has it and as it was counted.
+    """Return P(k | word1) / P(k | word2) for each context word k, according to the model and, with `counts`, as counted.
 
-    By the model it is exp((w_1 − w_2)·c_k): large when k goes with the first word only, small with the second only, near 1
-    with both or neither. With `counts`, a co-occurrence directory, `counted` is X_1k / X_1 over X_2k / X_2, or None where a
-    count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose product is no such logarithm.
+    According to the model it is exp((w_1 − w_2)·c_k): large if k is related to the first word only, small if to the second
+    only, near 1 if to both or neither. `counted`, from the co-occurrence directory `counts`, is X_1k / X_1 over X_2k / X_2,
+    or None where a count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose inner product
+    is neither a log count nor a PMI.
     """
     opened = open_model(Path(model))
     able = [name for name, family in FAMILIES.items() if family.product]

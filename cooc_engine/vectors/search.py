@@ -1,8 +1,8 @@
-"""Finding the best rows of a matrix: in blocks, for many queries at once, or through a first look with small integers.
+"""Finding the best rows of a matrix: block by block, for many queries at once, or by a preselection with 8-bit integers.
 
-A block of rows is multiplied with all queries, and only what beats the best so far is kept and sorted: no more than 64 MB
-are needed beside the matrix, however many rows it has. For single queries `Screen` holds the rows as bytes, a quarter of
-what must be read; the few that may be among the best are then compared exactly, so the answers are the same.
+A block of rows is multiplied by all queries, and only scores that beat the best so far are kept and sorted: at most 64 MB
+are needed besides the matrix, however many rows it has. For single queries `Screen` holds the rows as bytes, a quarter of
+the data; the few candidates that may be among the best are then compared exactly, so the answers are the same.
 """
 
 from __future__ import annotations
@@ -37,50 +37,50 @@ __all__ = [
     "top",
 ]
 
-QUERIES = 256  # queries that are answered by one product
-BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores, and some 50 bytes for each if all are candidates: 30 MB
-FIRST = 64  # rows of the first block; each next is twice as large, so that few scores pass the best ones so far
-WIDTH = 300  # columns of a block of BLOCK rows; of wider ones fewer, so that a block takes no more memory
-PART = 12 << 20  # bytes of a screen for each thread; to look at fewer takes no longer than to wake one
-DENSE = 1 << 21  # numbers of vectors that are copied at a time
-KEPT_NORMS = 1 << 22  # rows whose norms are kept: 16 MB; of more they are computed anew for each block
-SCREENED = 1 << 12, 48 << 20  # a screen is made from so many rows on, while it takes no more bytes
-SCREENED_ANSWERS = 256
-FIRST_SINGLES = 4  # single queries that are answered without a screen, which takes as long as some ten of them
+QUERIES = 256  # queries answered by one product
+BLOCK = 2048  # rows of one product; QUERIES * BLOCK scores take some 50 bytes each if all are candidates: 30 MB
+FIRST = 64  # rows of the first block; each block is twice the size of the last, so that few scores beat the best so far
+WIDTH = 300  # columns up to which a block has BLOCK rows; wider matrices have smaller blocks, to take no more memory
+PART = 12 << 20  # bytes of a screen per thread; scanning fewer takes no longer than waking a thread
+DENSE = 1 << 21  # numbers of vectors copied at a time
+KEPT_NORMS = 1 << 22  # up to this many rows norms are kept (16 MB); otherwise they are recomputed for each block
+SCREENED = 1 << 12, 48 << 20  # a screen is made if there are at least this many rows, and it takes at most this many bytes
+SCREENED_ANSWERS = 256  # the most answers, with excluded rows, for which a screen is used
+FIRST_SINGLES = 4  # single queries answered without a screen, since making one takes as long as about ten of them
 
 Score = Callable[[int, Matrix], Matrix]  # from the first row of a block and its rows, the scores (rows, queries)
 
 
 class RowReader(Protocol):
-    """A matrix, float32 (V, d), of which a part can be read: an array, or what makes rows when they are asked for."""
+    """A matrix, float32 (V, d), that can be read in parts: an array, or an object that computes rows on demand."""
 
     @property
     def shape(self) -> Any:
         """V and d."""
 
     def __getitem__(self, rows: Any, /) -> Any:
-        """Return some rows, by a slice or by their numbers."""
+        """Return the rows of a slice, or those with the given numbers."""
 
 
 def top(size: int, topn: int) -> int:
-    """Return how many answers there are at most; raises `UsageError` if none is wanted."""
+    """Return the largest possible number of answers; raises `UsageError` if `topn` is below 1."""
     if topn < 1:
         raise UsageError(f"topn is {topn}; it must be at least 1")
     return min(topn, size)
 
 
 def batches(queries: int, topn: int, width: int) -> list[slice]:
-    """Return parts of the queries that are answered together; very long vectors, or lists of answers, are kept few, too."""
+    """Return slices of the queries to be answered together: smaller ones for very long vectors or lists of answers."""
     step = max(1, min(QUERIES, QUERIES * BLOCK // (8 * topn), DENSE // max(1, width)))
     return [slice(start, start + step) for start in range(0, queries, step)]
 
 
 def best_rows(rows: RowReader, score: Score, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
-    """Return rows and scores, both (q, topn), of the rows with the highest score for each of q queries, the best first.
+    """Return rows and scores, both (q, topn), of the rows with the highest score for each of q queries, best first.
 
-    exclude   for each query the rows that may not be answers
+    exclude   for each query the rows that must not be answers
 
-    Equal scores are in order of the rows. Where there are fewer than `topn` answers, the rest are row -1.
+    Equal scores are ordered by row. Where there are fewer than `topn` answers, the rest are row -1.
     """
     (size, width), queries = rows.shape, len(exclude)
     banned_query = np.repeat(np.arange(queries), [len(some) for some in exclude])
@@ -100,7 +100,7 @@ def best_rows(rows: RowReader, score: Score, topn: int, exclude: Sequence[Sequen
 
 
 def _merge(rows: Rows, scores: Matrix, block: Matrix, start: int) -> tuple[Rows, Matrix]:
-    """Return the best of the answers so far, (q, n), and of the scores, (block, q), of rows from `start` on."""
+    """Return the best of the answers so far, (q, n), and of the scores, (block, q), of a block that begins at row `start`."""
     queries, topn = rows.shape
     block_row, query = np.nonzero(block > scores[:, -1])
     if not len(query):
@@ -115,18 +115,18 @@ def _merge(rows: Rows, scores: Matrix, block: Matrix, start: int) -> tuple[Rows,
 
 
 def inverse_norms(rows: Matrix | SparseVectors) -> Matrix:
-    """Return one over the length of each row, 0 for a row of zeros."""
+    """Return one over the length of each row, (n,); 0 for a zero row."""
     norms: Matrix = rows.lengths() if isinstance(rows, SparseVectors) else np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return np.divide(np.float32(1), norms, out=np.zeros_like(norms), where=norms > 0)
 
 
 def scaled(vectors: Matrix) -> Matrix:
-    """Return vectors scaled to length 1; one of zeros stays as it is."""
+    """Return vectors scaled to length 1; zero vectors stay zero."""
     return vectors * inverse_norms(vectors)[:, None]
 
 
 def cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
-    """Return the cosines of rows with rows, in double precision, within -1..1; 0 with a row of zeros."""
+    """Return the cosines between corresponding rows, in double precision, within -1..1; 0 for a zero row."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     norms = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
     dots: Floats = np.einsum("ij,ij->i", a, b)
@@ -138,19 +138,19 @@ def cosines(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> Floats:
 
 
 class Search(Protocol):
-    """A way to find the vectors nearest to others by cosine."""
+    """A method of finding the rows nearest to query vectors by cosine."""
 
     def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
-        """Return rows and cosines, both (q, topn), the best first; row -1 where there are fewer answers."""
+        """Return rows and cosines, both (q, topn), best first; row -1 where there are fewer answers."""
 
 
 class ExactSearch:
-    """The nearest rows of a matrix by cosine, all of them compared."""
+    """The nearest rows of a matrix by cosine, by comparison with every row."""
 
     def __init__(self, rows: RowReader) -> None:
-        """Take a matrix (V, d), of which nothing is read yet."""
+        """Take a matrix (V, d) without reading it."""
         self._rows, (self._size, self._width) = rows, rows.shape
-        self._singles = 0  # queries that came one by one
+        self._singles = 0  # number of single queries so far
 
     @functools.cached_property
     def inverse_norms(self) -> Matrix:
@@ -159,7 +159,7 @@ class ExactSearch:
         return np.concatenate([*parts, np.empty(0, np.float32)])
 
     def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
-        """Return rows and cosines, both (q, topn), the best first; equal cosines in order of the rows."""
+        """Return rows and cosines, both (q, topn), best first; equal cosines are ordered by row."""
         if len(queries) == 1 and topn + len(exclude[0]) <= SCREENED_ANSWERS and self._may_screen():
             found = self._screen.nearest(queries[0], topn, exclude[0])
             if found is not None and len(found[0]) == topn:
@@ -171,19 +171,19 @@ class ExactSearch:
         return rows, values
 
     def cosines_with(self, units: Matrix, start: int, block: Matrix) -> Matrix:
-        """Return the cosines of a block of rows with unit vectors, which stand in columns: (rows, q)."""
+        """Return the cosines (rows, q) of a block of rows, the first being row `start`, with the columns of `units` (d, q)."""
         scores: Matrix = block @ units
         scores *= self._factors(start, block)[:, None]
         return scores
 
     def _factors(self, start: int, block: Matrix) -> Matrix:
-        """Return one over the lengths of the rows from `start` on, which are `block`."""
+        """Return one over the lengths of the rows of `block`, the first of which is row `start`."""
         if self._size > KEPT_NORMS:
             return inverse_norms(block)
         return self.inverse_norms[start : start + len(block)]
 
     def _may_screen(self) -> bool:
-        """Tell whether single queries are many enough, and the rows neither few nor too many, for a screen."""
+        """Count a single query, and tell whether a screen is worthwhile: enough queries, and neither few nor too many rows."""
         least, most = SCREENED
         self._singles += 1
         return self._singles > FIRST_SINGLES and least <= self._size <= most // (self._width + 8)
@@ -197,23 +197,23 @@ class ExactSearch:
 
 
 class Screen:
-    """The rows of a matrix, scaled to length 1, as bytes: finds those nearest to one vector, exactly.
+    """The unit rows of a matrix rounded to 8 bits, V · d bytes: finds exactly those nearest to one vector.
 
-    It takes V · d bytes. Rounding changes the direction of a row by at most the length of its error, so every row whose
-    score is within twice the largest possible change of the best is looked at again, in double precision.
+    Rounding changes a score by at most the norm of the row's rounding error. So every row whose score is within twice the
+    largest possible change of the best is a candidate, and is compared again in double precision.
     """
 
-    MOST = 4096  # candidates of a thread; more, as of equal rows, and the answer is left to `best_rows`
+    MOST = 4096  # candidates per thread; with more, as for many equal rows, the query is left to `best_rows`
 
     def __init__(self, rows: RowReader, factors: Callable[[int, Matrix], Matrix]) -> None:
-        """Round all rows; `factors` gives one over the lengths of a block."""
+        """Round all rows; `factors` returns one over the lengths of a block's rows."""
         self._rows, (size, width) = rows, rows.shape
         self._tiles = np.zeros((-(-size // screening.TILE), -(-width // 2), screening.TILE, 2), np.int8)
         self._scales, errors = np.empty(size, np.float32), np.empty(size, np.float32)
         for start in range(0, size, BLOCK):
             block = np.ascontiguousarray(rows[start : start + BLOCK])
             screening.fill_tiles(block, factors(start, block), start, self._tiles, self._scales, errors)
-        self._most_query = min(screening.MOST_QUERY, (1 << 31) // (screening.MOST * (width + 1)))  # sums have 32 bits
+        self._most_query = min(screening.MOST_QUERY, (1 << 31) // (screening.MOST * (width + 1)))  # so that sums fit 32 bits
         self._error = float(errors.max(initial=0)) + 1e-5
         tiles, threads = len(self._tiles), max(1, min(usable_cores(), self._tiles.nbytes // PART))
         self._parts = cut_evenly(0, tiles, threads)
@@ -224,7 +224,7 @@ class Screen:
         return np.empty(screening.TILE, np.int32), np.empty(self.MOST, np.int32), np.empty(self.MOST, np.float32)
 
     def nearest(self, query: Matrix, topn: int, exclude: Sequence[int]) -> tuple[Rows, Matrix] | None:
-        """Return rows and cosines, as `best_rows` for one query, or None if there are too many candidates."""
+        """Return rows and cosines as `best_rows` does for one query, or None if there are too many candidates."""
         wide = query.astype(np.float64)
         unit = wide / (np.sqrt(wide @ wide) or 1.0)
         scale = float(np.abs(unit).max()) / self._most_query or 1.0
@@ -233,7 +233,7 @@ class Screen:
         slack = 2 * (self._error + (1 + self._error) * missed) / scale
         stored = np.zeros(2 * self._tiles.shape[1], np.int16)
         stored[: len(rounded)] = rounded
-        with self._lock:  # the scratch is one query's
+        with self._lock:  # the scratch serves one query at a time
             candidates = self._candidates(stored, slack, topn + len(exclude))
         if candidates is None:
             return None

@@ -1,4 +1,4 @@
-"""The word that a misspelt one may have been meant to be."""
+"""Suggestions for misspelt words."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 
 __all__ = ["similar_spelling"]
 
-SPELLINGS = 20_000  # the most frequent words, among which a misspelt one is looked for
+SPELLINGS = 20_000  # suggestions come from this many of the most frequent words
 
 
 def similar_spelling(word: str, vocabulary: Vocabulary) -> str | None:
-    """Return a word of nearly the same spelling, in other letters' case before others; None if there is none."""
+    """Return a word of similar spelling, preferably one that differs only in case; None if there is none."""
     for variant in (word.lower(), word.capitalize(), word.upper()):
         if vocabulary.find(variant) >= 0:
             return variant
