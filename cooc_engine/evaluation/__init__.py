@@ -1,5 +1,5 @@
-"""Judging and comparing vectors.
+"""Evaluating and comparing vectors.
 
-Flows in: vectors, and sets of words that people judged. Flows out: scores with their intervals. May import the rooms from
+Flows in: vectors, and test sets with human judgements. Flows out: scores with confidence intervals. May import the rooms from
 `_kernels` to `vectors`.
 """

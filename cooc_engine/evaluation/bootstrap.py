@@ -1,8 +1,8 @@
 """How far a score could be off: bootstrap intervals of scores, and of differences between models on the same items.
 
-The items of a set (pairs of words, or questions) are drawn anew with replacement, as often as there are; a resample is
-kept as the number of times that each item was drawn. All models are scored on the same resamples, so that what is hard
-or easy about the items drawn cancels in their differences (Efron and Tibshirani 1993; Koehn 2004).
+A resample draws as many items (word pairs or questions) as the set has, with replacement, and is represented by the number
+of times that each item was drawn. All models are scored on the same resamples, so that what is hard or easy about the items
+drawn cancels in their differences (Efron and Tibshirani 1993; Koehn 2004).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from cooc_engine.runtime.types import Floats
 __all__ = ["difference", "interval", "resampled_correlations", "resampled_means", "resamples"]
 
 LEVEL = 0.95
-HELD = 1 << 20  # draws that are held at a time: 8 MB
+HELD = 1 << 20  # draws held at a time: 8 MB
 
 
 def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Floats]:
-    """Yield blocks, (some, items), of how often each item was drawn; `samples` rows in all."""
+    """Yield blocks of resamples, (n, items): how often each item was drawn; `samples` rows in all."""
     rng = np.random.default_rng(seed)
     block = max(1, HELD // max(1, items))
     for start in range(0, samples, block):
@@ -34,7 +34,7 @@ def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Floats]
 def resampled_correlations(kind: str, series: Sequence[Floats], wanted: Floats, samples: int, seed: Sequence[int]) -> Floats:
     """Return the correlation of each series with `wanted` on each resample: (series, samples).
 
-    kind   "pearson", or "spearman": of ranks within the resample, an item that was drawn twice being tied with itself
+    kind   "pearson", or "spearman": ranks are taken within the resample, an item drawn twice being tied with itself
 
     NaN where one side is constant.
     """
@@ -72,7 +72,7 @@ def _weighted_pearson(x: Floats, y: Floats, weights: Floats) -> Floats:
 
 
 def resampled_means(series: Sequence[npt.NDArray[Any]], samples: int, seed: Sequence[int]) -> Floats:
-    """Return the mean of each series on each resample, (series, samples), such as the share of questions answered right."""
+    """Return the mean of each series on each resample, (series, samples), such as the share of correct answers."""
     values = np.stack(series).astype(np.float64)
     items = values.shape[1]
     if not items:
@@ -81,7 +81,7 @@ def resampled_means(series: Sequence[npt.NDArray[Any]], samples: int, seed: Sequ
 
 
 def interval(values: Floats) -> tuple[float, float] | None:
-    """Return the middle 95 % of resampled values, the percentile interval; None if there is none."""
+    """Return the 95 % percentile interval of resampled values, ignoring NaN; None if no value is left."""
     known = values[~np.isnan(values)]
     if not len(known):
         return None
@@ -90,10 +90,10 @@ def interval(values: Floats) -> tuple[float, float] | None:
 
 
 def difference(value: float, first: Floats, second: Floats) -> dict[str, Any] | None:
-    """Return {value, low, high, p, clear} of first minus second, resampled together.
+    """Return {value, low, high, p, clear} of the difference first minus second, scored on the same resamples.
 
     value   the difference on the set itself
-    p       twice the share of resamples on the other side of 0, at least 2 / (samples + 1)
+    p       two-sided: twice the share of resamples on the other side of 0, at least 2 / (samples + 1)
     clear   whether 0 lies outside the 95 % interval: the difference is not within noise
     """
     gaps = first - second

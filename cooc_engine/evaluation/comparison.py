@@ -1,4 +1,4 @@
-"""Models side by side: what each scores, which differences are more than noise, what they cost, and how their vectors lie."""
+"""Comparing models: their scores, which differences are more than noise, their cost, and the geometry of their vectors."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from cooc_engine.vectors.query import Vectors
 
 __all__ = ["COMPARED", "comparison"]
 
-EXAMPLES = 6  # words whose neighbours are shown
-SHOWN = 5  # neighbours of each
-FUNCTION_WORDS = 100  # the most frequent words are grammar: no examples
+EXAMPLES = 6  # words whose neighbours are shown as examples
+SHOWN = 5  # neighbours shown for each
+FUNCTION_WORDS = 100  # the most frequent words, mostly function words, are not used as examples
 STAGES = ("encode", "count", "train")
 
 
 @dataclass(frozen=True)
 class _Entrant:
-    """A model that is compared: its name, and its vectors of the words that are compared, with their counts."""
+    """A model in the comparison: its name, and the vectors and counts of the words that are compared."""
 
     name: str
     model: Model
@@ -46,7 +46,7 @@ class _Entrant:
 
 @dataclass(frozen=True)
 class _Answered:
-    """A set of words as all models have answered it: the score of each, and its score on each resample."""
+    """The results of all models on one test set: the score of each model, and its score on each resample."""
 
     name: str
     kind: str
@@ -63,15 +63,15 @@ def comparison(
     options: CompareOptions | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Compare models; returns a record that JSON can hold.
+    """Compare models and return a JSON-serialisable record.
 
-    models      two model files or more, of any family, over one vocabulary; a mapping gives them names
-    pairs       files of word pairs: Spearman's correlation of the cosines with the scores
-    analogies   files of questions: the share answered right by 3CosAdd among the first `restrict` words
+    models      two or more model files, of any family, with the same vocabulary; a mapping gives them names
+    pairs       files of word pairs: scored by Spearman's correlation of the cosines with the human scores
+    analogies   files of questions: scored by the share of correct answers of 3CosAdd among the first `restrict` words
 
-    The record has `words`, `options`, `models` (what each is and cost), `options_that_differ`, `sets` (for each: `scores`
+    The record has `words`, `options`, `models` (facts and costs of each), `options_that_differ`, `sets` (for each: `scores`
     with 95 % bootstrap intervals, `differences` of all pairs of models on the same resamples, and as `leaders` the best
-    model with those that are not clearly below it), `neighbours`, `spectra`, `norms`, and `versions`.
+    model and those that are not clearly below it), `neighbours`, `spectra`, `norms`, and `versions`.
     Raises `UsageError` for fewer than two models, one given twice, or different vocabularies without `common`; and what
     `open_model`, `read_pairs` and `read_analogies` raise.
     """
@@ -99,11 +99,11 @@ def comparison(
     return record
 
 
-# ---------------------------------------------------------------------------------------------------- who takes part
+# ------------------------------------------------------------------------------------------------------------ entrants
 
 
 def _named(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Path]:
-    """Return the models by the shortest name that tells them apart: their file's, or else their path."""
+    """Return the models by a name that tells them apart: the stem of their file, or their path where stems are equal."""
     if isinstance(models, Mapping):
         named = {name: Path(path) for name, path in models.items()}
     else:
@@ -150,7 +150,7 @@ def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
 
 
 def _draws(name: str, options: CompareOptions) -> tuple[int, tuple[int, int]]:
-    """Return how many resamples there are, and their seed: that of a set depends on its name, not on its place."""
+    """Return the number of resamples and their seed, which depends on the set's name, not on its position."""
     return options.samples, (options.seed, zlib.crc32(name.encode()))
 
 
@@ -174,7 +174,7 @@ def _answer_analogies(entrants: Sequence[_Entrant], data: AnalogySet, options: C
     return _Answered(data.name, "analogy-add", len(covered), int(covered.sum()), scores, resampled)
 
 
-# The kinds of `SETS` that models are compared on: each gives a score to an item by itself, or a correlation.
+# The kinds of `SETS` that models are compared on: those whose score, a mean over items or a correlation, can be resampled.
 COMPARED: Mapping[str, Callable[[Sequence[_Entrant], Any, CompareOptions], _Answered]] = {
     "pairs": _answer_pairs,
     "analogies": _answer_analogies,
@@ -182,7 +182,7 @@ COMPARED: Mapping[str, Callable[[Sequence[_Entrant], Any, CompareOptions], _Answ
 
 
 def _judged(answered: _Answered, names: Sequence[str]) -> dict[str, Any]:
-    """Return the record of a set of words."""
+    """Return the record of a test set."""
     scores: list[dict[str, Any]] = []
     for name, value, values in zip(names, answered.scores, answered.resampled, strict=True):
         low, high = (None if value is None else interval(values)) or (None, None)
@@ -212,7 +212,7 @@ def _differences(answered: _Answered, names: Sequence[str]) -> Iterator[dict[str
 
 
 def _leaders(scores: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the best model, and then those that are not clearly below it."""
+    """Return the best model, followed by those that are not clearly below it."""
     known = sorted((score for score in scores if score["value"] is not None), key=lambda score: -score["value"])
     if not known:
         return []
@@ -224,7 +224,7 @@ def _leaders(scores: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[
 
 
 def _facts(entrant: _Entrant) -> dict[str, Any]:
-    """Return what a model is and cost, as its history and provenance have it; None for what they do not say."""
+    """Return facts and costs of a model from its history and provenance; None for what they do not record."""
     model = entrant.model
     seconds = sum(float(epoch.get("seconds", 0)) for epoch in model.history)
     items = sum(float(epoch.get("items", 0)) for epoch in model.history)
@@ -250,7 +250,7 @@ def _is_sparse(model: Model) -> bool:
 
 
 def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """Return the options in which the models that have them differ, or one is not as its family has it by default."""
+    """Return the options on which models differ, or for which a model does not have its family's default."""
     records = [_options_of(model) for model in models]
     defaults = [FAMILIES[model.family].options().record() for model in models]
     rows = []
@@ -265,7 +265,7 @@ def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
 
 
 def _options_of(model: Model) -> dict[str, Any]:
-    """Return the options of all stages under one roof; what training says of a window outdoes what counting says."""
+    """Return the options of all stages in one mapping; where names coincide, such as `window`, a later stage wins."""
     return {name: value for stage in STAGES for name, value in dict(model.config.get(stage) or {}).items()}
 
 
@@ -273,7 +273,7 @@ def _options_of(model: Model) -> dict[str, Any]:
 
 
 def _neighbours(entrants: Sequence[_Entrant], options: CompareOptions) -> dict[str, Any]:
-    """Return what frequent words have for neighbours among the first `restrict`, how much of it is common, and examples."""
+    """Return how far the models agree on the neighbours of frequent words, among the first `restrict`, with examples."""
     vectors = [one.vectors.some(np.arange(min(options.restrict, len(one.vectors)))) for one in entrants]
     found = [nearest_rows(one, options.frequent, options.neighbours) for one in vectors]
     share, jaccard = overlaps(found)
@@ -293,7 +293,7 @@ def _neighbours(entrants: Sequence[_Entrant], options: CompareOptions) -> dict[s
 
 
 def _examples(words: Sequence[str]) -> list[int]:
-    """Return the rows of a few words from all over the list: no function words, no numbers, nothing too short to say much."""
+    """Return the rows of a few words spread over the list, leaving out function words, numbers and very short words."""
     rows = [row for row, word in enumerate(words) if word.isalpha() and (len(word) > 3 or not word.isascii())]
     rows = [row for row in rows if row >= FUNCTION_WORDS] or rows
     return [rows[i * len(rows) // EXAMPLES] for i in range(EXAMPLES)] if len(rows) > EXAMPLES else rows

@@ -1,4 +1,4 @@
-"""Correlation of two series, of their values or of their ranks."""
+"""Pearson and Spearman correlation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CORRELATIONS", "pearson", "ranks", "spearman"]
 
 
 def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
-    """Return the correlation of two series of equal length; None for fewer than two values or a constant series."""
+    """Return Pearson's correlation of two series of equal length; None for fewer than two values or a constant series."""
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
@@ -20,12 +20,12 @@ def pearson(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
 
 
 def spearman(x: npt.ArrayLike, y: npt.ArrayLike) -> float | None:
-    """Return the correlation of the ranks of two series, equal values sharing their average rank; None as `pearson`."""
+    """Return the rank correlation of two series, ties having their average rank; None in the same cases as `pearson`."""
     return pearson(ranks(x), ranks(y))
 
 
 def ranks(values: npt.ArrayLike) -> Floats:
-    """Return ranks from 1; equal values share the average of theirs."""
+    """Return ranks from 1; ties have their average rank."""
     # scipy.stats has this as rankdata, but takes half a second to import
     _, codes = np.unique(np.asarray(values, np.float64), return_inverse=True)
     counts = np.bincount(codes)

@@ -1,4 +1,4 @@
-"""The shape of vectors, whatever they are used for: their neighbours, their spectrum, their norms against frequency."""
+"""The geometry of vectors, independent of any test set: neighbours, spectrum, and norms against frequency."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from cooc_engine.vectors.search import BLOCK, QUERIES
 
 __all__ = ["nearest_rows", "norm_profile", "overlaps", "spectrum"]
 
-BINS = 32  # of words, by frequency
+BINS = 32  # groups of words by frequency
 QUANTILES = (0.1, 0.5, 0.9)
 
 
 def nearest_rows(vectors: Vectors, words: int, topn: int) -> Rows:
-    """Return the rows of the `topn` words nearest by cosine to each of the first `words`: (words, topn)."""
+    """Return the rows of the `topn` nearest neighbours, by cosine, of each of the first `words` words: (words, topn)."""
     asked = min(words, len(vectors))
     parts = [np.arange(start, min(start + QUERIES, asked)) for start in range(0, asked, QUERIES)]
     return np.concatenate([vectors.nearest(vectors.unit_rows(rows), topn, rows[:, None].tolist())[0] for rows in parts])
 
 
 def overlaps(nearest: Sequence[Rows]) -> tuple[Floats, Floats]:
-    """Return the mean share of neighbours that two models have in common, and their mean Jaccard index, both (m, m).
+    """Return the mean share of neighbours that each two of m models have in common, and their mean Jaccard index, both (m, m).
 
-    nearest   for each model (words, topn) rows, of the same words; -1 where there are no more
+    nearest   for each model, the rows of the neighbours of the same words, (words, topn), padded with -1
     """
     share, jaccard = np.eye(len(nearest)), np.eye(len(nearest))
     for i, first in enumerate(nearest):
@@ -40,11 +40,11 @@ def overlaps(nearest: Sequence[Rows]) -> tuple[Floats, Floats]:
 
 
 def spectrum(vectors: Vectors) -> dict[str, Any]:
-    """Return the singular values of the centred vectors, which may not be explicit, and two numbers that sum them up.
+    """Return the singular values of the centred vectors, which must be dense, and two summary numbers.
 
-    singular_values        d of them, falling, divided by the root of the sum of their squares
-    effective_dimensions   (Σ σ²)² / Σ σ⁴: d if all are equal, 1 if one is all
-    mean_share             |mean|² over the mean of |v|²: what centring took away, 0..1
+    singular_values        (d,) in falling order, scaled so that their squares add up to 1
+    effective_dimensions   (Σ σ²)² / Σ σ⁴: d if all are equal, 1 if all but one are 0
+    mean_share             |mean|² over the mean of |v|²: the share removed by centring, 0..1
     """
     size, width = len(vectors), vectors.vector_size
     total, products = np.zeros(width), np.zeros((width, width))
@@ -63,10 +63,10 @@ def spectrum(vectors: Vectors) -> dict[str, Any]:
 
 
 def norm_profile(squares: Floats, counts: Counts) -> dict[str, Any]:
-    """Return how |v|², (V,), goes with frequency: the rank correlation with −log P(w), and quantiles in groups of words.
+    """Return how |v|², (V,), depends on frequency: its rank correlation with −log P(w), and quantiles in groups of words.
 
-    Words that were never counted are left out. `groups` have as many steps of log P each, the rarest last: `surprise` is
-    the mean −log P, `low`, `middle` and `high` the 10 %, 50 % and 90 % quantiles of |v|² over its mean of all words.
+    Words with count 0 are left out. The groups are equally wide in log P, the rarest words last: `surprise` is the mean
+    −log P; `low`, `middle` and `high` are the 10 %, 50 % and 90 % quantiles of |v|² divided by its mean over all words.
     """
     known = counts > 0
     squares, surprise = squares[known], -np.log(counts[known] / counts.sum())

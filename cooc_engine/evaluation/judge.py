@@ -1,4 +1,4 @@
-"""Judging vectors: word and sentence pairs against human scores, analogies, categories, outliers; each with its coverage."""
+"""Evaluating vectors on word and sentence pairs, analogies, categories and outliers; every score comes with its coverage."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ __all__ = [
     "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "spearman",
 ]  # fmt: skip
 
-RESTRICT = 30_000  # as word2vec's compute-accuracy does
-SCORES = 1 << 22  # cosines that are held at a time: 16 MB
+RESTRICT = 30_000  # the default of word2vec's compute-accuracy
+SCORES = 1 << 22  # cosines held at a time: 16 MB
 QUESTIONS = 64  # questions scored at a time, so that their scores stay in cache
-WORDS = 4096  # words that questions are scored with at a time, and threads that do: each has 5 MB
-MOST_THREADS = 8
+WORDS = 4096  # candidate answers scored at a time
+MOST_THREADS = 8  # each needs 5 MB
 EPSILON = 1e-3  # keeps 3CosMul from dividing by zero (Levy and Goldberg 2014)
-STARTS = 30  # of k-means, of which the best is kept
+STARTS = 30  # starts of k-means, the best of which is kept
 KINDS = ("analogy-add", "analogy-mul")
 Row = dict[str, Any]
 
 
 class Judged(Protocol):
-    """Vectors as word pairs, analogies, clusters, outliers and sentences ask for them: by word, so that any word may have one.
+    """What evaluation needs of vectors; they are requested by word, so that words outside the vocabulary may have one.
 
-    Words are looked up as written, else lower-cased. Rows are the numbers of those that can be answers.
+    Words are looked up as written or else lower-cased. Rows number the words that can be answers.
     """
 
     def __len__(self) -> int:
@@ -64,35 +64,35 @@ class Judged(Protocol):
         """Return the row of each word, (n,); -1 if it is not among the first `limit`."""
 
     def unit(self, words: Iterable[str], limit: int | None = None) -> tuple[Matrix, Mask]:
-        """Return vectors of length 1, (n, any), and whether each word has one, (n,); others are zeros.
+        """Return unit vectors, (n, any), zeros where there is none, and whether each word has one, (n,).
 
-        Other coordinates with the same inner products will do. With a `limit` below V, no others than the first have one.
+        Only inner products matter, so any coordinates will do. With a `limit` below V, only the first `limit` words have one.
         """
 
     def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
-        """Return the cosines of pairs of words, (n,), and whether both have a vector."""
+        """Return the cosines of pairs of words, (n,), and whether both words have a vector, (n,)."""
 
     def cosine_table(self, words: Iterable[str], limit: int | None = None) -> tuple[Callable[[int, int], Matrix], Mask]:
-        """Return the cosines of words with those of the rows from one to before another, (n, rows), as a function of these two.
+        """Return a function of (begin, end) that gives the cosines of the words with rows begin:end, (n, end - begin).
 
-        And whether each word has a vector, as `unit` does.
+        The second value tells whether each word has a vector, (n,), as in `unit`.
         """
 
     def knows(self, sentence: Any) -> bool:
-        """Tell whether a word of a text has a vector."""
+        """Tell whether any word of a text has a vector."""
 
     def sentence_similarity(self, sentence1: Any, sentence2: Any, measure: str = "dot") -> float:
-        """Return how near two texts are; judged by measure "cosine"."""
+        """Return the similarity of two texts; evaluation uses the measure "cosine"."""
 
 
 class More(TypedDict, total=False):
-    """More that `evaluate` takes.
+    """Further keywords of `evaluate`.
 
-    sentence_pairs   files for `read_sentence_pairs`: the same correlations, of the cosines of the sums of words' vectors
-    categories       files for `read_categories`: purity of k-means clusters of the unit vectors, as many as classes
-    outliers         files for `read_outliers`: the share of outliers that are found, and how far down they stand
-    bootstrap        resample pairs and questions so many times, and add `low` and `high`, limits of 95 % of the scores
-    seed             of the bootstrap and of the starts of k-means
+    sentence_pairs   files for `read_sentence_pairs`: the same correlations, with cosines of the summed word vectors
+    categories       files for `read_categories`: purity of k-means clusters of the unit vectors, with k the number of classes
+    outliers         files for `read_outliers`: the share of outliers ranked last, and how close to last they rank
+    bootstrap        number of resamples; if above 0, rows have `low` and `high`, the 95 % interval of the score
+    seed             seed of the bootstrap and of the starts of k-means
     """
 
     sentence_pairs: Iterable[Path | str]
@@ -111,19 +111,19 @@ def evaluate(
     by_section: bool = False,
     **more: Unpack[More],
 ) -> list[Row]:
-    """Judge models by word pairs, analogies and more; return rows {model, dataset, kind, value, covered, total}.
+    """Evaluate models on word pairs, analogies and more; return rows {model, dataset, kind, value, covered, total}.
 
     models      model files or files of vectors in other formats, or vectors by name
-    pairs       files for `read_pairs`: Spearman and Pearson correlation of the cosines with the scores, -1..1
-    analogies   files for `read_analogies`: the share of covered questions answered right by 3CosAdd and 3CosMul on unit
-                vectors (Levy and Goldberg 2014), the question's own words left out, 0..1
-    restrict    only the first so many words are known to analogies and can answer them; None for all. Their rows say it
-    by_section  add rows for the sections of analogies, as dataset "file:section"
-    more        sentence_pairs, categories, outliers, bootstrap and seed, as `More` says
+    pairs       files for `read_pairs`: Spearman and Pearson correlation of the cosines with the human scores, -1..1
+    analogies   files for `read_analogies`: accuracy of 3CosAdd and 3CosMul on unit vectors over the covered questions
+                (Levy and Goldberg 2014), the question's own words excluded as answers, 0..1
+    restrict    analogies use only this many of the first words, None for all; their rows record it
+    by_section  add a row for each section of analogies, as dataset "file:section"
+    more        sentence_pairs, categories, outliers, bootstrap and seed: see `More`
 
-    Words are matched as written, else lower-cased. `value` is None where nothing can be said: fewer than two pairs, or
-    no question, covered, or a constant series. `dataset` is the file's name without its suffix. Raises `InputError` for
-    a file that cannot be read, naming the line, and what `Vectors.open` raises.
+    Words are matched as written or else lower-cased. `value` is None where it is undefined: fewer than two covered pairs, no
+    covered question, or a constant series. `dataset` is the file's name without its suffix. Raises `InputError`, naming the
+    line, for a file that cannot be read, and what `Vectors.open` raises.
     """
     if restrict is not None and restrict < 1:
         raise UsageError(f"--restrict is {restrict}; it must be at least 1")
@@ -138,7 +138,7 @@ def evaluate(
 
 
 def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Judged]) -> Iterator[tuple[str, Judged]]:
-    """Yield names and vectors, one model open at a time."""
+    """Yield names and vectors; only one model is open at a time."""
     if isinstance(models, Mapping):
         yield from models.items()
         return
@@ -148,7 +148,7 @@ def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Judged]) -> 
 
 @dataclass(frozen=True)
 class _Judge:
-    """Vectors, and how they are judged: `limit` is the number of words that analogies know."""
+    """Vectors, and how they are evaluated: `limit` is the number of words that analogies use."""
 
     vectors: Judged
     limit: int
@@ -175,7 +175,7 @@ class _Judge:
         return rows
 
     def _with(self, row: Row, resampled: Callable[[int, Sequence[int]], Floats]) -> Row:
-        """Return a row with the limits of its value, if they are wanted."""
+        """Return a row with the bootstrap interval of its value, if there are to be resamples."""
         if not self.resamples:
             return row
         known = row["value"] is not None
@@ -196,7 +196,7 @@ class _Judge:
         return rows
 
     def _share(self, dataset: str, kind: str, values: npt.ArrayLike, total: int) -> Row:
-        """Return a row whose value is the mean of the values of what is covered."""
+        """Return a row whose value is the mean of the covered items' values."""
         series = np.asarray(values, np.float64)
         row = _row(dataset, kind, float(series.mean()) if len(series) else None, len(series), total)
         return self._with(row, lambda *how: resampled_means([series], *how))
@@ -208,14 +208,14 @@ class _Judge:
         return [self._share(data.name, "purity", _in_majority(clusters, classes), len(data.words))]
 
     def outliers(self, data: OutlierSet) -> list[Row]:
-        """Judge as Camacho-Collados and Navigli (2016): the word of the least mean cosine to the others is the outlier."""
+        """Evaluate as Camacho-Collados and Navigli (2016): the outlier has the lowest mean cosine to the other words."""
         places = [place for topic in data.topics for place in self._places(*topic)]
         total = sum(len(outliers) for _, outliers in data.topics)
         shares = {"outlier-accuracy": [float(place == 1) for place in places], "outlier-position": places}
         return [self._share(data.name, kind, values, total) for kind, values in shares.items()]
 
     def _places(self, members: Sequence[str], outliers: Sequence[str]) -> list[float]:
-        """Return for each known outlier the share of the members that are nearer to the rest of the topic than it is."""
+        """Return for each known outlier the share of members that are nearer to the rest of the topic than it is."""
         units, known = self.vectors.unit([*members, *outliers])
         inside = units[: len(members)][known[: len(members)]]
         if len(inside) < 2:
@@ -227,13 +227,13 @@ class _Judge:
 
 
 class Kind(NamedTuple):
-    """A kind of sets: the function that reads a file of it, and the one that judges by it."""
+    """A kind of test set: the function that reads its files, and the one that evaluates vectors on it."""
 
     read: Callable[[Path | str], Any]
     judge: Callable[[_Judge, Any], list[Row]]
 
 
-# By option of `evaluate`, flag of `eval` and key of a job's [eval]; rows come in this order.
+# Keyed by the keyword of `evaluate`, which is also the flag of `eval` and the key of a job's [eval]; rows have this order.
 SETS: Mapping[str, Kind] = {
     "pairs": Kind(read_pairs, _Judge.pairs),
     "sentence_pairs": Kind(read_sentence_pairs, _Judge.sentence_pairs),
@@ -248,12 +248,12 @@ def _row(dataset: str, kind: str, value: float | None, covered: int, total: int)
 
 
 def purity(clusters: npt.ArrayLike, classes: Sequence[str]) -> float:
-    """Return the share of items that are of the most common class of their cluster, 0..1 (Manning et al. 2008, 16.3)."""
+    """Return the share of items that belong to the most common class of their cluster, 0..1 (Manning et al. 2008, 16.3)."""
     return float(np.mean(_in_majority(np.asarray(clusters), np.asarray(classes))))
 
 
 def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Mask:
-    """Tell for each item whether it is of the most common class of its cluster; of equally common ones the first counts."""
+    """Tell for each item whether it belongs to the most common class of its cluster; ties go to the first class by name."""
     right = np.zeros(len(classes), bool)
     for cluster in np.unique(clusters):
         inside = clusters == cluster
@@ -263,7 +263,7 @@ def _in_majority(clusters: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Mask:
 
 
 def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np.int64]:
-    """Return the number of each point's cluster by k-means: of several starts the one of the least squared distances."""
+    """Return each point's cluster by k-means: the result of several starts with the least sum of squared distances."""
     from scipy.cluster.vq import kmeans2
 
     points = points.astype(np.float64)
@@ -271,7 +271,7 @@ def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np
     rng, best, least = np.random.default_rng(seed), np.zeros(len(points), np.int64), np.inf
     for _ in range(STARTS):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a cluster that came out empty is one cluster less
+            warnings.simplefilter("ignore", UserWarning)  # about an empty cluster, which simply means one cluster fewer
             centres, labels = kmeans2(points, count, iter=50, minit="++", rng=rng)
         error = float(((points - centres[labels]) ** 2).sum())
         if error < least:
@@ -280,12 +280,12 @@ def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np
 
 
 def pair_cosines(vectors: Judged, data: PairSet) -> tuple[Floats, Mask]:
-    """Return the cosines of pairs of words, (n,), and which pairs are covered."""
+    """Return the cosines of pairs of words, (n,), and which pairs are covered, (n,)."""
     return vectors.cosines(*([pair[side] for pair in data.pairs] for side in (0, 1)))
 
 
 def answered(vectors: Judged, data: AnalogySet, limit: int) -> tuple[Mask, Mask]:
-    """Return which questions are answered right, (2, n), by 3CosAdd and by 3CosMul, and which are covered, (n,)."""
+    """Return which questions are answered correctly by 3CosAdd and by 3CosMul, (2, n), and which are covered, (n,)."""
     goals = vectors.rows_of((question[3] for question in data.questions), limit)
     asked = np.flatnonzero(goals >= 0)
     right, covered = np.zeros((len(KINDS), len(goals)), bool), np.zeros(len(goals), bool)
@@ -295,11 +295,11 @@ def answered(vectors: Judged, data: AnalogySet, limit: int) -> tuple[Mask, Mask]
 
 
 def answers(vectors: Judged, questions: Sequence[Sequence[str]], limit: int) -> tuple[Rows, Mask]:
-    """Return the answers to questions a, b, c, (2, n) rows below `limit`, and which of the n have all their words known.
+    """Return the answers to questions (a, b, c) by 3CosAdd and 3CosMul, (2, n) rows, and which questions are covered, (n,).
 
-    By 3CosAdd and by 3CosMul; -1 for the others. The cosines of all words with the few that occur in questions are computed
-    once, a block of words at a time; both scores are made of them, so a question costs three rows of additions instead of a
-    product.
+    Answers are rows below `limit`, -1 for questions not covered. The cosines of all words with the few that occur in questions
+    are computed once, a block of words at a time; both scores are sums and products of these, so a question costs three
+    look-ups per word instead of an inner product.
     """
     found = np.full((len(KINDS), len(questions)), -1, np.int64)
     words = list(dict.fromkeys(itertools.chain.from_iterable(questions)))
@@ -315,9 +315,9 @@ def answers(vectors: Judged, questions: Sequence[Sequence[str]], limit: int) -> 
 def _answers(table: Callable[[int, int], Matrix], places: Rows, rows: Rows, limit: int) -> Rows:
     """Return the answers, (2, n), to n questions.
 
-    table    the cosines of the words of all questions with a range of rows
-    places   (n, 3): the number of each question's words in `table`
-    rows     (n, 3): the rows of these words, which are no answers; -1 for one outside the vocabulary
+    table    returns the cosines of the words of all questions with a range of rows
+    places   (n, 3): the index in `table` of each question's words
+    rows     (n, 3): the rows of these words, which must not be answers; -1 outside the vocabulary
     """
     found = np.full((len(KINDS), len(places)), -1, np.int64)
     if not len(places):
@@ -350,9 +350,9 @@ def _improve(
     start: int,
     scratch: Matrix,
 ) -> None:
-    """Replace answers and their scores where this block, of words from `start` on, has a better one.
+    """Replace answers and their scores where this block of words, which begins at row `start`, has a better one.
 
-    scratch   (5, questions, words of the block), used again and again: new memory would take longer than the sums
+    scratch   (5, questions, words of the block), reused: allocating it anew would take longer than the arithmetic
     """
     a, b, c, added, multiplied = scratch
     for column, line in zip(places.T, (a, b, c), strict=True):

@@ -1,4 +1,4 @@
-"""Options of judging and comparing."""
+"""Options of evaluating and comparing models."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The sets that vectors are judged by, and their files: UTF-8, plain or compressed.
+"""Test sets and their files: UTF-8 text, plain or compressed.
 
-Blank lines have no meaning unless one is said.
+Blank lines are ignored, except in files of outliers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class PairSet:
-    """Pairs of words, or of sentences, with the scores that people gave them."""
+    """Pairs of words, or of sentences, with human scores."""
 
     name: str
     pairs: Sequence[tuple[str, str]]
@@ -30,7 +30,7 @@ class PairSet:
 
 @dataclass(frozen=True)
 class AnalogySet:
-    """Questions `a b c d`: a is to b as c is to d; with the section that each stands in."""
+    """Questions `a b c d` (a is to b as c is to d), and the section of each."""
 
     name: str
     questions: Sequence[tuple[str, str, str, str]]
@@ -39,7 +39,7 @@ class AnalogySet:
 
 @dataclass(frozen=True)
 class CategorySet:
-    """Words and the class of each."""
+    """Words, and the class of each."""
 
     name: str
     words: Sequence[str]
@@ -48,16 +48,16 @@ class CategorySet:
 
 @dataclass(frozen=True)
 class OutlierSet:
-    """Words that belong together, and those that do not belong to them: a pair of lists for each topic."""
+    """For each topic, a list of words that belong together and a list of outliers, which do not belong to them."""
 
     name: str
     topics: Sequence[tuple[Sequence[str], Sequence[str]]]
 
 
 def read_pairs(path: Path | str) -> PairSet:
-    """Read lines `word1 <TAB> word2 <TAB> score`; spaces serve as well, blank lines and `#` comments are skipped.
+    """Read lines `word1 <TAB> word2 <TAB> score`, or with spaces for tabs; blank lines and `#` comments are skipped.
 
-    Raises `InputError` naming file and line.
+    Raises `InputError`, naming file and line.
     """
     return _read_scored(Path(path), "word", spaces=True)
 
@@ -65,7 +65,7 @@ def read_pairs(path: Path | str) -> PairSet:
 def read_sentence_pairs(path: Path | str) -> PairSet:
     """Read lines `sentence1 <TAB> sentence2 <TAB> score`; blank lines and `#` comments are skipped.
 
-    Raises `InputError` naming file and line.
+    Raises `InputError`, naming file and line.
     """
     return _read_scored(Path(path), "sentence", spaces=False)
 
@@ -96,9 +96,9 @@ def _score(path: Path, number: int, text: str) -> float:
 
 
 def read_analogies(path: Path | str) -> AnalogySet:
-    """Read questions in word2vec's format: lines `a b c d`, and `: name` before each section.
+    """Read questions in word2vec's format: lines `a b c d`, and a line `: name` before each section.
 
-    Raises `InputError` naming file and line.
+    Raises `InputError`, naming file and line.
     """
     path, questions, sections = Path(path), [], []
     section = ""
@@ -117,9 +117,9 @@ def read_analogies(path: Path | str) -> AnalogySet:
 
 
 def read_categories(path: Path | str) -> CategorySet:
-    """Read lines `word <TAB> class`; spaces serve as well, blank lines and `#` comments are skipped.
+    """Read lines `word <TAB> class`, or with spaces for the tab; blank lines and `#` comments are skipped.
 
-    Raises `InputError` naming file and line.
+    Raises `InputError`, naming file and line.
     """
     path, words, classes = Path(path), [], []
     for number, line in _lines(path):
@@ -136,9 +136,10 @@ def read_categories(path: Path | str) -> CategorySet:
 
 
 def read_outliers(path: Path | str) -> OutlierSet:
-    """Read topics: words that belong together, one per line, a blank line, and words that do not; `: name` before each topic.
+    """Read topics: words that belong together, one per line, then a blank line and the outliers.
 
-    A file with one topic, as those of 8-8-8 (Camacho-Collados and Navigli 2016), needs no name. Raises `InputError`.
+    A line `: name` begins each topic; a file with a single topic, such as those of 8-8-8 (Camacho-Collados and Navigli 2016),
+    needs none. Raises `InputError`, naming file and line.
     """
     path, topics = Path(path), []
     for number, lines in _topics(path):
@@ -159,7 +160,7 @@ def read_outliers(path: Path | str) -> OutlierSet:
 
 
 def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the first line of each topic, and its lines."""
+    """Yield the number of each topic's first line, and its lines."""
     lines: list[str] = []
     first = 1
     for number, text in enumerate(_text(path).split("\n"), 1):
@@ -174,7 +175,7 @@ def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _name(path: Path) -> str:
-    """Return the name of a set: that of its file without the ending, or both endings of a compressed file."""
+    """Return the name of a set: its file's name without the suffix, or without both suffixes of a compressed file."""
     return Path(path.stem).stem if path.suffix in SUFFIXES else path.stem
 
 
