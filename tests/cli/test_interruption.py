@@ -1,0 +1,127 @@
+"""Commands that are interrupted, killed, run twice or out of memory: what they say, what they leave, how they go on."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.command import QUIET, assert_one_line, left
+
+from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.models.file import open_model
+
+
+def start(*arguments: object, says: str) -> subprocess.Popen:
+    """Start a command and wait until its progress says something."""
+    command = [sys.executable, "-m", "cooc_engine", *map(str, arguments), "--progress", "json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if says in line:
+            return process
+    raise AssertionError(f"it ended before {says!r}: {process.wait()}")
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str]:
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, [line for line in stderr.splitlines() if not line.startswith("{")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_goes_on_with_the_same_bits(call, large, number):
+    train = ["train", "glove", large / "cooc", "--output", "m.h5", "--vector-size", 20, "--epochs", 150]
+    process = start(*train, says='"stage": "train"')
+    time.sleep(0.3)
+    process.send_signal(number)
+    code, lines = finish(process)
+    assert code == 130, lines
+    assert len(lines) == 1 and lines[0].startswith("cooc-engine: m.h5.checkpoint: interrupted in epoch ")
+    assert lines[0].endswith("; continue with --resume")
+    assert left() == ["m.h5.checkpoint"]
+    assert_one_line(*call(*train), 2, "m.h5.checkpoint: left by an interrupted run; pass --resume")
+    assert_one_line(*call(*train, "--lr", 0.01, "--resume", *QUIET), 2, "begun with other options")
+    assert call(*train, "--resume", "--threads", 1, *QUIET)[0] == 0
+    assert left() == ["m.h5"]
+    whole = [word if word != "m.h5" else "whole.h5" for word in train]
+    assert call(*whole, *QUIET)[0] == 0
+    resumed, straight = open_model("m.h5", verify=True), open_model("whole.h5")
+    assert all(resumed.array(name).tobytes() == straight.array(name).tobytes() for name in straight.names)
+    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in straight.history]
+
+
+def test_training_on_text_that_is_interrupted_keeps_its_counts(call, large):
+    train = ["train", "glove", large / "text.txt", "--output", "m.h5", "--vector-size", 20, "--epochs", 150]
+    process = start(*train, says='"stage": "train"')
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    assert finish(process)[0] == 130
+    assert left() == ["m.h5.checkpoint", "m.h5.work"]
+    stamp = Path("m.h5.work/cooc/manifest.json").stat().st_mtime_ns
+    assert_one_line(*call(*train), 2, "m.h5.work: left by an interrupted run; pass --resume")
+    assert_one_line(*call(*train, "--lr", 0.01, "--resume", *QUIET), 2, "begun with other options")
+    assert Path("m.h5.work/cooc/manifest.json").stat().st_mtime_ns == stamp
+    assert call(*train, "--resume", *QUIET)[0] == 0
+    assert left() == ["m.h5"]
+
+
+@pytest.mark.parametrize("stage", ["tokenize", "lay out", "deal tiles", "train"])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_stopped_anywhere_nothing_looks_whole_and_resuming_works(call, large, stage, number):
+    train = [
+        "train",
+        "glove",
+        large / "text.txt",
+        "--output",
+        "m.h5",
+        "--vector-size",
+        4,
+        "--epochs",
+        60,
+        "--window",
+        3,
+    ]
+    process = start(*train, says=f'"stage": "{stage}"')
+    process.send_signal(number)
+    code, lines = finish(process)
+    assert code == (130 if number == signal.SIGINT else -signal.SIGKILL), lines
+    assert not Path("m.h5").exists()
+    for path in ("m.h5.work/corpus", "m.h5.work/cooc"):
+        if Path(path).exists():
+            assert call("info", path)[0] == 0
+    assert call(*train, "--resume", *QUIET)[0] == 0
+    assert left() == ["m.h5"]
+    assert call("info", "m.h5")[0] == 0
+
+
+@pytest.mark.parametrize("verb", ["encode", "count"])
+def test_ctrl_c_within_a_stage_says_one_line(large, verb):
+    source = large / ("text.txt" if verb == "encode" else "corpus")
+    process = start(verb, source, "--output", "out", says='"stage"')
+    process.send_signal(signal.SIGINT)
+    code, lines = finish(process)
+    if code != 0:  # it may have been quicker
+        assert code == 130
+        assert lines == ["cooc-engine: out: interrupted; continue with --resume"]
+        assert left() == ["out.part"]
+
+
+def test_a_second_run_on_the_same_output_is_refused(call, large):
+    train = ["train", "glove", large / "cooc", "--output", "m.h5", "--vector-size", 20, "--epochs", 2000]
+    process = start(*train, says='"stage": "train"')
+    try:
+        assert_one_line(*call(*train, *QUIET), 2, "another run is working on it")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_out_of_memory(call, made, monkeypatch):
+    def no_memory(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(corpus_module, "write_shards", no_memory)
+    assert_one_line(*call("encode", made / "text.txt", "--output", "c"), 4, "c: out of memory; run again with --resume")
+    assert left() == ["c.part"]

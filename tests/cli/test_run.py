@@ -1,0 +1,148 @@
+"""The verb run: a job does what its commands would do, keeps what is finished, and says what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.command import QUIET, assert_one_line, copied
+
+from cooc_engine.corpus import encode as corpus_module
+
+JOB = """
+output = "work"
+[encode]
+texts = ["text.txt"]
+min-count = 2
+[count]
+window = 4
+[[train]]
+model = "glove"
+epochs = 2
+vector-size = 6
+[[train]]
+model = "glove"
+output = "small.h5"
+epochs = 1
+vector_size = 3
+[eval]
+pairs = ["pairs.tsv"]
+restrict = 100
+"""
+
+
+@pytest.fixture
+def job(made) -> Path:
+    copied(made, "text.txt")
+    Path("pairs.tsv").write_text("w1\tw2\t3\nw3\tw4\t4\nw1\tw5\t1\n")
+    Path("job.toml").write_text(JOB)
+    return Path("job.toml")
+
+
+def change(job: Path, old: str, new: str) -> None:
+    text = job.read_text()
+    assert old in text
+    job.write_text(text.replace(old, new, 1))
+
+
+def stamps() -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in Path("work").rglob("*") if path.is_file()}
+
+
+def test_a_job_runs_and_keeps_what_is_finished(call, job):
+    code, stdout, stderr = call("run", job, "--json", *QUIET)
+    assert (code, stderr) == (0, "")
+    record = json.loads(stdout)
+    assert {row["model"] for row in record["evaluation"]} >= {"work/glove.h5"} or len(record["evaluation"]) == 4
+    assert sorted(path.name for path in Path("work").iterdir()) == [
+        "cooc",
+        "corpus",
+        "eval.json",
+        "glove.h5",
+        "small.h5",
+    ]
+    assert json.loads(Path("work/eval.json").read_text()) == record["evaluation"]
+    before = stamps()
+    assert call("run", job, *QUIET)[0] == 0
+    after = stamps()
+    changed = {path for path in before if before[path] != after[path]}
+    assert changed == {"work/eval.json"}
+    Path("work/small.h5").unlink()
+    assert call("run", job, *QUIET)[0] == 0
+    assert {path for path in before if before[path] != stamps()[path]} == {"work/eval.json", "work/small.h5"}
+
+
+@pytest.mark.parametrize(
+    "old, new, says",
+    [
+        ("min-count = 2", "min-count = 3", "work/corpus: was made with other min_count; pass --force"),
+        ('"text.txt"', '"text.txt", "pairs.tsv"', "work/corpus: was made with other texts"),
+        ("window = 4", "window = 5", "work/cooc: was made with other window"),
+        ("epochs = 2", "epochs = 3", "work/glove.h5: was made with other epochs"),
+    ],
+)
+def test_changed_options_are_refused_until_forced(call, job, old, new, says):
+    assert call("run", job, *QUIET)[0] == 0
+    before = stamps()
+    change(job, old, new)
+    assert_one_line(*call("run", job, *QUIET), 2, says)
+    assert stamps() == before
+    assert call("run", job, "--force", *QUIET)[0] == 0
+
+
+def test_an_interrupted_job_goes_on(call, job, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(corpus_module, "write_shards", interrupted)
+        assert_one_line(*call("run", job, *QUIET), 130, "interrupted; continue with --resume")
+    assert sorted(path.name for path in Path("work").iterdir()) == ["corpus.part"]
+    assert call("run", job, *QUIET)[0] == 0
+    assert not Path("work/corpus.part").exists()
+
+
+@pytest.mark.parametrize(
+    "old, new, code, says",
+    [
+        ("[count]", "[cuont]", 2, "unknown table 'cuont'"),
+        ("window = 4", "windw = 4", 2, "job.toml [count]: unknown option 'windw'; did you mean window?"),
+        ("window = 4", "window = 0", 2, "--window is 0"),
+        ("window = 4", 'window = "4"', 2, "--window is '4'"),
+        ("window = 4", "window = true", 2, "--window is True"),
+        ('model = "glove"', 'model = "glov"', 2, "unknown model 'glov'"),
+        ('model = "glove"', "", 2, "names no model"),
+        ("[[train]]", "[train]", 1, "not TOML"),
+        ("restrict = 100", "restict = 100", 2, "unknown option 'restict'"),
+        ("restrict = 100", "restrict = 0", 2, "restrict is 0"),
+        ('texts = ["text.txt"]', "", 2, "names no texts"),
+        ('texts = ["text.txt"]', "texts = [1]", 2, "must be a list of file names"),
+        ('texts = ["text.txt"]', 'texts = ["gone.txt"]', 1, "gone.txt: no such file"),
+        ('"pairs.tsv"', '"gone.tsv"', 1, "gone.tsv: no such file"),
+        ('output = "work"', "output = 3", 2, "output is 3; it must be a string"),
+        ("[encode]", "[encode", 1, "job.toml: not TOML"),
+    ],
+)
+def test_bad_jobs(call, job, old, new, code, says):
+    change(job, old, new)
+    assert_one_line(*call("run", job, *QUIET), code, says)
+    assert not Path("work").exists() or not any(Path("work").iterdir())
+
+
+def test_no_job(call):
+    assert_one_line(*call("run", "nowhere.toml"), 1, "nowhere.toml: no such file")
+    assert_one_line(*call("run", "."), 1, ".: cannot be read (Is a directory)")
+
+
+def test_a_job_without_counts_counts_nothing(call, job):
+    change(job, 'model = "glove"\nepochs', 'model = "skipgram"\nepochs')
+    change(job, 'model = "glove"\noutput', 'model = "cbow"\noutput')
+    change(job, "[count]\nwindow = 4\n", "")
+    assert call("run", job, *QUIET)[0] == 0
+    assert sorted(path.name for path in Path("work").iterdir()) == ["corpus", "eval.json", "skipgram.h5", "small.h5"]
+    before = stamps()
+    assert call("run", job, *QUIET)[0] == 0
+    assert {path for path in before if before[path] != stamps()[path]} == {"work/eval.json"}
+    change(job, "epochs = 2", "epochs = 3")
+    assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with other epochs")

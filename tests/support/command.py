@@ -1,0 +1,60 @@
+"""The command line as tests call it, in this process or in one of its own, and what an error may look like."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+QUIET = ["--progress", "none"]
+
+
+def make_text(path: Path, words: int = 2000, vocabulary: int = 40, seed: int = 0) -> None:
+    rng = random.Random(seed)
+    picks = (min(rng.randrange(vocabulary), rng.randrange(vocabulary)) for _ in range(words))
+    path.write_text("".join(f"w{word}{chr(10) if i % 17 == 16 else ' '}" for i, word in enumerate(picks)))
+
+
+def copied(made: Path, name: str) -> Path:
+    source, target = made / name, Path(name)
+    (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    return target
+
+
+def left() -> list[str]:
+    return sorted(path.name for path in Path().iterdir())
+
+
+def assert_one_line(code: int, stdout: str, stderr: str, wanted: int, *says: str) -> None:
+    """The documented exit code, and exactly one line that is not progress, naming file and cause."""
+    stages = (
+        "tokenize: ",
+        "write shards: ",
+        "lay out: ",
+        "count: ",
+        "deal tiles: ",
+        "train: ",
+        "evaluate: ",
+        "memory: ",
+    )
+    lines = [line for line in stderr.splitlines() if not line.startswith(stages)]
+    assert code == wanted, stderr
+    assert len(lines) == 1, stderr
+    assert lines[0].startswith("cooc-engine: ")
+    for text in says:
+        assert text in lines[0]
+    assert stdout == ""
+    assert "Traceback" not in stderr
+
+
+def run(*arguments: object, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "cooc_engine", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=100, **options)
+
+
+def same_files(a: Path, b: Path) -> bool:
+    names = sorted(path.name for path in a.iterdir())
+    same = all((a / name).read_bytes() == (b / name).read_bytes() for name in names)
+    return same and names == sorted(path.name for path in b.iterdir())

@@ -1,0 +1,102 @@
+"""The kernel of the sampled models run alone, beside its twin: rules, texts, tables, matrices."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+from twins import sgd as naive
+
+from cooc_engine._kernels import sgd
+from cooc_engine._kernels.sgd import Clock, Rule, StepLog, Tables
+from cooc_engine.sampled import sampler
+from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.workspace import Workspace
+from cooc_engine.storage.scratch import aligned_zeros, padded
+
+PLAIN = {"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": 0, "negative": 4, "own": 0}
+
+
+def rule_of(**changes) -> Rule:
+    hs = changes.get("output") == sgd.PATH
+    return Rule(**{**PLAIN, "clamp": 6.0, "beyond": 0.0 if hs else 1.0, **changes})
+
+
+def texts(words: int = 9, documents: int = 6, seed: int = 1) -> list[list[int]]:
+    """Documents of word ids, some unknown (-1), one empty and one of a single word."""
+    rng = np.random.default_rng(seed)
+    drawn = [(rng.geometric(0.25, rng.integers(2, 30)) - 2).clip(-1, words - 1).tolist() for _ in range(documents)]
+    return [*drawn, [], [0], list(range(words))]
+
+
+def counts_of(documents, words: int) -> np.ndarray:
+    return np.bincount([w for text in documents for w in text if w >= 0], minlength=words).astype(np.int64)
+
+
+def paths_of(paths: sampler.Paths) -> dict[int, list[tuple[int, float]]]:
+    pairs = list(zip(paths.nodes.tolist(), paths.labels.tolist(), strict=True))
+    return {w: pairs[a:b] for w, (a, b) in enumerate(itertools.pairwise(paths.starts.tolist()))}
+
+
+def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
+    """The twin of a rule: the same facts by other names."""
+    paths = sampler.Paths(tables.path_starts, tables.path_nodes, tables.path_labels)
+    rows = None
+    if len(tables.row_starts):
+        starts = tables.row_starts.tolist()
+        rows = {w: tables.rows[a:b].tolist() for w, (a, b) in enumerate(itertools.pairwise(starts))}
+    return naive.Twin(
+        inputs=["contexts", "centre", "document"][rule.inputs],
+        mean=bool(rule.mean),
+        spread=bool(rule.spread),
+        window=rule.window,
+        fixed=bool(rule.fixed),
+        negative=rule.negative,
+        own=bool(rule.own),
+        paths=paths_of(paths) if rule.output == sgd.PATH else None,
+        rows=rows,
+        document=rule.document,
+        clamp=rule.clamp,
+        beyond=rule.beyond,
+        redraw=bool(rule.redraw),
+        frozen_outputs=bool(rule.frozen & sgd.OUTPUT_ROWS),
+        frozen_words=bool(rule.frozen & sgd.WORD_ROWS),
+    )
+
+
+def tables_of(counts: np.ndarray, rule: Rule, subsample: float = 0.0, **more) -> Tables:
+    hs = rule.output == sgd.PATH
+    paths = sampler.huffman(counts) if hs else None
+    return sampler.tables(counts, subsample=subsample, noise_power=None if hs else 0.75, paths=paths, **more)
+
+
+def matrices(rows: int, outputs: int, d: int, scale: float = 0.7) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    both = []
+    for n in (rows, outputs):
+        matrix = aligned_zeros(n, padded(d))
+        matrix[:, :d] = rng.normal(0, scale, (n, d))
+        both.append(matrix)
+    return both[0], both[1]
+
+
+def shard_of(documents) -> tuple[np.ndarray, np.ndarray]:
+    ids = np.array([w for text in documents for w in text], np.int32)
+    return ids, np.cumsum([0, *map(len, documents)]).astype(np.int64)
+
+
+def run_kernel(documents, model: SampledModel, W, C, *, log: StepLog | None = None, part: int = 1 << 14, epochs: int = 1):
+    """Run all parts one after the other; returns loss and examples by epoch."""
+    ids, offsets = shard_of(documents)
+    scratch, history = Workspace(model, W.shape[1]).scratch(), []
+    parts = -(-len(ids) // part)
+    for epoch in range(epochs):
+        total = dataclasses.replace(model, epochs=epochs).horizon(len(ids))
+        clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), total, model.lr)
+        results = np.zeros((parts, 3))
+        nothing = StepLog(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
+        rest = model.rule, model.tables, clock, W, C, scratch, nothing if log is None else log, results
+        sgd.train_parts(ids, offsets, 0, parts, part, *rest)
+        history.append(tuple(results.sum(axis=0)[:2]))
+    return history
