@@ -1,6 +1,6 @@
-"""Sparse rows that a product reads, and tall matrices in panels of 32 columns.
+"""Sparse matrices by rows, and tall dense matrices in panels of 32 columns.
 
-The kernels see arrays and do not know whether they stand in memory or in a mapped file.
+The kernels see arrays, whether these are in memory or in a mapped file.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ __all__ = [
 ENTRY_BYTES = 8  # an int32 column and a float32 value
 TASK_ENTRIES = 1 << 18
 TASK_ROWS = 2048
-PARTS = 16  # into so many ranges of rows an inner product is cut; their sums are added in order
+PARTS = 16  # ranges of rows into which an inner product is cut; their sums are added in a fixed order
 
 Panels = npt.NDArray[np.float32]  # (P, n, 32)
 Square = npt.NDArray[np.float64]
 
 
 def scratch_bytes(columns: int, threads: int) -> int:
-    """Return the memory that products of a matrix of so many columns take for a moment."""
+    """Return the temporary memory, in bytes, of products with a dense matrix of this many columns."""
     return 2 * threads * TASK_ROWS * 4 * columns + PARTS * 8 * 2 * PANEL * columns
 
 
@@ -67,7 +67,7 @@ def panels_of(matrix: npt.NDArray[np.floating]) -> Panels:
 
 
 def flat(matrix: Panels, k: int) -> Matrix:
-    """Return the first k columns of panels as a matrix (n, k) of its own."""
+    """Return a copy of the first k columns of panels as a matrix (n, k)."""
     made = np.empty((matrix.shape[1], k), np.float32)
     for p in range(len(matrix)):
         part = made[:, p * PANEL : (p + 1) * PANEL]
@@ -90,7 +90,7 @@ class SparseRows:
         return int(self.offsets[-1])
 
     def tasks(self) -> list[tuple[int, int]]:
-        """Return ranges of rows of about equal work, the same for any number of threads."""
+        """Return ranges of rows with about equal work, the same for any number of threads."""
         return cut_work(self.offsets)
 
     def multiply(self, right: Panels, result: Panels, pool: Executor) -> None:
@@ -121,13 +121,13 @@ class SparseRows:
 
 
 def cut_work(offsets: npt.NDArray[np.int64], entries: int = TASK_ENTRIES) -> list[tuple[int, int]]:
-    """Cut rows into ranges of about `entries` entries each, a row counting as one more (at least one row)."""
+    """Cut rows into ranges of at least one row and about `entries` entries, each row counting as one entry more."""
     work = offsets[1:] - offsets[0] + np.arange(1, len(offsets))
     return list(cut_by_ends(work, entries))
 
 
 def run(pool: Executor, work: Callable[[Any], None], tasks: list[Any]) -> None:
-    """Run all tasks; the first error is raised."""
+    """Run all tasks, and raise the first error."""
     for _ in pool.map(work, tasks):
         pass
 
@@ -139,7 +139,7 @@ def ranges(rows: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 def inner(left: Panels, right: Panels, pool: Executor) -> Square:
-    """Return left.T @ right, (32 P, 32 R), summed in double precision in an order that does not depend on the threads."""
+    """Return left.T @ right, (32 P, 32 R), summed in double precision in the same order for any number of threads."""
     rows = left.shape[1]
     parts = list(ranges(rows, max(1, -(-rows // PARTS))))
     sums = np.zeros((len(parts), len(left), len(right), PANEL, PANEL))
@@ -154,7 +154,7 @@ def inner(left: Panels, right: Panels, pool: Executor) -> Square:
 
 
 def tiled(factors: npt.NDArray[np.floating]) -> Matrix:
-    """Return factors (32 P, 32 R) as (R, P, 32, 32) float32: what turns P panels into each of R."""
+    """Return factors (32 P, 32 R) as tiles (R, P, 32, 32), float32: for each of R output panels, one tile per input panel."""
     rows, columns = factors.shape
     shape = rows // PANEL, PANEL, columns // PANEL, PANEL
     return np.ascontiguousarray(factors.reshape(shape).transpose(2, 0, 1, 3), np.float32)
@@ -172,7 +172,7 @@ def add_product(left: Panels, factors: npt.NDArray[np.floating], result: Panels,
 
 
 def rotate(left: Panels, factors: npt.NDArray[np.floating], pool: Executor) -> None:
-    """left[:R] = left @ factors, (32 P, 32 R) with R at most P, in place: some rows at a time."""
+    """left[:R] = left @ factors, (32 P, 32 R) with R at most P, in place, a range of rows at a time."""
     tiles = tiled(factors)
 
     def work(task: tuple[int, int]) -> None:

@@ -1,11 +1,11 @@
-"""Truncated singular value decomposition of sparse rows by a restarted block Krylov method with a rule to stop.
+"""Truncated singular value decomposition of a sparse matrix by a restarted block Krylov method with a stopping rule.
 
 Randomised block Krylov (Musco and Musco 2015) with thick restarts (Wu and Simon 2000): an orthonormal basis Q of the Krylov
 space of A Aᵀ and a random block, and W = Aᵀ Q. The singular values of W are those of A on the space, and the part of A W that
-Q does not hold yet gives every component's residual without a further product. A symmetric matrix takes the Krylov space of
-A itself: one product a pass, where others take two.
+Q does not span yet gives every component's residual without a further product. A symmetric matrix uses the Krylov space of
+A itself: one product per pass, where others need two.
 
-Vectors are single precision, all inner products double. Sums have one order: the same bits for any number of threads.
+Vectors are in single precision, all inner products in double. Sums have a fixed order: the same bits for any number of threads.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from cooc_engine.runtime.numbers import show_size
 
 __all__ = ["SVD", "Krylov", "Operator", "Pass", "Space", "arpack", "basis_bytes", "krylov"]
 
-NOISE = 2e-6  # what is smaller than this part of what it was computed from is rounding of single precision
-ROUNDS = 8  # of orthogonalisation at most; two are usual
-WIDE = 256  # from so many components on, a block has one panel for each so many
+NOISE = 2e-6  # a result below this fraction of its operands is rounding error of single precision
+ROUNDS = 8  # of orthogonalisation, at most; two are usual
+WIDE = 256  # a block has one panel for every WIDE components, and at least one
 
 Matrix = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
@@ -45,8 +45,8 @@ class Operator(NamedTuple):
 class SVD:
     """A ≈ left · diag(singular_values) · right.T, the largest first: left (n, k), right (m, k), float32.
 
-    residuals (k,) are ‖A v − σ u‖ / σ, measured by a product, and 0 where σ is 0; the other side, Aᵀ u = σ v, holds to
-    rounding. What is below single precision, two parts in a million of the largest value, is 0 with vectors of zeros.
+    residuals (k,) are ‖A v − σ u‖ / σ, measured by a product, and 0 where σ is 0; the other equation, Aᵀ u = σ v, holds up
+    to rounding. Singular values below NOISE times the largest are set to 0, with zero vectors.
     """
 
     left: Matrix
@@ -56,7 +56,7 @@ class SVD:
 
 
 class Pass(NamedTuple):
-    """A pass: its number from 1, the largest residual after it (1 while there is none yet), and products of a row it took."""
+    """A pass: its number, from 1, the largest residual after it (1 if there is none yet), and the multiplications it took."""
 
     number: int
     residual: float
@@ -64,7 +64,7 @@ class Pass(NamedTuple):
 
 
 class Ritz(NamedTuple):
-    """What a basis of m columns knows: values (m,), the largest first, vectors (m, m) in the basis, residuals (m,)."""
+    """Ritz values (m,) of a basis of m columns, the largest first, vectors (m, m) in the basis, and residuals (m,)."""
 
     values: Values
     vectors: Values
@@ -73,7 +73,7 @@ class Ritz(NamedTuple):
 
 @dataclass
 class Space:
-    """An orthonormal basis, its images under the matrix, and what the matrix sends out of it.
+    """An orthonormal basis, its images under the matrix, and the part of the matrix that leads out of its span.
 
     basis       (P, n, 32) the first `filled` panels span the space; the next `width` are the block to add
     images      (P, m, 32) Aᵀ times the basis, `filled` panels of it
@@ -106,14 +106,14 @@ class Space:
 
     @property
     def full(self) -> bool:
-        """Whether there is no room for a block more and the one after it."""
+        """Whether there is no room for another block and the one after it."""
         return self.filled + 2 * self.width > len(self.basis)
 
     def widen(self, k: int, width: int) -> None:
-        """Make room for wider blocks; what was there is lost."""
+        """Make room for wider blocks; the previous basis is lost."""
         (rows, columns), most = self.matrix.rows.shape, capacity(k, width)
         self.width = width
-        self.basis = self.images = panels(0, 0)  # the old ones go before the new ones come
+        self.basis = self.images = panels(0, 0)  # frees the old arrays before the new ones are allocated
         self.basis, self.images = panels(most, rows), panels(most, columns)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -122,21 +122,21 @@ class Space:
         return {**used, "projected": self.projected, "coupling": self.coupling}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint of a space of this width."""
+        """Restore the space from a checkpoint of the same width."""
         self.filled, self.dimension, self.noise = meta["filled"], meta["dimension"], meta["noise"]
         self.basis[: self.filled + self.width] = arrays["basis"]
         self.images[: self.filled] = arrays["images"]
         self.projected, self.coupling = np.array(arrays["projected"]), np.array(arrays["coupling"])
 
     def begin(self, random: np.random.Generator, pool: Executor) -> None:
-        """Make the first block, of random directions."""
+        """Make the first block from random directions."""
         self.filled = self.dimension = 0
         self.projected = np.zeros((0, 0))
         self.basis[: self.width] = 0
         self._orthonormalise(random, pool)
 
     def grow(self, random: np.random.Generator, pool: Executor) -> None:
-        """Take the next block into the basis, and make the one after it."""
+        """Add the next block to the basis, and make the one after it."""
         old, now, after = self.filled, self.filled + self.width, self.filled + 2 * self.width
         self.dimension += int(np.count_nonzero(self.basis[old:now].any(axis=1)))
         images, following = self.images[old:now], self.basis[now:after]
@@ -155,9 +155,9 @@ class Space:
     def _orthonormalise(self, random: np.random.Generator, pool: Executor) -> None:
         """Make the block after the basis orthonormal and orthogonal to it; sets `coupling`.
 
-        Classical Gram-Schmidt through Gram matrices in double precision, repeated until nothing changes much. Directions that
-        are rounding only become zero, and are replaced by random ones while there is room for more: a Krylov space that is
-        exhausted need not hold all that is wanted.
+        Classical Gram-Schmidt by Gram matrices in double precision, repeated until little changes. Directions that are only
+        rounding error become zero, and are replaced by random ones while there is room: an exhausted Krylov space need not
+        contain all the components that are wanted.
         """
         block, known = self.basis[self.filled : self.filled + self.width], self.basis[: self.filled]
         size = PANEL * self.width
@@ -180,7 +180,7 @@ class Space:
         self.coupling = coupling
 
     def ritz(self) -> Ritz:
-        """Return the values, vectors and residuals that the space has of the matrix."""
+        """Return the Ritz values, vectors and residuals of the matrix on the space."""
         values, vectors = scipy.linalg.eigh((self.projected + self.projected.T) / 2, check_finite=False, driver="evd")
         order = np.argsort(-np.abs(values), kind="stable")
         values, vectors = values[order], vectors[:, order]
@@ -194,7 +194,7 @@ class Space:
         return Ritz(values if self.symmetric else np.sqrt(values), vectors, np.minimum(residuals, 1))
 
     def restart(self, best: Ritz, keep: int, pool: Executor) -> None:
-        """Keep `keep` panels of the best of the space, and the next block."""
+        """Keep the best `keep` panels of the space, and the next block (a thick restart)."""
         values, vectors = best.values[: keep * PANEL], best.vectors[:, : keep * PANEL]
         for matrix in (self.basis, self.images):
             rotate(matrix[: self.filled], vectors, pool)
@@ -206,9 +206,9 @@ class Space:
 
 @dataclass
 class Krylov:
-    """The search for k components: the space, its passes so far, and what the last of them found.
+    """The state of the solver for k components: the space, its passes so far, and the Ritz pairs of the last one.
 
-    room   bytes that the basis may grow to, if the matrix needs wider blocks
+    room   bytes to which the basis may grow, if the matrix needs wider blocks
     """
 
     k: int
@@ -241,7 +241,7 @@ class Krylov:
         return {**space, "passes": self.passes}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         self._set_width(meta["width"])
         self.space.load(arrays, meta)
         self.passes = [Pass(*record) for record in meta["passes"]]
@@ -258,18 +258,18 @@ class Krylov:
         self.space.widen(self.k, width)
 
     def look(self) -> None:
-        """See what the basis knows, after `load`."""
+        """Compute the Ritz pairs of a basis that was loaded."""
         if self.space.filled:
             self.found = self.space.ritz()
 
     def converged(self, tol: float) -> bool:
-        """Tell whether k residuals are within `tol`."""
+        """Tell whether the residuals of all k components are within `tol`."""
         return bool(self.passes) and self.found is not None and self.passes[-1].residual <= tol
 
     def missed(self, tol: float) -> bool:
-        """Tell whether a value may be repeated more often than a block of this width can see.
+        """Tell whether a value may be repeated more often than a block of this width can find.
 
-        A block of b random vectors holds b copies of a repeated value and no more; so many found are a reason to look again.
+        A block of b random vectors finds at most b copies of a repeated value; if it finds that many, there may be more.
         """
         width = PANEL * self.space.width
         if self.found is None or width >= self.k:
@@ -279,11 +279,11 @@ class Krylov:
         return bool(((first - last <= min(tol, 1e-2) * first) & (last > NOISE * values[0])).any())
 
     def _random(self) -> np.random.Generator:
-        """Return the random directions of the next pass, whatever was drawn before."""
+        """Return the generator of the next pass, seeded independently of earlier draws, so that a resumed run repeats it."""
         return np.random.Generator(np.random.PCG64([self.seed, len(self.passes)]))
 
     def advance(self, tol: float, pool: Executor) -> None:
-        """Make a pass: take the next block into the basis, where there is room for it."""
+        """Make a pass: add the next block to the basis, after widening or a restart where necessary."""
         space = self.space
         if space.filled == 0:
             space.begin(self._random(), pool)
@@ -301,7 +301,7 @@ class Krylov:
         self.passes.append(Pass(len(self.passes) + 1, residual, products * space.matrix.rows.entries))
 
     def finish(self, pool: Executor) -> SVD:
-        """Return the k best components, with measured residuals; the basis is used up."""
+        """Return the k best components, with measured residuals; this overwrites the basis."""
         assert self.found is not None
         space = self.space
         count = -(-self.k // PANEL)
@@ -316,7 +316,7 @@ class Krylov:
             _scale(right, np.sign(values))
         else:
             rotate(space.images[: space.filled], vectors * inverse, pool)
-            rotate(right, _triangular(inner(right, right, pool)), pool)  # small ones hold traces of large ones
+            rotate(right, _triangular(inner(right, right, pool)), pool)  # small components contain traces of large ones
         space.matrix.rows.multiply(right, product, pool)
         residuals = _lengths(product, left, sigma) * inverse
         signs = _signs(left)
@@ -327,28 +327,28 @@ class Krylov:
 
 
 def first_width(k: int) -> int:
-    """Return the panels of a block: one up to WIDE components, then one for each WIDE.
+    """Return the number of panels of a block: one for every WIDE components, rounded up.
 
-    A narrow block goes deeper for the same room and reaches a residual with fewer products: scripts/lab.py svd.
+    For the same memory a narrow block reaches a higher power, and a given residual with fewer products: scripts/lab.py svd.
     """
     return -(-k // WIDE)
 
 
 def capacity(k: int, width: int) -> int:
-    """Return the panels of the basis: what a restart keeps, as much again, and a block more than is full."""
+    """Return the number of panels of the basis: twice what a restart keeps, and the next block."""
     return 2 * (-(-k // PANEL) + width) + width
 
 
 def basis_bytes(shape: tuple[int, int], k: int) -> int:
-    """Return the memory of basis and images."""
+    """Return the memory of basis and images in bytes."""
     return 4 * PANEL * capacity(k, first_width(k)) * sum(shape)
 
 
 def _whitening(gram: Values, norms: Values) -> tuple[Values, Values, npt.NDArray[np.bool_], bool]:
-    """Return what makes columns orthonormal and its inverse, which columns are kept, and whether little was changed.
+    """Return the factors that make columns orthonormal, their inverse, which columns are kept, and whether little changed.
 
-    The Gram matrix is scaled to a unit diagonal and taken apart by its eigenvectors. `norms` are the columns' lengths before
-    the basis was subtracted: what has become as small as their rounding is noise.
+    The Gram matrix is scaled to a unit diagonal and decomposed into eigenvectors. `norms` are the columns' lengths before
+    the basis was subtracted: a remainder as small as their rounding error is noise.
     """
     lengths = np.sqrt(np.diag(gram))
     real = lengths > NOISE * norms
@@ -371,7 +371,7 @@ def _triangular(gram: Values) -> Values:
 
 
 def _fill(block: Panels, columns: npt.NDArray[np.int64], random: np.random.Generator) -> None:
-    """Put normal random numbers into columns."""
+    """Fill columns with standard normal random numbers."""
     for column in columns.tolist():
         block[column // PANEL, :, column % PANEL] = random.standard_normal(block.shape[1], np.float32)
 
@@ -393,17 +393,17 @@ def _lengths(product: Panels, left: Panels, sigma: Values) -> Values:
 
 
 def _signs(matrix: Panels) -> Values:
-    """Return what makes the entry of largest size in each column positive."""
+    """Return the signs (±1) that make the entry of largest magnitude in each column positive."""
     return np.where(-matrix.min(axis=1) > matrix.max(axis=1), -1.0, 1.0).reshape(-1)
 
 
 def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: Callable[[], None] = lambda: None) -> SVD:
-    """Return the `state.k` largest components, from where `state` is, each with a residual of at most `tol`.
+    """Continue from `state`, and return its k largest components, each with a residual of at most `tol`.
 
-    `between` is called after each pass, when the state can be saved. It stops after `max_passes` whatever the residual is;
-    the measured residuals tell. Raises `DivergenceError` for products that are not finite.
+    `between` is called after each pass, when the state can be saved. The solver stops after `max_passes` in any case; the
+    measured residuals show what was reached. Raises `DivergenceError` for products that are not finite.
     """
-    with threadpool_limits(1, "blas"):  # its threads would spin between our products, and decide the last bits
+    with threadpool_limits(1, "blas"):  # BLAS threads would spin between our products, and change the last bits
         state.look()
         while len(state.passes) < max_passes and (not state.converged(tol) or state.missed(tol)):
             state.advance(tol, pool)
@@ -412,9 +412,9 @@ def krylov(state: Krylov, tol: float, max_passes: int, pool: Executor, between: 
 
 
 def arpack(rows: SparseRows, k: int, seed: int, tol: float) -> SVD:
-    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: one thread, for reference.
+    """Return the k largest components by ARPACK, through `scipy.sparse.linalg.svds`: single-threaded, for reference.
 
-    Raises `DivergenceError` if it does not converge, or if there is nothing in the matrix.
+    Raises `DivergenceError` if ARPACK fails, be it for lack of convergence or for an empty matrix.
     """
     from scipy.sparse import csr_array
     from scipy.sparse.linalg import ArpackError, svds
