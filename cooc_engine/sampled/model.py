@@ -1,4 +1,4 @@
-"""What a sampled family is to its training: a model, the arrays of its network, and how a text is cut for it."""
+"""A sampled model as its trainer sees it, the arrays of its network, and how the text is divided for it."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from cooc_engine.sampled.sampler import NO_USES, Uses
 
 __all__ = ["FLOOR", "Design", "SampledModel"]
 
-PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of the text that is read as it stands
+PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
 ROUND = 64  # parts between two moments at which all threads rest
-SMALL_PART, BATCH = 64, 16  # of deterministic training: tokens of a part at most, and parts whose steps are added together
-MOST_STEPS = 16  # of one row in a batch that count in full, and that a batch is made for; 32 overshoot,
-MOST_RATE = 0.4  # and so do fewer at higher rates: the rates of those that count add up to this at most
+SMALL_PART, BATCH = 64, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
+MOST_STEPS = 16  # steps of one row that count in full in a batch, and for which batches are sized; 32 would overshoot,
+MOST_RATE = 0.4  # and so would fewer at higher rates: the rates of those that count add up to at most this
 LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
-FLOOR = 1e-4  # the learning rate falls to this share of itself
+FLOOR = 1e-4  # the learning rate falls to this fraction of its initial value
 
 
 @dataclass(frozen=True)
 class SampledModel:
-    """A sampled model as the trainer sees it: its rule, its tables, and how often and how fast it is trained.
+    """A sampled model as the trainer sees it: its rule, its tables, its epochs and learning rate.
 
-    `uses` is needed for deterministic training alone; `floor` is the share of `lr` at which the line of the rate ends.
+    `uses` is needed only for deterministic training; `floor` is the fraction of `lr` to which the rate falls linearly.
     """
 
     rule: Rule
@@ -40,14 +40,14 @@ class SampledModel:
     floor: float = FLOOR
 
     def __post_init__(self) -> None:
-        """Refuse what the step does not do."""
+        """Raise `ValueError` for combinations that the training step does not support."""
         if self.rule.spread and not self.rule.mean:
             raise ValueError("Rule.spread shares the gradient of a mean; it goes with Rule.mean")
         if self.rule.frozen & sgd.WORD_ROWS and self.rule.document < 0:
             raise ValueError("Rule.frozen keeps the input rows of words; it needs rows of documents to train")
 
     def horizon(self, tokens: int) -> float:
-        """Return after how many tokens the rate would reach 0, if its line did not end after `epochs` readings of the text."""
+        """Return the number of tokens after which the rate would reach 0 if training went on; `tokens` is the text's length."""
         return self.epochs * tokens / (1 - self.floor) if self.floor < 1 else math.inf
 
     @property
@@ -66,7 +66,7 @@ class SampledModel:
 
     @property
     def most_steps(self) -> int:
-        """Steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
+        """Number of steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
         return max(1, int(min(MOST_STEPS, MOST_RATE / self.lr)))
 
     @property
@@ -81,19 +81,19 @@ class SampledModel:
 
     @property
     def stretch(self) -> int:
-        """Batches of a stretch of the text that is read as it stands."""
+        """Batches of a stretch of text that is read in its own order."""
         return max(1, PART // (self.part * self.batch))
 
 
 @dataclass(frozen=True)
 class Design:
-    """All that training needs of a family: what `design(corpus, options)` returns.
+    """Everything that training needs from a family; the result of its `design(corpus, options)`.
 
-    model    what is trained
-    inputs   rows of the arrays that the input matrix consists of, one array after the other, by name
-    outputs  the same of the output matrix
-    facts    what the provenance of the model says besides
-    start    input vectors begin uniformly between -start/d and start/d, output vectors at 0
+    model    the model to train
+    inputs   numbers of rows, by name, of the arrays that make up the input matrix, one after another
+    outputs  the same for the output matrix
+    facts    additional entries of the model's provenance
+    start    input vectors are initialised uniformly between -start/d and start/d, output vectors with 0
 
     The arrays are those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
     "documents": D} document k has row V + k, and `Rule.document` is V.

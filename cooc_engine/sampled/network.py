@@ -1,4 +1,4 @@
-"""The two matrices of a sampled model, in memory or mapped from files without a name."""
+"""The two matrices of a sampled model, in memory or mapped from unnamed files."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from cooc_engine.storage.scratch import aligned_zeros, mapped_zeros, padded, uni
 
 __all__ = ["START", "Network"]
 
-START = 0.5  # input vectors begin between -START/d and START/d
-START_ROWS = 1 << 8  # that are drawn at a time
+START = 0.5  # input vectors are initialised between -START/d and START/d
+START_ROWS = 1 << 8  # rows drawn at a time
 NOWHERE: Mapping[str, Path] = {}
 
 
 @dataclass
 class Network:
-    """Input and output rows, padded with zeros to whole cache lines; d numbers of a row are used.
+    """Input and output rows, padded with zeros to whole cache lines; the first d numbers of a row are used.
 
-    names  the arrays that the rows of each matrix belong to, with their numbers of rows, in order
+    names  for each matrix, its arrays in order, with their numbers of rows
     """
 
     d: int
@@ -40,9 +40,9 @@ class Network:
         start: float = START,
         mapped: Mapping[str, Path] = NOWHERE,
     ) -> Network:
-        """Return inputs uniform(−start, start)/d, the same for the same seed, and outputs at 0.
+        """Return a network with inputs drawn from uniform(−start, start)/d, by the seed, and outputs 0.
 
-        `mapped` says for "inputs" and "outputs" in which directory the file stands that the matrix is mapped from.
+        `mapped` gives, for "inputs" and "outputs", the directory of the unnamed file that the matrix is mapped from, if any.
         """
         sizes = {"inputs": sum(inputs.values()), "outputs": sum(outputs.values())}
         both = [_zeros(rows, padded(d), mapped.get(name)) for name, rows in sizes.items()]
@@ -54,7 +54,7 @@ class Network:
         return network
 
     def arrays(self) -> dict[str, Matrix]:
-        """Return the arrays by name, without their padding; what is written to them is written to the matrices."""
+        """Return the arrays by name, without padding, as views of the matrices."""
         found = {}
         for matrix, names in zip((self.inputs, self.outputs), self.names, strict=True):
             first = 0

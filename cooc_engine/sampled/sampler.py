@@ -1,4 +1,4 @@
-"""What the sampled models draw from: thinning of frequent words, noise, Huffman paths."""
+"""The tables that sampled models draw from: thinning of frequent words, noise words, Huffman paths."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ __all__ = ["NO_USES", "Paths", "Uses", "alias_table", "expected_uses", "huffman"
 
 
 def alias_table(counts: Counts, power: float) -> npt.NDArray[np.uint64]:
-    """Return an alias table (Walker 1977; Vose 1991) that draws word w with a chance of n_w^power: 8 bytes per word.
+    """Return an alias table (Walker 1977; Vose 1991) that draws word w with probability ∝ n_w^power: 8 bytes per word.
 
-    Entry i holds an alias below, and above the chance of i itself, times 2³². Words that never occur are never drawn.
+    The low 32 bits of entry i hold an alias, the high ones the probability of i itself, times 2³². Words that never occur
+    are never drawn.
     """
-    weights = np.where(counts > 0, (counts / max(1, counts.max())) ** power, 0.0)  # shares of the greatest: none overflows
+    weights = np.where(counts > 0, (counts / max(1, counts.max())) ** power, 0.0)  # relative to the largest: no overflow
     table = np.empty(len(counts), np.uint64)
     sampling.fill_alias(weights * (len(counts) / weights.sum()), np.empty(len(counts), np.int64), table)
     return table
@@ -45,7 +46,7 @@ class Paths:
         return int(np.diff(self.starts).max())
 
     def expected(self, counts: Counts) -> float:
-        """Return the mean length of a path over the text; that of a complete tree is near log2 V."""
+        """Return the mean length of a path, weighted by the words' counts; for a complete tree it is near log2 V."""
         return float(np.diff(self.starts) @ counts / counts.sum())
 
 
@@ -65,8 +66,8 @@ def huffman(counts: Counts) -> Paths:
 class Uses(NamedTuple):
     """Expected uses per token of the most frequently used rows: as an input, or as a target and noise.
 
-    word      of the rows of words, which are used all over the text
-    document  of the row of a document, within the document: it is used at each of its words that is kept, and nowhere else
+    word      for rows of words, which are used throughout the text
+    document  for the row of a document, within that document: it is used at each of its words that is kept, and nowhere else
     longest   tokens of the longest document that has a row; 0 if none has
     """
 
@@ -84,9 +85,9 @@ NO_USES = Uses()
 
 
 def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) -> Uses:
-    """Return how often rows are used; `longest` is the number of tokens of the longest document.
+    """Return how often the most used rows are used; `longest` is the number of tokens of the longest document.
 
-    Nodes of a tree are left out: the root is used by every example, and needs few of its steps.
+    Nodes of a Huffman tree are left out: every example uses the root, which needs few of these steps.
     """
     shares = counts / counts.sum()
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
@@ -101,7 +102,7 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
 
 
 def _noise(counts: Counts, tables: Tables, rule: Rule, kept: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return for each target how often a word is its noise, not being the target itself."""
+    """Return, per target of the text, how often each word is drawn as noise without being the target itself."""
     own, alias = tables.noise >> np.uint64(32), (tables.noise & np.uint64(2**32 - 1)).astype(np.int64)
     chances = np.ldexp(own.astype(np.float64), -32)
     chances += np.bincount(alias, 1 - chances, len(counts))
@@ -124,10 +125,10 @@ def tables(
     rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
     total: int | None = None,
 ) -> Tables:
-    """Return the tables of a model: noise where `noise_power` is given, paths for hs, `rows` where words have several.
+    """Return the tables of a model: noise if `noise_power` is given, `paths` for hs, `rows` if words have several.
 
-    `rows` are (V + 1,) starts and the input rows of each word, as in fastText's subwords; `total` the tokens that words are
-    shares of when they are thinned: those of the vocabulary unless given.
+    `rows` are (V + 1,) starts and the input rows of each word, as for fastText's subwords; `total` is the number of tokens
+    relative to which words are thinned, by default those in the vocabulary.
     """
     starts, subrows = rows or (np.empty(0, np.int64), np.empty(0, np.int32))
     paths = paths or Paths(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))

@@ -1,4 +1,4 @@
-"""The full softmax over a batch of listed examples, as matrix products: exact, for small vocabularies."""
+"""The full softmax over a batch of examples, as matrix products: exact, for small vocabularies."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Matrix = npt.NDArray[np.float32]
 
 
 class Examples:
-    """Hidden rows and what they predict.
+    """Hidden rows and the words that they predict.
 
-    inputs (n,) input rows and `hidden` (n,) the hidden row that each belongs to; sizes (m,) how many inputs a hidden row is
-    the mean of; `of` (t,) hidden row and `targets` (t,) word of each example.
+    `inputs` (n,) are input rows, `hidden` (n,) the hidden row that each belongs to; `sizes` (m,) the number of inputs that a
+    hidden row is the mean of; `of` (t,) the hidden row and `targets` (t,) the word of each example.
     """
 
     def __init__(self, listed: npt.NDArray[np.int32], *, mean: bool) -> None:
@@ -34,15 +34,15 @@ class Examples:
         self.inputs, self.hidden, self.of, self.targets = (np.array(values, np.int64) for values in found.values())
 
 
-@np.errstate(over="ignore", invalid="ignore")  # the caller looks at the loss
+@np.errstate(over="ignore", invalid="ignore")  # the caller checks the loss
 def softmax_step(
     examples: Examples, inputs: Matrix, outputs: Matrix, lr: float, *, spread: bool, first: int = 0, still: bool = False
 ) -> float:
-    """Take one step for all examples against the rows as they are; returns Σ −log p(target | hidden).
+    """Take one gradient step for all examples, computed from the current rows; return Σ −log p(target | hidden).
 
     p = exp(u_t·h) / Σ_j exp(u_j·h); ∂E/∂u_j = Σ e_j h and ∂E/∂h = Σ_j e_j u_j with the errors e = p − t (Rong 2014, eq.
-    8–12). With `spread` an input receives its share of ∂E/∂h, otherwise the whole. Input rows below `first` stay as they are,
-    and with `still` all outputs.
+    8–12). With `spread` each input receives its share of ∂E/∂h, otherwise the whole. Input rows below `first` are not
+    changed, and with `still` no output is.
     """
     if not len(examples.of):
         return 0.0

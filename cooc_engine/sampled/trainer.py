@@ -1,10 +1,10 @@
-"""The trainer of all sampled models: parts of mapped shards for threads, the learning rate, checkpoints, the stop at NaN.
+"""The trainer of all sampled models: it deals parts of mapped shards to threads, sets the learning rate, and stops at NaN.
 
-The text is read in stretches, in another order in each epoch, and so are the shards: so no part of it is always learned at
-the lowest rates (measured: better on all word sets). By default threads race for the same rows (Hogwild, Recht et al. 2011).
-Deterministic training takes the steps of a fixed batch of parts against the parameters as they are, writes them down, and then
-the owner of each row adds them in the order of the parts: the same bits for any number of threads. A full softmax is a matrix
-product for a batch of positions.
+Shards, and stretches of text within them, are read in a different order in each epoch, so that no part of the text is always
+learned at the lowest rates (measured: better on all word sets). By default threads race for the same rows (Hogwild, Recht et
+al. 2011). Deterministic training computes the steps of a fixed batch of parts from the current parameters and records them;
+then the owner of each row adds them in the order of the parts: the same bits for any number of threads. A full softmax is a
+matrix product for a batch of positions.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from cooc_engine.sampled.workspace import Workspace
 
 __all__ = ["State", "run_epochs"]
 
-ABSURD = 1e3  # a mean loss this many times that of vectors at 0 will not come down again
+ABSURD = 1e3  # a mean loss this many times that of zero vectors will not come down again
 
 
 @dataclass
 class State:
-    """Where training is: so many `batches` of shard `shard` in epoch `epoch` are done; loss, examples and words till then."""
+    """The state of training: `batches` of the `shard`-th shard of `epoch` are done; `sums`: loss, examples and words so far."""
 
     network: Network
     sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
@@ -60,7 +60,7 @@ class State:
         return {name: getattr(self, name) for name in ("epoch", "shard", "batches", "seconds", "history")}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint; deterministic training with the same bits."""
+        """Restore the state from a checkpoint; deterministic training continues with the same bits."""
         for name, values in self.arrays().items():
             values[:] = arrays[name]
         for name, value in meta.items():
@@ -68,11 +68,11 @@ class State:
 
 
 def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:
-    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it.
+    """Continue training from `state` to the last epoch; `between`, that of a `Checkpoint`, is called when it is consistent.
 
     Raises `DivergenceError` for a loss that is not finite or absurdly high, `InputError` if no epoch had an example.
     """
-    # BLAS's own threads would decide the last bits of a full softmax, and its small products are faster without.
+    # BLAS threads would change the last bits of a full softmax, and its small products are faster without them.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         team = _Team(model, state.network, pool, threads)
         stage.resume_at(_tokens_done(state, model, corpus))
@@ -89,7 +89,7 @@ def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, 
 
 
 def _shards(state: State, model: SampledModel, corpus: Corpus) -> Iterator[tuple[Clock, Shard]]:
-    """Yield the shards of an epoch, in an order of its own, from where `state` is."""
+    """Yield the remaining shards of the epoch, in its random order."""
     sizes = corpus.manifest["shards"]
     begins = np.cumsum([(0, 0), *map(tuple, sizes)], axis=0).tolist()
     seed = model.seed % 2**63
@@ -104,13 +104,13 @@ def _shards(state: State, model: SampledModel, corpus: Corpus) -> Iterator[tuple
 
 
 def _tokens_done(state: State, model: SampledModel, corpus: Corpus) -> int:
-    """Return how many tokens have been read in all epochs."""
+    """Return the number of tokens read so far, in all epochs."""
     clock, shard = next(_shards(state, model, corpus))
     return clock.done + clock.origin + _Walk(model, clock, len(shard.ids)).done(state.batches)
 
 
 class _Walk:
-    """The order in which an epoch reads a shard: stretches shuffled, the batches of each one after the other."""
+    """The order in which an epoch reads a shard: stretches are shuffled, the batches within each stay in order."""
 
     def __init__(self, model: SampledModel, clock: Clock, tokens: int) -> None:
         self.tokens, self.size = tokens, model.part * model.batch
@@ -124,11 +124,11 @@ class _Walk:
         return len(self.order) * self.stretch
 
     def batch(self, visit: int) -> int:
-        """Return the batch that is visited as the `visit`-th; behind the last one the text is empty."""
+        """Return the number of the batch visited as the `visit`-th; batches beyond the end of the text are empty."""
         return int(self.order[visit // self.stretch]) * self.stretch + visit % self.stretch
 
     def done(self, visit: int) -> int:
-        """Return the number of tokens that are read before the `visit`-th batch."""
+        """Return the number of tokens read before the `visit`-th batch."""
         turn, rest = divmod(visit, self.stretch)
         room = self.size * self.stretch
         before = turn * room - (self.missing if self.short < turn else 0)
@@ -146,7 +146,7 @@ def _train_shard(
         visits = [(batch, visit) for batch, visit in visits if batch * walk.size < walk.tokens]
         results = team.train(shard, [(batch, _turned(clock, walk.done(visit) - batch * walk.size)) for batch, visit in visits])
         state.batches = last
-        for result in results:  # one by one, so that the sum does not depend on how they were dealt
+        for result in results:  # one by one, so that the sum does not depend on the threads
             state.sums += result
         state.seconds += time.perf_counter() - begin
         _check_loss(state, team.workspace)
@@ -156,7 +156,7 @@ def _train_shard(
 
 
 def _check_loss(state: State, workspace: Workspace) -> None:
-    """Raise `DivergenceError` for a loss that is not finite, or that tells of steps far too long."""
+    """Raise `DivergenceError` for a loss that is not finite, or so large that the steps must be far too long."""
     (loss, examples, _), lr = state.sums.tolist(), workspace.model.lr
     most = ABSURD * max(1.0, workspace.untrained_loss(len(state.network.outputs)))
     if not loss <= most * examples:  # NaN too
@@ -167,12 +167,12 @@ def _check_loss(state: State, workspace: Workspace) -> None:
 
 
 def _turned(clock: Clock, tokens: int) -> Clock:
-    """Return the clock of a batch that is visited so many tokens later than it stands in the text."""
+    """Return the clock of a batch that is visited `tokens` tokens later than its place in the text."""
     return clock._replace(done=clock.done + tokens)
 
 
 def _rate(clock: Clock, position: int) -> float:
-    """Return the learning rate at a position of a shard, as the kernel has it."""
+    """Return the learning rate at a position of a shard, by the kernel's formula."""
     return clock.lr * (1 - (clock.done + clock.origin + position) / clock.total)
 
 
@@ -197,7 +197,7 @@ def _note(state: State, model: SampledModel) -> str:
 
 
 class _Team:
-    """Threads with a scratch each that train on batches of parts."""
+    """Threads, each with its own scratch, that train on batches of parts."""
 
     def __init__(self, model: SampledModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
         self.model, self.network, self.pool, self.threads = model, network, pool, threads
@@ -207,7 +207,7 @@ class _Team:
         self.uses = np.zeros(self.workspace.uses_shape(len(network.inputs), len(network.outputs)), np.int32)
 
     def train(self, shard: Shard, batches: list[tuple[int, Clock]]) -> npt.NDArray[np.float64]:
-        """Train on batches of a shard, each with its clock; returns (parts, 3) loss, examples and words of each part."""
+        """Train on batches of a shard, each with its clock; return loss, examples and words of each part, (parts, 3)."""
         size, parts = self.model.batch, -(-len(shard.ids) // self.model.part)
         results = np.zeros((size * len(batches), 3))
         pieces = []
@@ -249,5 +249,5 @@ class _Team:
 
 
 def _shares(first: int, last: int, threads: int) -> list[tuple[int, int]]:
-    """Cut a range into one stretch for each thread."""
+    """Cut a range into at most one nonempty range per thread."""
     return [part for part in cut_evenly(first, last, threads) if part[0] < part[1]]

@@ -1,4 +1,4 @@
-"""A sampled model from a corpus to its file: what every family of them has in common around its training."""
+"""Training a sampled model from a corpus to its file: the steps around the trainer, common to all these families."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train_sampled"]
 
-COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes of a word in the dictionaries and lists of two vocabularies
+COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes per word in the dictionaries and lists of two vocabularies
 
 
 def train_sampled(
@@ -40,9 +40,9 @@ def train_sampled(
 ) -> Model:
     """Train a sampled model of any family on an encoded corpus and write the model file `output`.
 
-    `design` makes of the corpus and the options what is trained. A matrix that the budget cannot hold is mapped from a file
-    without a name beside the output. The keywords are those of `Run`. Raises `DivergenceError` as soon as a loss is not
-    finite, `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
+    `design` returns the design of the model for the corpus and the options. A matrix that does not fit into the budget is
+    mapped from an unnamed file beside the output. The keywords are those of `Run`. Raises `DivergenceError` as soon as a loss
+    is not finite, `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
     corpus, output = Corpus.of(corpus), Path(output)
     run = Run.of("train_sampled", how, TrainKeywords)
@@ -70,7 +70,7 @@ def train_sampled(
 
 
 def _check_extension(options: SampledOptions, older: Model | None) -> None:
-    """Refuse an extension that cannot be before any work is done."""
+    """Raise `UsageError` for an impossible extension, before any work is done."""
     if not options.extend:
         return
     if older is None:
@@ -82,7 +82,7 @@ def _check_extension(options: SampledOptions, older: Model | None) -> None:
 
 
 def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> int:
-    """Return what an older model takes: rows copied from it, the matrices of both, and words and counts as Python has them."""
+    """Return the bytes that an older model takes: rows copied from it, extended matrices, and words as Python objects."""
     if older is None:
         return 0
     old = len(older.vocabulary)

@@ -4,7 +4,7 @@
     hs        −Σ_j log σ(±h·θ_j) over the target's Huffman path
     softmax   −log exp(u_t·h) / Σ_j exp(u_j·h)
 
-A family is a rule for the one step of `_kernels/sgd.py`: `training.train_sampled` trains any design.
+A family is a rule for the training step of `_kernels/sgd.py`; `training.train_sampled` trains any design.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from cooc_engine.sampled.model import FLOOR, Design, SampledModel
 
 __all__ = ["design_cbow", "design_skipgram", "design_words"]
 
-CLAMP = 6.0  # where word2vec's program takes σ as 0 or 1
+CLAMP = 6.0  # beyond this, word2vec's program takes σ as 0 or 1
 OUTPUTS = {"ns": sgd.NOISE, "hs": sgd.PATH, "softmax": sgd.LIST}
 
 
 def design_skipgram(corpus: Corpus, options: SkipgramOptions) -> Design:
-    """Return skip-gram: each context word of a window predicts the centre, or the centre each of them."""
+    """Return skip-gram: each context word of a window predicts the centre, or the centre predicts each of them."""
     inputs = sgd.CONTEXTS if options.predict == "centre" else sgd.CENTRE
     return design_words(corpus, options, inputs=inputs, mean=0, spread=0)
 
@@ -40,7 +40,7 @@ def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
 
 
 def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Design:
-    """Return a model of words: `changes` is what tells its rule from the others'."""
+    """Return the design of a model of words; `changes` are the fields of `Rule` in which these models differ."""
     words, counts = len(corpus.vocabulary), corpus.counts
     paths = sampler.huffman(counts) if options.loss == "hs" else None
     if paths is not None and options.vectors != "w":
@@ -66,7 +66,7 @@ def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Des
 
 
 def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """Return the mean length of a Huffman path over the text, beside that of a complete tree."""
+    """Return the mean length of a Huffman path over the text, and that of a complete tree for comparison."""
     if paths is None:
         return {}
     depth = len(counts).bit_length() - 1

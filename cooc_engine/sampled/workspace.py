@@ -1,4 +1,4 @@
-"""The memory that the training of a sampled model takes, and the plan of it."""
+"""The memory that training a sampled model takes, and its plan."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ __all__ = ["Workspace", "memory_plan"]
 
 @dataclass(frozen=True)
 class Workspace:
-    """The room of a model's examples and steps, for rows of `width` floats."""
+    """The sizes of a model's working memory for examples and steps, with rows of `width` floats."""
 
     model: SampledModel
     width: int
 
     @property
     def most_inputs(self) -> int:
-        """The most input rows that an example has."""
+        """The largest number of input rows of an example."""
         rule, starts = self.model.rule, self.model.tables.row_starts
         words = {sgd.CONTEXTS: 2 * rule.window, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[rule.inputs]
         return words * (int(np.diff(starts).max()) if len(starts) else 1) + 1
 
     @property
     def most_targets(self) -> int:
-        """The most targets that an example has."""
+        """The largest number of targets of an example."""
         rule = self.model.rule
         return 2 * rule.window if rule.inputs == sgd.CENTRE else 1
 
     @property
     def most_outputs(self) -> int:
-        """The most output rows that an example has, in whole panels."""
+        """The largest number of output rows of an example, rounded up to whole panels."""
         targets, rule = self.most_targets, self.model.rule
         if rule.output == sgd.PATH:
             most = targets * max(1, int(np.diff(self.model.tables.path_starts).max()))
@@ -52,7 +52,7 @@ class Workspace:
         return -(-most // COLUMNS) * COLUMNS
 
     def shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
-        """Return type and shape of everything in the scratch of one thread."""
+        """Return the type and shape of every array in the scratch of one thread."""
         inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.model.rule.mean else self.most_inputs
         panels = outputs // COLUMNS
         return {
@@ -73,13 +73,13 @@ class Workspace:
         }
 
     def scratch(self) -> Scratch:
-        """Return the room of one thread."""
+        """Allocate the scratch of one thread."""
         shapes = self.shapes().items()
         return Scratch(**{n: aligned_zeros(*s) if kind is np.float32 else np.zeros(s, kind) for n, (kind, s) in shapes})
 
     @property
     def logged(self) -> tuple[int, int, int]:
-        """Parts, and for each of them the rows and the steps that are written down at most: none where threads race."""
+        """Parts, and the largest numbers of rows and of steps that are recorded for each: none where threads race."""
         model = self.model
         if model.listed:
             return model.batch, model.part * (2 + self.most_inputs + self.most_targets), 0
@@ -90,7 +90,7 @@ class Workspace:
         return model.batch, rows, rows
 
     def step_log(self) -> StepLog:
-        """Return the room for what a round writes down."""
+        """Allocate the log of a batch's steps."""
         parts, rows, steps = self.logged
         taken = (parts if steps else 0, steps, self.width)
         return StepLog(np.empty((parts, rows), np.int32), np.empty(taken, np.float32), np.zeros(parts, np.int64))
@@ -100,14 +100,14 @@ class Workspace:
         return 2, max(inputs, outputs) if self.model.batch > 1 else 0
 
     def untrained_loss(self, outputs: int) -> float:
-        """Return the most that an example costs where all vectors are 0: log 2 for each output, or log V."""
+        """Return the largest loss of an example if all vectors are 0: log 2 for each output, or log V."""
         return math.log(outputs) if self.model.listed else math.log(2) * self.most_outputs
 
     def memory(self, inputs: int, outputs: int, threads: int) -> int:
-        """Return the bytes of the scratch of all threads and of what is written down for so many rows."""
+        """Return the bytes of all threads' scratch and of the step log, for matrices with these numbers of rows."""
         parts, rows, taken = self.logged
         steps = 4 * parts * (rows + taken * self.width) + self.uses_shape(inputs, outputs)[1] * 8
-        # The matrices of a full softmax: scores and what they become, and the step of all outputs.
+        # The matrices of a full softmax: scores with what is computed from them, and the step of all outputs.
         listed: int = 4 * outputs * (4 * self.model.part * self.most_inputs + self.width) if self.model.listed else 0
         scratch: int = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in self.shapes().values())
         return steps + listed + threads * scratch
@@ -115,7 +115,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Means:
-    """How a family is trained: its name, vector size, threads, budget, the bytes of an older model, and where the output is."""
+    """What a training plan depends on: family, vector size, threads, budget, bytes of an older model, output directory."""
 
     family: str
     d: int
@@ -126,9 +126,9 @@ class Means:
 
 
 def memory_plan(design: Design, means: Means) -> tuple[Plan, dict[str, Path]]:
-    """Return what training takes of memory, and for each matrix that the budget cannot hold where its file stands.
+    """Return the plan of training, and the directory of the file for each matrix that does not fit into the budget.
 
-    As few matrices as possible are mapped, and the larger one first; the plan of the memory counts only what is anonymous.
+    As few matrices as possible are mapped, the larger one first; mapped files do not count towards the memory of the plan.
     """
     rows = {"inputs": sum(design.inputs.values()), "outputs": sum(design.outputs.values())}
     larger, smaller = sorted(rows, key=lambda name: -rows[name])
@@ -155,7 +155,7 @@ def _plan(design: Design, means: Means, rows: Mapping[str, int], mapped: list[st
 
 
 def _disk(means: Means, sizes: Mapping[str, int], mapped: list[str]) -> Disk:
-    """Return the disk for mapped matrices, a checkpoint of all of them, and the model."""
+    """Return the disk usage of mapped matrices, a checkpoint of both matrices, and the model."""
     whole = sum(sizes.values())
     output, temporary = whole * means.d // padded(means.d), whole + sum(sizes[name] for name in mapped)
     return Disk(means.directory.resolve(), output, temporary, output + temporary)
