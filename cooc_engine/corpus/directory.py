@@ -1,4 +1,4 @@
-"""An encoded corpus on the disk: words as numbers in shards, and their vocabulary."""
+"""An encoded corpus on disk: word numbers in shards, and their vocabulary."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KIND, VERSION = "corpus", 1
 class Corpus:
     """An encoded corpus on disk, opened lazily.
 
-    Raises `InputError` if there is none at `path`, `FormatError` if it is damaged or of another version.
+    Raises `InputError` if there is no corpus at `path`, `FormatError` if it is damaged or of another version.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -40,12 +40,12 @@ class Corpus:
 
     @classmethod
     def of(cls, source: PathLike | Corpus) -> Corpus:
-        """Return a corpus that is open as it is, or open the one at a path."""
+        """Return an open corpus unchanged, or open the one at a path."""
         return source if isinstance(source, Corpus) else cls(source)
 
     @functools.cached_property
     def options(self) -> EncodeOptions:
-        """How it was encoded; an option that is younger than the corpus has its default."""
+        """The options it was encoded with; an option introduced later has its default."""
         try:
             return from_mapping(EncodeOptions, self.manifest["options"], str(self.path))
         except UsageError as error:
@@ -58,12 +58,12 @@ class Corpus:
 
     @functools.cached_property
     def counts(self) -> npt.NDArray[np.int64]:
-        """(V,) occurrences of each word in this corpus, whose vocabulary may be that of another."""
+        """(V,) occurrences of each word in this corpus, even if the vocabulary was taken from another."""
         path = self.path / "word-counts.bin"
         return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
 
     def shard(self, number: int) -> Shard:
-        """Open shard `number`; the first time its values are checked too (a count in runs opens it once per run)."""
+        """Open shard `number`; its values are checked only the first time, since counting in runs opens it once per run."""
         if number in self._checked:
             return open_shard(self.path, number)
         shard = load_shard(self.path, number, self.manifest["vocabulary"]["words"])

@@ -1,9 +1,9 @@
-"""From text to an encoded corpus: tokenise once with provisional ids, rank the words, renumber into shards.
+"""From text to an encoded corpus: tokenize once with provisional ids, rank the words, renumber into shards.
 
-The first pass reads blocks in order; each worker thread has a hash table of its own. Provisional ids and document ends
-are spooled to the disk, so memory holds the tables and a few blocks. Then the tables are merged, words are ranked, and the
-second pass writes shards. Ranks depend on the counts and the bytes of the words alone: any number of threads gives the
-same files.
+The first pass reads blocks in order; each worker thread has its own hash table. Provisional ids and document ends are
+spooled to disk, so memory holds only the tables and a few blocks. Then the tables are merged, words are ranked, and the
+second pass writes shards. Ranks depend only on the counts and the bytes of the words: the files are the same for any number
+of threads.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ def encode(
 ) -> Corpus:
     """Encode text files, one document per line, into the directory `output`.
 
-    Files may be compressed (gz, bz2, xz, zst, told by their first bytes); `-` is the standard input. The result does not
+    Files may be compressed (gz, bz2, xz, zst, recognised by their first bytes); `-` is standard input. The result does not
     depend on `threads` or `memory`, the budget in bytes or as `512M`. A tokenizer that is Python code runs in `threads`
-    processes; the budget holds a few lines in each, and what a function of the user's takes beside them is not in it.
-    Raises `InputError` naming file and byte for text that is missing, empty, binary, truncated or not UTF-8, or file and
-    line where a tokenizer fails, and `UsageError` if there is no such tokenizer.
+    processes; the budget includes a few lines in each, but not the memory that a user's function takes.
+    Raises `InputError`, naming file and byte, for text that is missing, empty, binary, truncated or not UTF-8, and naming
+    file and line where a tokenizer fails; `UsageError` if there is no such tokenizer.
     """
     return _encode(TextInput.of(texts), Path(output), options, Run.of("encode", run))
 
@@ -77,11 +77,11 @@ def plan_encode(
     options: EncodeOptions | None = None,
     **run: Unpack[PlanKeywords],
 ) -> Plan:
-    """Return how `encode` would use its budget and the disk, and write nothing.
+    """Return the plan of `encode`, its memory and disk, and write nothing.
 
-    The disk is predicted from a sample of about 1 MiB: of plain text from places all over the files, of compressed text
-    from their heads. It is None for the standard input, for what is no text, and for tokenizers that are Python code. Raises
-    `UsageError` as `encode` does, and `InputError` for a file that is not there.
+    Disk usage is predicted from a sample of about 1 MiB: of plain text from places all over the files, of compressed text
+    from their beginnings. It is None for standard input, invalid text, and tokenizers that are Python code. Raises
+    `UsageError` as `encode` does, and `InputError` for a missing file.
     """
     how, text = Run.of("plan_encode", run, PlanKeywords), TextInput.of(texts)
     for path in text.paths:
@@ -127,9 +127,9 @@ def encode_documents(
     options: EncodeOptions | None = None,
     **run: Unpack[FreshKeywords],
 ) -> Corpus:
-    """Encode documents, each a string or a sequence of words; the iterable is run through once, and may be a generator.
+    """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
 
-    A string is cut by the tokenizer of the options; the words of a sequence are taken as they are.
+    A string is split by the tokenizer of the options; the words of a sequence are taken unchanged.
     """
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
