@@ -1,8 +1,8 @@
 """From an encoded corpus to exact co-occurrence counts: sorted CSR in row blocks, memory-mapped.
 
 Weights are integers over a common denominator (2520 for 1/k in a window of 10), summed in 64-bit integers and divided
-once when read. A corpus that fits the budget is counted at once; a larger one a run at a time, and the runs are added up
-row by row. Sums of integers have no order: the bytes are the same for any number of threads, runs and shards.
+once, when read. A corpus that fits the budget is counted at once; a larger one is counted in runs, which are added up row
+by row. Integer sums do not depend on their order: the bytes are the same for any number of threads, runs and shards.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ MARGIN = 24  # bytes that a run of any length takes for each word in the radius 
 
 @dataclass(frozen=True)
 class Allotment:
-    """How the budget is shared: accumulators with `entries` entries each, and `text` bytes for the text of a run."""
+    """How the budget is divided: `entries` entries per accumulator, and `text` bytes for the text of a run."""
 
     threads: int
     entries: int
@@ -62,7 +62,7 @@ class Allotment:
 
     @classmethod
     def of(cls, words: int, window: Window, budget: int, threads: int) -> Allotment:
-        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        """Divide a budget; raises `UsageError` if it is too small."""
         columns = words * window.slots
         longest = min(columns, directory.BLOCK_ENTRIES)
 
@@ -102,7 +102,7 @@ def count(
     """Count the co-occurrences of an encoded corpus into the directory `output`.
 
     The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
-    if sums could overflow 64 bits, or if the budget cannot hold the least that is needed.
+    if sums could overflow 64 bits, or if the budget is too small.
     """
     how = Run.of("count", run)
     job, progress = _Job.of(corpus, options, how), how.shown
@@ -129,9 +129,9 @@ def plan_count(
     options: CountOptions | None = None,
     **run: Unpack[PlanKeywords],
 ) -> Plan:
-    """Return how `count` would use its budget and the disk, and write nothing.
+    """Return the plan of `count`, its memory and disk, and write nothing.
 
-    The number of entries is predicted from a sample of the rows that is counted exactly. Raises as `count` does.
+    The number of entries is predicted from a sample of rows that are counted exactly. Raises what `count` raises.
     """
     job = _Job.of(corpus, options, Run.of("plan_count", run, PlanKeywords))
     return job.plan(Path(output), job.runs(None))
@@ -139,7 +139,7 @@ def plan_count(
 
 @dataclass(frozen=True)
 class _Job:
-    """A count that has been checked, and its memory shared out."""
+    """A validated count, with its memory allotted."""
 
     corpus: Corpus
     options: CountOptions

@@ -72,7 +72,7 @@ def index_type(entries: int, columns: int) -> np.dtype[Any]:
 class Cooc:
     """A co-occurrence directory, opened lazily: a V × columns matrix of exact counts in row blocks.
 
-    Raises `InputError` if there is none at `path`, `FormatError` if it is damaged or of another version.
+    Raises `InputError` if there is no such directory at `path`, `FormatError` if it is damaged or of another version.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -87,12 +87,12 @@ class Cooc:
 
     @classmethod
     def of(cls, source: PathLike | Cooc) -> Cooc:
-        """Return a directory that is open as it is, or open the one at a path."""
+        """Return an open directory unchanged, or open the one at a path."""
         return source if isinstance(source, Cooc) else cls(source)
 
     @property
     def positional(self) -> bool:
-        """Whether contexts are words at positions, so that there are more columns than words."""
+        """Whether each context is a word at a position, so that there are more columns than words."""
         return self.columns != len(self.vocabulary)
 
     def _recorded_options(self) -> CountOptions:
@@ -175,7 +175,7 @@ class Cooc:
     def csr(self, block: Block | None = None, *, memory: str | int | None = None) -> scipy.sparse.csr_array:
         """Return the whole matrix, or one block of rows, as a (rows, columns) float64 CSR matrix in memory.
 
-        Raises `UsageError` if the whole takes more than `memory` (half of the machine's unless given).
+        Raises `UsageError` if the whole matrix takes more than `memory` (by default half of the machine's).
         """
         first, last = (0, len(self.row_offsets) - 1) if block is None else (block.first, block.last)
         starts = self.row_offsets[first : last + 1] - self.row_offsets[first]

@@ -1,8 +1,8 @@
-"""How many entries counts will have, and the disk they take: a sample of the rows is counted, and stands for the others.
+"""Predicting the number of entries of counts, and the disk they take, by counting a sample of the rows.
 
 Rows are drawn with probabilities proportional to a size (Hansen and Hurwitz 1943; systematically, as Madow 1949), and each
 entry of a drawn row stands for one over its row's probability (Horvitz and Thompson 1952): an unbiased estimate for any
-text, with nothing assumed about how words go together. What a row holds is a bit for each column, so the sample is small.
+text, without assumptions about how words co-occur. A row is recorded as one bit per column, so the sample takes little memory.
 """
 
 from __future__ import annotations
