@@ -1,7 +1,7 @@
 """The older model whose vectors a training begins with (`--init`), or keeps beside its own (`--extend`).
 
-Both go by words, and so touch only arrays whose first axis is V: the rows of buckets, documents or nodes of a tree are not
-words, and stay where they are.
+Rows are matched by word, so only arrays whose first axis is V are touched: rows of buckets, documents or tree nodes are not
+words, and keep their places.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 
 
 def open_older(path: str | None, d: int) -> Model | None:
-    """Return the model to begin with, if there is one; raises `UsageError` if its vectors are not of length d."""
+    """Return the model to start from, or None; raises `UsageError` if its vectors are not of length d."""
     if path is None:
         return None
     model = open_model(path)
@@ -35,7 +35,7 @@ def open_older(path: str | None, d: int) -> Model | None:
 
 
 def checksums(older: Model | None) -> list[int] | None:
-    """Return what tells its vectors from those of another model, for the digest of a plan."""
+    """Return checksums that identify the older model's vectors, for the digest of a plan."""
     if older is None:
         return None
     return [zlib.crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
@@ -64,7 +64,7 @@ def begin_with(
     axes: Mapping[str, str],
     row_of: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> None:
-    """Have the words that an older model has begin where it left them: copy their rows, in place.
+    """Initialise the words that an older model has with its vectors, in place.
 
     arrays, axes  what is trained, and its axes by name; arrays without the axis V stay as they are
     row_of        where the arrays have the rows of the vocabulary, if in another order
