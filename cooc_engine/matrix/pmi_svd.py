@@ -1,8 +1,8 @@
 """PMI-SVD (Levy, Goldberg and Dagan 2015): words U Σ^eig and contexts V Σ^eig of the truncated SVD of a PMI matrix.
 
-The transformed matrix stands in memory if the budget holds it, and otherwise in unnamed files beside the output, which every
+The transformed matrix is kept in memory if the budget allows, and otherwise in unnamed files beside the output, which every
 pass reads from front to back. The bits are the same either way, and for any number of threads. Without a factorisation the
-matrix goes to the model as it is, a piece at a time.
+matrix itself is written to the model, a piece at a time.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def train_pmi_svd(
     singular values and the residual ‖A v − σ u‖ / σ of each component; its history has a record for each pass with the
     largest residual as the loss. With `solver` "none" the rows of the matrix are the vectors: the model, of family "pmi",
     holds them sparse and has no history. Raises `UsageError` for a budget that cannot hold the basis and `InterruptedRun`
-    after Ctrl-C; a checkpoint beside the output then waits for `resume`.
+    after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
     cooc, output = Cooc.of(cooc), Path(output)
     options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, TrainKeywords)
@@ -212,9 +212,9 @@ class _Passes:
 
 
 def passes_to_come(residuals: Sequence[float], tol: float) -> float | None:
-    """Return how many passes more the largest residual will take to fall to `tol`; None while it has not begun to fall.
+    """Return how many more passes the largest residual needs to fall to `tol`; None while it has not begun to fall.
 
-    Its logarithm falls in a nearly straight line from the last pass at which it was 1.
+    Its logarithm falls nearly linearly from the last pass at which it was 1.
     """
     begun = max((i for i, residual in enumerate(residuals) if residual >= 1), default=-1)
     passed = len(residuals) - 1 - begun

@@ -122,11 +122,11 @@ class Tiles:
 
     @property
     def held_out(self) -> int:
-        """Number of entries that are not."""
+        """Number of entries that are held out."""
         return int(self.starts[-1]) - self.trained
 
     def expect(self, pairs: Rows) -> None:
-        """Have the system read the entries of these pairs of groups, which are needed soon, if they are on the disk."""
+        """Ask the system to read ahead the entries of these pairs of groups, if they are on disk."""
         if self.mapping is None:
             return
         grid = self.grid
@@ -155,7 +155,7 @@ class Dealing:
 
 
 def dealing_bytes(words: int, blocks: int, threads: int) -> int:
-    """Return the memory that dealing takes beside the entries: chunks on their way, and tables of tiles."""
+    """Return the memory that dealing takes besides the entries: chunks in flight, and tables of tiles."""
     return threads * max(CHUNK_ENTRIES, words) * 40 + blocks * blocks * 32
 
 
