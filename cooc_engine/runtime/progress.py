@@ -7,19 +7,25 @@ plain line at least every five seconds, or JSON lines on request, without contro
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from cooc_engine.runtime.numbers import show_clock, show_number
 
-__all__ = ["Progress", "Stage", "open_progress"]
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
 
+__all__ = ["Kind", "Progress", "Stage", "open_progress"]
+
+Kind = Literal["auto", "bar", "lines", "json", "none"]
 INTERVAL = 5.0  # seconds between lines; the first comes sooner, so that nothing looks hung
 FIRST = 1.0
+CANNOT_DRAW = ("dumb", "unknown")  # terminals without movements of the cursor
 
 
 class Stage:
@@ -163,41 +169,53 @@ class JsonProgress(LineProgress):
 
 
 class BarProgress(LineProgress):
-    """A line that is redrawn in place; for terminals only."""
+    """A bar with the same figures, redrawn in place; for terminals only."""
 
     first, interval = 0.1, 0.2
-
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
-        from rich.console import Console
-
-        self._console = Console(file=stream)
-        self._status = self._console.status("")
+    _bars: Bars | None = None
 
     def begin(self, stage: Stage) -> None:
-        """Start drawing."""
-        self._status = self._console.status(f"{stage.name}")
-        self._status.start()
+        """Draw an empty bar."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        # stdout stays free: what is printed there may be piped elsewhere. The ticker redraws, so no other thread need do it.
+        self._bars = Progress(
+            BarColumn(24),
+            TextColumn("{task.description}", markup=False),
+            console=Console(file=self.stream),
+            auto_refresh=False,
+            redirect_stdout=False,
+            transient=True,
+        )
+        self._bars.add_task(stage.name, total=stage.total)
+        self._bars.start()
 
     def tick(self, stage: Stage) -> None:
-        """Redraw: a bar of 24 characters and the figures."""
-        text = stage.line()
-        if stage.total:
-            full = round(24 * min(stage.done / stage.total, 1))
-            text = f"{'━' * full}{' ' * (24 - full)} {text}"
-        self._status.update(text)
+        """Redraw the bar and the figures."""
+        assert self._bars
+        self._bars.update(self._bars.task_ids[0], completed=stage.done, description=stage.line(), refresh=True)
 
     def end(self, stage: Stage) -> None:
         """Replace the bar with a plain line."""
-        self._status.stop()
+        if self._bars:
+            self._bars.stop()
         super().end(stage)
 
+    def say(self, text: str) -> None:
+        """Write one line, above the bar if there is one."""
+        if self._bars and self._bars.live.is_started:
+            self._bars.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            super().say(text)
 
-def open_progress(kind: Literal["auto", "bar", "lines", "json", "none"] = "auto", stream: TextIO | None = None) -> Progress:
+
+def open_progress(kind: Kind = "auto", stream: TextIO | None = None) -> Progress:
     """Return progress of this kind on `stream` (by default stderr); `auto` is a bar on a terminal and lines elsewhere."""
     stream = stream or sys.stderr
     if kind == "none":
         return Progress()
     if kind == "json":
         return JsonProgress(stream)
-    return BarProgress(stream) if kind != "lines" and stream.isatty() else LineProgress(stream)
+    draws = kind != "lines" and stream.isatty() and os.environ.get("TERM") not in CANNOT_DRAW
+    return BarProgress(stream) if draws else LineProgress(stream)
