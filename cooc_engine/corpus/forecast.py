@@ -1,4 +1,4 @@
-"""What a text is like, from a sample of it: how many tokens and documents it has, and how its vocabulary grows.
+"""Predicting a text's tokens, documents and vocabulary growth from a sample of it.
 
 The number of different words among n tokens is taken to grow as a power of n (Heaps 1978, *Information Retrieval*, 7.5),
 fitted to the two halves of the sample; a text that the sample holds completely is counted.

@@ -31,8 +31,8 @@ from cooc_engine.storage.outputs import read_manifest, write_manifest
 __all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
 KIND, VERSION = "cooc", 1
-BLOCK_ENTRIES = 1 << 25  # at most so many entries stand in a row block
-READ_ENTRIES = 1 << 20  # at most so many entries are read together, unless a row has more
+BLOCK_ENTRIES = 1 << 25  # entries of a row block, at most
+READ_ENTRIES = 1 << 20  # entries read at a time, at most, unless a row has more
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cooc_engine.storage.outputs import beside, disk_errors, locked, refuse_busy
 __all__ = ["Between", "Checkpoint", "Resumable", "checkpoint_path", "claimed"]
 
 SAVING = 0.05  # where the state is small, at the end of an epoch, checkpoints may take this share of the time
-WRITING = 5e8  # bytes a second, until a checkpoint has been timed
+WRITING = 5e8  # bytes per second, until a checkpoint has been timed
 Between = Callable[[str, bool], None]  # `Checkpoint.between`
 Arrays = Mapping[str, npt.NDArray[Any]]
 

@@ -1,4 +1,4 @@
-"""What a trained model records of where it comes from, and the digest that says whether a checkpoint belongs to a training."""
+"""The provenance that a trained model records, and the digest by which a checkpoint is matched with its training."""
 
 from __future__ import annotations
 

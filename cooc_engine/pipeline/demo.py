@@ -1,4 +1,4 @@
-"""The demonstration: the whole pipeline on text that every installation has, the documentation of its own libraries."""
+"""The demonstration: the whole pipeline on text that every installation has, the documentation of its libraries."""
 
 from __future__ import annotations
 
