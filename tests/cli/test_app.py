@@ -129,6 +129,7 @@ def test_a_text_is_encoded_and_counted_on_the_way(call, made):
 def test_training_on_a_corpus_or_a_text(call, made, model):
     """Names of word2vec's, fastText's and gensim's users; what is printed is what was recorded."""
     flags = ["-size", 6, "-ws", 3, "-neg", 2, "-sample", 0, "-iter", 2, "--ns-exponent", 0.5, "--deterministic"]
+    tokens = Corpus(made / "corpus").manifest["tokens_in_vocabulary"]
     for source in (made / "corpus", made / "text.txt"):
         output = f"{source.stem}.h5"
         code, stdout, stderr = call("train", model, source, "--output", output, *flags, "--threads", 2, "--json", *QUIET)
@@ -136,7 +137,7 @@ def test_training_on_a_corpus_or_a_text(call, made, model):
         record = json.loads(stdout)
         trained = open_model(Path(output))
         assert record["history"] == list(trained.history)
-        assert [epoch["items"] for epoch in record["history"]] == [1996, 1996]
+        assert [epoch["items"] for epoch in record["history"]] == [tokens, tokens]
         assert {"epoch", "loss", "seconds", "items"} <= record["history"][0].keys()
         assert (
             trained.config["train"] | {"vector_size": 6, "window": 3, "negative": 2, "subsample": 0.0}

@@ -23,7 +23,7 @@ sys.exit(main(sys.argv[2:]))
 
 def limited(size: int, *arguments: object) -> tuple[int, str, str]:
     """Run a command whose files cannot grow past `size` bytes."""
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", LIMITED, str(size), *map(str, arguments)], capture_output=True, timeout=300)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -104,15 +104,26 @@ def test_an_import_goes_on_where_it_was_stopped(tmp_path, small_pieces, monkeypa
         import_glove(*given, tmp_path / "other", options, resume=True)
 
 
+KILLED = """
+import os, signal, sys
+from cooc_engine.cli.app import main
+from cooc_engine.storage.arrays import ArrayWriter
+append, seen = ArrayWriter.append, sys.argv[1]
+def killed(writer, *given):
+    append(writer, *given)
+    if writer.path.name == seen:
+        os.kill(os.getpid(), signal.SIGKILL)
+ArrayWriter.append = killed
+sys.exit(main(sys.argv[2:]))
+"""
+
+
 @pytest.mark.parametrize("seen", ["rows-run-00000.bin", "columns-00000.bin"])
 def test_a_killed_import_goes_on(tmp_path, large, seen):
     arguments = ["import-counts", large / "records", "--vocab", large / "vocab", "--output", tmp_path / "out"]
     arguments += ["--context-side", "right", "--memory", "18M", "--threads", "2", "--progress", "none"]
-    process = subprocess.Popen([sys.executable, "-c", MEASURED, *map(str, arguments)])
-    while process.poll() is None and not (tmp_path / "out.part" / seen).exists():
-        time.sleep(0.001)
-    process.kill()
-    process.wait()
+    done = subprocess.run([sys.executable, "-c", KILLED, seen, *map(str, arguments)], check=False)
+    assert done.returncode == -signal.SIGKILL
     assert [path.name for path in tmp_path.iterdir()] == ["out.part"]
     assert main([*map(str, arguments), "--resume"]) == 0
     assert files(tmp_path / "out") == files(large / "whole")

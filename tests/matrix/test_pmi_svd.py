@@ -366,7 +366,7 @@ pmi_svd.train_pmi_svd(sys.argv[1], sys.argv[2], PmiSvdOptions(vector_size=20, to
 
 def test_a_killed_run_goes_on_from_its_last_checkpoint(cooc, tmp_path, monkeypatch):
     whole = train_pmi_svd(cooc, tmp_path / "whole.h5", QUICK)
-    done = subprocess.run([sys.executable, "-c", KILLED, cooc.path, tmp_path / "model.h5"], check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", KILLED, cooc.path, tmp_path / "model.h5"], check=False, timeout=300)
     assert done.returncode == -signal.SIGKILL
     seen = []
     real = Checkpoint.load

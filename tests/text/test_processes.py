@@ -216,11 +216,11 @@ def alive(pid: int) -> bool:
 
 
 def wait_until(reached) -> None:
-    for _ in range(1000):
-        if reached():
-            return
+    """Look again and again; two minutes are more than a loaded machine needs."""
+    end = time.monotonic() + 120
+    while not reached():
+        assert time.monotonic() < end, "it did not come to it"
         time.sleep(0.02)
-    raise AssertionError("it did not come to it")
 
 
 def test_a_process_that_is_killed_is_an_error_that_can_be_resumed(alone, monkeypatch):
@@ -288,7 +288,7 @@ def test_ctrl_c_ends_processes_that_hang():
     run = hanging()
     pids = [int(path.name[4:]) for path in Path().glob("pid-*")]
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to the whole group
-    _, err = run.communicate(timeout=60)
+    _, err = run.communicate(timeout=300)
     assert run.returncode == 130
     assert err == b"cooc-engine: corpus: interrupted; continue with --resume\n"
     assert not any(map(alive, pids))
@@ -300,13 +300,14 @@ def test_no_process_outlives_a_command_that_is_killed(number):
     pids = [int(path.name[4:]) for path in Path().glob("pid-*")]
     assert all(map(alive, pids))
     run.send_signal(number)
-    run.communicate(timeout=60)
+    run.communicate(timeout=300)
     wait_until(lambda: not any(map(alive, pids)))
 
 
 def test_a_worker_does_not_serve_another_parent():
-    code = "import sys; from cooc_engine import worker; tokenizer_worker._die_with(1)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+    code = "from cooc_engine.text import tokenizer_worker; tokenizer_worker._die_with(1); print('it lives')"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 
 
 def test_half_a_message_is_none():

@@ -105,7 +105,7 @@ def cut(text): return text.split()
 
 
 def python(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False, **more)
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=300, check=False, **more)
 
 
 @pytest.mark.parametrize("name", ["regex", "mine:split"])
