@@ -6,6 +6,7 @@ import functools
 import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -56,10 +57,14 @@ def _holds_options(kind: Any) -> bool:
 
 @functools.cache
 def flags(options: type[Options]) -> type[Options]:
-    """Return a class of the same options whose annotations are the parser's."""
+    """Return a class of the same options whose annotations are the parser's.
+
+    It is a dataclass anew: the parser reads the hints of `__init__`, and would evaluate an inherited one's in a single module,
+    whereas those of a base class are to be evaluated in its own.
+    """
     hints = {name: translated(hint) for name, hint in get_type_hints(options, include_extras=True).items()}
     body = {"__annotations__": hints, "__module__": __name__, "__doc__": options.__doc__}
-    return Parameter(name="*")(type(options.__name__, (options,), body))
+    return Parameter(name="*")(dataclass(frozen=True)(type(options.__name__, (options,), body)))
 
 
 def _whole(kind: object, tokens: Sequence[Any]) -> int:

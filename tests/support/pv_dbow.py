@@ -12,7 +12,7 @@ from cooc_engine._kernels import sgd
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.models.families import FAMILIES, Family, sampled
 from cooc_engine.models.sampled_options import SampledOptions
-from cooc_engine.runtime.options import Above, AtLeast, Flag  # noqa: F401  hints of the base class are evaluated here
+from cooc_engine.runtime.options import Flag
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import Design, SampledModel
 
