@@ -231,13 +231,10 @@ def _train(
     count: CountOptions | None,
     run: TrainOptions,
 ) -> None:
-    from cooc_engine.models.families import family_of
-    from cooc_engine.pipeline.stages import prepared
     from cooc_engine.pipeline.train import train
 
-    counting = family_of(model).counting
-    with Work(run) as work, prepared(source, output, encode, count, counting=counting, **run.keywords()) as data:
-        trained = train(model, data, output, options, checkpoint_every=run.checkpoint_every, **run.keywords())
+    with Work(run) as work:
+        trained = train(model, source, output, options, encode=encode, count=count, **run.training_keywords())
     rows, size = trained.vectors.shape
     loss = f", loss {trained.history[-1]['loss']:.4f}" if trained.history else ""
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})

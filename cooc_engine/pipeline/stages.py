@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, text_names
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.counts import directory as cooc_module
 from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import KIND as COUNTS
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["append", "check_same", "counted", "encoded", "prepared"]
 
-PathLike = str | os.PathLike[str]
+Source = PathLike | Sequence[PathLike] | Cooc | Corpus
+"""A co-occurrence directory, an encoded corpus, or one or more texts."""
 
 
 def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[RunKeywords]) -> Corpus:
@@ -61,7 +63,7 @@ def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 @contextmanager
 def prepared(
-    source: PathLike | Sequence[PathLike] | Cooc | Corpus,
+    source: Source,
     output: Path,
     encode_options: EncodeOptions | None = None,
     count_options: CountOptions | None = None,
@@ -74,38 +76,64 @@ def prepared(
     Without `count_options` a text is counted by the defaults of `counting`; None stands for a model that takes
     the corpus. What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
-    work, force, resume = beside(output, ".work"), run.pop("force", False), run.pop("resume", False)
-    if isinstance(source, str | os.PathLike) and is_directory_of(Path(source), cooc_module.KIND):
-        source = Cooc(source)
-    elif isinstance(source, str | os.PathLike) and Path(source).is_dir():
-        source = Corpus(source)
-    if isinstance(source, Cooc) and (encode_options or count_options):
-        raise UsageError(f"{source.path} is counted already; options of encoding and counting have no effect on it")
-    if isinstance(source, Corpus) and encode_options:
-        raise UsageError(f"{source.path} is encoded already; options of encoding have no effect on it")
-    if isinstance(source, Cooc):
-        if counting is None:
-            raise UsageError(f"{source.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
-        yield source
+    data = _opened(source)
+    _check_options(data, encode_options, count_options, counting)
+    if isinstance(data, Cooc) or (isinstance(data, Corpus) and counting is None):
+        yield data
         return
-    if isinstance(source, Corpus) and counting is None:
-        yield source
-        return
+    force, resume = run.pop("force", False), run.pop("resume", False)
+    with _workspace(output, force=force, resume=resume) as work:
+        corpus = data if isinstance(data, Corpus) else encoded(data, work / "corpus", encode_options or EncodeOptions(), **run)
+        yield corpus if counting is None else counted(corpus, work / "cooc", count_options or counting(), **run)
+
+
+def _opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
+    """Return the counts or the corpus that `source` is or that its directory holds; otherwise it names texts."""
+    if not isinstance(source, str | os.PathLike):
+        return source
+    path = Path(source)
+    if is_directory_of(path, COUNTS):
+        return Cooc(path)
+    return Corpus(path) if path.is_dir() else [source]
+
+
+def _check_options(
+    data: Cooc | Corpus | Sequence[PathLike],
+    encoding: EncodeOptions | None,
+    count: CountOptions | None,
+    counting: type[CountOptions] | None,
+) -> None:
+    """Raise `UsageError` for counts that the model does not read, and for options of a stage that does not take place."""
+    if isinstance(data, Cooc) and (encoding or count):
+        raise UsageError(f"{data.path} is counted already; options of encoding and counting have no effect on it")
+    if isinstance(data, Corpus) and encoding:
+        raise UsageError(f"{data.path} is encoded already; options of encoding have no effect on it")
+    if counting is None and isinstance(data, Cooc):
+        raise UsageError(f"{data.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
+    if counting is None and count:
+        raise UsageError("this model reads the text itself; options of counting have no effect on it")
+
+
+@contextmanager
+def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
+    """Make `OUTPUT.work` and remove it at the end, unless an error leaves something there to resume."""
+    work = beside(output, ".work")
     refuse_overwrite(output, work, force=force, resume=resume)
     if force:
         shutil.rmtree(work, ignore_errors=True)
     kept = work.exists()
     work.mkdir(exist_ok=True)
     try:
-        if not isinstance(source, Corpus):
-            texts = [source] if isinstance(source, str | os.PathLike) else source
-            source = encoded(texts, work / "corpus", encode_options or EncodeOptions(), **run)
-        yield source if counting is None else counted(source, work / "cooc", count_options or counting(), **run)
+        yield work
     except Exception as error:
         if not any(work.iterdir()) or not (kept or _resumable(error)):
             shutil.rmtree(work, ignore_errors=True)
         raise
     shutil.rmtree(work)
+
+
+def _resumable(error: Exception) -> bool:
+    return getattr(error, "exit_code", 0) in (3, 4, 130)
 
 
 def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
@@ -119,7 +147,3 @@ def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: 
     encoding = EncodeOptions(**{**recorded, "vocabulary": str(base.path)})
     with prepared(texts, Path(output), encoding, base.options, **run) as new:
         return merge([base, new], output, **run)
-
-
-def _resumable(error: Exception) -> bool:
-    return getattr(error, "exit_code", 0) in (3, 4, 130)

@@ -1,26 +1,26 @@
-"""The registry of model families, and `train`: from counts, an encoded corpus, or text, to a model file."""
+"""`train`: from counts, an encoded corpus, or text, to a model file of any family."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.models.families import family_of
 from cooc_engine.models.file import Model
 from cooc_engine.pipeline.stages import prepared
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.types import PathLike
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-from cooc_engine.models.families import family_of
 
 __all__ = ["train"]
-
-PathLike = str | os.PathLike[str]
 
 
 def train(
@@ -28,13 +28,17 @@ def train(
     source: PathLike | Cooc | Corpus,
     output: PathLike,
     options: Options | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
     **run: Unpack[TrainKeywords],
 ) -> Model:
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
     `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
-    on the way with the default options; a model that reads the text itself takes no counts. The keywords are those of `Run`:
-    threads, memory, force, resume, progress, checkpoint_every.
+    on the way by the options `encode` and `count`, which are the family's defaults unless given; a model that reads the text
+    itself takes no counts. The other keywords are those of `Run`: threads, memory, force, resume, progress, checkpoint_every.
+    Raises `UsageError` for options of another family, and for those of a stage that does not take place.
     """
     Run.of("train", run, TrainKeywords)
     family, output = family_of(model), Path(output)
@@ -42,6 +46,6 @@ def train(
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
-    with prepared(source, output, counting=family.counting, **stages) as data:
+    with prepared(source, output, encode, count, counting=family.counting, **stages) as data:
         trained: Model = family.train(data, output, options, **run)
         return trained

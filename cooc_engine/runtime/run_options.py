@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords
+from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords, TrainKeywords
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.runtime.progress import open_progress
 
@@ -45,6 +45,10 @@ class TrainOptions(RunOptions):
 
     checkpoint_every: Annotated[float, AtLeast(0)] = 10.0
     """Minutes between checkpoints within an epoch."""
+
+    def training_keywords(self) -> TrainKeywords:
+        """Return what a training is told."""
+        return {**self.keywords(), "checkpoint_every": self.checkpoint_every}
 
 
 @dataclass(frozen=True)
