@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.file import Model, open_model
-    from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
+    from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
     from cooc_engine.pipeline.describe import info
     from cooc_engine.pipeline.job import run
@@ -52,6 +52,7 @@ _HOME = {
     "CountOptions": "counts.options",
     "EncodeOptions": "corpus.options",
     "GloveOptions": "models.matrix_options",
+    "PmiOptions": "models.matrix_options",
     "PmiSvdOptions": "models.matrix_options",
     "SimplerGloveOptions": "models.matrix_options",
     "SkipgramOptions": "models.sampled_options",
@@ -99,7 +100,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
-    "train", "GloveOptions", "SimplerGloveOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
+    "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align",

@@ -19,7 +19,7 @@ from cooc_engine._kernels import counting
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import RowFiles
-from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import from_mapping
@@ -94,6 +94,11 @@ class Cooc:
     def positional(self) -> bool:
         """Whether each context is a word at a position, so that there are more columns than words."""
         return self.columns != len(self.vocabulary)
+
+    def refuse_empty(self) -> None:
+        """Raise `InputError` if there is nothing to train on."""
+        if self.entries == 0:
+            raise InputError(f"{self.path}: holds no co-occurrences; every document has a single word")
 
     def _recorded_options(self) -> CountOptions:
         try:

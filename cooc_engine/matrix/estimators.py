@@ -18,7 +18,7 @@ import scipy.sparse
 from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
 from cooc_engine.matrix.pmi import Factors, pmi_rows
-from cooc_engine.models.matrix_options import PmiSvdOptions
+from cooc_engine.models.matrix_options import PmiOptions
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.storage.scratch import in_memory
@@ -177,7 +177,7 @@ class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[mi
         row_sums = np.asarray(counts.sum(axis=1), np.float64)
         counts.data[self.column_sums_[counts.indices] == 0] = 0
         counts.eliminate_zeros()
-        factors = Factors.of(row_sums, self.column_sums_, PmiSvdOptions(**options))
+        factors = Factors.of(row_sums, self.column_sums_, PmiOptions(**options))
         with _pool(self.n_jobs) as pool:
             made = pmi_rows(_rows(counts, 1.0), counts.data, factors, in_memory, pool)
         return scipy.sparse.csr_array((made.values.astype(kind), made.columns, made.offsets), made.shape)

@@ -195,8 +195,7 @@ def schedule_of(options: Options) -> Schedule:
 def _check(solver: Solver, cooc: Cooc) -> None:
     if cooc.positional:
         raise UsageError(f"{cooc.path}: has a column for each position; {solver.family} takes counts made without --positional")
-    if cooc.entries == 0:
-        raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
+    cooc.refuse_empty()
 
 
 def _check_tiles(tiles: Tiles, cooc: Cooc, options: Options) -> None:

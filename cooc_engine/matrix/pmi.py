@@ -20,7 +20,7 @@ from cooc_engine._kernels.sparse import PmiFactors, WrittenRows
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import SparseRows, cut_work, run
-from cooc_engine.models.matrix_options import PmiSvdOptions
+from cooc_engine.models.matrix_options import PmiOptions, PmiSvdOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.scratch import Allocate, in_memory
 
@@ -41,7 +41,7 @@ class Factors:
     total: float
 
     @classmethod
-    def of(cls, row_sums: Values, column_sums: Values, options: PmiSvdOptions) -> Factors:
+    def of(cls, row_sums: Values, column_sums: Values, options: PmiOptions) -> Factors:
         """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit.
 
         Raises `UsageError` if the sums to the power of cds are too large for a number.
@@ -55,7 +55,7 @@ class Factors:
         return cls(MODES[options.pmi], row, column, options.pmi_shift, float(column_sums.sum()))
 
     @classmethod
-    def of_cooc(cls, cooc: Cooc, options: PmiSvdOptions) -> Factors:
+    def of_cooc(cls, cooc: Cooc, options: PmiOptions) -> Factors:
         """Take the sums of a co-occurrence directory, as integers."""
         return cls.of(cooc.row_integers.astype(np.float64), cooc.column_integers.astype(np.float64), options)
 
@@ -133,7 +133,7 @@ def transform_cooc(
     Symmetric counts whose PMI is not (cds other than 1) are read once: the transpose has the same counts with the marginals
     exchanged. Other counts are transposed afterwards, at most about `room` bytes at a time.
     """
-    factors, two = Factors.of_cooc(cooc, options), copies(cooc, options) == 2
+    factors, two = Factors.of_cooc(cooc, options.matrix), copies(cooc, options) == 2
     shape = len(cooc.vocabulary), cooc.columns
     sides = [factors, factors.turned()] if two and is_symmetric(cooc) else [factors]
     writers = [_Writer(shape, side, cooc.entries, allocate) for side in sides]
@@ -182,7 +182,7 @@ class PmiStream:
     offsets   (V + 1,) int64: row r has the entries offsets[r] up to offsets[r + 1]
     """
 
-    def __init__(self, cooc: Cooc, options: PmiSvdOptions, entries: int, pool: Executor) -> None:
+    def __init__(self, cooc: Cooc, options: PmiOptions, entries: int, pool: Executor) -> None:
         """Count the entries of all rows; `entries` are held at a time, or those of the longest row."""
         self.shape = len(cooc.vocabulary), cooc.columns
         self._cooc, self._factors, self._pool = cooc, Factors.of_cooc(cooc, options), pool

@@ -1,15 +1,14 @@
 """PMI-SVD (Levy, Goldberg and Dagan 2015): words U Σ^eig and contexts V Σ^eig of the truncated SVD of a PMI matrix.
 
 The transformed matrix is kept in memory if the budget allows, and otherwise in unnamed files beside the output, which every
-pass reads from front to back. The bits are the same either way, and for any number of threads. Without a factorisation the
-matrix itself is written to the model, a piece at a time.
+pass reads from front to back. The bits are the same either way, and for any number of threads.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
-from cooc_engine.matrix.pmi import PmiStream, copies, transform_cooc
+from cooc_engine.matrix.pmi import copies, transform_cooc
+from cooc_engine.matrix.sparse_pmi import write_rows
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
@@ -33,7 +33,6 @@ from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.hdf5 import Stream
 from cooc_engine.storage.scratch import in_memory, on_disk
 
 if TYPE_CHECKING:
@@ -42,18 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["DERIVED", "derive", "passes_to_come", "train_pmi_svd"]
 
 DERIVED = ("eig", "vectors", "normalize")  # options that one factorisation serves in all their values
-PIECE = 1 << 22  # entries that are on their way to the model at a time, at most
-LEAST_PIECE = 1 << 18
-WRITTEN = 1 << 23  # bytes of what is written
 
 
 def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -> Plan:
     """Return what the factorisation takes at least; the matrix itself can stand on the disk."""
     words, columns, d = len(cooc.vocabulary), cooc.columns, options.vector_size
     tables = {"tables of words": 100 * (words + columns)}
-    if options.solver == "none":
-        rows = ENTRY_BYTES * max(LEAST_PIECE, int(np.diff(cooc.row_offsets).max(initial=0)))
-        return Plan("train pmi-svd", budget, {"rows": rows + WRITTEN, **tables})
     vectors = 4 * d * (words + columns)
     basis = basis_bytes((words, columns), d) if options.solver == "krylov" else 4 * vectors
     scratch = scratch_bytes(basis // (4 * (words + columns)), threads)
@@ -67,30 +60,26 @@ def train_pmi_svd(
 
     The vectors have the same bits for any number of threads and any budget, interrupted or not. The model also holds the
     singular values and the residual ‖A v − σ u‖ / σ of each component; its history has a record for each pass with the
-    largest residual as the loss. With `solver` "none" the rows of the matrix are the vectors: the model, of family "pmi",
-    holds them sparse and has no history. Raises `UsageError` for a budget that cannot hold the basis and `InterruptedRun`
-    after Ctrl-C; `resume` then continues from a checkpoint beside the output.
+    largest residual as the loss. With `solver` "none" the model is that of `train_pmi`. Raises `UsageError` for a budget that
+    cannot hold the basis and `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
     cooc, output = Cooc.of(cooc), Path(output)
     options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, TrainKeywords)
+    if options.solver == "none":
+        return write_rows(cooc, output, options.matrix, options, run)
     _check(cooc, options)
     room = memory_plan(cooc, options, run.workers, run.budget)
     room.check()
     with claimed(output, run) as checkpoint, ThreadPoolExecutor(run.workers) as pool:
         run.shown.say(room.line())
-        work = _Work(cooc, output, options, run, room, pool)
-        if options.solver == "none":
-            work.write_rows()
-        else:
-            work.factorise(checkpoint)
+        _Work(cooc, output, options, run, room, pool).factorise(checkpoint)
     return open_model(output)
 
 
 def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
-    if cooc.entries == 0:
-        raise InputError(f"{cooc.path}: holds no co-occurrences; every document has a single word")
+    cooc.refuse_empty()
     most = len(cooc.vocabulary)
-    if options.solver != "none" and options.vector_size > most:
+    if options.vector_size > most:
         raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {most} words has {most} components at most")
     if cooc.positional and options.vectors != "w":
         raise UsageError(f"--vectors {options.vectors}: {cooc.path} has a context for each position; take --vectors w")
@@ -106,25 +95,6 @@ class _Work:
     run: Run
     room: Plan
     pool: Executor
-
-    def write_rows(self) -> None:
-        """Write the matrix itself."""
-        progress, piece = self.run.shown, min(PIECE, LEAST_PIECE + (self.room.budget - self.room.least) // ENTRY_BYTES)
-        made = PmiStream(self.cooc, self.options, piece, self.pool)
-        entries = int(made.offsets[-1])
-        with progress.stage("write vectors", 4 * entries, "entries") as stage:  # checksum and writing, of columns and values
-
-            def stream(part: int, dtype: npt.DTypeLike) -> Stream:
-                def pieces() -> Iterator[npt.NDArray[Any]]:
-                    for piece in made.pieces():
-                        yield piece[part]
-                        stage.advance(len(piece[part]))
-
-                return Stream((entries,), np.dtype(dtype), pieces)
-
-            shape = np.array(made.shape, np.int64)
-            arrays = {"data": stream(1, np.float32), "indices": stream(0, np.int32), "indptr": made.offsets, "shape": shape}
-            self._save("pmi", arrays, [])
 
     def factorise(self, checkpoint: Path) -> None:
         """Write what the SVD finds."""

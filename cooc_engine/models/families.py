@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions, SimplerGloveOptions
+from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.published import RECIPES, ListedRows, combined, mean_vector
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
@@ -118,6 +118,15 @@ FAMILIES = {
         arrays={"words": "V d", "contexts": "V d"},
         optional=("contexts",),
     ),
+    "pmi": Family(
+        PmiOptions,
+        named("cooc_engine.matrix.sparse_pmi:train_pmi"),
+        item="entries",
+        title="Write the rows of the PMI matrix as sparse vectors (Levy, Goldberg and Dagan 2015).",
+        arrays={"vectors": "V C"},
+        published=("w",),
+        rows="sparse",
+    ),
     "pmi-svd": Family(
         PmiSvdOptions,
         named("cooc_engine.matrix.pmi_svd:train_pmi_svd"),
@@ -127,9 +136,6 @@ FAMILIES = {
         title="Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).",
         arrays={"words": "V d", "contexts": "C d", "singular_values": "d", "residuals": "d"},
     ),
-    "pmi": Family(
-        item="entries", arrays={"vectors": "V C"}, published=("w",), rows="sparse"
-    ),  # PMI-SVD without a factorisation
     "skipgram": Family(
         SkipgramOptions,
         sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"),

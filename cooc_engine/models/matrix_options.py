@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
-__all__ = ["GloveOptions", "PmiSvdOptions", "SimplerGloveOptions"]
+__all__ = ["GloveOptions", "PmiOptions", "PmiSvdOptions", "SimplerGloveOptions"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,18 @@ class SimplerGloveOptions(Options):
 
 
 @dataclass(frozen=True)
+class PmiOptions(Options):
+    """The PMI matrix, whose sparse rows are the vectors (Levy, Goldberg and Dagan 2015)."""
+
+    pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi"
+    """Of each counted pair: `ppmi` what is above 0, `pmi` all, `npmi` all, divided by -log of the pair's probability."""
+    pmi_shift: Annotated[float, AtLeast(1e-100), Flag(alias=("--shift",))] = 1.0
+    """The log of this is subtracted from the PMI; it is the number of negative samples of the like skip-gram."""
+    cds: Annotated[float, AtLeast(0)] = 0.75
+    """Context distribution smoothing: the exponent of the contexts' counts."""
+
+
+@dataclass(frozen=True)
 class PmiSvdOptions(Options):
     """The PMI matrix and its truncated SVD (Levy, Goldberg and Dagan 2015)."""
 
@@ -111,7 +123,7 @@ class PmiSvdOptions(Options):
     max_passes: Annotated[int, AtLeast(1)] = 200
     """Stop after so many passes whatever the residual is."""
     solver: Literal["krylov", "arpack", "none"] = "krylov"
-    """Our block Krylov method; ARPACK through SciPy as the reference, one thread; none: the sparse PMI rows are the vectors."""
+    """Our block Krylov method; ARPACK through SciPy as the reference, one thread; `none` is another name of `train pmi`."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Seed of the first block."""
 
@@ -122,3 +134,8 @@ class PmiSvdOptions(Options):
             raise UsageError(f"--vectors is {self.vectors!r}; without an SVD (--solver none) there are only those of words: w")
         if self.solver == "none" and self.normalize:
             raise UsageError("--normalize: vectors without an SVD (--solver none) stay the PMI that they are")
+
+    @property
+    def matrix(self) -> PmiOptions:
+        """The options of the matrix that is factorised."""
+        return PmiOptions(self.pmi, self.pmi_shift, self.cds)

@@ -5,48 +5,41 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts.directory import Cooc
+from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.versions import versions
 
 __all__ = ["Origin", "origin_of_corpus", "origin_of_counts", "plan_digest"]
 
 
-class Seeded(Protocol):
-    """Options of a training."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of everything that is drawn."""
-        ...
-
-    def record(self) -> dict[str, Any]:
-        """Return the options as JSON can hold them."""
-        ...
-
-
 class Origin(NamedTuple):
-    """The options of every stage up to the training, and where the model comes from, as `ModelData` holds them."""
+    """The options of every stage up to the training, and where the model comes from, as `ModelData` holds them.
+
+    The seed of a training that draws nothing is None.
+    """
 
     config: dict[str, Any]
     provenance: dict[str, Any]
 
 
-def origin_of_counts(cooc: Cooc, options: Seeded, threads: int) -> Origin:
+def origin_of_counts(cooc: Cooc, options: Options, threads: int) -> Origin:
     """Return the origin of a model trained on co-occurrence counts."""
     corpus = cooc.manifest["corpus"]
-    config = {"encode": corpus["options"], "count": cooc.options.record(), "train": options.record()}
+    trained = options.record()
+    config = {"encode": corpus["options"], "count": cooc.options.record(), "train": trained}
     made_of = {"corpus": corpus["digest"], "cooc": cooc.digest, "tokens": cooc.manifest["tokens"], "entries": cooc.entries}
-    return Origin(config, {**made_of, "seed": options.seed, "threads": threads, **versions()})
+    return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **versions()})
 
 
-def origin_of_corpus(corpus: Corpus, options: Seeded, threads: int, facts: Mapping[str, Any]) -> Origin:
+def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapping[str, Any]) -> Origin:
     """Return the origin of a model trained on the text itself; `facts` are what its family adds."""
-    config = {"encode": corpus.manifest["options"], "train": options.record()}
+    trained = options.record()
+    config = {"encode": corpus.manifest["options"], "train": trained}
     made_of = {"corpus": corpus.digest, "tokens": corpus.tokens}
-    return Origin(config, {**made_of, "seed": options.seed, "threads": threads, **facts, **versions()})
+    return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **facts, **versions()})
 
 
 def plan_digest(*parts: Any) -> str:

@@ -27,18 +27,19 @@ from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.formats.hdf5_counts import export_hdf5, import_hdf5
 from cooc_engine.linalg.sparse import SparseRows
-from cooc_engine.matrix import pmi_svd
-from cooc_engine.matrix.pmi_svd import memory_plan, train_pmi_svd
+from cooc_engine.matrix import sparse_pmi
+from cooc_engine.matrix.pmi_svd import train_pmi_svd
+from cooc_engine.matrix.sparse_pmi import memory_plan, train_pmi
 from cooc_engine.models import sparse_vectors as explicit_module
 from cooc_engine.models.file import Model, append_evaluation, open_model
-from cooc_engine.models.matrix_options import PmiSvdOptions
+from cooc_engine.models.matrix_options import PmiOptions, PmiSvdOptions
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.pipeline.describe import info
 from cooc_engine.vectors.query import Vectors, nn
 from cooc_engine.vectors.ratios import ratio
 
 SLOW = settings(deadline=None, max_examples=40)
-EXPLICIT = PmiSvdOptions(solver="none")
+EXPLICIT = PmiOptions()
 
 
 def sparse_of(matrix) -> SparseVectors:
@@ -152,15 +153,15 @@ def cooc(tmp_path_factory) -> Cooc:
 
 @pytest.fixture
 def model(cooc, tmp_path) -> Model:
-    return train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT)
+    return train_pmi(cooc, tmp_path / "model.h5", EXPLICIT)
 
 
 @pytest.mark.parametrize("changes", [{}, {"pmi": "pmi"}, {"pmi": "npmi", "cds": 1.0}, {"pmi_shift": 5.0}], ids=str)
 @pytest.mark.parametrize("counting", [{}, {"context_side": "left"}, {"positional": True, "window": 2}], ids=str)
 def test_the_vectors_are_the_twins_rows(tmp_path, changes, counting):
     counts = make_cooc(tmp_path, 60, **counting)
-    options = PmiSvdOptions(solver="none", **changes)
-    model = train_pmi_svd(counts, tmp_path / "model.h5", options)
+    options = PmiOptions(**changes)
+    model = train_pmi(counts, tmp_path / "model.h5", options)
     expected = naive_svd.pmi(counts.csr().toarray(), options.pmi, options.pmi_shift, options.cds)
     assert model.vectors.shape == expected.shape == (len(counts.vocabulary), counts.columns)
     assert np.allclose(model.vectors[np.arange(len(expected))], expected, rtol=1e-6, atol=1e-7)
@@ -171,7 +172,7 @@ def test_the_vectors_are_the_twins_rows(tmp_path, changes, counting):
 
 def test_threads_budget_and_pieces_do_not_change_a_byte(cooc, model, tmp_path, monkeypatch):
     def again(**how) -> Model:
-        return train_pmi_svd(cooc, tmp_path / "again.h5", EXPLICIT, force=True, **how)
+        return train_pmi(cooc, tmp_path / "again.h5", EXPLICIT, force=True, **how)
 
     first = again(threads=1).path.read_bytes()
     assert again(threads=1, memory="64M").path.read_bytes() == first
@@ -179,15 +180,15 @@ def test_threads_budget_and_pieces_do_not_change_a_byte(cooc, model, tmp_path, m
         other = again(threads=threads)
         for name in ("data", "indices", "indptr", "shape"):
             assert np.array_equal(other.array(name), model.array(name))
-    monkeypatch.setattr(pmi_svd, "PIECE", 7)
+    monkeypatch.setattr(sparse_pmi, "PIECE", 7)
     assert again(threads=1).path.read_bytes() == first
 
 
 def test_the_budget_holds_rows_and_not_the_matrix(cooc, tmp_path):
-    least = memory_plan(cooc, EXPLICIT, 2, 0).least
-    assert train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT, threads=2, memory=least)
-    with pytest.raises(UsageError, match=r"--memory .* is too little to train pmi-svd"):
-        train_pmi_svd(cooc, tmp_path / "none.h5", EXPLICIT, threads=2, memory=least - 1)
+    least = memory_plan(cooc, 0).least
+    assert train_pmi(cooc, tmp_path / "model.h5", EXPLICIT, threads=2, memory=least)
+    with pytest.raises(UsageError, match=r"--memory .* is too little to train pmi:"):
+        train_pmi(cooc, tmp_path / "none.h5", EXPLICIT, threads=2, memory=least - 1)
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
 
@@ -225,7 +226,7 @@ def test_a_model_is_asked_judged_and_described(cooc, model, tmp_path, capsys):
 
 
 def test_the_command_line_trains_and_says_what_it_made(cooc, tmp_path, capsys):
-    command = ["train", "pmi-svd", str(cooc.path), "--output", str(tmp_path / "m.h5"), "--solver", "none"]
+    command = ["train", "pmi", str(cooc.path), "--output", str(tmp_path / "m.h5")]
     assert main([*command, "--progress", "lines"]) == 0
     result = capsys.readouterr()
     size = len(cooc.vocabulary)
@@ -234,6 +235,20 @@ def test_the_command_line_trains_and_says_what_it_made(cooc, tmp_path, capsys):
     assert "write vectors: 100 %" in result.err
     assert main([*command, "--json", "--force"]) == 0
     assert json.loads(capsys.readouterr().out)["history"] == []
+
+
+def test_solver_none_of_pmi_svd_makes_the_same_vectors(cooc, tmp_path, capsys):
+    changes = {"pmi": "npmi", "pmi_shift": 2.0, "cds": 0.5}
+    new = train_pmi(cooc, tmp_path / "new.h5", PmiOptions(**changes))
+    options = PmiSvdOptions(solver="none", **changes)
+    old = train_pmi_svd(cooc, tmp_path / "old.h5", options)
+    assert (old.family, old.published, list(old.history)) == (new.family, new.published, list(new.history)) == ("pmi", "w", [])
+    assert old.names == new.names
+    assert all(old.array(name).tobytes() == new.array(name).tobytes() for name in new.names)
+    assert old.config["train"] == options.record()
+    command = ["train", "pmi-svd", str(cooc.path), "--output", str(tmp_path / "m.h5"), "--solver", "none"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'm.h5'}: {len(cooc.vocabulary)} vectors of size")
     for flags, says in (
         (["--vectors", "w+c"], "--vectors is 'w+c'"),
         (["--normalize"], "--normalize"),
@@ -255,11 +270,11 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_resumed(cooc, tmp_path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pmi_svd, "save_model", interrupted)
+        patch.setattr(sparse_pmi, "save_model", interrupted)
         with pytest.raises(InterruptedRun, match="--resume"):
-            train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT)
+            train_pmi(cooc, tmp_path / "model.h5", EXPLICIT)
     assert not list(tmp_path.iterdir())
-    assert train_pmi_svd(cooc, tmp_path / "model.h5", EXPLICIT, resume=True)
+    assert train_pmi(cooc, tmp_path / "model.h5", EXPLICIT, resume=True)
 
 
 def change(path: Path, name: str, values) -> None:
