@@ -6,19 +6,20 @@ Commands import what they need when they run, so that `--help` is quick.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
+import cooc_engine
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask
-from cooc_engine.cli.console import Work, drop_output, fail, planned, print_json, print_lines, print_scores
+from cooc_engine.cli.console import Told, Work, carry_out, drop_output, fail, print_lines, print_result, score_lines
 from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
-from cooc_engine.cli.parameters import VectorsFile, add_verb
+from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, VectorsFile, add_verb
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
@@ -27,6 +28,9 @@ from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
 from cooc_engine.storage.outputs import FULL
+
+if TYPE_CHECKING:
+    from cooc_engine import Cooc, Corpus
 
 __all__ = ["main"]
 
@@ -47,153 +51,112 @@ train = App(
 )
 app.command(train)
 
-F = TypeVar("F", bound=Callable[..., None])
-
-
-def verb(name: str | None = None) -> Callable[[F], F]:
-    """Register a function as a command, under its own name or another."""
-
-    def register(function: F) -> F:
-        add_verb(app, function, name)
-        return function
-
-    return register
-
-
 RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
+CountFile = Annotated[
+    Path, Parameter(name="FILE"), "The HDF5 file, or the file of records, of which the options say how they were counted."
+]
 
 
-@verb()
 def encode(
-    texts: Annotated[list[str], Parameter(name="TEXT", help="The text files.")],
-    /,
-    *,
-    output: Annotated[Path, Parameter(help="The directory to make.")],
-    options: EncodeOptions | None = None,
-    run: PlannedOptions = PLANNED,
+    texts: TextFiles, /, *, output: Directory, options: EncodeOptions | None = None, run: PlannedOptions = PLANNED
 ) -> None:
-    """Encode text files, one document a line, into a corpus directory. Compressed files are recognised; - is stdin."""
-    from cooc_engine.corpus.encode import encode, plan_encode
+    """Encode text files, one document per line, into a corpus directory. Compressed files are recognised; - is stdin."""
+    carry_out(run, cooc_engine.encode, cooc_engine.plan_encode, _tokens, list(map(given, texts)), output, options)
 
-    paths = [given(text) for text in texts]
-    if planned(run, plan_encode, paths, output, options):
-        return
-    with Work(run) as work:
-        corpus = encode(paths, output, options, **run.keywords())
+
+def _tokens(corpus: Corpus) -> Told:
     documents, words = corpus.documents, len(corpus.vocabulary)
-    extra = {"tokens": corpus.tokens, "documents": documents, "words": words}
-    work.print(output, f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", extra)
+    numbers = {"tokens": corpus.tokens, "documents": documents, "words": words}
+    return f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", numbers
 
 
-@verb()
 def count(
-    corpus: Annotated[Path, Parameter(name="CORPUS", help="The encoded corpus.")],
+    corpus: Annotated[Path, Parameter(name="CORPUS"), "The encoded corpus."],
     /,
     *,
-    output: Annotated[Path, Parameter(help="The directory to make.")],
+    output: Directory,
     options: CountOptions | None = None,
     run: PlannedOptions = PLANNED,
 ) -> None:
     """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory."""
-    from cooc_engine.counts.count import count, plan_count
-
-    if planned(run, plan_count, corpus, output, options):
-        return
-    with Work(run) as work:
-        cooc = count(corpus, output, options, **run.keywords())
-    tokens = cooc.manifest["tokens"]
-    work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
+    carry_out(run, cooc_engine.count, cooc_engine.plan_count, _entries_and_tokens, corpus, output, options)
 
 
-@verb()
 def merge(
-    coocs: Annotated[list[Path], Parameter(name="COOC", help="The co-occurrence directories.")],
+    coocs: Annotated[list[Path], Parameter(name="COOC"), "The co-occurrence directories."],
     /,
     *,
-    output: Annotated[Path, Parameter(help="The directory to make.")],
+    output: Directory,
     run: PlannedOptions = PLANNED,
 ) -> None:
     """Add up co-occurrence directories of equal vocabulary and options."""
-    from cooc_engine.counts.merge import merge, plan_merge
-
-    if planned(run, plan_merge, coocs, output):
-        return
-    with Work(run) as work:
-        cooc = merge(coocs, output, **run.keywords())
-    tokens = cooc.manifest["tokens"]
-    work.print(output, f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens})
+    carry_out(run, cooc_engine.merge, cooc_engine.plan_merge, _entries_and_tokens, coocs, output)
 
 
-@verb()
 def append(
-    cooc: Annotated[Path, Parameter(name="COOC", help="The co-occurrence directory to add to; it stays as it is.")],
-    texts: Annotated[list[str], Parameter(name="TEXT", help="The new text files.")],
+    cooc: Annotated[CoocDirectory, "The co-occurrence directory to add to; it stays as it is."],
+    texts: Annotated[TextFiles, "The new text files."],
     /,
     *,
-    output: Annotated[Path, Parameter(help="The directory to make.")],
+    output: Directory,
     run: RunOptions = RUN,
 ) -> None:
-    """Count new text on the vocabulary and by the options of a co-occurrence directory, and add both up."""
-    from cooc_engine.pipeline.stages import append
-
+    """Count new text with the vocabulary and the options of a co-occurrence directory, and add up both."""
     with Work(run) as work:
-        both = append(cooc, [given(text) for text in texts], output, **run.keywords())
-    tokens = both.manifest["tokens"]
-    work.print(output, f"{both.entries:,} entries from {tokens:,} tokens", {"entries": both.entries, "tokens": tokens})
+        both = cooc_engine.append(cooc, [given(text) for text in texts], output, **run.keywords())
+    work.print(output, *_entries_and_tokens(both))
 
 
-@verb()
+def _entries_and_tokens(cooc: Cooc) -> Told:
+    tokens = cooc.manifest["tokens"]
+    return f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens}
+
+
 def export_counts(
-    cooc: Annotated[Path, Parameter(name="COOC", help="The co-occurrence directory.")],
-    output: Annotated[
-        Path, Parameter(name="OUT", help="The file to write: records as of `cooccur`, to be shuffled before `glove`, or HDF5.")
-    ],
+    cooc: CoocDirectory,
+    output: Annotated[Path, Parameter(name="OUT"), "The file to write: records as of `cooccur`, to be shuffled, or HDF5."],
     /,
     *,
-    vocab: Annotated[Path | None, Parameter(help="The file of words and counts to write, which GloVe wants.")] = None,
-    format: Annotated[
-        Literal["glove", "hdf5"], Parameter(help="Which of the two; `import-counts` knows them by themselves.")
-    ] = "glove",
+    vocab: Annotated[Path | None, "The file of words and counts to write as well, which GloVe wants."] = None,
+    format: Annotated[Literal["glove", "hdf5"], "Which of the two to write; `import-counts` recognises either."] = "glove",
     run: RunOptions = RUN,
 ) -> None:
-    """Write counts for other programs: the binary records and the vocabulary of GloVe's own, or one HDF5 file with CSR."""
-    from cooc_engine.counts.directory import Cooc
-    from cooc_engine.formats.glove_counts import export_glove
-    from cooc_engine.formats.hdf5_counts import export_hdf5
-
-    if (vocab is None) == (format == "glove"):
-        raise UsageError(
-            "--format glove takes a --vocab FILE to write" if vocab is None else "--vocab: goes into the HDF5 file"
-        )
+    """Write counts for other programs: GloVe's binary records and vocabulary, or one HDF5 file with CSR."""
+    if vocab is None and format == "glove":
+        raise UsageError("--format glove also writes the vocabulary: pass --vocab FILE")
+    if vocab is not None and format == "hdf5":
+        raise UsageError("--vocab is for --format glove; an HDF5 file holds the vocabulary itself")
     with Work(run) as work:
-        how, opened = run.fresh_keywords(), Cooc(cooc)
-        export_hdf5(opened, output, **how) if vocab is None else export_glove(opened, output, vocab, **how)
+        how, opened = run.fresh_keywords(), cooc_engine.Cooc(cooc)
+        if vocab is None:
+            cooc_engine.export_hdf5(opened, output, **how)
+        else:
+            cooc_engine.export_glove(opened, output, vocab, **how)
     work.print(output, f"{opened.entries:,} entries", {"entries": opened.entries})
 
 
-@verb()
 def import_counts(
-    source: Annotated[
-        Path, Parameter(name="FILE", help="The HDF5 file, or the file of records; then the options say how these were counted.")
-    ],
+    source: CountFile,
     /,
     *,
-    output: Annotated[Path, Parameter(help="The directory to make.")],
-    vocab: Annotated[Path | None, Parameter(help="The vocabulary of records: lines of a word and its count.")] = None,
+    output: Directory,
+    vocab: Annotated[Path | None, "The vocabulary of the records: a word and its count per line."] = None,
     options: CountOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
     """Read what `export-counts` wrote, or the records of GloVe's `cooccur` or `shuffle`, in any order."""
-    from cooc_engine.formats.glove_counts import import_glove
-    from cooc_engine.formats.hdf5_counts import import_hdf5
     from cooc_engine.storage.hdf5 import form_of
 
     foreign = not form_of(source)
-    if foreign != (vocab is not None) or (options and not foreign):
-        raise UsageError(f"{source}: " + ("records take --vocab FILE" if foreign else "vocabulary and options are in the file"))
+    if foreign and vocab is None:
+        raise UsageError(f"{source}: records do not hold their vocabulary: pass --vocab FILE")
+    if not foreign and (vocab or options):
+        raise UsageError(f"{source}: this file holds its vocabulary and options; leave --vocab and the options of counting out")
     with Work(run) as work:
-        how = run.keywords()
-        cooc = import_glove(source, vocab, output, options, **how) if vocab else import_hdf5(source, output, **how)
+        if vocab is None:
+            cooc = cooc_engine.import_hdf5(source, output, **run.keywords())
+        else:
+            cooc = cooc_engine.import_glove(source, vocab, output, options, **run.keywords())
     work.print(output, f"{cooc.entries:,} entries", {"entries": cooc.entries})
 
 
@@ -240,45 +203,35 @@ def _train(
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
-@verb("run")
-def run_job(job: Annotated[Path, Parameter(name="JOB.toml", help="The job file.")], /, *, run: RunOptions = RUN) -> None:
-    """Run a batch job; finished stages are kept, an interrupted one continues."""
-    from cooc_engine.pipeline.job import run as run_library
+def run_job(job: Annotated[Path, Parameter(name="JOB.toml"), "The job file."], /, *, run: RunOptions = RUN) -> None:
+    """Run a batch job; finished stages are kept, and an interrupted one continues."""
     from cooc_engine.reports.table import Table
 
     with Work(run) as work:
-        rows = run_library(job, **run.fresh_keywords())
-    if run.json:
-        print_json({"output": str(job), **work.record(), "evaluation": rows})
-    elif any("settings" in row for row in rows):
-        print_lines(Table.of(rows).lines())
-    else:
-        print_scores(rows)
+        rows = cooc_engine.run(job, **run.fresh_keywords())
+    lines = Table.of(rows).lines() if any("settings" in row for row in rows) else score_lines(rows)
+    print_result(run.json, {"output": str(job), **work.record(), "evaluation": rows}, lines)
 
 
-@verb()
 def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
-    """Make the index of a model of millions of words beside it, for nn --approximate; say what share of neighbours it finds."""
-    from cooc_engine.vectors.near_index import build_index
-
+    """Build an index beside a model of millions of words, for nn --approximate; tell what share of neighbours it finds."""
     with Work(run) as work:
-        built = build_index(model, threads=work.threads, force=run.force, progress=open_progress(run.progress))
+        built = cooc_engine.build_index(model, threads=work.threads, force=run.force, progress=open_progress(run.progress))
     text = f"{built.words:,} words, finds {100 * built.recall:.1f} % of the nearest 10"
     work.print(built.path, text, {"words": built.words, "recall": built.recall})
 
 
-@verb()
-def demo(
-    *, output: Annotated[Path, Parameter(help="The directory to make.")] = Path("cooc-demo"), run: RunOptions = RUN
-) -> None:
+def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> None:
     """Run the whole pipeline on the documentation of this Python installation."""
     from cooc_engine.pipeline.demo import demo
 
     print_lines(demo(output, open_progress(run.progress)))
 
 
-for function in (info, *(getattr(ask, name) for name in ask.__all__), ratio, compare, align, export):
-    add_verb(app, function)
+VERBS = [encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, align, export]
+for called in (*VERBS, *(getattr(ask, name) for name in ask.__all__)):
+    add_verb(app, called)
+add_verb(app, run_job, "run")
 add_verb(app, import_file, "import")
 add_verb(app, evaluate, "eval")
 

@@ -1,139 +1,174 @@
-"""The verbs that ask vectors; with - for what is asked, each line of the standard input gets a line, or a block, of its own."""
+"""The verbs that ask vectors.
+
+Each is written as a function from vectors and one question to its answer, of which `_verb` makes a command. With - for what
+is asked, each line of the standard input is a question, and gets a line, or a block, of its own.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from inspect import Parameter as Argument
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from cyclopts import Parameter
 
-from cooc_engine.cli.console import note, print_json, print_lines
+import cooc_engine
+from cooc_engine.cli.console import note, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import GivenWords, HowMany, JsonLines, LookedUp, ModelFile, Texts, Topn, VectorsFile, Words
+from cooc_engine.cli.parameters import HowMany, ModelFile, Positive, Topn, VectorsFile
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
+from cooc_engine.runtime.options import checked
 
 if TYPE_CHECKING:
-    from cooc_engine.vectors.query import Answers, Vectors
+    from cooc_engine import Vectors
 
 __all__ = [
     "analogies", "doesnt_match", "keywords", "n_similarity", "nn", "norms", "related",
     "sentence_similarity", "sentence_vector", "similar", "similarity", "vector",
 ]  # fmt: skip
 
+Answer = dict[str, Any]  # as --json prints it
+Show = Callable[[Answer], Iterable[str]]  # the lines that are printed otherwise
+
+JsonLines = Annotated[bool, "Print one JSON object, or one per line for -."]
+Neighbours = Annotated[Topn, "How many neighbours."]
+Approximate = Annotated[bool, "Look them up in the index that the verb `index` made: for millions of words."]
+Normalize = Annotated[bool, "Scale all vectors to length 1 first."]
+ContextWords = Annotated[Positive, "How many of the most frequent words; 500 finds the same grammar, 10000 the same topic."]
+Method = Annotated[Literal["add", "mul"], "3CosAdd, b - a + c, or 3CosMul, b * c / a."]
+Unknown = Annotated[Literal["raise", "zero"], "A word outside the vocabulary is an error, or zeros."]
+Extremes = Annotated[Topn, "How many of the shortest and of the longest."]
+Among = Annotated[Positive, "Look only among this many of the most frequent words."]
+How = Annotated[
+    Literal["sum", "mean", "sif"],
+    "Sum or mean of the words' vectors, or their mean weighted by a / (a + P(w)).",
+]
 Measure = Literal["dot", "cosine"]
-Record = dict[str, Any]  # what a question is answered with, as --json prints it
+Nearness = Annotated[Measure, "The inner product of their sums, which is that sum, or its cosine."]
+Telling = Annotated[Measure, "By the inner product with the sum of all words' vectors, or by the cosine."]
 
 
-def _answer(
-    model: Path,
-    asked: Iterable[Any],
-    ask: Callable[[Vectors, Any], Record],
-    show: Callable[[Record], Iterable[str]],
-    json: bool,
-    approximate: bool = False,
-) -> None:
-    """Answer all questions of the command line together, or each line of a stream as it comes, though others fail."""
-    from cooc_engine.vectors.query import Vectors
+class Form(NamedTuple):
+    """How what is asked becomes questions.
 
-    vectors = _indexed(model) if approximate else Vectors.open(model)
-    with _notes() as say:
-        if isinstance(asked, _Stream):
-            _answer_stream(asked, lambda question: say(ask, vectors, question), show, json)
-            return
-        try:
-            records = [say(ask, vectors, question) for question in asked]
-        except UnknownWordError as error:
-            raise UnknownWordError(f"{model}: {error}") from None
-    whole = {key: value for record in records for key, value in record.items()}
-    print_json(whole) if json else print_lines(show(whole))
+    name  of the arguments, in the help
+    cut   makes a question of a line of the standard input
+    join  makes one question of all arguments; without it each is a question, and so is each word of it
+    """
+
+    name: str
+    cut: Callable[[str], Any]
+    join: Callable[[list[str]], Any] | None = None
+
+    def parts(self, vectors: Vectors, question: Any) -> list[Any]:
+        """Return what is asked one by one: the words of a line, unless it is itself a word with spaces in it."""
+        return [question] if self.join or not question or question in vectors else question.split() or [question]
 
 
-def _indexed(model: Path) -> Vectors:
-    from cooc_engine.vectors.near_index import IndexedVectors
-
-    return IndexedVectors.open(model)
-
-
-def _answer_stream(
-    asked: Iterable[Any], ask: Callable[[Any], Record], show: Callable[[Record], Iterable[str]], json: bool
-) -> None:
-    failed = lines = 0
-    for question in asked:
-        lines += 1
-        try:
-            record = ask(question)
-        except CoocError as error:
-            failed, record = failed + 1, {"error": str(error)}
-        texts = [f"error: {record['error']}"] if set(record) == {"error"} else show(record)
-        print_json(record, flush=True) if json else print_lines(texts, flush=True)
-    if failed:
-        raise InputError(f"{failed} of {lines} lines could not be answered; they say why")
+EACH_WORD = Form("WORD", str.strip)
+WORDS = Form("WORD", str.split, list)
+TEXTS = Form("TEXT", lambda line: line.split("\t"), list)
+TEXT = Form("TEXT", str, " ".join)
 
 
-@contextmanager
-def _notes() -> Iterator[Callable[..., Record]]:
-    """Yield what calls a function; what the library warns of becomes a note, once."""
-    said: set[str] = set()
+def _verb(
+    form: Form, asked: str, show: Show, *, model: Any = ModelFile, optional: bool = False
+) -> Callable[[Callable[..., Answer]], Callable[..., None]]:
+    """Make a command of a function from vectors and a question to the answer; its keywords become flags.
 
-    def say(ask: Callable[..., Record], *arguments: Any) -> Record:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", UserWarning)
-            record = ask(*arguments)
-        for text in {str(warning.message) for warning in caught} - said:
-            said.add(text)
-            note(text)
-        return record
+    `asked` is the help for what is asked; if that is `optional`, the question is None where nothing is.
+    """
 
-    yield say
+    def make(ask: Callable[..., Answer]) -> Callable[..., None]:
+        hints = get_type_hints(ask, localns={"Vectors": Any}, include_extras=True)  # the class is imported with the first file
+        flags = [each for each in inspect.signature(ask).parameters.values() if each.kind is Argument.KEYWORD_ONLY]
 
+        @functools.wraps(ask)
+        def command(path: Path, arguments: list[str] | None = None, /, *, json: bool = False, **options: Any) -> None:
+            for name, value in options.items():
+                checked(name, value, hints[name])
+            streamed = _is_stream(arguments or [])
+            vectors = _opened(path, **options)
 
-class _Stream:
-    """The lines of the standard input as questions, each cut into what a question needs."""
+            def answer(question: Any) -> Answer:
+                parts = form.parts(vectors, question)
+                return {key: value for part in parts for key, value in ask(vectors, part, **options).items()}
 
-    def __init__(self, cut: Callable[[str], Any]) -> None:
-        self._cut = cut
+            if streamed:
+                _answer_lines(form.cut, _noting(answer), show, json)
+            else:
+                questions: list[Any] = [form.join(arguments)] if form.join and arguments else arguments or [None]
+                _answer_together(path, questions, _noting(answer), show, json)
 
-    def __iter__(self) -> Iterator[Any]:
-        if sys.stdin is None:
-            raise InputError("-: the standard input is closed")
-        for line in sys.stdin.buffer:
-            yield self._cut(line.decode(errors="replace").rstrip("\r\n"))
+        kind = list[str] | None if optional else list[str]
+        annotations = {"path": model, "arguments": Annotated[kind, Parameter(name=form.name, help=asked)]}
+        command.__annotations__ = annotations | {flag.name: hints[flag.name] for flag in flags} | {"json": JsonLines}
+        arguments = Argument("arguments", Argument.POSITIONAL_ONLY, default=None if optional else Argument.empty)
+        json = Argument("json", Argument.KEYWORD_ONLY, default=False)
+        signature = inspect.Signature([Argument("path", Argument.POSITIONAL_ONLY), arguments, *flags, json])
+        command.__signature__ = signature  # type: ignore[attr-defined]
+        return command
 
-
-def _each(arguments: list[str]) -> Iterable[str]:
-    """Return each argument as a question, or each line for a lone -."""
-    return _Stream(str.strip) if _is_stream(arguments) else arguments
-
-
-def _of_words(ask: Callable[[Vectors, str], Record]) -> Callable[[Vectors, str], Record]:
-    """Return what asks for each word of a line, or for the line if it is a word with spaces in it."""
-
-    def ask_line(vectors: Vectors, line: str) -> Record:
-        words = [line] if line in vectors else line.split() or [line]
-        return {key: value for word in words for key, value in ask(vectors, word).items()}
-
-    return ask_line
-
-
-def _together(arguments: list[str], cut: Callable[[str], Any], join: Callable[[list[str]], Any] = list) -> Iterable[Any]:
-    """Return all arguments as one question, or each line, cut, for a lone -."""
-    return _Stream(cut) if _is_stream(arguments) else [join(arguments)]
+    return make
 
 
 def _is_stream(arguments: list[str]) -> bool:
-    if any(given(argument) == "-" for argument in arguments):
-        if len(arguments) > 1:
-            raise UsageError("- stands for all that is asked; give it alone")
-        return True
-    return False
+    if "-" not in map(given, arguments):
+        return False
+    if len(arguments) > 1:
+        raise UsageError("- stands for all that is asked; give it alone")
+    return True
 
 
-def _columns(line: str) -> list[str]:
-    return line.split("\t")
+def _opened(path: Path, *, approximate: bool = False, **options: Any) -> Vectors:
+    return (cooc_engine.IndexedVectors if approximate else cooc_engine.Vectors).open(path)
+
+
+def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+    """Return the same function; what the library warns of becomes a note, once."""
+    noted: set[str] = set()
+
+    def answer_and_note(question: Any) -> Answer:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", UserWarning)
+            found = answer(question)
+        for text in {str(warning.message) for warning in caught} - noted:
+            noted.add(text)
+            note(text)
+        return found
+
+    return answer_and_note
+
+
+def _answer_together(path: Path, questions: list[Any], answer: Callable[[Any], Answer], show: Show, json: bool) -> None:
+    try:
+        answers = list(map(answer, questions))
+    except UnknownWordError as error:
+        raise UnknownWordError(f"{path}: {error}") from None
+    whole = {key: value for each in answers for key, value in each.items()}
+    print_result(json, whole, show(whole))
+
+
+def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], show: Show, json: bool) -> None:
+    """Answer each line of the standard input as it comes, though others fail."""
+    if sys.stdin is None:
+        raise InputError("-: the standard input is closed")
+    failed = lines = 0
+    for line in sys.stdin.buffer:
+        lines += 1
+        try:
+            found = answer(cut(line.decode(errors="replace").rstrip("\r\n")))
+            texts = show(found)
+        except CoocError as error:
+            failed, found, texts = failed + 1, {"error": str(error)}, [f"error: {error}"]
+        print_json(found, flush=True) if json else print_lines(texts, flush=True)
+    if failed:
+        raise InputError(f"{failed} of {lines} lines could not be answered; they say why")
 
 
 def _expect(parts: list[str], count: int, what: str) -> list[str]:
@@ -142,255 +177,125 @@ def _expect(parts: list[str], count: int, what: str) -> list[str]:
     return parts
 
 
-def _check(**options: int) -> None:
-    """Raise `UsageError` for an option below 1, before any line is read."""
-    for name, value in options.items():
-        if value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} is {value}; it must be at least 1")
+# ------------------------------------------------------------------------------------------------------ how answers are shown
 
 
-def _block(record: Record) -> Iterator[str]:
-    """Yield a word, and its answers below it."""
-    for word, answers in record.items():
+def _ranked(answer: Answer) -> Iterator[str]:
+    """Yield each word, and its answers below it."""
+    for word, found in answer.items():
         yield word
-        yield from _ranked(answers)
+        yield from (f"  {value:.4f}  {other}" for other, value in found)
 
 
-def _ranked(answers: Answers) -> Iterator[str]:
-    return (f"  {value:.4f}  {word}" for word, value in answers)
+def _value(answer: Answer) -> Iterator[str]:
+    return (f"{value:.6f}" if isinstance(value, float) else str(value) for value in answer.values())
 
 
-def _value(record: Record) -> Iterator[str]:
-    return (f"{value:.6f}" if isinstance(value, float) else str(value) for value in record.values())
+def _numbers(answer: Answer) -> Iterator[str]:
+    return (" ".join(f"{value:.9g}" for value in values) for values in answer.values())
+
+
+def _words_and_numbers(answer: Answer) -> Iterator[str]:
+    return (f"{word} {numbers}" for word, numbers in zip(answer, _numbers(answer), strict=True))
+
+
+def _lengths(answer: Answer) -> Iterator[str]:
+    for word, row in answer.items():
+        surprise = "      --" if row["minus_log_p"] is None else f"{row['minus_log_p']:8.4f}"
+        yield f"{row['squared_norm']:10.4f}  {surprise}  {word}"
+
+
+def _on_a_line(answer: Answer) -> Iterator[str]:
+    return ("  ".join(f"{word} {value:.4f}" for word, value in found) for found in answer.values())
 
 
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-def nn(
-    model: VectorsFile,
-    words: LookedUp,
-    /,
-    *,
-    topn: Annotated[Topn, Parameter(help="How many neighbours.")] = 10,
-    approximate: Annotated[
-        bool, Parameter(help="Look for them in the index that the verb index made: for millions of words.")
-    ] = False,
-    json: JsonLines = False,
-) -> None:
-    """Print the words nearest to each WORD by cosine; for - of each line of stdin."""
-    _check(topn=topn)
-    ask = _of_words(lambda vectors, word: vectors.neighbours([word], topn))
-    _answer(model, _each(words), ask, _block, json, approximate)
+@_verb(EACH_WORD, "The words to look up.", _ranked, model=VectorsFile)
+def nn(vectors: Vectors, word: str, *, topn: Neighbours = 10, approximate: Approximate = False) -> Answer:
+    """Print the words nearest to each WORD by cosine; - reads lines of words from stdin."""
+    return vectors.neighbours([word], topn)  # approximately, if the vectors were opened so
 
 
-def related(
-    model: ModelFile,
-    words: LookedUp,
-    /,
-    *,
-    topn: HowMany = 10,
-    normalize: Annotated[bool, Parameter(help="Scale all vectors to length 1 first.")] = False,
-    json: JsonLines = False,
-) -> None:
-    """Print the words of the largest inner product with each WORD: their PMI, in models of PMI; for - lines of stdin."""
-    _check(topn=topn)
-    ask = _of_words(lambda vectors, word: {word: vectors.related(word, topn, normalize)})
-    _answer(model, _each(words), ask, _block, json)
+@_verb(EACH_WORD, "The words to look up.", _ranked)
+def related(vectors: Vectors, word: str, *, topn: HowMany = 10, normalize: Normalize = False) -> Answer:
+    """Print the words of the largest inner product with each WORD: their PMI, in models of PMI; - reads lines of words."""
+    return {word: vectors.related(word, topn, normalize)}
 
 
-def similar(
-    model: ModelFile,
-    words: LookedUp,
-    /,
-    *,
-    topn: HowMany = 10,
-    context_words: Annotated[
-        int, Parameter(help="With how many of the most frequent words; 500 finds the same grammar, 10000 the same topic.")
-    ] = 10_000,
-    json: JsonLines = False,
-) -> None:
-    """Print the words whose PMI with frequent words correlates most with that of each WORD; for - lines of stdin."""
-    _check(topn=topn, context_words=context_words)
-    ask = _of_words(lambda vectors, word: {word: vectors.similar(word, topn, context_words)})
-    _answer(model, _each(words), ask, _block, json)
+@_verb(EACH_WORD, "The words to look up.", _ranked)
+def similar(vectors: Vectors, word: str, *, topn: HowMany = 10, context_words: ContextWords = 10_000) -> Answer:
+    """Print the words whose PMI with frequent words correlates best with that of each WORD; - reads lines of words."""
+    return {word: vectors.similar(word, topn, context_words)}
 
 
-def analogies(
-    model: ModelFile,
-    words: Annotated[Words, Parameter(help="A, B and C.")],
-    /,
-    *,
-    topn: HowMany = 10,
-    method: Annotated[Literal["add", "mul"], Parameter(help="3CosAdd, b - a + c, or 3CosMul, b * c / a.")] = "add",
-    json: JsonLines = False,
-) -> None:
-    """Print what is to C as B is to A, for WORDs A B C; for - lines of three words."""
-
-    _check(topn=topn)
-
-    def ask(vectors: Vectors, asked: list[str]) -> Record:
-        a, b, c = _expect(asked, 3, "three words")
-        most_similar = vectors.most_similar if method == "add" else vectors.most_similar_cosmul
-        return {" ".join(asked): most_similar(positive=[b, c], negative=[a], topn=topn)}
-
-    _answer(model, _together(words, str.split), ask, _block, json)
+@_verb(WORDS, "A, B and C.", _ranked)
+def analogies(vectors: Vectors, words: list[str], *, topn: HowMany = 10, method: Method = "add") -> Answer:
+    """Print what is to C as B is to A, for WORDs A B C; - reads lines of three words from stdin."""
+    a, b, c = _expect(words, 3, "three words")
+    most_similar = vectors.most_similar if method == "add" else vectors.most_similar_cosmul
+    return {" ".join(words): most_similar(positive=[b, c], negative=[a], topn=topn)}
 
 
-def similarity(
-    model: ModelFile, words: Annotated[Words, Parameter(help="The two words.")], /, *, json: JsonLines = False
-) -> None:
-    """Print the cosine of two WORDs; for - lines of two words."""
-
-    def ask(vectors: Vectors, asked: list[str]) -> Record:
-        return {"similarity": vectors.similarity(*_expect(asked, 2, "two words"))}
-
-    _answer(model, _together(words, str.split), ask, _value, json)
+@_verb(WORDS, "The two words.", _value)
+def similarity(vectors: Vectors, words: list[str]) -> Answer:
+    """Print the cosine of two WORDs; - reads lines of two words from stdin."""
+    return {"similarity": vectors.similarity(*_expect(words, 2, "two words"))}
 
 
-def n_similarity(
-    model: ModelFile,
-    texts: Annotated[Texts, Parameter(help="The two lists, white space between their words.")],
-    /,
-    *,
-    json: JsonLines = False,
-) -> None:
-    """Print the cosine of the mean vectors of two lists of words, each in quotes; for - lines with a tab between."""
-
-    def ask(vectors: Vectors, asked: list[str]) -> Record:
-        first, second = _expect(asked, 2, "two lists of words")
-        return {"similarity": vectors.n_similarity(first.split(), second.split())}
-
-    _answer(model, _together(texts, _columns), ask, _value, json)
+@_verb(TEXTS, "The two lists, with white space between their words.", _value)
+def n_similarity(vectors: Vectors, lists: list[str]) -> Answer:
+    """Print the cosine of the mean vectors of two lists of words, each in quotes; - reads lines with a tab between them."""
+    first, second = _expect(lists, 2, "two lists of words")
+    return {"similarity": vectors.n_similarity(first.split(), second.split())}
 
 
-def doesnt_match(model: ModelFile, words: GivenWords, /, *, json: JsonLines = False) -> None:
-    """Print the WORD that is farthest from the mean of all; for - lines of words."""
-    _answer(
-        model, _together(words, str.split), lambda vectors, asked: {"word": vectors.doesnt_match(asked)}, _value, json
-    )  # fmt: skip
+@_verb(WORDS, "The words.", _value)
+def doesnt_match(vectors: Vectors, words: list[str]) -> Answer:
+    """Print the WORD that is farthest from the mean of all; - reads lines of words from stdin."""
+    return {"word": vectors.doesnt_match(words)}
 
 
-def vector(
-    model: ModelFile,
-    words: GivenWords,
-    /,
-    *,
-    oov: Annotated[
-        Literal["raise", "zero"], Parameter(help="What a word outside the vocabulary is: an error, or zeros.")
-    ] = "raise",
-    json: JsonLines = False,
-) -> None:
-    """Print the vector of each WORD on a line; for - lines of stdin."""
-
-    def show(record: Record) -> Iterator[str]:
-        return (f"{word} {_numbers(values)}" for word, values in record.items())
-
-    ask = _of_words(lambda vectors, word: {word: vectors.vector(word, oov).tolist()})
-    _answer(model, _each(words), ask, show, json)
+@_verb(EACH_WORD, "The words.", _words_and_numbers)
+def vector(vectors: Vectors, word: str, *, oov: Unknown = "raise") -> Answer:
+    """Print the vector of each WORD, one per line; - reads lines of words from stdin."""
+    return {word: vectors.vector(word, oov).tolist()}
 
 
-def _numbers(values: list[float]) -> str:
-    return " ".join(f"{value:.9g}" for value in values)
-
-
-def norms(
-    model: ModelFile,
-    words: Annotated[list[str] | None, Parameter(name="WORD", help="The words.")] = None,
-    /,
-    *,
-    topn: Annotated[Topn, Parameter(help="How many of the shortest and of the longest.")] = 10,
-    restrict: Annotated[int, Parameter(help="Among so many of the most frequent words.")] = 2000,
-    json: JsonLines = False,
-) -> None:
-    """Print |v|^2 and -log P of each WORD; of the shortest and the longest vectors if none is given; for - lines of stdin."""
-
-    ask = _of_words(lambda vectors, word: _measured(vectors, [word]))
-
-    def extremes(vectors: Vectors, _: Any) -> Record:
+@_verb(EACH_WORD, "The words.", _lengths, optional=True)
+def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: Among = 2000) -> Answer:
+    """Print |v|^2 and -log P of each WORD, or of the shortest and the longest vectors; - reads lines of words from stdin."""
+    if word is None:
         frequent = [vectors.vocabulary.word(row) for row in range(min(restrict, len(vectors)))]
         order = vectors.norms(frequent)[0].argsort(kind="stable").tolist()
-        return _measured(vectors, [frequent[row] for row in dict.fromkeys(order[:topn] + order[-topn:])])
-
-    _check(topn=topn, restrict=restrict)
-    _answer(model, _each(words) if words else [None], ask if words else extremes, _lengths, json)
-
-
-def _measured(vectors: Vectors, words: list[str]) -> Record:
+        words = [frequent[row] for row in dict.fromkeys(order[:topn] + order[-topn:])]
+    else:
+        words = [word]
     squares, surprises = (values.tolist() for values in vectors.norms(words))
     return {
-        word: {"squared_norm": square, "minus_log_p": surprise if surprise == surprise else None}
-        for word, square, surprise in zip(words, squares, surprises, strict=True)
+        each: {"squared_norm": square, "minus_log_p": surprise if surprise == surprise else None}
+        for each, square, surprise in zip(words, squares, surprises, strict=True)
     }
-
-
-def _lengths(record: Record) -> Iterator[str]:
-    for word, row in record.items():
-        surprise = "      --" if row["minus_log_p"] is None else f"{row['minus_log_p']:8.4f}"
-        yield f"{row['squared_norm']:10.4f}  {surprise}  {word}"
 
 
 # --------------------------------------------------------------------------------------------------------- sentences
 
 
-def sentence_vector(
-    model: ModelFile,
-    texts: Annotated[Texts, Parameter(help="The text.")],
-    /,
-    *,
-    how: Annotated[
-        Literal["sum", "mean", "sif"],
-        Parameter(help="Sum or mean of the words' vectors, or their mean weighted by a / (a + P(w))."),
-    ] = "sum",
-    json: JsonLines = False,
-) -> None:
-    """Print the vector of a TEXT on a line; for - of each line."""
-
-    def show(record: Record) -> Iterator[str]:
-        return map(_numbers, record.values())
-
-    def ask(vectors: Vectors, text: str) -> Record:
-        return {"vector": vectors.sentence_vector(text, how).tolist()}
-
-    _answer(model, _together(texts, str, " ".join), ask, show, json)
+@_verb(TEXT, "The text.", _numbers)
+def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum") -> Answer:
+    """Print the vector of a TEXT on one line; - reads one text per line from stdin."""
+    return {"vector": vectors.sentence_vector(text, how).tolist()}
 
 
-def sentence_similarity(
-    model: ModelFile,
-    texts: Annotated[Texts, Parameter(help="The two texts.")],
-    /,
-    *,
-    measure: Annotated[Measure, Parameter(help="The inner product of their sums, which is that, or its cosine.")] = "dot",
-    json: JsonLines = False,
-) -> None:
-    """Print the sum of the PMIs of the words of two TEXTs, each in quotes; for - lines with a tab between."""
-
-    def ask(vectors: Vectors, asked: list[str]) -> Record:
-        first, second = _expect(asked, 2, "two texts")
-        return {"similarity": vectors.sentence_similarity(first, second, measure)}
-
-    _answer(model, _together(texts, _columns), ask, _value, json)
+@_verb(TEXTS, "The two texts.", _value)
+def sentence_similarity(vectors: Vectors, texts: list[str], *, measure: Nearness = "dot") -> Answer:
+    """Print the sum of the PMIs of the words of two TEXTs, each in quotes; - reads lines with a tab between them."""
+    first, second = _expect(texts, 2, "two texts")
+    return {"similarity": vectors.sentence_similarity(first, second, measure)}
 
 
-def keywords(
-    model: ModelFile,
-    texts: Annotated[Texts, Parameter(help="The text.")],
-    /,
-    *,
-    topn: HowMany = 10,
-    measure: Annotated[
-        Measure, Parameter(help="By the inner product with the sum of all words' vectors, or by the cosine.")
-    ] = "dot",
-    json: JsonLines = False,
-) -> None:
-    """Print the words of a TEXT that say most about it; for - of each line. Not for GloVe, whose ranking is reversed."""
-
-    _check(topn=topn)
-
-    def ask(vectors: Vectors, text: str) -> Record:
-        return {"keywords": vectors.keywords(text, topn, measure)}
-
-    def show(record: Record) -> Iterator[str]:
-        yield "  ".join(f"{word} {value:.4f}" for word, value in record["keywords"])
-
-    _answer(model, _together(texts, str, " ".join), ask, show, json)
+@_verb(TEXT, "The text.", _on_a_line)
+def keywords(vectors: Vectors, text: str, *, topn: HowMany = 10, measure: Telling = "dot") -> Answer:
+    """Print the words of a TEXT that say most about it; - reads one per line. Not for GloVe, whose ranking is reversed."""
+    return {"keywords": vectors.keywords(text, topn, measure)}

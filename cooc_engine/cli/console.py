@@ -5,65 +5,63 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.measure import Measure
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
 
 __all__ = [
-    "Work",
-    "drop_output",
-    "fail",
-    "figure",
-    "note",
-    "planned",
-    "print_json",
-    "print_lines",
-    "print_scores",
-]
+    "Told", "Work", "carry_out", "drop_output", "fail", "figure", "note", "print_json", "print_lines", "print_result",
+    "score_lines",
+]  # fmt: skip
+
+T = TypeVar("T")
+Told = tuple[str, dict[str, Any]]  # what was made, in words, and for JSON
 
 
-class Work:
-    """Run a verb: measure it, and `print` what it did."""
+class Work(Measure):
+    """A verb at work, which is measured; `print` says what it made."""
 
     def __init__(self, run: RunOptions) -> None:
-        from cooc_engine.runtime.measure import Measure
-
-        self._run, self._measure = run, Measure()
-        self.threads = run.threads or usable_cores()
-
-    def __enter__(self) -> Work:
-        self._measure.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._measure.__exit__(*error)
+        self._run, self.threads = run, run.threads or usable_cores()
 
     def record(self) -> dict[str, Any]:
         """Return seconds, threads and peak memory."""
-        memory = self._measure.peak_memory_bytes
-        return {"seconds": round(self._measure.seconds, 4), "threads": self.threads, "peak_memory_bytes": memory}
+        memory = self.peak_memory_bytes
+        return {"seconds": round(self.seconds, 4), "threads": self.threads, "peak_memory_bytes": memory}
 
     def print(self, output: Path, text: str, extra: dict[str, Any]) -> None:
         """Say what was made, in a line or as a JSON object with `extra` in it."""
-        if self._run.json:
-            print_json({"output": str(output), **self.record(), **extra})
-        else:
-            print(f"{output}: {text}, {self._measure.seconds:.1f} s")
+        record = {"output": str(output), **self.record(), **extra}
+        print_result(self._run.json, record, [f"{output}: {text}, {self.seconds:.1f} s"])
 
 
-def planned(run: PlannedOptions, plan: Callable[..., Plan], source: Any, output: Path, *options: Any) -> bool:
-    """Print the plan of a command, if that is all that is wanted."""
+def carry_out(
+    run: PlannedOptions,
+    stage: Callable[..., T],
+    plan: Callable[..., Plan],
+    tell: Callable[[T], Told],
+    source: Any,
+    output: Path,
+    *options: Any,
+) -> None:
+    """Run a stage and tell what it made; or print its plan, if no more is wanted."""
     if run.dry_run:
-        made = plan(source, output, *options, threads=run.threads, memory=run.memory)
-        if run.json:
-            print_json({"output": str(output), **made.record()})
-        else:
-            print_lines(made.lines())
-    return run.dry_run
+        planned = plan(source, output, *options, threads=run.threads, memory=run.memory)
+        print_result(run.json, {"output": str(output), **planned.record()}, planned.lines())
+        return
+    with Work(run) as work:
+        made = stage(source, output, *options, **run.keywords())
+    work.print(output, *tell(made))
+
+
+def print_result(json: bool, record: Any, lines: Iterable[str]) -> None:
+    """Print a result as one JSON value or as lines."""
+    print_json(record) if json else print_lines(lines)
 
 
 def print_json(value: Any, *, flush: bool = False) -> None:
@@ -71,14 +69,14 @@ def print_json(value: Any, *, flush: bool = False) -> None:
     print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"), flush=flush)
 
 
-def print_scores(rows: Iterable[dict[str, Any]]) -> None:
-    """Print rows of `evaluate`, one a line."""
+def score_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield a line for each row of `evaluate`."""
     for row in rows:
         value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
         if row.get("low") is not None:
             value += f" ({row['low']:6.4f}–{row['high']:6.4f})"
         among = f" among the first {row['restrict']:,} words" if "restrict" in row else ""
-        print(f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}{among}")
+        yield f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}{among}"
 
 
 def figure(value: Any) -> str:

@@ -14,23 +14,28 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from cyclopts import App, Parameter
 
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import Flag, Options
+from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.progress import Kind
 
 __all__ = [
-    "GivenWords", "HowMany", "Json", "JsonLines", "LookedUp", "ModelFile", "Texts", "Topn", "VectorsFile", "Words",
-    "add_verb", "flags", "translated",
+    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "ModelFile", "ModelFiles", "NewModel", "Positive",
+    "ProgressKind", "TextFiles", "Topn", "VectorsFile", "add_verb", "flags", "translated",
 ]  # fmt: skip
 
-ModelFile = Annotated[Path, Parameter(name="FILE.h5", help="The model file.")]
-VectorsFile = Annotated[Path, Parameter(name="FILE.h5", help="The model file, or a file of vectors of another program.")]
-Words = Annotated[list[str], Parameter(name="WORD")]
-LookedUp = Annotated[Words, Parameter(help="The words to look up.")]
-GivenWords = Annotated[Words, Parameter(help="The words.")]
-Texts = Annotated[list[str], Parameter(name="TEXT")]
-Topn = Annotated[int, Flag(("--k", "-k"))]
-HowMany = Annotated[Topn, Parameter(help="How many words.")]
-Json = Annotated[bool, Parameter(help="Print one JSON object.")]
-JsonLines = Annotated[bool, Parameter(help="Print one JSON object, or one a line for -.")]
+CoocDirectory = Annotated[Path, Parameter(name="COOC"), "The co-occurrence directory."]
+TextFiles = Annotated[list[str], Parameter(name="TEXT"), "The text files."]
+ModelFile = Annotated[Path, Parameter(name="FILE.h5"), "The model file."]
+ModelFiles = Annotated[list[Path], Parameter(name="FILE.h5"), "The model files."]
+VectorsFile = Annotated[Path, Parameter(name="FILE.h5"), "The model file, or a file of vectors of another program."]
+NewModel = Annotated[Path, "The model file to write, HDF5."]
+Directory = Annotated[Path, "The directory to make."]
+Files = Annotated[list[Path] | None, Parameter(consume_multiple=True)]
+Positive = Annotated[int, AtLeast(1)]
+Topn = Annotated[Positive, Flag(("--k", "-k"))]
+HowMany = Annotated[Topn, "How many words."]
+Force = Annotated[bool, "Replace a file that exists."]
+ProgressKind = Annotated[Kind, "Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."]
+Json = Annotated[bool, "Print one JSON object."]
 
 
 def add_verb(app: App, function: Callable[..., Any], name: str | None = None) -> None:
@@ -45,10 +50,17 @@ def translated(hint: Any) -> Any:
     kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     known = [Parameter(converter=_whole)] if int in kinds else []
-    known += [Parameter(alias=extra.alias) if isinstance(extra, Flag) else extra for extra in extras]
+    known += map(_parameter, extras)
     if any(map(_holds_options, kinds)):
         kind = functools.reduce(operator.or_, (flags(k) if _holds_options(k) else k for k in kinds))
     return Annotated[(kind, *known)] if known else kind
+
+
+def _parameter(extra: Any) -> Any:
+    """Return what stands beside a type as the parser's: other names of a flag, or its help."""
+    if isinstance(extra, str):
+        return Parameter(help=extra)
+    return Parameter(alias=extra.alias) if isinstance(extra, Flag) else extra
 
 
 def _holds_options(kind: Any) -> bool:

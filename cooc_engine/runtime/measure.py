@@ -6,6 +6,10 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Measure", "anonymous_bytes"]
 
@@ -26,7 +30,7 @@ def anonymous_bytes() -> int:
 class Measure:
     """A context manager that measures wall time, `seconds`, and the peak increase of anonymous memory, `peak_memory_bytes`."""
 
-    def __enter__(self) -> Measure:
+    def __enter__(self) -> Self:
         self._stop = threading.Event()
         self._base = self._peak = anonymous_bytes()
         self._sampler = threading.Thread(target=self._sample, daemon=True)

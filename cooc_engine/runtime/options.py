@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "from_mapping"]
+__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "checked", "from_mapping"]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -76,15 +76,15 @@ class Options:
     def __post_init__(self) -> None:
         """Check every field against its annotation, so that Python, TOML and flags fail alike."""
         for name, annotation in _annotations(type(self)).items():
-            object.__setattr__(self, name, _checked(name, getattr(self, name), annotation))
+            object.__setattr__(self, name, checked(name, getattr(self, name), annotation))
 
     def record(self) -> dict[str, Any]:
         """Return the options as a JSON-serialisable dictionary."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
 
-def _checked(name: str, value: Any, annotation: Any) -> Any:
-    """Return `value` as the annotated type, or say which option wants what."""
+def checked(name: str, value: Any, annotation: Any) -> Any:
+    """Return `value` as the annotated type; raises `UsageError`, naming the option, if it is none or out of range."""
     flag = "--" + name.replace("_", "-")
     kind: Any = annotation
     bounds: tuple[AtLeast | Above | Below, ...] = ()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords, TrainKeywords
 from cooc_engine.runtime.options import AtLeast, Flag, Options
-from cooc_engine.runtime.progress import open_progress
+from cooc_engine.runtime.progress import Kind, open_progress
 
 __all__ = ["PlannedOptions", "RunOptions", "TrainOptions"]
 
@@ -24,7 +24,7 @@ class RunOptions(Options):
     """Replace an output that exists."""
     resume: bool = False
     """Continue what an interrupted run left."""
-    progress: Literal["auto", "bar", "lines", "json", "none"] = "auto"
+    progress: Kind = "auto"
     """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
     json: bool = False
     """Print the result as one JSON object."""
