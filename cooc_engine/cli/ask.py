@@ -265,7 +265,7 @@ def vector(vectors: Vectors, word: str, *, oov: Unknown = "raise") -> Answer:
 
 @_verb(EACH_WORD, "The words.", _lengths, optional=True)
 def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: Among = 2000) -> Answer:
-    """Print |v|^2 and -log P of each WORD, or of the shortest and the longest vectors; - reads lines of words from stdin."""
+    """Print |v|^2 and -log P of each WORD, or of the shortest and longest vectors if none is given; - reads lines of words."""
     if word is None:
         frequent = [vectors.vocabulary.word(row) for row in range(min(restrict, len(vectors)))]
         order = vectors.norms(frequent)[0].argsort(kind="stable").tolist()

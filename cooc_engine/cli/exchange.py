@@ -74,7 +74,7 @@ def import_file(
 def align(
     model: Annotated[Path, Parameter(name="MODEL"), "The model file, or file of vectors, whose vectors are turned."],
     reference: Annotated[
-        Path, Parameter(name="REFERENCE"), "The model or file of vectors that stays; of the same size or larger."
+        Path, Parameter(name="REFERENCE"), "The model or file of vectors that stays; of the same vector size or larger."
     ],
     output: Annotated[NewModel, Parameter(name="OUT.h5")],
     /,
