@@ -370,7 +370,7 @@ def test_merging_holds_what_its_plan_says(sources, rows, length, entries, seed):
     assert [r for a, b in tasks for r in range(a, b)] == list(range(rows))
     most = max(int(merged.bounds[a:b].sum()) for a, b in tasks)
     accumulator = Accumulator(width, 1, most, max(b - a for a, b in tasks))
-    assert accumulator.columns.nbytes + accumulator.values.nbytes <= accumulator_bytes(0, max(entries, width))
+    assert accumulator.rows.columns.nbytes + accumulator.rows.values.nbytes <= accumulator_bytes(0, max(entries, width))
     total = 0
     merged.fill(accumulator, *tasks[0])  # what the first call sets up once is not part of the plan
     with peak_memory() as peak:
@@ -444,8 +444,8 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
     source = cooc_module.TextSource(text, window, window.bounds(text.counts))
     n = source.fill(accumulator, 0, len(corpus.vocabulary))
     blocks = [expected.block_integers(block) for block in expected.blocks]
-    assert accumulator.columns[:n].tolist() == np.concatenate([block[0] for block in blocks]).tolist()
-    assert accumulator.values[:n].tolist() == np.concatenate([block[1] for block in blocks]).tolist()
+    assert accumulator.rows.columns[:n].tolist() == np.concatenate([block[0] for block in blocks]).tolist()
+    assert accumulator.rows.values[:n].tolist() == np.concatenate([block[1] for block in blocks]).tolist()
     cut = cut_corpus(corpus, options.window, 1 << 40)
     assert sum(b - a for run in cut for _, a, b in run.parts) == FAR + 40
     assert len(cut) == 2 and cut[0].parts[0][2] <= MOST_POSITIONS < 2**31, "positions stay within 32 bits"
@@ -478,10 +478,10 @@ def test_rows_behind_two_gigaentries_are_merged():
     merged = Merged([Rows(rows, FAR - 1), Rows(rows), Rows(rows, 2**33)], 4, 100)
     accumulator = Accumulator(4, 1, 16, 3)
     assert [merged.fill(accumulator, *task) for task in merged.tasks(0, 3)] == [3]
-    assert accumulator.columns[:3].tolist() == [0, 3, 2] and accumulator.values[:3].tolist() == [3, 3 * 2**33, 15]
-    assert accumulator.sums.tolist() == [3 + 3 * 2**33, 0, 15]
+    assert accumulator.rows.columns[:3].tolist() == [0, 3, 2] and accumulator.rows.values[:3].tolist() == [3, 3 * 2**33, 15]
+    assert accumulator.rows.sums.tolist() == [3 + 3 * 2**33, 0, 15]
     long = Merged([Rows(rows, FAR - 1), Rows(rows, 2**33)], 4, 1)  # a piece at a time
-    assert [long.fill(accumulator, 0, 1), accumulator.values[:2].tolist()] == [2, [2, 2**34]]
+    assert [long.fill(accumulator, 0, 1), accumulator.rows.values[:2].tolist()] == [2, [2, 2**34]]
 
 
 def test_a_word_that_occurs_more_often_than_32_bits_count():

@@ -44,6 +44,15 @@ class Walk(NamedTuple):
     ends: Any
 
 
+class Tile(NamedTuple):
+    """One tile: it has the entries begin:end, and its words and contexts have the parameters from row and column on."""
+
+    begin: int
+    end: int
+    row: int
+    column: int
+
+
 class Rows(NamedTuple):
     """Parameters (B height, width), changed in place: `height` rows for each block, with vectors of length d."""
 
@@ -135,8 +144,9 @@ def update_by_rows(rule, word, context, error, d, step):
 
 
 @helper
-def visit_tile(rule, entries, begin, end, rows, row0, column0, step):
-    """Visit entries begin:end of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
+def visit_tile(rule, entries, tile, rows, step):
+    """Visit the entries of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
+    begin, end, row0, column0 = tile
     places, targets, weights = entries
     words, contexts, size = rows.words, rows.contexts, step.word_rates.shape[0]
     cost = 0.0
@@ -178,7 +188,8 @@ def visiting(rule):
                     there = m if k & 1 == 0 else group - 1 - m
                     j = column0 + (there + turn) % group
                     t = i * blocks + j
-                    cost += visit_tile(rule, entries, walk.begins[t], walk.ends[t], rows, i * height, j * height, step)
+                    tile = Tile(walk.begins[t], walk.ends[t], i * height, j * height)
+                    cost += visit_tile(rule, entries, tile, rows, step)
             costs[order[n]] = cost
 
     return visit

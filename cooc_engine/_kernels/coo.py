@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import float64, int32, int64, uint64, void
 
 from cooc_engine._kernels.basics import mix64
-from cooc_engine._kernels.jit import array, helper, kernel, out
+from cooc_engine._kernels.jit import array, helper, kernel, named, out
 
 LIMIT = 2.0**63
 MOST = np.int64(2**63 - 1)
+
+
+class RowTally(NamedTuple):
+    """What has been found in each row, and a fingerprint of it all.
+
+    lengths  (rows,) number of entries
+    sums     (rows,) their sums
+    marks    (2,) of the matrix and of its transpose: neither depends on the order of the entries, nor on how the sum of a
+             place is split, and they are equal if the matrix is symmetric, and almost surely only then
+    """
+
+    lengths: Any
+    sums: Any
+    marks: Any
+
+
+TALLY = named(RowTally, lengths=out(int64), sums=out(int64), marks=out(uint64))
 
 
 @kernel(int64(array(float64), float64, float64, out(int64)))
@@ -33,14 +52,14 @@ def mark(row, column, value):
     return uint64(value) * mix64((uint64(row) << uint64(32)) | uint64(column))
 
 
-@kernel(int64(array(int32), array(int32), array(int64), int64, out(int64), out(int64), out(uint64)))
-def tally(rows, columns, values, width, lengths, sums, marks):
-    """Add entries to the number and the sum of their rows; zeros are no entries.
+@kernel(int64(array(int32), array(int32), array(int64), int64, TALLY))
+def tally(rows, columns, values, width, found):
+    """Add entries to what was found in their rows; zeros are no entries.
 
-    Returns the place of the first that is outside the matrix or with which a sum passes 64 bits, or the number of entries.
-    marks[0] becomes a fingerprint of the matrix and marks[1] that of its transpose: neither depends on the order, nor on
-    how the sum of a place is split, and they are equal if the matrix is symmetric, and almost surely only then.
+    Returns the place of the first that is outside the matrix, which has `width` columns, or with which a sum passes 64 bits,
+    or the number of entries.
     """
+    lengths, sums, marks = found
     height = lengths.shape[0]
     straight, turned = uint64(0), uint64(0)
     n = rows.shape[0]

@@ -10,39 +10,125 @@ sorted, and a row that is short costs little however many columns there are.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import int32, int64, uint32, uint64, void
 
 from cooc_engine._kernels.basics import mix64, prefetch, trailing_zeros
-from cooc_engine._kernels.jit import array, helper, kernel, out
+from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
 
 BOTH, LEFT, RIGHT = 0, 1, 2
 DROP, KEEP = 0, 1
 AHEAD = 8  # positions prefetched
 
 
-@kernel(
-    int64(
-        array(int32), array(int64), int64, int64, int64, int64, int32, int64, int64, array(uint64), uint64, int64, out(int32),
-        int64,
-    )
-)  # fmt: skip
-def lay_out(ids, offsets, document, begin, end, number, gap, window, gaps, keep, seed, write, laid, n):
-    """Write the words of ids[begin:end] to laid[n:], and `window` gaps where a document ends; returns the new n.
+class TextSpan(NamedTuple):
+    """Words begin:end of a shard: `document` holds the first of them, `number` is that of the shard's first document."""
 
-    `document` is the one that holds `begin`, `number` that of the shard's first. Unknown words are dropped, or gaps where
-    `gaps` is KEEP. keep[w] (or nothing) is the probability of keeping word w, times 2**64. Without `write` n is only counted.
+    document: int
+    begin: int
+    end: int
+    number: int
+
+
+class LayoutRule(NamedTuple):
+    """How words are laid out for counting.
+
+    gap      the number that stands for no word, V
+    window   how many gaps separate documents
+    unknown  whether unknown words are dropped (DROP) or leave a gap (KEEP)
+    keep     (V,) the probability of keeping each word, times 2**64, or (0,) to keep all
+    seed     of the choice of the words that are kept
     """
+
+    gap: int
+    window: int
+    unknown: int
+    keep: Any
+    seed: Any
+
+
+class PositionLists(NamedTuple):
+    """Words laid out with gaps between documents, and where each stands as a centre.
+
+    laid       (n,) int32
+    starts     (V + 1,) int64: word w stands at positions[starts[w]:starts[w + 1]]
+    positions  (tokens + AHEAD,) int32
+    """
+
+    laid: Any
+    starts: Any
+    positions: Any
+
+    @property
+    def counts(self) -> Any:
+        """(V,) occurrences of each word."""
+        return np.diff(self.starts)
+
+
+class ContextWindow(NamedTuple):
+    """Which words around a centre are its contexts, and what each adds.
+
+    side     BOTH, LEFT or RIGHT
+    slots    columns of a word: 1, or one for each distance
+    weights  (radius,) the integer weight of each distance, from 1 on
+    """
+
+    side: int
+    slots: int
+    weights: Any
+
+
+class RowAccumulator(NamedTuple):
+    """The row under way; all zero between rows.
+
+    totals  (columns,) the sums, those from column `width` on for what is no context
+    bits    a bit for each column that is not empty, and from word `top` on a bit for each word of these bits
+    """
+
+    totals: Any
+    bits: Any
+    top: int
+    width: int
+
+
+class CountedRows(NamedTuple):
+    """Rows of counts one after the other: columns and values (entries,); the number and the sum of each row's (rows,)."""
+
+    columns: Any
+    values: Any
+    lengths: Any
+    sums: Any
+
+
+SPAN = named(TextSpan, document=int64, begin=int64, end=int64, number=int64)
+RULE = named(LayoutRule, gap=int64, window=int64, unknown=int64, keep=out(uint64), seed=uint64)
+POSITIONS = named(PositionLists, laid=out(int32), starts=out(int64), positions=out(int32))
+WINDOW = named(ContextWindow, side=int64, slots=int64, weights=out(int64))
+ROW = named(RowAccumulator, totals=out(int64), bits=out(uint64), top=int64, width=int64)
+ROWS = named(CountedRows, columns=out(int32), values=out(int64), lengths=out(int64), sums=out(int64))
+
+
+@kernel(int64(array(int32), array(int64), SPAN, RULE, out(int32), int64))
+def lay_text(ids, offsets, span, rule, laid, n):
+    """Write the words of a span to laid[n:], with gaps where a document ends; returns the new n.
+
+    Nothing is written where `laid` is empty: n is only counted.
+    """
+    document, begin, end, number = span
+    window, keep, seed, gap, drop = rule.window, rule.keep, rule.seed, int32(rule.gap), rule.unknown == DROP
+    write, thin = laid.shape[0] > 0, keep.shape[0] > 0
     while document < offsets.shape[0] - 1 and begin < end:
         stop = min(end, offsets[document + 1])
         state = mix64(seed ^ mix64(uint64(number + document)))
         for p in range(begin, stop):
             word = ids[p]
             if word < 0:
-                if gaps == DROP:
+                if drop:
                     continue
                 word = gap
-            elif keep.shape[0] > 0 and mix64(state + uint64(p - offsets[document])) > keep[word]:
+            elif thin and mix64(state + uint64(p - offsets[document])) > keep[word]:
                 continue
             if write:
                 laid[n] = word
@@ -75,16 +161,19 @@ def list_positions(laid, begin, end, gap, fill, positions):
 
 
 @helper
-def add(accumulator, bits, top, column, value):
+def add(row, column, value):
     """Add to one column of the row under way, and note that it is not empty."""
+    totals, bits, top = row.totals, row.bits, row.top
     bits[column >> 6] |= uint64(1) << uint64(column & 63)
     bits[top + (column >> 12)] |= uint64(1) << uint64((column >> 6) & 63)
-    accumulator[column] += value
+    totals[column] += value
 
 
 @helper
-def emit(accumulator, bits, top, width, columns, values, n):
-    """Append the row under way in order of columns, those from `width` on left out; clear it, and return the new n."""
+def emit(row, rows, n):
+    """Append the contexts of the row under way to `rows`, in order of columns; clear it, and return the new n."""
+    totals, bits, top, width = row
+    columns, values = rows.columns, rows.values
     for t in range(bits.shape[0] - top):
         upper = bits[top + t]
         bits[top + t] = 0
@@ -98,9 +187,9 @@ def emit(accumulator, bits, top, width, columns, values, n):
                 lower &= lower - uint64(1)
                 if column < width:
                     columns[n] = column
-                    values[n] = accumulator[column]
+                    values[n] = totals[column]
                     n += 1
-                accumulator[column] = 0
+                totals[column] = 0
     return n
 
 
@@ -114,124 +203,99 @@ def total(values, begin, end):
 
 
 @helper
-def add_window(laid, p, side, slots, weights, accumulator, bits, top):
-    """Add the contexts of the centre at p; with `slots`, each distance has a column of its own: -window..-1, 1..window."""
-    window = weights.shape[0]
+def end_row(row, rows, r, begin):
+    """Append the row under way, which is row r, to `rows` from entry `begin` on; returns the entry behind it."""
+    end = emit(row, rows, begin)
+    rows.lengths[r], rows.sums[r] = end - begin, total(rows.values, begin, end)
+    return end
+
+
+@helper
+def add_window(laid, p, window, row):
+    """Add the contexts of the centre at p; if distances have columns of their own, in the order -radius..-1, 1..radius."""
+    side, slots, weights = window
+    radius = weights.shape[0]
     if slots == 1:
         if side == BOTH:
-            for k in range(1, window + 1):
-                add(accumulator, bits, top, int64(laid[p + k]), weights[k - 1])
-                add(accumulator, bits, top, int64(laid[p - k]), weights[k - 1])
+            for k in range(1, radius + 1):
+                add(row, int64(laid[p + k]), weights[k - 1])
+                add(row, int64(laid[p - k]), weights[k - 1])
         elif side == LEFT:
-            for k in range(1, window + 1):
-                add(accumulator, bits, top, int64(laid[p - k]), weights[k - 1])
+            for k in range(1, radius + 1):
+                add(row, int64(laid[p - k]), weights[k - 1])
         else:
-            for k in range(1, window + 1):
-                add(accumulator, bits, top, int64(laid[p + k]), weights[k - 1])
+            for k in range(1, radius + 1):
+                add(row, int64(laid[p + k]), weights[k - 1])
         return
     if side != RIGHT:
-        for k in range(1, window + 1):
-            add(accumulator, bits, top, laid[p - k] * slots + (window - k), weights[k - 1])
+        for k in range(1, radius + 1):
+            add(row, laid[p - k] * slots + (radius - k), weights[k - 1])
     if side != LEFT:
-        for k in range(1, window + 1):
-            add(accumulator, bits, top, laid[p + k] * slots + (slots - window + k - 1), weights[k - 1])
+        for k in range(1, radius + 1):
+            add(row, laid[p + k] * slots + (slots - radius + k - 1), weights[k - 1])
 
 
-@kernel(
-    int64(
-        array(int32), array(int64), array(int32), int64, int64, int64, int64, int64, array(int64), out(int64), out(uint64),
-        int64,
-        out(int32), out(int64), out(int64), out(int64),
-    )
-)  # fmt: skip
-def count_rows(
-    laid,
-    starts,
-    positions,
-    first,
-    last,
-    side,
-    slots,
-    width,
-    weights,
-    accumulator,
-    bits,
-    top,
-    columns,
-    values,
-    lengths,
-    sums,
-):
-    """Count rows first:last into `columns` and `values`; returns the number of entries.
-
-    positions[starts[r]:starts[r + 1]] are the places of word r, with AHEAD more places readable behind the last.
-    weights[k - 1] is the integer weight of distance k. `accumulator` and `bits`, whose upper level begins at `top`, are zero
-    before and after. lengths[r - first] and sums[r - first] become the row's number and sum of entries.
-    """
-    window = weights.shape[0]
+@kernel(int64(POSITIONS, int64, int64, WINDOW, ROW, ROWS))
+def count_rows(text, first, last, window, row, rows):
+    """Count rows first:last of the matrix into `rows`; returns the number of entries."""
+    laid, starts, positions = text
+    radius = window.weights.shape[0]
     n = 0
-    for row in range(first, last):
-        for q in range(starts[row], starts[row + 1]):
+    for r in range(first, last):
+        for q in range(starts[r], starts[r + 1]):
             soon = int64(positions[q + AHEAD])
-            prefetch(laid, soon - window)
-            prefetch(laid, soon + window)
-            add_window(laid, int64(positions[q]), side, slots, weights, accumulator, bits, top)
-        begin = n
-        n = emit(accumulator, bits, top, width, columns, values, n)
-        lengths[row - first], sums[row - first] = n - begin, total(values, begin, n)
+            prefetch(laid, soon - radius)
+            prefetch(laid, soon + radius)
+            add_window(laid, int64(positions[q]), window, row)
+        n = end_row(row, rows, r - first, n)
     return n
 
 
-@kernel(void(array(int32), array(int64), out(int64), out(uint64), int64))
-def add_entries(columns, values, accumulator, bits, top):
+@kernel(void(array(int32), array(int64), ROW))
+def add_entries(columns, values, row):
     """Add entries to the row under way."""
     for i in range(columns.shape[0]):
-        add(accumulator, bits, top, int64(columns[i]), values[i])
+        add(row, int64(columns[i]), values[i])
 
 
-@kernel(
-    int64(
-        array(int64, 2), array(int32), array(int64), int64, out(int64), out(uint64), int64, out(int32), out(int64), out(int64),
-        out(int64),
-    )
-)  # fmt: skip
-def merge_rows(offsets, source_columns, source_values, width, accumulator, bits, top, columns, values, lengths, sums):
+@kernel(int64(array(int64, 2), array(int32), array(int64), ROW, ROWS))
+def merge_rows(offsets, columns, values, row, rows):
     """Add the rows of several runs; what is under way in the accumulator is part of the first row. Returns the entries.
 
-    Row r of run s has the entries offsets[s, r]:offsets[s, r + 1] of the sources.
+    Row r of run s has the entries offsets[s, r]:offsets[s, r + 1] of `columns` and `values`.
     """
     n = 0
     for r in range(offsets.shape[1] - 1):
         for s in range(offsets.shape[0]):
             for i in range(offsets[s, r], offsets[s, r + 1]):
-                add(accumulator, bits, top, int64(source_columns[i]), source_values[i])
-        begin = n
-        n = emit(accumulator, bits, top, width, columns, values, n)
-        lengths[r], sums[r] = n - begin, total(values, begin, n)
+                add(row, int64(columns[i]), values[i])
+        n = end_row(row, rows, r, n)
     return n
 
 
-@kernel(void(array(int32), int64, int64, array(int32), int32, int64, int64, int64, out(uint64, 2)))
-def mark_contexts(laid, begin, end, sample, gap, side, slots, window, marks):
-    """Set, for centres in begin:end that are in the sample, a bit for each column that they have an entry in.
+@kernel(void(array(int32), RANGE, array(int32), WINDOW, out(uint64, 2)))
+def mark_contexts(laid, centres, sample, window, marks):
+    """Set, for a range of centres that are in the sample, a bit for each column that they have an entry in.
 
-    sample[w] is the row of `marks` that belongs to word w, or -1; columns are those of `count_rows`.
+    sample[w] is the row of `marks` that belongs to word w, or -1, as it is for the last, the gap; columns are those of
+    `count_rows`.
     """
-    for p in range(begin, end):
+    side, slots, radius, gap = window.side, window.slots, window.weights.shape[0], sample.shape[0] - 1
+    for p in range(centres[0], centres[1]):
         s = sample[laid[p]]
         if s < 0:
             continue
         row = marks[s]
-        for k in range(1, window + 1):
+        for k in range(1, radius + 1):
             if side != LEFT and laid[p + k] != gap:
                 column = int64(laid[p + k])
                 if slots > 1:
-                    column = column * slots + (slots - window + k - 1)
+                    column = column * slots + (slots - radius + k - 1)
                 row[column >> 6] |= uint64(1) << uint64(column & 63)
             if side != RIGHT and laid[p - k] != gap:
                 column = int64(laid[p - k])
                 if slots > 1:
-                    column = column * slots + (window - k)
+                    column = column * slots + (radius - k)
                 row[column >> 6] |= uint64(1) << uint64(column & 63)
 
 

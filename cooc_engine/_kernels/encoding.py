@@ -1,22 +1,55 @@
 """Bytes to provisional word ids by an open-addressing hash table, and from those to final ids.
 
-A table has two arrays. `slots` holds, a word each, the upper half of the hash and the place of the word's record.
-`records` holds the records one behind the other: id and byte length, count, then the bytes in 8-byte chunks padded with
-zeros. A frequent word so costs two cache lines and no comparison byte by byte.
+A frequent word costs two cache lines, one of its slot and one of its record, and no comparison byte by byte.
 """
 
 from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import int32, int64, types, uint8, uint64, void
 
 from cooc_engine._kernels.basics import load64, trailing_zeros
-from cooc_engine._kernels.jit import array, helper, kernel, out
+from cooc_engine._kernels.jit import array, helper, kernel, named, out
 
 PADDING = 8  # bytes that may be read behind a block
 WORDS, USED = 0, 1  # state of a table: words in it, records in use
 NO_WORD = -2  # where an id may be -1
 DONE, FULL, BAD_TEXT = 0, 1, 2  # why a kernel came back
+
+
+class HashTable(NamedTuple):
+    """Words, their ids and their counts.
+
+    slots    for a word the upper half of its hash and the place of its record, plus 1; a power of 2 of them, half are empty
+    records  one behind the other: id and length in bytes, count, then the bytes in 8-byte chunks padded with zeros
+    state    (2,) how many words there are, and how many 8-byte words of `records` are in use
+    """
+
+    slots: Any
+    records: Any
+    state: Any
+
+
+class TokenizedText(NamedTuple):
+    """Ids of the words of a text, int32, and the number of ids up to each line end, int64; room for both."""
+
+    ids: Any
+    ends: Any
+
+
+class PairList(NamedTuple):
+    """Pairs of words in order: those with the first word w have the second words seconds[starts[w]:starts[w + 1]]."""
+
+    starts: Any
+    seconds: Any
+
+
+TABLE = named(HashTable, slots=out(uint64), records=out(uint64), state=out(int64))
+TEXT = named(TokenizedText, ids=out(int32), ends=out(int64))
+PAIRS = named(PairList, starts=out(int64), seconds=out(int32))
+SIZES = types.UniTuple(int64, 2)
 
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
@@ -104,8 +137,9 @@ def same_word(block, start, length, records, place):
 
 
 @helper
-def find(block, start, length, hash_, slots, records):
+def find(block, start, length, hash_, table):
     """Return the place of the word's record, or -1, and the slot where the search ended."""
+    slots, records = table.slots, table.records
     mask = np.uint64(slots.shape[0] - 1)
     tag = hash_ & _TAG
     s = (hash_ * _MULTIPLIER >> np.uint64(20)) & mask
@@ -120,9 +154,10 @@ def find(block, start, length, hash_, slots, records):
 
 
 @helper
-def find_or_add(block, start, length, hash_, slots, records, state):
+def find_or_add(block, start, length, hash_, table):
     """Return the place of the word's record and whether it is new; a new one has count 0."""
-    place, s = find(block, start, length, hash_, slots, records)
+    slots, records, state = table
+    place, s = find(block, start, length, hash_, table)
     if place >= 0:
         return place, False
     place = state[USED]
@@ -139,64 +174,70 @@ def find_or_add(block, start, length, hash_, slots, records, state):
 
 
 @helper
-def has_room(length, slots, records, state):
+def has_room(length, table):
     """Tell whether one more word of this length fits into a table that must stay half empty."""
+    slots, records, state = table
     return 2 * state[WORDS] < slots.shape[0] and state[USED] + 2 + (length + 7 >> 3) <= records.shape[0]
 
 
-@kernel(
-    types.UniTuple(int64, 4)(
-        array(uint8), int64, int64, out(uint64), out(uint64), out(int64), out(int32), int64, out(int64), int64
-    )
-)
-def tokenize(block, begin, stop, slots, records, state, ids, n, ends, documents):
-    """Append the ids of the words in block[begin:stop] to `ids`, and the number of ids at each line end to `ends`.
+@helper
+def inside_chunk(block, p, chunk):
+    """Return how many of the 8 bytes at p belong to the word that they are in: up to white space, or all."""
+    flags = up_to_space(chunk)
+    if flags == 0:
+        return int64(8)
+    inside = trailing_zeros(flags) >> 3
+    while inside < 8 and not is_space(block[p + inside]):  # a control character is part of a word
+        inside += 1
+    return inside
 
-    Returns why it came back, where it is in the block, and the lengths of `ids` and `ends`. The block must end with white
-    space and have 8 readable bytes behind it.
+
+@helper
+def hash_word(block, start):
+    """Return the end of the word at `start`, and its hash."""
+    p, h = start, uint64(0)
+    while True:
+        chunk = load64(block, p)
+        inside = inside_chunk(block, p, chunk)
+        if inside < 8:
+            if inside > 0:
+                h = hash_chunk(h, chunk & (~np.uint64(0) >> np.uint64(64 - 8 * inside)))
+            return p + inside, h
+        h = hash_chunk(h, chunk)
+        p += 8
+
+
+@kernel(types.Tuple((int64, int64, SIZES))(array(uint8), int64, int64, TABLE, TEXT, SIZES))
+def tokenize(block, begin, stop, table, text, sizes):
+    """Append the ids of the words in block[begin:stop], and the number of ids at each line end, to a text of these sizes.
+
+    Returns why it came back, where it is in the block, and the new sizes. The block must end with white space and have 8
+    readable bytes behind it.
     """
+    records, ids, ends = table.records, text.ids, text.ends
+    n, lines = sizes
     p = begin
     while p < stop:
         byte = block[p]
         if is_space(byte):
             if byte == 10:
-                ends[documents] = n
-                documents += 1
+                ends[lines] = n
+                lines += 1
             p += 1
             continue
-        start, h = p, uint64(0)
-        while True:
-            chunk = load64(block, p)
-            flags = up_to_space(chunk)
-            if flags == 0:
-                h = hash_chunk(h, chunk)
-                p += 8
-                continue
-            inside = trailing_zeros(flags) >> 3
-            while not is_space(block[p + inside]):  # a control character is part of a word
-                inside += 1
-                if inside == 8:
-                    break
-            if inside == 8:
-                h = hash_chunk(h, chunk)
-                p += 8
-                continue
-            if inside > 0:
-                h = hash_chunk(h, chunk & (~np.uint64(0) >> np.uint64(64 - 8 * inside)))
-            p += inside
-            break
-        length = p - start
-        if not has_room(length, slots, records, state):
-            return FULL, start, n, documents
-        place, new = find_or_add(block, start, length, h, slots, records, state)
+        start = p
+        p, h = hash_word(block, start)
+        if not has_room(p - start, table):
+            return FULL, start, (n, lines)
+        place, new = find_or_add(block, start, p - start, h, table)
         if new:
             bad = bad_text(block, start, p)
             if bad >= 0:
-                return BAD_TEXT, bad, n, documents
+                return BAD_TEXT, bad, (n, lines)
         records[place + 1] += np.uint64(1)
         ids[n] = int32(records[place] >> np.uint64(32))
         n += 1
-    return DONE, p, n, documents
+    return DONE, p, (n, lines)
 
 
 @kernel(void(array(uint64), int64, out(uint64)))
@@ -217,39 +258,43 @@ def rehash(records, used, slots):
         place += 2 + chunks
 
 
-@kernel(int64(array(uint64), array(uint8), int64, int64, uint64, uint64, out(uint64), out(uint64), out(int64)))
-def merge_words(source, source_bytes, begin, used, part, parts, slots, records, state):
-    """Add the words of another table's records, from place `begin` on, and their counts, where hash mod parts = part.
+@kernel(int64(array(uint64), array(uint8), int64, types.UniTuple(uint64, 2), TABLE))
+def merge_words(source, source_bytes, begin, share, table):
+    """Add the words of another table's records in use, from place `begin` on, and their counts.
 
-    `source_bytes` is `source` seen as bytes. Returns the place reached: `used`, or less if this table must grow.
+    Of shares (part, parts) only the words with hash mod parts = part. `source_bytes` is `source` seen as bytes. Returns the
+    place reached: the end, or less if this table must grow.
     """
+    part, parts = share
+    records = table.records
     place = begin
-    while place < used:
+    while place < source.shape[0]:
         length = int64(source[place] & _PLACE)
         chunks = (length + 7) >> 3
         h = uint64(0)
         for k in range(chunks):
             h = hash_chunk(h, source[place + 2 + k])
         if (h >> uint64(8)) % parts == part:
-            if not has_room(length, slots, records, state):
+            if not has_room(length, table):
                 return place
-            found, _ = find_or_add(source_bytes, 8 * (place + 2), length, h, slots, records, state)
+            found, _ = find_or_add(source_bytes, 8 * (place + 2), length, h, table)
             records[found + 1] += source[place + 1]
         place += 2 + chunks
     return place
 
 
-@kernel(void(array(uint64), array(uint8), int64, array(uint64), array(uint64), out(int32)))
-def find_words(source, source_bytes, used, slots, records, ids):
-    """Set ids[theirs] to our id of each word of another table's records, or to -1 if it is not in this table."""
+@kernel(void(array(uint64), array(uint8), TABLE, out(int32)))
+def find_words(source, source_bytes, table, ids):
+    """Set ids[theirs] to our id of each word of another table's records in use, or to -1 if it is not in this table."""
+    records = table.records
     place = 0
-    while place < used:
+    while place < source.shape[0]:
         length = int64(source[place] & _PLACE)
         chunks = (length + 7) >> 3
         h = uint64(0)
         for k in range(chunks):
             h = hash_chunk(h, source[place + 2 + k])
-        found, _ = find(source_bytes, 8 * (place + 2), length, h, slots, records)
+        found, _ = find(source_bytes, 8 * (place + 2), length, h, table)
         ids[source[place] >> uint64(32)] = int32(records[found] >> uint64(32)) if found >= 0 else int32(-1)
         place += 2 + chunks
 
@@ -283,8 +328,9 @@ def renumber(ids, new, result):
 
 
 @helper
-def pair_number(first, second, starts, seconds):
-    """Return the number of a pair of words in the list of pairs, or -1; those of word w are starts[w]:starts[w + 1]."""
+def pair_number(first, second, pairs):
+    """Return the number of a pair of words in the list of pairs, or -1."""
+    starts, seconds = pairs
     low, high = starts[first], starts[first + 1]
     while low < high:
         middle = (low + high) >> 1
@@ -295,13 +341,15 @@ def pair_number(first, second, starts, seconds):
     return low if low < starts[first + 1] and seconds[low] == second else int64(-1)
 
 
-@kernel(int64(array(int32), array(int64), array(int64), array(int32), out(int64), out(int32), out(int64)))
-def join_pairs(ids, ends, starts, seconds, state, joined, joined_ends):
+@kernel(int64(array(int32), array(int64), PAIRS, out(int64), TEXT))
+def join_pairs(ids, ends, pairs, state, joined_text):
     """Join pairs of neighbours from left to right into the ids from V on; a joined word begins no pair.
 
     ends (n,) are document ends within `ids`. state[0] is the word that waits for its neighbour, or NO_WORD. Returns the number
-    of words in `joined`, which has room for one more than `ids`; joined_ends are the document ends in it.
+    of words in the joined text, which has room for one more than `ids`.
     """
+    joined, joined_ends = joined_text
+    words = pairs.starts.shape[0] - 1
     waiting, n, d = state[0], 0, 0
     for p in range(ids.shape[0] + 1):
         while d < ends.shape[0] and ends[d] == p:
@@ -316,9 +364,9 @@ def join_pairs(ids, ends, starts, seconds, state, joined, joined_ends):
         word = int64(ids[p])
         number = int64(-1)
         if waiting >= 0 and word >= 0:
-            number = pair_number(waiting, word, starts, seconds)
+            number = pair_number(waiting, word, pairs)
         if number >= 0:
-            joined[n] = starts.shape[0] - 1 + number
+            joined[n] = words + number
             n += 1
             waiting = NO_WORD
         else:

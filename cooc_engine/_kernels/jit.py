@@ -23,6 +23,7 @@ from numba.core import caching
 # `nnan` and `ninf` are missing on purpose: they delete the checks for NaN.
 FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 SETTINGS: Any = numba.config
+RANGE = types.UniTuple(types.int64, 2)  # begin, end
 COMMON = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import float32, float64, int32, int64, types, uint32, uint64, void
+from numba import float32, float64, int32, int64, uint32, uint64, void
 
 from cooc_engine._kernels.basics import prefetch
-from cooc_engine._kernels.jit import array, helper, kernel, named, out
+from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
 
 PANEL = 32
 AHEAD = 16  # entries before its turn that a row is asked for (measured: without, 1.3 times as long)
@@ -40,7 +40,6 @@ class WrittenRows(NamedTuple):
     values: Any
 
 
-RANGE = types.UniTuple(int64, 2)  # begin, end
 FACTORS = named(PmiFactors, mode=int64, row=out(float64), column=out(float64), shift=float64, total=float64)
 WRITTEN = named(WrittenRows, offsets=out(int64), columns=out(int32), values=out(float32))
 COUNTED = uint32, uint64, float64  # types of stored counts

@@ -38,9 +38,18 @@ class DealtValues(NamedTuple):
     shifts: Any
 
 
+class TileRow(NamedTuple):
+    """A row of the grid, of `blocks` tiles: its tile t, from row * blocks on, has the entries starts[t]:starts[t + 1]."""
+
+    starts: Any
+    row: int
+    blocks: int
+
+
 ENTRIES = named(TileEntries, places=out(uint32), targets=out(float32), weights=out(float32))
 WORDS = named(DealtWords, first=int64, blocks=int64, skipped=int64)
 VALUES = named(DealtValues, targets=out(float32), weights=out(float32), shifts=out(float32))
+ROW = named(TileRow, starts=out(int64), row=int64, blocks=int64)
 
 
 @kernel(void(WORDS, array(int64, 2), array(int32), out(int64)))
@@ -79,9 +88,10 @@ def deal_rows(words, spans, columns, values, fill, entries):
             q += 1
 
 
-@kernel(void(array(int64), int64, int64, uint64, ENTRIES))
-def shuffle_tiles(starts, row, blocks, seed, entries):
-    """Shuffle the entries within each tile of a row of `blocks` (Fisher and Yates), by the seed and the tile's number."""
+@kernel(void(ROW, uint64, ENTRIES))
+def shuffle_tiles(tiles, seed, entries):
+    """Shuffle the entries within each tile of a row (Fisher and Yates), by the seed and the tile's number."""
+    starts, row, blocks = tiles
     places, targets, weights = entries
     for t in range(row * blocks, (row + 1) * blocks):
         state = mix64(seed ^ mix64(uint64(t)))
@@ -94,12 +104,13 @@ def shuffle_tiles(starts, row, blocks, seed, entries):
             weights[i], weights[j] = weights[j], weights[i]
 
 
-@kernel(void(array(int64), int64, int64, uint64, uint64, ENTRIES, out(int64)))
-def hold_out(starts, row, blocks, seed, share, entries, stops):
-    """Move the entries that are held out to the end of each tile of a row of `blocks`; those before stops[t] are trained on.
+@kernel(void(ROW, uint64, uint64, ENTRIES, out(int64)))
+def hold_out(tiles, seed, share, entries, stops):
+    """Move the entries that are held out to the end of each tile of a row; those before stops[t] are trained on.
 
     A hash of the two words decides, whichever is the row: the entry on the other side of a symmetric matrix goes with it.
     """
+    starts, row, blocks = tiles
     places, targets, weights = entries
     for t in range(row * blocks, (row + 1) * blocks):
         p, end = starts[t], starts[t + 1]

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
+from cooc_engine._kernels.encoding import TokenizedText
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable
 from cooc_engine.runtime.progress import Stage
@@ -295,22 +296,12 @@ def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:
     """Fill the buffers with the ids of their block, growing the table as often as needed."""
     block = piece.block
     piece.ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
-    place = piece.words = documents = 0
-    while True:
-        why, place, piece.words, documents = encoding.tokenize(
-            block.text,
-            place,
-            block.size,
-            table.slots,
-            table.records,
-            table.state,
-            piece.ids,
-            piece.words,
-            piece.ends,
-            documents,
-        )
-        if why == encoding.DONE:
-            return
+    tokens = TokenizedText(piece.ids, piece.ends)
+    why, place, sizes = encoding.FULL, 0, (0, 0)
+    while why != encoding.DONE:
+        why, place, sizes = encoding.tokenize(block.text, place, block.size, table.arrays, tokens, sizes)
         if why == encoding.BAD_TEXT:
             raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place)
-        table.grow(block.size - place)
+        if why == encoding.FULL:
+            table.grow(block.size - place)
+    piece.words = sizes[0]

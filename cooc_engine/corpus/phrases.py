@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
+from cooc_engine._kernels.encoding import PairList, TokenizedText
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
@@ -66,9 +67,9 @@ def join_phrases(
     with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
         firsts, seconds = _phrases(text, options, room)
         stage.advance(text.tokens)
-        starts = np.searchsorted(firsts, np.arange(len(vocabulary) + 1)).astype(np.int64)
+        pairs = PairList(np.searchsorted(firsts, np.arange(len(vocabulary) + 1)).astype(np.int64), seconds)
         with Spool(directory, name=name) as spool:
-            counts = _join(text, starts, seconds, spool)
+            counts = _join(text, pairs, spool)
         stage.advance(text.tokens)
     words = vocabulary.words
     joined = [f"{words[a]}_{words[b]}" for a, b in zip(firsts.tolist(), seconds.tolist(), strict=True)]
@@ -111,15 +112,15 @@ def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[Num
         before = np.full(1, -1, np.int32) if len(ends) and ends[-1] == len(ids) else ids[-1:]
 
 
-def _join(text: _SpooledText, starts: Numbers, seconds: WordIds, spool: Spool) -> Numbers:
+def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Numbers:
     """Write the joined text to a spool; returns how often each word, and then each pair, occurs in it."""
-    counts = np.zeros(len(starts) + len(seconds), np.int64)
+    counts = np.zeros(len(pairs.starts) + len(pairs.seconds), np.int64)
     state = np.full(1, encoding.NO_WORD, np.int64)
     for ids, ends in text.pieces():
-        joined, joined_ends = np.empty(len(ids) + 1, np.int32), np.empty(len(ends), np.int64)
-        n = encoding.join_pairs(ids, ends, starts, seconds, state, joined, joined_ends)
-        spool.append(joined[:n], joined_ends, 0)
-        counts += np.bincount(joined[:n] + 1, minlength=len(counts))
+        joined = TokenizedText(np.empty(len(ids) + 1, np.int32), np.empty(len(ends), np.int64))
+        n = encoding.join_pairs(ids, ends, pairs, state, joined)
+        spool.append(joined.ids[:n], joined.ends, 0)
+        counts += np.bincount(joined.ids[:n] + 1, minlength=len(counts))
     return counts[1:]
 
 

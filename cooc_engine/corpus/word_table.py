@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
+from cooc_engine._kernels.encoding import HashTable, TokenizedText
 from cooc_engine.corpus.vocabulary import Vocabulary, order_by
 
 __all__ = ["WordTable", "rank_parts", "rank_words"]
@@ -16,23 +17,24 @@ Records = npt.NDArray[np.uint64]
 
 
 class WordTable:
-    """A growing hash table of words and their counts; ids are given in the order of first occurrence.
-
-    The layout is described in `_kernels/encoding.py`.
-    """
+    """A growing hash table of words and their counts; ids are given in the order of first occurrence."""
 
     def __init__(self) -> None:
-        self.slots = np.zeros(1 << 16, np.uint64)
-        self.records = np.zeros(1 << 17, np.uint64)
-        self.state = np.zeros(2, np.int64)
+        self.arrays = HashTable(np.zeros(1 << 16, np.uint64), np.zeros(1 << 17, np.uint64), np.zeros(2, np.int64))
 
     def __len__(self) -> int:
-        return int(self.state[encoding.WORDS])
+        return int(self.arrays.state[encoding.WORDS])
+
+    @property
+    def records(self) -> Records:
+        """The words with their counts, as `HashTable` describes them, and room for more."""
+        records: Records = self.arrays.records
+        return records
 
     @property
     def used(self) -> int:
         """How many 8-byte words of `records` are in use."""
-        return int(self.state[encoding.USED])
+        return int(self.arrays.state[encoding.USED])
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, counts: npt.NDArray[np.int64] | int = 0) -> WordTable:
@@ -40,15 +42,12 @@ class WordTable:
         table = cls()
         lines = np.insert(vocabulary.text, vocabulary.offsets[1:], 10)
         text = np.concatenate([lines, np.zeros(encoding.PADDING, np.uint8)])
-        ids, ends = np.empty(len(vocabulary), np.int32), np.empty(len(vocabulary), np.int64)
-        place = n = lines_read = 0
-        while True:
-            why, place, n, lines_read = encoding.tokenize(
-                text, place, len(lines), table.slots, table.records, table.state, ids, n, ends, lines_read
-            )
-            if why == encoding.DONE:
-                break
-            table.grow(len(lines) - place)
+        tokens = TokenizedText(np.empty(len(vocabulary), np.int32), np.empty(len(vocabulary), np.int64))
+        why, place, sizes = encoding.FULL, 0, (0, 0)
+        while why != encoding.DONE:
+            why, place, sizes = encoding.tokenize(text, place, len(lines), table.arrays, tokens, sizes)
+            if why == encoding.FULL:
+                table.grow(len(lines) - place)
         table.records[table.listed()[1] - 1] = counts
         return table
 
@@ -60,7 +59,7 @@ class WordTable:
     @property
     def nbytes(self) -> int:
         """Memory of the table."""
-        return self.slots.nbytes + self.records.nbytes
+        return int(self.arrays.slots.nbytes + self.records.nbytes)
 
     def listed(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return, for each id, the count, the place of the first bytes in `records`, and the length in bytes."""
@@ -70,20 +69,20 @@ class WordTable:
 
     def grow(self, longest: int) -> None:
         """Make room for at least one more word of `longest` bytes."""
-        if 2 * len(self) >= len(self.slots):
-            self.slots = np.zeros(2 * len(self.slots), np.uint64)
-            encoding.rehash(self.records, self.used, self.slots)
+        if 2 * len(self) >= len(self.arrays.slots):
+            self.arrays = self.arrays._replace(slots=np.zeros(2 * len(self.arrays.slots), np.uint64))
+            encoding.rehash(self.records, self.used, self.arrays.slots)
         if self.used + longest // 8 + 3 > len(self.records):
             records = np.zeros(2 * len(self.records) + longest // 8 + 3, np.uint64)
             records[: self.used] = self.records[: self.used]
-            self.records = records
+            self.arrays = self.arrays._replace(records=records)
 
     def add(self, words: Records, part: int = 0, parts: int = 1) -> None:
         """Add the words of records and their counts; of several `parts`, only those that fall into one by their hash."""
         place, data = 0, words.view(np.uint8)
         share = np.uint64(part), np.uint64(parts)
         while True:
-            place = encoding.merge_words(words, data, place, len(words), *share, self.slots, self.records, self.state)
+            place = encoding.merge_words(words, data, place, share, self.arrays)
             if place == len(words):
                 return
             self.grow(int(words[place] & np.uint64(0xFFFFFFFF)))
@@ -91,7 +90,7 @@ class WordTable:
     def find(self, words: Records, size: int) -> npt.NDArray[np.int32]:
         """Return, for each of the `size` ids of records, the id here, or -1."""
         ids = np.empty(size, np.int32)
-        encoding.find_words(words, words.view(np.uint8), len(words), self.slots, self.records, ids)
+        encoding.find_words(words, words.view(np.uint8), self.arrays, ids)
         return ids
 
 

@@ -106,7 +106,7 @@ def count_sample(
     def mark(chunk: CorpusPart) -> None:
         laid, begin, end = lay_out(corpus, chunk, options, 1, map)
         mine = free.get()
-        counting.mark_contexts(laid, begin, end, places, np.int32(words), window.side, window.slots, window.size, mine)
+        counting.mark_contexts(laid, (begin, end), places, window.shape, mine)
         free.put(mine)
 
     in_runs = []

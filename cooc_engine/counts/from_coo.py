@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import coo, counting
+from cooc_engine._kernels.coo import RowTally
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import MERGE_BYTES
 from cooc_engine.counts.directory import BLOCK_ENTRIES, KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
@@ -165,10 +166,10 @@ class _Tally:
         lengths, sums = np.zeros((threads, words), np.int64), np.zeros((threads, words), np.int64)
         marks = np.zeros((threads, 2), np.uint64)
 
-        def work(part: tuple[int, int], *results: Any) -> None:
+        def work(part: tuple[int, int], *found: Any) -> None:
             for begin in range(*part, CHUNK):
                 chunk = entries.read(begin, min(begin + CHUNK, part[1]))
-                at = coo.tally(*chunk, room.columns, *results)
+                at = coo.tally(*chunk, room.columns, RowTally(*found))
                 if at < len(chunk[0]):
                     raise _refusal(entries, begin + at, int(chunk[0][at]), int(chunk[1][at]), room.columns)
                 stage.advance(len(chunk[0]))
@@ -231,9 +232,7 @@ class _Dealt:
     def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
         """Add up rows first:last."""
         offsets = self.starts[None, first : last + 1]
-        return int(
-            counting.merge_rows(offsets, self.columns, self.values, accumulator.width, *accumulator.row, *accumulator.results)
-        )
+        return int(counting.merge_rows(offsets, self.columns, self.values, accumulator.row, accumulator.rows))
 
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""

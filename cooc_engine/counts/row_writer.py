@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
-from cooc_engine.counts.windows import PositionLists, Window
+from cooc_engine._kernels.counting import CountedRows, PositionLists, RowAccumulator
+from cooc_engine.counts.windows import Window
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
@@ -35,29 +36,18 @@ Offsets = npt.NDArray[np.int64]
 
 
 class Accumulator:
-    """What a thread needs for a task: an accumulator for a row of `width` columns, and room for entries and rows.
+    """What a thread needs for a task: `row`, an accumulator of `width` columns, and `rows`, room for those that are done.
 
     `gap` more columns take what is no context.
     """
 
     def __init__(self, width: int, gap: int, entries: int, rows: int) -> None:
         columns = width + gap
-        self.width = width
-        self.top = (columns >> 6) + 1
-        self.totals = np.zeros(columns, np.int64)
-        self.bits = np.zeros(self.top + (columns >> 12) + 1, np.uint64)
-        self.columns, self.values = np.empty(entries, np.int32), np.empty(entries, np.int64)
-        self.lengths, self.sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
-
-    @property
-    def row(self) -> tuple[Any, ...]:
-        """What kernels take of the row under way."""
-        return self.totals, self.bits, self.top
-
-    @property
-    def results(self) -> tuple[Any, ...]:
-        """What kernels write."""
-        return self.columns, self.values, self.lengths, self.sums
+        top = (columns >> 6) + 1
+        bits = np.zeros(top + (columns >> 12) + 1, np.uint64)
+        self.row = RowAccumulator(np.zeros(columns, np.int64), bits, top, width)
+        lengths, sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
+        self.rows = CountedRows(np.empty(entries, np.int32), np.empty(entries, np.int64), lengths, sums)
 
 
 def accumulator_bytes(columns: int, entries: int) -> int:
@@ -109,13 +99,7 @@ class TextSource:
 
     def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
         """Count rows first:last."""
-        text, window = self.text, self.window
-        return int(
-            counting.count_rows(
-                text.laid, text.starts, text.positions, first, last, window.side, window.slots, accumulator.width,
-                window.weights, *accumulator.row, *accumulator.results,
-            )
-        )  # fmt: skip
+        return int(counting.count_rows(self.text, first, last, self.window.shape, accumulator.row, accumulator.rows))
 
     def work(self, first: int, last: int) -> int:
         """Return the number of centres."""
@@ -198,16 +182,16 @@ class Merged:
         offsets -= offsets[:, :1]
         offsets += np.concatenate([[0], np.cumsum(offsets[:-1, -1])])[:, None]
         columns, values = (np.concatenate([part[i] for part in slices]) for i in (0, 1))
-        return int(counting.merge_rows(offsets, columns, values, accumulator.width, *accumulator.row, *accumulator.results))
+        return int(counting.merge_rows(offsets, columns, values, accumulator.row, accumulator.rows))
 
     def _fill_long(self, accumulator: Accumulator, row: int) -> int:
         """Add up a row that is longer than a task, a piece at a time."""
         for source in self._sources:
             begin, end = source.offsets(row, row + 1).tolist()
             for at in range(begin, end, self._most):
-                counting.add_entries(*source.entries(at, min(end, at + self._most)), *accumulator.row)
+                counting.add_entries(*source.entries(at, min(end, at + self._most)), accumulator.row)
         nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
-        return int(counting.merge_rows(*nothing, accumulator.width, *accumulator.row, *accumulator.results))
+        return int(counting.merge_rows(*nothing, accumulator.row, accumulator.rows))
 
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""
@@ -238,10 +222,11 @@ def write_rows(
         ArrayWriter(files.path("values"), dtype) as values,
     ):
         for accumulator, first, last, entries in in_order(pool, work, tasks, len(accumulators) - 1):
-            columns.append(accumulator.columns[:entries])
-            values.append(accumulator.values[:entries].astype(dtype))
-            lengths.append(accumulator.lengths[: last - first].copy())
-            sums.append(accumulator.sums[: last - first].copy())
+            rows = accumulator.rows
+            columns.append(rows.columns[:entries])
+            values.append(rows.values[:entries].astype(dtype))
+            lengths.append(rows.lengths[: last - first].copy())
+            sums.append(rows.sums[: last - first].copy())
             free.put(accumulator)
             stage.advance(source.work(first, last))
     write_row_file(files, np.concatenate(lengths), np.concatenate(sums))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
+from cooc_engine._kernels.counting import ContextWindow, LayoutRule, PositionLists, TextSpan
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.corpus.thinning import keep_probabilities
@@ -22,7 +23,7 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import WordIds
 
-__all__ = ["CorpusPart", "PositionLists", "Window", "check_text", "cut_corpus", "lay_out", "read_positions", "whole_corpus"]
+__all__ = ["CorpusPart", "Window", "check_text", "cut_corpus", "lay_out", "read_positions", "whole_corpus"]
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
@@ -45,6 +46,11 @@ class Window:
         sides = 2 if options.context_side == "both" else 1
         slots = sides * options.window if options.positional else 1
         return cls(*_weights(options), SIDES[options.context_side], slots)
+
+    @property
+    def shape(self) -> ContextWindow:
+        """What kernels take of it."""
+        return ContextWindow(self.side, self.slots, self.weights)
 
     @property
     def size(self) -> int:
@@ -135,23 +141,6 @@ def _fill(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int
 
 
 @dataclass(frozen=True)
-class PositionLists:
-    """Words laid out with gaps between documents, and where each stands as a centre.
-
-    laid (n,) int32; positions (tokens + AHEAD,) int32; word w stands at positions[starts[w]:starts[w + 1]].
-    """
-
-    laid: WordIds
-    starts: npt.NDArray[np.int64]
-    positions: WordIds
-
-    @property
-    def counts(self) -> npt.NDArray[np.int64]:
-        """(V,) occurrences of each word."""
-        return np.diff(self.starts)
-
-
-@dataclass(frozen=True)
 class _Piece:
     """Tokens begin:end of a shard to be laid out at `place`."""
 
@@ -165,21 +154,21 @@ class _Layer:
     """Lays out pieces of shards by the options of a count."""
 
     def __init__(self, corpus: Corpus, options: CountOptions) -> None:
-        self.words = len(corpus.vocabulary)
-        self.window, self.gaps = options.window, GAPS[options.oov_gap]
-        self.keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
-        self.seed = np.uint64(options.subsample_seed % 2**64)
+        keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
+        seed = np.uint64(options.subsample_seed % 2**64)
+        self.rule = LayoutRule(len(corpus.vocabulary), options.window, GAPS[options.oov_gap], keep, seed)
 
-    def __call__(self, piece: _Piece, laid: WordIds, n: int, *, write: bool) -> int:
-        """Write a piece to laid[n:] if asked to; returns the new n."""
-        offsets = piece.shard.offsets
+    def write(self, piece: _Piece, laid: WordIds, n: int) -> int:
+        """Write a piece to laid[n:]; returns the new n."""
+        ids, offsets = piece.shard.ids, piece.shard.offsets
         document = int(np.searchsorted(offsets, piece.begin, "right")) - 1
         return int(
-            counting.lay_out(
-                piece.shard.ids, offsets, document, piece.begin, piece.end, piece.number, self.words, self.window, self.gaps,
-                self.keep, self.seed, write, laid, n,
-            )
-        )  # fmt: skip
+            counting.lay_text(ids, offsets, TextSpan(document, piece.begin, piece.end, piece.number), self.rule, laid, n)
+        )
+
+    def size(self, piece: _Piece) -> int:
+        """Return the size of a piece when laid out."""
+        return self.write(piece, np.empty(0, np.int32), 0)
 
 
 def read_positions(corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, stage: Stage) -> PositionLists:
@@ -194,7 +183,7 @@ def lay_out(
     corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, apply: Callable[..., Any]
 ) -> tuple[WordIds, int, int]:
     """Return a run laid out with the contexts outside it, and where its own words begin and end; `apply` maps pieces."""
-    layer, empty = _Layer(corpus, options), np.empty(0, np.int32)
+    layer = _Layer(corpus, options)
     numbers = np.cumsum([0, *(documents for _, documents in corpus.manifest["shards"])]).tolist()
     shards = {number: corpus.shard(number) for number, _, _ in run.parts}
     inner = [
@@ -204,11 +193,11 @@ def lay_out(
     ]
     left, right = _margins(run, shards, numbers, layer)
     pieces = [left, *inner, right]
-    sizes = list(apply(lambda piece: layer(piece, empty, 0, write=False), pieces))
+    sizes = list(apply(layer.size, pieces))
     places = np.cumsum([options.window, *sizes]).tolist()
     laid = np.empty(places[-1] + options.window, np.int32)
-    laid[: options.window] = laid[places[-1] :] = layer.words
-    list(apply(lambda piece, n: layer(piece, laid, n, write=True), pieces, places))
+    laid[: options.window] = laid[places[-1] :] = layer.rule.gap
+    list(apply(lambda piece, n: layer.write(piece, laid, n), pieces, places))
     return laid, places[1], places[-2]
 
 
@@ -225,8 +214,8 @@ def _margins(run: CorpusPart, shards: dict[int, Shard], numbers: list[int], laye
 
 def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
     """Widen a piece until it holds a window of words, or `most` tokens."""
-    n = layer.window
-    while n < most and layer(piece(n), np.empty(0, np.int32), 0, write=False) < layer.window:
+    n = layer.rule.window
+    while n < most and layer.size(piece(n)) < layer.rule.window:
         n *= 2
     return piece(min(n, most))
 

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import tiles
-from cooc_engine._kernels.tiles import DealtValues, DealtWords, TileEntries
+from cooc_engine._kernels.tiles import DealtValues, DealtWords, TileEntries, TileRow
 from cooc_engine.counts.directory import Block, Cooc
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost
@@ -190,9 +190,10 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
         share = np.uint64(dealing.held_out * 2.0**64)
 
         def shuffle(row: int) -> None:
-            tiles.shuffle_tiles(starts, row, blocks, key, entries)
+            some = TileRow(starts, row, blocks)
+            tiles.shuffle_tiles(some, key, entries)
             if share:
-                tiles.hold_out(starts, row, blocks, key, share, entries, stops)
+                tiles.hold_out(some, key, share, entries, stops)
 
         list(pool.map(shuffle, range(blocks)))
     return Tiles(grid, starts, stops, entries, mapping)

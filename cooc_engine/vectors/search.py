@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import screening
+from cooc_engine._kernels.screening import Candidates, RoundedRows
 from cooc_engine.errors import UsageError
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.machine import usable_cores
@@ -208,20 +209,20 @@ class Screen:
     def __init__(self, rows: RowReader, factors: Callable[[int, Matrix], Matrix]) -> None:
         """Round all rows; `factors` returns one over the lengths of a block's rows."""
         self._rows, (size, width) = rows, rows.shape
-        self._tiles = np.zeros((-(-size // screening.TILE), -(-width // 2), screening.TILE, 2), np.int8)
-        self._scales, errors = np.empty(size, np.float32), np.empty(size, np.float32)
+        blocks = np.zeros((-(-size // screening.BLOCK), -(-width // 2), screening.BLOCK, 2), np.int8)
+        self._rounded, errors = RoundedRows(blocks, np.empty(size, np.float32)), np.empty(size, np.float32)
         for start in range(0, size, BLOCK):
             block = np.ascontiguousarray(rows[start : start + BLOCK])
-            screening.fill_tiles(block, factors(start, block), start, self._tiles, self._scales, errors)
+            screening.fill_blocks(block, factors(start, block), start, self._rounded, errors)
         self._most_query = min(screening.MOST_QUERY, (1 << 31) // (screening.MOST * (width + 1)))  # so that sums fit 32 bits
         self._error = float(errors.max(initial=0)) + 1e-5
-        tiles, threads = len(self._tiles), max(1, min(usable_cores(), self._tiles.nbytes // PART))
-        self._parts = cut_evenly(0, tiles, threads)
+        threads = max(1, min(usable_cores(), blocks.nbytes // PART))
+        self._parts = cut_evenly(0, len(blocks), threads)
         self._scratch = [self._make_scratch() for _ in self._parts]
         self._pool, self._lock = ThreadPoolExecutor(threads), threading.Lock()
 
     def _make_scratch(self) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Matrix]:
-        return np.empty(screening.TILE, np.int32), np.empty(self.MOST, np.int32), np.empty(self.MOST, np.float32)
+        return np.empty(screening.BLOCK, np.int32), np.empty(self.MOST, np.int32), np.empty(self.MOST, np.float32)
 
     def nearest(self, query: Matrix, topn: int, exclude: Sequence[int]) -> tuple[Rows, Matrix] | None:
         """Return rows and cosines as `best_rows` does for one query, or None if there are too many candidates."""
@@ -231,7 +232,7 @@ class Screen:
         rounded = np.rint(unit / scale)
         missed = float(np.sqrt(((unit - rounded * scale) ** 2).sum()))
         slack = 2 * (self._error + (1 + self._error) * missed) / scale
-        stored = np.zeros(2 * self._tiles.shape[1], np.int16)
+        stored = np.zeros(2 * self._rounded.blocks.shape[1], np.int16)
         stored[: len(rounded)] = rounded
         with self._lock:  # the scratch serves one query at a time
             candidates = self._candidates(stored, slack, topn + len(exclude))
@@ -246,10 +247,10 @@ class Screen:
 
     def _candidates(self, query: npt.NDArray[np.int16], slack: float, count: int) -> Rows | None:
         def look(part: tuple[int, int], scratch: Any) -> tuple[int, Matrix]:
-            best = np.full(count, -np.inf, np.float32)
             sums, rows, scores = scratch
-            found = screening.screen_tiles(*part, self._tiles, self._scales, query, np.float32(slack), sums, best, rows, scores)
-            return found, best
+            candidates = Candidates(np.full(count, -np.inf, np.float32), rows, scores)
+            found = screening.screen_blocks(part, self._rounded, query, np.float32(slack), sums, candidates)
+            return found, candidates.best
 
         waiting = [self._pool.submit(look, *pair) for pair in list(zip(self._parts, self._scratch, strict=True))[1:]]
         results = [look(self._parts[0], self._scratch[0]), *(future.result() for future in waiting)]

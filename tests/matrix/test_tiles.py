@@ -190,7 +190,7 @@ def test_tiles_are_shuffled_by_the_seed(matrix):
 def test_tiles_of_one_size_are_shuffled_each_in_its_own_way():
     starts, places = np.array([0, 50, 100, 150]), np.tile(np.arange(50, dtype=np.uint32), 3)
     entries = TileEntries(places, np.zeros(150, np.float32), np.zeros(150, np.float32))
-    kernels.shuffle_tiles(starts, 0, 3, np.uint64(1), entries)
+    kernels.shuffle_tiles(kernels.TileRow(starts, 0, 3), np.uint64(1), entries)
     orders = places.reshape(3, 50)
     assert (np.sort(orders, axis=1) == np.arange(50)).all()
     assert len({order.tobytes() for order in orders}) == 3
