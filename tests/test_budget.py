@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import counting as naive
 
+from cooc_engine.corpus import allotment, second_pass
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.directory import Corpus
@@ -115,7 +116,7 @@ def test_runs_change_no_byte(texts, chosen, tokens, threads, min_count):
 @given(documents, st.integers(1, 4), st.integers(60, 400))
 def test_runs_cover_the_corpus_once_and_fit(texts, window, memory):
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "SHARD_TOKENS", 7)
+        patch.setattr(second_pass, "SHARD_TOKENS", 7)
         corpus = make_corpus(texts, Path(name))
         budget = memory + 4 * (window + 1) * windows.WORD_BYTES
         runs = cut_corpus(corpus, window, budget)
@@ -283,8 +284,8 @@ def test_tables_that_are_written_out_change_no_byte(tmp_path, monkeypatch):
     text = tmp_path / "text.txt"
     text.write_text("".join(" ".join(f"w{i}" for i in random.zipf(1.2, 40) % 5000) + "\n" for _ in range(2000)))
     whole = encode(text, tmp_path / "whole", threads=2)
-    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 12)
-    monkeypatch.setattr(corpus_module, "LEAST_TABLE", 1 << 16)
+    monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 12)
+    monkeypatch.setattr(allotment, "LEAST_TABLE", 1 << 16)
     spilled, add = [], spool_module.Tables._add
     monkeypatch.setattr(spool_module.Tables, "_add", lambda tables: spilled.append(1) or add(tables))
     for threads in (1, 2, 3):

@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine._kernels import counting, encoding
+from cooc_engine.corpus import allotment, second_pass, shards
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.directory import Corpus
@@ -90,8 +91,8 @@ def test_a_fault_at_any_moment_loses_nothing(tmp_path, kind, scenario, least):
 
 def test_a_full_disk_while_tables_are_written_out_hangs_nothing(tmp_path, monkeypatch):
     text = write_text(tmp_path / "t", 50_000, 10**6)
-    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 12)
-    monkeypatch.setattr(corpus_module, "LEAST_TABLE", 1 << 16)
+    monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 12)
+    monkeypatch.setattr(allotment, "LEAST_TABLE", 1 << 16)
 
     def full(path, values):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -127,9 +128,9 @@ def test_two_jobs_on_one_directory(tmp_path, monkeypatch):
 @pytest.fixture
 def pieces(monkeypatch):
     """Blocks of a few lines, shards of a few documents, a checkpoint behind every block."""
-    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 10)
+    monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 10)
     monkeypatch.setattr(readers, "BLOCK_BYTES", 1 << 10)
-    monkeypatch.setattr(corpus_module, "SHARD_TOKENS", 500)
+    monkeypatch.setattr(second_pass, "SHARD_TOKENS", 500)
     monkeypatch.setattr(spool_module, "CHECKPOINT_SECONDS", 0.0)
 
 
@@ -168,16 +169,16 @@ def test_the_first_pass_goes_on_behind_its_last_checkpoint(tmp_path, monkeypatch
 def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
     text = write_text(tmp_path / "t", 3000, 90)
     whole = encode(text, tmp_path / "whole", ALL)
-    stop(monkeypatch, corpus_module, "documents_path", 3, text, tmp_path / "out", ALL)
+    stop(monkeypatch, second_pass, "documents_path", 3, text, tmp_path / "out", ALL)
     kept = tmp_path / "out.part" / "tokens-00001.bin"
     place = kept.stat().st_ino, kept.stat().st_mtime_ns
-    written, original = [], corpus_module.ArrayWriter
+    written, original = [], second_pass.ArrayWriter
 
     def writer(path, dtype):
         written.append(path.name)
         return original(path, dtype)
 
-    monkeypatch.setattr(corpus_module, "ArrayWriter", writer)
+    monkeypatch.setattr(second_pass, "ArrayWriter", writer)
     monkeypatch.setattr(corpus_module, "tokenize", None)
     resumed = encode(text, tmp_path / "out", ALL, resume=True)
     assert files(resumed.path) == files(whole.path) and resumed.shards > 5
@@ -186,9 +187,7 @@ def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
     assert "tokens-00005.bin" in written
 
 
-@pytest.mark.parametrize(
-    "where", [(PassCheckpoint, "save"), (corpus_module, "documents_path"), (corpus_module, "write_manifest")]
-)
+@pytest.mark.parametrize("where", [(PassCheckpoint, "save"), (second_pass, "documents_path"), (second_pass, "write_manifest")])
 def test_texts_that_changed_are_not_mixed(tmp_path, monkeypatch, pieces, where):
     text = write_text(tmp_path / "t", 3000, 90)
     stop(monkeypatch, *where, 2 if where[1] != "write_manifest" else 0, text, tmp_path / "out", ALL)
@@ -205,7 +204,7 @@ def test_a_standard_input_that_was_read_is_not_read_again(tmp_path, monkeypatch,
 
     with Given.buffer:
         monkeypatch.setattr(readers.sys, "stdin", Given)
-        stop(monkeypatch, corpus_module, "documents_path", 3, "-", tmp_path / "out", ALL)
+        stop(monkeypatch, second_pass, "documents_path", 3, "-", tmp_path / "out", ALL)
         monkeypatch.setattr(readers.sys, "stdin", None)
         resumed = encode("-", tmp_path / "out", ALL, resume=True)
     whole = encode(text, tmp_path / "whole", ALL)
@@ -216,7 +215,7 @@ def test_a_standard_input_that_was_read_is_not_read_again(tmp_path, monkeypatch,
 
 def test_a_spool_that_was_damaged_is_found(tmp_path, monkeypatch, pieces):
     text = write_text(tmp_path / "t", 3000, 90)
-    stop(monkeypatch, corpus_module, "documents_path", 3, text, tmp_path / "out", ALL)
+    stop(monkeypatch, second_pass, "documents_path", 3, text, tmp_path / "out", ALL)
     spooled = tmp_path / "out.part" / "tokens.spool"
     ids = np.fromfile(spooled, np.int32)
     ids[-1] ^= 1
@@ -330,7 +329,7 @@ def test_a_corpus_of_many_times_the_budget_is_encoded(tmp_path, monkeypatch):
     some = text.read_bytes()
     text.write_bytes(some * (1 + 21 * (13 << 19) // len(some)))
     whole = encode(text, tmp_path / "whole", ALL)
-    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 15)
+    monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 15)
     budget = 13 << 19
     assert text.stat().st_size > 20 * budget
     with peak_memory() as peak:
@@ -430,10 +429,10 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
     expected = count(encode(tmp_path / "t", tmp_path / "small", EncodeOptions(min_count=1)), tmp_path / "whole", options)
     corpus = Corpus(tmp_path / "small")
     order = np.array([corpus.vocabulary.ids.get("abcdef"[i], -1) for i in ids], np.int32)
-    path = corpus_module.tokens_path(corpus.path, 0)
+    path = shards.tokens_path(corpus.path, 0)
     path.unlink()
     sparse(path, np.int32, FAR + 40, order)
-    with ArrayWriter(corpus_module.documents_path(corpus.path, 0), np.int64) as file:
+    with ArrayWriter(shards.documents_path(corpus.path, 0), np.int64) as file:
         file.append(np.array([0, FAR, FAR + 40]))
     corpus._checked.add(0)  # as the count of an earlier run did
     run = CorpusPart(((0, FAR, FAR + 40),))

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cooc_engine.cli.app import main
-from cooc_engine.corpus import encode as corpus_module
-from cooc_engine.corpus import forecast
+from cooc_engine.corpus import allotment, forecast, second_pass
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, plan_encode
 from cooc_engine.corpus.forecast import TextSample
 from cooc_engine.corpus.options import EncodeOptions
@@ -84,7 +84,7 @@ def test_the_disk_of_a_count_is_predicted(zipf, tmp_path, monkeypatch, window, w
     if runs > 1:
         monkeypatch.setattr(count_module, "TASK_ENTRIES", 1 << 14)
         monkeypatch.setattr(count_module, "LEAST_TEXT", 1 << 18)
-        room = count_module.Allotment.of(len(corpus_module.Corpus(zipf).vocabulary), Window.of(options), 1 << 40, 2)
+        room = count_module.Allotment.of(len(Corpus(zipf).vocabulary), Window.of(options), 1 << 40, 2)
         how["memory"] = room.plan.least
     plan = plan_count(zipf, tmp_path / "out", options, **how)
     assert plan.runs >= runs and list(tmp_path.iterdir()) == []
@@ -184,8 +184,8 @@ def test_the_disk_of_an_encoding_is_predicted(tmp_path, tokens, exponent):
 
 
 def test_tables_that_will_be_written_out_are_part_of_the_plan(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus_module, "LEAST_BLOCK", 1 << 16)
-    monkeypatch.setattr(corpus_module, "LEAST_TABLE", 3 << 18)
+    monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 16)
+    monkeypatch.setattr(allotment, "LEAST_TABLE", 3 << 18)
     text = write_zipf(tmp_path / "text.txt", 600_000, 1.15, 10**6)
     how = {"threads": 2, "memory": 8 << 20}
     plan = plan_encode(text, tmp_path / "out", ALL, **how)
@@ -302,6 +302,6 @@ def test_a_full_disk_says_how_much_is_missing(zipf, tmp_path, monkeypatch):
     monkeypatch.setattr(count_module, "write_rows", full)
     with pytest.raises(ResourceError, match=rf"about .* more of .* is needed in {tmp_path}, where .* is free"):
         count(zipf, tmp_path / "out")
-    monkeypatch.setattr(corpus_module, "write_shards", full)
+    monkeypatch.setattr(second_pass, "write_shards", full)
     with pytest.raises(ResourceError, match=r"about .* more of .* is needed in "):
         encode(zipf.parent / "text.txt", tmp_path / "c")

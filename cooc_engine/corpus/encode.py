@@ -9,49 +9,34 @@ of threads.
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from cooc_engine._kernels import encoding
+from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.corpus.directory import KIND, VERSION, Corpus
-from cooc_engine.corpus.first_pass import PIECE_TOKENS, PassCheckpoint, Spool, Spooled, Tables, tokenize
-from cooc_engine.corpus.forecast import TextSample
+from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, tokenize
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
-from cooc_engine.corpus.shards import SHARD_TOKENS, documents_path, tokens_path
+from cooc_engine.corpus.second_pass import write_corpus
 from cooc_engine.corpus.vocabulary import RESERVED, Vocabulary
 from cooc_engine.corpus.word_table import rank_parts
-from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.runtime.budget import Disk, Plan
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
-from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.runtime.threads import cut_by_ends, in_order
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.arrays import HEADER_BYTES, ArrayWriter, is_whole, load_array
-from cooc_engine.storage.outputs import building, clear, write_manifest
+from cooc_engine.storage.outputs import building, clear
 from cooc_engine.text import readers
-from cooc_engine.text.tokenizer_pool import Processes, pieces_under_way
+from cooc_engine.text.tokenizer_pool import Processes
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["encode", "encode_documents", "plan_encode", "text_names"]
-PIECE_DOCUMENTS = 1 << 16
-LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
-MANIFEST = 600  # bytes of a manifest and of the plan, about
-GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
-LINE_CUT, LINE_HELD = 32, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
-DICTIONARY = 96 << 20  # jieba's, in each process
 
 
 def encode(
@@ -88,8 +73,8 @@ def plan_encode(
         if str(path) != "-" and not path.exists():
             raise InputError(f"{path}: no such file")
     options = options or EncodeOptions()
-    room = _Allotment.of(how.budget, how.workers, options)
-    return room.foreseen(text, options, Path(output))
+    room = Allotment.of(how.budget, how.workers, options)
+    return room.foreseen(text.paths, options, Path(output))
 
 
 @dataclass(frozen=True)
@@ -138,20 +123,20 @@ def encode_documents(
 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
     options, progress, threads = options or EncodeOptions(), run.shown, run.workers
-    room = _Allotment.of(run.budget, threads, options)
+    room = Allotment.of(run.budget, threads, options)
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases makes words and --vocabulary names them; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
 
     def peak() -> int | None:
-        return room.foreseen(text, options, output).peak
+        return room.foreseen(text.paths, options, output).peak
 
     with (
         Processes(options.cut, threads) if options.runs_python else nullcontext() as processes,
         building(output, plan, force=run.force, resume=run.resume, peak=peak) as work,
     ):
         if progress.speaks:
-            progress.say(room.foreseen(text, options, output).line())
+            progress.say(room.foreseen(text.paths, options, output).line())
         stamps = readers.stamps(text.paths)
         point = PassCheckpoint.load(work)
         whole = (work / "manifest.json").exists()
@@ -162,7 +147,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
             resumed = point is not None
             if point is None or point.place is not None:
                 point = _first_pass(work, text, stamps, options, room, point, processes, progress)
-            _second_pass(work, point, options, text.names, threads, progress, verify=resumed)
+            write_corpus(work, point, options, text.names, run, verify=resumed)
         for path in (*work.glob("*.spool"), work / "first-pass.json"):
             path.unlink(missing_ok=True)
     return Corpus(output)
@@ -173,7 +158,7 @@ def _first_pass(
     text: TextInput,
     stamps: list[tuple[int, int] | None],
     options: EncodeOptions,
-    room: _Allotment,
+    room: Allotment,
     point: PassCheckpoint | None,
     processes: Processes | None,
     progress: Progress,
@@ -203,106 +188,10 @@ def _first_pass(
     return point
 
 
-def _second_pass(
-    work: Path,
-    point: PassCheckpoint,
-    options: EncodeOptions,
-    names: list[str],
-    threads: int,
-    progress: Progress,
-    *,
-    verify: bool,
-) -> None:
-    """Write the shards that are not there yet, and the manifest; what an interrupted run left can be verified."""
-    vocabulary = Vocabulary.load(work)
-    counts = np.zeros(len(vocabulary), np.int64) if verify or options.vocabulary is not None else None
-    with progress.stage("write shards", point.tokens, "words") as stage:
-        shards, checksums = write_shards(work, Spooled(work, point), counts, threads, stage)
-    if options.vocabulary is not None and counts is not None:
-        with ArrayWriter(work / "word-counts.bin", np.int64) as file:
-            file.append(counts)
-    elif counts is not None and (counts != vocabulary.counts).any():
-        raise FormatError(f"{work}: what the interrupted run left does not hold the words that it counted; encode again")
-    fields = {
-        "tokens": point.tokens,
-        "tokens_in_vocabulary": int((vocabulary.counts if counts is None else counts).sum()),
-        "documents": point.documents,
-        "shards": shards,
-        "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
-        "digest": hashlib.sha256(f"{vocabulary.digest} {point.tokens} {point.documents} {checksums}".encode()).hexdigest(),
-        "options": options.record(),
-        "texts": names,
-    }
-    write_manifest(work, KIND, VERSION, fields)
-
-
-@dataclass(frozen=True)
-class _Allotment:
-    """How the budget is shared: bytes of a block of text, of a line for Python code, of a thread's table before it is written
-    out, and of ranking.
-    """
-
-    threads: int
-    block: int
-    line: int
-    table: int
-    ranking: int
-    plan: Plan
-
-    @classmethod
-    def of(cls, budget: int, threads: int, options: EncodeOptions) -> _Allotment:
-        """Share a budget; raises `UsageError` if it cannot hold the least."""
-        tables = threads * GROWTH * LEAST_TABLE
-        times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
-
-        def plan(block: int) -> Plan:
-            parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables}
-            if times:
-                parts["lines in processes"] = times * readers.PIECE_BYTES
-            if options.tokenizer == "jieba":
-                parts["jieba's dictionaries"] = threads * DICTIONARY
-            return Plan("encode", budget, parts)
-
-        least = plan(LEAST_BLOCK)
-        least.check()
-        most = LEAST_BLOCK + (budget - least.least) // 4 // (threads + 2)
-        block = min(readers.BLOCK_BYTES, most, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
-        chosen = plan(block)
-        left, longer = budget - chosen.least + tables, 0
-        if times:
-            longer = (budget - chosen.least) // 4 // times
-            left -= longer * times
-        return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
-
-    def foreseen(self, text: TextInput, options: EncodeOptions, output: Path) -> Plan:
-        """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""
-        with suppress(InputError, OSError):  # what is wrong with a text is told when it is read
-            sample = TextSample.of(text.paths) if text.size and not options.runs_python else None
-            if sample is not None:
-                return replace(self.plan, disk=self._disk(sample, options, output))
-        return self.plan
-
-    def _disk(self, sample: TextSample, options: EncodeOptions, output: Path) -> Disk:
-        if options.vocabulary is None:
-            words = sample.kept(options.min_count, options.max_vocab)
-            vocabulary = round(words * (sample.length + 16)) + 8 + 3 * HEADER_BYTES
-        else:
-            words = len(_vocabulary_of(Path(options.vocabulary)))
-            vocabulary = (
-                8 * words + HEADER_BYTES + sum(path.stat().st_size for path in Path(options.vocabulary).glob("vocab-*.bin"))
-            )
-        ids, shards = 4 * sample.tokens + 8 * sample.documents, sample.tokens // SHARD_TOKENS + 1
-        spilled, rows = sample.tables(self.threads, self.table, self.block)
-        blocks = sample.bytes // self.block + 1
-        temporary = (1 + options.phrases) * ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST
-        size = ids + shards * (8 + 2 * HEADER_BYTES) + vocabulary + MANIFEST
-        return Disk(output.absolute().parent, size, temporary, size + temporary)
-
-
 def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabulary:
     """Rank the words of all tables, or take the vocabulary that was asked for."""
     if options.vocabulary is not None:
-        return _vocabulary_of(Path(options.vocabulary))
+        return Vocabulary.stored_in(Path(options.vocabulary))
     most_words = None if options.phrases else options.max_vocab  # phrases take their places first
     words = [words for words, _ in tables.all()]
     vocabulary = rank_parts(words, tables.parts, options.min_count, most_words)
@@ -324,53 +213,3 @@ def _refuse_reserved(vocabulary: Vocabulary, names: list[str]) -> None:
                 f"{', '.join(names)}: {word} is a word of the text ({vocabulary.counts[row]:,} times), which {RESERVED[word]}; "
                 f"write <raw_{word[1:]} for it in the text, or pass --reserved keep"
             )
-
-
-def _vocabulary_of(path: Path) -> Vocabulary:
-    """Return the vocabulary of a corpus or of a co-occurrence directory."""
-    if not (path / "vocab-text.bin").is_file():
-        raise InputError(f"{path}: has no vocabulary; name a corpus or a co-occurrence directory")
-    return Vocabulary.load(path)
-
-
-def write_shards(
-    directory: Path, spooled: Spooled, counts: npt.NDArray[np.int64] | None, threads: int, stage: Stage
-) -> tuple[list[list[int]], list[int]]:
-    """Run the second pass: renumber the spool into shards, and count the rows in `counts` if it is given.
-
-    A shard that is there already is kept. Returns tokens and documents of each, and checksums of all ids and document ends.
-    """
-    checksum, shards = 0, list[list[int]]()
-
-    def renumber(piece: tuple[int, int, int]) -> npt.NDArray[np.int32]:
-        begin, end, table = piece
-        result = np.empty(end - begin, np.int32)
-        encoding.renumber(spooled.ids[begin:end], spooled.rows[table], result)
-        return result
-
-    def note(values: npt.NDArray[np.int32]) -> None:
-        nonlocal checksum
-        checksum = zlib.crc32(values.data, checksum)
-        if counts is not None:
-            counts[:] += np.bincount(values + 1, minlength=len(counts) + 1)[1:]
-        stage.advance(len(values))
-
-    with ThreadPoolExecutor(threads) as pool:
-        for first, last in cut_by_ends(spooled.ends, SHARD_TOKENS):
-            begin, end = int(spooled.ends[first - 1]) if first else 0, int(spooled.ends[last - 1])
-            tokens, documents = tokens_path(directory, len(shards)), documents_path(directory, len(shards))
-            if is_whole(tokens, np.int32) and is_whole(documents, np.int64):
-                ids = load_array(tokens, np.int32)
-                for at in range(0, len(ids), PIECE_TOKENS):
-                    note(ids[at : at + PIECE_TOKENS])
-            else:
-                with ArrayWriter(tokens, np.int32) as file:
-                    for values in in_order(pool, renumber, spooled.pieces(begin, end), threads + 2):
-                        file.append(values)
-                        note(values)
-                with ArrayWriter(documents, np.int64) as file:
-                    file.append(np.zeros(1, np.int64))
-                    for d in range(first, last, PIECE_DOCUMENTS):
-                        file.append(spooled.ends[d : min(last, d + PIECE_DOCUMENTS)] - begin)
-            shards.append([end - begin, last - first])
-    return shards, [checksum, zlib.crc32(spooled.ends.data)]

@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -244,6 +244,43 @@ class _PieceBuffers:
         return cls(readers.Block.empty(size), np.empty(size // 2 + 1, np.int32), np.empty(0, np.int64))
 
 
+class _BlocksUnderWay:
+    """Blocks that are read, tokenised by threads and spooled in order, in two buffers more than there are threads."""
+
+    def __init__(self, spool: Tally, tables: Tables, stage: Stage, buffers: Iterable[_PieceBuffers]) -> None:
+        self._spool, self._tables, self._stage = spool, tables, stage
+        self._free = deque(buffers)
+        self._by_block = {id(piece.block): piece for piece in self._free}
+        self._pending: deque[Future[_PieceBuffers]] = deque()
+
+    def lend(self) -> readers.Block:
+        """Return a block to read into; waits for the oldest to be spooled if all are taken."""
+        if not self._free:
+            self._spool_oldest()
+        return self._free[0].block
+
+    def start(self, pool: ThreadPoolExecutor, block: readers.Block) -> None:
+        """Have the block that was lent last tokenised."""
+        self._free.popleft()
+        self._pending.append(pool.submit(self._tokenize, self._by_block[id(block)]))
+
+    def finish(self) -> None:
+        """Spool all that is under way."""
+        while self._pending:
+            self._spool_oldest()
+
+    def _tokenize(self, piece: _PieceBuffers) -> _PieceBuffers:
+        with self._tables.one() as (piece.table, table):
+            _tokenize_block(piece, table)
+        return piece
+
+    def _spool_oldest(self) -> None:
+        piece = self._pending.popleft().result()
+        self._spool.append(piece.ids[: piece.words], piece.ends, piece.table)
+        self._stage.advance(piece.block.read)
+        self._free.append(piece)
+
+
 def tokenize(
     blocks: Callable[[Callable[[], readers.Block]], Iterator[readers.Block]],
     spool: Tally,
@@ -257,39 +294,17 @@ def tokenize(
 
     `save`, if given, is called every two minutes with the place behind all that has been spooled.
     """
-    buffers = deque(_PieceBuffers.empty(block_bytes) for _ in range(threads + 2))
-    by_block = {id(one.block): one for one in buffers}
-    pending: deque[Future[_PieceBuffers]] = deque()
-
-    def work(piece: _PieceBuffers) -> _PieceBuffers:
-        with tables.one() as (piece.table, table):
-            _tokenize_block(piece, table)
-        return piece
-
-    def finish() -> None:
-        piece = pending.popleft().result()
-        spool.append(piece.ids[: piece.words], piece.ends, piece.table)
-        stage.advance(piece.block.read)
-        buffers.append(piece)
-
-    def take() -> readers.Block:
-        if not buffers:
-            finish()
-        return buffers[0].block
-
+    under_way = _BlocksUnderWay(spool, tables, stage, (_PieceBuffers.empty(block_bytes) for _ in range(threads + 2)))
     saved = time.monotonic()
     with ThreadPoolExecutor(threads) as pool:
-        for block in blocks(take):
-            buffers.popleft()
-            pending.append(pool.submit(work, by_block[id(block)]))
+        for block in blocks(under_way.lend):
+            under_way.start(pool, block)
             if save and block.behind and time.monotonic() - saved >= CHECKPOINT_SECONDS:
                 place = block.behind
-                while pending:
-                    finish()
+                under_way.finish()
                 save(place)
                 saved = time.monotonic()
-        while pending:
-            finish()
+        under_way.finish()
 
 
 def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import FormatError
+from cooc_engine.errors import FormatError, InputError
 from cooc_engine.storage.arrays import ArrayWriter, load_array
 
-__all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "order_by"]
+__all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "order_by", "stored_bytes"]
 
 # Words that other programs write into a vocabulary themselves, so that one of the text would be taken for theirs.
 UNKNOWN = "<unk>"
@@ -156,5 +156,17 @@ class Vocabulary:
             raise FormatError(f"{directory}: the vocabulary is not the one its manifest names; build it again")
         return loaded
 
+    @classmethod
+    def stored_in(cls, directory: Path) -> Vocabulary:
+        """Return the vocabulary of a corpus or of a co-occurrence directory; raises `InputError` if it has none."""
+        if not (directory / "vocab-text.bin").is_file():
+            raise InputError(f"{directory}: has no vocabulary; name a corpus or a co-occurrence directory")
+        return cls.load(directory)
+
     def _parts(self) -> list[tuple[str, npt.NDArray[Any]]]:
         return [("text", self.text), ("offsets", self.offsets), ("counts", self.counts)]
+
+
+def stored_bytes(directory: Path) -> int:
+    """Return the size of the files that `save` wrote."""
+    return sum(path.stat().st_size for path in directory.glob("vocab-*.bin"))

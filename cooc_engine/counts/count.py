@@ -116,7 +116,6 @@ def count(
         if progress.speaks:
             progress.say(job.plan(at, job.runs(work)).line())
         if not (work / "manifest.json").exists():
-            job.corpus.vocabulary.save(work)
             _count_blocks(work, job, progress)
             finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
         clean(work)

@@ -225,7 +225,8 @@ class Cooc:
 
 
 def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
-    """Join the blocks' row lengths and sums, sum the columns, and write the manifest."""
+    """Write the vocabulary, join the blocks' row lengths and sums, sum the columns, and write the manifest."""
+    vocabulary.save(work)
     halves = [np.split(load_array(block.path(work, "rows"), np.int64), [block.last - block.first + 1]) for block in blocks]
     lengths, row_sums = np.concatenate([np.diff(half[0]) for half in halves]), np.concatenate([half[1] for half in halves])
     columns = fields["columns"]

@@ -280,7 +280,6 @@ def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress
             f"pass --context-side left or right"
         )
     blocks = _blocks(entries, window, lengths, sums)
-    vocabulary.save(work)
     files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
     todo = [block for block in blocks if not block.files(work).whole()]
     if todo and len(runs) == 1:

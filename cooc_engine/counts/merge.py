@@ -77,7 +77,6 @@ def merge(
         if progress.speaks:
             progress.say(job.plan(at).line())
         if not (work / "manifest.json").exists():
-            first.vocabulary.save(work)
             merged = Merged(job.sources(), first.columns, job.room.entries)
             with progress.stage("merge", merged.work(0, len(first.vocabulary)), "entries") as stage:
                 for block in job.blocks:

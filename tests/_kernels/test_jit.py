@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,9 @@ import cooc_engine
 
 PACKAGE = Path(cooc_engine.__file__).parent
 
-# Imports a kernel module; tells what Numba compiled, and how many kernels came from the disk.
+# Imports kernel modules; tells what Numba compiled, and how many kernels came from the disk.
 PROBE = """
-import json, sys
+import importlib, json, sys
 from numba.core import event
 
 class Compiled(event.Listener):
@@ -27,10 +28,12 @@ class Compiled(event.Listener):
 
 names = []
 event.register("numba:compile", Compiled())
-from cooc_engine._kernels import counting as module, jit
-kernels = [k for k in vars(module).values() if hasattr(k, "stats") and len(k.signatures)]
+from cooc_engine._kernels import jit
+modules = [importlib.import_module(f"cooc_engine._kernels.{name}") for name in sys.argv[1:]]
+dispatchers = {id(k): k for module in modules for k in vars(module).values() if hasattr(k, "stats")}
+kernels = [k for k in dispatchers.values() if len(k.signatures)]
 print(json.dumps({
-    "package": module.__file__, "compiled": names, "directory": jit.cache_directory(),
+    "package": jit.__file__, "compiled": names, "directory": jit.cache_directory(),
     "hits": sum(sum(k.stats.cache_hits.values()) for k in kernels), "kernels": sum(len(k.signatures) for k in kernels),
     "misses": sum(sum(k.stats.cache_misses.values()) for k in kernels),
 }))
@@ -43,12 +46,13 @@ def package(tmp_path) -> Path:
     return Path(shutil.copytree(PACKAGE, tmp_path / "site" / "cooc_engine", ignore=shutil.ignore_patterns("__pycache__")))
 
 
-def probe(package: Path, **environment: object) -> dict:
+def probe(package: Path, modules: Sequence[str] = ("counting",), **environment: object) -> dict:
     variables = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")} | {
         k: str(v) for k, v in environment.items()
     }
     variables |= {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    done = subprocess.run([sys.executable, "-c", PROBE], env=variables, capture_output=True, text=True, cwd=package.parents[1])
+    command = [sys.executable, "-c", PROBE, *modules]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=package.parents[1])
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     found = json.loads(done.stdout)
@@ -86,6 +90,16 @@ def test_a_second_process_compiles_nothing_until_something_changes(package, tmp_
     )
     assert_compiled(probe(package, NUMBA_CACHE_DIR=cache))
     assert_read(probe(package, NUMBA_CACHE_DIR=cache))
+
+
+def test_no_module_compiles_a_kernel_again(package, tmp_path):
+    """Code of a lower level is compiled faster, and cached like any other."""
+    modules = [path.stem for path in sorted((package / "_kernels").glob("*.py")) if path.stem != "__init__"]
+    first = probe(package, modules, NUMBA_CACHE_DIR=tmp_path, NUMBA_OPT=1)
+    assert first["hits"] == 0
+    assert first["misses"] == first["kernels"]
+    assert {"count_rows", "tokenize", "tally", "multiply", "deal_rows", "screen_blocks"} <= set(first["compiled"])
+    assert_read(probe(package, modules, NUMBA_CACHE_DIR=tmp_path, NUMBA_OPT=1))
 
 
 def test_the_cache_stands_beside_the_kernels(package, tmp_path):

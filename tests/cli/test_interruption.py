@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.command import QUIET, assert_one_line, left
 
-from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import second_pass
 from cooc_engine.models.file import open_model
 
 
@@ -127,6 +127,6 @@ def test_out_of_memory(call, made, monkeypatch):
     def no_memory(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(corpus_module, "write_shards", no_memory)
+    monkeypatch.setattr(second_pass, "write_shards", no_memory)
     assert_one_line(*call("encode", made / "text.txt", "--output", "c"), 4, "c: out of memory; run again with --resume")
     assert left() == ["c.part"]

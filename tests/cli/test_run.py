@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.command import QUIET, assert_one_line, copied
 
-from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import second_pass
 
 JOB = """
 output = "work"
@@ -96,7 +96,7 @@ def test_an_interrupted_job_goes_on(call, job, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(corpus_module, "write_shards", interrupted)
+        patch.setattr(second_pass, "write_shards", interrupted)
         assert_one_line(*call("run", job, *QUIET), 130, "interrupted; continue with --resume")
     assert sorted(path.name for path in Path("work").iterdir()) == ["corpus.part"]
     assert call("run", job, *QUIET)[0] == 0

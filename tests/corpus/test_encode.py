@@ -20,8 +20,7 @@ from support.corpora import ALL, assert_twin, contents, read_back
 from support.packing import COMPRESS
 from twins import encoding as naive
 
-from cooc_engine.corpus import encode as module
-from cooc_engine.corpus import first_pass
+from cooc_engine.corpus import first_pass, second_pass
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
@@ -40,7 +39,7 @@ def small(monkeypatch):
 
 
 def cut_small(patch: pytest.MonkeyPatch) -> None:
-    for owner, name, value in ((readers, "BLOCK_BYTES", 64), (first_pass, "PIECE_TOKENS", 5), (module, "SHARD_TOKENS", 7)):
+    for owner, name, value in ((readers, "BLOCK_BYTES", 64), (first_pass, "PIECE_TOKENS", 5), (second_pass, "SHARD_TOKENS", 7)):
         patch.setattr(owner, name, value)
 
 
@@ -436,10 +435,10 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, small, monkeypat
     (tmp_path / "t").write_bytes(TEXT[:5000])
     whole = encode(tmp_path / "t", tmp_path / "whole", ALL)
     owner, name, calls = {
-        "append": (module.Spool, "append", 4),
+        "append": (first_pass.Spool, "append", 4),
         "tokenize": (first_pass, "_tokenize_block", 4),
-        "write_shards": (module.ArrayWriter, "append", 9),
-        "renumber": (module.Spooled, "pieces", 3),
+        "write_shards": (second_pass.ArrayWriter, "append", 9),
+        "renumber": (first_pass.Spooled, "pieces", 3),
     }[where]
     with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="c: interrupted; continue with --resume"):
         patch.setattr(owner, name, interrupt_after(calls, getattr(owner, name)))
@@ -456,7 +455,7 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, small, monkeypat
 
 def test_words_that_cannot_be_written_at_the_end_are_not_lost(tmp_path):
     """The spool is buffered: its last words reach the disk when it is closed."""
-    spool = module.Spool(tmp_path)
+    spool = first_pass.Spool(tmp_path)
     with pytest.raises(OSError, match="No space"), spool:
         for file in spool._files:
             file.close()

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import counting as naive
 
-from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import second_pass
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -70,7 +70,7 @@ def small_pieces(task: int, block: int, shard: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(count_module, "TASK_ENTRIES", task)
         patch.setattr(directory, "BLOCK_ENTRIES", block)
-        patch.setattr(corpus_module, "SHARD_TOKENS", shard)
+        patch.setattr(second_pass, "SHARD_TOKENS", shard)
         yield
 
 

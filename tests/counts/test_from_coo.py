@@ -39,7 +39,7 @@ def test_counts_become_integers_as_those_of_the_twin(counts, denominator):
 def test_entries_are_tallied_and_dealt_as_by_the_twin(found):
     rows, columns, values = (np.array([e[i] for e in found], t) for i, t in ((0, np.int32), (1, np.int32), (2, np.int64)))
     lengths, sums, marks = np.zeros(4, np.int64), np.zeros(4, np.int64), np.zeros(2, np.uint64)
-    at = coo.tally(rows, columns, values, 5, lengths, sums, marks)
+    at = coo.tally(rows, columns, values, 5, coo.RowTally(lengths, sums, marks))
     totals = [0] * 4
     stop = len(found)
     for i, (row, column, value) in enumerate(found):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.topics import make_corpus, planted
 
-from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import second_pass
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.sampled import model as model_module
 
@@ -20,7 +20,7 @@ def corpus(tmp_path_factory) -> Corpus:
 def shards(tmp_path_factory) -> Corpus:
     """The same text in ten shards."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus_module, "SHARD_TOKENS", 400)
+        patch.setattr(second_pass, "SHARD_TOKENS", 400)
         return make_corpus(tmp_path_factory.mktemp("w2v") / "shards", planted())
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cooc_engine.corpus import encode as corpus_module
+from cooc_engine.corpus import allotment, second_pass
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -38,6 +38,7 @@ from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import ResourceError
+from cooc_engine.text import readers
 
 OPEN = Path.open
 MOST_POINTS = 2000
@@ -109,8 +110,8 @@ def prepare(at: Path) -> None:
     lines = [" ".join(f"w{i % 300}" for i in chance.zipf(1.3, chance.integers(0, 30))) for _ in range(400)]
     (at / "text.txt").write_text("\n".join(lines))
     (at / "new.txt").write_text("\n".join(lines[100:250]))
-    corpus_module.LEAST_BLOCK, corpus_module.LEAST_TABLE = 1 << 13, 1 << 15
-    corpus_module.readers.BLOCK_BYTES, corpus_module.SHARD_TOKENS = 1 << 13, 3000
+    allotment.LEAST_BLOCK, allotment.LEAST_TABLE = 1 << 13, 1 << 15
+    readers.BLOCK_BYTES, second_pass.SHARD_TOKENS = 1 << 13, 3000
     spool_module.CHECKPOINT_SECONDS = 0.0
     directory.BLOCK_ENTRIES, count_module.LEAST_TEXT = 15000, 5 << 12
     count_module.TASK_ENTRIES = count_module.LEAST_ENTRIES = 1 << 12

@@ -21,9 +21,10 @@ from support.tokenizing import FUNCTIONS, TEXT, encode_text, options, some_text
 from twins import encoding as naive
 from twins.tokenizing import naive_pairs, naive_words
 
-from cooc_engine.corpus import encode as module
+from cooc_engine.corpus import allotment
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents
+from cooc_engine.corpus.first_pass import Spool
 from cooc_engine.errors import InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.text import readers, tokenizer_worker
 from cooc_engine.text import tokenizer_pool as processes_module
@@ -107,9 +108,9 @@ def test_documents_in_pieces_of_any_size(running, documents, size):
 def test_a_tight_budget_changes_no_byte(monkeypatch):
     whole = contents(encode_text(TEXT, options("mine:split")).path)
     monkeypatch.setattr(readers, "PIECE_BYTES", 1 << 12)
-    monkeypatch.setattr(module, "LEAST_BLOCK", 1 << 12)
-    monkeypatch.setattr(module, "LEAST_TABLE", 1 << 16)
-    room = module._Allotment.of(5 << 18, 2, options("mine:split"))
+    monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 12)
+    monkeypatch.setattr(allotment, "LEAST_TABLE", 1 << 16)
+    room = allotment.Allotment.of(5 << 18, 2, options("mine:split"))
     assert room.table < 1 << 17 and room.line < 1 << 13
     assert contents(encode_text(TEXT, options("mine:split"), threads=2, memory=5 << 18).path) == whole
     with pytest.raises(UsageError, match=r"too little to encode: .*lines in processes"):
@@ -123,14 +124,14 @@ def test_the_plan_holds_the_lines_that_it_allows():
         for threads in (1, 2, 8):
             for name in ("whitespace", "regex", "jieba"):
                 try:
-                    room = module._Allotment.of(memory, threads, options(name))
+                    room = allotment.Allotment.of(memory, threads, options(name))
                 except UsageError:
                     continue
-                held = threads * module.LINE_CUT + processes_module.pieces_under_way(threads) * module.LINE_HELD
+                held = threads * allotment.LINE_CUT + processes_module.pieces_under_way(threads) * allotment.LINE_HELD
                 rest = {k: v for k, v in room.plan.memory.items() if k in ("blocks of text", "jieba's dictionaries")}
                 lines = room.line * held if name != "whitespace" else 0
-                assert sum(rest.values()) + lines + threads * module.GROWTH * room.table <= memory
-                assert room.ranking >= threads * module.GROWTH * module.LEAST_TABLE
+                assert sum(rest.values()) + lines + threads * allotment.GROWTH * room.table <= memory
+                assert room.ranking >= threads * allotment.GROWTH * allotment.LEAST_TABLE
 
 
 def test_a_long_line_is_one_document_or_is_refused_by_its_number(monkeypatch):
@@ -261,7 +262,7 @@ def test_an_interruption_leaves_no_process(alone, monkeypatch, where):
 
     with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="continue with --resume"):
         if where == "append":
-            patch.setattr(module.Spool, "append", stop)
+            patch.setattr(Spool, "append", stop)
         else:
             patch.setattr(readers, "_read", stop)
         encode_text(TEXT, options("mine:split"))

@@ -15,10 +15,10 @@ from support.tokenizing import encode_text, options, some_text, words
 from twins.tokenizing import naive_words
 
 from cooc_engine.cli.app import main
-from cooc_engine.corpus import encode as module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
@@ -216,7 +216,7 @@ def test_reserved_words_are_refused_unless_they_are_kept(word, name, tmp_path):
     st.lists(st.text("ab", min_size=1, max_size=3), min_size=1, max_size=12, unique=True), st.text("ab", min_size=1, max_size=3)
 )
 def test_a_word_is_found_without_an_index(given, asked):
-    vocabulary = module.Vocabulary.from_words(given, range(len(given)))
+    vocabulary = Vocabulary.from_words(given, range(len(given)))
     assert vocabulary.find(asked) == (given.index(asked) if asked in given else -1)
 
 
@@ -224,14 +224,14 @@ def test_a_corpus_without_the_younger_options_is_taken_as_made_with_their_defaul
     corpus = encode_text("a b\n", EncodeOptions(min_count=1))
     fields = {key: value for key, value in corpus.manifest.items() if key not in ("format", "version")}
     old = {key: fields["options"][key] for key in ("min_count", "max_vocab", "vocabulary", "tokenizer")}
-    module.write_manifest(corpus.path, "corpus", 1, {**fields, "options": old})
+    write_manifest(corpus.path, "corpus", 1, {**fields, "options": old})
     assert Corpus("corpus").options == from_mapping(EncodeOptions, old, "") == EncodeOptions(min_count=1)
     assert encoded(["text"], Path("corpus"), EncodeOptions(min_count=1)).manifest["options"] == old
     with pytest.raises(UsageError, match="corpus: was made with other lowercase; pass --force"):
         encoded(["text"], Path("corpus"), EncodeOptions(min_count=1, lowercase=True))
     with pytest.raises(UsageError, match="corpus: was made with other tokenizer, pattern; pass --force"):
         encoded(["text"], Path("corpus"), options("regex"))
-    module.write_manifest(corpus.path, "corpus", 1, {**fields, "options": {**old, "newer": 1}})
+    write_manifest(corpus.path, "corpus", 1, {**fields, "options": {**old, "newer": 1}})
     with pytest.raises(FormatError, match="options of another version"):
         _ = Corpus("corpus").options
 

@@ -1,0 +1,87 @@
+"""How the budget of encoding is shared, and the disk that it is predicted to take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cooc_engine.corpus.forecast import TextSample
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.shards import SHARD_TOKENS
+from cooc_engine.corpus.vocabulary import Vocabulary, stored_bytes
+from cooc_engine.errors import InputError
+from cooc_engine.runtime.budget import Disk, Plan
+from cooc_engine.storage.arrays import HEADER_BYTES
+from cooc_engine.text import readers
+from cooc_engine.text.tokenizer_pool import pieces_under_way
+
+__all__ = ["Allotment"]
+
+LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
+MANIFEST = 600  # bytes of a manifest and of the plan, about
+GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
+LINE_CUT, LINE_HELD = 32, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
+DICTIONARY = 96 << 20  # jieba's, in each process
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How the budget is shared: bytes of a block of text, of a line for Python code, of a thread's table before it is written
+    out, and of ranking.
+    """
+
+    threads: int
+    block: int
+    line: int
+    table: int
+    ranking: int
+    plan: Plan
+
+    @classmethod
+    def of(cls, budget: int, threads: int, options: EncodeOptions) -> Allotment:
+        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        tables = threads * GROWTH * LEAST_TABLE
+        times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
+
+        def plan(block: int) -> Plan:
+            parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables}
+            if times:
+                parts["lines in processes"] = times * readers.PIECE_BYTES
+            if options.tokenizer == "jieba":
+                parts["jieba's dictionaries"] = threads * DICTIONARY
+            return Plan("encode", budget, parts)
+
+        least = plan(LEAST_BLOCK)
+        least.check()
+        most = LEAST_BLOCK + (budget - least.least) // 4 // (threads + 2)
+        block = min(readers.BLOCK_BYTES, most, max(LEAST_BLOCK, budget // 16 // (threads + 2)))
+        chosen = plan(block)
+        left, longer = budget - chosen.least + tables, 0
+        if times:
+            longer = (budget - chosen.least) // 4 // times
+            left -= longer * times
+        return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
+
+    def foreseen(self, paths: Sequence[Path], options: EncodeOptions, output: Path) -> Plan:
+        """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""
+        with suppress(InputError, OSError):  # what is wrong with a text is told when it is read
+            sample = TextSample.of(paths) if paths and readers.total_bytes(paths) and not options.runs_python else None
+            if sample is not None:
+                return replace(self.plan, disk=self._disk(sample, options, output))
+        return self.plan
+
+    def _disk(self, sample: TextSample, options: EncodeOptions, output: Path) -> Disk:
+        if options.vocabulary is None:
+            words = sample.kept(options.min_count, options.max_vocab)
+            vocabulary = round(words * (sample.length + 16)) + 8 + 3 * HEADER_BYTES
+        else:
+            words = len(Vocabulary.stored_in(Path(options.vocabulary)))
+            vocabulary = 8 * words + HEADER_BYTES + stored_bytes(Path(options.vocabulary))
+        ids, shards = 4 * sample.tokens + 8 * sample.documents, sample.tokens // SHARD_TOKENS + 1
+        spilled, rows = sample.tables(self.threads, self.table, self.block)
+        blocks = sample.bytes // self.block + 1
+        temporary = (1 + options.phrases) * ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST
+        size = ids + shards * (8 + 2 * HEADER_BYTES) + vocabulary + MANIFEST
+        return Disk(output.absolute().parent, size, temporary, size + temporary)
