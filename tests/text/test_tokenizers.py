@@ -27,6 +27,7 @@ from cooc_engine.formats.glove_counts import export_glove
 from cooc_engine.models.file import open_model
 from cooc_engine.pipeline.stages import append, encoded
 from cooc_engine.runtime.options import from_mapping
+from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.text.tokenizers import DEFAULT_PATTERN, joined, lines_of, tokenizer
 
 # ---------------------------------------------------------------------------------------------------------------- words
