@@ -161,9 +161,8 @@ def list_positions(laid, begin, end, gap, fill, positions):
 
 
 @helper
-def add(row, column, value):
+def add(totals, bits, top, column, value):
     """Add to one column of the row under way, and note that it is not empty."""
-    totals, bits, top = row.totals, row.bits, row.top
     bits[column >> 6] |= uint64(1) << uint64(column & 63)
     bits[top + (column >> 12)] |= uint64(1) << uint64((column >> 6) & 63)
     totals[column] += value
@@ -214,25 +213,26 @@ def end_row(row, rows, r, begin):
 def add_window(laid, p, window, row):
     """Add the contexts of the centre at p; if distances have columns of their own, in the order -radius..-1, 1..radius."""
     side, slots, weights = window
+    totals, bits, top = row.totals, row.bits, row.top
     radius = weights.shape[0]
     if slots == 1:
         if side == BOTH:
             for k in range(1, radius + 1):
-                add(row, int64(laid[p + k]), weights[k - 1])
-                add(row, int64(laid[p - k]), weights[k - 1])
+                add(totals, bits, top, int64(laid[p + k]), weights[k - 1])
+                add(totals, bits, top, int64(laid[p - k]), weights[k - 1])
         elif side == LEFT:
             for k in range(1, radius + 1):
-                add(row, int64(laid[p - k]), weights[k - 1])
+                add(totals, bits, top, int64(laid[p - k]), weights[k - 1])
         else:
             for k in range(1, radius + 1):
-                add(row, int64(laid[p + k]), weights[k - 1])
+                add(totals, bits, top, int64(laid[p + k]), weights[k - 1])
         return
     if side != RIGHT:
         for k in range(1, radius + 1):
-            add(row, laid[p - k] * slots + (radius - k), weights[k - 1])
+            add(totals, bits, top, laid[p - k] * slots + (radius - k), weights[k - 1])
     if side != LEFT:
         for k in range(1, radius + 1):
-            add(row, laid[p + k] * slots + (slots - radius + k - 1), weights[k - 1])
+            add(totals, bits, top, laid[p + k] * slots + (slots - radius + k - 1), weights[k - 1])
 
 
 @kernel(int64(POSITIONS, int64, int64, WINDOW, ROW, ROWS))
@@ -254,8 +254,9 @@ def count_rows(text, first, last, window, row, rows):
 @kernel(void(array(int32), array(int64), ROW))
 def add_entries(columns, values, row):
     """Add entries to the row under way."""
+    totals, bits, top = row.totals, row.bits, row.top
     for i in range(columns.shape[0]):
-        add(row, int64(columns[i]), values[i])
+        add(totals, bits, top, int64(columns[i]), values[i])
 
 
 @kernel(int64(array(int64, 2), array(int32), array(int64), ROW, ROWS))
@@ -264,11 +265,12 @@ def merge_rows(offsets, columns, values, row, rows):
 
     Row r of run s has the entries offsets[s, r]:offsets[s, r + 1] of `columns` and `values`.
     """
+    totals, bits, top = row.totals, row.bits, row.top
     n = 0
     for r in range(offsets.shape[1] - 1):
         for s in range(offsets.shape[0]):
             for i in range(offsets[s, r], offsets[s, r + 1]):
-                add(row, int64(columns[i]), values[i])
+                add(totals, bits, top, int64(columns[i]), values[i])
         n = end_row(row, rows, r, n)
     return n
 
