@@ -12,8 +12,7 @@ import numpy.typing as npt
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.runtime.options import from_mapping
+from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import load_array
 from cooc_engine.storage.outputs import read_manifest
@@ -46,10 +45,7 @@ class Corpus:
     @functools.cached_property
     def options(self) -> EncodeOptions:
         """The options it was encoded with; an option introduced later has its default."""
-        try:
-            return from_mapping(EncodeOptions, self.manifest["options"], str(self.path))
-        except UsageError as error:
-            raise FormatError(f"{self.path}: was encoded with options of another version ({error}); encode again") from None
+        return recorded_options(EncodeOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:

@@ -21,12 +21,11 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.threads import cut_by_cost
-from cooc_engine.runtime.types import WordIds
+from cooc_engine.runtime.types import Counts, Offsets, WordIds
 
 __all__ = ["join_phrases"]
 
 PAIR_BYTES = 24  # of a pair that is counted: its key, sorted, and the ends of equal ones
-Numbers = npt.NDArray[np.int64]
 
 
 class _SpooledText:
@@ -36,7 +35,7 @@ class _SpooledText:
         self._spooled, self.vocabulary = spooled, vocabulary
         self.tokens = len(spooled.ids)
 
-    def pieces(self) -> Iterator[tuple[WordIds, Numbers]]:
+    def pieces(self) -> Iterator[tuple[WordIds, Offsets]]:
         """Yield the text in order: rows of the vocabulary (−1: none), and the document ends within them.
 
         An end at the place where a piece begins belongs to the piece before.
@@ -101,7 +100,7 @@ def _phrases(text: _SpooledText, options: EncodeOptions, room: int) -> tuple[Wor
     return (pairs // words).astype(np.int32), (pairs % words).astype(np.int32)
 
 
-def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[Numbers]:
+def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[npt.NDArray[np.int64]]:
     """Yield a · words + b for all neighbours a, b of one document with a in first:last."""
     before = np.full(1, -1, np.int32)
     for ids, ends in text.pieces():
@@ -112,7 +111,7 @@ def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[Num
         before = np.full(1, -1, np.int32) if len(ends) and ends[-1] == len(ids) else ids[-1:]
 
 
-def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Numbers:
+def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Counts:
     """Write the joined text to a spool; returns how often each word, and then each pair, occurs in it."""
     counts = np.zeros(len(pairs.starts) + len(pairs.seconds), np.int64)
     state = np.full(1, encoding.NO_WORD, np.int64)
@@ -124,7 +123,7 @@ def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Numbers:
     return counts[1:]
 
 
-def _ranked(words: list[str], counts: Numbers, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, WordIds]:
+def _ranked(words: list[str], counts: Counts, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, WordIds]:
     """Return the vocabulary of words, of which some may be equal, and the row of each; −1 behind the last for −1."""
     total: dict[str, int] = {}
     for word, n in zip(words, counts.tolist(), strict=True):

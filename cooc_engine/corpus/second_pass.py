@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
 from cooc_engine.corpus.directory import KIND, VERSION
@@ -22,14 +21,13 @@ from cooc_engine.errors import FormatError
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_ends, in_order
-from cooc_engine.runtime.types import WordIds
+from cooc_engine.runtime.types import Counts, Offsets, WordIds
 from cooc_engine.storage.arrays import ArrayWriter, is_whole, load_array
 from cooc_engine.storage.outputs import write_manifest
 
 __all__ = ["write_corpus", "write_shards"]
 
 PIECE_DOCUMENTS = 1 << 16
-Numbers = npt.NDArray[np.int64]
 
 
 def write_corpus(
@@ -59,7 +57,7 @@ def write_corpus(
 
 
 def write_shards(
-    directory: Path, spooled: Spooled, counts: Numbers | None, threads: int, stage: Stage
+    directory: Path, spooled: Spooled, counts: Counts | None, threads: int, stage: Stage
 ) -> tuple[list[list[int]], list[int]]:
     """Renumber the spool into shards, and count the rows in `counts` if it is given.
 
@@ -83,7 +81,7 @@ def write_shards(
 class _Record:
     """What all ids in the shards come to: their checksum and, if wanted, how often each row occurs."""
 
-    def __init__(self, counts: Numbers | None, stage: Stage) -> None:
+    def __init__(self, counts: Counts | None, stage: Stage) -> None:
         self.checksum, self._counts, self._stage = 0, counts, stage
 
     def note(self, ids: WordIds) -> None:
@@ -113,7 +111,7 @@ def _write_ids(path: Path, pieces: Iterable[WordIds], record: _Record) -> None:
             record.note(ids)
 
 
-def _write_offsets(path: Path, ends: Numbers, begin: int) -> None:
+def _write_offsets(path: Path, ends: Offsets, begin: int) -> None:
     """Write the document offsets of a shard whose first token is `begin` in the spool."""
     with ArrayWriter(path, np.int64) as file:
         file.append(np.zeros(1, np.int64))

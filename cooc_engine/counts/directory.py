@@ -22,7 +22,7 @@ from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.numbers import show_size
-from cooc_engine.runtime.options import from_mapping
+from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import ArrayWriter, load_array, open_array
@@ -81,7 +81,7 @@ class Cooc:
         self.entries: int = self.manifest["entries"]
         self.denominator: int = self.manifest["denominator"]
         self.columns: int = self.manifest["columns"]
-        self.options = self._recorded_options()
+        self.options = recorded_options(CountOptions, self.manifest["options"], self.path, done="counted", redo="count")
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
         self._checked: set[int] = set()
 
@@ -99,12 +99,6 @@ class Cooc:
         """Raise `InputError` if there is nothing to train on."""
         if self.entries == 0:
             raise InputError(f"{self.path}: holds no co-occurrences; every document has a single word")
-
-    def _recorded_options(self) -> CountOptions:
-        try:
-            return from_mapping(CountOptions, self.manifest["options"], str(self.path))
-        except UsageError as error:
-            raise FormatError(f"{self.path}: was counted with options of another version ({error}); count again") from None
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:

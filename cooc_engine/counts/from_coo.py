@@ -31,6 +31,7 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
+from cooc_engine.runtime.types import Counts, Offsets
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
 
 __all__ = ["EntrySource", "build", "rows_of", "whole_counts"]
@@ -43,8 +44,7 @@ ENTRY_BYTES = 12  # of an entry that is dealt
 LEAST_RUN = 1 << 20
 MOST_BLOCKS = 1 << 12
 ROUNDED = 1e-9  # how far, in proportion, sums of float64 may be off; those of GloVe's programs are by 1e-11
-Offsets = npt.NDArray[np.int64]
-Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Offsets]
+Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Counts]
 
 
 class EntrySource(Protocol):
@@ -92,7 +92,7 @@ def rows_of(offsets: npt.NDArray[Any], begin: int, end: int) -> npt.NDArray[np.i
     return np.repeat(np.arange(first, last, dtype=np.int32), lengths)
 
 
-def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: int) -> Offsets:
+def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: int) -> Counts:
     """Return counts, the first of which is entry `begin`, times `denominator`; raises `FormatError` if one is no integer."""
     values = np.empty(len(counts), np.int64)
     if counts.dtype.kind in "iu":
@@ -154,8 +154,8 @@ class _Tally:
     """What stands in a stretch of entries, which threads take by `ranges`: their number by thread and row, sums by row."""
 
     ranges: list[tuple[int, int]]
-    lengths: Offsets
-    sums: Offsets
+    lengths: Counts
+    sums: Counts
     marks: tuple[int, int]
 
     @classmethod
@@ -196,7 +196,7 @@ def _overflow(entries: EntrySource, row: int) -> FormatError:
     return FormatError(f"{entries.name}: the counts of {entries.vocabulary.words[row]!r} overflow 64 bits together")
 
 
-def _add_sums(entries: EntrySource, total: Offsets, sums: Offsets) -> None:
+def _add_sums(entries: EntrySource, total: Counts, sums: Counts) -> None:
     total += sums
     if (total < 0).any():
         raise _overflow(entries, int(np.flatnonzero(total < 0)[0]))
@@ -208,7 +208,7 @@ class _Dealt:
 
     starts: Offsets
     columns: npt.NDArray[np.int32]
-    values: Offsets
+    values: Counts
     bounds: Offsets
 
     @classmethod
@@ -311,7 +311,7 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
     return runs
 
 
-def _blocks(entries: EntrySource, window: Window, lengths: Offsets, sums: Offsets) -> list[Block]:
+def _blocks(entries: EntrySource, window: Window, lengths: Counts, sums: Counts) -> list[Block]:
     """Cut rows into blocks: as recorded, or as a count of that vocabulary would, unless its counts are those of no text."""
     if entries.manifest:
         return [Block(i, *block) for i, block in enumerate(entries.manifest["blocks"])]

@@ -17,6 +17,7 @@ from cooc_engine._kernels.counting import CountedRows, PositionLists, RowAccumul
 from cooc_engine.counts.windows import Window
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
+from cooc_engine.runtime.types import Counts, Offsets
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
 ]
 
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own task)
-Offsets = npt.NDArray[np.int64]
 
 
 class Accumulator:
@@ -67,7 +67,7 @@ class Stored(Protocol):
         """Return where the entries of rows first:last begin, and where the last of them ends."""
         ...
 
-    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
+    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Counts]:
         """Return columns and values of entries begin:end."""
         ...
 
@@ -149,7 +149,7 @@ class Written:
         """Return where the entries of rows first:last begin, and where the last of them ends."""
         return self.rows.read(first, last + 1)
 
-    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Offsets]:
+    def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], Counts]:
         """Return columns and values of entries begin:end."""
         return self.columns.read(begin, end), self.values.read(begin, end).astype(np.int64)
 
@@ -232,7 +232,7 @@ def write_rows(
     write_row_file(files, np.concatenate(lengths), np.concatenate(sums))
 
 
-def write_row_file(files: RowFiles, lengths: Offsets, sums: Offsets) -> None:
+def write_row_file(files: RowFiles, lengths: Counts, sums: Counts) -> None:
     """Write offsets and sums of rows; from now on they are whole."""
     with ArrayWriter(files.path("rows"), np.int64) as rows:
         rows.append(np.concatenate([[0], np.cumsum(lengths), sums]))

@@ -20,7 +20,7 @@ from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
+from cooc_engine.storage.outputs import writing_files
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -58,22 +58,14 @@ def export_glove(
     outputs = [Path(records), Path(vocabulary)]
     if outputs[0] == outputs[1]:
         raise UsageError(f"{outputs[0]}: records and vocabulary take a file each")
-    parts = [refuse_file(output, force=how.force) for output in outputs]
-    progress.say(plan.line())
-    with disk_errors(outputs[0]), locked(parts[0]), progress.stage("export", cooc.entries, "entries") as stage:
-        try:
-            with parts[0].open("wb") as file:
-                for found in _records(cooc, chunk):
-                    file.write(found.view(np.uint8).data)
-                    stage.advance(len(found))
-            with parts[1].open("wb") as file:
-                file.writelines(_lines(cooc.vocabulary))
-            for part, output in zip(parts, outputs, strict=True):
-                part.replace(output)
-        except BaseException:
-            for part in parts:
-                part.unlink(missing_ok=True)
-            raise
+    with writing_files(outputs, force=how.force) as parts:
+        progress.say(plan.line())
+        with progress.stage("export", cooc.entries, "entries") as stage, parts[0].open("wb") as file:
+            for found in _records(cooc, chunk):
+                file.write(found.view(np.uint8).data)
+                stage.advance(len(found))
+        with parts[1].open("wb") as file:
+            file.writelines(_lines(cooc.vocabulary))
 
 
 def _check_words(cooc: Cooc) -> None:

@@ -30,7 +30,7 @@ from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE
-from cooc_engine.storage.outputs import disk_errors, locked, refuse_file
+from cooc_engine.storage.outputs import disk_errors, refuse_file, writing_files
 from cooc_engine.text.compression import beginning
 
 __all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
@@ -225,19 +225,10 @@ def export_vectors(
     if form.not_in_words:
         outgoing.refuse(form.not_in_words, format)
     outputs = (output, metadata_path(output)) if format == "tsv" else (output,)
-    parts = [refuse_file(path, force=force) for path in outputs]
     rounded = Rounded(dtype)
-    with disk_errors(output), locked(parts[0]):
-        try:
-            with ExitStack() as files:
-                opened = [files.enter_context(part.open("wb")) for part in parts]
-                form.write(*opened, outgoing, *([rounded] if form.rounds else []))
-            for part, path in zip(parts, outputs, strict=True):
-                part.replace(path)
-        except BaseException:
-            for part in parts:
-                part.unlink(missing_ok=True)
-            raise
+    with writing_files(outputs, force=force) as parts, ExitStack() as files:
+        opened = [files.enter_context(part.open("wb")) for part in parts]
+        form.write(*opened, outgoing, *([rounded] if form.rounds else []))
     errors = (None, None) if dtype == "float32" else (rounded.mean, rounded.largest)
     return Exported(outputs, *outgoing.shape, *errors)
 

@@ -23,15 +23,13 @@ from threadpoolctl import threadpool_limits
 from cooc_engine.errors import DivergenceError, ResourceError, UsageError
 from cooc_engine.linalg.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.runtime.types import Floats, Mask, Matrix
 
 __all__ = ["SVD", "Krylov", "Operator", "Pass", "Space", "arpack", "basis_bytes", "krylov"]
 
 NOISE = 2e-6  # a result below this fraction of its operands is rounding error of single precision
 ROUNDS = 8  # of orthogonalisation, at most; two are usual
 WIDE = 256  # a block has one panel for every WIDE components, and at least one
-
-Matrix = npt.NDArray[np.float32]
-Values = npt.NDArray[np.float64]
 
 
 class Operator(NamedTuple):
@@ -50,9 +48,9 @@ class SVD:
     """
 
     left: Matrix
-    singular_values: Values
+    singular_values: Floats
     right: Matrix
-    residuals: Values
+    residuals: Floats
 
 
 class Pass(NamedTuple):
@@ -66,9 +64,9 @@ class Pass(NamedTuple):
 class Ritz(NamedTuple):
     """Ritz values (m,) of a basis of m columns, the largest first, vectors (m, m) in the basis, and residuals (m,)."""
 
-    values: Values
-    vectors: Values
-    residuals: Values
+    values: Floats
+    vectors: Floats
+    residuals: Floats
 
 
 @dataclass
@@ -87,8 +85,8 @@ class Space:
     width: int
     basis: Panels
     images: Panels
-    projected: Values
-    coupling: Values
+    projected: Floats
+    coupling: Floats
     filled: int = 0
     dimension: int = 0
     noise: float = 0.0
@@ -344,7 +342,7 @@ def basis_bytes(shape: tuple[int, int], k: int) -> int:
     return 4 * PANEL * capacity(k, first_width(k)) * sum(shape)
 
 
-def _whitening(gram: Values, norms: Values) -> tuple[Values, Values, npt.NDArray[np.bool_], bool]:
+def _whitening(gram: Floats, norms: Floats) -> tuple[Floats, Floats, Mask, bool]:
     """Return the factors that make columns orthonormal, their inverse, which columns are kept, and whether little changed.
 
     The Gram matrix is scaled to a unit diagonal and decomposed into eigenvectors. `norms` are the columns' lengths before
@@ -363,10 +361,10 @@ def _whitening(gram: Values, norms: Values) -> tuple[Values, Values, npt.NDArray
     return scale[:, None] * vectors * inverse_roots, roots[:, None] * vectors.T * lengths, kept, gentle
 
 
-def _triangular(gram: Values) -> Values:
+def _triangular(gram: Floats) -> Floats:
     """Return the upper triangular factors that make nearly orthonormal columns orthonormal; columns of zeros stay."""
     whole = gram + np.diag(np.diag(gram) == 0)
-    inverse: Values = np.linalg.inv(np.linalg.cholesky(whole)).T
+    inverse: Floats = np.linalg.inv(np.linalg.cholesky(whole)).T
     return inverse
 
 
@@ -376,11 +374,11 @@ def _fill(block: Panels, columns: npt.NDArray[np.int64], random: np.random.Gener
         block[column // PANEL, :, column % PANEL] = random.standard_normal(block.shape[1], np.float32)
 
 
-def _scale(matrix: Panels, factors: Values) -> None:
+def _scale(matrix: Panels, factors: Floats) -> None:
     matrix *= factors.astype(np.float32).reshape(len(matrix), 1, PANEL)
 
 
-def _lengths(product: Panels, left: Panels, sigma: Values) -> Values:
+def _lengths(product: Panels, left: Panels, sigma: Floats) -> Floats:
     """Return the lengths of the columns of product - left · sigma."""
     squares = np.zeros_like(sigma)
     for p in range(len(product)):
@@ -392,7 +390,7 @@ def _lengths(product: Panels, left: Panels, sigma: Values) -> Values:
     return np.sqrt(squares)
 
 
-def _signs(matrix: Panels) -> Values:
+def _signs(matrix: Panels) -> Floats:
     """Return the signs (±1) that make the entry of largest magnitude in each column positive."""
     return np.where(-matrix.min(axis=1) > matrix.max(axis=1), -1.0, 1.0).reshape(-1)
 

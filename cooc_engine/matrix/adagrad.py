@@ -16,7 +16,7 @@ from cooc_engine._kernels import tiles as kernels
 from cooc_engine._kernels.adagrad import Rows, Step, Walk
 from cooc_engine.errors import DivergenceError
 from cooc_engine.matrix.tiles import Grid, Tiles, share, strata
-from cooc_engine.models.checkpoints import Between
+from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
@@ -144,8 +144,10 @@ def _chunks(grid: Grid) -> Iterator[npt.NDArray[np.int64]]:
 
 
 @dataclass
-class State:
+class State(TrainingState):
     """Where training is: `strata` of epoch `epoch` are done; `costs` of its pairs so far; seconds it took, and idle ones."""
+
+    KEPT = ("epoch", "strata", "seconds", "idle", "history")
 
     parameters: Parameters
     costs: npt.NDArray[np.float64]
@@ -158,17 +160,6 @@ class State:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return parameters and costs, for a checkpoint."""
         return {**self.parameters.matrices(), "costs": self.costs}
-
-    def meta(self) -> dict[str, Any]:
-        """Return the rest of the state, for a checkpoint."""
-        return {name: getattr(self, name) for name in ("epoch", "strata", "seconds", "idle", "history")}
-
-    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint, with the same bits."""
-        for name, values in self.arrays().items():
-            values[:] = arrays[name]
-        for name, value in meta.items():
-            setattr(self, name, value)
 
     def is_over(self, schedule: Schedule) -> bool:
         """Tell whether no epoch is left, or the loss of what is held out has not fallen for long enough."""

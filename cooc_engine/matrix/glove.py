@@ -23,7 +23,7 @@ from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
-from cooc_engine.models.published import mean_vector
+from cooc_engine.models.published import combined, mean_vector
 from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.models.warm_start import begin_with, checksums, open_older
 from cooc_engine.runtime.budget import Plan
@@ -35,7 +35,7 @@ from cooc_engine.runtime.types import Matrix, PathLike
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["GLOVE", "SIMPLER", "Solver", "train_glove", "train_simpler_glove"]
+__all__ = ["GLOVE", "SIMPLER", "Solver", "derive", "train_glove", "train_simpler_glove"]
 
 Options = GloveOptions | SimplerGloveOptions
 
@@ -172,7 +172,7 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
         scratch = output.parent if allotment.mapped else None
         with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
             tiles = deal(cooc, solver.dealing(cooc, options), grid, options.seed, run.workers, stage, scratch)
-        _check_tiles(tiles, cooc, options)
+        _check_tiles(tiles, cooc, options.held_out)
         started = _started(solver.family, Parameters.random(shape, grid, options.seed), cooc, older)
         state = State(started, np.zeros(grid.sides**2))
         total, schedule = options.epochs * tiles.trained, schedule_of(options)
@@ -198,10 +198,10 @@ def _check(solver: Solver, cooc: Cooc) -> None:
     cooc.refuse_empty()
 
 
-def _check_tiles(tiles: Tiles, cooc: Cooc, options: Options) -> None:
-    if options.held_out and not (tiles.held_out and tiles.trained):
+def _check_tiles(tiles: Tiles, cooc: Cooc, held_out: float) -> None:
+    if held_out and not (tiles.held_out and tiles.trained):
         what = "none" if tiles.trained else "all"
-        raise UsageError(f"--held-out {options.held_out:g} of {cooc.entries} entries is {what}; take another share")
+        raise UsageError(f"--held-out {held_out:g} of {cooc.entries} entries is {what}; take another share")
     if not tiles.trained:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words beside themselves")
 
@@ -220,3 +220,10 @@ def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, run:
         arrays["center"] = mean_vector(arrays, published)
     origin = origin_of_counts(cooc, options, run.workers)
     return ModelData(solver.family, cooc.vocabulary, arrays, published, *origin, state.history)
+
+
+def derive(model: Model, options: Options) -> Any:
+    """Return the vectors of a model for other `vectors`, as `Family.vectors` wants them."""
+    chosen = options.vectors or model.published
+    vectors = combined(model.arrays, chosen)
+    return vectors - mean_vector(model.arrays, chosen) if options.center == "mean" else vectors

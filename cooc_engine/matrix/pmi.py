@@ -22,12 +22,12 @@ from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import SparseRows, cut_work, run
 from cooc_engine.models.matrix_options import PmiOptions, PmiSvdOptions
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.types import Floats
 from cooc_engine.storage.scratch import Allocate, in_memory
 
 __all__ = ["Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
 
 MODES = {"ppmi": kernels.PPMI, "pmi": kernels.PMI, "npmi": kernels.NPMI}
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Factors:
     """What turns a count x into the ratio x · row · column whose log is the PMI; `total` is the sum of all counts."""
 
     mode: int
-    row: Values
-    column: Values
+    row: Floats
+    column: Floats
     shift: float
     total: float
 
     @classmethod
-    def of(cls, row_sums: Values, column_sums: Values, options: PmiOptions) -> Factors:
+    def of(cls, row_sums: Floats, column_sums: Floats, options: PmiOptions) -> Factors:
         """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit.
 
         Raises `UsageError` if the sums to the power of cds are too large for a number.
@@ -147,7 +147,7 @@ def transform_cooc(
     return rows, rows.transposed(allocate, room, pool) if two else None
 
 
-def pmi_rows(counts: SparseRows, values: Values, factors: Factors, allocate: Allocate, pool: Executor) -> SparseRows:
+def pmi_rows(counts: SparseRows, values: Floats, factors: Factors, allocate: Allocate, pool: Executor) -> SparseRows:
     """Return the PMI of counts that are in memory: offsets and columns of `counts`, the counts themselves in `values`."""
     writer = _Writer(counts.shape, factors, counts.entries, allocate)
     writer.add(StoredCounts(0, counts.offsets, counts.columns, values), pool)

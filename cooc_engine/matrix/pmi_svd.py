@@ -38,9 +38,7 @@ from cooc_engine.storage.scratch import in_memory, on_disk
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["DERIVED", "derive", "passes_to_come", "train_pmi_svd"]
-
-DERIVED = ("eig", "vectors", "normalize")  # options that one factorisation serves in all their values
+__all__ = ["derive", "passes_to_come", "train_pmi_svd"]
 
 
 def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -> Plan:
@@ -202,20 +200,14 @@ def _single(found: SVD, stage: Stage, matrix: Operator) -> dict[str, float]:
 
 
 def derive(model: Model, options: PmiSvdOptions) -> Any:
-    """Return the vectors that training with `options` would have published, from a model that differs in DERIVED alone.
+    """Return the vectors of a model for another `eig`, `vectors` or `normalize`, as `Family.vectors` wants them.
 
-    They are equal up to rounding. Raises `UsageError` for a model of other options, or one that was normalized and so has lost
-    the lengths.
+    Raises `UsageError` for a model that was normalized and so has lost the lengths.
     """
-    had, wanted = model.config["train"], options.record()
-    if had == wanted:
-        return model.vectors
-    changed = [name for name in wanted if wanted[name] != had.get(name) and name not in DERIVED]
-    if had["normalize"] and not changed:
-        changed = ["normalize"]
-    if changed:
-        raise UsageError(f"{model.path}: was made with other {', '.join(changed)}")
-    if model.family != "pmi-svd":
+    had = model.config["train"]
+    if had["normalize"]:
+        raise UsageError(f"{model.path}: was made with other normalize")
+    if options.solver == "none":
         return model.vectors
     arrays = {name: model.array(name).copy() for name in RECIPES[options.vectors].arrays}
     if len({len(array) for array in (model.array("words"), *arrays.values())}) > 1:

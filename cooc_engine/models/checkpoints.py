@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy.typing as npt
 
@@ -16,7 +16,7 @@ from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.storage.outputs import beside, disk_errors, locked, refuse_busy, refuse_overwrite
 
-__all__ = ["Between", "Checkpoint", "Resumable", "checkpoint_path", "claimed"]
+__all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed"]
 
 SAVING = 0.05  # where the state is small, at the end of an epoch, checkpoints may take this share of the time
 WRITING = 5e8  # bytes per second, until a checkpoint has been timed
@@ -38,6 +38,27 @@ class Resumable(Protocol):
     def load(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
         """Take over what a checkpoint holds."""
         ...
+
+
+class TrainingState:
+    """A state whose arrays are filled in place, and whose fields `KEPT` are the small part of a checkpoint."""
+
+    KEPT: ClassVar[tuple[str, ...]]
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return the large part of a checkpoint, as it is in memory."""
+        raise NotImplementedError
+
+    def meta(self) -> dict[str, Any]:
+        """Return the fields that a checkpoint keeps."""
+        return {name: getattr(self, name) for name in self.KEPT}
+
+    def load(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint; a training that is deterministic goes on with the same bits."""
+        for name, values in self.arrays().items():
+            values[:] = arrays[name]
+        for name, value in meta.items():
+            setattr(self, name, value)
 
 
 def checkpoint_path(output: Path) -> Path:

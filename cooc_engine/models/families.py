@@ -1,4 +1,8 @@
-"""The registry of model families."""
+"""The registry of model families: an entry says what a family is, and everything else that differs by family is read from it.
+
+The command line, the model file, warm starts, queries, comparisons and jobs take it from here. An entry names its training
+as `module:function` instead of importing it, so the registry stands below the rooms that train.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from typing import Any, Literal
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
-from cooc_engine.models.published import RECIPES, ListedRows, combined, mean_vector
+from cooc_engine.models.published import RECIPES, ListedRows
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
 
@@ -34,7 +38,7 @@ class Family:
     """A model family: its options, the function that trains it, and the options of counting a text for it.
 
     A family without options of counting reads the text itself: it is trained on an encoded corpus. One training serves all
-    values of the options in `derived`: `derive(model, options)` returns the vectors that another would have published.
+    values of the options in `derived`: `vectors(model, options)` makes the vectors of each by the function `derive`.
 
     title      the first line of the help of the command that trains it
     product    the inner product of a word's vector and a context's, but for what depends on one of them alone:
@@ -62,17 +66,23 @@ class Family:
     rows: Literal["dense", "sparse"] = "dense"
     lists: Callable[[Any], ListedRows] | None = None
 
+    def vectors(self, model: Any, options: Options) -> Any:
+        """Return the vectors that training with `options` would have published, from a model that differs in `derived` alone.
+
+        They are equal up to rounding. Raises `UsageError` for a model of other options.
+        """
+        had, wanted = model.config["train"], options.record()
+        if had == wanted:
+            return model.vectors
+        changed = [name for name in wanted if wanted[name] != had.get(name) and name not in self.derived]
+        if changed:
+            raise UsageError(f"{model.path}: was made with other {', '.join(changed)}")
+        return self.derive(model, options)
+
     def serving(self, wanted: Sequence[Options]) -> Options:
         """Return the options of the training that serves all these, which differ in `derived` alone: the first, not scaled."""
         scaled = len(wanted) > 1 and "normalize" in self.derived
         return dataclasses.replace(wanted[0], normalize=False) if scaled else wanted[0]  # type: ignore[type-var]
-
-
-def choose(model: Any, options: GloveOptions | SimplerGloveOptions) -> Any:
-    """Return the vectors of a GloVe model that `options` name."""
-    chosen = options.vectors or model.published
-    vectors = combined(model.arrays, chosen)
-    return vectors - mean_vector(model.arrays, chosen) if options.center == "mean" else vectors
 
 
 def named(home: str) -> Callable[..., Any]:
@@ -91,15 +101,18 @@ def sampled(family: str, home: str) -> Callable[..., Any]:
 
 
 # Input vectors, and output vectors of words or, with hierarchical softmax, of the tree's inner nodes.
-SAMPLED = {"words": "V d", "contexts": "V d", "nodes": "N d"}
-OUTPUTS = ("contexts", "nodes")
+WORD2VEC: dict[str, Any] = {
+    "counting": None,
+    "arrays": {"words": "V d", "contexts": "V d", "nodes": "N d"},
+    "optional": ("contexts", "nodes"),
+}
 
 FAMILIES = {
     "glove": Family(
         GloveOptions,
         named("cooc_engine.matrix.glove:train_glove"),
         derived=("vectors",),
-        derive=choose,
+        derive=named("cooc_engine.matrix.glove:derive"),
         product="log count",
         item="entries",
         title="Train GloVe (Pennington, Socher and Manning 2014).",
@@ -110,7 +123,7 @@ FAMILIES = {
         named("cooc_engine.matrix.glove:train_simpler_glove"),
         UniformCountOptions,
         derived=("vectors",),
-        derive=choose,
+        derive=named("cooc_engine.matrix.glove:derive"),
         product="pmi",
         item="entries",
         title="Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. "
@@ -139,18 +152,14 @@ FAMILIES = {
     "skipgram": Family(
         SkipgramOptions,
         sampled("skipgram", "cooc_engine.sampled.word2vec:design_skipgram"),
-        counting=None,
         title="Train skip-gram (Mikolov et al. 2013).",
-        arrays=SAMPLED,
-        optional=OUTPUTS,
+        **WORD2VEC,
     ),
     "cbow": Family(
         CbowOptions,
         sampled("cbow", "cooc_engine.sampled.word2vec:design_cbow"),
-        counting=None,
         title="Train CBOW, the continuous bag of words (Mikolov et al. 2013).",
-        arrays=SAMPLED,
-        optional=OUTPUTS,
+        **WORD2VEC,
     ),
     "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }

@@ -15,14 +15,14 @@ import numpy.typing as npt
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.linalg.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.types import Matrix
 
 __all__ = ["SPARSE", "SparseVectors"]
 
 SPARSE = "explicit vectors are sparse and cannot do this; take a model with an SVD"
 PIECE = 1 << 20  # entries that are looked at together
 
-Matrix = npt.NDArray[np.float32]
-Rows = npt.NDArray[np.integer] | list[int]
+RowNumbers = npt.NDArray[np.integer] | list[int]
 
 
 class SparseVectors:
@@ -60,9 +60,9 @@ class SparseVectors:
     def __getitem__(self, rows: slice) -> SparseVectors: ...
 
     @overload
-    def __getitem__(self, rows: int | np.integer | Rows) -> Matrix: ...
+    def __getitem__(self, rows: int | np.integer | RowNumbers) -> Matrix: ...
 
-    def __getitem__(self, rows: slice | int | np.integer | Rows) -> SparseVectors | Matrix:
+    def __getitem__(self, rows: slice | int | np.integer | RowNumbers) -> SparseVectors | Matrix:
         """Return a range of the vectors, or dense ones."""
         if isinstance(rows, slice):
             begin, end, _ = rows.indices(len(self))

@@ -266,7 +266,7 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
             for wanted in training.wanted:
                 digest = _digest(model, wanted.options, plan.judged)
                 if digest not in kept:
-                    vectors = Vectors(model.vocabulary, training.family.derive(model, wanted.options))
+                    vectors = Vectors(model.vocabulary, training.family.vectors(model, wanted.options))
                     kept[digest] = [_without_model(row) for row in evaluate({wanted.name: vectors}, **plan.judged)]
                     if plan.grid:
                         _write_json(memory, {"evaluations": kept})

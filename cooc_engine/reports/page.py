@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -17,11 +16,11 @@ from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_size
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import refuse_file, write_whole
 
 __all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 
-PathLike = str | os.PathLike[str]
 
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00")

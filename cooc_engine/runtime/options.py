@@ -8,11 +8,12 @@ import math
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import FormatError, UsageError
 
-__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "checked", "from_mapping"]
+__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "checked", "from_mapping", "recorded_options"]
 
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -128,3 +129,14 @@ def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
             raise UsageError(f"{where}: unknown option {key!r}{hint}")
         keywords[name] = value
     return cls(**keywords)
+
+
+def recorded_options(cls: type[O], values: Mapping[str, Any], path: Path, *, done: str, redo: str) -> O:
+    """Return the options that a directory was made with, from its manifest; one introduced later has its default.
+
+    Raises `FormatError` for an option of a later version: the directory was `done` with it, and `redo` names the way out.
+    """
+    try:
+        return from_mapping(cls, values, str(path))
+    except UsageError as error:
+        raise FormatError(f"{path}: was {done} with options of another version ({error}); {redo} again") from None

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Counts", "Floats", "Mask", "Matrix", "PathLike", "Rows", "WordIds"]
+__all__ = ["Counts", "Floats", "Mask", "Matrix", "Offsets", "PathLike", "Rows", "WordIds"]
 
 PathLike = str | os.PathLike[str]
 Matrix = npt.NDArray[np.float32]
@@ -18,6 +18,8 @@ Mask = npt.NDArray[np.bool_]
 """Whether something holds, for each item."""
 Counts = npt.NDArray[np.int64]
 """How often something occurs, int64."""
+Offsets = npt.NDArray[np.int64]
+"""Where each part of a flat array begins, and where the last ends, int64."""
 Rows = npt.NDArray[np.int64]
 """Row numbers of a matrix, int64: their products with a row length do not overflow."""
 WordIds = npt.NDArray[np.int32]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Examples", "softmax_step"]
+from cooc_engine.runtime.types import Matrix
 
-Matrix = npt.NDArray[np.float32]
+__all__ = ["Examples", "softmax_step"]
 
 
 class Examples:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ from cooc_engine._kernels.sgd import Clock, StepLog
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
-from cooc_engine.models.checkpoints import Between
+from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.sampled.model import SampledModel
@@ -40,8 +40,10 @@ ABSURD = 1e3  # a mean loss this many times that of zero vectors will not come d
 
 
 @dataclass
-class State:
+class State(TrainingState):
     """The state of training: `batches` of the `shard`-th shard of `epoch` are done; `sums`: loss, examples and words so far."""
+
+    KEPT = ("epoch", "shard", "batches", "seconds", "history")
 
     network: Network
     sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
@@ -54,17 +56,6 @@ class State:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return vectors and sums, for a checkpoint."""
         return {"sums": self.sums, "inputs": self.network.inputs, "outputs": self.network.outputs}
-
-    def meta(self) -> dict[str, Any]:
-        """Return the rest of the state, for a checkpoint."""
-        return {name: getattr(self, name) for name in ("epoch", "shard", "batches", "seconds", "history")}
-
-    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Restore the state from a checkpoint; deterministic training continues with the same bits."""
-        for name, values in self.arrays().items():
-            values[:] = arrays[name]
-        for name, value in meta.items():
-            setattr(self, name, value)
 
 
 def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -23,7 +23,10 @@ from typing import Any, TypeGuard
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
 
-__all__ = ["beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "write_manifest"]
+__all__ = [
+    "beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "write_manifest",
+    "writing_files",
+]  # fmt: skip
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -164,6 +167,25 @@ def refuse_file(output: Path, *, force: bool) -> Path:
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another output")
     return work
+
+
+@contextmanager
+def writing_files(outputs: Sequence[Path], *, force: bool) -> Iterator[list[Path]]:
+    """Yield a temporary path for each output; the files take the places of the outputs at the end, or go after an error.
+
+    The outputs appear one after the other, each of them whole. Raises as `refuse_file` does, for all outputs before any is
+    written, and `UsageError` if another run is writing the first.
+    """
+    parts = [refuse_file(output, force=force) for output in outputs]
+    with disk_errors(outputs[0]), locked(parts[0]):
+        try:
+            yield parts
+            for part, output in zip(parts, outputs, strict=True):
+                part.replace(output)
+        except BaseException:
+            for part in parts:
+                part.unlink(missing_ok=True)
+            raise
 
 
 def refuse_busy(lock: Path) -> None:

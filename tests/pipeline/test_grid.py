@@ -418,5 +418,5 @@ def test_glove_chooses_among_its_vectors(cooc, tmp_path, center):
     model = train("glove", cooc, tmp_path / "model.h5", family.serving(options))
     for wanted in options:
         direct = train("glove", cooc, tmp_path / "direct.h5", wanted, force=True)
-        assert np.array_equal(family.derive(model, wanted), direct.vectors)
-        assert Vectors(model.vocabulary, family.derive(model, wanted)).vector_size == direct.vectors.shape[1]
+        assert np.array_equal(family.vectors(model, wanted), direct.vectors)
+        assert Vectors(model.vocabulary, family.vectors(model, wanted)).vector_size == direct.vectors.shape[1]
