@@ -1,5 +1,5 @@
-"""Everything that Numba compiles.
+"""All code that Numba compiles.
 
-Flows in: arrays, and NamedTuples of numbers. Flows out: nothing but what is written into arrays of the caller's. May import
-Numba and NumPy alone.
+Flows in: arrays, and NamedTuples of arrays and numbers. Flows out: results, written into arrays that the caller allocates. May
+import Numba and NumPy alone.
 """

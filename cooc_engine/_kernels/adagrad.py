@@ -1,15 +1,15 @@
 """AdaGrad on tiles of the co-occurrence matrix, by the update rules of the reference programs.
 
-A row of parameters is [vector, own bias, 1, padding | AdaGrad accumulators of the same]; in the column matrix bias and 1
-change places. So the inner product of two rows is w·c + b + b', and one loop updates vectors and biases alike: `rates` holds
-the learning rate for the vector, 1 for the own bias (the program's rule) and 0 for the constant, `clips` the bound of each
-component of the gradient. A model without biases has neither; tied vectors are one matrix that stands for both.
+A row of parameters is [vector, own bias, 1, padding | AdaGrad accumulators of these]; in the column matrix the bias and the 1
+are swapped. The inner product of two rows is therefore w·c + b + b', and one loop updates vectors and biases alike: `rates`
+holds the learning rate of the vector, 1 for the own bias (as in the reference program) and 0 for the constant; `clips` bounds
+each component of the gradient. A model without biases omits both; tied vectors pass one matrix as words and contexts.
 
 GloVe (Pennington et al. 2014): g = clip(f diff other) lr; step g / √G, then G grows by g².
 simpler-GloVe (Su 2017):        g = f diff other; G grows by g², then step lr g / √(G + 10⁻⁸).
 
 With one accumulator per row (the variants `_by_rows`) G belongs to the whole vector and grows by the mean of its g²; the row is
-then [vector, own bias, 1, padding | G, that of the bias, padding], and `rates` are 0 for the bias, which is updated apart.
+then [vector, own bias, 1, padding | G, G of the bias, padding], and `rates` are 0 for the bias, which is updated separately.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from cooc_engine._kernels.tiles import ENTRIES, LEAST
 
 __all__ = []
 
-GLOVE, SIMPLER, GLOVE_BY_ROWS, SIMPLER_BY_ROWS, NONE = range(5)  # how an entry changes its two rows; NONE only judges
+GLOVE, SIMPLER, GLOVE_BY_ROWS, SIMPLER_BY_ROWS, NONE = range(5)  # update rule of an entry; NONE only computes the cost
 
 
 class Walk(NamedTuple):
-    """Which entries are visited, in which order.
+    """The tiles to visit, in order; B blocks per side of the grid form G = B / group groups.
 
-    pairs    (n,) pairs of groups: I G + J has the tiles of block rows I group to (I + 1) group, and of block columns of J
-    group    blocks of a group
-    turn     rotates the order of the tiles within a pair
-    begins   (B·B,) with ends: tile t = i B + j has the entries begins[t]:ends[t]
+    pairs    (n,) pairs of groups: I G + J is the tiles whose block row is in group I and whose block column is in group J
+    group    number of blocks in a group
+    turn     offset by which the order of the tiles within a pair is rotated
+    begins   (B·B,), like ends: tile t = i B + j has the entries begins[t]:ends[t]
     """
 
     pairs: Any
@@ -45,7 +45,7 @@ class Walk(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """One tile: it has the entries begin:end, and its words and contexts have the parameters from row and column on."""
+    """One tile: its entries are begin:end; the parameters of its words start at `row`, those of its contexts at `column`."""
 
     begin: int
     end: int
@@ -54,7 +54,7 @@ class Tile(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Parameters (B height, width), changed in place: `height` rows for each block, with vectors of length d."""
+    """Parameters (B height, width), updated in place: `height` rows per block, with vectors of dimension d."""
 
     words: Any
     contexts: Any
@@ -63,7 +63,7 @@ class Rows(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Learning rates of a word's and of a context's row, and the bounds of their gradients, (size,) each."""
+    """Learning rates of the components of a word's and a context's row, and the bounds of their gradients, (size,) each."""
 
     word_rates: Any
     context_rates: Any
@@ -77,13 +77,13 @@ STEP = named(Step, word_rates=out(float32), context_rates=out(float32), clips=ou
 
 @helper
 def clipped(x, bound):
-    """Return x within ±bound."""
+    """Return x clipped to ±bound."""
     return min(max(x, -bound), bound)
 
 
 @helper
 def prefetch_rows(words, word, contexts, context):
-    """Ask for a row of each matrix, a cache line at a time."""
+    """Prefetch a row of each matrix, one cache line at a time."""
     for k in range(0, words.shape[1], 16):
         prefetch(words, word * words.shape[1] + k)
         prefetch(contexts, context * words.shape[1] + k)
@@ -91,7 +91,7 @@ def prefetch_rows(words, word, contexts, context):
 
 @helper
 def update(rule, word, context, error, step):
-    """Change two rows by the gradient `error` times the other; `rule` is a constant where this is called."""
+    """Update two rows, the gradient of each being `error` times the other; `rule` is a compile-time constant."""
     word_rates, context_rates, clips = step
     size = word_rates.shape[0]
     for k in range(size):
@@ -115,7 +115,7 @@ def update(rule, word, context, error, step):
 
 @helper
 def update_by_rows(rule, word, context, error, d, step):
-    """Do the same with one accumulator per row; the own biases are word[d] and context[d + 1]."""
+    """Like `update`, but with one accumulator per row; the rows' own biases are word[d] and context[d + 1]."""
     rates, clips = step.word_rates, step.clips
     size = rates.shape[0]
     gw, gc, squares_w, squares_c = word[size], context[size], float32(0), float32(0)
@@ -145,14 +145,14 @@ def update_by_rows(rule, word, context, error, d, step):
 
 @helper
 def visit_tile(rule, entries, tile, rows, step):
-    """Visit the entries of one tile in order; returns the sum of ½ f diff², each taken just before its update."""
+    """Apply the rule to the entries of one tile in order; returns the sum of ½ f diff², each computed before its update."""
     begin, end, row0, column0 = tile
     places, targets, weights = entries
     words, contexts, size = rows.words, rows.contexts, step.word_rates.shape[0]
     cost = 0.0
     for p in range(begin, end):
         place, target, weight = places[p], targets[p], weights[p]
-        soon = places[min(p + 1, end - 1)]  # its rows come while this entry is computed (measured: a tenth faster)
+        soon = places[min(p + 1, end - 1)]  # its rows load while this entry is computed (measured: a tenth faster)
         prefetch_rows(words, row0 + int64(soon >> uint32(16)), contexts, column0 + int64(soon & uint32(0xFFFF)))
         word, context = words[row0 + int64(place >> uint32(16))], contexts[column0 + int64(place & uint32(0xFFFF))]
         dot = float32(0)
@@ -169,9 +169,9 @@ def visit_tile(rule, entries, tile, rows, step):
 
 
 def visiting(rule):
-    """Return the kernel that visits the tiles of some pairs of groups by a rule; costs[q] becomes the cost of pair q.
+    """Return the kernel that applies a rule to the tiles of given pairs of groups; costs[q] becomes the cost of pair q.
 
-    The tiles of a pair are taken row by row, there and back, so that every tile shares a side with the one before.
+    The tiles of a pair are taken row by row in alternating direction, so that consecutive tiles share a row or a column.
     """
 
     @kernel(void(WALK, ENTRIES, ROWS, STEP, out(float64)), fast=True)

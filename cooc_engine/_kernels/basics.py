@@ -1,4 +1,4 @@
-"""What Numba lacks and several kernels need: unaligned loads, prefetches, bit counts, random numbers."""
+"""Primitives that Numba lacks and several kernels need: unaligned loads, prefetching, bit scans, random numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _element_pointer(context, builder, array_type, array_value, index):
 
 @intrinsic
 def load64(typing_context, data, position):
-    """Return the 8 bytes of a uint8 array from `position` on, as a little-endian uint64; no bounds are checked."""
+    """Return 8 bytes of a uint8 array, starting at `position`, as a little-endian uint64; bounds are not checked."""
     signature = types.uint64(data, types.int64)
 
     def codegen(context, builder, signature, args):
@@ -30,7 +30,7 @@ def load64(typing_context, data, position):
 
 @intrinsic
 def prefetch(typing_context, data, position):
-    """Ask for the cache line of `data[position]`; harmless wherever it points."""
+    """Prefetch the cache line of `data[position]`; harmless even if that is outside the array."""
     signature = types.void(data, types.int64)
 
     def codegen(context, builder, signature, args):
@@ -47,7 +47,7 @@ def prefetch(typing_context, data, position):
 
 @intrinsic
 def trailing_zeros(typing_context, word):
-    """Return the number of zero bits below the lowest set bit of a uint64 that is not 0."""
+    """Return the number of zero bits below the lowest set bit of a nonzero uint64."""
     signature = types.int64(types.uint64)
 
     def codegen(context, builder, signature, args):
@@ -58,7 +58,7 @@ def trailing_zeros(typing_context, word):
 
 @helper
 def mix64(x):
-    """Return a well-mixed function of a uint64 (the finaliser of SplitMix64, Steele et al. 2014)."""
+    """Return a 64-bit hash of a uint64 (the finaliser of SplitMix64, Steele et al. 2014)."""
     x += np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -67,7 +67,7 @@ def mix64(x):
 
 @helper
 def next_random(state):
-    """Return the state after `state`, itself 64 random bits (xorshift64, Marsaglia 2003); the state is never 0."""
+    """Return the next state, which is also the 64 random bits (xorshift64, Marsaglia 2003); a nonzero state stays nonzero."""
     state ^= state << np.uint64(13)
     state ^= state >> np.uint64(7)
     return state ^ (state << np.uint64(17))
@@ -75,5 +75,5 @@ def next_random(state):
 
 @helper
 def below(random, bound):
-    """Return a number in 0..bound-1 from the upper 32 random bits (bound below 2**32)."""
+    """Return an integer in 0..bound-1, computed from the upper 32 bits of `random` (bound below 2**32)."""
     return np.int64(((random >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))

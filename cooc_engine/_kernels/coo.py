@@ -1,4 +1,4 @@
-"""Entries of a matrix in any order: checked, added up by row, and dealt to their rows by a counting sort."""
+"""Matrix entries in COO format, in any order: validation, row sums, and a counting sort by row."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MOST = np.int64(2**63 - 1)
 
 
 class RowTally(NamedTuple):
-    """What has been found in each row, and a fingerprint of it all.
+    """Number and sum of the entries of each row, and fingerprints of the whole matrix.
 
     lengths  (rows,) number of entries
     sums     (rows,) their sums
-    marks    (2,) of the matrix and of its transpose: neither depends on the order of the entries, nor on how the sum of a
-             place is split, and they are equal if the matrix is symmetric, and almost surely only then
+    marks    (2,) fingerprints of the matrix and of its transpose: they depend neither on the order of the entries nor on how
+             a cell's value is split among duplicates; they are equal if the matrix is symmetric, and almost surely only then
     """
 
     lengths: Any
@@ -33,9 +33,10 @@ TALLY = named(RowTally, lengths=out(int64), sums=out(int64), marks=out(uint64))
 
 @kernel(int64(array(float64), float64, float64, out(int64)))
 def round_counts(counts, denominator, tolerance, values):
-    """Write counts times `denominator` as integers; returns the place of the first that is none, or their number.
+    """Write counts times `denominator` as integers; returns the index of the first invalid one, or the number of counts.
 
-    None is whatever is negative, not finite, 2**63 or more, or off by more than `tolerance` of itself (or of 1).
+    A product is invalid if it is negative, not finite, at least 2**63, or if rounding changes it by more than `tolerance`,
+    relative to the rounded value or to 1, whichever is larger.
     """
     for i in range(counts.shape[0]):
         exact = counts[i] * denominator
@@ -48,16 +49,16 @@ def round_counts(counts, denominator, tolerance, values):
 
 @helper
 def mark(row, column, value):
-    """Return what an entry adds to the fingerprint of a matrix."""
+    """Return the contribution of an entry to the fingerprint of a matrix."""
     return uint64(value) * mix64((uint64(row) << uint64(32)) | uint64(column))
 
 
 @kernel(int64(array(int32), array(int32), array(int64), int64, TALLY))
 def tally(rows, columns, values, width, found):
-    """Add entries to what was found in their rows; zeros are no entries.
+    """Add entries to the tally of their rows; zeros are ignored.
 
-    Returns the place of the first that is outside the matrix, which has `width` columns, or with which a sum passes 64 bits,
-    or the number of entries.
+    Returns the index of the first entry that is outside the matrix, which has `width` columns, or that makes the sum of its row
+    exceed 2**63 - 1; or, if there is none, the number of entries.
     """
     lengths, sums, marks = found
     height = lengths.shape[0]
@@ -80,7 +81,7 @@ def tally(rows, columns, values, width, found):
 
 @kernel(void(array(int32), array(int32), array(int64), out(int64), out(int32), out(int64)))
 def deal(rows, columns, values, fill, dealt_columns, dealt_values):
-    """Write entries to the places that `fill` holds for their rows, and advance these; zeros are left out."""
+    """Write each entry to position fill[row] and advance fill[row]; zeros are left out."""
     for i in range(rows.shape[0]):
         row, value = rows[i], values[i]
         if value != 0:

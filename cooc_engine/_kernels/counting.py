@@ -1,11 +1,11 @@
-"""Exact co-occurrence counts, a row at a time, in a dense integer accumulator.
+"""Exact co-occurrence counts, computed row by row in a dense integer accumulator.
 
-The words are laid out with `window` separators between documents, so the inner loop has no branch. What is no context, a
-separator or a gap, is counted as the word after the last one and dropped. Positions are listed by centre word, so a row's
-windows are scattered over the whole text: prefetching them is worth a factor of 2.5.
+The words are laid out with `window` separators between documents, so that the inner loop has no branch. A separator, or a gap
+in place of an unknown word, is counted as if it were one more word, V, and then dropped. Positions are listed by centre word,
+so the windows of a row are scattered over the whole text: prefetching them is worth a factor of 2.5.
 
-An accumulator has a bit for each column, and above these a bit for each word of bits: the columns of a row come out
-sorted, and a row that is short costs little however many columns there are.
+The accumulator has a bitmap with one bit per column, and a second level with one bit per 64-bit word of the bitmap: the columns
+of a row come out sorted, and a short row costs little however many columns there are.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
 
 BOTH, LEFT, RIGHT = 0, 1, 2
 DROP, KEEP = 0, 1
-AHEAD = 8  # positions prefetched
+AHEAD = 8  # prefetch distance, in positions
 
 
 class TextSpan(NamedTuple):
-    """Words begin:end of a shard: `document` holds the first of them, `number` is that of the shard's first document."""
+    """Words begin:end of a shard: the first is in its document `document`; `number` is the number of its first document."""
 
     document: int
     begin: int
@@ -35,11 +35,11 @@ class TextSpan(NamedTuple):
 class LayoutRule(NamedTuple):
     """How words are laid out for counting.
 
-    gap      the number that stands for no word, V
-    window   how many gaps separate documents
+    gap      the id that marks a gap, V
+    window   number of gaps between documents
     unknown  whether unknown words are dropped (DROP) or leave a gap (KEEP)
     keep     (V,) the probability of keeping each word, times 2**64, or (0,) to keep all
-    seed     of the choice of the words that are kept
+    seed     seed of the random choice of the words to keep
     """
 
     gap: int
@@ -50,10 +50,10 @@ class LayoutRule(NamedTuple):
 
 
 class PositionLists(NamedTuple):
-    """Words laid out with gaps between documents, and where each stands as a centre.
+    """Words laid out with gaps between documents, and the positions of each word as a centre.
 
     laid       (n,) int32
-    starts     (V + 1,) int64: word w stands at positions[starts[w]:starts[w + 1]]
+    starts     (V + 1,) int64: word w occurs at positions[starts[w]:starts[w + 1]]
     positions  (tokens + AHEAD,) int32
     """
 
@@ -68,11 +68,11 @@ class PositionLists(NamedTuple):
 
 
 class ContextWindow(NamedTuple):
-    """Which words around a centre are its contexts, and what each adds.
+    """Which words around a centre are its contexts, and the weight of each.
 
     side     BOTH, LEFT or RIGHT
-    slots    columns of a word: 1, or one for each distance
-    weights  (radius,) the integer weight of each distance, from 1 on
+    slots    number of columns per context word: 1, or one for each relative position
+    weights  (radius,) the integer weights of the distances 1, 2, …
     """
 
     side: int
@@ -81,10 +81,10 @@ class ContextWindow(NamedTuple):
 
 
 class RowAccumulator(NamedTuple):
-    """The row under way; all zero between rows.
+    """The current row; all zero between rows.
 
-    totals  (columns,) the sums, those from column `width` on for what is no context
-    bits    a bit for each column that is not empty, and from word `top` on a bit for each word of these bits
+    totals  (columns,) sums by column; columns from `width` on are those of gaps and are dropped
+    bits    a bit for each nonempty column, then, from index `top` on, a bit for each nonzero element of that bitmap
     """
 
     totals: Any
@@ -94,7 +94,7 @@ class RowAccumulator(NamedTuple):
 
 
 class CountedRows(NamedTuple):
-    """Rows of counts one after the other: columns and values (entries,); the number and the sum of each row's (rows,)."""
+    """Consecutive rows of counts: columns and values (entries,); lengths and sums (rows,) are those of each row's entries."""
 
     columns: Any
     values: Any
@@ -114,7 +114,7 @@ ROWS = named(CountedRows, columns=out(int32), values=out(int64), lengths=out(int
 def lay_text(ids, offsets, span, rule, laid, n):
     """Write the words of a span to laid[n:], with gaps where a document ends; returns the new n.
 
-    Nothing is written where `laid` is empty: n is only counted.
+    If `laid` is empty, nothing is written and n is only counted.
     """
     document, begin, end, number = span
     window, keep, seed, gap, drop = rule.window, rule.keep, rule.seed, int32(rule.gap), rule.unknown == DROP
@@ -152,7 +152,7 @@ def histogram(laid, counts):
 
 @kernel(void(array(int32), int64, int64, int32, out(int64), out(int32)))
 def list_positions(laid, begin, end, gap, fill, positions):
-    """Write each position in begin:end to the place that `fill` holds for its word, and advance that place."""
+    """Write each position p in begin:end to positions[fill[word]], where word = laid[p], and advance fill[word]."""
     for p in range(begin, end):
         word = laid[p]
         if word != gap:
@@ -162,7 +162,7 @@ def list_positions(laid, begin, end, gap, fill, positions):
 
 @helper
 def add(totals, bits, top, column, value):
-    """Add to one column of the row under way, and note that it is not empty."""
+    """Add to one column of the current row, and mark it as nonempty."""
     bits[column >> 6] |= uint64(1) << uint64(column & 63)
     bits[top + (column >> 12)] |= uint64(1) << uint64((column >> 6) & 63)
     totals[column] += value
@@ -170,7 +170,7 @@ def add(totals, bits, top, column, value):
 
 @helper
 def emit(row, rows, n):
-    """Append the contexts of the row under way to `rows`, in order of columns; clear it, and return the new n."""
+    """Write the entries of the current row to `rows` from entry n on, sorted by column; clear the row and return the new n."""
     totals, bits, top, width = row
     columns, values = rows.columns, rows.values
     for t in range(bits.shape[0] - top):
@@ -203,7 +203,7 @@ def total(values, begin, end):
 
 @helper
 def end_row(row, rows, r, begin):
-    """Append the row under way, which is row r, to `rows` from entry `begin` on; returns the entry behind it."""
+    """Write the current row to `rows` as row r, from entry `begin` on; returns the end of its entries."""
     end = emit(row, rows, begin)
     rows.lengths[r], rows.sums[r] = end - begin, total(rows.values, begin, end)
     return end
@@ -211,7 +211,7 @@ def end_row(row, rows, r, begin):
 
 @helper
 def add_window(laid, p, window, row):
-    """Add the contexts of the centre at p; if distances have columns of their own, in the order -radius..-1, 1..radius."""
+    """Add the contexts of the centre at p; with a column per relative position, in the order -radius..-1, 1..radius."""
     side, slots, weights = window
     totals, bits, top = row.totals, row.bits, row.top
     radius = weights.shape[0]
@@ -253,7 +253,7 @@ def count_rows(text, first, last, window, row, rows):
 
 @kernel(void(array(int32), array(int64), ROW))
 def add_entries(columns, values, row):
-    """Add entries to the row under way."""
+    """Add entries to the current row."""
     totals, bits, top = row.totals, row.bits, row.top
     for i in range(columns.shape[0]):
         add(totals, bits, top, int64(columns[i]), values[i])
@@ -261,7 +261,7 @@ def add_entries(columns, values, row):
 
 @kernel(int64(array(int64, 2), array(int32), array(int64), ROW, ROWS))
 def merge_rows(offsets, columns, values, row, rows):
-    """Add the rows of several runs; what is under way in the accumulator is part of the first row. Returns the entries.
+    """Add up the rows of several runs; the accumulator may already hold part of the first row. Returns the number of entries.
 
     Row r of run s has the entries offsets[s, r]:offsets[s, r + 1] of `columns` and `values`.
     """
@@ -277,10 +277,10 @@ def merge_rows(offsets, columns, values, row, rows):
 
 @kernel(void(array(int32), RANGE, array(int32), WINDOW, out(uint64, 2)))
 def mark_contexts(laid, centres, sample, window, marks):
-    """Set, for a range of centres that are in the sample, a bit for each column that they have an entry in.
+    """Set a bit for each column in which a sampled word has an entry, for the centres at a range of positions.
 
-    sample[w] is the row of `marks` that belongs to word w, or -1, as it is for the last, the gap; columns are those of
-    `count_rows`.
+    sample[w] is the row of `marks` for word w, or -1 if w is not sampled; the last element is that of the gap, always -1.
+    Columns are as in `count_rows`.
     """
     side, slots, radius, gap = window.side, window.slots, window.weights.shape[0], sample.shape[0] - 1
     for p in range(centres[0], centres[1]):
@@ -315,7 +315,7 @@ def add_columns(columns, values, sums):
     ]
 )
 def find_diagonal(starts, columns, values, row0, found):
-    """found[r] = the value of row row0 + r in its own column, where it has one; rows are sorted by columns."""
+    """Set found[r] to the diagonal value of row row0 + r, if it has one; the entries of a row are sorted by column."""
     for r in range(found.shape[0]):
         low, high = starts[r], starts[r + 1]
         while low < high:

@@ -1,6 +1,6 @@
-"""Bytes to provisional word ids by an open-addressing hash table, and from those to final ids.
+"""Tokenising bytes to provisional word ids by an open-addressing hash table, and mapping these to final ids.
 
-A frequent word costs two cache lines, one of its slot and one of its record, and no comparison byte by byte.
+A frequent word costs two cache lines, that of its slot and that of its record, and no comparison byte by byte.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from numba import int32, int64, types, uint8, uint64, void
 from cooc_engine._kernels.basics import load64, trailing_zeros
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 
-PADDING = 8  # bytes that may be read behind a block
-WORDS, USED = 0, 1  # state of a table: words in it, records in use
-NO_WORD = -2  # where an id may be -1
-DONE, FULL, BAD_TEXT = 0, 1, 2  # why a kernel came back
+PADDING = 8  # bytes that may be read past the end of a block
+WORDS, USED = 0, 1  # indices into the state of a table: number of words, elements of `records` in use
+NO_WORD = -2  # distinct from -1, the id of an unknown word
+DONE, FULL, BAD_TEXT = 0, 1, 2  # why a kernel returned
 
 
 class HashTable(NamedTuple):
     """Words, their ids and their counts.
 
-    slots    for a word the upper half of its hash and the place of its record, plus 1; a power of 2 of them, half are empty
-    records  one behind the other: id and length in bytes, count, then the bytes in 8-byte chunks padded with zeros
-    state    (2,) how many words there are, and how many 8-byte words of `records` are in use
+    slots    upper half of a word's hash, and 1 plus the index of its record; 0 if empty; a power of 2 of them, half empty
+    records  consecutive records: id and length in bytes, count, then the bytes in 8-byte chunks padded with zeros
+    state    (2,) number of words, and number of elements of `records` in use
     """
 
     slots: Any
@@ -33,14 +33,14 @@ class HashTable(NamedTuple):
 
 
 class TokenizedText(NamedTuple):
-    """Ids of the words of a text, int32, and the number of ids up to each line end, int64; room for both."""
+    """Buffers for the ids of the words of a text, int32, and for the number of ids before each line end, int64."""
 
     ids: Any
     ends: Any
 
 
 class PairList(NamedTuple):
-    """Pairs of words in order: those with the first word w have the second words seconds[starts[w]:starts[w + 1]]."""
+    """Sorted pairs of words: the pairs with first word w have the second words seconds[starts[w]:starts[w + 1]]."""
 
     starts: Any
     seconds: Any
@@ -66,20 +66,20 @@ def is_space(byte):
 
 @helper
 def up_to_space(chunk):
-    """Return a mask with bits at bytes of `chunk` not above 32; exact up to the first such byte."""
+    """Return a mask with the high bit set in each byte of `chunk` that is at most 32; exact up to the first such byte."""
     return (chunk - _ONES * np.uint64(33)) & ~chunk & _HIGH
 
 
 @helper
 def hash_chunk(hash_, chunk):
-    """Return the hash with 8 more bytes in it."""
+    """Return the hash, updated with 8 more bytes."""
     h = (hash_ ^ chunk) * _MULTIPLIER
     return h ^ (h >> np.uint64(32))
 
 
 @helper
 def bad_text(block, start, stop):
-    """Return the first position in a word that is NUL or not UTF-8 (RFC 3629), or -1."""
+    """Return the first position in a word with a NUL byte or invalid UTF-8 (RFC 3629), or -1."""
     p = start
     while p < stop:
         b = block[p]
@@ -116,7 +116,7 @@ def bad_text(block, start, stop):
 
 @helper
 def word_chunk(block, start, k, length):
-    """Return the bytes from the k-th on, 8 of them, of the word at `start`; zeros stand behind its end."""
+    """Return 8 bytes of the word at `start`, from its k-th byte on, padded with zeros past its end."""
     chunk = load64(block, start + k)
     if length - k < 8:
         chunk &= ~np.uint64(0) >> np.uint64(64 - 8 * (length - k))
@@ -138,7 +138,7 @@ def same_word(block, start, length, records, place):
 
 @helper
 def find(block, start, length, hash_, table):
-    """Return the place of the word's record, or -1, and the slot where the search ended."""
+    """Return the index of the word's record, or -1, and the slot where the search ended."""
     slots, records = table.slots, table.records
     mask = np.uint64(slots.shape[0] - 1)
     tag = hash_ & _TAG
@@ -155,7 +155,7 @@ def find(block, start, length, hash_, table):
 
 @helper
 def find_or_add(block, start, length, hash_, table):
-    """Return the place of the word's record and whether it is new; a new one has count 0."""
+    """Return the index of the word's record and whether it is new; a new record has count 0."""
     slots, records, state = table
     place, s = find(block, start, length, hash_, table)
     if place >= 0:
@@ -175,14 +175,14 @@ def find_or_add(block, start, length, hash_, table):
 
 @helper
 def has_room(length, table):
-    """Tell whether one more word of this length fits into a table that must stay half empty."""
+    """Tell whether one more word of this length fits into the table, which must stay half empty."""
     slots, records, state = table
     return 2 * state[WORDS] < slots.shape[0] and state[USED] + 2 + (length + 7 >> 3) <= records.shape[0]
 
 
 @helper
 def inside_chunk(block, p, chunk):
-    """Return how many of the 8 bytes at p belong to the word that they are in: up to white space, or all."""
+    """Return how many of the 8 bytes at p belong to the same word: those before the first white space, or all."""
     flags = up_to_space(chunk)
     if flags == 0:
         return int64(8)
@@ -211,8 +211,8 @@ def hash_word(block, start):
 def tokenize(block, begin, stop, table, text, sizes):
     """Append the ids of the words in block[begin:stop], and the number of ids at each line end, to a text of these sizes.
 
-    Returns why it came back, where it is in the block, and the new sizes. The block must end with white space and have 8
-    readable bytes behind it.
+    Returns the reason for returning (DONE, FULL or BAD_TEXT), the position reached, and the new sizes. The block must end with
+    white space and be followed by 8 readable bytes.
     """
     records, ids, ends = table.records, text.ids, text.ends
     n, lines = sizes
@@ -242,7 +242,7 @@ def tokenize(block, begin, stop, table, text, sizes):
 
 @kernel(void(array(uint64), int64, out(uint64)))
 def rehash(records, used, slots):
-    """Enter all records into an empty, larger table of slots."""
+    """Enter all records into a larger, empty array of slots."""
     mask = np.uint64(slots.shape[0] - 1)
     place = 0
     while place < used:
@@ -260,10 +260,10 @@ def rehash(records, used, slots):
 
 @kernel(int64(array(uint64), array(uint8), int64, types.UniTuple(uint64, 2), TABLE))
 def merge_words(source, source_bytes, begin, share, table):
-    """Add the words of another table's records in use, from place `begin` on, and their counts.
+    """Add the words and counts of another table to this one; `source` is its records in use, read from index `begin` on.
 
-    Of shares (part, parts) only the words with hash mod parts = part. `source_bytes` is `source` seen as bytes. Returns the
-    place reached: the end, or less if this table must grow.
+    Of a share (part, parts) only the words with (hash >> 8) mod parts = part are added. `source_bytes` is `source` viewed as
+    bytes. Returns the index reached: the end, or less if this table must grow.
     """
     part, parts = share
     records = table.records
@@ -285,7 +285,7 @@ def merge_words(source, source_bytes, begin, share, table):
 
 @kernel(void(array(uint64), array(uint8), TABLE, out(int32)))
 def find_words(source, source_bytes, table, ids):
-    """Set ids[theirs] to our id of each word of another table's records in use, or to -1 if it is not in this table."""
+    """Set ids[i] to this table's id, or -1, of the word with id i in another table, whose records in use are `source`."""
     records = table.records
     place = 0
     while place < source.shape[0]:
@@ -301,7 +301,7 @@ def find_words(source, source_bytes, table, ids):
 
 @kernel(void(array(uint64), int64, out(int64), out(int64), out(int64)))
 def list_words(records, used, counts, places, lengths):
-    """Write count, place of the first chunk and byte length of every word, in the order of their ids."""
+    """Write the count, the index of the first chunk and the length in bytes of each word, indexed by id."""
     place = 0
     while place < used:
         i = int64(records[place] >> np.uint64(32))
@@ -313,7 +313,7 @@ def list_words(records, used, counts, places, lengths):
 
 @kernel(void(array(uint8), array(int64), array(int64), array(int64), out(uint8)))
 def gather_words(record_bytes, places, order, offsets, text):
-    """Copy the words of `order` one after the other: word k to text[offsets[k]:offsets[k + 1]]."""
+    """Concatenate the words whose ids are in `order`: the k-th goes to text[offsets[k]:offsets[k + 1]]."""
     for k in range(order.shape[0]):
         source = 8 * places[order[k]]
         for z in range(offsets[k + 1] - offsets[k]):
@@ -322,14 +322,14 @@ def gather_words(record_bytes, places, order, offsets, text):
 
 @kernel(void(array(int32), array(int32), out(int32)))
 def renumber(ids, new, result):
-    """result = new[ids]."""
+    """Compute result = new[ids]."""
     for i in range(ids.shape[0]):
         result[i] = new[ids[i]]
 
 
 @helper
 def pair_number(first, second, pairs):
-    """Return the number of a pair of words in the list of pairs, or -1."""
+    """Return the index of a pair of words in the list of pairs, or -1."""
     starts, seconds = pairs
     low, high = starts[first], starts[first + 1]
     while low < high:
@@ -343,10 +343,10 @@ def pair_number(first, second, pairs):
 
 @kernel(int64(array(int32), array(int64), PAIRS, out(int64), TEXT))
 def join_pairs(ids, ends, pairs, state, joined_text):
-    """Join pairs of neighbours from left to right into the ids from V on; a joined word begins no pair.
+    """Join adjacent words that form a listed pair, from left to right; pair k gets id V + k, and a joined word starts no pair.
 
-    ends (n,) are document ends within `ids`. state[0] is the word that waits for its neighbour, or NO_WORD. Returns the number
-    of words in the joined text, which has room for one more than `ids`.
+    ends (n,) are the document ends within `ids`. state[0] is the word waiting for its right neighbour, or NO_WORD. Returns the
+    number of words in the joined text, which has room for one more than `ids`.
     """
     joined, joined_ends = joined_text
     words = pairs.starts.shape[0] - 1

@@ -1,8 +1,8 @@
-"""The one place that holds compiler options, and a disk cache that notices every change that matters.
+"""The compiler options of all kernels, and a disk cache that is invalidated by every relevant change.
 
 Numba's own cache looks only at the file of the function: it ignores jit options, and helpers in other files. Here the
-stamp of a cached kernel covers all kernel files and the options, so an edit anywhere recompiles and nothing else does.
-Kernels have explicit types: they are compiled, or read from the cache, when their module is imported, never while a
+stamp of a cached kernel covers all kernel files and the options, so any edit to these recompiles it, and nothing else does.
+Kernels have explicit signatures: they are compiled, or loaded from the cache, when their module is imported, never while a
 stage is being timed, and an array of the wrong type is an error instead of a second specialisation.
 """
 
@@ -20,7 +20,7 @@ import numba
 from numba import types
 from numba.core import caching
 
-# `nnan` and `ninf` are missing on purpose: they delete the checks for NaN.
+# `nnan` and `ninf` are deliberately absent: they would let the compiler remove checks for NaN and infinity.
 FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 SETTINGS: Any = numba.config
 RANGE = types.UniTuple(types.int64, 2)  # begin, end
@@ -28,7 +28,7 @@ COMMON = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def array(dtype: Any, ndim: int = 1) -> types.Array:
-    """Return the type of a C-contiguous array that a kernel only reads (writable ones are accepted too)."""
+    """Return the type of a C-contiguous array that a kernel only reads (writable arrays are accepted too)."""
     return types.Array(dtype, ndim, "C", readonly=True)
 
 
@@ -38,9 +38,10 @@ def out(dtype: Any, ndim: int = 1) -> types.Array:
 
 
 def named(cls: Any, **kinds: Any) -> types.BaseTuple:
-    """Return the type of a `NamedTuple` class by the types of its fields; nothing is converted within a tuple.
+    """Return the Numba type of a `NamedTuple` class, from the types of its fields.
 
-    So arrays in it must be given as `out`, and writable, and numbers as what they are: no int for a float.
+    Numba does not convert the elements of a tuple: arrays must be declared as `out` and be writable even if they are only read,
+    and numbers must have exactly the declared type, not an int in place of a float.
     """
     made: types.BaseTuple = types.BaseTuple.from_types([kinds[name] for name in cls._fields], cls)
     return made
@@ -48,7 +49,7 @@ def named(cls: Any, **kinds: Any) -> types.BaseTuple:
 
 @functools.cache
 def digest() -> str:
-    """Return a digest of all kernel files, as they are now."""
+    """Return a digest of the current contents of all kernel files."""
     files = (f for f in importlib.resources.files(__package__).iterdir() if f.name.endswith(".py"))
     contents = b"\0".join(f.name.encode() + b"\0" + f.read_bytes() for f in sorted(files, key=lambda f: f.name))
     return hashlib.sha256(contents).hexdigest()
@@ -56,7 +57,7 @@ def digest() -> str:
 
 @functools.cache
 def cache_directory() -> str:
-    """Return the first of these that can be written: NUMBA_CACHE_DIR, beside the kernels, the user's cache, a temporary one."""
+    """Return the first writable: NUMBA_CACHE_DIR, the kernels' `__pycache__`, the user's cache, a temporary directory."""
     candidates = [Path(__file__).parent / "__pycache__", Path("~/.cache/cooc-engine").expanduser()]
     if SETTINGS.CACHE_DIR:
         candidates.insert(0, Path(SETTINGS.CACHE_DIR) / "cooc-engine")
@@ -92,7 +93,7 @@ class _Locator(caching._CacheLocator):
 
 
 def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
-    """Return Numba's cache for `function`, with our own idea of where it lives and when it is stale."""
+    """Return Numba's cache for `function`, with our own location and our own rule for when it is stale."""
 
     class Impl(caching.CompileResultCacheImpl):
         def __init__(self, py_func: Callable[..., Any]) -> None:
@@ -107,17 +108,17 @@ def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
             super().__init__(py_func)
             try:
                 self._cache_file._load_index()
-            except Exception:  # it holds types of another version, which Numba unpickles before it looks at the stamp
+            except Exception:  # it holds types of another version, which Numba unpickles before it checks the stamp
                 self._cache_file.flush()
 
     return Cache(function)
 
 
 def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a kernel for a signature, or a list of them, without the GIL and cached on disk; `fast` lets sums be reordered.
+    """Compile a kernel for one signature or a list of them; it releases the GIL and is cached on disk.
 
-    Kernels allocate nothing: reference counting is off (it costs atomics at every call of a helper). Divisions follow IEEE
-    (no ZeroDivisionError): loops with a Python division do not vectorise.
+    `fast` allows sums to be reordered. Kernels allocate nothing, so reference counting is off (it would cost atomic operations
+    at every call of a helper). Division follows IEEE (no ZeroDivisionError): loops with Python's division do not vectorise.
     """
     options: dict[str, Any] = {**COMMON, "fastmath": set(FAST) if fast else False}
 
@@ -134,9 +135,9 @@ def kernel(signature: Any, *, fast: bool = False) -> Callable[[Callable[..., Any
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """Compile a function that kernels call, under the same safe flags; it becomes part of their cached code.
+    """Compile a function for use in kernels, with the flags of a `fast` kernel; it becomes part of their cached code.
 
-    Inlining is forced: calls that remain, and the reference counts of their arrays, made the tokeniser 2.5 times slower.
+    Inlining is forced: calls left in place, and the reference counts of their arrays, made the tokeniser 2.5 times slower.
     """
     options: dict[str, Any] = {**COMMON, "fastmath": set(FAST), "forceinline": True}
     return numba.njit(**options)(function)

@@ -1,4 +1,4 @@
-"""What a sampled model draws: words that are kept, window radii and noise; and the tables that it draws from."""
+"""The random draws of a sampled model, subsampling and negative sampling, and its tables: alias table and Huffman tree."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ LOWER = np.uint64(0xFFFFFFFF)
 
 @helper
 def seeded(seed, epoch, part):
-    """Return the state of a generator that belongs to one part of one epoch; it is never 0."""
+    """Return the initial random state for one part of one epoch; it is never 0."""
     state = mix64(mix64(mix64(seed) + uint64(epoch)) + uint64(part))
     return state | uint64(state == 0)
 
 
 @helper
 def draw_alias(table, random):
-    """Return a number drawn from an alias table (Walker 1977) by 64 random bits.
+    """Return an index drawn from an alias table (Walker 1977) with 64 random bits.
 
-    An entry holds an alias in its lower half; the upper is the chance of the entry itself, times 2**32.
+    The lower half of an entry is its alias, the upper half the probability of not taking the alias, times 2**32.
     """
     place = below(random, table.shape[0])
     entry = table[place]
@@ -31,16 +31,16 @@ def draw_alias(table, random):
 
 @helper
 def is_kept(keep, seed, position, word):
-    """Tell whether the word at a position outlives thinning: a function of the position, so no cut of the text matters."""
+    """Tell whether subsampling keeps the word at a position: a hash of the position decides, however the text is split."""
     return keep.shape[0] == 0 or mix64(seed + uint64(position)) <= keep[word]
 
 
 @helper
 def lay_out(ids, begin, end, low, high, keep, seed, origin, window, words):
-    """Write the kept words of ids[begin:end] to words[window:], and up to `window` of low:begin and end:high around them.
+    """Write the kept words of ids[begin:end] to words[window:], around them up to `window` each of low:begin and end:high.
 
-    `origin` is the position of ids[0] in the corpus. Returns where the words begin, where those of begin:end end, where all
-    end, and how many of begin:end are in the vocabulary. Where none is kept, nothing is read around.
+    `origin` is the position of ids[0] in the corpus. Returns where the words written begin, where those of begin:end end, where
+    all end, and how many of begin:end are in the vocabulary. If none of begin:end is kept, the words around are not read.
     """
     n, known = window, 0
     for p in range(begin, end):
@@ -50,7 +50,7 @@ def lay_out(ids, begin, end, low, high, keep, seed, origin, window, words):
             words[n] = word
             n += is_kept(keep, seed, origin + p, word)
     first, p = window, begin
-    if n == window:  # a text of unknown words alone would be read whole for each of its parts
+    if n == window:  # or a text of unknown words only would be read in full for each of its parts
         return first, n, n, known
     while p > low and first > 0:
         p -= 1
@@ -68,7 +68,7 @@ def lay_out(ids, begin, end, low, high, keep, seed, origin, window, words):
 
 @kernel(void(out(float64), out(int64), out(uint64)))
 def fill_alias(shares, stack, table):
-    """Fill an alias table (Vose 1991) for shares with the mean 1, which are used up; `stack` is room for as many numbers."""
+    """Fill an alias table (Vose 1991) from shares (n,) with mean 1, which are overwritten; `stack` (n,) is scratch."""
     n, small, large = shares.shape[0], 0, shares.shape[0]
     for i in range(n):
         if shares[i] < 1:
@@ -93,10 +93,10 @@ def fill_alias(shares, stack, table):
 
 @kernel(void(array(int64), out(int64), out(int64), out(int8)))
 def join_huffman(order, sums, parents, codes):
-    """Build a Huffman tree over words; node V + k is the k-th inner one, the last is the root.
+    """Build a Huffman tree over words; node V + k is the k-th inner node, the last is the root.
 
-    `order` lists the words by falling count, `sums` (2 V - 1) begins with the counts and receives those of the inner nodes.
-    codes[n] is 1 for the greater of two children, by word2vec's rule: of equal ones an inner node comes first.
+    `order` lists the words by decreasing count; `sums` (2 V - 1,) holds the counts of the words and receives those of the inner
+    nodes. codes[n] is 1 for the larger of two children; as in word2vec, an inner node is taken before a word of the same count.
     """
     words, leaf = order.shape[0], order.shape[0] - 1
     node = words
@@ -114,9 +114,9 @@ def join_huffman(order, sums, parents, codes):
 
 @kernel(void(array(int64), array(int8), out(int64), out(int32), out(float32), int64))
 def trace_paths(parents, codes, starts, nodes, labels, write):
-    """Write each word's path from the root down: inner nodes, and 1 for a code of 0, -1 for 1; or only add up the lengths.
+    """Write each word's path from the root down: inner nodes, and labels 1 for code 0, -1 for code 1.
 
-    The path of word w stands at starts[w]:starts[w + 1].
+    The path of word w is at starts[w]:starts[w + 1]. If `write` is 0, only `starts` is computed, from starts[0] on.
     """
     words = starts.shape[0] - 1
     root = 2 * words - 2

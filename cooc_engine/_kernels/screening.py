@@ -1,8 +1,8 @@
-"""A first look at all vectors for one query, as small integers: which of them may be among the nearest.
+"""A first pass over all vectors for one query, in small integers, to find those that may be among the nearest.
 
-Vectors of length 1 stand as int8 in blocks of BLOCK rows, (blocks, pairs, BLOCK, 2): the first and second number of each
-row, then the third and fourth of each, … A block is read once, and its rows are summed side by side, in registers. The query
-is int16.
+Unit vectors are stored as int8 in blocks of BLOCK rows, (blocks, pairs, BLOCK, 2): the first two components of each row, then
+the next two of each row, … A block is read once, and the inner products of its rows are summed side by side in registers. The
+query is int16.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
 
 BLOCK = 64
 MOST, MOST_QUERY = 127, 32767
-LANES = 16  # sums of a register; a block has BLOCK / LANES
+LANES = 16  # sums per SIMD vector; a block has BLOCK / LANES of these
 
 
 class RoundedRows(NamedTuple):
-    """Vectors as small integers: blocks (blocks, pairs, BLOCK, 2) int8, times the scale of each row, (rows,) float32."""
+    """Quantised vectors: blocks (blocks, pairs, BLOCK, 2) int8, to be multiplied by the scale of each row, (rows,) float32."""
 
     blocks: Any
     scales: Any
@@ -32,9 +32,9 @@ class RoundedRows(NamedTuple):
 class Candidates(NamedTuple):
     """Rows that may be among the nearest n.
 
-    best    (n,) the n highest scores so far, rising; -inf at first
-    rows    the rows, int32, with room for so many
-    scores  their scores: at least best[0] less the slack when they were met
+    best    (n,) the n highest scores so far, ascending; -inf at first
+    rows    (capacity,) the rows, int32
+    scores  (capacity,) their scores: at least best[0] minus the slack at the time they were found
     """
 
     best: Any
@@ -51,8 +51,8 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 def sum_block(typing_context, blocks, block, query, sums):
     """Write the inner products of the rows of a block with the query, int32, to `sums`.
 
-    In plain loops sums go to memory and back at every column, which takes more than twice as long. Written as what it is, a
-    product of pairs, it becomes one instruction for 32 products where the machine has it; LLVM cuts the vectors elsewhere.
+    Plain loops store and reload the sums at every column, which takes more than twice as long. Written as products of pairs,
+    it becomes one instruction for 32 products if the machine has it; otherwise LLVM splits the vectors.
     """
     signature = types.void(blocks, block, query, sums)
 
@@ -81,7 +81,7 @@ def sum_block(typing_context, blocks, block, query, sums):
 
 
 def _spread(builder, scalar):
-    """Return a vector of one scalar."""
+    """Return a vector with all lanes equal to a scalar."""
     undefined = ir.Constant(ir.VectorType(I32, LANES), ir.Undefined)
     one = builder.insert_element(undefined, scalar, ir.Constant(I32, 0))
     return builder.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(I32, LANES), [0] * LANES))
@@ -101,7 +101,7 @@ def _pair_products(builder, codes, factors):
 
 @kernel(void(array(float32, 2), array(float32), int64, ROUNDED, out(float32)))
 def fill_blocks(rows, factors, start, rounded, errors):
-    """Write rows, times their factors, from row `start` of the rounded ones on, and the lengths of their errors."""
+    """Quantise rows times their factors into `rounded`, from row `start` on, and write the norms of their rounding errors."""
     blocks, scales = rounded
     width = rows.shape[1]
     for r in range(rows.shape[0]):
@@ -121,7 +121,7 @@ def fill_blocks(rows, factors, start, rounded, errors):
 
 @helper
 def rise(best, score):
-    """Put a score that is above the lowest of `best` into its place, and drop the lowest."""
+    """Insert a score above the lowest into `best`, which is ascending, and drop the lowest."""
     p = 0
     while p + 1 < best.shape[0] and best[p + 1] < score:
         best[p] = best[p + 1]
@@ -131,10 +131,10 @@ def rise(best, score):
 
 @kernel(int64(RANGE, ROUNDED, array(int16), float32, out(int32), CANDIDATES))
 def screen_blocks(some, rounded, query, slack, sums, candidates):
-    """Find the rows of a range of blocks whose score may be among the best; return how many, -1 if there is no room for them.
+    """Find the rows of a range of blocks that may be among the nearest; returns how many, or -1 if they exceed the capacity.
 
-    A score is a row's inner product with the query, as integers, times the row's scale. It may be `slack` below the n-th
-    best. `sums` (BLOCK,) is scratch.
+    A row's score is its integer inner product with the query, times its scale. Rows up to `slack` below the n-th best score are
+    candidates. `sums` (BLOCK,) is scratch.
     """
     blocks, scales = rounded
     best, rows, scores = candidates
@@ -144,7 +144,7 @@ def screen_blocks(some, rounded, query, slack, sums, candidates):
         rest = min(BLOCK, size - b * BLOCK)
         part = scales[b * BLOCK : b * BLOCK + rest]
         threshold, among = best[0] - slack, int32(0)
-        for r in range(rest):  # counted, since the highest would be found one by one
+        for r in range(rest):  # a count is vectorised, a maximum would not be
             among += int32(float32(sums[r]) * part[r] >= threshold)
         if among == 0:
             continue

@@ -1,7 +1,7 @@
-"""PMI of stored counts, products of sparse rows with tall matrices, and the dense products that a block method needs.
+"""PMI of stored counts, products of sparse rows with tall matrices, and the dense products of a block eigensolver.
 
-A tall matrix stands in panels of 32 columns, (P, n, 32): a row of a panel is two cache lines, and the rows that are met
-often stay in the cache. Every sum has one order, whichever thread runs which part.
+A tall matrix is stored in panels of 32 columns, (P, n, 32): a row of a panel is two cache lines, and frequently used rows
+stay in the cache. The order of every sum is fixed, whichever thread computes which part.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from cooc_engine._kernels.basics import prefetch
 from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
 
 PANEL = 32
-AHEAD = 16  # entries before its turn that a row is asked for (measured: without, 1.3 times as long)
+AHEAD = 16  # prefetch distance, in entries (measured: without prefetching 1.3 times as long)
 PPMI, PMI, NPMI = 0, 1, 2
 
 
 class PmiFactors(NamedTuple):
-    """What turns a count x of row r and column c into the ratio x · row[r] · column[c] whose log is the PMI.
+    """Factors that turn a count x in row r and column c into the ratio x · row[r] · column[c], whose log is the PMI.
 
-    PMI is lowered by log shift; `total`, the sum of all counts, serves NPMI.
+    log(shift) is subtracted from the PMI; `total`, the sum of all counts, is needed for NPMI.
     """
 
     mode: int
@@ -33,7 +33,7 @@ class PmiFactors(NamedTuple):
 
 
 class WrittenRows(NamedTuple):
-    """Where rows are written: row r to offsets[r]:offsets[r + 1] of columns and values."""
+    """Buffers for rows in CSR format: row r is at offsets[r]:offsets[r + 1] of columns and values."""
 
     offsets: Any
     columns: Any
@@ -47,7 +47,7 @@ COUNTED = uint32, uint64, float64  # types of stored counts
 
 @kernel([void(RANGE, array(int64), array(int32), array(value), FACTORS, out(int64)) for value in COUNTED])
 def count_positive(rows, starts, columns, values, factors, lengths):
-    """Count the entries of a range of rows whose PMI is above log shift; arguments as for `fill_pmi`."""
+    """Count the entries of each of a range of rows whose PMI is above log(shift); arguments as for `fill_pmi`."""
     column_factors, shift = factors.column, factors.shift
     for r in range(rows[0], rows[1]):
         factor, n = factors.row[r], 0
@@ -58,7 +58,7 @@ def count_positive(rows, starts, columns, values, factors, lengths):
 
 @helper
 def pmi_value(mode, x, ratio, shift, total):
-    """Return log(ratio / shift), for NPMI over -log(x / total), which is 1 where x is all there is."""
+    """Return log(ratio / shift), divided by -log(x / total) for NPMI, which is 1 if x is the total."""
     pmi = np.log(ratio / shift)
     if mode == NPMI:
         return pmi / -np.log(x / total) if x < total else 1.0
@@ -67,7 +67,7 @@ def pmi_value(mode, x, ratio, shift, total):
 
 @kernel([void(RANGE, array(int64), array(int32), array(value), FACTORS, WRITTEN) for value in COUNTED])
 def fill_pmi(rows, starts, columns, values, factors, to):
-    """Write the transformed entries of a range of a block's rows; starts, columns, values: the block's counts."""
+    """Write the PMI of the entries of a range of rows of a block; starts, columns and values are the counts of the block."""
     mode, column_factors, shift, total = factors.mode, factors.column, factors.shift, factors.total
     to_columns, to_values = to.columns, to.values
     for r in range(rows[0], rows[1]):
@@ -83,7 +83,7 @@ def fill_pmi(rows, starts, columns, values, factors, to):
 
 @kernel(void(RANGE, array(int64), array(int32), out(int64)))
 def count_columns(chosen, offsets, columns, counts):
-    """Add to counts[c - first] the entries in each of the columns of a range first:last."""
+    """Add the number of entries in column c to counts[c - first], for each c in a range first:last."""
     first, last = chosen
     for p in range(offsets[0], offsets[-1]):
         column = columns[p]
@@ -93,7 +93,7 @@ def count_columns(chosen, offsets, columns, counts):
 
 @kernel(void(RANGE, array(int64), array(int32), array(float32), WRITTEN))
 def transpose(chosen, offsets, columns, values, to):
-    """Write the columns of a range of a matrix as rows: column c to where to.offsets[c - first] is, which ends after it."""
+    """Write a range of columns as rows: column c starts at to.offsets[c - first], which is advanced to its end."""
     first, last = chosen
     fill, to_columns, to_values = to
     for r in range(offsets.shape[0] - 1):
@@ -107,7 +107,7 @@ def transpose(chosen, offsets, columns, values, to):
 
 @kernel(void(RANGE, array(int64), array(int32), array(float32), array(float32, 3), out(float32, 3)), fast=True)
 def multiply(rows, offsets, columns, values, panels, result):
-    """result[:, r] = sum of values · panels[:, columns] for a range of rows: gathers only, four entries at a time."""
+    """Compute result[:, r] = sum of values · panels[:, columns] for a range of rows r: gathers only, four entries at a time."""
     begin, end = rows
     most = columns.shape[0] - 1
     for panel in range(panels.shape[0]):
@@ -135,7 +135,7 @@ def multiply(rows, offsets, columns, values, panels, result):
 
 @kernel(void(RANGE, array(float32, 2), array(float32, 2), out(float64, 2)), fast=True)
 def gram(rows, left, right, product):
-    """product = left[rows].T @ right[rows] of two panels, (32, 32), in double precision, four rows at a time."""
+    """Compute product = left[rows].T @ right[rows] of two panels, (32, 32), in double precision, four rows at a time."""
     begin, end = rows
     for j in range(PANEL):
         for k in range(PANEL):
@@ -160,9 +160,9 @@ def gram(rows, left, right, product):
 
 @kernel(void(RANGE, array(float32, 3), array(float32, 3), out(float32, 2)), fast=True)
 def add_product(rows, panels, factors, result):
-    """result[rows] += sum of panels[p, rows] @ factors[p] over p, factors (P, 32, 32).
+    """Compute result[rows] += sum of panels[p, rows] @ factors[p] over p, with factors (P, 32, 32).
 
-    Four rows and four columns at a time: each load of a factor serves four rows (measured: 1.6 times as fast as one row).
+    Four rows and four columns at a time: each load of a factor serves four rows (measured: 1.6 times as fast as row by row).
     """
     begin, end = rows
     for panel in range(panels.shape[0]):

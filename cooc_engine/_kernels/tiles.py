@@ -1,4 +1,4 @@
-"""Dealing counts to the tiles of a grid: counted, dealt, shuffled, some held out."""
+"""Distributing counts over the tiles of a grid: counting, dealing, shuffling, holding out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAST = np.float32(1e-8)
 
 
 class TileEntries(NamedTuple):
-    """Entries one tile after the other: places (n,) row << 16 | column within the blocks; targets and weights (n,)."""
+    """Entries, grouped by tile: places (n,) are row << 16 | column, both within their blocks; targets and weights (n,)."""
 
     places: Any
     targets: Any
@@ -23,7 +23,7 @@ class TileEntries(NamedTuple):
 
 
 class DealtWords(NamedTuple):
-    """Words first, first + blocks, …: word w is in row w // blocks of block w mod blocks; `skipped` 1 omits the diagonal."""
+    """Words first, first + blocks, …: word w is row w // blocks of block w mod blocks; `skipped` = 1 omits the diagonal."""
 
     first: int
     blocks: int
@@ -31,7 +31,7 @@ class DealtWords(NamedTuple):
 
 
 class DealtValues(NamedTuple):
-    """What entries become, in their order: targets and weights (n,); the shifts (V,) lower the targets of row and column."""
+    """Targets and weights (n,) of the entries, in order; the shifts (V,) of row and column are subtracted from a target."""
 
     targets: Any
     weights: Any
@@ -39,7 +39,7 @@ class DealtValues(NamedTuple):
 
 
 class TileRow(NamedTuple):
-    """A row of the grid, of `blocks` tiles: its tile t, from row * blocks on, has the entries starts[t]:starts[t + 1]."""
+    """A row of the grid: tiles row * blocks to (row + 1) * blocks - 1; tile t has the entries starts[t]:starts[t + 1]."""
 
     starts: Any
     row: int
@@ -54,7 +54,7 @@ ROW = named(TileRow, starts=out(int64), row=int64, blocks=int64)
 
 @kernel(void(WORDS, array(int64, 2), array(int32), out(int64)))
 def count_tiles(words, spans, columns, sizes):
-    """Add the entries of words to the sizes of their tiles; the r-th has entries spans[r, 0]:spans[r, 1] of `columns`."""
+    """Add the number of entries of words to the sizes of their tiles; the r-th word has columns[spans[r, 0]:spans[r, 1]]."""
     first, blocks = words.first, words.blocks
     tile0, divisor = first % blocks * blocks, uint32(blocks)
     for r in range(spans.shape[0]):
@@ -66,9 +66,9 @@ def count_tiles(words, spans, columns, sizes):
 
 @kernel(void(WORDS, array(int64, 2), array(int32), VALUES, out(int64), ENTRIES))
 def deal_rows(words, spans, columns, values, fill, entries):
-    """Deal the entries of words to their tiles; fill[t] is where tile t has been filled to.
+    """Deal the entries of words to their tiles; fill[t] is the end of the entries already in tile t.
 
-    The r-th of the words has entries spans[r, 0]:spans[r, 1] of `columns`, and the next as many of the values.
+    The r-th word has columns[spans[r, 0]:spans[r, 1]]; `values` holds the entries of these words consecutively.
     """
     first, blocks, shifts, row_targets, row_weights = words.first, words.blocks, values.shifts, values.targets, values.weights
     places, targets, weights = entries
@@ -90,7 +90,7 @@ def deal_rows(words, spans, columns, values, fill, entries):
 
 @kernel(void(ROW, uint64, ENTRIES))
 def shuffle_tiles(tiles, seed, entries):
-    """Shuffle the entries within each tile of a row (Fisher and Yates), by the seed and the tile's number."""
+    """Shuffle the entries within each tile of a row (Fisher and Yates), seeded by `seed` and the tile's number."""
     starts, row, blocks = tiles
     places, targets, weights = entries
     for t in range(row * blocks, (row + 1) * blocks):
@@ -106,9 +106,9 @@ def shuffle_tiles(tiles, seed, entries):
 
 @kernel(void(ROW, uint64, uint64, ENTRIES, out(int64)))
 def hold_out(tiles, seed, share, entries, stops):
-    """Move the entries that are held out to the end of each tile of a row; those before stops[t] are trained on.
+    """Move held-out entries to the end of each tile of a row; those before stops[t] are trained on.
 
-    A hash of the two words decides, whichever is the row: the entry on the other side of a symmetric matrix goes with it.
+    A hash of the unordered pair of words decides, so that both entries of the pair in a symmetric matrix are held out together.
     """
     starts, row, blocks = tiles
     places, targets, weights = entries
@@ -129,9 +129,9 @@ def hold_out(tiles, seed, share, entries, stops):
 
 @kernel(void(out(float32, 2), int64, out(uint8)))
 def in_word_order(rows, blocks, moved):
-    """Bring rows (B height, width) from the order of the grid into that of the words, in place, by cycles of swaps.
+    """Permute rows (B height, width) in place from block order to word order, by cycles of swaps.
 
-    moved   (B height,) zeros
+    moved   (B height,) all zeros, overwritten
     """
     height = rows.shape[0] // blocks
     for start in range(rows.shape[0]):
