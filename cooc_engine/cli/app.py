@@ -46,21 +46,21 @@ app = App(
 )
 train = App(
     name="train",
-    help="Train a model on counts or on a corpus; on a text, which is then encoded, and counted, on the way.",
+    help="Train a model on counts, on a corpus, or on a text, which is encoded, and counted if need be, on the way.",
     default_parameter=SWITCHES,
 )
 app.command(train)
 
 RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
 CountFile = Annotated[
-    Path, Parameter(name="FILE"), "The HDF5 file, or the file of records, of which the options say how they were counted."
+    Path, Parameter(name="FILE"), "The HDF5 file, or a file of records; the options then say how these were counted."
 ]
 
 
 def encode(
     texts: TextFiles, /, *, output: Directory, options: EncodeOptions | None = None, run: PlannedOptions = PLANNED
 ) -> None:
-    """Encode text files, one document per line, into a corpus directory. Compressed files are recognised; - is stdin."""
+    """Encode text files, one document per line, into a corpus directory. Compressed files are recognised; - reads stdin."""
     carry_out(run, cooc_engine.encode, cooc_engine.plan_encode, _tokens, list(map(given, texts)), output, options)
 
 
@@ -89,19 +89,19 @@ def merge(
     output: Directory,
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Add up co-occurrence directories of equal vocabulary and options."""
+    """Add up co-occurrence directories that have the same vocabulary and options."""
     carry_out(run, cooc_engine.merge, cooc_engine.plan_merge, _entries_and_tokens, coocs, output)
 
 
 def append(
-    cooc: Annotated[CoocDirectory, "The co-occurrence directory to add to; it stays as it is."],
+    cooc: Annotated[CoocDirectory, "The co-occurrence directory to add to; it is not changed."],
     texts: Annotated[TextFiles, "The new text files."],
     /,
     *,
     output: Directory,
     run: RunOptions = RUN,
 ) -> None:
-    """Count new text with the vocabulary and the options of a co-occurrence directory, and add up both."""
+    """Count new text with the vocabulary and options of a co-occurrence directory, and add up both counts."""
     with Work(run) as work:
         both = cooc_engine.append(cooc, [given(text) for text in texts], output, **run.keywords())
     work.print(output, *_entries_and_tokens(both))
@@ -114,18 +114,18 @@ def _entries_and_tokens(cooc: Cooc) -> Told:
 
 def export_counts(
     cooc: CoocDirectory,
-    output: Annotated[Path, Parameter(name="OUT"), "The file to write: records as of `cooccur`, to be shuffled, or HDF5."],
+    output: Annotated[Path, Parameter(name="OUT"), "The file to write: unshuffled records, like those of `cooccur`, or HDF5."],
     /,
     *,
-    vocab: Annotated[Path | None, "The file of words and counts to write as well, which GloVe wants."] = None,
-    format: Annotated[Literal["glove", "hdf5"], "Which of the two to write; `import-counts` recognises either."] = "glove",
+    vocab: Annotated[Path | None, "The vocabulary file to write as well, for GloVe: words and counts."] = None,
+    format: Annotated[Literal["glove", "hdf5"], "The format of the file; `import-counts` recognises both."] = "glove",
     run: RunOptions = RUN,
 ) -> None:
-    """Write counts for other programs: GloVe's binary records and vocabulary, or one HDF5 file with CSR."""
+    """Export counts for other programs: GloVe's binary records and vocabulary, or one HDF5 file with a CSR matrix."""
     if vocab is None and format == "glove":
-        raise UsageError("--format glove also writes the vocabulary: pass --vocab FILE")
+        raise UsageError("--format glove also writes the vocabulary; pass --vocab FILE")
     if vocab is not None and format == "hdf5":
-        raise UsageError("--vocab is for --format glove; an HDF5 file holds the vocabulary itself")
+        raise UsageError("--vocab is for --format glove; an HDF5 file includes the vocabulary; leave it out")
     with Work(run) as work:
         how, opened = run.fresh_keywords(), cooc_engine.Cooc(cooc)
         if vocab is None:
@@ -144,14 +144,14 @@ def import_counts(
     options: CountOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
-    """Read what `export-counts` wrote, or the records of GloVe's `cooccur` or `shuffle`, in any order."""
+    """Import counts that `export-counts` wrote, or records of GloVe's `cooccur` or `shuffle`, in any order."""
     from cooc_engine.storage.hdf5 import form_of
 
     foreign = not form_of(source)
     if foreign and vocab is None:
-        raise UsageError(f"{source}: records do not hold their vocabulary: pass --vocab FILE")
+        raise UsageError(f"{source}: records do not include a vocabulary; pass --vocab FILE")
     if not foreign and (vocab or options):
-        raise UsageError(f"{source}: this file holds its vocabulary and options; leave --vocab and the options of counting out")
+        raise UsageError(f"{source}: this file has its own vocabulary and options; leave out --vocab and the counting options")
     with Work(run) as work:
         if vocab is None:
             cooc = cooc_engine.import_hdf5(source, output, **run.keywords())
@@ -204,7 +204,7 @@ def _train(
 
 
 def run_job(job: Annotated[Path, Parameter(name="JOB.toml"), "The job file."], /, *, run: RunOptions = RUN) -> None:
-    """Run a batch job; finished stages are kept, and an interrupted one continues."""
+    """Run a batch job; finished stages are kept, and an interrupted one is continued."""
     from cooc_engine.reports.table import Table
 
     with Work(run) as work:
@@ -214,7 +214,7 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml"), "The job file."], /
 
 
 def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
-    """Build an index beside a model of millions of words, for nn --approximate; tell what share of neighbours it finds."""
+    """Build an index for nn --approximate beside a model of millions of words, and print its recall."""
     with Work(run) as work:
         built = cooc_engine.build_index(model, threads=work.threads, force=run.force, progress=open_progress(run.progress))
     text = f"{built.words:,} words, finds {100 * built.recall:.1f} % of the nearest 10"

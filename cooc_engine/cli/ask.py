@@ -36,21 +36,21 @@ Answer = dict[str, Any]  # as --json prints it
 Show = Callable[[Answer], Iterable[str]]  # the lines that are printed otherwise
 
 JsonLines = Annotated[bool, "Print one JSON object, or one per line for -."]
-Neighbours = Annotated[Topn, "How many neighbours."]
-Approximate = Annotated[bool, "Look them up in the index that the verb `index` made: for millions of words."]
+Neighbours = Annotated[Topn, "Number of neighbours to print."]
+Approximate = Annotated[bool, "Search the index that the command `index` built; for millions of words."]
 Normalize = Annotated[bool, "Scale all vectors to length 1 first."]
-ContextWords = Annotated[Positive, "How many of the most frequent words; 500 finds the same grammar, 10000 the same topic."]
-Method = Annotated[Literal["add", "mul"], "3CosAdd, b - a + c, or 3CosMul, b * c / a."]
-Unknown = Annotated[Literal["raise", "zero"], "A word outside the vocabulary is an error, or zeros."]
-Extremes = Annotated[Topn, "How many of the shortest and of the longest."]
-Among = Annotated[Positive, "Look only among this many of the most frequent words."]
+ContextWords = Annotated[Positive, "Number of frequent words to correlate over: 500 favours grammar, 10000 topic."]
+Method = Annotated[Literal["add", "mul"], "3CosAdd, which adds b - a + c, or 3CosMul, which multiplies b * c / a."]
+Unknown = Annotated[Literal["raise", "zero"], "Report a word outside the vocabulary as an error, or print zeros."]
+Extremes = Annotated[Topn, "Number of the shortest and of the longest vectors to print."]
+Among = Annotated[Positive, "Search only this many of the most frequent words."]
 How = Annotated[
     Literal["sum", "mean", "sif"],
-    "Sum or mean of the words' vectors, or their mean weighted by a / (a + P(w)).",
+    "The sum or the mean of the word vectors, or SIF, their mean weighted by a / (a + P(w)).",
 ]
 Measure = Literal["dot", "cosine"]
-Nearness = Annotated[Measure, "The inner product of their sums, which is that sum, or its cosine."]
-Telling = Annotated[Measure, "By the inner product with the sum of all words' vectors, or by the cosine."]
+Nearness = Annotated[Measure, "The inner product of the sums of word vectors, which is that sum of PMIs, or their cosine."]
+Telling = Annotated[Measure, "Rank by the inner product with the sum of all word vectors, or by the cosine."]
 
 
 class Form(NamedTuple):
@@ -121,7 +121,7 @@ def _is_stream(arguments: list[str]) -> bool:
     if "-" not in map(given, arguments):
         return False
     if len(arguments) > 1:
-        raise UsageError("- stands for all that is asked; give it alone")
+        raise UsageError("- reads all questions from stdin; give it alone")
     return True
 
 
@@ -168,7 +168,7 @@ def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], sh
             failed, found, texts = failed + 1, {"error": str(error)}, [f"error: {error}"]
         print_json(found, flush=True) if json else print_lines(texts, flush=True)
     if failed:
-        raise InputError(f"{failed} of {lines} lines could not be answered; they say why")
+        raise InputError(f"{failed} of {lines} lines could not be answered; see the answers for the reasons")
 
 
 def _expect(parts: list[str], count: int, what: str) -> list[str]:
@@ -214,25 +214,25 @@ def _on_a_line(answer: Answer) -> Iterator[str]:
 
 @_verb(EACH_WORD, "The words to look up.", _ranked, model=VectorsFile)
 def nn(vectors: Vectors, word: str, *, topn: Neighbours = 10, approximate: Approximate = False) -> Answer:
-    """Print the words nearest to each WORD by cosine; - reads lines of words from stdin."""
+    """Print the words nearest to each WORD by cosine; - reads words from stdin."""
     return vectors.neighbours([word], topn)  # approximately, if the vectors were opened so
 
 
 @_verb(EACH_WORD, "The words to look up.", _ranked)
 def related(vectors: Vectors, word: str, *, topn: HowMany = 10, normalize: Normalize = False) -> Answer:
-    """Print the words of the largest inner product with each WORD: their PMI, in models of PMI; - reads lines of words."""
+    """Print the words with the largest inner product with each WORD: the PMI, in PMI models; - reads words from stdin."""
     return {word: vectors.related(word, topn, normalize)}
 
 
 @_verb(EACH_WORD, "The words to look up.", _ranked)
 def similar(vectors: Vectors, word: str, *, topn: HowMany = 10, context_words: ContextWords = 10_000) -> Answer:
-    """Print the words whose PMI with frequent words correlates best with that of each WORD; - reads lines of words."""
+    """Print the words whose PMI with frequent words correlates best with that of each WORD; - reads words from stdin."""
     return {word: vectors.similar(word, topn, context_words)}
 
 
 @_verb(WORDS, "A, B and C.", _ranked)
 def analogies(vectors: Vectors, words: list[str], *, topn: HowMany = 10, method: Method = "add") -> Answer:
-    """Print what is to C as B is to A, for WORDs A B C; - reads lines of three words from stdin."""
+    """Print the words that are to C as B is to A, for WORDs A B C; - reads three words per line from stdin."""
     a, b, c = _expect(words, 3, "three words")
     most_similar = vectors.most_similar if method == "add" else vectors.most_similar_cosmul
     return {" ".join(words): most_similar(positive=[b, c], negative=[a], topn=topn)}
@@ -240,32 +240,32 @@ def analogies(vectors: Vectors, words: list[str], *, topn: HowMany = 10, method:
 
 @_verb(WORDS, "The two words.", _value)
 def similarity(vectors: Vectors, words: list[str]) -> Answer:
-    """Print the cosine of two WORDs; - reads lines of two words from stdin."""
+    """Print the cosine of two WORDs; - reads two words per line from stdin."""
     return {"similarity": vectors.similarity(*_expect(words, 2, "two words"))}
 
 
-@_verb(TEXTS, "The two lists, with white space between their words.", _value)
+@_verb(TEXTS, "The two lists; words are separated by white space.", _value)
 def n_similarity(vectors: Vectors, lists: list[str]) -> Answer:
-    """Print the cosine of the mean vectors of two lists of words, each in quotes; - reads lines with a tab between them."""
+    """Print the cosine of the mean vectors of two quoted lists of words; - reads tab-separated pairs from stdin."""
     first, second = _expect(lists, 2, "two lists of words")
     return {"similarity": vectors.n_similarity(first.split(), second.split())}
 
 
 @_verb(WORDS, "The words.", _value)
 def doesnt_match(vectors: Vectors, words: list[str]) -> Answer:
-    """Print the WORD that is farthest from the mean of all; - reads lines of words from stdin."""
+    """Print the WORD that is farthest from the mean of all; - reads words from stdin."""
     return {"word": vectors.doesnt_match(words)}
 
 
 @_verb(EACH_WORD, "The words.", _words_and_numbers)
 def vector(vectors: Vectors, word: str, *, oov: Unknown = "raise") -> Answer:
-    """Print the vector of each WORD, one per line; - reads lines of words from stdin."""
+    """Print the vector of each WORD, one per line; - reads words from stdin."""
     return {word: vectors.vector(word, oov).tolist()}
 
 
 @_verb(EACH_WORD, "The words.", _lengths, optional=True)
 def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: Among = 2000) -> Answer:
-    """Print |v|^2 and -log P of each WORD, or of the shortest and longest vectors if none is given; - reads lines of words."""
+    """Print |v|^2 and -log P of each WORD, or of the shortest and longest vectors if none is given; - reads words."""
     if word is None:
         frequent = [vectors.vocabulary.word(row) for row in range(min(restrict, len(vectors)))]
         order = vectors.norms(frequent)[0].argsort(kind="stable").tolist()
@@ -290,12 +290,12 @@ def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum") -> Answer:
 
 @_verb(TEXTS, "The two texts.", _value)
 def sentence_similarity(vectors: Vectors, texts: list[str], *, measure: Nearness = "dot") -> Answer:
-    """Print the sum of the PMIs of the words of two TEXTs, each in quotes; - reads lines with a tab between them."""
+    """Print the sum of the PMIs between the words of two quoted TEXTs; - reads tab-separated pairs from stdin."""
     first, second = _expect(texts, 2, "two texts")
     return {"similarity": vectors.sentence_similarity(first, second, measure)}
 
 
 @_verb(TEXT, "The text.", _on_a_line)
 def keywords(vectors: Vectors, text: str, *, topn: HowMany = 10, measure: Telling = "dot") -> Answer:
-    """Print the words of a TEXT that say most about it; - reads one per line. Not for GloVe, whose ranking is reversed."""
+    """Print the words most typical of a TEXT; - reads one text per line. Not for GloVe, whose ranking is reversed."""
     return {"keywords": vectors.keywords(text, topn, measure)}

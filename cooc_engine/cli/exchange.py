@@ -16,24 +16,22 @@ __all__ = ["align", "export", "import_file"]
 FormatOut = Annotated[
     str | None,
     "word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors, or tsv for TensorFlow's projector; "
-    "unless given, the suffix of FILE decides, and otherwise it is word2vec.",
+    "by default the suffix of FILE decides, else it is word2vec.",
 ]
-FormatIn = Annotated[
-    str | None, "word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors or tsv; recognised unless given."
-]
+FormatIn = Annotated[str | None, "word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors or tsv; recognised by default."]
 Dtype = Annotated[
     Literal["float32", "float16", "int8"],
-    "Numbers in npz and safetensors; for float16 and int8 it is reported how much the directions changed.",
+    "Number type in npz and safetensors; for float16 and int8 the change of direction is reported.",
 ]
 Published = Annotated[
     Literal["w", "c", "w+c", "concat"] | None,
-    "Word or context vectors, their sum, or both side by side, instead of what queries use.",
+    "Word or context vectors, their sum, or both concatenated, instead of those that queries use.",
 ]
 
 
 def export(
     model: Annotated[Path, Parameter(name="MODEL"), "The model file, or a file of vectors in one of the formats."],
-    output: Annotated[Path, Parameter(name="FILE"), "The file to write; `tsv` puts the words into FILE-metadata, beside it."],
+    output: Annotated[Path, Parameter(name="FILE"), "The file to write; `tsv` writes the words to a metadata file beside it."],
     /,
     *,
     format: FormatOut = None,
@@ -43,7 +41,7 @@ def export(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Write the vectors of a model for other programs."""
+    """Export the vectors of a model for other programs."""
     done = cooc_engine.export_vectors(model, output, format, dtype=dtype, vectors=vectors, restrict=restrict, force=force)
     text = f"{' and '.join(map(str, done.files))}: {done.words:,} vectors of size {done.vector_size}"
     if done.mean_error is not None:
@@ -57,12 +55,14 @@ def import_file(
     /,
     *,
     format: FormatIn = None,
-    errors: Annotated[Literal["strict", "skip"], "Refuse broken lines and repeated words, or skip and count them."] = "strict",
-    vocab: Annotated[Path | None, "A file of words and counts, one pair per line: most formats hold no counts."] = None,
+    errors: Annotated[
+        Literal["strict", "skip"], "Refuse malformed lines and repeated words, or skip and count them."
+    ] = "strict",
+    vocab: Annotated[Path | None, "A file of words and counts, one pair per line; most formats hold none."] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Make a model of a file of vectors of another program, plain or compressed."""
+    """Import vectors of another program, from a plain or compressed file, into a model file."""
     model, tally = cooc_engine.import_vectors(source, output, format, errors=errors, vocab=vocab, force=force)
     size, width = model.array("words").shape
     record = {"output": str(output), "format": model.config["import"]["format"], "words": size, "vector_size": width}
@@ -72,9 +72,9 @@ def import_file(
 
 
 def align(
-    model: Annotated[Path, Parameter(name="MODEL"), "The model file, or file of vectors, whose vectors are turned."],
+    model: Annotated[Path, Parameter(name="MODEL"), "The model file, or file of vectors, to rotate."],
     reference: Annotated[
-        Path, Parameter(name="REFERENCE"), "The model or file of vectors that stays; of the same vector size or larger."
+        Path, Parameter(name="REFERENCE"), "The model, or file of vectors, to align to; of the same vector size or larger."
     ],
     output: Annotated[NewModel, Parameter(name="OUT.h5")],
     /,
@@ -82,7 +82,7 @@ def align(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Turn the vectors of a model to where those of a reference lie, by the words that both have (orthogonal Procrustes)."""
+    """Rotate the vectors of a model onto those of a reference, by the words they share (orthogonal Procrustes)."""
     done = cooc_engine.align(model, reference, output, force=force)
     before = "" if done.before is None else f" (before: {done.before:.4f})"
     text = f"{output}: aligned by {done.words:,} words, whose mean cosine is {done.after:.4f}{before}"

@@ -18,12 +18,12 @@ __all__ = ["compare", "evaluate", "info", "ratio"]
 
 Page = Annotated[
     Path,
-    "The page to write, PAGE.html, or a directory for it; its main picture and all numbers stand beside it, .png and .json.",
+    "The page to write, PAGE.html, or a directory for it; its main picture (.png) and all numbers (.json) go beside it.",
 ]
 
 
 def info(path: Annotated[Path, Parameter(name="PATH"), "The directory or file."], /, *, json: Json = False) -> None:
-    """Tell what a corpus, a co-occurrence directory or a model is: everything that it records."""
+    """Describe a corpus, a co-occurrence directory or a model: print everything that it records."""
     from cooc_engine.pipeline.describe import lines
 
     record = cooc_engine.info(path)
@@ -37,10 +37,10 @@ def ratio(
     contexts: Annotated[list[str], Parameter(name="CONTEXT"), "The context words."],
     /,
     *,
-    counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts beside it."] = None,
+    counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts as well."] = None,
     json: Annotated[bool, "Print one JSON list."] = False,
 ) -> None:
-    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) as the model has it: large, small, or near 1 for both or neither."""
+    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: large, small, or near 1 for both or neither."""
     rows = cooc_engine.ratio(model, word1, word2, contexts, counts)
     print_result(json, rows, map(_ratio, rows))
 
@@ -54,17 +54,17 @@ def evaluate(
     models: ModelFiles,
     /,
     *,
-    pairs: Annotated[Files, "Files of word pairs: word, word, human score, tabs between; Spearman and Pearson."] = None,
+    pairs: Annotated[Files, "Files of word pairs: word, word, human score, separated by tabs; Spearman and Pearson."] = None,
     analogies: Annotated[
-        Files, "Files of questions: four words per line, a colon begins a section; 3CosAdd and 3CosMul."
+        Files, "Files of questions: four words per line, a colon starts a section; 3CosAdd and 3CosMul."
     ] = None,
     sentence_pairs: Annotated[Files, "Files of sentence pairs: sentence, sentence, human score, separated by tabs."] = None,
-    categories: Annotated[Files, "Files of a word and its class per line; purity of clusters."] = None,
-    outliers: Annotated[Files, "Files of topics: words that belong together, a blank line, words that do not."] = None,
+    categories: Annotated[Files, "Files of words and their classes, one pair per line; purity of the clusters."] = None,
+    outliers: Annotated[Files, "Files of topics: words that belong together, a blank line, words that do not belong."] = None,
     options: EvalOptions | None = None,
     json: Annotated[bool, "Print one JSON list."] = False,
 ) -> None:
-    """Judge models by word pairs, sentence pairs, analogies, categories and outliers."""
+    """Evaluate models on word pairs, sentence pairs, analogies, categories and outliers."""
     from cooc_engine.evaluation.judge import SETS
 
     given = {"pairs": pairs, "analogies": analogies, "sentence_pairs": sentence_pairs}
@@ -72,7 +72,7 @@ def evaluate(
     sets: dict[str, Any] = {kind: files for kind in SETS if (files := given[kind])}
     if not sets:
         first, *others = (f"--{kind.replace('_', '-')} FILE" for kind in SETS)
-        raise UsageError(f"nothing to judge by; pass {first} or one of {', '.join(others)}")
+        raise UsageError(f"nothing to evaluate on; pass {first} or one of {', '.join(others)}")
     rows = cooc_engine.evaluate(models, **sets, **(options or EvalOptions()).record())
     print_result(json, rows, score_lines(rows))
 
@@ -83,9 +83,9 @@ def compare(
     *,
     output: Page,
     pairs: Annotated[Files, "Files of word pairs: word, word, human score, separated by tabs."] = None,
-    analogies: Annotated[Files, "Files of questions: four words per line, sections begin with a colon."] = None,
+    analogies: Annotated[Files, "Files of questions: four words per line, a colon starts a section."] = None,
     options: CompareOptions | None = None,
-    force: Annotated[bool, "Replace a page that exists."] = False,
+    force: Annotated[bool, "Replace an existing page."] = False,
     progress: ProgressKind = "auto",
     json: Annotated[bool, "Print all numbers as one JSON object."] = False,
 ) -> None:

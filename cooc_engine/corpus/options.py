@@ -16,25 +16,25 @@ class EncodeOptions(Options):
     """How text becomes an encoded corpus."""
 
     min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount", "--mincount"))] = 5
-    """Words that occur less often are left out of the vocabulary."""
+    """Words that occur fewer times than this are left out of the vocabulary."""
     max_vocab: Annotated[int | None, AtLeast(1)] = None
-    """Keep only this many of the most frequent words; ties go to the smaller bytes."""
+    """Keep only this many of the most frequent words; ties are broken by byte order."""
     vocabulary: str | None = None
-    """Take the words of this corpus or co-occurrence directory, instead of those of the text."""
+    """Use the vocabulary of this corpus or co-occurrence directory instead of building one from the text."""
     tokenizer: str = "whitespace"
-    """How a line is cut into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`."""
+    """How a line is split into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`."""
     pattern: str | None = None
-    """What `regex` takes for a word; words, also with ' or - inside, and numbers as 1,000.5, unless given; no punctuation."""
+    """The pattern of a word, for `regex`; by default words, also with ' or - inside, and numbers such as 1,000.5."""
     hmm: Literal["on", "off"] = "on"
-    """Whether `jieba` finds words that are not in its dictionary, by its hidden Markov model."""
+    """Whether `jieba` uses its hidden Markov model to find words that are not in its dictionary."""
     lowercase: bool = False
-    """Turn the text to lower case, as Unicode has it, before it is cut."""
+    """Convert the text to lower case, by Unicode's rules, before it is split."""
     phrases: Annotated[int, AtLeast(0)] = 0
-    """Join words that keep together, as new_york, this many times over (word2phrase)."""
+    """Number of passes that join frequent word pairs into phrases such as new_york (word2phrase); 0 joins none."""
     phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
-    """Join a and b whose (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""
+    """Join a and b if (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""
     reserved: Literal["refuse", "keep"] = "refuse"
-    """What to do if `<unk>` or `</s>`, which GloVe, word2vec and fastText keep for themselves, is a word of the text."""
+    """Refuse or keep `<unk>` and `</s>` as words of the text; GloVe, word2vec and fastText reserve them."""
 
     def __post_init__(self) -> None:
         """Check the tokenizer too, and fill in the pattern, so that the record says what was used."""

@@ -15,19 +15,19 @@ class CountOptions(Options):
     """What counts as a co-occurrence, and how much."""
 
     window: Annotated[int, AtLeast(1), Flag(alias=("--window-size", "--ws", "--win"))] = 10
-    """How many words on each side of the centre are its contexts."""
+    """Number of context words on each side of the centre."""
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic"
-    """Weight of distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""
+    """Weight of a co-occurrence at distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""
     context_side: Literal["both", "left", "right"] = "both"
-    """Which side of the centre its contexts stand on; the centre is always the row."""
+    """The side of the centre from which contexts are taken; the centre is always the row."""
     positional: bool = False
-    """Count a context apart for each signed distance (hyperwords): the columns are (word, distance)."""
+    """Count contexts separately for each signed distance, as hyperwords does: the columns are (word, distance)."""
     oov_gap: Literal["drop", "keep"] = "drop"
-    """Words outside the vocabulary: dropped before the window is laid, or kept as gaps in it."""
+    """Whether words outside the vocabulary are dropped before windows are formed, or kept as gaps in them."""
     subsample: Annotated[float | None, Above(0), Flag(alias=("--sample", "--sub"))] = None
-    """Thin frequent words before the window is laid: of share f, √(t/f) + t/f are kept, as in word2vec; off unless given."""
+    """Subsample frequent words before windows are formed: a word of frequency f is kept with √(t/f) + t/f; off by default."""
     subsample_seed: Annotated[int, AtLeast(0)] = 1
-    """Seed of `subsample`."""
+    """Random seed of the subsampling."""
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,4 @@ class UniformCountOptions(CountOptions):
     """The same for a model that is usually trained on unweighted counts."""
 
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "uniform"
-    """Weight of distance k: `uniform` 1, `harmonic` 1/k, `dynamic` (window-k+1)/window."""
+    """Weight of a co-occurrence at distance k: `uniform` 1, `harmonic` 1/k, `dynamic` (window-k+1)/window."""

@@ -15,13 +15,13 @@ class EvalOptions(Options):
     """How vectors are judged."""
 
     restrict: Annotated[int, AtLeast(1)] = 30_000
-    """Ask analogies among so many of the most frequent words."""
+    """Answer analogies only with this many of the most frequent words."""
     by_section: bool = False
-    """Show each section of the analogies too."""
+    """Show the scores of each section of the analogies too."""
     bootstrap: Annotated[int, AtLeast(0)] = 0
-    """Resample pairs and questions so many times, say 1000, and show between which limits 95 % of the scores lie."""
+    """Number of bootstrap samples of pairs and questions, such as 1000, for 95 % intervals of the scores; 0 shows none."""
     seed: Annotated[int, AtLeast(0)] = 1
-    """Seed of the bootstrap and of the clusters."""
+    """Random seed of the bootstrap and of the clustering."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class CompareOptions(Options):
     """How models are compared."""
 
     restrict: Annotated[int, AtLeast(1)] = 30_000
-    """Analogies and neighbours are looked for among so many of the most frequent words."""
+    """Search analogies and neighbours only among this many of the most frequent words."""
     samples: Annotated[int, AtLeast(100)] = 1000
-    """How often the pairs or questions are drawn anew for the intervals."""
+    """Number of bootstrap samples for the intervals."""
     seed: Annotated[int, AtLeast(0)] = 1
-    """Seed of these draws."""
+    """Random seed of the bootstrap."""
     frequent: Annotated[int, AtLeast(1)] = 1000
-    """Neighbours are compared of so many of the most frequent words."""
+    """Compare the neighbours of this many of the most frequent words."""
     neighbours: Annotated[int, AtLeast(1), Flag(alias=("--topn",))] = 10
-    """How many nearest neighbours are compared."""
+    """Number of nearest neighbours to compare."""
     common: bool = False
-    """Compare models of different vocabularies on the words that all have, instead of refusing them."""
+    """Compare models of different vocabularies on the words they share, instead of refusing them."""

@@ -17,15 +17,15 @@ class RunOptions(Options):
     """How a command runs; nothing here changes a result."""
 
     threads: Annotated[int | None, AtLeast(1), Flag(alias=("--thread", "--workers"))] = None
-    """Threads; all cores unless given."""
+    """Number of threads; all cores by default."""
     memory: str | None = None
-    """Budget, such as 512M or 4G (binary); half of the machine's, or of its control group's, unless given."""
+    """Memory budget, such as 512M or 4G (binary); half of the memory of the machine, or of its control group, by default."""
     force: bool = False
-    """Replace an output that exists."""
+    """Replace an existing output."""
     resume: bool = False
-    """Continue what an interrupted run left."""
+    """Continue an interrupted run."""
     progress: Kind = "auto"
-    """Progress on stderr: a bar on a terminal and lines elsewhere, JSON lines, or nothing."""
+    """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
     json: bool = False
     """Print the result as one JSON object."""
 
@@ -56,4 +56,4 @@ class PlannedOptions(RunOptions):
     """How a command runs that can say beforehand what it will take."""
 
     dry_run: bool = False
-    """Print only the plan: memory, runs, entries and disk as predicted. Nothing is written."""
+    """Print only the plan: the predicted memory, runs, entries and disk space. Nothing is written."""

@@ -163,7 +163,7 @@ def test_a_line_that_cannot_be_answered_stops_no_stream(ask):
         "error: '' is not in the vocabulary",
         "ice",
     ]
-    assert error == "cooc-engine: 2 of 4 lines could not be answered; they say why\n"
+    assert error == "cooc-engine: 2 of 4 lines could not be answered; see the answers for the reasons\n"
     code, text, _ = ask("similarity", "-", "--json", stdin="king\nking ice\n\udcff\udcff x\n")
     assert code == 1
     records = [json.loads(line) for line in text.splitlines()]
@@ -183,7 +183,7 @@ def test_a_line_that_cannot_be_answered_stops_no_stream(ask):
         ("similar", ["king", "--context-words", "0"], 2, "--context-words is 0"),
         ("similar", ["king", "--context-words", "1"], 2, "context_words is 1; it must be at least 2"),
         ("norms", ["--restrict", "0"], 2, "--restrict is 0"),
-        ("nn", ["king", "-"], 2, "- stands for all that is asked"),
+        ("nn", ["king", "-"], 2, "- reads all questions from stdin"),
         ("similarity", ["king"], 1, "expected two words, found 1"),
         ("analogies", ["king", "ice"], 1, "expected three words, found 2"),
         ("sentence-similarity", ["king"], 1, "expected two texts, found 1"),

@@ -209,7 +209,7 @@ def test_bad_usage(call, made, verb, extra, says):
         (["encode", "text", "--output", "no/corpus"], "no: no such directory"),
         (["train", "glove", "text", "--output", "no/model.h5"], "no: no such directory"),
         (["nn", "model.h5", "w1", "--topn", "0"], "--topn is 0"),
-        (["eval", "model.h5"], "nothing to judge by"),
+        (["eval", "model.h5"], "nothing to evaluate on"),
     ],
 )
 def test_bad_commands(call, arguments, says):

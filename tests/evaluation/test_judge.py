@@ -524,6 +524,6 @@ def test_the_command_line_has_all_sets(tmp_path, monkeypatch, capsys):
     assert main(["eval", "m.h5", *arguments]) == 0
     text = capsys.readouterr().out
     assert "0 of 1 among the first 40 words" in text or "1 of 1 among the first 40 words" in text
-    assert main(["eval", "m.h5"]) == 2 and "nothing to judge by" in capsys.readouterr().err
+    assert main(["eval", "m.h5"]) == 2 and "nothing to evaluate on" in capsys.readouterr().err
     assert main(["eval", "m.h5", *arguments, "--bootstrap", "-1"]) == 2
     assert "--bootstrap is -1; it must be at least 0" in capsys.readouterr().err
