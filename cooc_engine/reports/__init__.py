@@ -1,5 +1,5 @@
-"""Pages and pictures.
+"""Comparison pages, pictures and tables.
 
-Flows in: models and their scores. Flows out: HTML, PNG, and tables as text. May import the rooms from `_kernels` to
+Flows in: models and their scores. Flows out: HTML, PNG and plain-text tables. May import the rooms from `_kernels` to
 `evaluation`.
 """

@@ -1,4 +1,4 @@
-"""Pictures as coordinates: what the page's template draws as SVG. Units are those of a panel that is 340 wide, y downwards."""
+"""The coordinates of the charts, which the page's template draws as SVG. A panel is 340 units wide; y points downwards."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import Any
 __all__ = ["Axis", "Dots", "Lines", "difference_dots", "norm_lines", "score_dots", "signed", "spectrum_lines", "ticks"]
 
 WIDTH = 340
-LETTER = 6.5  # width of a letter of a label
-LONGEST = 26  # letters of a label
+LETTER = 6.5  # width of a letter in a label
+LONGEST = 26  # maximum number of letters in a label
 ROW = 24
 TOP = 6
-AXIS = 26  # height of an axis with its numbers
-VALUE = 52  # width of the numbers at the right
+AXIS = 26  # height of an axis with its tick labels
+VALUE = 52  # width of the column of numbers on the right
 
 Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """Numbers along an axis: their places and texts."""
+    """The ticks of an axis: positions and labels."""
 
     marks: Sequence[tuple[float, str]]
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A row of a panel: a dot with whiskers, places along x, and its texts."""
+    """A row of a panel: a dot with whiskers, as positions along x, and its texts."""
 
     label: str
     title: str
@@ -60,7 +60,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Lines:
-    """A panel of lines, each with its colour; `band` is an area behind them."""
+    """A panel of lines, each with its colour; `band` is a shaded area behind them."""
 
     title: str
     note: str
@@ -77,17 +77,17 @@ class Lines:
 
 
 def signed(value: float) -> str:
-    """Return a number with three decimals and a sign."""
+    """Return a number as text, with a sign and three decimals."""
     return f"{value:+.3f}".replace("-", "−")
 
 
 def plain(value: float) -> str:
-    """Return a number with three decimals."""
+    """Return a number as text, with three decimals."""
     return f"{value:.3f}".replace("-", "−")
 
 
 def ticks(low: float, high: float, most: int = 4) -> list[float]:
-    """Return round numbers within a range: multiples of 1, 2 or 5 times a power of ten, `most` of them or fewer."""
+    """Return at most `most` round numbers within a range: multiples of 1, 2 or 5 times a power of ten."""
     if not high > low:
         return [low]
     rough = (high - low) / most
@@ -111,13 +111,13 @@ def _short(text: str) -> str:
 
 
 def score_dots(data: Record, colours: Mapping[str, int]) -> Dots:
-    """Return the scores of all models on one set of words; the leaders are strong."""
+    """Return a panel of the scores of all models on one test set; the leaders are emphasised."""
     rows = [(score["model"], score, plain, score["model"] in data["leaders"]) for score in data["scores"]]
     return _dots(data, [(name, row, colours[name], strong) for name, row, _, strong in rows], plain, zero=False)
 
 
 def difference_dots(data: Record, colours: Mapping[str, int]) -> Dots:
-    """Return the differences of all pairs of models on one set of words; those that are clear are strong."""
+    """Return a panel of the differences between all pairs of models on one test set; the clear ones are emphasised."""
     rows = [(f"{gap['first']} − {gap['second']}", gap, colours[gap["first"]], gap["clear"]) for gap in data["differences"]]
     return _dots(data, rows, signed, zero=True)
 
@@ -151,7 +151,7 @@ LEFT, RIGHT, BOTTOM, HEIGHT = 38.0, WIDTH - 8.0, 176.0, 220.0
 
 
 def spectrum_lines(spectra: Sequence[Record], colours: Mapping[str, int]) -> Lines:
-    """Return the singular values of all models by rank, on a logarithmic scale."""
+    """Return a panel of the singular values of all models by rank, on a logarithmic scale."""
     known = [(colours[one["model"]], [value for value in one["singular_values"] if value > 0]) for one in spectra]
     longest = max((len(values) for _, values in known), default=1)
     every = [math.log10(value) for _, values in known for value in values] or [-1.0, 0.0]
@@ -170,7 +170,7 @@ def spectrum_lines(spectra: Sequence[Record], colours: Mapping[str, int]) -> Lin
 
 
 def norm_lines(profile: Record, colour: int) -> Lines:
-    """Return the middle |v|² by −log P, and the band that holds 80 % of the words, of one model."""
+    """Return a panel of one model: the median |v|² by −log P, and the band that contains 80 % of the words."""
     groups, correlation = profile["groups"], profile["rank_correlation"]
     note = "rank correlation " + ("–" if correlation is None else signed(correlation))
     wide = [group["surprise"] for group in groups] or [0.0, 1.0]

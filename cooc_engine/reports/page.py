@@ -1,4 +1,4 @@
-"""The comparison as a page: one HTML file that needs nothing else, its main picture as a PNG, and all numbers as JSON."""
+"""The comparison page: one self-contained HTML file, with its main picture as a PNG and all numbers as JSON beside it."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def compare(
 ) -> dict[str, Any]:
     """Compare models and write the page `output`, and beside it its main picture (.png) and all numbers (.json).
 
-    models      two model files or more, of any family, over one vocabulary; a mapping gives them names
-    output      the page, *.html, or a directory, which is made if need be, for page.html
-    pairs       files of word pairs with the scores that people gave them
-    analogies   files of questions in word2vec's format
+    models      two or more model files, of any family, on a common vocabulary; a mapping gives them names
+    output      the page, *.html, or a directory for page.html, which is created if necessary
+    pairs       files of word pairs with human similarity ratings
+    analogies   files of analogy questions in word2vec's format
 
-    Returns what the JSON file holds; `cooc_engine.evaluation.comparison.comparison` says what that is and raises.
-    Each file is whole or not there. Raises `UsageError` if one is there already, unless `force`, and if matplotlib
-    or Jinja is missing.
+    Returns the content of the JSON file; see `cooc_engine.evaluation.comparison.comparison` for it and for the errors raised.
+    Each file is written completely or not at all. Raises `UsageError` if one exists already, unless `force` is given, and if
+    matplotlib or Jinja is missing.
     """
     page = page_of(output)
     check_page(page)
@@ -63,14 +63,14 @@ def compare(
 
 
 def page_of(output: PathLike) -> Path:
-    """Return the page that an output means: itself, or page.html in a directory."""
+    """Return the path of the page: the output itself, or page.html in it if it is a directory."""
     path = Path(output)
     return path / "page.html" if path.is_dir() or not path.suffix else path
 
 
 @contextmanager
 def _directory(path: Path) -> Iterator[None]:
-    """Make a directory; what goes wrong leaves none that was not there."""
+    """Create a directory; after an error it is removed again if it did not exist before."""
     there = path.is_dir()
     path.mkdir(parents=True, exist_ok=True)
     try:
@@ -82,14 +82,14 @@ def _directory(path: Path) -> Iterator[None]:
 
 
 def check_page(page: Path) -> None:
-    """Raise `UsageError` if a page cannot have this name, or a library is missing that makes it."""
+    """Raise `UsageError` if a page cannot have this name, or a library needed to make it is missing."""
     if page.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
     require("a page", "plot", "jinja2", "matplotlib")
 
 
 def verdict(data: Mapping[str, Any]) -> str:
-    """Return in one line which differences on a set of words are not within noise."""
+    """Return one line saying which differences on a test set are larger than noise."""
     clear: dict[str, list[str]] = {}
     for gap in data["differences"]:
         if gap["clear"]:
@@ -98,7 +98,7 @@ def verdict(data: Mapping[str, Any]) -> str:
 
 
 def render(record: Mapping[str, Any]) -> str:
-    """Return the page of a comparison."""
+    """Return the HTML page of a comparison."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -135,7 +135,7 @@ def _title(names: Sequence[str]) -> str:
 
 
 def _asked(sets: Sequence[Mapping[str, Any]]) -> str:
-    """Return what the models were judged by, for the page's first sentence."""
+    """Return a list, in words, of what the models were evaluated on, for the first sentence of the page."""
     pairs = sum(data["kind"] == "spearman" for data in sets)
     kinds = [(pairs, "of word pairs"), (len(sets) - pairs, "of analogies")]
     parts = [f"{number} set{'s' * (number > 1)} {kind}" for number, kind in kinds if number]
@@ -147,14 +147,14 @@ def _rate(value: float | None) -> str:
 
 
 def _given(value: Any) -> str:
-    """Return the value of an option as a user would write it."""
+    """Return the value of an option as the user would write it."""
     if value is None or isinstance(value, bool):
         return {None: "–", True: "on", False: "off"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _picture(record: Mapping[str, Any]) -> bytes:
-    """Return the scores of all models on all sets, with their intervals, as a PNG; without sets their singular values."""
+    """Return a PNG of the scores of all models on all test sets, with intervals, or of their singular values if none."""
     colours = _numbers(record)
     if record["sets"]:
         heading = "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it"
@@ -164,5 +164,5 @@ def _picture(record: Mapping[str, Any]) -> bytes:
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, int]:
-    """Return the number of each model's colour."""
+    """Return the index of each model's colour."""
     return {model["name"]: number % len(COLOURS) for number, model in enumerate(record["models"])}

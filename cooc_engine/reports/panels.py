@@ -1,4 +1,4 @@
-"""The panels of `charts` as a PNG: what the page's template draws as SVG, from the same coordinates."""
+"""The panels of `charts` as a PNG, from the same coordinates that the page's template draws as SVG."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from cooc_engine.reports.charts import WIDTH, Dots, Lines
 
 __all__ = ["png"]
 
-UNIT = 0.01  # inches of a unit of the panels
-POINT = 72 * UNIT  # points of a unit, for sizes of letters
+UNIT = 0.01  # inches per unit of the panels
+POINT = 72 * UNIT  # points per unit, for font sizes
 DPI = 150
 COLUMNS = 4
 MARGIN, TITLE, LINE = 16.0, 22.0, 18.0  # around a panel, above it, and a line of the heading
-LETTERS = 58  # of the heading above a panel's width
+LETTERS = 58  # letters of the heading that fit above one panel
 INK, SOFT, RULE = "#1d2126", "#5b646e", "#dfe3e8"
 
 
 def png(panels: Sequence[Dots | Lines], heading: str, colours: Sequence[str], legend: Sequence[tuple[str, int]] = ()) -> bytes:
-    """Return the panels side by side under a heading; `legend` names colours by their numbers, as the panels do."""
+    """Return a PNG of the panels side by side under a heading; `legend` pairs names with indices into `colours`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -78,7 +78,7 @@ def _draw_lines(axes: Any, panel: Lines, colours: Sequence[str]) -> None:
         _write(axes, x, panel.height - 28, text, 11, ha="center", color=SOFT)
     _write(axes, (panel.left + panel.right) / 2, panel.height - 9, panel.below, 11, ha="center", color=SOFT)
     for colour, points in panel.lines:
-        if not points:  # of a model whose singular values are all 0
+        if not points:  # the singular values of this model are all 0
             continue
         across, down = zip(*(map(float, point.split(",")) for point in points.split()), strict=True)
         axes.plot(across, down, color=colours[colour], linewidth=2 * POINT)

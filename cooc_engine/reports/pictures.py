@@ -1,4 +1,4 @@
-"""A model as a picture: how its loss fell, and which words ended up near one another."""
+"""Pictures of a model: its loss by epoch, and a map of which words ended up near one another."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ Points = npt.NDArray[np.float64]
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00", "#b0408f", "#4d5b66")
 INK, GREY = "#222222", "#8a8a8a"
-SIDES = (  # where a label may stand: offset in points, and how it is aligned there
+SIDES = (  # candidate positions of a label: offset in points, and its alignment there
     ((3, 0), "left", "center"),
     ((0, 3), "center", "bottom"),
     ((0, -3), "center", "top"),
     ((-3, 0), "right", "center"),
 )
-PERPLEXITY = 12.0  # neighbours that count; fewer than t-SNE's usual 30, since a map has some 300 words at most
-COMMONEST = 50  # the most frequent words are grammar and stand near everything
+PERPLEXITY = 12.0  # below t-SNE's usual 30, since a map has only about 300 words
+COMMONEST = 50  # most frequent words left out: function words, which are near everything
 
 
 class Plottable(Protocol):
@@ -43,11 +43,11 @@ class Plottable(Protocol):
 
     @property
     def vectors(self) -> npt.NDArray[Any]:
-        """Published vectors, one row per word."""
+        """The published vectors, one row per word."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The words of the rows."""
+        """The word of each row."""
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
@@ -77,7 +77,7 @@ def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], N
     figure = Figure(figsize=inches, dpi=120, facecolor="white")
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # scripts that the default font does not have
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # writing systems that the default font lacks
         draw(figure)
         canvas.print_figure(buffer, format="png")
     write_whole(path, buffer.getvalue())
@@ -135,12 +135,12 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     colours = [COLOURS[group % len(COLOURS)] for group in groups]
     axes.scatter(places[:, 0], places[:, 1], s=7, c=colours, alpha=0.55, linewidths=0)
     axes.margins(0.05)
-    axes.autoscale_view()  # now, since labels are placed by where their points are on the page
+    axes.autoscale_view()  # now, since labels are placed by the positions of their points on the page
     _label(figure, axes, places, [model.vocabulary.words[row] for row in rows], colours)
 
 
 def frequent_words(vocabulary: Vocabulary, words: int) -> list[int]:
-    """Return the rows of the first `words` words for a map: no punctuation, no numbers, none of the commonest."""
+    """Return the rows of the `words` most frequent words, without punctuation, numbers and the very commonest words."""
     skipped = min(COMMONEST, len(vocabulary) // 10)
     rows: list[int] = []
     for row, word in enumerate(vocabulary.words[skipped:], skipped):
@@ -152,7 +152,7 @@ def frequent_words(vocabulary: Vocabulary, words: int) -> list[int]:
 
 
 def _units(vectors: Points) -> Points:
-    """Return the rows centred, then scaled to length 1: a direction that all share tells none apart."""
+    """Return the rows centred, then scaled to length 1: a direction common to all words distinguishes none of them."""
     centred = vectors - vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
     units: Points = centred / np.maximum(lengths, np.finfo(np.float64).tiny)
@@ -166,14 +166,15 @@ def _groups(units: Points) -> list[int]:
 
 
 def neighbourhood_map(units: Points) -> Points:
-    """Return a place in the plane (n, 2) for each unit vector (n, d), n at least 3, by scikit-learn's t-SNE.
+    """Return a point in the plane (n, 2) for each unit vector (n, d), n at least 3, by scikit-learn's t-SNE.
 
-    It begins at the principal components and is exact (the sums of its approximation depend on threads), so repeatable.
+    It starts from the principal components and uses the exact method (the sums of the approximate one depend on the number of
+    threads), so it is reproducible.
     """
     from sklearn.manifold import TSNE
 
     if not units.any():
-        return np.zeros((len(units), 2))  # equal vectors have no principal components to begin at
+        return np.zeros((len(units), 2))  # equal vectors have no principal components to start from
     plane = np.pad(units, ((0, 0), (0, max(0, 2 - units.shape[1]))))
     perplexity = min(PERPLEXITY, (len(units) - 1) / 3)
     places: Points = TSNE(perplexity=perplexity, init="pca", method="exact", random_state=1).fit_transform(plane)
@@ -181,7 +182,7 @@ def neighbourhood_map(units: Points) -> Points:
 
 
 def _label(figure: Figure, axes: Axes, places: Points, words: Sequence[str], colours: Sequence[str]) -> None:
-    """Write the words beside their points, the most frequent first; one that fits nowhere keeps only its point."""
+    """Label the points with their words, the most frequent first; a word that fits nowhere is left out."""
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
     taken: list[Sequence[float]] = []
     for place, word, colour in zip(places, words, colours, strict=True):
@@ -198,7 +199,7 @@ def _label(figure: Figure, axes: Axes, places: Points, words: Sequence[str], col
 
 
 def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequence[float]) -> bool:
-    """Tell whether a box (left, bottom, right, top) lies inside the frame and on none that is taken."""
+    """Tell whether a box (left, bottom, right, top) lies inside the frame and overlaps none of those taken."""
     if box[0] < frame[0] or box[1] < frame[1] or box[2] > frame[2] or box[3] > frame[3]:
         return False
     return all(box[2] <= b[0] or b[2] <= box[0] or box[3] <= b[1] or b[3] <= box[1] for b in taken)
@@ -208,7 +209,7 @@ def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequenc
 
 
 def plot_table(table: Table, path: Path) -> Path:
-    """Draw what each choice of a grid does to each score, on average over all others, as a PNG; return its path.
+    """Draw the effect of each option of a grid on each score, averaged over all other options, as a PNG; return its path.
 
     Raises `UsageError` if matplotlib is missing.
     """
@@ -235,7 +236,7 @@ def _draw_table(figure: Figure, table: Table) -> None:
 
 
 def _draw_choices(axes: Axes, table: Table, option: str, titles: Mapping[str, str]) -> None:
-    """Draw a line for each score: its mean for each value of an option, less the mean of those."""
+    """Draw a line for each score: its mean for each value of an option, minus the mean of these means."""
     _plain(axes, option)
     values = table.values(option)
     for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):

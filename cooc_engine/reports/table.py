@@ -1,4 +1,4 @@
-"""The table of a grid: what was set, and what came of it."""
+"""The table of a grid search: the settings of each combination and its scores."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from cooc_engine.runtime.numbers import show_percent, show_value
 
 __all__ = ["Record", "Table"]
 
-SHORT = {"spearman": "", "analogy-add": " add", "analogy-mul": " mul"}  # what the printed table shows, as it names it
+SHORT = {"spearman": "", "analogy-add": " add", "analogy-mul": " mul"}  # measures in the printed table, with their suffixes
 
 
 @dataclass(frozen=True)
 class Record:
-    """The scores of a combination, by data set and measure, as "men spearman"; None where nothing can be said."""
+    """The scores of one combination, by data set and measure, such as "men spearman"; None where there is no score."""
 
     model: str
     settings: Mapping[str, Any]
@@ -33,7 +33,7 @@ class Table:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, Any]]) -> Table:
-        """Make the table of rows of `evaluate` that have `settings` too."""
+        """Make the table from rows of `evaluate` to which `settings` were added."""
         settings = {row["model"]: row["settings"] for row in rows}
         scores: dict[str, dict[str, float | None]] = {model: {} for model in settings}
         for row in rows:
@@ -41,7 +41,7 @@ class Table:
         return cls([Record(model, settings[model], scores[model]) for model in settings])
 
     def parts(self) -> dict[str, Table]:
-        """Return a table for each kind of model, whose choices are not compared with those of others; "" if there is one."""
+        """Return one table per model family, since options of different families are not comparable; "" if only one."""
         found: dict[str, list[Record]] = {}
         for record in self.records:
             rest = {name: value for name, value in record.settings.items() if name != "model"}
@@ -49,7 +49,7 @@ class Table:
         return {name: Table(records) for name, records in found.items()}
 
     def titles(self) -> dict[str, str]:
-        """Return the measures that are shown, by what they are called there."""
+        """Return the measures of the printed table by their column titles."""
         parts = {measure: measure.rpartition(" ") for measure in self.measures}
         return {name + SHORT[kind]: measure for measure, (name, _, kind) in parts.items() if kind in SHORT}
 
@@ -60,7 +60,7 @@ class Table:
         return sum(values) / len(values) if values else None
 
     def effects(self) -> list[dict[str, Any]]:
-        """Return for each value of each option the mean scores over all choices of the others."""
+        """Return, for each value of each option, the mean scores over all values of the other options."""
         return [
             {"option": option, "value": value, "scores": {name: self.mean(name, {option: value}) for name in self.measures}}
             for option in self.options
@@ -72,12 +72,12 @@ class Table:
         return list(dict.fromkeys(record.settings[option] for record in self.records if option in record.settings))
 
     def best(self) -> dict[str, Record]:
-        """Return the best combination by each measure; of equal ones the first."""
+        """Return the best combination by each measure, the first in case of ties."""
         scored = {name: [r for r in self.records if r.scores.get(name) is not None] for name in self.measures}
         return {name: max(found, key=lambda r: r.scores[name] or 0.0) for name, found in scored.items() if found}
 
     def lines(self) -> list[str]:
-        """Return the scores of all, and for each kind of model means and the best, times 100, as lines to print."""
+        """Return lines to print: all scores, then the means and the best combinations of each model family, times 100."""
         titles = self.titles()
         rows = [
             [*self._shown(record), *(show_percent(record.scores.get(m)) for m in titles.values())] for record in self.records
@@ -98,7 +98,7 @@ class Table:
         return [line for part in parts for line in (*_aligned(part), "")][:-1]
 
     def tsv(self) -> str:
-        """Return all scores as lines of fields with tabs between."""
+        """Return all scores as tab-separated values."""
         head = [*self.options, *self.measures, "file"]
         rows = [[*self._shown(r), *(_exact(r.scores.get(m)) for m in self.measures), r.model] for r in self.records]
         return "".join("\t".join(fields) + "\n" for fields in (head, *rows))
@@ -112,6 +112,6 @@ def _exact(value: float | None) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines with columns of one width, figures at the right."""
+    """Return rows as lines with aligned columns, numbers aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
