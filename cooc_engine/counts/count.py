@@ -1,7 +1,7 @@
 """From an encoded corpus to exact co-occurrence counts: sorted CSR in row blocks, memory-mapped.
 
 Weights are integers over a common denominator (2520 for 1/k in a window of 10), summed in 64-bit integers and divided
-once, when read. A corpus that fits the budget is counted at once; a larger one is counted in runs, which are added up row
+only when they are read. A corpus that fits the budget is counted in one run; a larger one in several, which are added up row
 by row. Integer sums do not depend on their order: the bytes are the same for any number of threads, runs and shards.
 """
 
@@ -44,16 +44,16 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 __all__ = ["Allotment", "count", "plan_count", "write_merged"]
-TASK_ENTRIES = 1 << 20  # at most so many entries are counted before they are written
+TASK_ENTRIES = 1 << 20  # maximum number of entries counted before they are written
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
-MERGE_BYTES = 28  # of an entry that is read and added
-MARGIN = 24  # bytes that a run of any length takes for each word in the radius of the window
+MERGE_BYTES = 28  # bytes per entry that is read and added up
+MARGIN = 24  # bytes per position within the radius of the window, for a run of any length
 
 
 @dataclass(frozen=True)
 class Allotment:
-    """How the budget is divided: `entries` entries per accumulator, and `text` bytes for the text of a run."""
+    """The division of the budget: `entries` per accumulator, and `text` bytes for the text of a run."""
 
     threads: int
     entries: int
@@ -62,7 +62,7 @@ class Allotment:
 
     @classmethod
     def of(cls, words: int, window: Window, budget: int, threads: int) -> Allotment:
-        """Divide a budget; raises `UsageError` if it is too small."""
+        """Divide the budget; raises `UsageError` if it is too small."""
         columns = words * window.slots
         longest = min(columns, directory.BLOCK_ENTRIES)
 
@@ -87,7 +87,7 @@ class Allotment:
     def accumulators(
         self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]
     ) -> list[Accumulator]:
-        """Return accumulators with room for the largest of some tasks."""
+        """Return accumulators with room for the largest of the tasks."""
         entries = max(int(bounds[a:b].sum()) for a, b in tasks)
         rows = max(b - a for a, b in tasks)
         return [Accumulator(len(bounds) * window.slots, window.slots, entries, rows) for _ in range(self.threads + 2)]
@@ -138,7 +138,7 @@ def plan_count(
 
 @dataclass(frozen=True)
 class _Job:
-    """A validated count, with its memory allotted."""
+    """A validated counting job, with its memory allotted."""
 
     corpus: Corpus
     options: CountOptions
@@ -148,7 +148,7 @@ class _Job:
 
     @classmethod
     def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, how: Run) -> _Job:
-        """Check a count; raises `UsageError`."""
+        """Validate the job; raises `UsageError`."""
         corpus, options = Corpus.of(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
@@ -157,15 +157,15 @@ class _Job:
         return cls(corpus, options, window, blocks, room)
 
     def runs(self, work: Path | None) -> list[CorpusPart]:
-        """Return the runs to count in; a resumed count keeps those that it began with in `work`, whatever its budget."""
+        """Return the runs to count in; a resumed count keeps those that it started with in `work`, whatever its budget."""
         if work is not None and (work / "runs.json").exists():
             return [CorpusPart(tuple(map(tuple, parts))) for parts in json.loads((work / "runs.json").read_bytes())]
         return cut_corpus(self.corpus, self.window.size, self.room.text)
 
     def plan(self, output: Path, runs: list[CorpusPart]) -> Plan:
-        """Return the plan, with the disk that counting in these runs is predicted to take."""
+        """Return the plan, with the predicted disk usage of counting in these runs."""
         counts, columns = self.corpus.counts, len(self.corpus.counts) * self.window.slots
-        most = self.room.plan.budget * 4 // (columns * (self.room.threads + 1))  # in half of the budget, a bit a column
+        most = self.room.plan.budget * 4 // (columns * (self.room.threads + 1))  # in half of the budget, at one bit per column
         sample = Sample.draw(self.window.bounds(counts), counts, min(SAMPLED_ROWS, max(1, most)))
         whole, in_runs = count_sample(self.corpus, self.options, runs, sample, self.room.threads, self.room.text)
         tokens = max(1, self.corpus.manifest["tokens_in_vocabulary"])
@@ -176,7 +176,7 @@ class _Job:
         return replace(self.room.plan, runs=len(runs), disk=directory.disk(output, sizes if len(runs) > 1 else []))
 
     def fields(self) -> dict[str, Any]:
-        """Return what the manifest says of the count."""
+        """Return the fields of the manifest that describe the count."""
         return {
             "tokens": self.corpus.manifest["tokens_in_vocabulary"],
             "denominator": self.window.denominator,
@@ -200,7 +200,7 @@ def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: Coun
 
 
 def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
-    """Write the blocks that are not there yet: from the text, or from runs if it takes more than one."""
+    """Write the missing blocks: directly from the text, or from runs if more than one is needed."""
     todo = [block for block in job.blocks if not block.files(work).whole()]
     if not todo:
         return
@@ -243,7 +243,7 @@ def _write_run(files: RowFiles, corpus: Corpus, run: CorpusPart, options: CountO
 
 
 def write_merged(work: Path, block: Block, merged: Merged, window: Window, room: Allotment, stage: Stage) -> None:
-    """Write the rows of a block, added up."""
+    """Write the rows of a block, summed over the runs."""
     tasks = merged.tasks(block.first, block.last)
     accumulators = room.accumulators(window, merged.bounds, tasks)
     write_rows(block.files(work), block.dtype, merged, tasks, accumulators, stage)

@@ -1,4 +1,4 @@
-"""A co-occurrence directory: sorted CSR in row blocks, memory-mapped; how rows are cut into blocks, and how it is finished."""
+"""A co-occurrence directory: memory-mapped, sorted CSR in row blocks. Planning the blocks and finishing a directory."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from cooc_engine.storage.outputs import read_manifest, write_manifest
 __all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
 KIND, VERSION = "cooc", 1
-BLOCK_ENTRIES = 1 << 25  # entries of a row block, at most
-READ_ENTRIES = 1 << 20  # entries read at a time, at most, unless a row has more
+BLOCK_ENTRIES = 1 << 25  # maximum number of entries in a row block
+READ_ENTRIES = 1 << 20  # maximum number of entries read at a time, unless a single row has more
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows first:last of the matrix, in files of their own; `wide` values take 8 bytes and not 4."""
+    """Rows first:last of the matrix, in separate files; `wide` values take 8 bytes instead of 4."""
 
     number: int
     first: int
@@ -46,7 +46,7 @@ class Block:
 
     @property
     def dtype(self) -> type[np.unsignedinteger[Any]]:
-        """Type of the values on the disk."""
+        """Type of the values on disk."""
         return np.uint64 if self.wide else np.uint32
 
     def files(self, directory: Path) -> RowFiles:
@@ -59,13 +59,13 @@ class Block:
 
 
 def plan_blocks(bounds: npt.NDArray[np.int64], sums: Sequence[int] | npt.NDArray[Any]) -> list[Block]:
-    """Cut rows into blocks of at most BLOCK_ENTRIES entries; bounds[r] limits a row's entries, sums[r] its sum."""
+    """Cut rows into blocks of at most BLOCK_ENTRIES entries; bounds[r] bounds the entries of row r, sums[r] its sum."""
     ranges = cut_by_cost(bounds, BLOCK_ENTRIES)
     return [Block(i, a, b, bool(max(sums[a:b]) >= 2**32)) for i, (a, b) in enumerate(ranges)]
 
 
 def index_type(entries: int, columns: int) -> np.dtype[Any]:
-    """Return the type that SciPy needs for the indices of a matrix."""
+    """Return the type that SciPy needs for the indices of a matrix of this size."""
     return np.dtype(np.int64 if max(entries, columns) >= 2**31 else np.int32)
 
 
@@ -92,11 +92,11 @@ class Cooc:
 
     @property
     def positional(self) -> bool:
-        """Whether each context is a word at a position, so that there are more columns than words."""
+        """Whether contexts are pairs of word and relative position, so that there are more columns than words."""
         return self.columns != len(self.vocabulary)
 
     def refuse_empty(self) -> None:
-        """Raise `InputError` if there is nothing to train on."""
+        """Raise `InputError` if there is not a single entry to train on."""
         if self.entries == 0:
             raise InputError(f"{self.path}: holds no co-occurrences; every document has a single word")
 
@@ -145,9 +145,9 @@ class Cooc:
         return found
 
     def block_integers(self, block: Block) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-        """Return columns and integer values of a block, mapped; divide by `denominator` to get counts.
+        """Return columns and integer values of a block, mapped; divide the values by `denominator` to get counts.
 
-        The first time they are compared with their checksums and checked.
+        On first use they are compared with their checksums and validated.
         """
         opened = open_array if block.number in self._checked else load_array
         columns = opened(block.path(self.path, "columns"), np.int32)
@@ -174,7 +174,7 @@ class Cooc:
     def csr(self, block: Block | None = None, *, memory: str | int | None = None) -> scipy.sparse.csr_array:
         """Return the whole matrix, or one block of rows, as a (rows, columns) float64 CSR matrix in memory.
 
-        Raises `UsageError` if the whole matrix takes more than `memory` (by default half of the machine's).
+        Raises `UsageError` if the whole matrix takes more than `memory` (by default half of the machine's memory).
         """
         first, last = (0, len(self.row_offsets) - 1) if block is None else (block.first, block.last)
         starts = self.row_offsets[first : last + 1] - self.row_offsets[first]
@@ -206,7 +206,7 @@ class Cooc:
                 yield block.first + first, scipy.sparse.csr_array((data, indices, starts), (last - first, self.columns))
 
     def rows(self) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
-        """Yield (row, columns, counts) for every row, from the disk; for looking, not for speed."""
+        """Yield (row, columns, counts) for every row, from disk; convenient, but slow."""
         for block in self.blocks:
             columns, values = self.block_integers(block)
             starts = self.row_offsets[block.first : block.last + 1] - self.row_offsets[block.first]
@@ -239,7 +239,7 @@ def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, field
             file.append(numbers)
     whole = {
         "entries": int(offsets[-1]),
-        "total": sum(row_sums.tolist()),  # a row fits 64 bits, all of them together need not
+        "total": sum(row_sums.tolist()),  # each row fits into 64 bits, but their sum may not
         "blocks": [[block.first, block.last, block.wide] for block in blocks],
         "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
         **fields,
@@ -249,6 +249,6 @@ def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, field
 
 
 def clean(work: Path) -> None:
-    """Delete what is not part of a finished directory: the files of rows, and the runs."""
+    """Delete the files that are not part of a finished directory: the row files and the runs."""
     for path in (*work.glob("rows-*.bin"), *work.glob("*-run-*.bin"), work / "runs.json"):
         path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Predicting the number of entries of counts, and the disk they take, by counting a sample of the rows.
+"""Predicting the number of entries and the disk usage of counts, by counting a sample of the rows.
 
 Rows are drawn with probabilities proportional to a size (Hansen and Hurwitz 1943; systematically, as Madow 1949), and each
-entry of a drawn row stands for one over its row's probability (Horvitz and Thompson 1952): an unbiased estimate for any
+entry of a drawn row is weighted by its row's inverse probability (Horvitz and Thompson 1952): an unbiased estimate for any
 text, without assumptions about how words co-occur. A row is recorded as one bit per column, so the sample takes little memory.
 """
 
@@ -29,22 +29,22 @@ from cooc_engine.storage.arrays import HEADER_BYTES
 __all__ = ["Sample", "Sizes", "count_sample", "merge_sample"]
 
 ROWS = 256
-MANIFEST = 1000  # bytes of a manifest and of the plan, about
+MANIFEST = 1000  # approximate bytes of a manifest and of the plan
 CHUNK = 1 << 22  # bytes of text laid out at a time by a thread
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows (K,) int64 in rising order, and weights (K,) float64: how many rows each stands for."""
+    """Rows (K,) int64 in ascending order, and weights (K,) float64: the number of rows that each represents."""
 
     rows: npt.NDArray[np.int64]
     weights: npt.NDArray[np.float64]
 
     @classmethod
     def draw(cls, bounds: npt.NDArray[np.int64], work: npt.NDArray[np.int64], size: int) -> Sample:
-        """Draw about `size` rows, those that tell much for little work more often; always the same ones.
+        """Draw about `size` rows, preferring those that are informative for little work; the result is deterministic.
 
-        bounds[r] limits the entries of row r, and so is about how much they vary; work[r] is what counting it takes.
+        bounds[r] bounds the entries of row r, and serves as a proxy for its variation; work[r] is the cost of counting it.
         """
         if len(bounds) <= size:
             return cls(np.arange(len(bounds)), np.ones(len(bounds)))
@@ -57,9 +57,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a directory's files as predicted: those of the blocks' entries, of their rows, and of all others."""
+    """Predicted sizes of a directory's files, in bytes: entries of the blocks, rows of the blocks, and all others."""
 
-    entries: int  # their number
+    entries: int  # number of entries
     blocks: int
     rows: int
     rest: int
@@ -81,7 +81,7 @@ class Sizes:
         )
 
     def disk(self, output: Path, runs: Sequence[float]) -> Disk:
-        """Return the disk taken, with runs of so many bytes of entries: they stay until all blocks are there."""
+        """Return the disk usage; `runs` are the bytes of entries in each run, which is kept until all blocks are written."""
         output_bytes = self.blocks + self.rest
         kept = sum(round(size) + self.rows + 3 * HEADER_BYTES + 25 for size in runs)
         return Disk(output.absolute().parent, output_bytes, self.rows + kept, output_bytes + self.rows + kept, self.entries)

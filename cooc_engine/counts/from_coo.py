@@ -1,8 +1,8 @@
-"""Entries of a matrix in any order, sorted by rows into a co-occurrence directory, within a budget.
+"""Building a co-occurrence directory from matrix entries in any order, within a memory budget.
 
-A stretch of entries that fits the budget is dealt to its rows by a counting sort, and each row is added up in the dense
-accumulator of counting, which sorts it. Several stretches make runs, which are merged as those of a count are. Everything
-is checked before anything is written.
+A range of entries that fits the budget is grouped by row with a counting sort, and each row is added up in the dense
+accumulator of counting, which also sorts it. If there are several ranges, each makes a run, and the runs are merged as in
+counting. Everything is validated before anything is written.
 """
 
 from __future__ import annotations
@@ -40,48 +40,48 @@ CHUNK = 1 << 16  # entries read at a time
 CHUNK_BYTES = 80 * CHUNK
 TASK_ENTRIES = 1 << 20
 LEAST_ENTRIES = 1 << 14
-ENTRY_BYTES = 12  # of an entry that is dealt
+ENTRY_BYTES = 12  # bytes per entry grouped by row
 LEAST_RUN = 1 << 20
 MOST_BLOCKS = 1 << 12
-ROUNDED = 1e-9  # how far, in proportion, sums of float64 may be off; those of GloVe's programs are by 1e-11
+ROUNDED = 1e-9  # tolerated relative error of float64 sums; those of GloVe's programs are off by 1e-11
 Coordinates = tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], Counts]
 
 
 class EntrySource(Protocol):
-    """Counts that stand somewhere else, in any order; a place may stand more than once, and then its counts add up."""
+    """Counts from elsewhere, as entries in any order; the counts of duplicate entries are added up."""
 
     @property
     def name(self) -> str:
-        """What messages call them."""
+        """The name of the source in error messages."""
         ...
 
     @property
     def size(self) -> int:
-        """How many there are."""
+        """The number of entries."""
         ...
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The words of rows and columns."""
+        """The words of the rows and columns."""
         ...
 
     @property
     def options(self) -> CountOptions:
-        """How they were counted."""
+        """The options that the entries were counted with."""
         ...
 
     @property
     def origin(self) -> Mapping[str, Any]:
-        """What tells them from others, so that a run is resumed with the same."""
+        """Facts that identify the source, so that an interrupted run is resumed only with the same one."""
         ...
 
     @property
     def manifest(self) -> Mapping[str, Any]:
-        """That of the co-occurrence directory that they come from, or nothing."""
+        """The manifest of the co-occurrence directory that the entries were exported from, or an empty mapping."""
         ...
 
     def read(self, begin: int, end: int) -> Coordinates:
-        """Return rows, columns and counts times the weights' denominator of entries begin:end; may raise `FormatError`."""
+        """Return rows, columns and counts, times the weights' denominator, of entries begin:end; may raise `FormatError`."""
         ...
 
 
@@ -93,7 +93,7 @@ def rows_of(offsets: npt.NDArray[Any], begin: int, end: int) -> npt.NDArray[np.i
 
 
 def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: int) -> Counts:
-    """Return counts, the first of which is entry `begin`, times `denominator`; raises `FormatError` if one is no integer."""
+    """Return counts times `denominator`; raises `FormatError` if one is not an integer. The first count is entry `begin`."""
     values = np.empty(len(counts), np.int64)
     if counts.dtype.kind in "iu":
         wrong = np.flatnonzero((counts < 0) | (counts > (2**63 - 1) // denominator))
@@ -117,7 +117,7 @@ def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: i
 
 @dataclass(frozen=True)
 class _Allotment:
-    """How a budget is shared: `entries` entries per accumulator, and `run` entries dealt at a time."""
+    """The division of the budget: `entries` per accumulator, and `run` entries grouped by row at a time."""
 
     threads: int
     columns: int
@@ -127,7 +127,7 @@ class _Allotment:
 
     @classmethod
     def of(cls, words: int, columns: int, budget: int, threads: int) -> _Allotment:
-        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        """Divide the budget; raises `UsageError` if it is below the minimum."""
         entries = min(TASK_ENTRIES, max(LEAST_ENTRIES, budget // 3 // ((threads + 2) * 20 + threads * MERGE_BYTES)))
         parts = {
             "tables of words": (16 + 4 * threads) * 8 * words,
@@ -142,7 +142,7 @@ class _Allotment:
     def write(
         self, files: RowFiles, dtype: npt.DTypeLike, source: Source, tasks: Sequence[tuple[int, int]], stage: Stage
     ) -> None:
-        """Write the rows of tasks, with accumulators that have room for the largest."""
+        """Write the rows of the tasks, using accumulators with room for the largest."""
         entries, rows = max(int(source.bounds[a:b].sum()) for a, b in tasks), max(b - a for a, b in tasks)
         write_rows(
             files, dtype, source, tasks, [Accumulator(self.columns, 1, entries, rows) for _ in range(self.threads + 2)], stage
@@ -151,7 +151,7 @@ class _Allotment:
 
 @dataclass(frozen=True)
 class _Tally:
-    """What stands in a stretch of entries, which threads take by `ranges`: their number by thread and row, sums by row."""
+    """Counts of a range of entries, split among threads by `ranges`: number of entries by thread and row, sums by row."""
 
     ranges: list[tuple[int, int]]
     lengths: Counts
@@ -160,7 +160,7 @@ class _Tally:
 
     @classmethod
     def of(cls, entries: EntrySource, run: tuple[int, int], room: _Allotment, stage: Stage) -> _Tally:
-        """Check and count the entries of a run; raises `FormatError` naming the one that cannot be."""
+        """Validate and tally the entries of a run; raises `FormatError` naming the first invalid one."""
         words, threads = len(entries.vocabulary), room.threads
         ranges = cut_evenly(*run, threads)
         lengths, sums = np.zeros((threads, words), np.int64), np.zeros((threads, words), np.int64)
@@ -204,7 +204,7 @@ def _add_sums(entries: EntrySource, total: Counts, sums: Counts) -> None:
 
 @dataclass(frozen=True)
 class _Dealt:
-    """A stretch of entries by rows, in the order in which they came: a `Source` of sorted rows."""
+    """A range of entries grouped by row, in their original order within a row: a `Source` of sorted rows."""
 
     starts: Offsets
     columns: npt.NDArray[np.int32]
@@ -213,7 +213,7 @@ class _Dealt:
 
     @classmethod
     def of(cls, entries: EntrySource, tally: _Tally, room: _Allotment, stage: Stage) -> _Dealt:
-        """Deal what was tallied."""
+        """Group the tallied entries by row."""
         starts = np.zeros(len(tally.sums) + 1, np.int64)
         np.cumsum(tally.lengths.sum(0), out=starts[1:])
         fills = starts[:-1] + np.cumsum(tally.lengths, 0) - tally.lengths
@@ -244,11 +244,11 @@ def build(
     output: Path,
     run: Run,
 ) -> Cooc:
-    """Make the co-occurrence directory of some entries; its bytes depend on neither their order, `threads` nor `memory`.
+    """Build a co-occurrence directory from entries; its bytes depend on neither their order nor `threads` nor `memory`.
 
-    Raises `FormatError` naming the entry that is outside the vocabulary, no multiple of 1/denominator or too large, and if
-    the options say that contexts stand on both sides but the counts are not the same both ways; `UsageError` if the budget
-    cannot hold the least that is needed.
+    Raises `FormatError`, naming the entry, if it is outside the vocabulary, not a multiple of 1/denominator or too large, and
+    if the options say that contexts are on both sides but the counts are not symmetric; `UsageError` if the budget is below
+    the minimum.
     """
     options, vocabulary, progress = entries.options, entries.vocabulary, run.shown
     window, words = Window.of(options), len(vocabulary)
@@ -263,7 +263,7 @@ def build(
 
 
 def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress) -> None:
-    """Write all files of the directory that are not there yet."""
+    """Write all missing files of the directory."""
     options, vocabulary = entries.options, entries.vocabulary
     window, words = Window.of(options), len(vocabulary)
     runs = _plan_runs(work, entries.size, room.run)
@@ -296,7 +296,7 @@ def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress
 
 
 def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
-    """Return stretches of at most `run` entries; a resumed import keeps those that it began with, if they fit."""
+    """Return ranges of at most `run` entries; a resumed import keeps those that it started with, if they fit."""
     record = work / "runs.json"
     if record.exists():
         kept = [(begin, end) for begin, end in json.loads(record.read_bytes())]
@@ -312,7 +312,7 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
 
 
 def _blocks(entries: EntrySource, window: Window, lengths: Counts, sums: Counts) -> list[Block]:
-    """Cut rows into blocks: as recorded, or as a count of that vocabulary would, unless its counts are those of no text."""
+    """Cut rows into blocks: as recorded, else as counting a text with this vocabulary would, if its counts are plausible."""
     if entries.manifest:
         return [Block(i, *block) for i, block in enumerate(entries.manifest["blocks"])]
     counts, columns = entries.vocabulary.counts, len(lengths) * window.slots
@@ -350,7 +350,7 @@ def _merge_runs(
 
 
 def _finish(work: Path, blocks: list[Block], entries: EntrySource, window: Window, mark: int) -> None:
-    """Write what is left of the directory; one that was exported before must come out as it was."""
+    """Write the rest of the directory; importing exported counts must reproduce the original bytes."""
     vocabulary = entries.vocabulary
     digest = hashlib.sha256(f"{vocabulary.digest} {window.denominator} {mark}".encode()).hexdigest()
     fields = {

@@ -1,4 +1,4 @@
-"""Sums of co-occurrence directories of equal vocabulary and options."""
+"""Merging: the sum of co-occurrence directories with the same vocabulary and options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["merge", "plan_merge"]
 
 
 class _StoredCooc:
-    """A co-occurrence directory as rows that can be merged."""
+    """A co-occurrence directory as a source of rows to merge."""
 
     def __init__(self, cooc: Cooc) -> None:
         self.size = len(cooc.vocabulary)
@@ -49,7 +49,7 @@ class _StoredCooc:
             file.verify()
 
     def offsets(self, first: int, last: int) -> npt.NDArray[np.int64]:
-        """Return where the entries of rows first:last begin, and where the last of them ends."""
+        """Return the offsets of the entries of rows first:last, and the end of the last row."""
         return self._offsets.read(first, last + 1)
 
     def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -68,7 +68,7 @@ def merge(
     output: PathLike,
     **run: Unpack[RunKeywords],
 ) -> Cooc:
-    """Add up co-occurrence directories of equal vocabulary and options into the directory `output`."""
+    """Add up co-occurrence directories with the same vocabulary and options into the directory `output`."""
     how = Run.of("merge", run)
     job, progress = _Sum.of(coocs, how), how.shown
     first, digests, at = job.coocs[0], job.digests(), Path(output)
@@ -94,13 +94,13 @@ def merge(
 
 
 def plan_merge(coocs: Sequence[PathLike | Cooc], output: PathLike, **run: Unpack[PlanKeywords]) -> Plan:
-    """Return how `merge` would use its budget and the disk, and write nothing; a sample of the rows is added up."""
+    """Return the plan of `merge`, its memory and disk, predicted by adding up a sample of the rows; writes nothing."""
     return _Sum.of(coocs, Run.of("plan_merge", run, PlanKeywords)).plan(Path(output))
 
 
 @dataclass(frozen=True)
 class _Sum:
-    """A merge that has been checked, and its memory shared out."""
+    """A validated merge, with its memory allotted."""
 
     coocs: list[Cooc]
     blocks: list[Block]
@@ -108,7 +108,7 @@ class _Sum:
 
     @classmethod
     def of(cls, coocs: Sequence[PathLike | Cooc], how: Run) -> _Sum:
-        """Check a merge; raises `UsageError`."""
+        """Validate the merge; raises `UsageError`."""
         opened = [Cooc.of(cooc) for cooc in coocs]
         if not opened:
             raise UsageError("nothing to merge; name at least one co-occurrence directory")
@@ -122,15 +122,15 @@ class _Sum:
         return cls(opened, plan_blocks(np.minimum(lengths, opened[0].columns), sums), room)
 
     def digests(self) -> list[str]:
-        """Return the digests of what was counted."""
+        """Return the digests of the corpora that were counted."""
         return sorted(cooc.manifest["corpus"]["digest"] for cooc in self.coocs)
 
     def sources(self) -> list[_StoredCooc]:
-        """Open the directories, after comparing all checksums."""
+        """Open the directories, after verifying all checksums."""
         return [_StoredCooc(cooc) for cooc in self.coocs]
 
     def plan(self, output: Path) -> Plan:
-        """Return the plan, with the disk that merging is predicted to take."""
+        """Return the plan, with the predicted disk usage of merging."""
         first = self.coocs[0]
         lengths = sum((np.diff(cooc.row_offsets) for cooc in self.coocs), np.zeros(len(first.vocabulary), np.int64))
         sample = Sample.draw(lengths, lengths, ROWS)
@@ -146,7 +146,7 @@ def _check_alike(one: Cooc, other: Cooc) -> None:
         changed = ", ".join(key for key in ours if ours[key] != theirs[key])
         raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
     ours, theirs = one.manifest["corpus"]["options"], other.manifest["corpus"]["options"]
-    if ours and theirs:  # counts of other programs do not say
+    if ours and theirs:  # counts of other programs do not record it
         cuts = [EncodeOptions(**record).cut for record in (ours, theirs)]
         changed = ", ".join(key for key in cuts[0] if cuts[0][key] != cuts[1][key])
         if changed:

@@ -1,4 +1,4 @@
-"""Rows of the matrix on their way to the disk: from the text or from runs, in tasks that threads take, in order."""
+"""Computing rows of the matrix, from the text or from runs, in tasks for threads, and writing them to disk in order."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ __all__ = [
     "write_rows",
 ]
 
-TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is its own task)
+TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is a task by itself)
 
 
 class Accumulator:
-    """What a thread needs for a task: `row`, an accumulator of `width` columns, and `rows`, room for those that are done.
+    """The buffers of a thread: `row`, an accumulator of `width` columns, and `rows`, room for the finished rows of a task.
 
-    `gap` more columns take what is no context.
+    `gap` further columns of the accumulator collect gaps, which are not contexts.
     """
 
     def __init__(self, width: int, gap: int, entries: int, rows: int) -> None:
@@ -56,7 +56,7 @@ def accumulator_bytes(columns: int, entries: int) -> int:
 
 
 class Stored(Protocol):
-    """Rows on the disk that can be merged; entries are numbered through all rows."""
+    """Rows on disk that can be merged; entries are numbered consecutively through all rows."""
 
     @property
     def size(self) -> int:
@@ -73,11 +73,11 @@ class Stored(Protocol):
 
 
 class Source(Protocol):
-    """Where rows come from."""
+    """A source of rows to write."""
 
     @property
     def bounds(self) -> Offsets:
-        """(V,) limits of the entries of each row."""
+        """(V,) upper bounds of the number of entries of each row."""
         ...
 
     def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
@@ -85,7 +85,7 @@ class Source(Protocol):
         ...
 
     def work(self, first: int, last: int) -> int:
-        """Return how much rows first:last are in the units of the stage."""
+        """Return the work of rows first:last, in the units of the stage's progress."""
         ...
 
 
@@ -118,7 +118,7 @@ class RowFiles:
         return self.directory / f"{part}-{self.name}.bin"
 
     def whole(self) -> bool:
-        """Tell whether the rows were written to the end: the file of rows comes last."""
+        """Tell whether all rows were written: the file of rows is written last."""
         return is_whole(self.path("rows"), np.int64)
 
     def unlink(self) -> None:
@@ -129,7 +129,7 @@ class RowFiles:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Rows in files, to be read in slices; no file stays open, so any number of them can be merged at a time."""
+    """Rows in files, read in slices; no file stays open, so that any number of them can be merged at once."""
 
     rows: ArrayReader
     columns: ArrayReader
@@ -138,7 +138,7 @@ class Written:
 
     @classmethod
     def open(cls, files: RowFiles) -> Written:
-        """Open what `write_rows` wrote, after comparing the checksums."""
+        """Open the files that `write_rows` wrote, after verifying their checksums."""
         rows, columns = ArrayReader(files.path("rows"), np.int64), ArrayReader(files.path("columns"), np.int32)
         values = ArrayReader(files.path("values"), (np.uint32, np.uint64))
         for file in (rows, columns, values):
@@ -155,10 +155,10 @@ class Written:
 
 
 class Merged:
-    """The sums of several runs, or directories, row by row; memory holds the slices of one task a thread.
+    """The sums of several runs, or directories, row by row; memory holds the slices of one task per thread.
 
-    A task reads `entries` entries at most, and so many offsets: a row has an offset in each source, so that rows in a task
-    are fewer where sources are many. A longer row is added up in pieces.
+    A task reads at most `entries` entries and as many offsets: each row has one offset per source, so a task has fewer rows
+    if there are many sources. A longer row is added up in pieces.
     """
 
     def __init__(self, sources: Sequence[Stored], width: int, entries: int) -> None:
@@ -174,7 +174,7 @@ class Merged:
         return [(first + a, first + b) for a, b in cut_by_cost(costs, self._most)]
 
     def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
-        """Add up rows first:last, which are a task."""
+        """Add up rows first:last, which form one task."""
         if last == first + 1 and self._totals[first] > self._most:
             return self._fill_long(accumulator, first)
         offsets = np.stack([source.offsets(first, last) for source in self._sources])
@@ -206,7 +206,7 @@ def write_rows(
     accumulators: Sequence[Accumulator],
     stage: Stage,
 ) -> None:
-    """Write the rows of consecutive tasks, two accumulators fewer at a time than there are; the file of rows comes last."""
+    """Write the rows of consecutive tasks, in two fewer threads than there are accumulators; the row file is written last."""
     free: queue.SimpleQueue[Accumulator] = queue.SimpleQueue()
     for accumulator in accumulators:
         free.put(accumulator)
@@ -233,6 +233,6 @@ def write_rows(
 
 
 def write_row_file(files: RowFiles, lengths: Counts, sums: Counts) -> None:
-    """Write offsets and sums of rows; from now on they are whole."""
+    """Write the offsets and sums of the rows, which marks them as complete."""
     with ArrayWriter(files.path("rows"), np.int64) as rows:
         rows.append(np.concatenate([[0], np.cumsum(lengths), sums]))

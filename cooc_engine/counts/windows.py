@@ -1,4 +1,4 @@
-"""The columns and weights of a window, and the words of a corpus part laid out for counting, with their positions."""
+"""Context windows, and laying out the words of a part of the corpus for counting, with their positions."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ __all__ = ["CorpusPart", "Window", "check_text", "cut_corpus", "lay_out", "read_
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
-WORD_BYTES, GAP_BYTES = 8, 4  # of a word laid out: itself and its position; of a gap
+WORD_BYTES, GAP_BYTES = 8, 4  # bytes per word laid out, for its id and its position; per gap
 MOST_POSITIONS = 2**31 - 2**16
 
 
 @dataclass(frozen=True)
 class Window:
-    """The contexts of a centre: integer `weights` of distances 1..window over `denominator`, and `slots` columns a word."""
+    """The contexts of a centre: integer `weights` of distances 1..window over `denominator`; `slots` columns per word."""
 
     weights: npt.NDArray[np.int64]
     denominator: int
@@ -42,14 +42,14 @@ class Window:
 
     @classmethod
     def of(cls, options: CountOptions) -> Window:
-        """Make the window of some options (harmonic 1/k, uniform 1, dynamic (window − k + 1)/window)."""
+        """Make the window for the options (harmonic 1/k, uniform 1, dynamic (window − k + 1)/window)."""
         sides = 2 if options.context_side == "both" else 1
         slots = sides * options.window if options.positional else 1
         return cls(*_weights(options), SIDES[options.context_side], slots)
 
     @property
     def shape(self) -> ContextWindow:
-        """What kernels take of it."""
+        """The window as the kernels take it."""
         return ContextWindow(self.side, self.slots, self.weights)
 
     @property
@@ -59,16 +59,16 @@ class Window:
 
     @property
     def contexts(self) -> int:
-        """The most contexts that one centre has."""
+        """The maximum number of contexts of one centre."""
         return self.size * (2 if self.side == counting.BOTH else 1)
 
     @property
     def most(self) -> int:
-        """The most that one centre adds to its row."""
+        """The maximum that one centre adds to the sum of its row."""
         return int(sum(self.weights.tolist())) * (2 if self.side == counting.BOTH else 1)
 
     def bounds(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Return limits (V,) of the entries of the rows of words that occur counts[w] times."""
+        """Return upper bounds (V,) of the number of entries in each row, for words that occur counts[w] times."""
         return np.minimum(len(counts) * self.slots, self.contexts * counts)
 
 
@@ -79,7 +79,7 @@ def _weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
     elif options.window_weight == "dynamic":
         weights, denominator = [options.window - k + 1 for k in distances], options.window
     else:
-        # The lcm grows like e^window: asked of a very wide window it alone would take minutes.
+        # The lcm grows like e^window: for a very wide window, computing it would take minutes.
         denominator = math.lcm(*range(1, min(options.window, 64) + 1))
         weights = [denominator // k for k in distances]
     if max(weights) >= 2**63:
@@ -91,13 +91,13 @@ def _weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
 
 @dataclass(frozen=True)
 class CorpusPart:
-    """A stretch of the corpus: in each shard that it touches, (shard, first token, last token)."""
+    """A contiguous part of the corpus: (shard, first token, last token) for each shard that it covers, even in part."""
 
     parts: tuple[tuple[int, int, int], ...]
 
 
 def whole_corpus(corpus: Corpus) -> CorpusPart:
-    """Return all of a corpus."""
+    """Return the whole corpus as one part."""
     return CorpusPart(tuple((number, 0, len(corpus.shard(number).ids)) for number in range(corpus.shards)))
 
 
@@ -127,7 +127,7 @@ def _cost(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int
 
 
 def _fill(offsets: npt.NDArray[np.int64], begin: int, document: int, window: int, room: int) -> tuple[int, int]:
-    """Return the end of what fits into `room` from token `begin` in `document` on, and the document there."""
+    """Return the end of the tokens that fit into `room`, from token `begin` in `document` on, and the document at that end."""
 
     def cost(d: int) -> int:
         return int(WORD_BYTES * (offsets[d + 1] - begin) + GAP_BYTES * window * (d - document + 1))
@@ -151,7 +151,7 @@ class _Piece:
 
 
 class _Layer:
-    """Lays out pieces of shards by the options of a count."""
+    """Lays out pieces of shards according to the counting options."""
 
     def __init__(self, corpus: Corpus, options: CountOptions) -> None:
         keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
@@ -182,7 +182,7 @@ def read_positions(corpus: Corpus, run: CorpusPart, options: CountOptions, threa
 def lay_out(
     corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, apply: Callable[..., Any]
 ) -> tuple[WordIds, int, int]:
-    """Return a run laid out with the contexts outside it, and where its own words begin and end; `apply` maps pieces."""
+    """Return a run laid out with its contexts on either side, and the begin and end of its own words; `apply` maps pieces."""
     layer = _Layer(corpus, options)
     numbers = np.cumsum([0, *(documents for _, documents in corpus.manifest["shards"])]).tolist()
     shards = {number: corpus.shard(number) for number, _, _ in run.parts}
@@ -202,7 +202,7 @@ def lay_out(
 
 
 def _margins(run: CorpusPart, shards: dict[int, Shard], numbers: list[int], layer: _Layer) -> tuple[_Piece, _Piece]:
-    """Return what stands before and behind a run in the documents that it cuts, as far as a window may reach."""
+    """Return the text before and after a run, within the documents that it cuts, as far as a window may reach."""
     (first, begin, _), (last, _, end) = run.parts[0], run.parts[-1]
     before, behind = shards[first], shards[last]
     start = int(before.offsets[np.searchsorted(before.offsets, begin, "right") - 1])
@@ -213,7 +213,7 @@ def _margins(run: CorpusPart, shards: dict[int, Shard], numbers: list[int], laye
 
 
 def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
-    """Widen a piece until it holds a window of words, or `most` tokens."""
+    """Widen a piece until it holds enough words to fill a window, or `most` tokens."""
     n = layer.rule.window
     while n < most and layer.size(piece(n)) < layer.rule.window:
         n *= 2
@@ -221,7 +221,7 @@ def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
 
 
 def _list_positions(laid: WordIds, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> PositionLists:
-    """List the positions of every word in rising order, by one counting sort; each thread sorts a range of the text."""
+    """List the positions of every word in ascending order, by one counting sort; each thread sorts a range of the text."""
     ranges = cut_evenly(begin, end, threads)
     found = np.zeros((threads, words + 1), np.int64)
     list(pool.map(lambda r, counts: counting.histogram(laid[r[0] : r[1]], counts), ranges, found))
@@ -234,6 +234,6 @@ def _list_positions(laid: WordIds, begin: int, end: int, words: int, pool: Threa
 
 
 def check_text(text: PositionLists, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:
-    """Raise `FormatError` if the text holds more of a word than the vocabulary counts."""
+    """Raise `FormatError` if a word occurs more often in the text than in the counts of the vocabulary."""
     if (text.counts > counts).any():
         raise FormatError(f"{corpus.path}: the shards do not hold the words that the vocabulary counts; build it again")
