@@ -1,5 +1,5 @@
-"""Blocks of words to a vocabulary and int32 shards.
+"""Encoding: from blocks of text to a vocabulary and shards of int32 ids.
 
-Flows in: blocks of text. Flows out: an encoded corpus, a directory that every later stage maps. May import the rooms from
+Flows in: blocks of text. Flows out: an encoded corpus, a directory that all later stages memory-map. May import the rooms from
 `_kernels` to `text`.
 """

@@ -1,4 +1,4 @@
-"""How the budget of encoding is shared, and the disk that it is predicted to take."""
+"""The division of the memory budget of encoding, and its predicted disk usage."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from cooc_engine.text.tokenizer_pool import pieces_under_way
 __all__ = ["Allotment"]
 
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
-MANIFEST = 600  # bytes of a manifest and of the plan, about
-GROWTH = 4  # a table that grows holds its old and its new records, and a block may double it
-LINE_CUT, LINE_HELD = 32, 4  # memory to cut a line into Python strings, and to hold it and its words, in lengths of it
-DICTIONARY = 96 << 20  # jieba's, in each process
+MANIFEST = 600  # approximate bytes of a manifest and of the plan
+GROWTH = 4  # a growing table holds its old and its new records, and a block may double it
+LINE_CUT, LINE_HELD = 32, 4  # memory to split a line into Python strings, and to hold it and its words, per byte of it
+DICTIONARY = 96 << 20  # bytes of jieba's dictionary, in each process
 
 
 @dataclass(frozen=True)
 class Allotment:
-    """How the budget is shared: bytes of a block of text, of a line for Python code, of a thread's table before it is written
-    out, and of ranking.
+    """The division of the budget, in bytes: a block of text, a line for Python code, a thread's table before it is written out,
+    and ranking.
     """
 
     threads: int
@@ -41,7 +41,7 @@ class Allotment:
 
     @classmethod
     def of(cls, budget: int, threads: int, options: EncodeOptions) -> Allotment:
-        """Share a budget; raises `UsageError` if it cannot hold the least."""
+        """Divide the budget; raises `UsageError` if it is below the minimum."""
         tables = threads * GROWTH * LEAST_TABLE
         times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
 
@@ -65,8 +65,8 @@ class Allotment:
         return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
 
     def foreseen(self, paths: Sequence[Path], options: EncodeOptions, output: Path) -> Plan:
-        """Return the plan, with the disk if that can be predicted: spool and tables stay until all shards are there."""
-        with suppress(InputError, OSError):  # what is wrong with a text is told when it is read
+        """Return the plan, with the disk usage if predictable: spool and tables are kept until all shards are written."""
+        with suppress(InputError, OSError):  # errors in a text are reported when it is read
             sample = TextSample.of(paths) if paths and readers.total_bytes(paths) and not options.runs_python else None
             if sample is not None:
                 return replace(self.plan, disk=self._disk(sample, options, output))

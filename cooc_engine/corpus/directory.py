@@ -1,4 +1,4 @@
-"""An encoded corpus on disk: word numbers in shards, and their vocabulary."""
+"""An encoded corpus on disk: shards of word ids, and their vocabulary."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Corpus:
 
     @functools.cached_property
     def options(self) -> EncodeOptions:
-        """The options it was encoded with; an option introduced later has its default."""
+        """The options that it was encoded with; an option introduced later has its default."""
         return recorded_options(EncodeOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
 
     @functools.cached_property

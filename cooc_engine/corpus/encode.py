@@ -1,9 +1,9 @@
-"""From text to an encoded corpus: tokenize once with provisional ids, rank the words, renumber into shards.
+"""Encoding a text: tokenize it once with provisional ids, rank the words, and renumber the ids into shards.
 
 The first pass reads blocks in order; each worker thread has its own hash table. Provisional ids and document ends are
 spooled to disk, so memory holds only the tables and a few blocks. Then the tables are merged, words are ranked, and the
-second pass writes shards. Ranks depend only on the counts and the bytes of the words: the files are the same for any number
-of threads.
+second pass writes shards. Ranks depend only on the counts and the bytes of the words, so the files are the same for any
+number of threads.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def encode(
     """Encode text files, one document per line, into the directory `output`.
 
     Files may be compressed (gz, bz2, xz, zst, recognised by their first bytes); `-` is standard input. The result does not
-    depend on `threads` or `memory`, the budget in bytes or as `512M`. A tokenizer that is Python code runs in `threads`
+    depend on `threads` or `memory`, the budget in bytes or as `512M`. A tokenizer written in Python runs in `threads`
     processes; the budget includes a few lines in each, but not the memory that a user's function takes.
-    Raises `InputError`, naming file and byte, for text that is missing, empty, binary, truncated or not UTF-8, and naming
-    file and line where a tokenizer fails; `UsageError` if there is no such tokenizer.
+    Raises `InputError`, naming file and byte, for text that is missing, empty, binary, truncated or not UTF-8, and, naming
+    file and line, if a tokenizer fails; `UsageError` if there is no such tokenizer.
     """
     return _encode(TextInput.of(texts), Path(output), options, Run.of("encode", run))
 
@@ -64,8 +64,8 @@ def plan_encode(
 ) -> Plan:
     """Return the plan of `encode`, its memory and disk, and write nothing.
 
-    Disk usage is predicted from a sample of about 1 MiB: of plain text from places all over the files, of compressed text
-    from their beginnings. It is None for standard input, invalid text, and tokenizers that are Python code. Raises
+    Disk usage is predicted from a sample of about 1 MiB: taken throughout the files if they are plain
+    text, from their beginnings if compressed. It is None for standard input, invalid text, and Python tokenizers. Raises
     `UsageError` as `encode` does, and `InputError` for a missing file.
     """
     how, text = Run.of("plan_encode", run, PlanKeywords), TextInput.of(texts)
@@ -79,8 +79,8 @@ def plan_encode(
 
 @dataclass(frozen=True)
 class TextInput:
-    """What is encoded: its names, its files if it has any, and its two ways in: `blocks` for the byte kernel, given a function
-    that lends them, from a place on; and `pieces` of whole lines for Python code, given the longest a line may be.
+    """The text to encode: its names, its files if any, and two ways to read it: `blocks` for the byte kernel, given a function
+    that lends buffers and a starting place; and `pieces` of whole lines for Python code, given the maximum length of a line.
     """  # fmt: skip
 
     names: list[str]
@@ -90,19 +90,19 @@ class TextInput:
 
     @classmethod
     def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
-        """Return the text of files."""
+        """Return the text input for files."""
         paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
         ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
         return cls(text_names(paths), paths, *ways)
 
     @property
     def size(self) -> int | None:
-        """Bytes on the disk, or None."""
+        """Bytes on disk, or None if unknown."""
         return readers.total_bytes(self.paths) if self.paths else None
 
 
 def text_names(texts: Sequence[PathLike]) -> list[str]:
-    """Return the names of text files as a manifest holds them: what is not UTF-8 in one is written as `\\xNN`."""
+    """Return the names of text files as recorded in a manifest: bytes that are not UTF-8 are written as `\\xNN`."""
     return [os.fsencode(text).decode(errors="backslashreplace") for text in texts]
 
 
@@ -114,7 +114,7 @@ def encode_documents(
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
 
-    A string is split by the tokenizer of the options; the words of a sequence are taken unchanged.
+    A string is split by the tokenizer of the options; a sequence of words is taken unchanged.
     """
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
@@ -140,7 +140,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
         stamps = readers.stamps(text.paths)
         point = PassCheckpoint.load(work)
         whole = (work / "manifest.json").exists()
-        if point.texts != stamps if point else not whole:  # nothing of another text may stay
+        if point.texts != stamps if point else not whole:  # nothing of another text may remain
             point, whole = None, False
             clear(work)
         if not whole:
@@ -163,7 +163,7 @@ def _first_pass(
     processes: Processes | None,
     progress: Progress,
 ) -> PassCheckpoint:
-    """Spool the text, write the vocabulary and the row in it of every id; returns the last checkpoint, which is written."""
+    """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
     blocks = functools.partial(text.blocks, start=point.place) if point else text.blocks
     if processes:
         blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line)))
@@ -189,10 +189,10 @@ def _first_pass(
 
 
 def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabulary:
-    """Rank the words of all tables, or take the vocabulary that was asked for."""
+    """Rank the words of all tables, or return the vocabulary given in the options."""
     if options.vocabulary is not None:
         return Vocabulary.stored_in(Path(options.vocabulary))
-    most_words = None if options.phrases else options.max_vocab  # phrases take their places first
+    most_words = None if options.phrases else options.max_vocab  # phrases compete for the places first
     words = [words for words, _ in tables.all()]
     vocabulary = rank_parts(words, tables.parts, options.min_count, most_words)
     if not len(vocabulary):

@@ -1,8 +1,8 @@
-"""The first pass over a text: words become provisional ids on the disk, and are counted in tables that stay within a budget.
+"""The first pass over a text: words become provisional ids on disk and are counted in hash tables within a memory budget.
 
-Blocks are read in order; each worker thread has a hash table of its own. A table that has outgrown its share is written
-out and a new one begun. At the end the tables are merged by parts of the words, so that counts are exact in any budget.
-A checkpoint says how far the pass had come, and at last that it is done: all that follows can be made from the disk.
+Blocks are read in order; each worker thread has its own hash table. A table that outgrows its share is written to disk and
+a new one started. At the end the tables are merged, one part of the words at a time, so that counts are exact in any budget.
+A checkpoint records the progress of the pass, and finally that it is complete: the rest can then be made from the disk alone.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ CHECKPOINT_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class PassCheckpoint:
-    """The state of the first pass: how much it had made of which texts at a place, or, without one, at its end.
+    """The state of the first pass: its output so far for the given texts, at a place in them or, without a place, at the end.
 
-    `texts` are the sizes and times of the files, `blocks` the number of them, `tables` the number of words of each,
-    `name` what the names of the files begin with.
+    `texts` are the sizes and times of the files, `blocks` is the number of blocks, `tables` the number of words in each table,
+    `name` the prefix of the file names.
     """
 
     texts: list[tuple[int, int] | None]
@@ -54,7 +54,7 @@ class PassCheckpoint:
 
     @classmethod
     def load(cls, directory: Path) -> PassCheckpoint | None:
-        """Return what `save` wrote, or None."""
+        """Return the checkpoint that `save` wrote, or None."""
         path = directory / "first-pass.json"
         if not path.exists():
             return None
@@ -64,7 +64,7 @@ class PassCheckpoint:
         return cls(**fields)
 
     def save(self, directory: Path) -> None:
-        """Write it; nothing that it counts may be missing on the disk."""
+        """Write the checkpoint; all the data that it counts must already be on disk."""
         write_whole(directory / "first-pass.json", json.dumps(asdict(self)).encode())
 
 
@@ -78,10 +78,10 @@ def _mapped(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 
 
 class Tables:
-    """The word tables of the first pass, one per thread at a time; one that has outgrown its share goes to the disk.
+    """The word tables of the first pass, one per thread at a time; a table that outgrows its share is written to disk.
 
-    Each has a number, under which the spool remembers whose ids a block has. `written` are the numbers of words of those
-    that an interrupted pass left there.
+    Each has a number, by which the spool records which table gave the ids of a block. `written` are the numbers of words of the
+    tables that an interrupted pass left on disk.
     """
 
     def __init__(self, directory: Path, threads: int, share: int, room: int, written: Sequence[int] = ()) -> None:
@@ -102,7 +102,7 @@ class Tables:
 
     @contextmanager
     def one(self) -> Iterator[tuple[int, WordTable]]:
-        """Lend a table that no other thread has, with its number."""
+        """Lend a table that no other thread is using, with its number."""
         number = self._free.get()
         table = self._tables[number]
         assert isinstance(table, WordTable)
@@ -111,17 +111,17 @@ class Tables:
             if table.nbytes > self._share:
                 number = self._write(number, table)
         finally:
-            self._free.put(number)  # the others must not wait for it, whatever happened
+            self._free.put(number)  # even after an error, since other threads wait for it
 
     def _write(self, number: int, table: WordTable) -> int:
-        """Write a table out; returns the number of a new one in its place."""
+        """Write a table to disk; returns the number of the new one that replaces it."""
         path = self._path("words", number)
         _write(path, table.words)
         self._tables[number] = path, len(table)
         return self._add()
 
     def flush(self) -> list[int]:
-        """Write all tables out, while no thread has one; returns their numbers of words."""
+        """Write all tables to disk, while no thread is using one; returns their numbers of words."""
         for _ in range(self._threads):
             number = self._free.get()
             table = self._tables[number]
@@ -130,7 +130,7 @@ class Tables:
         return [size for _, size in self.all()][: -self._threads]
 
     def all(self) -> Iterator[tuple[npt.NDArray[np.uint64], int]]:
-        """Yield the records and the number of words of every table, in order; those on the disk mapped."""
+        """Yield the records and the number of words of every table, in order; those on disk are mapped."""
         for table in self._tables:
             if isinstance(table, WordTable):
                 yield table.words, len(table)
@@ -139,7 +139,7 @@ class Tables:
 
     @property
     def parts(self) -> int:
-        """In how many parts the words must be ranked, so that one part fits (a word takes 12 times its record on the way)."""
+        """Number of parts in which the words must be ranked so that one part fits (ranking takes 12 times a word's record)."""
         return 1 + 12 * sum(words.nbytes for words, _ in self.all()) // self._room
 
     def write_rows(self, vocabulary: Vocabulary) -> list[int]:
@@ -155,7 +155,7 @@ def _spool_paths(directory: Path, name: str) -> list[Path]:
 
 
 class Tally:
-    """Counts what the first pass makes: tokens and documents."""
+    """Counts the output of the first pass: tokens and documents."""
 
     def __init__(self) -> None:
         self.tokens = self.documents = self.blocks = 0
@@ -168,7 +168,7 @@ class Tally:
 
 
 class Spool(Tally):
-    """Writes what the first pass makes, in three raw files, from the beginning or behind a checkpoint.
+    """Writes the output of the first pass to three raw files, from the beginning or continuing from a checkpoint.
 
     tokens.spool     int32      provisional ids in the order of the text
     documents.spool  int64      the number of tokens up to the end of each document
@@ -201,13 +201,13 @@ class Spool(Tally):
         self._files[2].write(np.array([self.tokens, table]).data)
 
     def flush(self) -> None:
-        """Hand all that was written to the system."""
+        """Pass all buffered data on to the operating system."""
         for file in self._files:
             file.flush()
 
 
 class Spooled:
-    """What a finished first pass left: provisional ids and document ends, mapped, and the row of each id.
+    """The output of a finished first pass: provisional ids and document ends, mapped, and the row of each id.
 
     ids (tokens,) int32; ends (documents,) int64; rows[t][i] is the row of id i of table t.
     """
@@ -230,7 +230,7 @@ class Spooled:
 
 @dataclass
 class _PieceBuffers:
-    """Buffers of one block on its way: its text, and the ids and document ends made of it."""
+    """Buffers of one block in progress: its text, and the ids and document ends made from it."""
 
     block: readers.Block
     ids: npt.NDArray[np.int32]
@@ -245,7 +245,7 @@ class _PieceBuffers:
 
 
 class _BlocksUnderWay:
-    """Blocks that are read, tokenised by threads and spooled in order, in two buffers more than there are threads."""
+    """Blocks in progress: read, tokenised by threads and spooled in order, in two more buffers than there are threads."""
 
     def __init__(self, spool: Tally, tables: Tables, stage: Stage, buffers: Iterable[_PieceBuffers]) -> None:
         self._spool, self._tables, self._stage = spool, tables, stage
@@ -254,18 +254,18 @@ class _BlocksUnderWay:
         self._pending: deque[Future[_PieceBuffers]] = deque()
 
     def lend(self) -> readers.Block:
-        """Return a block to read into; waits for the oldest to be spooled if all are taken."""
+        """Return a block to read into; if all are in use, waits until the oldest is spooled."""
         if not self._free:
             self._spool_oldest()
         return self._free[0].block
 
     def start(self, pool: ThreadPoolExecutor, block: readers.Block) -> None:
-        """Have the block that was lent last tokenised."""
+        """Start tokenising the block that was lent last."""
         self._free.popleft()
         self._pending.append(pool.submit(self._tokenize, self._by_block[id(block)]))
 
     def finish(self) -> None:
-        """Spool all that is under way."""
+        """Spool all blocks in progress."""
         while self._pending:
             self._spool_oldest()
 
@@ -292,7 +292,7 @@ def tokenize(
 ) -> None:
     """Run the first pass: count the words in the tables, and write provisional ids to the spool.
 
-    `save`, if given, is called every two minutes with the place behind all that has been spooled.
+    `save`, if given, is called every two minutes with the place up to which everything has been spooled.
     """
     under_way = _BlocksUnderWay(spool, tables, stage, (_PieceBuffers.empty(block_bytes) for _ in range(threads + 2)))
     saved = time.monotonic()
@@ -308,7 +308,7 @@ def tokenize(
 
 
 def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:
-    """Fill the buffers with the ids of their block, growing the table as often as needed."""
+    """Fill the buffers with the ids of the block, growing the table as often as needed."""
     block = piece.block
     piece.ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
     tokens = TokenizedText(piece.ids, piece.ends)

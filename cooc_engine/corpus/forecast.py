@@ -1,7 +1,7 @@
-"""Predicting a text's tokens, documents and vocabulary growth from a sample of it.
+"""Predicting the tokens, documents and vocabulary growth of a text from a sample of it.
 
-The number of different words among n tokens is taken to grow as a power of n (Heaps 1978, *Information Retrieval*, 7.5),
-fitted to the two halves of the sample; a text that the sample holds completely is counted.
+The number of distinct words among n tokens is assumed to grow as a power of n (Heaps 1978, *Information Retrieval*, 7.5),
+fitted to the two halves of the sample; a text that fits entirely into the sample is counted exactly.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = ["TextSample"]
 
 SAMPLE_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 16
-SLOTS, RECORDS = 1 << 16, 1 << 17  # of a table that begins
+SLOTS, RECORDS = 1 << 16, 1 << 17  # sizes of a new table
 
 
 class _Growth(Tally):
-    """Remembers how many different words there were after each block."""
+    """Remembers the number of distinct words after each block."""
 
     def __init__(self) -> None:
         super().__init__()
         self.points: list[tuple[int, int]] = []
 
     def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:
-        """Count a block; ids are given in the order of first occurrence."""
+        """Count a block; ids must be numbered by first occurrence."""
         super().append(ids, ends, table)
         if self.tokens:
             before = self.points[-1][1] if self.points else 0
@@ -45,9 +45,9 @@ class _Growth(Tally):
 
 @dataclass(frozen=True)
 class TextSample:
-    """The sizes of a text as predicted, and the words of the sample.
+    """The predicted sizes of a text, and the words of the sample.
 
-    `counts` (words,) and `lengths` (words,), in bytes, are of the words of the sample; `power` is that of their growth.
+    `counts` (words,) and `lengths` (words,), in bytes, describe the words of the sample; `power` is their growth's exponent.
     """
 
     bytes: int
@@ -61,7 +61,7 @@ class TextSample:
 
     @classmethod
     def of(cls, paths: Sequence[Path]) -> TextSample | None:
-        """Look at some files; None if there is no word in the sample. Raises `InputError` for what is no text."""
+        """Sample some files; None if there is no word in the sample. Raises `InputError` for a file that is not text."""
         text, size, complete = readers.sample_text(paths, SAMPLE_BYTES)
         growth, tables = _Growth(), Tables(Path(), 1, sys.maxsize, sys.maxsize)
         blocks = functools.partial(readers.stream_blocks, io.BytesIO(text), str(paths[0]))
@@ -75,13 +75,13 @@ class TextSample:
         return cls(size, tokens, documents, growth.tokens, counts, lengths, _power(growth.points), complete)
 
     def words(self, tokens: float) -> float:
-        """Return the number of different words among so many tokens."""
+        """Return the predicted number of distinct words among this many tokens."""
         return float(min(tokens, len(self.counts) * (tokens / self.sampled) ** self.power))
 
     def kept(self, min_count: int, max_vocab: int | None) -> int:
-        """Return the number of words that occur `min_count` times, at most `max_vocab`.
+        """Return the predicted number of words that occur at least `min_count` times, at most `max_vocab`.
 
-        Where words grow as the power b, the share Γ(m - b) / Γ(1 - b) / Γ(m) of them occur m times (Karlin 1967).
+        If the vocabulary grows as the power b, the share Γ(m - b) / Γ(1 - b) / Γ(m) of them occur m times (Karlin 1967).
         """
         if self.complete:
             frequent = int(np.count_nonzero(self.counts >= min_count))
@@ -92,18 +92,18 @@ class TextSample:
 
     @property
     def length(self) -> float:
-        """Mean bytes of a word of the vocabulary."""
+        """Mean length in bytes of a word of the vocabulary."""
         return float(self.lengths.mean())
 
     def tables(self, threads: int, share: int, block: int) -> tuple[float, float]:
-        """Return the bytes of the tables that outgrow their share of memory, and the words of all tables."""
+        """Return the bytes of the tables that outgrow their share of memory, and the number of words in all tables."""
         record = 16 + float(((self.lengths + 7) // 8 * 8).mean())
         each, longest = self.tokens / threads, block * self.tokens / self.bytes
         words = _table_words(record / 8, share, block)
-        if self.words(each) <= words:  # so that no table outgrows its share
+        if self.words(each) <= words:  # no table outgrows its share
             return 0.0, threads * self.words(each)
         full = max(self.sampled * (words / len(self.counts)) ** (1 / self.power), longest)
-        full = min(each, full + longest / 2)  # a table goes when its block is done
+        full = min(each, full + longest / 2)  # a table is written out when its block is done
         spilled = int(each // full)
         rest = self.words(each - spilled * full)
         return threads * spilled * self.words(full) * record, threads * (spilled * self.words(full) + rest)
@@ -116,7 +116,7 @@ def _power(points: list[tuple[int, int]]) -> float:
 
 
 def _table_words(record: float, share: int, block: int) -> int:
-    """Return the number of words, with records of so many 8-byte words, at which a table takes more than `share` bytes."""
+    """Return the number of words, with records of `record` 8-byte units, at which a table takes more than `share` bytes."""
     slots, records = SLOTS, RECORDS
     while True:
         words = min(slots / 2, records / record)

@@ -1,8 +1,8 @@
-"""Phrases: neighbours that keep together become one word, `new york` to `new_york` (Mikolov et al. 2013b, eq. 6).
+"""Phrases: words that often occur together become one word, `new york` to `new_york` (Mikolov et al. 2013b, eq. 6).
 
-A pair is joined if (n_ab − δ)·n / (n_a·n_b) is above a threshold, δ being the least count of a word and n the words of the
-text: the score of word2phrase. Pairs are joined from left to right, a joined word begins no new pair, and none spans two
-documents. Pairs are counted exactly, by ranges of their first words that fit into the budget.
+A pair is joined if (n_ab − δ)·n / (n_a·n_b) is above a threshold, where δ is the minimum count of a word and n the number of
+words in the text: the score of word2phrase. Pairs are joined from left to right, a joined word starts no new pair, and no pair
+spans two documents. Pairs are counted exactly, for one range of first words at a time that fits into the budget.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cooc_engine.runtime.types import Counts, Offsets, WordIds
 
 __all__ = ["join_phrases"]
 
-PAIR_BYTES = 24  # of a pair that is counted: its key, sorted, and the ends of equal ones
+PAIR_BYTES = 24  # bytes per pair counted: its key, sorted, and the ends of runs of equal keys
 
 
 class _SpooledText:
@@ -38,7 +38,7 @@ class _SpooledText:
     def pieces(self) -> Iterator[tuple[WordIds, Offsets]]:
         """Yield the text in order: rows of the vocabulary (−1: none), and the document ends within them.
 
-        An end at the place where a piece begins belongs to the piece before.
+        A document end at the beginning of a piece belongs to the piece before it.
         """
         ends, done = self._spooled.ends, 0
         for begin, end, table in self._spooled.pieces(0, self.tokens):
@@ -58,9 +58,9 @@ def join_phrases(
     room: int,
     progress: Progress,
 ) -> tuple[PassCheckpoint, Vocabulary]:
-    """Run pass `number` over a spooled text; returns that of the text with its phrases joined, and its words ranked anew.
+    """Join phrases in a spooled text, as pass `number`; returns the checkpoint of the new text, and its words ranked anew.
 
-    `room` is the memory for counting pairs, in bytes. The new spool has files of its own; the old one stays.
+    `room` is the memory for counting pairs, in bytes. The new spool has separate files; the old one is kept.
     """
     text, name = _SpooledText(Spooled(directory, point), vocabulary), f"phrases-{number:02d}-"
     with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
@@ -80,7 +80,7 @@ def join_phrases(
 
 
 def _phrases(text: _SpooledText, options: EncodeOptions, room: int) -> tuple[WordIds, WordIds]:
-    """Return first and second words of all pairs above the threshold, sorted."""
+    """Return the first and second words of all pairs above the threshold, sorted."""
     counts, words = text.vocabulary.counts, len(text.vocabulary)
     found = []
     for first, last in cut_by_cost(counts, max(1, room // PAIR_BYTES)):
@@ -101,7 +101,7 @@ def _phrases(text: _SpooledText, options: EncodeOptions, room: int) -> tuple[Wor
 
 
 def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield a · words + b for all neighbours a, b of one document with a in first:last."""
+    """Yield a · words + b for all adjacent words a, b of the same document with a in first:last."""
     before = np.full(1, -1, np.int32)
     for ids, ends in text.pieces():
         a, b = np.concatenate([before, ids[:-1]]).astype(np.int64), ids.astype(np.int64)
@@ -112,7 +112,7 @@ def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[npt
 
 
 def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Counts:
-    """Write the joined text to a spool; returns how often each word, and then each pair, occurs in it."""
+    """Write the joined text to a spool; returns the counts in it of each word, then of each pair."""
     counts = np.zeros(len(pairs.starts) + len(pairs.seconds), np.int64)
     state = np.full(1, encoding.NO_WORD, np.int64)
     for ids, ends in text.pieces():
@@ -124,7 +124,7 @@ def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Counts:
 
 
 def _ranked(words: list[str], counts: Counts, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, WordIds]:
-    """Return the vocabulary of words, of which some may be equal, and the row of each; −1 behind the last for −1."""
+    """Rank words, which may contain duplicates; returns the vocabulary and the row of each word, plus a final −1 for id −1."""
     total: dict[str, int] = {}
     for word, n in zip(words, counts.tolist(), strict=True):
         total[word] = total.get(word, 0) + n

@@ -1,4 +1,4 @@
-"""The second pass over a text: the spooled ids, renumbered by the ranks of their words, become shards, and all is recorded."""
+"""The second pass: the spooled ids are renumbered by the ranks of their words into shards, and the manifest is written."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PIECE_DOCUMENTS = 1 << 16
 def write_corpus(
     work: Path, point: PassCheckpoint, options: EncodeOptions, names: list[str], run: Run, *, verify: bool
 ) -> None:
-    """Write the shards that are not there yet, and the manifest; what an interrupted run left can be verified."""
+    """Write the missing shards and the manifest; `verify` checks the shards left by an interrupted run."""
     vocabulary = Vocabulary.load(work)
     counts = np.zeros(len(vocabulary), np.int64) if verify or options.vocabulary is not None else None
     with run.shown.stage("write shards", point.tokens, "words") as stage:
@@ -61,7 +61,7 @@ def write_shards(
 ) -> tuple[list[list[int]], list[int]]:
     """Renumber the spool into shards, and count the rows in `counts` if it is given.
 
-    A shard that is there already is kept. Returns tokens and documents of each, and checksums of all ids and document ends.
+    Existing shards are kept. Returns the tokens and documents of each shard, and checksums of all ids and document ends.
     """
     record, shards = _Record(counts, stage), list[list[int]]()
     with ThreadPoolExecutor(threads) as pool:
@@ -79,20 +79,20 @@ def write_shards(
 
 
 class _Record:
-    """What all ids in the shards come to: their checksum and, if wanted, how often each row occurs."""
+    """Running totals over all ids in the shards: their checksum and, if wanted, the count of each row."""
 
     def __init__(self, counts: Counts | None, stage: Stage) -> None:
         self.checksum, self._counts, self._stage = 0, counts, stage
 
     def note(self, ids: WordIds) -> None:
-        """Take in the next ids."""
+        """Include the next ids."""
         self.checksum = zlib.crc32(ids.data, self.checksum)
         if self._counts is not None:
             self._counts += np.bincount(ids + 1, minlength=len(self._counts) + 1)[1:]
         self._stage.advance(len(ids))
 
     def reread(self, ids: WordIds) -> None:
-        """Take in the ids of a shard that is there, a piece at a time."""
+        """Include the ids of an existing shard, a piece at a time."""
         for at in range(0, len(ids), PIECE_TOKENS):
             self.note(ids[at : at + PIECE_TOKENS])
 

@@ -1,7 +1,7 @@
-"""Shards: the words of a corpus as int32 ids, memory-mapped, with the offsets of the documents.
+"""Shards: the words of a corpus as int32 ids, memory-mapped, with document offsets.
 
-A shard is `tokens-NNNNN.bin`, ids with -1 for words outside the vocabulary, and `documents-NNNNN.bin`, where document d is
-ids[offsets[d]:offsets[d + 1]]. No document is split between shards.
+A shard is two files: `tokens-NNNNN.bin` holds the ids, -1 for words outside the vocabulary, and `documents-NNNNN.bin` the
+offsets, where document d is ids[offsets[d]:offsets[d + 1]]. No document is split between shards.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHARD_TOKENS = 1 << 26  # 256 MiB of ids; a longer document makes a longer shard
 
 @dataclass(frozen=True)
 class Shard:
-    """ids (tokens,) int32 with -1 outside the vocabulary; offsets (documents + 1,) int64; both mapped and read-only."""
+    """A shard: ids (tokens,) int32, -1 if unknown; offsets (documents + 1,) int64; both mapped and read-only."""
 
     ids: npt.NDArray[np.int32]
     offsets: npt.NDArray[np.int64]
@@ -40,12 +40,12 @@ def documents_path(directory: Path, number: int) -> Path:
 
 
 def open_shard(directory: Path, number: int) -> Shard:
-    """Open a shard that has been checked before: headers and sizes are checked again, the values are not."""
+    """Open a shard whose values were checked before: only headers and sizes are checked again."""
     return Shard(open_array(tokens_path(directory, number), np.int32), open_array(documents_path(directory, number), np.int64))
 
 
 def load_shard(directory: Path, number: int, words: int) -> Shard:
-    """Open a shard and check it: checksums, offsets that fit, ids below `words`; raises `FormatError` naming the file."""
+    """Open a shard and check its checksums, offsets, and that ids are below `words`; raises `FormatError` naming the file."""
     ids = load_array(tokens_path(directory, number), np.int32)
     offsets = load_array(documents_path(directory, number), np.int64)
     fall = any((np.diff(offsets[at : at + PIECE + 1]) < 0).any() for at in range(0, len(offsets), PIECE))

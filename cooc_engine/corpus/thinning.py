@@ -1,4 +1,4 @@
-"""Thinning of frequent words: the chance that an occurrence is kept, as the program word2vec has it."""
+"""Subsampling of frequent words: the probability of keeping an occurrence, as in the word2vec program."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["keep_probabilities"]
 def keep_probabilities(
     counts: npt.NDArray[np.int64], threshold: float | None, total: int | None = None
 ) -> npt.NDArray[np.uint64]:
-    """Return min(1, (√(f/t) + 1)·t/f) times 2⁶⁴ for each word (word2vec's thinning), or nothing without a threshold.
+    """Return min(1, (√(f/t) + 1)·t/f) times 2⁶⁴ for each word, as in word2vec, or an empty array without a threshold t.
 
-    f is a word's share of `total` tokens, unless given those of the vocabulary; a word that never occurs is kept.
+    f is a word's share of `total` tokens, by default the sum of the counts; a word that never occurs is kept.
     """
     if threshold is None:
         return np.empty(0, np.uint64)

@@ -1,4 +1,4 @@
-"""The vocabulary: words in order of falling count, ties by their bytes, and how often each occurs."""
+"""The vocabulary: words by decreasing count, ties by their bytes, and the count of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from cooc_engine.storage.arrays import ArrayWriter, load_array
 
 __all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "order_by", "stored_bytes"]
 
-# Words that other programs write into a vocabulary themselves, so that one of the text would be taken for theirs.
+# Words that other programs add to a vocabulary themselves, so that the same word in a text would be mistaken for theirs.
 UNKNOWN = "<unk>"
 RESERVED = {
     UNKNOWN: "GloVe's programs append for unknown words",
@@ -28,9 +28,9 @@ RESERVED = {
 
 
 def order_by(keys: Sequence[npt.NDArray[Any]], whole: Callable[[int], bytes]) -> npt.NDArray[np.int64]:
-    """Return the order of items by their keys, the first of them first; the few that agree in all are ordered by `whole`.
+    """Return the order of items by several keys, the first key most significant; ties in all keys are ordered by `whole`.
 
-    The first 16 bytes of words as two numbers are such keys: nearly all words need no Python object to be ordered.
+    With the first 16 bytes of a word as two integer keys, nearly all words are ordered without making a Python object.
     """
     order = np.lexsort(tuple(reversed(keys)))
     alike = np.ones(max(0, len(order) - 1), bool)
@@ -43,12 +43,12 @@ def order_by(keys: Sequence[npt.NDArray[Any]], whole: Callable[[int], bytes]) ->
 
 
 class Vocabulary:
-    """Words, as UTF-8 bytes one after another, with their counts; word `i` is row `i` of every matrix.
+    """Words, as concatenated UTF-8 bytes, with their counts; word `i` is row `i` of every matrix.
 
     text     (bytes,) uint8    the words without separators
     offsets  (V + 1,) int64    word i is text[offsets[i]:offsets[i + 1]]
-    counts   (V,)     int64    occurrences in the whole corpus, never rising; all 0 where another program did not say
-    order    (V,)     int32    optional: the rows in order of their words' bytes, an index that needs no dictionary
+    counts   (V,)     int64    occurrences in the whole corpus, non-increasing; all 0 if another program did not record them
+    order    (V,)     int32    optional: the rows sorted by the bytes of their words, an index that needs no dictionary
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Vocabulary:
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:
-        """Row of each word."""
+        """The row of each word."""
         return {word: i for i, word in enumerate(self.words)}
 
     def word(self, row: int) -> str:
@@ -96,13 +96,13 @@ class Vocabulary:
         return self.text[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
     def common(self, other: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return the rows of the words that both have, here, rising, and in the other."""
+        """Return the rows of the common words: in this vocabulary, ascending, and in the other."""
         ids = other.ids
         pairs = np.array([(row, ids[word]) for row, word in enumerate(self) if word in ids], np.int64).reshape(-1, 2)
         return pairs[:, 0], pairs[:, 1]
 
     def sorted_rows(self) -> npt.NDArray[np.int32]:
-        """Return `order`, made if it is not there: by the first 16 bytes as two numbers, then by all."""
+        """Return `order`, computed if it is missing: sorted by the first 16 bytes as two integers, then by all bytes."""
         if self.order is not None:
             return self.order
         text = np.concatenate([self.text, np.zeros(16, np.uint8)])
@@ -114,7 +114,7 @@ class Vocabulary:
         return order_by([*keys], self._bytes).astype(np.int32)
 
     def find(self, word: str) -> int:
-        """Return the row of a word, or -1: by the dictionary if it has been made, else by the order, else by a search."""
+        """Return the row of a word, or -1: from the dictionary if it exists, else by `order`, else by a linear search."""
         if "ids" in self.__dict__:
             return self.ids.get(word, -1)
         if self.order is None:
@@ -135,7 +135,7 @@ class Vocabulary:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of words and counts: equal for equal vocabularies and nothing else."""
+        """SHA-256 of words and counts: equal only for equal vocabularies."""
         h = hashlib.sha256()
         for part in (self.offsets, self.counts, self.text):
             h.update(np.ascontiguousarray(part).data)
@@ -149,7 +149,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, directory: Path, digest: str | None = None) -> Vocabulary:
-        """Read what `save` wrote, mapped; raises `FormatError` naming what is damaged, or has not this digest."""
+        """Map what `save` wrote; raises `FormatError`, naming the file, if it is damaged or does not have this digest."""
         kinds = {"text": np.uint8, "offsets": np.int64, "counts": np.int64}
         loaded = cls(**{name: load_array(directory / f"vocab-{name}.bin", dtype) for name, dtype in kinds.items()})
         if digest is not None and loaded.digest != digest:
@@ -168,5 +168,5 @@ class Vocabulary:
 
 
 def stored_bytes(directory: Path) -> int:
-    """Return the size of the files that `save` wrote."""
+    """Return the total size in bytes of the files that `save` wrote."""
     return sum(path.stat().st_size for path in directory.glob("vocab-*.bin"))

@@ -1,4 +1,4 @@
-"""A vocabulary as a text file: a word and its count per line."""
+"""A vocabulary as a text file: one word and its count per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPACE = np.frombuffer(b"\0\t\n\v\f\r ", np.uint8)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read lines of a word and its count from a file, compressed or not, without a Python object for each word."""
+    """Read a file, compressed or not, with a word and its count per line, without a Python object for each word."""
     text, ends, counts = bytearray(), array("q", [0]), array("q")
     with opened(path) as file:
         for number, line in enumerate(file, 1):
@@ -37,9 +37,9 @@ def read_vocabulary(path: Path) -> Vocabulary:
 
 
 def ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[np.int32] | None]:
-    """Return words by falling count, equal ones by their bytes, and where each went (None: they were in order).
+    """Return the words by decreasing count, ties by their bytes, and the new row of each (None if they were in order).
 
-    Raises `InputError` if there is none, or one is empty, stands twice or has white space in it.
+    Raises `InputError` if there are no words, or if a word is empty, occurs twice or contains white space.
     """
     if not len(vocabulary):
         raise InputError(f"{name}: no words in it")

@@ -1,4 +1,4 @@
-"""Distinct words and their counts while a text is read: a hash table, and parts of it that are merged in order."""
+"""Distinct words and their counts while a text is read: a growing hash table, and ranking the words of several tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Records = npt.NDArray[np.uint64]
 
 
 class WordTable:
-    """A growing hash table of words and their counts; ids are given in the order of first occurrence."""
+    """A growing hash table of words and their counts; ids are numbered by first occurrence."""
 
     def __init__(self) -> None:
         self.arrays = HashTable(np.zeros(1 << 16, np.uint64), np.zeros(1 << 17, np.uint64), np.zeros(2, np.int64))
@@ -33,12 +33,12 @@ class WordTable:
 
     @property
     def used(self) -> int:
-        """How many 8-byte words of `records` are in use."""
+        """Number of elements of `records` in use."""
         return int(self.arrays.state[encoding.USED])
 
     @classmethod
     def of(cls, vocabulary: Vocabulary, counts: npt.NDArray[np.int64] | int = 0) -> WordTable:
-        """Return a table of the words of a vocabulary, where the id of a word is its row, with these counts."""
+        """Return a table of the words of a vocabulary, with these counts; the id of a word is its row."""
         table = cls()
         lines = np.insert(vocabulary.text, vocabulary.offsets[1:], 10)
         text = np.concatenate([lines, np.zeros(encoding.PADDING, np.uint8)])
@@ -58,11 +58,11 @@ class WordTable:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the table."""
+        """Memory of the table in bytes."""
         return int(self.arrays.slots.nbytes + self.records.nbytes)
 
     def listed(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return, for each id, the count, the place of the first bytes in `records`, and the length in bytes."""
+        """Return, for each id, the count, the index of its first bytes in `records`, and the length in bytes."""
         counts, places, lengths = (np.empty(len(self), np.int64) for _ in range(3))
         encoding.list_words(self.records, self.used, counts, places, lengths)
         return counts, places, lengths
@@ -78,7 +78,7 @@ class WordTable:
             self.arrays = self.arrays._replace(records=records)
 
     def add(self, words: Records, part: int = 0, parts: int = 1) -> None:
-        """Add the words of records and their counts; of several `parts`, only those that fall into one by their hash."""
+        """Add the words of records and their counts: only those whose hash is in part `part` of `parts`."""
         place, data = 0, words.view(np.uint8)
         share = np.uint64(part), np.uint64(parts)
         while True:
@@ -88,14 +88,14 @@ class WordTable:
             self.grow(int(words[place] & np.uint64(0xFFFFFFFF)))
 
     def find(self, words: Records, size: int) -> npt.NDArray[np.int32]:
-        """Return, for each of the `size` ids of records, the id here, or -1."""
+        """Return, for each of the `size` ids of `words`, the id in this table, or -1."""
         ids = np.empty(size, np.int32)
         encoding.find_words(words, words.view(np.uint8), self.arrays, ids)
         return ids
 
 
 def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> Vocabulary:
-    """Return the words of a table that occur `min_count` times, the most frequent `max_vocab` of them."""
+    """Return the words of a table that occur at least `min_count` times, at most the `max_vocab` most frequent."""
     counts, places, lengths = table.listed()
     kept = np.flatnonzero(counts >= min_count)
     order = kept[_falling(table.records, counts[kept], places[kept], lengths[kept])][:max_vocab]
@@ -107,7 +107,7 @@ def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> Vocab
 
 
 def rank_parts(tables: Sequence[Records], parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
-    """Return the vocabulary of several tables, exactly, with only 1/`parts` of their words in memory at a time."""
+    """Return the exact vocabulary of several tables, with only 1/`parts` of their words in memory at a time."""
     found: list[Vocabulary] = []
     for part in range(parts):
         table = WordTable()
@@ -120,7 +120,7 @@ def rank_parts(tables: Sequence[Records], parts: int, min_count: int, max_vocab:
 
 
 def _joined(parts: Sequence[Vocabulary], max_vocab: int | None) -> Vocabulary:
-    """Return the ranked words of vocabularies that have none in common."""
+    """Return the ranked words of disjoint vocabularies."""
     sizes = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = np.concatenate([[0], np.cumsum(sizes)])
     words = Vocabulary(np.concatenate([part.text for part in parts]), offsets, np.concatenate([part.counts for part in parts]))
@@ -133,9 +133,9 @@ def _falling(
     places: npt.NDArray[np.int64],
     lengths: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.int64]:
-    """Return the order by falling count, then rising bytes.
+    """Return the order by decreasing count, then by ascending bytes.
 
-    Sorts by the first 16 bytes as two big-endian numbers; the few words that agree in them are sorted as bytes.
+    Words are sorted by their first 16 bytes as two big-endian integers; the few ties are sorted by all their bytes.
     """
     if not len(counts):
         return np.empty(0, np.int64)
