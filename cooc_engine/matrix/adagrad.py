@@ -1,4 +1,4 @@
-"""AdaGrad over tiles: parameters, where training stands, and epochs."""
+"""AdaGrad over tiles: parameters, training state, and epochs."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
 
 __all__ = ["LANES", "Parameters", "Schedule", "Shape", "State", "entries_done", "run_epochs", "whole_loss"]
 
-LANES = 16  # floats of a cache line, which hold the accumulators of a row
-CHUNK_ROWS = 1 << 14  # drawn at a time
+LANES = 16  # floats in a cache line, which hold the accumulators of a row
+CHUNK_ROWS = 1 << 14  # rows initialised at a time
 
 
 class Schedule(NamedTuple):
-    """How long and how fast is trained.
+    """The hyperparameters of training.
 
     lr         learning rate, the same in all epochs
-    clip       bound of each component of a vector's gradient, or None
-    epochs     at most
-    patience   epochs after which training stops if the loss of what is held out has not fallen
-    seed       of the order of the strata
+    clip       bound on each component of a vector's gradient, or None
+    epochs     maximum number of epochs
+    patience   epochs without a lower held-out loss after which training stops
+    seed       seed of the order of the strata
     """
 
     lr: float
@@ -46,9 +46,9 @@ class Schedule(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """What a row holds: a vector of `d`, with `biases` a bias and a one, and accumulators, one for each component or `by_rows`.
+    """The layout of a row: a vector of dimension d, a bias and a 1 if `biases`, and accumulators per component or `by_rows`.
 
-    tied    contexts have the vectors of the words
+    tied    words and contexts share their vectors
     """
 
     d: int
@@ -58,21 +58,21 @@ class Shape:
 
     @property
     def size(self) -> int:
-        """Floats of a row without its accumulators."""
+        """Number of floats in a row without its accumulators."""
         return padded(self.d + 2 * self.biases)
 
     @property
     def width(self) -> int:
-        """Floats of a row."""
+        """Number of floats in a row."""
         return self.size + (LANES if self.by_rows else self.size)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row."""
+        """Bytes per row."""
         return 4 * self.width
 
     def memory(self, rows: int) -> int:
-        """Return the bytes of all parameters."""
+        """Return the memory of all parameters in bytes, for this number of rows."""
         return rows * self.row_bytes * (1 if self.tied else 2)
 
 
@@ -80,7 +80,7 @@ class Shape:
 class Parameters:
     """Fused rows as `_kernels/adagrad.py` describes them: words and contexts (rows, width) float32, 64-byte aligned.
 
-    The rows are those of the grid. Tied, both matrices are one.
+    The rows are in the order of the grid. If tied, both are the same matrix.
     """
 
     shape: Shape
@@ -90,7 +90,7 @@ class Parameters:
 
     @classmethod
     def random(cls, shape: Shape, grid: Grid, seed: int) -> Parameters:
-        """Return uniform(−0.5, 0.5)/d values and accumulators at 1, the same for the same seed."""
+        """Return values uniform in (−0.5, 0.5)/d and accumulators of 1; the same seed gives the same values."""
         d, size, random = shape.d, shape.size, np.random.Generator(np.random.PCG64(seed))
         matrices = []
         for bias, one in ((d, d + 1), (d + 1, d))[: 1 if shape.tied else 2]:
@@ -105,11 +105,11 @@ class Parameters:
         return cls(shape, grid, matrices[0], matrices[-1])
 
     def rows(self) -> Rows:
-        """Return what a kernel changes."""
+        """Return the parameters as kernels take them."""
         return Rows(self.words, self.contexts, self.grid.height, self.shape.d)
 
     def step(self, lr: float, clip: float | None) -> Step:
-        """Return rates and bounds by component: lr and `clip` for a vector, 1 and none for a bias that is updated with it."""
+        """Return learning rates and bounds by component: lr and `clip` for the vector, 1 and no bound for the bias."""
         d, rates = self.shape.d, np.zeros((2, self.shape.size), np.float32)
         rates[:, :d] = lr
         if self.shape.biases and not self.shape.by_rows:
@@ -119,11 +119,11 @@ class Parameters:
         return Step(rates[0], rates[1], clips)
 
     def matrices(self) -> dict[str, Matrix]:
-        """Return what a checkpoint holds."""
+        """Return the matrices to save in a checkpoint."""
         return {"words": self.words} if self.shape.tied else {"words": self.words, "contexts": self.contexts}
 
     def arrays(self) -> dict[str, Matrix]:
-        """Return views of what is trained, by the rows of the grid, under the names that a model file gives them."""
+        """Return views of the trained parameters, in the row order of the grid, by their names in the model file."""
         d = self.shape.d
         found = {name: matrix[:, :d] for name, matrix in self.matrices().items()}
         if self.shape.biases:
@@ -131,21 +131,21 @@ class Parameters:
         return found
 
     def finished(self) -> dict[str, Matrix]:
-        """Return what was trained by words. The rows themselves are moved: training cannot go on."""
+        """Return the trained parameters in word order. The rows are permuted in place, so training cannot continue."""
         for matrix in self.matrices().values():
             kernels.in_word_order(matrix, self.grid.blocks, np.zeros(len(matrix), np.uint8))
         return {name: values[: self.grid.words] for name, values in self.arrays().items()}
 
 
 def _chunks(grid: Grid) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the rows of all words, some at a time."""
+    """Yield the rows of all words, in chunks."""
     for first in range(0, grid.words, CHUNK_ROWS):
         yield grid.row_of(np.arange(first, min(first + CHUNK_ROWS, grid.words)))
 
 
 @dataclass
 class State(TrainingState):
-    """Where training is: `strata` of epoch `epoch` are done; `costs` of its pairs so far; seconds it took, and idle ones."""
+    """The training state: `strata` strata of epoch `epoch` are done; `costs` by pair, seconds and idle seconds so far in it."""
 
     KEPT = ("epoch", "strata", "seconds", "idle", "history")
 
@@ -158,11 +158,11 @@ class State(TrainingState):
     history: list[dict[str, float]] = field(default_factory=list)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return parameters and costs, for a checkpoint."""
+        """Return parameters and costs for a checkpoint."""
         return {**self.parameters.matrices(), "costs": self.costs}
 
     def is_over(self, schedule: Schedule) -> bool:
-        """Tell whether no epoch is left, or the loss of what is held out has not fallen for long enough."""
+        """Tell whether all epochs are done, or the held-out loss has not fallen for `patience` epochs."""
         losses = [record["held_out_loss"] for record in self.history if "held_out_loss" in record]
         best = losses.index(min(losses)) if losses else 0
         return self.epoch >= schedule.epochs or (len(losses) - 1 - best >= schedule.patience and bool(losses))
@@ -176,18 +176,18 @@ class _Visitor:
         self._rest = tiles.entries, parameters.rows(), step, costs
 
     def train(self, kernel: Callable[..., None], pairs: npt.NDArray[np.int64], turn: int) -> float:
-        """Train on pairs; returns the seconds that it took."""
+        """Train on the pairs; returns the seconds taken."""
         begin = time.perf_counter()
         kernel(Walk(pairs, self._group, turn, self._tiles.starts[:-1], self._tiles.stops), *self._rest)
         return time.perf_counter() - begin
 
     def judge(self, pairs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> None:
-        """Find the costs of entries begins[t]:ends[t] of the tiles of pairs."""
+        """Compute the costs of entries begins[t]:ends[t] of the tiles t of the pairs."""
         adagrad.judge(Walk(pairs, self._group, 0, begins, ends), *self._rest)
 
 
 def _judged(tiles: Tiles, parameters: Parameters, threads: int, *, held_out: bool) -> float:
-    """Return the mean cost of the entries held out, or of the others, at the parameters as they are."""
+    """Return the mean cost of the held-out entries, or of the others, at the current parameters."""
     sides = tiles.grid.sides
     costs = np.zeros(sides * sides)
     visitor = _Visitor(tiles, parameters, parameters.step(0, None), costs)
@@ -198,7 +198,7 @@ def _judged(tiles: Tiles, parameters: Parameters, threads: int, *, held_out: boo
 
 
 def whole_loss(tiles: Tiles, parameters: Parameters, threads: int) -> float:
-    """Return the mean of ½ f diff² over all entries that were trained on, at the parameters as they are."""
+    """Return the mean of ½ f diff² over all training entries, at the current parameters."""
     return _judged(tiles, parameters, threads, held_out=False)
 
 
@@ -211,7 +211,7 @@ def run_epochs(
     stage: Stage,
     between: Between,
 ) -> None:
-    """Train to the last epoch from where `state` is; calls `between` whenever `state` is consistent, as `Checkpoint` has it."""
+    """Train from `state` to the last epoch; calls `between`, see `Checkpoint.between`, whenever `state` is consistent."""
     sizes, sides, tied = tiles.sizes, tiles.grid.sides, state.parameters.shape.tied
     visitor = _Visitor(tiles, state.parameters, state.parameters.step(schedule.lr, schedule.clip), state.costs)
     with ThreadPoolExecutor(threads) as pool:
@@ -240,7 +240,7 @@ def run_epochs(
 
 
 def entries_done(state: State, tiles: Tiles, schedule: Schedule) -> int:
-    """Return how many entries of its epoch `state` has behind it."""
+    """Return the number of entries already visited in the current epoch of `state`."""
     order, _ = strata(tiles.grid.sides, schedule.seed, state.epoch, tied=state.parameters.shape.tied)
     return sum(int(tiles.sizes[stratum].sum()) for stratum in order[: state.strata])
 

@@ -1,8 +1,8 @@
-"""The matrix side for any matrix, as estimators of scikit-learn: `PMITransformer` and `SparseSVD`, alone or in a pipeline.
+"""PMI and truncated SVD for any matrix, as scikit-learn estimators: `PMITransformer` and `SparseSVD`.
 
     words = make_pipeline(PMITransformer(), SparseSVD(100)).fit_transform(counts)
 
-This module alone needs scikit-learn; importing it without raises `UsageError`.
+Only this module needs scikit-learn; importing it without scikit-learn raises `UsageError`.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ Array = npt.NDArray[np.floating]
 
 
 class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """An estimator of a matrix, sparse or dense, in single or double precision."""
+    """Base of estimators that take a matrix, sparse or dense, in single or double precision."""
 
     _non_negative = False
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn what X may be."""
+        """Tell scikit-learn which kinds of X are accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.positive_only = self._non_negative
@@ -46,7 +46,7 @@ class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _validated(self, X: Any, *, reset: bool) -> scipy.sparse.csr_array:
-        """Return X (n_samples, n_features) in CSR without duplicates; `reset` remembers its features, else they must agree."""
+        """Return X (n_samples, n_features) as CSR without duplicates; its features are recorded if `reset`, else must match."""
         kinds, signs = [np.float64, np.float32], {"ensure_non_negative": self._non_negative}
         checked = scipy.sparse.csr_array(validate_data(self, X, accept_sparse="csr", dtype=kinds, reset=reset, **signs))
         if checked.has_canonical_format:
@@ -57,13 +57,13 @@ class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _pool(n_jobs: int | None) -> ThreadPoolExecutor:
-    """Return as many threads as scikit-learn means by `n_jobs`: None one, -1 all, -2 all but one."""
+    """Return a pool with the threads that `n_jobs` means in scikit-learn: None for one, -1 for all, -2 for all but one."""
     jobs = 1 if n_jobs is None else n_jobs
     return ThreadPoolExecutor(max(1, usable_cores() + 1 + jobs if jobs < 0 else jobs))
 
 
 def _seed(random_state: Any) -> int:
-    """Return a seed from a whole number, None (a fresh one), or a generator of NumPy, which moves on."""
+    """Return a seed from an integer, None (a fresh seed), or a NumPy generator, which is advanced."""
     if random_state is None:
         return int.from_bytes(os.urandom(4), "little")
     if hasattr(random_state, "integers"):
@@ -84,10 +84,11 @@ def _variance(matrix: scipy.sparse.csr_array) -> float:
 
 
 class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ignore[misc]
-    """Truncated SVD of a sparse matrix that stops at a residual: scikit-learn's `TruncatedSVD`, with a promise.
+    """Truncated SVD of a sparse matrix, like scikit-learn's `TruncatedSVD`, but iterated until all residuals are below `tol`.
 
-    Parameters: n_components; tol, the largest residual ‖X v − σ u‖ / σ of a component; max_iter passes at most;
-    random_state; n_jobs threads, which change no bit. The method is that of `cooc_engine.linalg.svd`, in single precision.
+    Parameters: n_components; tol, the largest residual ‖X v − σ u‖ / σ of a component; max_iter, the maximum number of
+    passes; random_state; n_jobs, the number of threads, which does not affect the result. The method is that of
+    `cooc_engine.linalg.svd`, in single precision.
 
     Attributes: components_ (n_components, n_features), singular_values_, residuals_, explained_variance_,
     explained_variance_ratio_ (as `TruncatedSVD` computes them), n_iter_, n_features_in_.
@@ -106,19 +107,19 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
         self.random_state, self.n_jobs = random_state, n_jobs
 
     def fit(self, X: Any, y: Any = None) -> SparseSVD:
-        """Find the components of X (n_samples, n_features), sparse or dense."""
+        """Compute the components of X (n_samples, n_features), sparse or dense."""
         self.fit_transform(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> Array:
-        """Find the components of X; returns U Σ, (n_samples, n_components)."""
+        """Compute the components of X; returns U Σ, (n_samples, n_components)."""
         matrix = self._validated(X, reset=True)
         if not 1 <= self.n_components <= min(matrix.shape):
             raise ValueError(f"n_components={self.n_components} must be between 1 and {min(matrix.shape)}, the least side of X")
         if not self.tol > 0 or not self.max_iter >= 1:
             raise ValueError(f"tol={self.tol} must be above 0 and max_iter={self.max_iter} at least 1")
         largest = float(np.abs(matrix.data).max(initial=0))
-        scale = 2.0 ** -np.frexp(largest)[1] if largest else 1.0  # so that squares stay in single precision's range
+        scale = 2.0 ** -np.frexp(largest)[1] if largest else 1.0  # so that squares stay within the range of single precision
         rows = _rows(matrix, scale)
         with _pool(self.n_jobs) as pool:
             operator = Operator(rows, _rows(matrix.T.tocsr(), scale))
@@ -141,7 +142,7 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
         return result
 
     def inverse_transform(self, X: Array) -> Array:
-        """Return the matrix (n_samples, n_features), dense, that X (n_samples, n_components) stands for."""
+        """Return the dense matrix (n_samples, n_features) that X (n_samples, n_components) represents."""
         return np.asarray(X) @ self.components_
 
     @property
@@ -150,9 +151,9 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
 
 
 class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[misc]
-    """Counts to pointwise mutual information: rows against the columns' sums that `fit` saw.
+    """Pointwise mutual information of counts, using the column sums found by `fit`.
 
-    Parameters: pmi "ppmi", "pmi" or "npmi", shift and cds as in `cooc_engine.matrix.pmi`; n_jobs threads.
+    Parameters: pmi "ppmi", "pmi" or "npmi", shift and cds as in `cooc_engine.matrix.pmi`; n_jobs, the number of threads.
 
     Attributes: column_sums_ (n_features,), n_features_in_.
     """
@@ -168,7 +169,7 @@ class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[mi
         return self
 
     def transform(self, X: Any) -> scipy.sparse.csr_array:
-        """Return the PMI of counts, sparse (n_samples, n_features); columns that `fit` saw empty stay empty."""
+        """Return the PMI of counts, sparse (n_samples, n_features); columns that were empty in `fit` stay empty."""
         check_is_fitted(self)
         options: Any = {"pmi": self.pmi, "pmi_shift": self.shift, "cds": self.cds}
         matrix = self._validated(X, reset=False)
@@ -183,5 +184,5 @@ class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[mi
         return scipy.sparse.csr_array((made.values.astype(kind), made.columns, made.offsets), made.shape)
 
     def fit_transform(self, X: Any, y: Any = None) -> scipy.sparse.csr_array:
-        """Return the PMI of counts by their own sums."""
+        """Return the PMI of counts, using their own column sums."""
         return self.fit(X).transform(X)

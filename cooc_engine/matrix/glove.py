@@ -1,8 +1,8 @@
-"""GloVe and simpler-GloVe on tiles: the same bits for any number of threads.
+"""GloVe and simpler-GloVe, trained on tiles: the same bits for any number of threads.
 
 GloVe (Pennington, Socher and Manning 2014) fits w_i·c_j + b_i + b'_j to log X_ij; simpler-GloVe (Su Jianlin 2017) fits v_i·v_j,
-or v_i·c_j, to the PMI, log X_ij − log T − log n_i − log n_j + 2 log N, for i ≠ j. Both minimise the squares weighted by
-f(X_ij), by AdaGrad with the update rules of the reference programs: `_kernels/adagrad.py`.
+or v_i·c_j, to the PMI, log X_ij − log T − log n_i − log n_j + 2 log N, for i ≠ j. Both minimise squared errors weighted
+by f(X_ij), by AdaGrad with the update rules of the reference programs, see `_kernels/adagrad.py`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ Options = GloveOptions | SimplerGloveOptions
 
 @dataclass(frozen=True)
 class Solver:
-    """A family that is trained on tiles: its kernels by kind of accumulators, the shape of its rows, what entries become."""
+    """A family trained on tiles: its kernels by kind of accumulator, the shape of its rows, and the dealing of its entries."""
 
     family: str
     kernels: Mapping[str, Callable[..., None]]
@@ -55,8 +55,8 @@ def train_glove(
 ) -> Model:
     """Train GloVe on co-occurrence counts and write the model file `output`.
 
-    The vectors have the same bits for any number of threads, interrupted or not. Raises `DivergenceError` as soon as a loss
-    is not finite, `InterruptedRun` after Ctrl-C; a checkpoint beside the output then waits for `resume`.
+    The vectors have the same bits for any number of threads, interrupted or not. Raises `DivergenceError` as soon as the
+    loss is not finite, `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
     return _train(GLOVE, cooc, output, options or GloveOptions(), Run.of("train_glove", run, TrainKeywords))
 
@@ -64,7 +64,7 @@ def train_glove(
 def train_simpler_glove(
     cooc: PathLike | Cooc, output: PathLike, options: SimplerGloveOptions | None = None, **run: Unpack[TrainKeywords]
 ) -> Model:
-    """Train simpler-GloVe on co-occurrence counts, usually those of uniform weights; otherwise as `train_glove`."""
+    """Train simpler-GloVe on co-occurrence counts, usually with uniform window weights; otherwise like `train_glove`."""
     how = Run.of("train_simpler_glove", run, TrainKeywords)
     return _train(SIMPLER, cooc, output, options or SimplerGloveOptions(), how)
 
@@ -73,7 +73,7 @@ def train_simpler_glove(
 
 
 def weights_of(log_x: Matrix, x_max: float, power: float, *, truncated: bool) -> Matrix:
-    """Return (x / x_max)^power, or 1 if that is more and `truncated`."""
+    """Return (x / x_max)^power, at most 1 if `truncated`."""
     scaled = np.float32(power) * (log_x - np.float32(np.log(x_max)))
     weights: Matrix = np.exp(np.minimum(scaled, np.float32(0)) if truncated else scaled)
     return weights
@@ -91,7 +91,7 @@ def log_counts(options: GloveOptions) -> Transform:
 
 
 def glove_dealing(cooc: Cooc, options: GloveOptions) -> Dealing:
-    """Return log counts with the weights of GloVe."""
+    """Return the dealing of GloVe: log counts and their weights."""
     return Dealing(log_counts(options), np.zeros(len(cooc.vocabulary), np.float32), held_out=options.held_out)
 
 
@@ -104,7 +104,7 @@ def pmi_shifts(cooc: Cooc) -> Matrix:
 
 
 def simpler_dealing(cooc: Cooc, options: SimplerGloveOptions) -> Dealing:
-    """Return PMI with the weights of simpler-GloVe, without the diagonal."""
+    """Return the dealing of simpler-GloVe: PMI and its weights, without the diagonal."""
     truncated = options.truncate_weight == "on"
 
     def transform(counts: Matrix) -> tuple[Matrix, Matrix]:
@@ -133,14 +133,14 @@ SIMPLER = Solver(
 
 @dataclass(frozen=True)
 class _Allotment:
-    """The plan of a training, and whether its entries fit into memory or go to a file that is mapped."""
+    """The plan of a training, and whether its entries are kept in memory or in a mapped file."""
 
     plan: Plan
-    mapped: int  # bytes of that file
+    mapped: int  # size of that file in bytes
 
     @classmethod
     def of(cls, shape: Shape, grid: Grid, cooc: Cooc, stage: str, run: Run) -> _Allotment:
-        """Share the budget; raises `UsageError` if it cannot hold the least."""
+        """Divide the budget; raises `UsageError` if it is below the minimum."""
         words, entries = len(cooc.vocabulary), ENTRY_BYTES * cooc.entries
         parts = {
             "parameters": shape.memory(grid.rows),
@@ -155,7 +155,7 @@ class _Allotment:
         return cls(plan, 0 if inside else entries)
 
     def line(self) -> str:
-        """Return the plan as a line."""
+        """Return the plan as one line."""
         return self.plan.line() + (f"; {show_size(self.mapped)} of entries on the disk" if self.mapped else "")
 
 
@@ -183,12 +183,12 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
             stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, schedule))
             kernel = solver.kernels[options.accumulators]
             run_epochs(kernel, state, tiles, schedule, run.workers, stage, saved.between)
-            save_model(output, _model_data(solver, cooc, state, options, run))  # a Ctrl-C from now on comes too late
+            save_model(output, _model_data(solver, cooc, state, options, run))  # from now on Ctrl-C has no effect
     return open_model(output)
 
 
 def schedule_of(options: Options) -> Schedule:
-    """Return the numbers of the optimiser."""
+    """Return the hyperparameters of the optimiser."""
     return Schedule(options.lr, options.clip, options.epochs, options.patience, options.seed)
 
 
@@ -207,7 +207,7 @@ def _check_tiles(tiles: Tiles, cooc: Cooc, held_out: float) -> None:
 
 
 def _started(family: str, parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:
-    """Have the words that an older model has begin where it left them."""
+    """Initialise the words that an older model has with its vectors."""
     if older is not None:
         arrays, axes = parameters.arrays(), FAMILIES[family].arrays
         begin_with(older, cooc.vocabulary, cooc.path, arrays, axes, parameters.grid.row_of)
@@ -223,7 +223,7 @@ def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, run:
 
 
 def derive(model: Model, options: Options) -> Any:
-    """Return the vectors of a model for other `vectors`, as `Family.vectors` wants them."""
+    """Return the vectors of a model for a different choice of `vectors`; the `derive` of `Family.vectors`."""
     chosen = options.vectors or model.published
     vectors = combined(model.arrays, chosen)
     return vectors - mean_vector(model.arrays, chosen) if options.center == "mean" else vectors

@@ -1,8 +1,8 @@
-"""From counts to pointwise mutual information, a row block at a time.
+"""From counts to pointwise mutual information, one row block at a time.
 
-PMI_ij = log [ X_ij · Σ S / (X_i. · S_j) ] with S_j = X_.j ^ cds (Levy, Goldberg and Dagan 2015); from it log shift is taken.
-PPMI keeps what is above 0; NPMI divides by -log (X_ij / X) (Bouma 2009). Entries that were not counted stay 0. Marginals
-are exact integers, logs are taken in double precision, results are kept in single.
+PMI_ij = log [ X_ij · Σ S / (X_i. · S_j) ] with S_j = X_.j ^ cds (Levy, Goldberg and Dagan 2015); log(shift) is subtracted.
+PPMI keeps the positive values; NPMI divides by -log (X_ij / X) (Bouma 2009). Cells without a count stay 0. Marginals are
+exact integers, logs are computed in double precision, results are stored in single precision.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODES = {"ppmi": kernels.PPMI, "pmi": kernels.PMI, "npmi": kernels.NPMI}
 
 @dataclass(frozen=True)
 class Factors:
-    """What turns a count x into the ratio x · row · column whose log is the PMI; `total` is the sum of all counts."""
+    """Factors that turn a count x into the ratio x · row · column, whose log is the PMI; `total` is the sum of all counts."""
 
     mode: int
     row: Floats
@@ -42,9 +42,9 @@ class Factors:
 
     @classmethod
     def of(cls, row_sums: Floats, column_sums: Floats, options: PmiOptions) -> Factors:
-        """Take sums of rows and columns; equal sums and cds 1 make equal factors, and so a symmetric matrix to the bit.
+        """Compute the factors from row and column sums; if these are equal and cds is 1, a symmetric matrix stays exactly so.
 
-        Raises `UsageError` if the sums to the power of cds are too large for a number.
+        Raises `UsageError` if the sums to the power of cds overflow a float.
         """
         with np.errstate(over="ignore"):
             smoothed = np.where(column_sums > 0, column_sums**options.cds, 0)
@@ -56,7 +56,7 @@ class Factors:
 
     @classmethod
     def of_cooc(cls, cooc: Cooc, options: PmiOptions) -> Factors:
-        """Take the sums of a co-occurrence directory, as integers."""
+        """Compute the factors from the integer sums of a co-occurrence directory."""
         return cls.of(cooc.row_integers.astype(np.float64), cooc.column_integers.astype(np.float64), options)
 
     def turned(self) -> Factors:
@@ -64,7 +64,7 @@ class Factors:
         return Factors(self.mode, self.column, self.row, self.shift, self.total)
 
     def count(self, counts: StoredCounts, lengths: npt.NDArray[np.int64], pool: Executor) -> None:
-        """Write to `lengths` how many entries each row keeps: for PPMI those above 0, otherwise all."""
+        """Write the number of entries kept in each row to `lengths`: the positive ones for PPMI, otherwise all."""
         if self.mode == kernels.PPMI:
             block = self._block(counts)
             run(pool, lambda task: kernels.count_positive(task, *block, lengths), cut_work(counts.starts))
@@ -79,7 +79,7 @@ class Factors:
         values: npt.NDArray[np.float32],
         pool: Executor,
     ) -> None:
-        """Write the transformed rows: row r of them to offsets[r]:offsets[r + 1] of columns and values."""
+        """Write the transformed rows: row r goes to offsets[r]:offsets[r + 1] of columns and values."""
         block, to = self._block(counts), WrittenRows(offsets, columns, values)
         run(pool, lambda task: kernels.fill_pmi(task, *block, to), cut_work(counts.starts))
 
@@ -90,12 +90,12 @@ class Factors:
 
 
 def is_symmetric(cooc: Cooc) -> bool:
-    """Tell whether X_ij = X_ji for all i and j, by how it was counted."""
+    """Tell whether X_ij = X_ji for all i and j, according to the counting options."""
     return cooc.options.context_side == "both" and not cooc.positional
 
 
 def copies(cooc: Cooc, options: PmiSvdOptions) -> int:
-    """Return 1 if the solver or a symmetric matrix needs no transpose, else 2."""
+    """Return 2 if the transpose must be stored too, 1 if the solver does not need it or the matrix is symmetric."""
     return 2 if options.solver == "krylov" and not (is_symmetric(cooc) and options.cds == 1) else 1
 
 
@@ -110,11 +110,11 @@ class StoredCounts:
 
     @property
     def last(self) -> int:
-        """The row after them."""
+        """The end of the rows: one more than the last."""
         return self.first + len(self.starts) - 1
 
     def cut(self, entries: int) -> Iterator[StoredCounts]:
-        """Yield ranges of the rows, of about so many entries each (at least one row)."""
+        """Yield ranges of the rows with about `entries` entries each (at least one row)."""
         for begin, end in cut_work(self.starts, entries):
             yield StoredCounts(self.first + begin, self.starts[begin : end + 1], self.columns, self.values)
 
@@ -128,10 +128,10 @@ def _blocks(cooc: Cooc) -> Iterator[StoredCounts]:
 def transform_cooc(
     cooc: Cooc, options: PmiSvdOptions, allocate: Allocate, room: int, pool: Executor, stage: Stage
 ) -> tuple[SparseRows, SparseRows | None]:
-    """Return the PMI matrix by rows and its transpose by rows, None if it is symmetric itself or only one is wanted.
+    """Return the PMI matrix as CSR and its transpose as CSR, None if the matrix is symmetric or the solver does not need it.
 
-    Symmetric counts whose PMI is not (cds other than 1) are read once: the transpose has the same counts with the marginals
-    exchanged. Other counts are transposed afterwards, at most about `room` bytes at a time.
+    Symmetric counts whose PMI is not symmetric (cds other than 1) are read once: the transpose has the same counts with the
+    marginals swapped. Other matrices are transposed afterwards, about `room` bytes at a time.
     """
     factors, two = Factors.of_cooc(cooc, options.matrix), copies(cooc, options) == 2
     shape = len(cooc.vocabulary), cooc.columns
@@ -148,14 +148,14 @@ def transform_cooc(
 
 
 def pmi_rows(counts: SparseRows, values: Floats, factors: Factors, allocate: Allocate, pool: Executor) -> SparseRows:
-    """Return the PMI of counts that are in memory: offsets and columns of `counts`, the counts themselves in `values`."""
+    """Return the PMI of counts in memory: their offsets and columns are those of `counts`, the counts are in `values`."""
     writer = _Writer(counts.shape, factors, counts.entries, allocate)
     writer.add(StoredCounts(0, counts.offsets, counts.columns, values), pool)
     return writer.rows()
 
 
 class _Writer:
-    """The transformed rows as they come, block after block, behind one another."""
+    """Collects the transformed rows, block after block, into one CSR matrix."""
 
     def __init__(self, shape: tuple[int, int], factors: Factors, entries: int, allocate: Allocate) -> None:
         self._shape, self._factors, self._lengths = shape, factors, np.zeros(shape[0], np.int64)
@@ -163,7 +163,7 @@ class _Writer:
         self._end = 0
 
     def add(self, counts: StoredCounts, pool: Executor) -> None:
-        """Take the next rows."""
+        """Transform and append the next rows."""
         lengths = self._lengths[counts.first : counts.last]
         self._factors.count(counts, lengths, pool)
         offsets = self._end + np.concatenate([[0], np.cumsum(lengths)])
@@ -171,19 +171,19 @@ class _Writer:
         self._end = int(offsets[-1])
 
     def rows(self) -> SparseRows:
-        """Return the matrix."""
+        """Return the whole matrix."""
         offsets = np.concatenate([[0], np.cumsum(self._lengths)])
         return SparseRows(self._shape, offsets, self._columns[: self._end], self._values[: self._end])
 
 
 class PmiStream:
-    """The PMI matrix by rows, made anew whenever it is read and never whole: for what only passes by.
+    """The PMI matrix by rows, recomputed at each reading and never held as a whole: for streaming to a file.
 
-    offsets   (V + 1,) int64: row r has the entries offsets[r] up to offsets[r + 1]
+    offsets   (V + 1,) int64: row r has the entries offsets[r]:offsets[r + 1]
     """
 
     def __init__(self, cooc: Cooc, options: PmiOptions, entries: int, pool: Executor) -> None:
-        """Count the entries of all rows; `entries` are held at a time, or those of the longest row."""
+        """Count the entries of all rows; at most `entries` are held at a time, or those of one longer row."""
         self.shape = len(cooc.vocabulary), cooc.columns
         self._cooc, self._factors, self._pool = cooc, Factors.of_cooc(cooc, options), pool
         self._entries = entries
@@ -193,7 +193,7 @@ class PmiStream:
         self.offsets = np.concatenate([[0], np.cumsum(lengths)])
 
     def pieces(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
-        """Yield columns and values of all entries, piece by piece; each piece is gone when the next is asked for."""
+        """Yield columns and values of all entries, piece by piece; a piece is valid only until the next is requested."""
         longest = int(np.diff(self._cooc.row_offsets).max(initial=0))
         room = max(self._entries, longest)
         columns, values = in_memory(room, np.int32), in_memory(room, np.float32)

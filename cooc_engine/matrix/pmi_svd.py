@@ -1,7 +1,7 @@
 """PMI-SVD (Levy, Goldberg and Dagan 2015): words U Σ^eig and contexts V Σ^eig of the truncated SVD of a PMI matrix.
 
 The transformed matrix is kept in memory if the budget allows, and otherwise in unnamed files beside the output, which every
-pass reads from front to back. The bits are the same either way, and for any number of threads.
+pass reads sequentially. The bits are the same either way, and for any number of threads.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["derive", "passes_to_come", "train_pmi_svd"]
 
 
 def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -> Plan:
-    """Return what the factorisation takes at least; the matrix itself can stand on the disk."""
+    """Return the minimum memory of the factorisation; the matrix itself can be on disk."""
     words, columns, d = len(cooc.vocabulary), cooc.columns, options.vector_size
     tables = {"tables of words": 100 * (words + columns)}
     vectors = 4 * d * (words + columns)
@@ -57,7 +57,7 @@ def train_pmi_svd(
     """Factorise the PMI matrix of co-occurrence counts and write the model file `output`.
 
     The vectors have the same bits for any number of threads and any budget, interrupted or not. The model also holds the
-    singular values and the residual ‖A v − σ u‖ / σ of each component; its history has a record for each pass with the
+    singular values and the residual ‖A v − σ u‖ / σ of each component; its history has one record per pass, with the
     largest residual as the loss. With `solver` "none" the model is that of `train_pmi`. Raises `UsageError` for a budget that
     cannot hold the basis and `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
@@ -85,7 +85,7 @@ def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
 
 @dataclass(frozen=True)
 class _Work:
-    """One training, checked and locked."""
+    """One training, validated, with its output locked."""
 
     cooc: Cooc
     output: Path
@@ -95,7 +95,7 @@ class _Work:
     pool: Executor
 
     def factorise(self, checkpoint: Path) -> None:
-        """Write what the SVD finds."""
+        """Compute the SVD and write the model."""
         progress, options = self.run.shown, self.options
         with progress.stage("transform", self.cooc.entries, "entries") as stage:
             matrix, free = self._transformed(stage)
@@ -116,7 +116,7 @@ class _Work:
             self._save("pmi-svd", {**arrays, **values}, history)
 
     def _transformed(self, stage: Stage) -> tuple[Operator, int]:
-        """Return the matrix, in memory or mapped, and the bytes of the budget that are left for a wider basis."""
+        """Return the matrix, in memory or mapped, and the bytes of the budget left for a wider basis."""
         left, size = self.room.budget - self.room.least, ENTRY_BYTES * self.cooc.entries * copies(self.cooc, self.options)
         allocate = in_memory if size <= left else on_disk(self.output.parent)
         free = left - size if size <= left else left
@@ -145,7 +145,7 @@ class _Work:
 
 @dataclass
 class _Passes:
-    """A factorisation and the record of its passes."""
+    """The state of a factorisation, and the record of its passes."""
 
     state: Krylov
     options: PmiSvdOptions
@@ -154,7 +154,7 @@ class _Passes:
     begin: float = field(default_factory=time.perf_counter)
 
     def record(self) -> None:
-        """Record the pass that is done, and show how many are to come."""
+        """Record the pass just finished, and show how many remain."""
         done, now = self.state.passes[-1], time.perf_counter()
         self.history.append({"epoch": done.number, "loss": done.residual, "seconds": now - self.begin, "items": done.items})
         expected = passes_to_come([done.residual for done in self.state.passes], self.options.tol)
@@ -165,22 +165,22 @@ class _Passes:
         self.begin = time.perf_counter()
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the large part of a checkpoint."""
+        """Return the arrays of a checkpoint."""
         return self.state.arrays()
 
     def meta(self) -> dict[str, Any]:
-        """Return the rest of it."""
+        """Return the rest of the checkpoint."""
         return {"history": self.history, "krylov": self.state.meta()}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint, with the same bits."""
+        """Continue from a checkpoint, with the same bits."""
         self.state.load(arrays, meta["krylov"])
         self.history = meta["history"]
         self.stage.resume_at(sum(record["items"] for record in self.history))
 
 
 def passes_to_come(residuals: Sequence[float], tol: float) -> float | None:
-    """Return how many more passes the largest residual needs to fall to `tol`; None while it has not begun to fall.
+    """Return how many more passes the largest residual needs to fall to `tol`; None until it has started to fall.
 
     Its logarithm falls nearly linearly from the last pass at which it was 1.
     """
@@ -192,7 +192,7 @@ def passes_to_come(residuals: Sequence[float], tol: float) -> float | None:
 
 
 def _single(found: SVD, stage: Stage, matrix: Operator) -> dict[str, float]:
-    """Return the record of a solver that tells nothing of its passes."""
+    """Return the record for a solver that does not report its passes."""
     return {"epoch": 1, "loss": float(found.residuals.max()), "seconds": stage.seconds, "items": matrix.rows.entries}
 
 
@@ -200,9 +200,9 @@ def _single(found: SVD, stage: Stage, matrix: Operator) -> dict[str, float]:
 
 
 def derive(model: Model, options: PmiSvdOptions) -> Any:
-    """Return the vectors of a model for another `eig`, `vectors` or `normalize`, as `Family.vectors` wants them.
+    """Return the vectors of a model for a different `eig`, `vectors` or `normalize`; the `derive` of `Family.vectors`.
 
-    Raises `UsageError` for a model that was normalized and so has lost the lengths.
+    Raises `UsageError` for a model that was normalized and so has lost the lengths of its vectors.
     """
     had = model.config["train"]
     if had["normalize"]:
@@ -219,7 +219,7 @@ def derive(model: Model, options: PmiSvdOptions) -> Any:
 
 
 def _scale(arrays: dict[str, Any], values: npt.NDArray[np.floating], power: float) -> None:
-    """Multiply columns by their singular values to a power, in place; vectors of no component stay 0."""
+    """Multiply columns by their singular values to a power, in place; columns without a component stay 0."""
     with np.errstate(over="ignore"):
         powers = (np.where(values > 0, values, 1).astype(np.float64) ** power).astype(np.float32)
     if not np.isfinite(powers).all():

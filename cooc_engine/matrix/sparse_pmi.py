@@ -1,6 +1,6 @@
 """The rows of a PMI matrix as vectors (Levy, Goldberg and Dagan 2015): one number per context, without a factorisation.
 
-The matrix is made a piece at a time and goes to the model file as it comes, so it may be larger than memory.
+The matrix is computed in pieces and streamed to the model file, so it may be larger than memory.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 __all__ = ["memory_plan", "train_pmi", "write_rows"]
 
-PIECE = 1 << 22  # entries that are on their way to the model at a time, at most
+PIECE = 1 << 22  # maximum number of entries in memory at a time
 LEAST_PIECE = 1 << 18
-WRITE_BYTES = 1 << 23  # of memory that writing takes
+WRITE_BYTES = 1 << 23  # memory taken by writing
 
 
 def memory_plan(cooc: Cooc, budget: int) -> Plan:
-    """Return the least that writing the rows takes."""
+    """Return the minimum memory of writing the rows."""
     longest = int(np.diff(cooc.row_offsets).max(initial=0))
     tables = 100 * (len(cooc.vocabulary) + cooc.columns)
     return Plan("train pmi", budget, {"rows": ENTRY_BYTES * max(LEAST_PIECE, longest) + WRITE_BYTES, "tables of words": tables})
@@ -57,14 +57,14 @@ def train_pmi(
 
 
 def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options, run: Run) -> Model:
-    """Write the model, which records as its options those that it was asked for by."""
+    """Write the model; `recorded` are the options that it records, as the user gave them."""
     cooc.refuse_empty()
     plan = memory_plan(cooc, run.budget)
     plan.check()
     with claimed(output, run), ThreadPoolExecutor(run.workers) as pool:
         run.shown.say(plan.line())
         made = PmiStream(cooc, options, min(PIECE, LEAST_PIECE + (plan.budget - plan.least) // ENTRY_BYTES), pool)
-        moved = 4 * int(made.offsets[-1])  # columns and values pass twice: for their checksums, and into the file
+        moved = 4 * int(made.offsets[-1])  # columns and values are computed twice: for their checksums, and for the file
         with run.shown.stage("write vectors", moved, "entries") as stage:
             origin = origin_of_counts(cooc, recorded, run.workers)
             save_model(output, ModelData("pmi", cooc.vocabulary, _csr(made, stage), "w", *origin))
@@ -72,7 +72,7 @@ def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options,
 
 
 def _csr(made: PmiStream, stage: Stage) -> dict[str, Any]:
-    """Return the arrays of a matrix by rows, those of its entries as streams."""
+    """Return the arrays of a CSR matrix, those of its entries as streams."""
 
     def stream(part: int, dtype: npt.DTypeLike) -> Stream:
         def pieces() -> Iterator[npt.NDArray[Any]]:

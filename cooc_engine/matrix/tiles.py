@@ -1,11 +1,11 @@
-"""The co-occurrence matrix dealt into tiles, and the order in which threads may take them.
+"""The co-occurrence matrix dealt into tiles, and the order in which threads may visit them.
 
-A tile is a block of rows times a block of columns, small enough that the parameters it touches stay in the cache. Words are
-dealt to blocks in turn, so that every block is a fair sample of frequent and rare words: all tiles are of about one size, and
-whichever is visited last pulls the parameters nowhere. Neighbouring blocks form groups, and a thread takes all tiles of a pair
-of groups, each sharing a side with the one before. A stratum is a set of pairs that share no row and no column: threads that
-work on it never meet, and the result is the same for any number of them. Grid and strata depend on the number of words, the
-size of a row of parameters and the seed alone.
+A tile is a block of rows times a block of columns, small enough that its parameters stay in the cache. Words are dealt to
+blocks in turn, so that every block is a fair sample of frequent and rare words: all tiles have about the same size, and the
+last one visited does not bias the parameters. Adjacent blocks form groups, and a thread takes all tiles of a pair of groups,
+consecutive ones sharing a row or a column of blocks. A stratum is a set of pairs that share no row and no column: threads
+that work on it never conflict, and the result is the same for any number of them. Grid and strata depend only on the
+number of words, the size of a row of parameters and the seed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from cooc_engine.storage.scratch import map_nameless
 __all__ = ["ENTRY_BYTES", "Dealing", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]
 
 ENTRY_BYTES = 12
-BLOCK_BYTES = 1 << 20  # parameters of a block: half as many are slower with 1 MiB of L2 (scripts/lab.py)
-GROUP_BLOCKS = 4  # neighbours share a side: a fifth faster than single tiles; with 8 the final loss is higher (scripts/lab.py)
-LEAST_BLOCKS = 128  # the fewer, the more the last tiles of an epoch weigh in the final loss; and threads must find work
-MOST_BLOCKS = 1 << 11  # of millions of words, so that the table of tiles stays small
+BLOCK_BYTES = 1 << 20  # bytes of parameters per block: half as many are slower with 1 MiB of L2 cache (scripts/lab.py)
+GROUP_BLOCKS = 4  # consecutive tiles share a side: a fifth faster than single tiles; 8 raise the final loss (scripts/lab.py)
+LEAST_BLOCKS = 128  # with fewer, the last tiles of an epoch weigh more in the final loss, and threads may lack work
+MOST_BLOCKS = 1 << 11  # for millions of words, so that the table of tiles stays small
 MOST_ROWS = 1 << 16
-CHUNK_ENTRIES = 1 << 18  # dealt at a time by a thread
+CHUNK_ENTRIES = 1 << 18  # entries dealt at a time by a thread
 
 Transform = Callable[[Matrix], tuple[Matrix, Matrix]]
 
@@ -54,9 +54,9 @@ class Grid:
 
     @classmethod
     def of(cls, words: int, row_bytes: int, *, tied: bool = False) -> Grid:
-        """Cut a matrix for parameters with rows of `row_bytes`.
+        """Choose the grid for parameters with rows of `row_bytes` bytes.
 
-        A tile pulls `tied` ones twice, as rows and as columns: they have twice as many blocks, each a group of its own.
+        A tile updates `tied` parameters twice, as rows and as columns: they get twice as many blocks, each a group by itself.
         """
         least, group = (2 * LEAST_BLOCKS, 1) if tied else (LEAST_BLOCKS, GROUP_BLOCKS)
         blocks = min(max(words * row_bytes // BLOCK_BYTES, least), MOST_BLOCKS, words)
@@ -65,31 +65,31 @@ class Grid:
 
     @property
     def height(self) -> int:
-        """Rows of a block."""
+        """Number of rows in a block."""
         return -(-self.words // self.blocks)
 
     @property
     def rows(self) -> int:
-        """Rows of all blocks, empty ones included."""
+        """Number of rows in all blocks, including empty ones."""
         return self.blocks * self.height
 
     @property
     def sides(self) -> int:
-        """Number of groups on a side of the grid."""
+        """Number of groups per side of the grid, G."""
         return self.blocks // self.group
 
     def row_of(self, words: Rows) -> Rows:
-        """Return the rows of words when the blocks lie one after the other."""
+        """Return the rows of words in block order."""
         return words % self.blocks * self.height + words // self.blocks
 
     def by_pair(self, sizes: Rows) -> Rows:
-        """Add up sizes of tiles (B·B,) to sizes of pairs of groups (G·G,)."""
+        """Sum the sizes of tiles (B·B,) to sizes of pairs of groups (G·G,)."""
         table: Rows = sizes.reshape(self.sides, self.group, self.sides, self.group).sum((1, 3)).ravel()
         return table
 
 
 def _room_for(size: int, directory: Path | None) -> tuple[TileEntries, mmap.mmap | None]:
-    """Make room for entries in memory, or in a nameless file of a directory, which is returned as it is mapped."""
+    """Allocate entries in memory, or in an unnamed file in a directory, whose mapping is returned too."""
     if directory is None:
         return TileEntries(np.empty(size, np.uint32), np.empty(size, np.float32), np.empty(size, np.float32)), None
     mapping = map_nameless(directory, max(ENTRY_BYTES * size, 1))
@@ -101,7 +101,7 @@ def _room_for(size: int, directory: Path | None) -> tuple[TileEntries, mmap.mmap
 class Tiles:
     """Entries by tile: tile t = i B + j has the entries starts[t]:starts[t + 1], of which those from stops[t] are held out.
 
-    mapping   the file of the entries, if they are on the disk
+    mapping   the mapped file of the entries, if they are on disk
     """
 
     grid: Grid
@@ -112,17 +112,17 @@ class Tiles:
 
     @property
     def sizes(self) -> Rows:
-        """(G·G,) number of entries of each pair of groups that are trained on."""
+        """(G·G,) number of training entries in each pair of groups."""
         return self.grid.by_pair(self.stops - self.starts[:-1])
 
     @property
     def trained(self) -> int:
-        """Number of entries that are trained on."""
+        """Number of training entries."""
         return int((self.stops - self.starts[:-1]).sum())
 
     @property
     def held_out(self) -> int:
-        """Number of entries that are held out."""
+        """Number of held-out entries."""
         return int(self.starts[-1]) - self.trained
 
     def expect(self, pairs: Rows) -> None:
@@ -144,8 +144,8 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Dealing:
-    """What entries become: `transform` gives targets and weights of counts; `shifts` (V,) lower the targets of their rows and
-    of their columns; `skip_diagonal` leaves out a word with itself; a share `held_out` is not trained on.
+    """What counts become: `transform` gives their targets and weights; `shifts` (V,) of row and column are subtracted from the
+    targets; `skip_diagonal` leaves out pairs of a word with itself; a share `held_out` is not trained on.
     """  # fmt: skip
 
     transform: Transform
@@ -155,15 +155,15 @@ class Dealing:
 
 
 def dealing_bytes(words: int, blocks: int, threads: int) -> int:
-    """Return the memory that dealing takes besides the entries: chunks in flight, and tables of tiles."""
+    """Return the bytes that dealing takes besides the entries: chunks in progress, and tables of tiles."""
     return threads * max(CHUNK_ENTRIES, words) * 40 + blocks * blocks * 32
 
 
 def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stage: Stage, scratch: Path | None = None) -> Tiles:
     """Deal all entries of a matrix to tiles and shuffle each.
 
-    The stage advances by half the entries when they are counted, and by the rest when they are dealt. The entries go to
-    a nameless file of the directory `scratch` if it is given.
+    The stage advances by half of the entries when they are counted, and by the other half when they are dealt. The entries
+    go to an unnamed file in the directory `scratch` if it is given.
     """
     blocks = grid.blocks
     skipped, sizes = int(dealing.skip_diagonal), np.zeros(blocks * blocks, np.int64)
@@ -201,9 +201,9 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
 
 @dataclass(frozen=True)
 class _Rows:
-    """Words `first`, `first` + B, … of one row block of the grid, as far as they stand in one block of the matrix.
+    """Words `first`, `first` + B, … of one row block of the grid, as far as they are in one block of the matrix.
 
-    spans (n, 2) int64: where the entries of each begin and end in the `columns` and `values` of the block
+    spans (n, 2) int64: begin and end of the entries of each word in the `columns` and `values` of the block
     """
 
     first: int
@@ -220,17 +220,17 @@ class _Rows:
         return int(self.lengths.sum())
 
     def chunks(self, blocks: int) -> Iterator[_Rows]:
-        """Cut into stretches of rows with a bounded number of entries, or one row."""
+        """Split into ranges of rows with a bounded number of entries, or a single row."""
         for a, b in cut_by_cost(self.lengths, CHUNK_ENTRIES):
             yield _Rows(self.first + a * blocks, self.spans[a:b], self.columns, self.values)
 
     def gathered(self) -> npt.NDArray[Any]:
-        """Return the values one after the other."""
+        """Return the values of all rows, concatenated."""
         return np.concatenate([self.values[begin:end] for begin, end in self.spans.tolist()])
 
 
 def _for_all_rows(cooc: Cooc, blocks: int, pool: ThreadPoolExecutor, work: Callable[[_Rows], None]) -> None:
-    """Run `work` on all rows; never on the same row block in two threads, and in the order of the rows within it."""
+    """Run `work` on all rows, in order within a row block and never on the same row block in two threads."""
     for block in cooc.blocks:
         list(pool.map(work, _row_blocks(cooc, block, blocks)))
 
@@ -243,10 +243,10 @@ def _row_blocks(cooc: Cooc, block: Block, blocks: int) -> Iterator[_Rows]:
 
 
 def strata(sides: int, seed: int, epoch: int, *, tied: bool = False) -> tuple[list[Rows], int]:
-    """Return the strata of an epoch, and a number by which the order within pairs is rotated.
+    """Return the strata of an epoch, and a number by which the order of the tiles within pairs is rotated.
 
-    A stratum is (k, m) int64: k units that share no row and no column, each of m pairs of groups for one thread. Free
-    vectors have the diagonals of a random Latin square, m = 1. Tied ones, where a group of columns stands for rows too, have
+    A stratum is (k, m) int64: k units that share no row and no column, each of m pairs of groups for one thread. Untied
+    vectors use the diagonals of a random Latin square, m = 1. Tied vectors, where a group of columns is also one of rows, use
     the rounds of a round-robin tournament, m = 2 (a pair and its mirror image), and one round of the pairs on the diagonal.
     """
     random = np.random.Generator(np.random.PCG64([seed, epoch + 1]))  # [seed, 0] would be the stream of the initial values
@@ -261,7 +261,7 @@ def _diagonals(sides: int, random: np.random.Generator) -> list[Rows]:
 
 
 def _rounds(sides: int, random: np.random.Generator) -> list[Rows]:
-    """Return the rounds by the circle method: one player stays, the others move on; with an odd number one has a rest."""
+    """Return the rounds of a tournament by the circle method: one player stays, the others rotate; one sits out if odd."""
     players = random.permutation(sides + sides % 2)
     last = len(players) - 1
     found = [np.arange(sides)[:, None] * (sides + 1)]
@@ -277,7 +277,7 @@ def _rounds(sides: int, random: np.random.Generator) -> list[Rows]:
 
 
 def share(stratum: Rows, sizes: Rows, threads: int) -> list[Rows]:
-    """Deal a stratum's units to threads: the largest first, each to the least loaded thread; empty ones to none."""
+    """Distribute a stratum's units over threads: largest first, each to the least loaded thread; empty units to none."""
     load = [0] * threads
     parts: list[list[int]] = [[] for _ in range(threads)]
     work = sizes[stratum].sum(1)
