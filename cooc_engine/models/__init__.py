@@ -1,5 +1,5 @@
 """The registry of model families, and model files.
 
 Flows in: trained arrays, options and provenance. Flows out: model files, checkpoints, and the vectors that a model
-publishes. May import the rooms from `_kernels` to `counts`; the registry names its trainers and imports none of them.
+publishes. May import the rooms from `_kernels` to `counts`; the registry names the training functions without importing them.
 """

@@ -1,4 +1,4 @@
-"""The output of a training while it is trained: who may write it, checkpoints beside it, and going on from one."""
+"""The output of a training in progress: its lock, checkpoints beside it, and resuming from one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cooc_engine.storage.outputs import beside, disk_errors, locked, refuse_busy
 
 __all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed"]
 
-SAVING = 0.05  # where the state is small, at the end of an epoch, checkpoints may take this share of the time
+SAVING = 0.05  # checkpoints at the ends of epochs may take at most this share of the time
 WRITING = 5e8  # bytes per second, until a checkpoint has been timed
 Between = Callable[[str, bool], None]  # `Checkpoint.between`
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -28,33 +28,33 @@ class Resumable(Protocol):
     """The state of a training."""
 
     def arrays(self) -> Arrays:
-        """Return the large part of what a checkpoint holds."""
+        """Return the arrays of a checkpoint."""
         ...
 
     def meta(self) -> dict[str, Any]:
-        """Return the rest, as JSON can hold it."""
+        """Return the rest of a checkpoint, JSON-serialisable."""
         ...
 
     def load(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
-        """Take over what a checkpoint holds."""
+        """Restore the state from a checkpoint."""
         ...
 
 
 class TrainingState:
-    """A state whose arrays are filled in place, and whose fields `KEPT` are the small part of a checkpoint."""
+    """A state whose arrays are restored in place, and whose fields named in `KEPT` are the rest of a checkpoint."""
 
     KEPT: ClassVar[tuple[str, ...]]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """Return the large part of a checkpoint, as it is in memory."""
+        """Return the arrays of a checkpoint, without copying."""
         raise NotImplementedError
 
     def meta(self) -> dict[str, Any]:
-        """Return the fields that a checkpoint keeps."""
+        """Return the fields that a checkpoint stores."""
         return {name: getattr(self, name) for name in self.KEPT}
 
     def load(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
-        """Go on from a checkpoint; a training that is deterministic goes on with the same bits."""
+        """Restore the state from a checkpoint; a deterministic training continues with the same bits."""
         for name, values in self.arrays().items():
             values[:] = arrays[name]
         for name, value in meta.items():
@@ -62,15 +62,15 @@ class TrainingState:
 
 
 def checkpoint_path(output: Path) -> Path:
-    """Return where a checkpoint of the model stands while it is trained."""
+    """Return the path of the checkpoint of a model that is being trained."""
     return beside(output, ".checkpoint")
 
 
 @contextmanager
 def claimed(output: Path, run: Run) -> Iterator[Path]:
-    """Hold `output` for one training; yields the path of its checkpoint, which is deleted when the training is done.
+    """Lock `output` for one training; yields the path of its checkpoint, which is deleted when the training is done.
 
-    Raises `UsageError` if something is there that may not be replaced, or another run is at work on it.
+    Raises `UsageError` if the output exists and may not be replaced, or if another run is writing it.
     """
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
     refuse_busy(lock)
@@ -87,12 +87,12 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
 
 @dataclass
 class Checkpoint:
-    """Between two steps of a training: save its state now and then, and stop when asked to.
+    """Called between the steps of a training: saves the state periodically, and stops on request.
 
-    kind         says which trainings may read the file
-    plan         a digest of everything that decides the result
-    minutes      between checkpoints within an epoch
-    interrupted  tells whether the user asked to stop
+    kind         the kind of training that may read the file
+    plan         a digest of everything that determines the result
+    minutes      time between checkpoints within an epoch
+    interrupted  function that tells whether the user asked to stop
     """
 
     path: Path
@@ -102,13 +102,13 @@ class Checkpoint:
     minutes: float
     interrupted: Callable[[], bool]
     last: float = field(default_factory=time.monotonic)
-    cost: float = 0.0  # seconds that a checkpoint takes: that of the last one
+    cost: float = 0.0  # seconds that the last checkpoint took
 
     def __post_init__(self) -> None:
         self.cost = sum(array.nbytes for array in self.state.arrays().values()) / WRITING
 
     def between(self, step: str, whole: bool) -> None:
-        """Save if it is time to; `whole` at the end of an epoch. Raises `InterruptedRun` after saving if it was asked for."""
+        """Save if it is due; `whole` marks the end of an epoch. If a stop was requested, save and raise `InterruptedRun`."""
         if self.interrupted():
             self.save()
             raise InterruptedRun(f"{self.path}: interrupted in {step}; continue with --resume")
@@ -117,14 +117,14 @@ class Checkpoint:
             self.save()
 
     def save(self) -> None:
-        """Write a checkpoint from which training goes on."""
+        """Write a checkpoint from which training can continue."""
         begin = time.monotonic()
         save_arrays(self.path, self.kind, self.state.arrays(), {"plan": self.plan, "state": self.state.meta()})
         self.last = time.monotonic()
         self.cost = self.last - begin
 
     def load(self) -> None:
-        """Go on from the checkpoint; raises `UsageError` if it was begun with other options or from other data."""
+        """Restore the checkpoint; raises `UsageError` if the training was started with other options or data."""
         arrays, meta = load_arrays(self.path, self.kind)
         if meta["plan"] != self.plan:
             raise UsageError(f"{self.path}: was begun with other options or from other data; pass --force to start anew")

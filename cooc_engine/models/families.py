@@ -1,7 +1,7 @@
-"""The registry of model families: an entry says what a family is, and everything else that differs by family is read from it.
+"""The registry of model families: the entry of a family describes everything in which it differs from the others.
 
-The command line, the model file, warm starts, queries, comparisons and jobs take it from here. An entry names its training
-as `module:function` instead of importing it, so the registry stands below the rooms that train.
+The command line, the model file, warm starts, queries, comparisons and jobs read it from here. An entry names its training
+function as `module:function` instead of importing it, so the registry can come before the rooms that train.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable"]
 
 
 def untrained(*given: Any, **how: Any) -> Any:
-    """Refuse, as the training of a family that has none."""
+    """Raise an error: the training function of a family that cannot be trained."""
     raise UsageError("models of this family are not trained")
 
 
@@ -37,19 +37,19 @@ class NoOptions(Options):
 class Family:
     """A model family: its options, the function that trains it, and the options of counting a text for it.
 
-    A family without options of counting reads the text itself: it is trained on an encoded corpus. One training serves all
-    values of the options in `derived`: `vectors(model, options)` makes the vectors of each by the function `derive`.
+    A family without counting options is trained on the text itself, an encoded corpus. One training serves all values of the
+    options in `derived`: `vectors(model, options)` computes the vectors for each by the function `derive`.
 
     title      the first line of the help of the command that trains it
-    product    the inner product of a word's vector and a context's, but for what depends on one of them alone:
-               "log count", "pmi", or "" for neither
+    product    what the inner product of a word's and a context's vector estimates, up to terms that depend on only one of
+               them: "log count", "pmi", or "" for neither
     item       the unit that training counts, as `items` in a model's history
     arrays     the axes of each parameter by name, as "V d": V is the number of words, d the vector size, C the number of
-               contexts; other letters name axes of their own, which have one length wherever they stand
+               contexts; other letters name further axes, which have the same length in all arrays
     optional   those of `arrays` that a model may lack
-    published  which of `RECIPES` make vectors of them
+    published  the choices among `RECIPES` that make vectors of them
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
-    lists      for recipes with `listed`: returns of a model the rows that are listed for each word
+    lists      for recipes with `listed`: function that returns, for a model, the rows listed for each word
     """
 
     options: type[Options] = NoOptions
@@ -67,9 +67,9 @@ class Family:
     lists: Callable[[Any], ListedRows] | None = None
 
     def vectors(self, model: Any, options: Options) -> Any:
-        """Return the vectors that training with `options` would have published, from a model that differs in `derived` alone.
+        """Return the vectors that training with `options` would have published, from a model that differs only in `derived`.
 
-        They are equal up to rounding. Raises `UsageError` for a model of other options.
+        They are equal up to rounding. Raises `UsageError` for a model with other options.
         """
         had, wanted = model.config["train"], options.record()
         if had == wanted:
@@ -80,13 +80,13 @@ class Family:
         return self.derive(model, options)
 
     def serving(self, wanted: Sequence[Options]) -> Options:
-        """Return the options of the training that serves all these, which differ in `derived` alone: the first, not scaled."""
+        """Return options for one training that serves all `wanted`, which differ only in `derived`: the first, unnormalized."""
         scaled = len(wanted) > 1 and "normalize" in self.derived
         return dataclasses.replace(wanted[0], normalize=False) if scaled else wanted[0]  # type: ignore[type-var]
 
 
 def named(home: str) -> Callable[..., Any]:
-    """Return the function `module:function`, whose module is imported when it is called."""
+    """Return the function `module:function`, whose module is imported at the first call."""
 
     def call(*given: Any, **how: Any) -> Any:
         module, _, function = home.partition(":")
@@ -96,11 +96,11 @@ def named(home: str) -> Callable[..., Any]:
 
 
 def sampled(family: str, home: str) -> Callable[..., Any]:
-    """Return the training of a sampled family by its name and its design, `module:function`."""
+    """Return the training function of a sampled family, from its name and its design, `module:function`."""
     return functools.partial(named("cooc_engine.sampled.training:train_sampled"), family, named(home))
 
 
-# Input vectors, and output vectors of words or, with hierarchical softmax, of the tree's inner nodes.
+# Input vectors, and output vectors of words or, for hierarchical softmax, of the inner nodes of the tree.
 WORD2VEC: dict[str, Any] = {
     "counting": None,
     "arrays": {"words": "V d", "contexts": "V d", "nodes": "N d"},
@@ -166,12 +166,12 @@ FAMILIES = {
 
 
 def trainable() -> dict[str, Family]:
-    """Return the families that models can be trained of, by name."""
+    """Return the families that can be trained, by name."""
     return {name: family for name, family in FAMILIES.items() if family.train is not untrained}
 
 
 def family_of(model: str) -> Family:
-    """Return a family that can be trained by its name; raises `UsageError` with the names there are."""
+    """Return the trainable family of this name; raises `UsageError`, listing the names, if there is none."""
     families = trainable()
     if model not in families:
         raise UsageError(f"unknown model {model!r}; there are: {', '.join(families)}")

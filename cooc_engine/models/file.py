@@ -1,4 +1,4 @@
-"""Models and checkpoints: what their elements hold. FORMAT.md specifies them."""
+"""Model files and checkpoints: writing and reading their elements, as specified in FORMAT.md."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
 
 DOCUMENTS = ("config", "provenance", "history")
-CENTER = {"center": "p"}  # of any family: p is the length of the published vectors
+CENTER = {"center": "p"}  # for any family; p is the dimension of the published vectors
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class ModelData:
                 subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which may
                 be a `Stream`
     published   which vectors queries use: "w", "c", "w+c" or "concat"
-    config      every option of every stage; as JSON holds it
-    provenance  seed, versions, digests, tokeniser: where the model comes from; as JSON holds it
-    history     by epoch: epoch, loss, seconds, items, lr
+    config      every option of every stage, JSON-serialisable
+    provenance  where the model comes from: seed, versions, digests, tokeniser; JSON-serialisable
+    history     one record per epoch: epoch, loss, seconds, items, lr
     evaluation  rows of `evaluate`: model, dataset, kind, value, covered, total
     axes        axes of all arrays by name, as "V d"; those of arrays that the family does not know may be given
     """
@@ -67,13 +67,13 @@ class ModelData:
 
 
 class Model:
-    """An open model: small parts are in memory, the parameters are mapped and read-only.
+    """An open model: its small parts are in memory, its parameters mapped and read-only.
 
     path, family, published, vocabulary, config, provenance, history, evaluation, axes: as in `ModelData`.
     """
 
     def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int]) -> None:
-        """Wrap what `open_model` has read; call that instead."""
+        """Wrap what `open_model` has read; use that function instead."""
         self.path, self._data, self._checksums = path, data, checksums
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
@@ -90,7 +90,7 @@ class Model:
         return self._data.arrays
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """Return a parameter, mapped and read-only; raises `FormatError` if the model has none of that name."""
+        """Return a parameter, mapped and read-only; raises `FormatError` if there is none of that name."""
         try:
             found: npt.NDArray[Any] = self._data.arrays[name]
             return found
@@ -99,15 +99,15 @@ class Model:
 
     @functools.cached_property
     def vectors(self) -> Any:
-        """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are made at the first use and kept.
+        """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are computed on first use and kept.
 
-        A model with a `center` has it subtracted. `rows` gives a part of them without making all. Explicit vectors are
+        A `center`, if the model has one, is subtracted. `rows` gives a part of them without computing all. Explicit vectors are
         `SparseVectors`, on the mapped file.
         """
         return self.rows()[:]
 
     def rows(self, published: str | None = None) -> Published | SparseVectors:
-        """Return the published vectors, or those of another choice, to be read a part at a time.
+        """Return the published vectors, or those of another choice, for reading a part at a time.
 
         Raises `UsageError` for a choice that the model does not have.
         """
@@ -123,7 +123,7 @@ class Model:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-256 of words and vectors, by the checksums that the file has: none of them is read."""
+        """SHA-256 that identifies words and vectors, from the checksums stored in the file, without reading the data."""
         made_of = [self.published, sorted(self._checksums.items())]
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
@@ -133,7 +133,7 @@ class Model:
 
 
 def save_model(path: Path, model: ModelData) -> None:
-    """Write a model to `path`, replacing what is there only when the new file is whole.
+    """Write a model to `path`; an existing file is replaced only when the new one is complete.
 
     Equal content gives equal bytes. Raises `DivergenceError` for a value that is not finite, `UsageError` for a family
     or array that the format does not have, `ResourceError` on a full disk; then `path` is as it was.
@@ -164,7 +164,7 @@ def _parameters(path: Path, model: ModelData) -> Element:
 
 
 def axes_of(name: str, ndim: int, family: Family, given: Mapping[str, str]) -> str:
-    """Return the axes of an array: the family's, those that are given, or axes of its own that nothing else has."""
+    """Return the axes of an array: those of the family, those given, or else new axes that no other array has."""
     own = " ".join(f"{name}-{axis}" for axis in range(ndim))
     return {name: own, **given, **CENTER, **family.arrays}[name]
 
@@ -220,7 +220,7 @@ def _recorded_axes(parameters: Element) -> dict[str, str]:
 
 
 def _check_lengths(parameters: Element, axes: Mapping[str, str], size: int) -> None:
-    """Check that an axis has one length wherever it stands."""
+    """Check that each axis has the same length in all arrays."""
     lengths = {"V": size}
     for name, letters in axes.items():
         found = parameters.array(name, FLOAT, tuple(lengths.get(letter) for letter in letters.split()))
@@ -228,7 +228,7 @@ def _check_lengths(parameters: Element, axes: Mapping[str, str], size: int) -> N
 
 
 def _check_published(parameters: Element, size: int) -> None:
-    """Check that the arrays that vectors are made of are there, and fit one another."""
+    """Check that the arrays from which the vectors are made exist and have matching shapes."""
     published, known = parameters.labels["published"], FAMILIES[parameters.labels["family"]].published
     if published not in known:
         raise FormatError(f"{parameters.where}: published is {published!r}; its family has {', '.join(known)}")
@@ -244,8 +244,8 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     """Open a model without reading its parameters, which are mapped.
 
     Structure, vocabulary and records are always checked; with `verify` the parameters are compared with their checksums
-    too. Raises `InputError` if there is no such file and `FormatError`, naming file and element, if it is not a whole
-    and undamaged model of a known version.
+    too. Raises `InputError` if there is no such file and `FormatError`, naming file and element, if it is not a complete,
+    undamaged model of a known version.
     """
     path = Path(path)
     found = Contents.open(path, MODEL)
@@ -286,7 +286,7 @@ def _is_record(content: Any) -> bool:
 def append_evaluation(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add evaluation rows to a model; a row of the same dataset and kind is replaced.
 
-    The model is written anew beside its place and renamed. Raises what `open_model` and `save_model` raise.
+    The model is rewritten to a file beside it, which then replaces it. Raises what `open_model` and `save_model` raise.
     """
     path = Path(path)
     data = open_model(path, verify=True).data()
@@ -299,10 +299,10 @@ def append_evaluation(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> No
 
 
 def save_arrays(path: Path, kind: str, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-    """Write a checkpoint: arrays of any number type and a record, whole or not at all.
+    """Write a checkpoint, arrays of any number type and a record, completely or not at all.
 
-    `kind` says what may read it. Raises `DivergenceError` for a number that is not finite, `ResourceError` on a full
-    disk; then an older checkpoint at `path` is as it was.
+    `kind` identifies the training that may read it. Raises `DivergenceError` for a number that is not finite, `ResourceError`
+    on a full disk; then an older checkpoint at `path` is left unchanged.
     """
     path = Path(path)
     datasets = {name: Dataset.of(np.asarray(values), f"{path}: {name}") for name, values in arrays.items()}

@@ -1,4 +1,4 @@
-"""The vectors that queries use, made of a model's matrices by a recipe, a part at a time."""
+"""The vectors that queries use, computed from a model's matrices by a recipe, a part at a time."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["RECIPES", "ListedRows", "Published", "Recipe", "combined", "mean_vec
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the vectors of words are made of arrays.
+    """How the vectors of words are computed from arrays.
 
-    arrays        names of matrices with a row for each word: one of them as it is, or the sum of several
-    side_by_side  the matrices' rows are put side by side instead of summed
-    listed        a matrix of any rows: a word's vector is the mean of its own rows and of those that are listed for it
+    arrays        names of matrices with a row per word: a single one is used unchanged, several are summed
+    side_by_side  whether the matrices' rows are concatenated instead of summed
+    listed        name of a matrix with other rows: a word's vector is the mean of its own rows and those listed for it
     """
 
     arrays: tuple[str, ...]
@@ -30,19 +30,19 @@ class Recipe:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Names of all arrays that the recipe takes."""
+        """Names of all arrays that the recipe uses."""
         return (*self.arrays, self.listed) if self.listed else self.arrays
 
     def width(self, d: int) -> int:
-        """Return the length of the vectors, of matrices whose rows have length d."""
+        """Return the dimension of the vectors, given matrices with rows of length d."""
         return d * len(self.arrays) if self.side_by_side else d
 
     def joined(self, parts: Sequence[Matrix]) -> Matrix:
-        """Return rows of the arrays as one: the only one as it is, their sum, or all side by side."""
+        """Return the rows of the arrays combined: a single array unchanged, the sum, or the concatenation of several."""
         return np.concatenate(parts, axis=-1) if self.side_by_side else functools.reduce(operator.add, parts)
 
 
-# The choices of vectors by the names that `--vectors` and model files have for them.
+# The choices of vectors, by their names in `--vectors` and in model files.
 RECIPES: Mapping[str, Recipe] = {
     "w": Recipe(("words",)),
     "c": Recipe(("contexts",)),
@@ -52,7 +52,7 @@ RECIPES: Mapping[str, Recipe] = {
 
 
 class ListedRows(NamedTuple):
-    """For each of V words a list of rows of one matrix, such as those of its subwords.
+    """For each of V words, a list of rows of one matrix, such as those of its subwords.
 
     starts (V + 1,): word i has rows[starts[i]:starts[i + 1]]; a row that is listed twice counts twice.
     """
@@ -61,8 +61,8 @@ class ListedRows(NamedTuple):
     rows: Rows
 
     def sums(self, words: Rows, matrix: Matrix) -> tuple[Matrix, Rows]:
-        """Return the sums of the listed rows of some words, float32 (n, d), and how many rows each has."""
-        from scipy.sparse import csr_array  # only models with lists pay for it
+        """Return the sums of the listed rows of some words, float32 (n, d), and the number of rows of each."""
+        from scipy.sparse import csr_array  # imported here, since only models with lists need it
 
         begins = self.starts[words]
         sizes = self.starts[words + 1] - begins
@@ -74,16 +74,16 @@ class ListedRows(NamedTuple):
 
 
 def combined(arrays: Mapping[str, Matrix], published: str) -> Matrix:
-    """Return the vectors of a choice: one of the matrices as it is, their sum, or both side by side."""
+    """Return the vectors of a choice: one of the matrices unchanged, their sum, or their concatenation."""
     recipe = RECIPES[published]
     return recipe.joined([arrays[name] for name in recipe.arrays])
 
 
 class Published:
-    """The vectors that queries use, float32 (V, d), made of a model's matrices a part at a time.
+    """The vectors that queries use, float32 (V, d), computed from a model's matrices a part at a time.
 
     `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied. `lists`
-    are those of a recipe that has `listed`.
+    gives the listed rows if the recipe has `listed`.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Published:
         return part if self._center is None else part - self._center
 
     def _mean(self, rows: Any, own: Sequence[Matrix], lists: ListedRows) -> Matrix:
-        """Return the means of the words' own rows and the listed ones; a word that has neither is 0."""
+        """Return the means of the words' own and listed rows; a word without either gets 0."""
         words = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows, np.int64)
         flat = np.where(words < 0, words + len(self), words).reshape(-1)
         total, sizes = lists.sums(flat, self._arrays[self._recipe.listed])

@@ -1,4 +1,4 @@
-"""The provenance that a trained model records, and the digest by which a checkpoint is matched with its training."""
+"""The provenance that a trained model records, and the digest that matches a checkpoint with its training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Origin", "origin_of_corpus", "origin_of_counts", "plan_digest"]
 class Origin(NamedTuple):
     """The options of every stage up to the training, and where the model comes from, as `ModelData` holds them.
 
-    The seed of a training that draws nothing is None.
+    The seed of a training without randomness is None.
     """
 
     config: dict[str, Any]
@@ -35,7 +35,7 @@ def origin_of_counts(cooc: Cooc, options: Options, threads: int) -> Origin:
 
 
 def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapping[str, Any]) -> Origin:
-    """Return the origin of a model trained on the text itself; `facts` are what its family adds."""
+    """Return the origin of a model trained on the text itself; `facts` are the fields that its family adds."""
     trained = options.record()
     config = {"encode": corpus.manifest["options"], "train": trained}
     made_of = {"corpus": corpus.digest, "tokens": corpus.tokens}
@@ -43,5 +43,5 @@ def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapp
 
 
 def plan_digest(*parts: Any) -> str:
-    """Return a digest of everything that decides the result of a training, as JSON can hold it."""
+    """Return a digest of `parts`, JSON-serialisable: everything that determines the result of a training."""
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""Explicit vectors: the rows of a sparse matrix, a number for each context, without a factorisation.
+"""Explicit vectors: the rows of a sparse matrix, one number per context, without a factorisation.
 
-`SparseVectors` has what queries use of a matrix (V, C): rows, products and lengths. Only the rows that are asked for are ever
-dense.
+`SparseVectors` has the operations that queries need of a matrix (V, C): rows, products and lengths. Only the requested rows are
+ever made dense.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cooc_engine.runtime.types import Matrix
 __all__ = ["SPARSE", "SparseVectors"]
 
 SPARSE = "explicit vectors are sparse and cannot do this; take a model with an SVD"
-PIECE = 1 << 20  # entries that are looked at together
+PIECE = 1 << 20  # entries processed at a time
 
 RowNumbers = npt.NDArray[np.integer] | list[int]
 
@@ -28,8 +28,8 @@ RowNumbers = npt.NDArray[np.integer] | list[int]
 class SparseVectors:
     """V vectors of C numbers each, most of them 0, as float32; they may be mapped.
 
-    An index gives a dense vector (C,), an array or list of them dense vectors (n, C), and a slice vectors as sparse as
-    before. What works on a whole dense matrix alone is a `UsageError`.
+    An integer index gives a dense vector (C,), an array or list of them dense vectors (n, C), and a slice sparse vectors.
+    Operations that need the whole dense matrix raise `UsageError`.
     """
 
     ndim = 2
@@ -41,7 +41,7 @@ class SparseVectors:
 
     @classmethod
     def of(cls, rows: SparseRows, where: str) -> SparseVectors:
-        """Take rows of a file, after a look at their columns; raises `FormatError` for one that is not there."""
+        """Wrap the rows of a file, after checking their columns; raises `FormatError` for a column out of range."""
         for begin in range(0, rows.entries, PIECE):
             part = rows.columns[begin : begin + PIECE]
             if part.min() < 0 or part.max() >= rows.shape[1]:
@@ -53,7 +53,7 @@ class SparseVectors:
         return self.shape[0]
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        """Refuse to become dense."""
+        """Raise `UsageError` instead of making the whole matrix dense."""
         raise UsageError(SPARSE)
 
     @overload
@@ -63,7 +63,7 @@ class SparseVectors:
     def __getitem__(self, rows: int | np.integer | RowNumbers) -> Matrix: ...
 
     def __getitem__(self, rows: slice | int | np.integer | RowNumbers) -> SparseVectors | Matrix:
-        """Return a range of the vectors, or dense ones."""
+        """Return a slice of the vectors, sparse, or single vectors, dense."""
         if isinstance(rows, slice):
             begin, end, _ = rows.indices(len(self))
             found = self._rows
@@ -77,7 +77,7 @@ class SparseVectors:
         return dense.reshape(*asked.shape, self.shape[1])
 
     def take(self, rows: npt.NDArray[np.int64]) -> SparseVectors:
-        """Return some of the vectors, as sparse as before."""
+        """Return some of the vectors, sparse."""
         parts = [self._row(row) for row in rows.tolist()]
         offsets = np.cumsum([0, *(len(columns) for columns, _ in parts)])
         columns = np.concatenate([np.empty(0, np.int32), *(columns for columns, _ in parts)])
@@ -89,7 +89,7 @@ class SparseVectors:
         return self._rows.columns[part], self._rows.values[part]
 
     def __matmul__(self, right: Matrix) -> Matrix:
-        """Return the product with a dense matrix (C, q), (V, q); threads do not change it."""
+        """Return the product (V, q) with a dense matrix (C, q); it does not depend on the number of threads."""
         result = panels(-(-right.shape[1] // PANEL), len(self))
         with ThreadPoolExecutor(usable_cores()) as pool:
             self._rows.multiply(panels_of(right), result, pool)
@@ -101,7 +101,7 @@ class SparseVectors:
         for begin, end in cut_work(offsets, PIECE):
             starts = offsets[begin : end + 1]
             values = self._rows.values[starts[0] : starts[-1]].astype(np.float64)
-            filled = np.flatnonzero(np.diff(starts))  # a row without entries has no sum of its own
+            filled = np.flatnonzero(np.diff(starts))  # reduceat would not give 0 for a row without entries
             if len(filled):
                 squares[begin + filled] = np.add.reduceat(values * values, starts[filled] - starts[0])
         return np.sqrt(squares).astype(np.float32)

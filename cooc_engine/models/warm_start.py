@@ -1,7 +1,7 @@
-"""The older model whose vectors a training begins with (`--init`), or keeps beside its own (`--extend`).
+"""The older model whose vectors a training starts from (`--init`), and whose words it may also keep (`--extend`).
 
 Rows are matched by word, so only arrays whose first axis is V are touched: rows of buckets, documents or tree nodes are not
-words, and keep their places.
+words, and stay as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 
 
 def open_older(path: str | None, d: int) -> Model | None:
-    """Return the model to start from, or None; raises `UsageError` if its vectors are not of length d."""
+    """Return the model to start from, or None; raises `UsageError` if its vectors are not of dimension d."""
     if path is None:
         return None
     model = open_model(path)
@@ -35,21 +35,21 @@ def open_older(path: str | None, d: int) -> Model | None:
 
 
 def checksums(older: Model | None) -> list[int] | None:
-    """Return checksums that identify the older model's vectors, for the digest of a plan."""
+    """Return checksums that identify the older model's vectors, for `plan_digest`."""
     if older is None:
         return None
     return [zlib.crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
 
 
 def has_words(axes: str) -> bool:
-    """Tell whether the rows of an array of these axes are words."""
+    """Tell whether the rows of an array with these axes are words."""
     return axes.split()[:1] == ["V"]
 
 
 def _of_words(older: Model, axes: Mapping[str, str]) -> list[str]:
     """Return the arrays whose rows are words both here and in the older model.
 
-    The contexts of PMI-SVD are words if there are as many; else they are positions.
+    The contexts of PMI-SVD are words if there are as many of them; otherwise they are positional.
     """
     size = len(older.vocabulary)
     theirs = {name for name, found in older.axes.items() if found[:1] in ("V", "C") and len(older.array(name)) == size}
@@ -66,11 +66,11 @@ def begin_with(
 ) -> None:
     """Initialise the words that an older model has with its vectors, in place.
 
-    arrays, axes  what is trained, and its axes by name; arrays without the axis V stay as they are
-    row_of        where the arrays have the rows of the vocabulary, if in another order
-    where         names in a message what the vocabulary belongs to
+    arrays, axes  the parameters and their axes, by name; arrays without the axis V stay as they are
+    row_of        maps rows of the vocabulary to rows of the arrays, if these are in another order
+    where         path that the vocabulary belongs to, for error messages
 
-    Raises `InputError` if no word is common to both.
+    Raises `InputError` if the two have no word in common.
     """
     rows, places = common_words(older, vocabulary, where)
     for name in _of_words(older, {name: axes[name] for name in arrays if name in axes}):
@@ -80,9 +80,9 @@ def begin_with(
 def extended(
     older: Model, vocabulary: Vocabulary, arrays: Mapping[str, Matrix], axes: Mapping[str, str]
 ) -> tuple[Vocabulary, dict[str, Matrix]]:
-    """Add the words of an older model that a new one does not have, and its counts; ranked by both together.
+    """Add the words and the counts of an older model to a new one; words are ranked by the sum of both counts.
 
-    The rows of words follow their order; arrays without the axis V stay as they are.
+    Rows of words are reordered accordingly; arrays without the axis V stay as they are.
     """
     old, new, ids = older.vocabulary, vocabulary.ids, older.vocabulary.ids
     more = [row for row, word in enumerate(old.words) if word not in new]
@@ -90,7 +90,7 @@ def extended(
     counts = [*vocabulary.counts.tolist(), *[0] * len(more)]
     totals = [n + (int(old.counts[ids[word]]) if word in ids else 0) for word, n in zip(words, counts, strict=True)]
     order = sorted(range(len(words)), key=lambda row: (-totals[row], words[row].encode()))
-    places = np.argsort(order)  # of the new words, then of those that are added
+    places = np.argsort(order)  # of the new model's words, then of the added ones
     whole = dict(arrays)
     for name in [name for name in arrays if has_words(axes[name])]:
         whole[name] = np.empty((len(order), *arrays[name].shape[1:]), np.float32)
@@ -100,9 +100,9 @@ def extended(
 
 
 def common_words(older: Model, vocabulary: Vocabulary, where: Path) -> tuple[Rows, Rows]:
-    """Return the rows of the words that both have, in `vocabulary` and in the model; raises `InputError` if there is none.
+    """Return the rows of the common words in `vocabulary` and in the model; raises `InputError` if there are none.
 
-    `where` says in the message what the vocabulary belongs to.
+    `where` is the path that the vocabulary belongs to, for the error message.
     """
     rows, places = vocabulary.common(older.vocabulary)
     if not len(rows):
