@@ -1,4 +1,4 @@
-"""The demonstration: the whole pipeline on text that every installation has, the documentation of its libraries."""
+"""The demonstration: the whole pipeline on a text that every installation has, the documentation of its libraries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["demo", "write_documentation"]
 PACKAGES = ("numpy", "scipy", "numba", "h5py")
 SKIPPED = {"test", "tests", "idlelib", "lib2to3", "turtledemo", "ensurepip", "site-packages", "dist-packages"}
 
-# Written in C or Cython, so that the text is in the objects and not in a source file; all are safe to import.
+# Modules written in C or Cython, whose docstrings are in the objects and not in a source file; all are safe to import.
 COMPILED = """
     builtins sys gc time math cmath errno posix itertools operator array atexit binascii marshal mmap fcntl select
     grp pwd resource signal syslog termios unicodedata zlib pyexpat faulthandler _abc _ast _asyncio _bisect _bz2
@@ -38,7 +38,7 @@ COMPILED = """
     h5py.h5s h5py.h5t h5py.h5z
 """.split()  # noqa: SIM905 - a hundred quoted names are harder to read
 
-ROLE = re.compile(r":[a-z:]+:(?=`)")  # such as :math: before a formula: mark-up, not a word
+ROLE = re.compile(r":[a-z:]+:(?=`)")  # such as :math: before a formula: markup, not a word
 TOKEN = re.compile(r"[^\W\d]\w*(?:['.-]\w+)*|\d+(?:\.\d+)?|[.,;:!?()]")
 
 ENCODE = EncodeOptions(min_count=5)
@@ -58,10 +58,10 @@ report.png         loss by epoch, and a map of frequent words
 
 
 def write_documentation(path: Path, progress: Progress | None = None) -> int:
-    """Write the documentation of the standard library, NumPy, SciPy, Numba and h5py, one text a line; return how many.
+    """Write the documentation of the standard library, NumPy, SciPy, Numba and h5py, one text per line; return their number.
 
     Sources are parsed, not imported, except for compiled modules. Identical texts, such as inherited docstrings, are
-    written once; letters are lower-cased, words and punctuation parted by spaces. The order is always the same.
+    written once; text is lower-cased, words and punctuation are separated by spaces. The order is always the same.
     """
     count = 0
     sources = list(_sources(_roots()))
@@ -70,7 +70,7 @@ def write_documentation(path: Path, progress: Progress | None = None) -> int:
         warnings.catch_warnings(),
         part_path(path).open("w", encoding="utf-8", newline="\n") as file,
     ):
-        warnings.simplefilter("ignore")  # odd escapes in other people's sources, modules about to be retired
+        warnings.simplefilter("ignore")  # invalid escapes in third-party sources, deprecated modules
         seen: set[str] = set()
         for texts in _all_texts(sources):
             for line in map(tokenize, texts):
@@ -84,19 +84,19 @@ def write_documentation(path: Path, progress: Progress | None = None) -> int:
 
 
 def tokenize(text: str) -> str:
-    """Return the words, numbers and punctuation of a text in lower case, parted by single spaces."""
+    """Return the words, numbers and punctuation of a text in lower case, separated by single spaces."""
     return " ".join(TOKEN.findall(ROLE.sub("", text.lower())))
 
 
 def _roots() -> list[Path]:
-    """Return the directories of the standard library and of the packages that are installed as plain files."""
+    """Return the directories of the standard library and of those packages that are installed as plain files."""
     specs = map(importlib.util.find_spec, PACKAGES)
     found = [spec.submodule_search_locations[0] for spec in specs if spec and spec.submodule_search_locations]
     return [Path(sysconfig.get_path("stdlib")), *map(Path, found)]
 
 
 def _sources(roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield the Python files under each root in turn, sorted, without tests and other people's packages."""
+    """Yield the Python files under each root in turn, sorted, without tests and third-party packages."""
     for root in roots:
         for path in sorted(root.rglob("*.py")):
             if SKIPPED.isdisjoint(path.relative_to(root).parts):
@@ -122,7 +122,7 @@ def _topics() -> Mapping[str, str]:
 
 
 def docstrings(path: Path) -> list[str]:
-    """Return all docstrings of a source file, from top to bottom; none if it cannot be read or parsed."""
+    """Return all docstrings of a source file, in order; none if it cannot be read or parsed."""
     try:
         return list(_docstrings_below(ast.parse(path.read_bytes())))
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
@@ -130,7 +130,7 @@ def docstrings(path: Path) -> list[str]:
 
 
 def _docstrings_below(node: ast.AST) -> Iterator[str]:
-    # Only statements that hold statements are entered: four times faster than ast.walk, which visits every expression.
+    # Only statements that contain statements are entered: four times faster than ast.walk, which visits every expression.
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         text = ast.get_docstring(node, clean=False)
         if text:
@@ -162,16 +162,16 @@ def _documented(module: ModuleType) -> Iterator[object]:
 
 
 def _doc(item: object) -> object:
-    """Return what an object itself says; a plain value only repeats what its type says."""
+    """Return an object's own docstring, or None if it is merely that of its type."""
     text = getattr(item, "__doc__", None)
     return None if text == getattr(type(item), "__doc__", None) else text
 
 
 def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> list[str]:
-    """Run the whole pipeline in directory `output`; return lines that say what came of it.
+    """Run the whole pipeline in the directory `output`; return lines that describe the results.
 
     Leaves documentation.txt, the encoded corpus, the co-occurrences, model.h5 and report.png (with the extra `plot`).
-    Raises `UsageError` if the directory holds anything that an earlier demonstration did not make.
+    Raises `UsageError` if the directory holds anything not made by an earlier demonstration.
     """
     hints = {InterruptedRun: "run the demo again", ResourceError: "free some and run the demo again"}
     try:
@@ -179,12 +179,12 @@ def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> 
             _claim(output)
             return _pipeline(output, progress or Progress())
     except tuple(hints) as error:
-        what = str(error).partition(";")[0]  # what follows is advice for single stages
+        what = str(error).partition(";")[0]  # the rest is advice for single stages
         raise type(error)(f"{what}; {hints[type(error)]}") from None
 
 
 def _claim(output: Path) -> None:
-    """Make the directory, or see that it is empty or ours, and leave the note that says so."""
+    """Create the directory, or check that it is empty or from an earlier demonstration, and leave a note that marks it."""
     readme = output / "README.txt"
     ours = readme.is_file() and readme.read_text("utf-8", "replace").startswith(MARK)
     if output.is_dir() and any(output.iterdir()) and not ours:
@@ -195,7 +195,7 @@ def _claim(output: Path) -> None:
 
 def _pipeline(output: Path, progress: Progress) -> list[str]:
     from cooc_engine.corpus.encode import encode
-    from cooc_engine.counts.count import count  # imported here, because the text alone needs no Numba
+    from cooc_engine.counts.count import count  # imported here, since writing the text needs no Numba
     from cooc_engine.matrix.glove import train_glove
 
     text, corpus, cooc, model = (output / name for name in ("documentation.txt", "corpus", "cooc", "model.h5"))
@@ -216,7 +216,7 @@ def _pipeline(output: Path, progress: Progress) -> list[str]:
 
 
 def _picture(model: Path, path: Path) -> str:
-    """Draw the report, or return how to get what it needs."""
+    """Draw the report, or return a hint on how to install what it needs."""
     from cooc_engine.models.file import open_model
 
     try:
@@ -226,7 +226,7 @@ def _picture(model: Path, path: Path) -> str:
 
 
 def _neighbours(model: Path) -> list[str]:
-    """Return a line for each of some words that are in the vocabulary."""
+    """Return a line of nearest neighbours for some of the words in the vocabulary."""
     from cooc_engine.vectors.query import Vectors
 
     vectors = Vectors.open(model)

@@ -1,4 +1,4 @@
-"""What a path is: an encoded corpus, a co-occurrence directory, a file of counts or a model."""
+"""Describing a path: an encoded corpus, a co-occurrence directory, a file of counts or a model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["info", "lines"]
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return everything recorded about a corpus, a co-occurrence directory, a file of counts or a model file.
 
-    Raises `InputError` if there is nothing, `FormatError` if it is none of them or damaged.
+    Raises `InputError` if the path does not exist, `FormatError` if it is none of these or damaged.
     """
     path = Path(path)
     for kind, opened in (("corpus", directory.Corpus), ("cooc", directory_module.Cooc)):

@@ -1,4 +1,4 @@
-"""Grids: lists of values to all their combinations, and from the scores of all to what each choice does on average."""
+"""Grids: all combinations of listed values, and the file names of what they make."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from cooc_engine.runtime.numbers import show_value
 
 __all__ = ["combinations", "file_name"]
 
-UNSAFE = re.compile(r"[^\w.+-]+")  # what a file name should not hold
+UNSAFE = re.compile(r"[^\w.+-]+")  # characters that a file name should not contain
 
 
 def combinations(table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield for each combination of the values in lists: the listed ones alone, and the whole table, without lists.
+    """Yield, for each combination of the listed values, these values alone, and the whole table with them instead of the lists.
 
-    The last list varies fastest. Raises `UsageError` for a list that is empty or holds a value twice.
+    The last list varies fastest. Raises `UsageError` for a list that is empty or contains a value twice.
     """
     names = [name for name, value in table.items() if isinstance(value, list)]
     for name in names:
@@ -31,5 +31,5 @@ def combinations(table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[st
 
 
 def file_name(stem: str, settings: Mapping[str, Any]) -> str:
-    """Return the name of what a combination makes, as `cooc-window-5`."""
+    """Return the file name for a combination, such as `cooc-window-5`."""
     return "-".join([stem, *(f"{name}-{UNSAFE.sub('_', show_value(value))}" for name, value in settings.items())])

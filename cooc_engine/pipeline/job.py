@@ -1,18 +1,18 @@
-"""Batch jobs: a TOML file that says what to encode, count, train and judge; finished stages are kept.
+"""Batch jobs: a TOML file that says what to encode, count, train and evaluate; finished stages are kept.
 
 output = "work"                     where everything goes, beside the job file
 [encode]                            texts, and the options of `encode`
 texts = ["text.txt.xz"]
 [count]                             the options of `count`
-[[train]]                           a model each: its family, its file in `output`, its options
+[[train]]                           one table per model: its family, its file in `output`, its options
 model = "glove"
-[eval]                              files of sets by kind, the options of `eval`, and whether to draw a picture
+[eval]                              test files by kind, the options of `eval`, and whether to draw a picture
 pairs = ["pairs.tsv"]
 
 A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
-combinations. One counting serves all models that need it, and one training all options that only choose among its vectors.
-The scores come as a table too, with the mean by each choice, and evaluations that are finished are kept like other stages.
-[compare]                           the page of all models, in `output`, and the options of `compare`
+combinations. Counts are shared by all models that need them, and a training by all options that only choose among its vectors.
+The scores are also written as a table, with the mean for each value, and finished evaluations are kept like other stages.
+[compare]                           the page comparing all models, in `output`, and the options of `compare`
 output = "page.html"
 """
 
@@ -68,9 +68,9 @@ def run(
 ) -> list[dict[str, Any]]:
     """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
 
-    The rows of a grid have the listed values as `settings`; it leaves `table.json`, `table.tsv` and, if asked for, `table.png`.
-    Stages that are finished and were made with the same options are kept, an interrupted one is continued; `force` makes all
-    anew. Raises `UsageError` if a finished stage was made with other options, before any work is done on it.
+    The rows of a grid have the listed values as `settings`; it writes `table.json`, `table.tsv` and, on request, `table.png`.
+    Finished stages with the same options are kept, an interrupted one is continued; `force` makes all
+    of them anew. Raises `UsageError` if a finished stage was made with other options, before any work is done on it.
     """
     path, how = Path(job), Run.of("run", run, FreshKeywords)
     progress = how.shown
@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Vectors to judge: what they are called, the listed values that lead to them, and the options in all."""
+    """Vectors to evaluate: their name, the listed values that lead to them, and all their options."""
 
     name: str
     settings: Mapping[str, Any]
@@ -111,7 +111,7 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class _Training:
-    """A model to train, on the corpus or on `counts`, and what is wanted of it."""
+    """A model to train, on the corpus or on `counts`, and the vectors wanted from it."""
 
     at: Path
     family: Family
@@ -125,7 +125,7 @@ class _Training:
 
 
 class _Plan:
-    """A job, checked from end to end before anything is done."""
+    """A job, validated completely before any work begins."""
 
     def __init__(self, path: Path, fields: dict[str, Any]) -> None:
         self.path = path
@@ -158,7 +158,7 @@ class _Plan:
         return self.output / file_name("cooc", listed)
 
     def _models(self, number: int, table: dict[str, Any]) -> Iterator[_Training]:
-        """Yield the trainings of a table [[train]]."""
+        """Yield the trainings of one [[train]] table."""
         name = self._text(table, "model", "")
         where = f"{self.path} [[train]] {number}"
         if not name:
@@ -186,7 +186,7 @@ class _Plan:
             seen.add(training.at)
 
     def _judged(self, table: dict[str, Any]) -> dict[str, Any]:
-        """Return what `evaluate` is called with: files by kind of sets, and its options."""
+        """Return the arguments of `evaluate`: test files by kind, and its options."""
         if not table:
             return {}
         self.picture = table.pop("picture", False)
@@ -203,7 +203,7 @@ class _Plan:
         return {**paths, **options.record()}
 
     def _compared(self, table: dict[str, Any]) -> dict[str, Any]:
-        """Return what `compare` is called with: its page, the sets of words of [eval], and its options."""
+        """Return the arguments of `compare`: its page, the test files of [eval], and its options."""
         where = f"{self.path} [compare]"
         if len(self.trainings) < 2:
             raise UsageError(f"{where}: takes two models or more")
@@ -240,7 +240,7 @@ class _Plan:
 
 
 def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[RunKeywords]) -> None:
-    """Train the model at `at`, unless it is there and was trained on this corpus, or these counts, with these options."""
+    """Train the model at `at`, unless it exists and was trained on this corpus, or these counts, with these options."""
     run["resume"] = not run.get("force", False)
     if at.exists() and run["resume"]:
         model = open_model(at)
@@ -255,7 +255,7 @@ def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpac
 
 
 def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, Any]]:
-    """Return the evaluation of all that is wanted; that of a grid is kept after each model."""
+    """Return the evaluation of all vectors wanted; that of a grid is saved after each model."""
     memory = plan.output / "table.json"
     kept = _kept(memory) if plan.grid and not force else {}
     found: dict[str, list[dict[str, Any]]] = {}
@@ -288,7 +288,7 @@ def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _digest(model: Model, options: Options, judged: Mapping[str, Any]) -> str:
-    """Return what tells an evaluation from others: what the model is made of, the options, and the contents of the files."""
+    """Return a digest that identifies an evaluation: of the model's origin, the options, and the contents of the files."""
     files = {
         kind: [(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()) for path in judged[kind]]
         for kind in SETS
@@ -300,7 +300,7 @@ def _digest(model: Model, options: Options, judged: Mapping[str, Any]) -> str:
 
 
 def _summary(table: Table) -> dict[str, Any]:
-    """Return a table as JSON holds it."""
+    """Return a table as a JSON-serialisable dictionary."""
     records = [{"model": r.model, "settings": r.settings, "scores": r.scores} for r in table.records]
     means = [{"model": name, **effect} for name, part in table.parts().items() for effect in part.effects()]
     best = [

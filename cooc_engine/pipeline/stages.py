@@ -1,4 +1,4 @@
-"""The stages before a model, run when their result is not there yet: what `train` on text and batch jobs share."""
+"""The stages before a model, each run only if its result is missing: shared by `train` on text and batch jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 
 
 def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[RunKeywords]) -> Corpus:
-    """Return the corpus at `at` if it was made of these texts with these options; otherwise make, or finish, it there."""
+    """Return the corpus at `at` if it was made from these texts with these options; otherwise make or finish it there."""
     run["resume"] = not run.get("force", False)
     if at.exists() and run["resume"]:
         corpus = Corpus(at)
@@ -43,7 +43,7 @@ def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: 
 
 
 def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[RunKeywords]) -> Cooc:
-    """Return the counts at `at` if they are of this corpus with these options; otherwise make, or finish, them there."""
+    """Return the counts at `at` if they are of this corpus with these options; otherwise make or finish them there."""
     run["resume"] = not run.get("force", False)
     if at.exists() and run["resume"]:
         cooc = Cooc(at)
@@ -54,7 +54,7 @@ def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[RunKe
 
 
 def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise `UsageError` naming what differs between the record of a finished stage and what is wanted."""
+    """Raise `UsageError`, naming what differs, if the record of a finished stage is not the one wanted."""
     for what, value in wanted.items():
         if found[what] != value:
             changed = [k for k in value if value[k] != found[what].get(k)] if isinstance(value, dict) else [what]
@@ -71,10 +71,10 @@ def prepared(
     counting: type[CountOptions] | None = CountOptions,
     **run: Unpack[RunKeywords],
 ) -> Iterator[Any]:
-    """Yield the counts, or the corpus, that `source` is or leads to: a co-occurrence directory, an encoded corpus, or texts.
+    """Yield the counts or the corpus for `source`: a co-occurrence directory, an encoded corpus, or texts.
 
-    Without `count_options` a text is counted by the defaults of `counting`; None stands for a model that takes
-    the corpus. What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
+    Without `count_options` a text is counted with the defaults of `counting`, which is None for a model that is trained on
+    the corpus itself. What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
     """
     data = _opened(source)
     _check_options(data, encode_options, count_options, counting)
@@ -88,7 +88,7 @@ def prepared(
 
 
 def _opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
-    """Return the counts or the corpus that `source` is or that its directory holds; otherwise it names texts."""
+    """Return the counts or the corpus that `source` is or contains; otherwise `source` itself, as names of texts."""
     if not isinstance(source, str | os.PathLike):
         return source
     path = Path(source)
@@ -103,7 +103,7 @@ def _check_options(
     count: CountOptions | None,
     counting: type[CountOptions] | None,
 ) -> None:
-    """Raise `UsageError` for counts that the model does not read, and for options of a stage that does not take place."""
+    """Raise `UsageError` for counts that the model cannot use, and for options of a stage that is not run."""
     if isinstance(data, Cooc) and (encoding or count):
         raise UsageError(f"{data.path} is counted already; options of encoding and counting have no effect on it")
     if isinstance(data, Corpus) and encoding:
@@ -116,7 +116,7 @@ def _check_options(
 
 @contextmanager
 def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
-    """Make `OUTPUT.work` and remove it at the end, unless an error leaves something there to resume."""
+    """Create `OUTPUT.work`, and remove it at the end unless an error leaves something to resume in it."""
     work = beside(output, ".work")
     refuse_overwrite(output, work, force=force, resume=resume)
     if force:
@@ -137,9 +137,9 @@ def _resumable(error: Exception) -> bool:
 
 
 def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
-    """Count new texts on the vocabulary and by the options of `cooc`, and write the sum of both to `output`.
+    """Count new texts with the vocabulary and options of `cooc`, and write the sum of both to `output`.
 
-    `run` takes threads, memory, force, resume and progress. Words that are not in the vocabulary stay outside it.
+    `run` takes threads, memory, force, resume and progress. Words outside the vocabulary are not added to it.
     """
     Run.of("append", run)
     base = Cooc.of(cooc)

@@ -1,4 +1,4 @@
-"""`train`: from counts, an encoded corpus, or text, to a model file of any family."""
+"""`train`: from counts, an encoded corpus or text to a model file of any family."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def train(
 ) -> Model:
     """Train a model family on `source` and write the model file `output`; returns the opened model.
 
-    `source` is a co-occurrence directory, or an encoded corpus or a text, which is then counted, or encoded and counted,
-    on the way by the options `encode` and `count`, which are the family's defaults unless given; a model that reads the text
-    itself takes no counts. The other keywords are those of `Run`: threads, memory, force, resume, progress, checkpoint_every.
-    Raises `UsageError` for options of another family, and for those of a stage that does not take place.
+    `source` is a co-occurrence directory, or an encoded corpus, which is then counted first, or texts, which are encoded and
+    counted first, with the options `encode` and `count`, by default those of the family; a model trained on the text itself
+    takes no counts. The other keywords are those of `Run`: threads, memory, force, resume, progress, checkpoint_every.
+    Raises `UsageError` for options of another family, and for those of a stage that is not run.
     """
     Run.of("train", run, TrainKeywords)
     family, output = family_of(model), Path(output)
