@@ -1,7 +1,7 @@
-"""Times each stage on a corpus and, with COOC_PEERS=DIR, the programs of others in turn in the same run.
+"""Times each stage on a corpus and, with COOC_PEERS=DIR, other programs alternately in the same run.
 
-Ours are timed by their own `seconds` (the work without start and compilation), the others by the wall clock. Compare
-ratios of one run only: absolute times drift.
+Our stages are timed by their own `seconds` (the work without start-up and compilation), the others by wall time. Compare
+only ratios from the same run: absolute times drift.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COST = re.compile(r"iter: *(\d+), cost: *([-+.\deEinfa]+)")
 
 @dataclass(frozen=True)
 class Measured:
-    """One run: its seconds, a figure to show beside them, losses by epoch, and vectors, where there are any."""
+    """One run: its seconds, a figure to show beside them, and, where applicable, losses by epoch and vectors."""
 
     seconds: float
     figure: str = ""
@@ -39,7 +39,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Bench:
-    """What all races share: the corpus, where to write, how much to do."""
+    """The settings of all races: the corpus, the work directory, and how much to run."""
 
     corpus: Path
     work: Path
@@ -50,13 +50,13 @@ class Bench:
     eval_dir: Path | None = None
 
     def ours(self, *arguments: str | Path) -> dict[str, Any]:
-        """Run a command of ours; return its JSON object."""
+        """Run one of our commands; return its JSON object."""
         common = f"--threads {self.threads} --progress none --force --json".split()
         result: dict[str, Any] = json.loads(run([*OURS, *map(str, arguments), *common]))
         return result
 
     def peer(self, program: str, *arguments: str | Path, source: Path | None = None, target: Path | None = None) -> float:
-        """Run a program of others between files; return its wall time."""
+        """Run another program with files as input and output; return its wall time in seconds."""
         assert self.peers is not None
         with (source or NOWHERE).open("rb") as stdin, (target or NOWHERE).open("wb") as stdout:
             begin = time.perf_counter()
@@ -66,7 +66,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Race:
-    """A stage of ours, and who does the same; `programs` must be in the peers' directory, libraries are there."""
+    """One of our stages, and a peer that does the same; `programs` must be in the peers' directory, none for libraries."""
 
     stage: str
     ours: Callable[[Bench], Measured]
@@ -77,7 +77,7 @@ class Race:
 
 @dataclass
 class Result:
-    """What a race gave; all runs are kept."""
+    """The result of a race, with all its runs."""
 
     stage: str
     title: str
@@ -87,12 +87,12 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long the peer took."""
+        """Median time of the peer divided by ours, or None."""
         return median(self.peer) / max(median(self.ours), 1e-9) if self.peer else None
 
 
 def run(command: Sequence[str], stdin: Any = subprocess.DEVNULL, stdout: Any = subprocess.PIPE) -> str:
-    """Run a command; return what it wrote, or stop with what it complained of."""
+    """Run a command; return its output, or exit with its error message."""
     done = subprocess.run(command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, check=False)
     if done.returncode:
         complaint = done.stderr.decode(errors="replace").strip()
@@ -166,7 +166,7 @@ def glove_peer(bench: Bench) -> Measured:
 
 
 def pmi_svd(bench: Bench) -> Measured:
-    """Return the whole of ours, from counts to the model file."""
+    """Time our whole PMI-SVD, from counts to the model file."""
     need(bench.work / "cooc", count_ours, bench)
     model = bench.work / "pmi-svd.h5"
     result = bench.ours("train", "pmi-svd", bench.work / "cooc", "--output", model)
@@ -174,7 +174,7 @@ def pmi_svd(bench: Bench) -> Measured:
 
 
 def solver(name: str) -> Callable[[Bench], Measured]:
-    """Return what times a solver, or a product, on the same PPMI matrix in a process of its own."""
+    """Return a function that times a solver, or a product, on the same PPMI matrix in a separate process."""
 
     def side(bench: Bench) -> Measured:
         need(bench.work / "cooc", count_ours, bench)
@@ -197,7 +197,7 @@ def solver(name: str) -> Callable[[Bench], Measured]:
 
 
 def asked(who: str, what: str) -> Callable[[Bench], Measured]:
-    """Return what times questions to the GloVe model in a process of its own; analogies are those of --eval-dir."""
+    """Return a function that times queries to the GloVe model in a separate process; analogies are those of --eval-dir."""
 
     def side(bench: Bench) -> Measured:
         need(bench.work / "glove.h5", glove_ours, bench)
@@ -214,9 +214,9 @@ def asked(who: str, what: str) -> Callable[[Bench], Measured]:
 
 
 def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[float, tuple[float, ...]]:
-    """Return seconds an epoch, and the costs, from the lines of `glove` and when each came.
+    """Return seconds per epoch, and the costs, from the timestamped output lines of `glove`.
 
-    The first epoch counts only if it is the only one: before it the program fills its parameters.
+    The first epoch is timed only if it is the only one, since its time includes initialising the parameters.
     """
     found = [(when, float(match[2])) for when, line in stamped for match in COST.finditer(line)]
     if not found:
@@ -226,7 +226,7 @@ def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[floa
     return seconds, tuple(cost for _, cost in found)
 
 
-STREAM = {  # training on the text: options of ours, and of word2vec's program
+STREAM = {  # training on the text: our options, and those of the word2vec program
     "skipgram": ("--lr 0.025", "-cbow 0 -negative 5 -hs 0 -alpha 0.025"),
     "cbow": ("--lr 0.05", "-cbow 1 -negative 5 -hs 0 -alpha 0.05"),
     "skipgram-hs": ("--lr 0.025 --loss hs", "-cbow 0 -negative 0 -hs 1 -alpha 0.025"),
@@ -244,7 +244,7 @@ def stream_ours(stage: str, bench: Bench) -> Measured:
 
 
 def stream_peer(stage: str, bench: Bench) -> Measured:
-    """Time word2vec's program from its first sign of training to the last: without its scan of the words."""
+    """Time the word2vec program from its first progress message to the last, without its vocabulary scan."""
     assert bench.peers is not None
     target = bench.work / f"peer-{stage}.txt"
     options = f"{STREAM[stage][1]} -size 100 -window 5 -sample 1e-4 -min-count 5 -binary 0 -debug 2".split()
@@ -268,7 +268,7 @@ def stream_race(stage: str) -> Race:
 
 
 def need(path: Path, maker: Callable[[Bench], Measured], bench: Bench) -> None:
-    """See that a file of an earlier stage is there, whichever stages were asked for."""
+    """Make the file of an earlier stage if it is missing, whichever stages were requested."""
     if not path.exists():
         maker(bench)
 
@@ -289,7 +289,7 @@ RACES = (
 
 
 def hold(race: Race, bench: Bench) -> Result:
-    """Run ours and the peer in turn, as often as asked, and score what they leave."""
+    """Run our stage and the peer alternately, `runs` times each, and score the vectors that they produce."""
     result = Result(race.stage, race.title)
     for number in range(1, bench.runs + 1):
         say(f"{race.stage}: run {number} of {bench.runs}, ours")
@@ -326,7 +326,7 @@ def scores(model: Path, bench: Bench) -> list[dict[str, Any]]:
 
 
 def as_model(vectors: Path, counts: Path) -> Path:
-    """Rewrite GloVe's or word2vec's text vectors as a model of ours, so that one program judges both; return its path."""
+    """Rewrite GloVe's or word2vec's text vectors as a model of ours, so that one program evaluates both; return its path."""
     import numpy as np
 
     from cooc_engine.corpus.vocabulary import Vocabulary
@@ -334,7 +334,7 @@ def as_model(vectors: Path, counts: Path) -> Path:
 
     number = dict(line.split(" ") for line in counts.read_text("utf-8").split("\n") if line)
     rows = [line.rstrip().split(" ") for line in vectors.read_text("utf-8").split("\n") if line]
-    rows = [row for row in rows if row[0] in number]  # the programs add words of their own, and word2vec's a head
+    rows = [row for row in rows if row[0] in number]  # the programs add words such as <unk>, and word2vec a header
     words = np.array([row[1:] for row in rows], np.float32)
     bias = np.zeros(len(words), np.float32)
     arrays = {"words": words, "contexts": np.zeros_like(words), "word_bias": bias, "context_bias": bias}
@@ -361,7 +361,7 @@ print("\\nnumba" if "numba" in sys.modules else "\\nnothing")
 
 
 def start_up(times: int = 5) -> dict[str, Any]:
-    """Return the median seconds of the import and of `--help` as a process, and whether `--help` imported Numba."""
+    """Return the median seconds of the import and of `--help`, each in a new process, and whether `--help` imported Numba."""
     imports = [float(run([sys.executable, "-c", IMPORT])) for _ in range(times)]
     helps = []
     for _ in range(times):
@@ -384,7 +384,7 @@ def spread(runs: Sequence[Measured]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as text with aligned columns; the first row is the head."""
+    """Return rows as text with aligned columns; the first row is the header."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
@@ -420,7 +420,7 @@ def loss_table(result: Result) -> str:
 
 
 def score_table(result: Result) -> str:
-    """Return the scores ×100, a row a side; empty if there are none."""
+    """Return the scores ×100, one row per side; empty if there are none."""
     if not result.scores:
         return ""
     columns = [(row["dataset"], row["kind"]) for row in next(iter(result.scores.values()))]

@@ -1,12 +1,12 @@
-"""Shows what the articles on GloVe and simpler-GloVe promise, with numbers of the models at hand.
+"""Tests claims of the articles on GloVe and simpler-GloVe on given models.
 
     python scripts/claims.py TEXT MODEL.h5... [--counts COOC]
 
 For each model: the rank correlation of the squared norm with -log P(word); the shortest of the 2,000 most frequent words;
-the part that the 100 most frequent words have in the sum of all vectors of TEXT, before and after the mean of the vectors is
-subtracted, and in the first keywords of its lines; and how neighbours by `similar` with 500 context words differ from those
-with 10,000: in grammar, the share that is of the same closed class of words, and with COOC, the counts of a text on the words
-of the models, in topic, the mean positive PMI with the word asked for. Last, keywords and neighbours to look at.
+the share that the 100 most frequent words have in the sum of all vectors of TEXT, before and after the mean of the vectors is
+subtracted, and in the top keywords of its lines; and how neighbours by `similar` with 500 context words differ from those with
+10,000: in grammar, the share of neighbours in the same closed word class, and with COOC, counts of a text on the vocabulary of
+the models, in topic, the mean positive PMI with the query word. Finally, keywords and neighbours to look at.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEYWORDS = 10
 LINES = 500
 GRAMMAR, TOPIC = 500, 10_000  # context words
 TOPIC_WORDS = range(300, 3000, 9)  # ranks of words that are frequent and have a topic
-CLASS_WORDS = 5000  # neighbours in grammar are taken among so many: closed classes are frequent words
+CLASS_WORDS = 5000  # grammatical neighbours are taken among this many words: closed classes are frequent words
 SHOWN_WORDS = ["his", "three", "wrote", "river", "music"]
 PARAGRAPH = (
     "the glacier ends in a lake below the mountain and the river that flows out of it has cut a deep valley into the rock "
@@ -64,7 +64,7 @@ however therefore thus hence moreover furthermore nevertheless
 
 
 def word_counts(text: str) -> Counter[str]:
-    """Return how often each word stands in a text, plain or compressed."""
+    """Return the count of each word in a text file, plain or compressed."""
     counts: Counter[str] = Counter()
     with xopen(text, "rb") as file:
         for line in file:
@@ -83,7 +83,7 @@ def norm_correlation(model: Model) -> float:
 
 
 def shortest(model: Model, among: int = FREQUENT) -> list[str]:
-    """Return the words of the `among` most frequent, the shortest vectors first."""
+    """Return the `among` most frequent words by increasing length of their vectors."""
     return [model.vocabulary.words[i] for i in np.argsort(squared_norms(model)[:among])]
 
 
@@ -99,7 +99,7 @@ def stop_words_share(model: Model, counts: Counter[str], *, centred: bool) -> fl
 
 
 def class_share(vectors: Vectors, context_words: int, topn: int = 5) -> np.ndarray:
-    """Return for each word of a closed class the share of its first neighbours that are of the same class."""
+    """Return, for each word of a closed class, the share of its nearest neighbours that are in the same class."""
     frequent = set(vectors.index_to_key[:CLASS_WORDS])
     shares = []
     for words in map(str.split, CLOSED_CLASSES.split("\n")):
@@ -110,14 +110,14 @@ def class_share(vectors: Vectors, context_words: int, topn: int = 5) -> np.ndarr
 
 
 def topic_strength(vectors: Vectors, cooc: Cooc, context_words: int, topn: int = 10) -> np.ndarray:
-    """Return for each of `TOPIC_WORDS` the mean positive PMI, by counts on the same words, with its first neighbours."""
+    """Return, for each of `TOPIC_WORDS`, its mean positive PMI with its nearest neighbours, by counts on the same words."""
     words = vectors.index_to_key
     found = {row: vectors.similar(words[row], topn, context_words) for row in TOPIC_WORDS}
     return np.array([ppmi(cooc, row)[[vectors.row(word) for word, _ in near]].mean() for row, near in found.items()])
 
 
 def ppmi(cooc: Cooc, row: int) -> np.ndarray:
-    """Return max(0, log P(i, j) / P(i) P(j)) of a word with all, (V,)."""
+    """Return max(0, log P(i, j) / P(i) P(j)) of word i with all words j, (V,)."""
     columns, counts = cooc.row(row)
     sums, result = cooc.row_sums, np.zeros(len(cooc.vocabulary))
     result[columns] = np.maximum(0, np.log(counts * sums.sum() / (sums[row] * sums[columns])))
@@ -125,14 +125,14 @@ def ppmi(cooc: Cooc, row: int) -> np.ndarray:
 
 
 def stop_keywords(vectors: Vectors, texts: Iterable[str]) -> float:
-    """Return the share of the most frequent words in the first keywords of texts."""
+    """Return the share of the most frequent words among the top keywords of texts."""
     stop = set(vectors.index_to_key[:STOP_WORDS])
     return float(np.mean([word in stop for text in texts for word in keywords(vectors, text)]))
 
 
 def keywords(vectors: Vectors, text: str) -> list[str]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that GloVe reverses them is what is shown
+        warnings.simplefilter("ignore", UserWarning)  # the warning that GloVe reverses them, which is what this shows
         return [word for word, _ in vectors.keywords(text, KEYWORDS)]
 
 

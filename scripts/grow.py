@@ -1,11 +1,11 @@
-"""Large text for scaling runs: a corpus again and again, its documents in another order each time, with new words.
+"""Makes a large text for scaling tests: copies of a corpus, each with its documents in a different order and with new words.
 
     python scripts/grow.py text.txt --tokens 340M > large.txt
 
-The first copy is the corpus itself. In each later one a word keeps its place, or, with the probability with which a text of
-this size has a new word there (the growth of the corpus' own vocabulary, a power of the tokens read, goes on), becomes a
-word that was never seen: the old one and a number. Many of these stay rare, some come again, as in real text. The same
-seed gives the same bytes; memory holds the offsets of the documents and the new words that may come again.
+The first copy is the corpus itself. In each later copy, a word is kept or, with the probability that a text of this
+size has a new word there (extrapolating the growth of the corpus' vocabulary, a power of the tokens read), replaced by a word
+not seen before: the old one and a number. Most of these stay rare, some occur again, as in real text. The same
+seed gives the same bytes; memory holds the offsets of the documents and the new words that may occur again.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import BinaryIO
 import numpy as np
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
-AGAIN = 0.5  # of the words of the tail, so many are earlier ones of it
-KEPT = 1 << 16  # words of the tail that may come again
+AGAIN = 0.5  # probability that a word of the tail is an earlier one
+KEPT = 1 << 16  # number of words of the tail that may occur again
 
 
 def size(text: str) -> int:
-    """Return the number that 340M, 1.5G or 1000 is."""
+    """Return the number written as 340M, 1.5G or 1000."""
     unit = text[-1:].upper() if text[-1:].isalpha() else ""
     if unit not in UNITS:
         raise argparse.ArgumentTypeError(f"{text!r} is no number such as 340M")
@@ -33,7 +33,7 @@ def size(text: str) -> int:
 
 
 def line_offsets(path: Path) -> np.ndarray:
-    """Return where each line begins, and the end of the file."""
+    """Return the offset of each line, and of the end of the file."""
     data = np.memmap(path, np.uint8, "r")
     ends = [np.flatnonzero(data[at : at + (1 << 24)] == 10) + at + 1 for at in range(0, len(data), 1 << 24)]
     offsets = np.concatenate([[0], *ends])
@@ -41,7 +41,7 @@ def line_offsets(path: Path) -> np.ndarray:
 
 
 def growth(path: Path) -> tuple[int, int, float]:
-    """Return tokens, different words, and the exponent of the growth in the second half of a corpus."""
+    """Return tokens, distinct words, and the exponent of vocabulary growth in the second half of a corpus."""
     seen: set[bytes] = set()
     tokens, points = 0, [(0, 0)]
     with path.open("rb") as file:
@@ -58,7 +58,7 @@ def growth(path: Path) -> tuple[int, int, float]:
 
 
 class Tail:
-    """New words: how often one is due at some place of the text, and which."""
+    """New words: how often one is due at a place in the text, and which one."""
 
     def __init__(self, tokens: int, words: int, power: float, chance: np.random.Generator) -> None:
         self._tokens, self._words, self._power, self._chance = tokens, words, power, chance
@@ -66,11 +66,11 @@ class Tail:
         self.made = 0
 
     def rate(self, tokens: int) -> float:
-        """Return new words a token when so many have been read: the derivative of words · (n / tokens) ^ power."""
+        """Return new words per token after `tokens` tokens: the derivative of words · (n / tokens) ^ power."""
         return self._power * self._words / self._tokens * (tokens / self._tokens) ** (self._power - 1)
 
     def change(self, words: list[bytes], read: int) -> list[bytes]:
-        """Return the words of a document with words of the tail for some of them."""
+        """Return the words of a document, some of them replaced by words of the tail."""
         places = np.flatnonzero(self._chance.random(len(words)) < self.rate(read) / (1 - AGAIN))
         for place in places.tolist():
             if self._recent and self._chance.random() < AGAIN:

@@ -1,11 +1,11 @@
-"""Judges word vectors by film reviews: is a review for or against its film, told from the sum of the vectors of its words.
+"""Evaluates word vectors by sentiment of film reviews, predicted from the sum of the vectors of their words.
 
     python scripts/imdb.py MODEL.h5... --train imdb.train.txt.xz --test imdb.test.txt.xz
 
 A line is `__label__pos` or `__label__neg` and a text (Maas et al. 2011). Sums grow with a text, and components of PMI vectors
-differ in size: each is scaled to mean 0 and variance 1 over the training reviews, and nothing else is done to them. They go to
-a logistic regression (L2, C = 1) and to a network with one hidden layer of 64 ReLU (Adam; a tenth of the training reviews tells
-when to stop). Printed: the share of the test reviews told right, with the limits of 95 % of 1,000 resamplings of these.
+differ in size: each is standardised to mean 0 and variance 1 over the training reviews. The classifiers are a logistic
+regression (L2, C = 1) and a network with one hidden layer of 64 ReLU (Adam; early stopping on a tenth of the training reviews).
+Printed: the accuracy on the test reviews, with its 95 % bootstrap interval from 1,000 resamplings.
 Needs scikit-learn.
 """
 
@@ -35,7 +35,7 @@ CLASSIFIERS = {
 
 
 def read_reviews(path: str) -> tuple[list[str], np.ndarray]:
-    """Return texts, and for each whether it is for its film, bool (n,)."""
+    """Return the texts, and whether each is positive, bool (n,)."""
     texts, labels = [], []
     with xopen(path, "rt", encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
@@ -54,7 +54,7 @@ def summed(vectors: Vectors, texts: Sequence[str]) -> np.ndarray:
 
 
 def told_right(make, train, test, seed: int) -> np.ndarray:
-    """Return which of the test reviews a classifier tells right, bool (n,); train and test are features and labels."""
+    """Return which test reviews a classifier predicts correctly, bool (n,); train and test are (features, labels)."""
     classifier = make_pipeline(StandardScaler(), make(seed)).fit(*train)
     return classifier.predict(test[0]) == test[1]
 

@@ -1,9 +1,9 @@
-"""A kernel lab: what the constants of the solvers cost, measured in turn on a co-occurrence directory.
+"""Measures the cost of the solvers' constants, alternately, on a co-occurrence directory.
 
     python scripts/lab.py tiles COOC      size of blocks and of groups in GloVe's grid: seconds and costs
     python scripts/lab.py svd COOC        block Krylov of several widths, and shifted power iteration: seconds to a residual
 
-Keep what is best over several rounds; the reason goes into a line beside the constant.
+Keep what is best over several rounds, and note the reason in a comment beside the constant.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def svd(cooc: Cooc, rounds: int, k: int, threads: int) -> None:
 
 
 def show(name, passes):
-    """Print when a method, which yields columns multiplied and the largest residual after each pass, reached each residual."""
+    """Print when a method, which yields columns multiplied and the largest residual after each pass, reaches each residual."""
     begin, left = time.perf_counter(), list(RESIDUALS)
     print(f"{name:28s}", end="", flush=True)
     for columns, residual in passes:
@@ -89,7 +89,7 @@ def block_krylov(matrix, k, width, pool):
 
 
 def shifted_power(matrix, k, columns, pool):
-    """dashSVD (Feng, Yu, Xie and Tang 2024): power iteration of A^T A less half of its least value; Gram-matrix SVD."""
+    """dashSVD (Feng, Yu, Xie and Tang 2024): power iteration of A^T A, shifted by half its least eigenvalue; Gram SVD."""
     rows, width = matrix.rows.shape
     count, shift, done = columns // PANEL, 0.0, 0
     basis, image, product = panels(count, width), panels(count, rows), panels(count, width)
@@ -111,7 +111,7 @@ def shifted_power(matrix, k, columns, pool):
 
 
 def orthonormal(block, pool):
-    """Make columns orthonormal by their Gram matrix; returns the least singular value that they had."""
+    """Orthonormalise columns in place by their Gram matrix; returns the least singular value that they had."""
     values, vectors = scipy.linalg.eigh(inner(block, block, pool))
     rotate(block, vectors / np.sqrt(values), pool)
     return float(np.sqrt(values[0]))

@@ -1,8 +1,8 @@
-"""Questions to a model, ours or gensim's way, timed alone in a process; prints one JSON object.
+"""Times queries to a model, by us or by gensim, alone in a process; prints one JSON object.
 
     python scripts/query_race.py MODEL.h5 WHO WHAT      WHO: ours, gensim; WHAT: most_similar, or a file of analogies
 
-`most_similar` is a loop of 1,000 questions of one word. Both hold the same vectors; gensim's are in memory, with their norms.
+`most_similar` is a loop of 1,000 one-word queries. Both hold the same vectors; gensim's are in memory, with their norms.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def as_gensim(vectors):
 
 
 def ask(vectors, words) -> float:
-    """Return the seconds of a loop, after a few questions that are not counted."""
+    """Return the seconds of the loop of queries, after a few untimed ones."""
     for word in words[:FEW]:
         vectors.most_similar(word)
     begin = time.perf_counter()
@@ -39,7 +39,7 @@ def ask(vectors, words) -> float:
 
 
 def judge(vectors, path: Path) -> tuple[float, float]:
-    """Return the seconds of all analogies, and the share that is answered right by 3CosAdd."""
+    """Return the seconds of all analogies, and the accuracy of 3CosAdd on them."""
     begin = time.perf_counter()
     if isinstance(vectors, Vectors):
         rows = evaluate({"ours": vectors}, analogies=[path], restrict=RESTRICT)

@@ -1,9 +1,9 @@
-"""One solver on the PPMI matrix (cds 0.75) of a co-occurrence directory, timed alone; prints one JSON object.
+"""Times one solver alone on the PPMI matrix (cds 0.75) of a co-occurrence directory; prints one JSON object.
 
     python scripts/svd_race.py COOC SOLVER      SOLVER: ours, sklearn, svds, product, scipy-product
 
 All take the same single-precision matrix. Residuals are max(|A v - s u|, |A^T u - s v|) / s in double precision. `svds` runs
-to the tolerance of `ours`; the products are a pass over a matrix of 112 columns.
+to the tolerance of `ours`; the products are one multiplication by a matrix of 112 columns.
 """
 
 from __future__ import annotations

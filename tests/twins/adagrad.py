@@ -1,4 +1,4 @@
-"""Slow and obvious twins of GloVe and simpler-GloVe: plain float64, an entry at a time, no tile or thread."""
+"""Slow and obvious twins of GloVe and simpler-GloVe: plain float64, one entry at a time, no tiles or threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def clip(x, bound: float = 100.0):
 
 @dataclass
 class Glove:
-    """GloVe's parameters and the sums of squares of AdaGrad, each an array of its own."""
+    """GloVe's parameters and AdaGrad's sums of squares, in separate arrays."""
 
     words: np.ndarray
     contexts: np.ndarray
@@ -53,7 +53,7 @@ class Glove:
 
 @dataclass
 class SimplerGlove:
-    """Vectors of words and of contexts, the same array if they are tied, and the sums of squares of AdaGrad."""
+    """Vectors of words and contexts, the same array if tied, and AdaGrad's sums of squares."""
 
     words: np.ndarray
     contexts: np.ndarray

@@ -1,4 +1,4 @@
-"""Slow and obvious twins of importing: plain Python, whole numbers without a limit."""
+"""Slow and obvious twins of importing: plain Python, unbounded integers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MASK = 2**64 - 1
 
 
 def whole(count: float, denominator: int, tolerance: float) -> int | None:
-    """A count times the denominator, or None if it is no whole number that 63 bits hold."""
+    """A count times the denominator, or None if that is not an integer that fits into 63 bits."""
     if not 0 <= count < float("inf"):
         return None
     exact = Fraction(count * denominator) if count * denominator < float("inf") else Fraction(2**70)
@@ -30,7 +30,7 @@ def fingerprint(entries: Iterable[tuple[int, int, int]]) -> int:
 
 
 def added(entries: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int], int]:
-    """The matrix of some entries."""
+    """The matrix of the entries, with duplicates added up."""
     matrix: dict[tuple[int, int], int] = {}
     for row, column, value in entries:
         if value:

@@ -1,4 +1,4 @@
-"""Slow and obvious twins of counting: plain Python, exact fractions, no block or thread."""
+"""Slow and obvious twins of counting: plain Python, exact fractions, no blocks or threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 
 def vocabulary(documents: Sequence[Sequence[str]], min_count: int = 1, max_vocab: int | None = None) -> list[str]:
-    """The words that occur often enough, by falling count, ties by their bytes."""
+    """The words that occur often enough, by decreasing count, ties by their bytes."""
     counts = Counter(word for document in documents for word in document)
     kept = [word for word in counts if counts[word] >= min_count]
     return sorted(kept, key=lambda word: (-counts[word], word.encode()))[:max_vocab]
@@ -27,7 +27,7 @@ def cooccurrences(
     positional: bool = False,
     oov_gap: str = "drop",
 ) -> dict[tuple[int, int], Fraction]:
-    """Counts by (row of the centre, column of the context); words that are not in `words` leave a gap or none."""
+    """Counts by (row of the centre, column of the context); words not in `words` are dropped or leave a gap."""
     row = {word: i for i, word in enumerate(words)}
     distances = [
         k for k in range(-window, window + 1) if (k < 0 and context_side != "right") or (k > 0 and context_side != "left")

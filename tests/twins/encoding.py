@@ -11,7 +11,7 @@ BOM = b"\xef\xbb\xbf"
 
 @dataclass
 class Encoded:
-    """Words and counts in order, and each document as a list of rows, -1 for a word that is not in the vocabulary."""
+    """Words and counts in order, and each document as a list of rows, -1 for a word outside the vocabulary."""
 
     words: list[bytes]
     counts: list[int]
@@ -19,7 +19,7 @@ class Encoded:
 
 
 def documents(texts: Iterable[bytes]) -> list[list[bytes]]:
-    """One document a line; the end of a text ends its line, and an empty text has none."""
+    """One document per line; the end of a text ends its line, and an empty text has none."""
     found = []
     for text in texts:
         lines = (b" " + text.removeprefix(BOM) if text.startswith(BOM) else text).split(b"\n")
@@ -43,7 +43,7 @@ def encode(docs: Sequence[Sequence[bytes]], min_count: int = 1, max_vocab: int |
 
 
 def first_fault(text: bytes) -> int | None:
-    """Where the text stops being UTF-8 without NUL bytes."""
+    """Position of the first NUL byte or invalid UTF-8 in the text, or None."""
     try:
         text.decode()
         fault = len(text)

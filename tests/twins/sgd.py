@@ -68,7 +68,7 @@ class Example:
 
 @dataclass
 class Twin:
-    """A family's rule, by names."""
+    """The training rule of a family."""
 
     inputs: str = "contexts"
     mean: bool = False
@@ -87,7 +87,7 @@ class Twin:
     frozen_words: bool = False
 
     def windows(self, texts, keep, seed, epoch, random: Random) -> Iterator[Example]:
-        """Examples without their outputs; the radius is drawn when an example is asked for."""
+        """Examples without their outputs; the radius is drawn when an example is requested."""
         position = 0
         for number, text in enumerate(texts):
             places = range(position, position + len(text))
@@ -115,7 +115,7 @@ class Twin:
         return outputs
 
     def noise(self, target: int, table, random: Random) -> int:
-        """A noise word; the target itself is drawn again, up to 64 times, if the rule says so."""
+        """A noise word; if it is the target, it is redrawn up to 64 times, if the rule says so."""
         for _ in range(65 if self.redraw else 1):
             word = random.noise(table)
             if word != target:
@@ -142,13 +142,13 @@ class Twin:
         return sum(w * np.logaddexp(0, -y * (h @ C[o])) for h in hidden for o, y, w in example.outputs)
 
     def error(self, z: float, label: float) -> float:
-        """(1 − σ) or −σ, clamped as the program does; for hs word2vec's skips such a node."""
+        """(1 − σ) or −σ, clamped as in word2vec, which for hs skips such a node."""
         if abs(z) > self.clamp:
             return label * self.beyond if label * z < 0 else 0.0
         return label / (1 + math.exp(label * z))
 
     def step(self, inputs: list[int], outputs, W, C, lr: float) -> float:
-        """One step for some inputs; returns its loss. What is read is the state before it."""
+        """One step for some inputs; returns its loss. All values read are from before the step."""
         example = Example(inputs, [], outputs)
         loss = self.loss(example, W, C)
         hidden = [W[inputs].mean(axis=0)] if self.mean else [W[i].copy() for i in inputs]
@@ -164,7 +164,7 @@ class Twin:
         return loss
 
     def train(self, texts, keep, table, W, C, lr, floor: float, seed: int, epochs: int) -> list[tuple[float, int]]:
-        """Train in place; returns the summed loss and the number of examples by epoch. lr stands still in a document."""
+        """Train in place; returns the summed loss and the number of examples by epoch. lr is constant within a document."""
         begins = np.cumsum([0, *map(len, texts)]).tolist()
         history = []
         for epoch in range(epochs):

@@ -8,7 +8,7 @@ import numpy as np
 
 
 def pmi(counts, kind: str = "ppmi", shift: float = 1.0, cds: float = 1.0):
-    """The transformed matrix, dense, of dense counts; what was not counted is 0."""
+    """The transformed matrix, dense, of dense counts; cells without a count are 0."""
     rows = [math.fsum(row) for row in counts]
     columns = [math.fsum(column) for column in np.transpose(counts)]
     smoothed = [n**cds if n else 0.0 for n in columns]
@@ -40,7 +40,7 @@ def singular_values(matrix, k: int):
 
 
 def residuals(matrix, left, values, right):
-    """‖A v − σ u‖ and ‖Aᵀ u − σ v‖ of each component, not divided by σ."""
+    """‖A v − σ u‖ and ‖Aᵀ u − σ v‖ of each component, without division by σ."""
     dense, left, right = (np.asarray(m, np.float64) for m in (matrix, left, right))
     one = [np.linalg.norm(dense @ right[:, i] - value * left[:, i]) for i, value in enumerate(values)]
     other = [np.linalg.norm(dense.T @ left[:, i] - value * right[:, i]) for i, value in enumerate(values)]

@@ -1,4 +1,4 @@
-"""The default pattern of --tokenizer regex letter by letter, and pairs of letters."""
+"""A slow and obvious twin of the default pattern of --tokenizer regex, and pairs of letters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 
 
 def naive_words(text: str) -> list[str]:
-    """The default pattern, letter by letter."""
+    """The words by the default pattern, found letter by letter."""
     found, i = [], 0
 
     def is_word(c: str) -> bool:

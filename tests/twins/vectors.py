@@ -1,4 +1,4 @@
-"""Slow and obvious twins of what query and evaluate compute, one word at a time in float64."""
+"""Slow and obvious twins of queries and evaluation, one word at a time in float64."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unit(vector):
 
 
 def answer(matrix, a: int, b: int, c: int, *, multiply: bool) -> int:
-    """The row nearest to b - a + c, or best by 3CosMul, other than the three."""
+    """The row nearest to b - a + c, or best by 3CosMul, excluding the three."""
     best, found = -math.inf, -1
     for i, row in enumerate(matrix):
         if i in (a, b, c):
@@ -39,7 +39,7 @@ def answer(matrix, a: int, b: int, c: int, *, multiply: bool) -> int:
 
 
 def ranks(values: Sequence[float]) -> list[float]:
-    """Ranks from 1; equal values share the mean of theirs."""
+    """Ranks from 1; ties share their mean rank."""
     return [sum(v < value for v in values) + (sum(v == value for v in values) + 1) / 2 for value in values]
 
 
@@ -50,7 +50,7 @@ def pearson(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def cosmul(matrix, positive: Sequence[int], negative: Sequence[int]) -> list[tuple[int, float]]:
-    """All rows but the given ones by the product of (1 + cos) / 2, the best first."""
+    """All rows except the given ones, by the product of (1 + cos) / 2, best first."""
     found = []
     for i, row in enumerate(matrix):
         if i not in (*positive, *negative):
@@ -76,7 +76,7 @@ def purity(clusters: Sequence[int], classes: Sequence[str]) -> float:
 
 
 def outlier_place(matrix, members: Sequence[int], outlier: int) -> tuple[bool, float]:
-    """Whether the outlier has the least compactness when it is taken out of the others, and the share of words above it."""
+    """Whether the outlier has the least compactness among the words, and the share of words ranked above it."""
     every = [*members, outlier]
     nearness = {i: sum(cosine(matrix[i], matrix[j]) for j in every if j != i) / len(members) for i in every}
     above = sum(nearness[i] > nearness[outlier] for i in members)
