@@ -12,7 +12,7 @@ __all__ = ["CountOptions", "UniformCountOptions"]
 
 @dataclass(frozen=True)
 class CountOptions(Options):
-    """What counts as a co-occurrence, and how much."""
+    """Options of counting: which pairs of words co-occur, and with which weight."""
 
     window: Annotated[int, AtLeast(1), Flag(alias=("--window-size", "--ws", "--win"))] = 10
     """Number of context words on each side of the centre."""
@@ -32,7 +32,7 @@ class CountOptions(Options):
 
 @dataclass(frozen=True)
 class UniformCountOptions(CountOptions):
-    """The same for a model that is usually trained on unweighted counts."""
+    """Options of counting for a model that is usually trained on unweighted counts."""
 
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "uniform"
     """Weight of a co-occurrence at distance k: `uniform` 1, `harmonic` 1/k, `dynamic` (window-k+1)/window."""

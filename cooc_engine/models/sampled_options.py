@@ -14,7 +14,7 @@ __all__ = ["CbowOptions", "SampledOptions", "SkipgramOptions"]
 
 @dataclass(frozen=True)
 class SampledOptions(Options):
-    """What all models that are trained on the text itself have in common."""
+    """Options common to all models that are trained on the text itself."""
 
     vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
     """Dimension of the vectors."""
