@@ -151,7 +151,7 @@ def import_counts(
     if foreign and vocab is None:
         raise UsageError(f"{source}: records do not include a vocabulary; pass --vocab FILE")
     if not foreign and (vocab or options):
-        raise UsageError(f"{source}: this file has its own vocabulary and options; leave out --vocab and the counting options")
+        raise UsageError(f"{source}: this file holds its vocabulary and options; leave out --vocab and the counting options")
     with Work(run) as work:
         if vocab is None:
             cooc = cooc_engine.import_hdf5(source, output, **run.keywords())

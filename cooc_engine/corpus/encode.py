@@ -125,7 +125,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
     options, progress, threads = options or EncodeOptions(), run.shown, run.workers
     room = Allotment.of(run.budget, threads, options)
     if options.phrases and options.vocabulary is not None:
-        raise UsageError("--phrases makes words and --vocabulary names them; pass one of the two")
+        raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
 
     def peak() -> int | None:
@@ -178,7 +178,7 @@ def _first_pass(
         again = None not in stamps and not processes
         tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
-        raise InputError(f"{', '.join(text.names)}: no words in it; is it the right file?")
+        raise InputError(f"{', '.join(text.names)}: contains no words; is it the right file?")
     vocabulary = _rank(tables, options, text.names)
     point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
     for number in range(options.phrases):

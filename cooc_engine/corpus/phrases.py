@@ -131,6 +131,6 @@ def _ranked(words: list[str], counts: Counts, min_count: int, max_vocab: int | N
     kept = sorted((word for word, n in total.items() if n >= min_count), key=lambda word: (-total[word], word.encode()))
     vocabulary = Vocabulary.from_words(kept[:max_vocab], [total[word] for word in kept[:max_vocab]])
     if not len(vocabulary):
-        raise InputError(f"no word occurs {min_count} times or more once phrases are joined; lower --min-count or --phrases")
+        raise InputError(f"once phrases are joined, no word occurs {min_count} times or more; lower --min-count or --phrases")
     ids = vocabulary.ids
     return vocabulary, np.array([*(ids.get(word, -1) for word in words), -1], np.int32)

@@ -42,7 +42,7 @@ def write_corpus(
         with ArrayWriter(work / "word-counts.bin", np.int64) as file:
             file.append(counts)
     elif counts is not None and (counts != vocabulary.counts).any():
-        raise FormatError(f"{work}: what the interrupted run left does not hold the words that it counted; encode again")
+        raise FormatError(f"{work}: the interrupted run's files do not hold the words that it counted; encode again")
     fields = {
         "tokens": point.tokens,
         "tokens_in_vocabulary": int((vocabulary.counts if counts is None else counts).sum()),

@@ -184,7 +184,7 @@ class Cooc:
         if block is None and size > (budget := memory_budget(memory)):
             raise UsageError(
                 f"{self.path}: {entries:,} entries take {show_size(size)} as one matrix, more than {show_size(budget)}; "
-                f"pass more memory or go through row_blocks()"
+                f"pass more memory or iterate over row_blocks()"
             )
         indices, data = np.empty(entries, kind), np.empty(entries)
         at = 0

@@ -140,14 +140,14 @@ class _Sum:
 
 def _check_alike(one: Cooc, other: Cooc) -> None:
     if one.manifest["vocabulary"] != other.manifest["vocabulary"]:
-        raise UsageError(f"{other.path}: its vocabulary is not that of {one.path}; encode both with one vocabulary")
+        raise UsageError(f"{other.path}: its vocabulary differs from that of {one.path}; encode both with one vocabulary")
     if one.options != other.options:
         ours, theirs = one.options.record(), other.options.record()
         changed = ", ".join(key for key in ours if ours[key] != theirs[key])
-        raise UsageError(f"{other.path}: was counted with another {changed} than {one.path}")
+        raise UsageError(f"{other.path}: was counted with a different {changed} from {one.path}")
     ours, theirs = one.manifest["corpus"]["options"], other.manifest["corpus"]["options"]
     if ours and theirs:  # counts of other programs do not record it
         cuts = [EncodeOptions(**record).cut for record in (ours, theirs)]
         changed = ", ".join(key for key in cuts[0] if cuts[0][key] != cuts[1][key])
         if changed:
-            raise UsageError(f"{other.path}: its text was cut into words with another {changed} than that of {one.path}")
+            raise UsageError(f"{other.path}: its text was split into words with a different {changed} from that of {one.path}")

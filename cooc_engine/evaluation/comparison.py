@@ -110,11 +110,11 @@ def _named(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Pat
         paths = [Path(path) for path in ([models] if isinstance(models, str | os.PathLike) else models)]
         twice = next((path for i, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:i]]), None)
         if twice:
-            raise UsageError(f"{twice}: is given twice")
+            raise UsageError(f"{twice}: is given twice; name each model once")
         stems = [path.stem for path in paths]
         named = {stem if stems.count(stem) == 1 else str(path): path for stem, path in zip(stems, paths, strict=True)}
     if len(named) < 2:
-        raise UsageError("compare takes two models or more")
+        raise UsageError("compare takes two or more models")
     return named
 
 
@@ -127,7 +127,7 @@ def _entrants(named: Mapping[str, Path], *, common: bool) -> list[_Entrant]:
     if not common:
         raise UsageError(
             f"{other.path}: has other words than {first.path} ({len(other.vocabulary):,} and {len(first.vocabulary):,}); "
-            "pass --common to compare the models on those that all have"
+            "pass --common to compare the models on the words they share"
         )
     shared = set.intersection(*(set(model.vocabulary.words) for model in models.values()))
     words = [word for word in first.vocabulary.words if word in shared]

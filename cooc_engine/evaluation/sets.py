@@ -152,7 +152,7 @@ def read_outliers(path: Path | str) -> OutlierSet:
             elif members:
                 side = outliers
         if len(members) < 2 or not outliers:
-            raise InputError(f"{path}:{number}: expected two words or more, a blank line and what does not belong to them")
+            raise InputError(f"{path}:{number}: expected two or more words, a blank line and the words that do not belong")
         topics.append((members, outliers))
     if not topics:
         raise InputError(f"{path}: holds no words")

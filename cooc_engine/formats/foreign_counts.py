@@ -47,4 +47,4 @@ class ForeignCounts:
 def refuse_positional(options: CountOptions) -> None:
     """Raise `UsageError` for positional options: files of other programs have one column per word."""
     if options.positional:
-        raise UsageError("--positional: counts of other programs cannot say it")
+        raise UsageError("--positional: counts of other programs cannot be positional; leave it out")

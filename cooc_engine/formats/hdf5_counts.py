@@ -71,7 +71,7 @@ class CountFile:
     def _check_shape(self) -> None:
         words, found = len(self.vocabulary), self.manifest
         if self.shape != (words, found["columns"]) or self.size != found["entries"]:
-            raise FormatError(f"{self.path}: the counts are not those of its manifest; make it again")
+            raise FormatError(f"{self.path}: the counts do not match its manifest; make it again")
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -96,7 +96,7 @@ class Incoming:
         ends, counts = (np.frombuffer(numbers, np.int64) for numbers in (self._ends, self._counts))
         vocabulary = Vocabulary(np.frombuffer(self._text, np.uint8), ends, counts)
         if not len(vocabulary):
-            raise InputError(f"{self.faults.path}: no vectors in it")
+            raise InputError(f"{self.faults.path}: contains no vectors")
         rows = map_rows(self._spool, len(vocabulary), self.width)
         vocabulary.order = vocabulary.sorted_rows()
         again = self._repeated(vocabulary)
@@ -135,7 +135,7 @@ def check_shape(path: Path, name: str, array: Values, size: int) -> None:
     if array.shape != (size,):
         raise InputError(f"{path}: {size} vectors, but {name} has the shape {' x '.join(map(str, array.shape))}")
     if array.dtype.kind not in ("iu" if name == "counts" else "fiu"):
-        raise InputError(f"{path}: {name} holds {array.dtype}, no numbers")
+        raise InputError(f"{path}: {name} holds {array.dtype}, not numbers")
 
 
 def is_utf8(word: bytes) -> bool:

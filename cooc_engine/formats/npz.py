@@ -82,7 +82,7 @@ class _Array(NamedTuple):
             try:
                 shape, fortran, dtype = _read_head(file)
             except ValueError as error:
-                raise InputError(f"{path}: {member.filename} is no array of NumPy ({error})") from None
+                raise InputError(f"{path}: {member.filename} is not a NumPy array ({error})") from None
         return cls(member, np.dtype(object) if fortran and len(shape) > 1 else dtype, shape)
 
 
@@ -117,7 +117,7 @@ def _find(path: Path, arrays: Mapping[str, _Array], name: str, suits: Callable[[
     if name in found or len(found) == 1:
         return found.get(name) or next(iter(found.values()))
     held = ", ".join(f"{key} {array.dtype}{list(array.shape)}" for key, array in arrays.items()) or "nothing"
-    raise InputError(f"{path}: no array {name} of plain values in it; it holds {held}")
+    raise InputError(f"{path}: contains no array {name} of plain values; it holds {held}")
 
 
 def _load(archive: zipfile.ZipFile, array: _Array) -> Values:

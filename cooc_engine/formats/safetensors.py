@@ -79,7 +79,7 @@ def read_safetensors(path: Path, faults: Faults, incoming: Incoming) -> None:
         missing = [name for name in ("vectors", "text", "offsets") if name not in head]
         if missing:
             held = ", ".join(head) or "nothing"
-            raise InputError(f"{path}: no tensor {missing[0]} in it, it holds {held}; words stand in text and offsets")
+            raise InputError(f"{path}: contains no tensor {missing[0]}, only {held}; words must be in text and offsets")
         size, width = head["vectors"].shape
         small: dict[str, Values] = {key: head[key].read(file, begin) for key in head if key in SMALL}
         text, offsets = small.pop("text"), small.pop("offsets")
@@ -112,7 +112,7 @@ class _Tensor:
         file.seek(begin + self.place + start * inner * self.dtype.itemsize)
         data = file.read(size)
         if len(data) < size:
-            raise InputError(f"{file.name}: truncated; its head promises more")
+            raise InputError(f"{file.name}: truncated; its header promises more")
         return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
 
 
@@ -121,7 +121,7 @@ def _safetensors_head(path: Path, file: BinaryIO) -> tuple[dict[str, _Tensor], i
     try:
         (size,) = struct.unpack("<Q", file.read(8))
         if size > HEAD:
-            raise ValueError(f"a head of {size} bytes")
+            raise ValueError(f"a header of {size} bytes")
         found = json.loads(file.read(size))
         found.pop("__metadata__", None)
         tensors = {
@@ -130,9 +130,9 @@ def _safetensors_head(path: Path, file: BinaryIO) -> tuple[dict[str, _Tensor], i
             if one["dtype"] in TYPES
         }
         if any(min(one.shape, default=1) < 0 or one.place < 0 for one in tensors.values()):
-            raise ValueError("a size below 0")
+            raise ValueError("a negative size")
         if "vectors" in tensors and len(tensors["vectors"].shape) != 2:
-            raise ValueError("vectors is no matrix")
+            raise ValueError("vectors is not a matrix")
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"{path}: no sound head of safetensors ({error})") from None
+        raise InputError(f"{path}: damaged safetensors header ({error})") from None
     return tensors, 8 + size

@@ -136,7 +136,7 @@ def read_vectors(
         raise UsageError(f"--errors is {errors!r}; it must be one of strict, skip")
     found = _known(format) if format is not None else format_of(path)
     if found is None:
-        raise InputError(f"{path}: is a model of cooc-engine already")
+        raise InputError(f"{path}: is already a cooc-engine model")
     faults = Faults(path, skip=errors == "skip")
     with Incoming(faults, directory, _FORMS[found].places) as incoming:
         _FORMS[found].read(path, faults, incoming)
@@ -220,7 +220,7 @@ def export_vectors(
     if dtype not in STORED:
         raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
-        raise UsageError(f"--dtype {dtype}: --format {format} holds float32 alone; take npz or safetensors")
+        raise UsageError(f"--dtype {dtype}: --format {format} holds only float32; use npz or safetensors")
     outgoing = _outgoing(Path(source), vectors, restrict)
     if form.not_in_words:
         outgoing.refuse(form.not_in_words, format)

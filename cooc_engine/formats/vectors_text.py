@@ -82,7 +82,7 @@ def read_text(path: Path, faults: Faults, incoming: Incoming, *, head: bool) -> 
         width = width or _width([len(line.numbers.split()) for line in sample])
         found = _gather(itertools.chain(sample, lines), width, faults, incoming)
     if head and found != promised:
-        faults.found("head", 1, f"the head says {promised} words, the file has {found}")
+        faults.found("head", 1, f"the header says {promised} words, the file has {found}")
 
 
 def _head(line: bytes, faults: Faults) -> tuple[int, int]:
@@ -164,7 +164,7 @@ def read_projector(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read the projector's numbers, and the words from the file `metadata_path` beside it."""
     beside = metadata_path(path)
     if not beside.is_file():
-        raise InputError(f"{path}: the words belong into {beside}, which is not there")
+        raise InputError(f"{path}: its words must be in {beside}, which does not exist")
     with opened(path) as file, opened(beside) as metadata:
         numbers, names = (line.rstrip(b"\r\n") for line in file), (line.rstrip(b"\r\n") for line in metadata)
         first = next(names, b"")

@@ -47,9 +47,9 @@ def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
                 faults.fatal(f"word {found + 1}", "no end of the word; not a file of word2vec, or its head is wrong")
         rest = data.strip(b"\n") or file.read(READ).strip(b"\n")
     if found < promised:
-        faults.found("head", f"word {found + 1}", f"the head says {promised} words, the file ends after {found}")
+        faults.found("head", f"word {found + 1}", f"the header says {promised} words, the file ends after {found}")
     elif rest:
-        faults.found("head", f"word {found + 1}", f"the head says {promised} words, and there is more behind them")
+        faults.found("head", f"word {found + 1}", f"the header says {promised} words, and more follow")
 
 
 def _cut(data: bytes, width: int, most: int) -> tuple[list[bytes], Matrix, int]:

@@ -115,7 +115,9 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
         """Compute the components of X; returns U Σ, (n_samples, n_components)."""
         matrix = self._validated(X, reset=True)
         if not 1 <= self.n_components <= min(matrix.shape):
-            raise ValueError(f"n_components={self.n_components} must be between 1 and {min(matrix.shape)}, the least side of X")
+            raise ValueError(
+                f"n_components={self.n_components} must be between 1 and {min(matrix.shape)}, the smaller side of X"
+            )
         if not self.tol > 0 or not self.max_iter >= 1:
             raise ValueError(f"tol={self.tol} must be above 0 and max_iter={self.max_iter} at least 1")
         largest = float(np.abs(matrix.data).max(initial=0))

@@ -203,7 +203,7 @@ def _check_tiles(tiles: Tiles, cooc: Cooc, held_out: float) -> None:
         what = "none" if tiles.trained else "all"
         raise UsageError(f"--held-out {held_out:g} of {cooc.entries} entries is {what}; take another share")
     if not tiles.trained:
-        raise InputError(f"{cooc.path}: holds nothing to train on, only words beside themselves")
+        raise InputError(f"{cooc.path}: holds nothing to train on, only words paired with themselves")
 
 
 def _started(family: str, parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:

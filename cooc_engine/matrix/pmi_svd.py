@@ -206,7 +206,7 @@ def derive(model: Model, options: PmiSvdOptions) -> Any:
     """
     had = model.config["train"]
     if had["normalize"]:
-        raise UsageError(f"{model.path}: was made with other normalize")
+        raise UsageError(f"{model.path}: was made with a different normalize")
     if options.solver == "none":
         return model.vectors
     arrays = {name: model.array(name).copy() for name in RECIPES[options.vectors].arrays}

@@ -76,7 +76,7 @@ class Family:
             return model.vectors
         changed = [name for name in wanted if wanted[name] != had.get(name) and name not in self.derived]
         if changed:
-            raise UsageError(f"{model.path}: was made with other {', '.join(changed)}")
+            raise UsageError(f"{model.path}: was made with different {', '.join(changed)}")
         return self.derive(model, options)
 
     def serving(self, wanted: Sequence[Options]) -> Options:

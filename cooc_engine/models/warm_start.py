@@ -27,7 +27,7 @@ def open_older(path: str | None, d: int) -> Model | None:
     model = open_model(path)
     widths = [model.array(name).shape[1] for name, axes in model.axes.items() if axes == "V d"]
     if not widths:
-        raise UsageError(f"--init {path}: has no vectors of words to begin with")
+        raise UsageError(f"--init {path}: has no word vectors to start from")
     found = widths[0]
     if found != d:
         raise UsageError(f"--init {path}: its vectors have {found} components; pass --vector-size {found}")

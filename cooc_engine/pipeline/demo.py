@@ -188,7 +188,7 @@ def _claim(output: Path) -> None:
     readme = output / "README.txt"
     ours = readme.is_file() and readme.read_text("utf-8", "replace").startswith(MARK)
     if output.is_dir() and any(output.iterdir()) and not ours:
-        raise UsageError(f"{output}: holds other things; choose another --output for the demo")
+        raise UsageError(f"{output}: holds other files; choose another --output for the demo")
     output.mkdir(parents=True, exist_ok=True)
     write_whole(readme, README.encode())
 

@@ -58,7 +58,7 @@ def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     for what, value in wanted.items():
         if found[what] != value:
             changed = [k for k in value if value[k] != found[what].get(k)] if isinstance(value, dict) else [what]
-            raise UsageError(f"{at}: was made with other {', '.join(changed)}; pass --force to make it anew")
+            raise UsageError(f"{at}: was made with different {', '.join(changed)}; pass --force to make it anew")
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def train_sampled(
         older = open_older(options.init, options.vector_size)
         _check_extension(options, older)
         if not corpus.counts.any():
-            raise InputError(f"{corpus.path}: holds no word of its vocabulary; there is nothing to train on")
+            raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
         extra = _older_bytes(older, len(corpus.vocabulary), options)
         means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent)
@@ -74,7 +74,7 @@ def _check_extension(options: SampledOptions, older: Model | None) -> None:
     if not options.extend:
         return
     if older is None:
-        raise UsageError("--extend keeps the words of another model; name it by --init FILE")
+        raise UsageError("--extend keeps the words of another model; name it with --init FILE")
     if options.loss == "hs":
         raise UsageError("--extend goes with --loss ns or softmax; the tree of hs is that of one text's words")
     if "contexts" not in older.names:

@@ -231,7 +231,7 @@ def building(
         if directory.exists() and not _is_ours(directory, plan.get("kind", "")):
             raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
     if output.exists() and old.exists() and not _is_on_its_way_out(old):
-        raise UsageError(f"{old}: is in the way, {output} would be moved there for a moment; remove it")
+        raise UsageError(f"{old}: is in the way; {output} must be moved there briefly; remove it")
     with disk_errors(output, peak):
         work.mkdir(exist_ok=True)
         with locked(work / "lock"):

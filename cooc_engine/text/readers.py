@@ -309,7 +309,9 @@ def _read(source: _Source) -> bytes:
 
 
 def _too_long(place: str, longest: int) -> InputError:
-    return InputError(f"{place}: has more than {longest} bytes, which a tokenizer takes in one; pass more --memory, or cut it")
+    return InputError(
+        f"{place}: has more than {longest} bytes, and a tokenizer takes a line as a whole; pass more --memory, or split it"
+    )
 
 
 def document_pieces(documents: Iterable[str | Sequence[str]], longest: int) -> Iterator[Piece]:

@@ -49,7 +49,9 @@ class Processes:
 
     def __enter__(self) -> Processes:
         if inside():
-            raise UsageError("the module of the tokenizer encodes text when it is imported; put that under a main guard")
+            raise UsageError(
+                'the module of the tokenizer encodes text when it is imported; put that under if __name__ == "__main__"'
+            )
         try:
             for _ in range(self._count):
                 self._start()
@@ -69,7 +71,7 @@ class Processes:
         assert process.stdout is not None
         answer = receive(process.stdout)
         if answer is None:
-            raise UsageError(f"--tokenizer {self._name}: its process {_end_of(process)} when it was to start")
+            raise UsageError(f"--tokenizer {self._name}: its process {_end_of(process)} while starting")
         if answer[0] != READY:
             raise UsageError(answer[1].decode())
         self._free.put(process)

@@ -40,7 +40,7 @@ def check_options(name: str, pattern: str | None, hmm: str) -> None:
             f"--tokenizer is {name!r}; it must be one of {', '.join(NAMES)}, or a Python function as module:function"
         )
     if name.startswith("__main__:"):
-        raise UsageError(f"--tokenizer {name}: other processes cannot import it; put the function into a module of its own")
+        raise UsageError(f"--tokenizer {name}: other processes cannot import it; put the function in a module of its own")
     if pattern is not None and name != "regex":
         raise UsageError(f"--pattern is for --tokenizer regex; the tokenizer is {name}")
     if hmm != "on" and name != "jieba":
@@ -103,11 +103,11 @@ def _compiled(pattern: str) -> Any:
             warnings.simplefilter("error")
             compiled = regex.compile(pattern)
     except (regex.error, Warning) as error:
-        raise UsageError(f"--pattern {pattern!r} is no regular expression ({error})") from None
+        raise UsageError(f"--pattern {pattern!r} is not a regular expression ({error})") from None
     if compiled.groups > 1:
-        raise UsageError(f"--pattern {pattern!r} has {compiled.groups} groups, and one at most can be the word; write (?:...)")
+        raise UsageError(f"--pattern {pattern!r} has {compiled.groups} groups, but at most one can be the word; write (?:...)")
     if any(not match for text in ("", "a 1") for match in compiled.findall(text)):
-        raise UsageError(f"--pattern {pattern!r} matches where there is nothing, and no word is empty; write + for *")
+        raise UsageError(f"--pattern {pattern!r} matches the empty string, and no word is empty; write + for *")
     return compiled
 
 
@@ -145,13 +145,13 @@ def _function(name: str) -> Cut:
     except AttributeError:
         raise UsageError(f"--tokenizer {name}: {getattr(home, '__file__', None) or module} has no {path}") from None
     if not callable(function):
-        raise UsageError(f"--tokenizer {name}: is no function, but {_short(repr(function))}")
+        raise UsageError(f"--tokenizer {name}: is not a function, but {_short(repr(function))}")
 
     def cut(text: str) -> list[str]:
         try:
             words = function(text)
             if isinstance(words, str):
-                raise TypeError("it gave a string, not an iterable of words")
+                raise TypeError("it returned a string, not an iterable of words")
             return list(words)
         except Exception as error:
             raise InputError(f"--tokenizer {name} failed ({_said(error)})") from None

@@ -127,15 +127,15 @@ def _recall(graph: Any, vectors: Vectors) -> float:
 def _open_graph(path: Path, vectors: Vectors) -> Any:
     usearch, place = _usearch(), index_path(path)
     if not place.exists():
-        raise InputError(f"{path}: has no index; make it with: cooc-engine index {path}")
+        raise InputError(f"{path}: has no index; build it with: cooc-engine index {path}")
     fields = read_manifest(place, KIND, VERSION)
     if fields["vectors"] != vectors.digest:
-        raise FormatError(f"{place}: is of other vectors than {path} has now; make it again with --force")
+        raise FormatError(f"{place}: was built for other vectors than {path} has now; build it again with --force")
     graph = None
     if (place / GRAPH).is_file() and (place / GRAPH).stat().st_size == fields["bytes"]:
         graph = usearch.Index.restore(str(place / GRAPH), view=True, expansion_search=SEARCHED)
     if graph is None or len(graph) != len(vectors):
-        raise FormatError(f"{place / GRAPH}: damaged; make it again with --force")
+        raise FormatError(f"{place / GRAPH}: damaged; build it again with --force")
     return graph
 
 

@@ -50,7 +50,7 @@ __all__ = ["REVERSED", "Vectors", "nn"]
 
 COSMUL_EPSILON = 1e-6  # keeps 3CosMul from dividing by zero; gensim's value
 SIF = 1e-3  # a in a / (a + P(w)), the value of Arora et al. (2017)
-REVERSED = "vectors of GloVe are long for frequent words, which say little: this ranking puts the least telling words first"
+REVERSED = "GloVe's vectors are longest for frequent words, which say little: this ranking puts the least telling words first"
 
 Answers = list[tuple[str, float]]
 Keys = str | Matrix | Sequence[str | Matrix]
@@ -504,7 +504,7 @@ class Vectors:
         weights = np.ones(len(rows))
         if how == "sif":
             if self._total == 0:
-                raise UsageError("sif weighs words by their frequency, which is not known; import with --vocab")
+                raise UsageError("sif weights words by their frequency, which is not known; import with --vocab")
             weights = SIF / (SIF + self._shares(rows))
         total, count = np.zeros(self.vector_size), 0
         for start in range(0, len(rows), self._step):
@@ -578,7 +578,7 @@ def _several(keys: Keys) -> list[str | Matrix]:
 def _unit(vector: Matrix, size: int) -> Matrix:
     wide = np.asarray(vector, np.float64)
     if wide.shape != (size,):
-        raise UsageError(f"a vector of shape {wide.shape} was given where the model's have {size} numbers")
+        raise UsageError(f"a vector of shape {wide.shape} was given; the model's vectors have {size} components")
     norm = np.linalg.norm(wide)
     return (wide / norm if norm else wide).astype(np.float32)
 

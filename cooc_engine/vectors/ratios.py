@@ -29,7 +29,7 @@ def ratio(
     opened = open_model(Path(model))
     able = [name for name, family in FAMILIES.items() if family.product]
     if opened.family not in able:
-        raise UsageError(f"{model}: is a {opened.family} model; ratios are those of {' and '.join(able)}")
+        raise UsageError(f"{model}: is a {opened.family} model; ratios are available for {' and '.join(able)}")
     words, others = opened.array("words"), _context_vectors(opened)
     first, second, *asked = (_row(opened, word) for word in (word1, word2, *contexts))
     difference = words[first].astype(np.float64) - words[second]

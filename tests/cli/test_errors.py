@@ -17,8 +17,8 @@ from support.command import QUIET, assert_one_line, copied, left
 
 RAW = bytes(range(33, 127)) * 40 + b"\n" + b"a b c " * 300
 BAD_TEXTS = {
-    "empty": (b"", "no words in it"),
-    "white space": (b" \n\n\t ", "no words in it"),
+    "empty": (b"", "contains no words"),
+    "white space": (b" \n\n\t ", "contains no words"),
     "binary": (bytes(range(256)) * 20, "a NUL byte; is it a binary file? (at byte 0)"),
     "not UTF-8": (b"fine \xe9t\xe9", "byte 0xe9 is not UTF-8 (at byte 5)"),
     "truncated gz": (gzip.compress(RAW)[:-20], "truncated compressed file"),
@@ -180,7 +180,7 @@ USAGE = {
             (["--min-cnt", 3], "Did you mean --min-count?"),
             (["--tokenizer", "regx"], "--tokenizer is 'regx'; it must be one of whitespace, regex, jieba, or"),
             (["--pattern", "x"], "--pattern is for --tokenizer regex"),
-            (["--tokenizer", "regex", "--pattern", "("], "--pattern '(' is no regular expression"),
+            (["--tokenizer", "regex", "--pattern", "("], "--pattern '(' is not a regular expression"),
             (["--hmm", "off"], "--hmm is for --tokenizer jieba"),
             (["--lower-case"], "Did you mean --lowercase?"),
             (["--progress", "loud"], "loud"),

@@ -76,10 +76,10 @@ def test_a_job_runs_and_keeps_what_is_finished(call, job):
 @pytest.mark.parametrize(
     "old, new, says",
     [
-        ("min-count = 2", "min-count = 3", "work/corpus: was made with other min_count; pass --force"),
-        ('"text.txt"', '"text.txt", "pairs.tsv"', "work/corpus: was made with other texts"),
-        ("window = 4", "window = 5", "work/cooc: was made with other window"),
-        ("epochs = 2", "epochs = 3", "work/glove.h5: was made with other epochs"),
+        ("min-count = 2", "min-count = 3", "work/corpus: was made with different min_count; pass --force"),
+        ('"text.txt"', '"text.txt", "pairs.tsv"', "work/corpus: was made with different texts"),
+        ("window = 4", "window = 5", "work/cooc: was made with different window"),
+        ("epochs = 2", "epochs = 3", "work/glove.h5: was made with different epochs"),
     ],
 )
 def test_changed_options_are_refused_until_forced(call, job, old, new, says):
@@ -145,4 +145,4 @@ def test_a_job_without_counts_counts_nothing(call, job):
     assert call("run", job, *QUIET)[0] == 0
     assert {path for path in before if before[path] != stamps()[path]} == {"work/eval.json"}
     change(job, "epochs = 2", "epochs = 3")
-    assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with other epochs")
+    assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with different epochs")

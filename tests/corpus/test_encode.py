@@ -86,7 +86,7 @@ def test_equal_to_the_twin(pieces, min_count, max_vocab):
     docs = naive.documents(pieces)
     wanted = naive.encode(docs, min_count, max_vocab)
     if not wanted.words:
-        with pytest.raises(InputError, match=r"0\.txt.*: no word"):
+        with pytest.raises(InputError, match=r"0\.txt.*: (contains no words|no word occurs)"):
             encode_bytes(pieces, options)
         return
     corpus, _ = encode_bytes(pieces, options)
@@ -326,7 +326,7 @@ def test_a_lone_surrogate_from_python_is_refused(tmp_path):
 
 
 def test_no_documents(tmp_path):
-    with pytest.raises(InputError, match="documents: no words in it"):
+    with pytest.raises(InputError, match="documents: contains no words"):
         encode_documents(iter([]), tmp_path / "c", ALL)
     assert list(tmp_path.iterdir()) == []
 
@@ -393,7 +393,7 @@ def test_no_white_space_at_all_is_no_text(tmp_path, small):
 @pytest.mark.parametrize("text", [b"", b" \n\t\r\n", b"\xef\xbb\xbf"])
 def test_no_words(tmp_path, text):
     (tmp_path / "t").write_bytes(text)
-    with pytest.raises(InputError, match="t: no words in it"):
+    with pytest.raises(InputError, match="t: contains no words"):
         encode(tmp_path / "t", tmp_path / "c", ALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t"]
 

@@ -261,8 +261,8 @@ def test_the_order_of_words_matters(tmp_path):
 
 def test_what_is_refused(models, tmp_path):
     for asked, says in (
-        (models[:1], "two models or more"),
-        (models[0], "two models or more"),
+        (models[:1], "two or more models"),
+        (models[0], "two or more models"),
         ([models[0], models[0]], r"a\.h5: is given twice"),
     ):
         with pytest.raises(UsageError, match=says):

@@ -441,8 +441,8 @@ def test_outliers(tmp_path):
     [
         ("categories", "a b\nc\n", r"f:2: expected a word and its class, found 1"),
         ("categories", "# only\n", "holds no words"),
-        ("outliers", "a\n\nb\n", "f:1: expected two words or more"),
-        ("outliers", ": x\na\nb\n\nc\n: y\na\nb\n", "f:6: expected two words or more"),
+        ("outliers", "a\n\nb\n", "f:1: expected two or more words"),
+        ("outliers", ": x\na\nb\n\nc\n: y\na\nb\n", "f:6: expected two or more words"),
         ("outliers", "\n\n", "holds no words"),
         ("sentence_pairs", "", "holds no sentence pairs"),
     ],

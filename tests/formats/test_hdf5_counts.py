@@ -102,7 +102,7 @@ def test_a_manifest_of_other_counts_is_refused(tmp_path):
         ("version", 2, "not that of counts of version 1"),
         ("options", {"newer": 1}, "options of another version"),
         ("options", 5, "does not hold a manifest"),
-        ("entries", 1, "not those of its manifest"),
+        ("entries", 1, "do not match its manifest"),
     ):
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(cooc.manifest, field, value)

@@ -201,7 +201,7 @@ def test_the_projectors_files(tmp_path, model):
     export_vectors(write_model(tmp_path / "n.h5", ["a", "b"], np.eye(2)), tmp_path / "n.tsv")
     assert (tmp_path / "n-metadata.tsv").read_text() == "a\nb\n"  # one column has no head
     (tmp_path / "n-metadata.tsv").unlink()
-    with pytest.raises(InputError, match=r"the words belong into .*n-metadata\.tsv"):
+    with pytest.raises(InputError, match=r"its words must be in .*n-metadata\.tsv"):
         read_vectors(tmp_path / "n.tsv", "tsv")
 
 
@@ -232,7 +232,7 @@ def test_float16_does_not_hold_everything(tmp_path):
     with pytest.raises(UsageError, match="too large for float16; take --dtype int8"):
         export_vectors(model, tmp_path / "o.npz", dtype="float16")
     assert not (tmp_path / "o.npz").exists()
-    with pytest.raises(UsageError, match="--format glove holds float32 alone"):
+    with pytest.raises(UsageError, match="--format glove holds only float32"):
         export_vectors(model, tmp_path / "o", "glove", dtype="int8")
 
 
@@ -251,8 +251,8 @@ BROKEN = {
     "too large": (HEADED.replace("3 4", "1e39 4"), 3, "not finite", {"not finite": 1}),
     "twice": (HEADED.replace("of", "the"), 4, "the word 'the' stands twice (first at 2)", {"stands twice": 1}),
     "no word": (HEADED.replace("a 3", " 3"), 3, "the word is empty", {"no word": 1}),
-    "too few lines": (HEADED.replace("3 2\n", "4 2\n"), 1, "the head says 4 words, the file has 3", {"head": 1}),
-    "too many lines": (HEADED.replace("3 2\n", "2 2\n"), 1, "the head says 2 words, the file has 3", {"head": 1}),
+    "too few lines": (HEADED.replace("3 2\n", "4 2\n"), 1, "the header says 4 words, the file has 3", {"head": 1}),
+    "too many lines": (HEADED.replace("3 2\n", "2 2\n"), 1, "the header says 2 words, the file has 3", {"head": 1}),
 }
 
 
@@ -309,9 +309,9 @@ def test_faults_of_word2vecs_binary_file(tmp_path, model):
     export_vectors(model, tmp_path / "v", "word2vec-bin")
     data = (tmp_path / "v").read_bytes()
     cases = {
-        b"9 5" + data[3:]: "word 9: the head says 9 words, the file ends after 8",
-        b"7 5" + data[3:]: "word 8: the head says 7 words, and there is more behind them",
-        data[:-9]: "word 8: the head says 8 words, the file ends after 7",
+        b"9 5" + data[3:]: "word 9: the header says 9 words, the file ends after 8",
+        b"7 5" + data[3:]: "word 8: the header says 7 words, and more follow",
+        data[:-9]: "word 8: the header says 8 words, the file ends after 7",
         b"8 500000" + data[3:]: "the file ends after 0",
         b"x 5" + data[3:]: "v:1: expected a head of two numbers",
     }
@@ -350,8 +350,8 @@ def test_containers_of_something_else(tmp_path):
     with zipfile.ZipFile(tmp_path / "z.npz", "w") as archive:
         archive.writestr("readme.txt", "hello")
     says = {"pickled.npz": "no array words", "short.npz": "words has the shape 1", "turned.npz": "no array vectors"}
-    says |= {"letters.npz": "scales holds <U1, no numbers", "parts.npz": "counts holds float64, no numbers"}
-    for name, text in (says | {"o.safetensors": "no tensor vectors", "z.npz": "no array of NumPy"}).items():
+    says |= {"letters.npz": "scales holds <U1, not numbers", "parts.npz": "counts holds float64, not numbers"}
+    for name, text in (says | {"o.safetensors": "no tensor vectors", "z.npz": "not a NumPy array"}).items():
         with pytest.raises(InputError, match=text):
             read_vectors(tmp_path / name)
 
@@ -362,7 +362,7 @@ def test_containers_of_something_else(tmp_path):
         (b"", "empty file"),
         (b"just some text\nand more\n", "not a file of vectors that is known"),
         (b"\0\1\2" * 50, "not a file of vectors that is known"),
-        (b"3 4\n", "no vectors in it"),
+        (b"3 4\n", "contains no vectors"),
     ],
 )
 def test_what_is_no_file_of_vectors(tmp_path, content, says):
@@ -439,6 +439,6 @@ def test_the_command_line(tmp_path, model, capsys, monkeypatch):
     assert main(["export", "m.h5", "o.txt", "--format", "fasttex"]) == 2
     assert "--format is 'fasttex'" in capsys.readouterr().err
     assert main(["import", "m.h5", "b2.h5"]) == 1
-    assert "is a model of cooc-engine already" in capsys.readouterr().err
+    assert "is already a cooc-engine model" in capsys.readouterr().err
     assert main(["nn", "o.txt", "the", "--topn", "2", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["the"]

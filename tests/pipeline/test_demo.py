@@ -104,7 +104,7 @@ def test_modules_with_effects_are_not_imported(tmp_path: Path) -> None:
 def test_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     theirs = tmp_path / "model.h5"
     theirs.write_text("mine")
-    with pytest.raises(UsageError, match="holds other things"):
+    with pytest.raises(UsageError, match="holds other files"):
         demo.demo(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
     assert theirs.read_text() == "mine"

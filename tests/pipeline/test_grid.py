@@ -18,7 +18,6 @@ from cooc_engine.cli.app import main
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
-from cooc_engine.matrix.pmi_svd import derive
 from cooc_engine.models.families import FAMILIES, family_of, trainable
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
@@ -392,23 +391,23 @@ def test_derived_vectors_are_those_that_training_publishes(cooc, tmp_path, eig, 
     trained = train("pmi-svd", cooc, tmp_path / "trained.h5", options)
     for number, had in enumerate((0.0, 0.5)):
         other = train("pmi-svd", cooc, tmp_path / f"{number}.h5", PmiSvdOptions(vector_size=5, eig=had))
-        assert np.allclose(derive(other, options), trained.vectors, rtol=1e-5, atol=1e-6)
+        assert np.allclose(FAMILIES["pmi-svd"].vectors(other, options), trained.vectors, rtol=1e-5, atol=1e-6)
         assert np.array_equal(other.vectors, open_model(other.path).vectors), "the model itself stays as it was"
 
 
 def test_what_cannot_be_derived_is_refused(cooc, tmp_path):
     options = PmiSvdOptions(vector_size=5)
     model = train("pmi-svd", cooc, tmp_path / "model.h5", options)
-    with pytest.raises(UsageError, match="made with other cds"):
-        derive(model, dataclasses.replace(options, cds=1.0))
+    with pytest.raises(UsageError, match="made with different cds"):
+        FAMILIES["pmi-svd"].vectors(model, dataclasses.replace(options, cds=1.0))
     scaled = dataclasses.replace(options, normalize=True)
     model = train("pmi-svd", cooc, tmp_path / "scaled.h5", scaled)
-    assert np.array_equal(derive(model, scaled), model.vectors)
-    with pytest.raises(UsageError, match="made with other normalize"):
-        derive(model, options)
+    assert np.array_equal(FAMILIES["pmi-svd"].vectors(model, scaled), model.vectors)
+    with pytest.raises(UsageError, match="made with a different normalize"):
+        FAMILIES["pmi-svd"].vectors(model, options)
     explicit = PmiSvdOptions(solver="none")
     model = train("pmi-svd", cooc, tmp_path / "explicit.h5", explicit)
-    assert derive(model, dataclasses.replace(explicit, eig=1.0)) is model.vectors
+    assert FAMILIES["pmi-svd"].vectors(model, dataclasses.replace(explicit, eig=1.0)) is model.vectors
 
 
 @pytest.mark.parametrize("center", ["none", "mean"])

@@ -157,7 +157,7 @@ def test_the_vocabulary_of_another_text(corpus, tmp_path, loss, deterministic):
     assert np.isfinite(train("skipgram", few, tmp_path / "few.h5", options).vectors).all()
     count(few, tmp_path / "cooc", CountOptions(subsample=0.5))
     none = encode_documents([["q", "r", "s"]] * 20, tmp_path / "none", taken)
-    with pytest.raises(InputError, match="none: holds no word of its vocabulary"):
+    with pytest.raises(InputError, match="none: contains no word of its vocabulary"):
         train("skipgram", none, tmp_path / "none.h5", options)
 
 

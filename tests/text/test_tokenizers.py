@@ -64,14 +64,14 @@ def test_a_pattern_is_recorded_and_a_group_is_the_word():
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "a**", r"\p{nothing}", "(?P<a>b)(?P<a>c)(", "[[:foo:]]("])
 def test_a_pattern_that_does_not_compile(pattern):
-    with pytest.raises(UsageError, match=r"--pattern '.*' is no regular expression \(") as caught:
+    with pytest.raises(UsageError, match=r"--pattern '.*' is not a regular expression \(") as caught:
         options("regex", pattern=pattern)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("pattern", ["", r"\b", "^", "$", "()", r"\w*", "x?", r"(?=\w)", r"(?<=1)", "a|"])
 def test_a_pattern_that_matches_nothing(pattern):
-    with pytest.raises(UsageError, match=r"matches where there is nothing, and no word is empty"):
+    with pytest.raises(UsageError, match=r"matches the empty string, and no word is empty"):
         options("regex", pattern=pattern)
 
 
@@ -86,7 +86,7 @@ def test_a_pattern_that_matches_nothing(pattern):
         ({"tokenizer": ":f"}, "module:function"),
         ({"tokenizer": "a/b:f"}, "module:function"),
         ({"tokenizer": 3}, "must be of type str"),
-        ({"tokenizer": "__main__:f"}, "put the function into a module of its own"),
+        ({"tokenizer": "__main__:f"}, "put the function in a module of its own"),
         ({"tokenizer": "jieba", "pattern": "x"}, "--pattern is for --tokenizer regex; the tokenizer is jieba"),
         ({"pattern": "x"}, "the tokenizer is whitespace"),
         ({"hmm": "off"}, "--hmm is for --tokenizer jieba; the tokenizer is whitespace"),
@@ -228,9 +228,9 @@ def test_a_corpus_without_the_younger_options_is_taken_as_made_with_their_defaul
     write_manifest(corpus.path, "corpus", 1, {**fields, "options": old})
     assert Corpus("corpus").options == from_mapping(EncodeOptions, old, "") == EncodeOptions(min_count=1)
     assert encoded(["text"], Path("corpus"), EncodeOptions(min_count=1)).manifest["options"] == old
-    with pytest.raises(UsageError, match="corpus: was made with other lowercase; pass --force"):
+    with pytest.raises(UsageError, match="corpus: was made with different lowercase; pass --force"):
         encoded(["text"], Path("corpus"), EncodeOptions(min_count=1, lowercase=True))
-    with pytest.raises(UsageError, match="corpus: was made with other tokenizer, pattern; pass --force"):
+    with pytest.raises(UsageError, match="corpus: was made with different tokenizer, pattern; pass --force"):
         encoded(["text"], Path("corpus"), options("regex"))
     write_manifest(corpus.path, "corpus", 1, {**fields, "options": {**old, "newer": 1}})
     with pytest.raises(FormatError, match="options of another version"):
@@ -242,6 +242,8 @@ def test_counts_of_texts_that_were_cut_in_other_ways_are_not_added():
     other = encode("text", "other", options("regex"))
     assert base.vocabulary.digest == other.vocabulary.digest
     parts = [count(base, "one"), count(other, "two")]
-    with pytest.raises(UsageError, match="two: its text was cut into words with another tokenizer, pattern than that of one"):
+    with pytest.raises(
+        UsageError, match="two: its text was split into words with a different tokenizer, pattern from that of one"
+    ):
         merge(parts, "sum")
     assert isinstance(merge([parts[0], parts[0]], "sum"), Cooc)

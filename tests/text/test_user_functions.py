@@ -25,7 +25,7 @@ from cooc_engine.text.tokenizers import DEFAULT_PATTERN, LONGEST_WORD, tokenizer
 
 FAILURES = {
     "fail": "failed (ValueError: on two lines)",
-    "string": "failed (TypeError: it gave a string, not an iterable of words)",
+    "string": "failed (TypeError: it returned a string, not an iterable of words)",
     "nothing": "failed (TypeError: 'NoneType' object is not iterable)",
     "numbers": "gave a word that is no string (sequence item 0: expected str instance, int found)",
     "spaced": "gave a word that is empty, or holds white space or a NUL: 'New York'",
@@ -61,10 +61,10 @@ def test_a_line_of_an_error_is_short():
         ("nowhere:f", "nowhere cannot be imported (ModuleNotFoundError: No module named 'nowhere')"),
         ("mine:nothere", "mine.py has no nothere"),
         ("mine:Home.nothere", "mine.py has no Home.nothere"),
-        ("mine:word", "is no function, but 'no function'"),
+        ("mine:word", "is not a function, but 'no function'"),
         ("broken:f", "broken cannot be imported (SyntaxError: "),
         ("leaving:f", "leaving cannot be imported (SystemExit: 5)"),
-        ("dying:f", "its process ended with code 7 when it was to start"),
+        ("dying:f", "its process ended with code 7 while starting"),
     ],
 )
 def test_a_function_that_is_not_there(capsys, name, says):

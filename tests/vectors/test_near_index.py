@@ -75,7 +75,7 @@ def test_few_words_and_zeros(tmp_path):
 
 def test_an_index_of_other_vectors_is_refused(tmp_path):
     path = save(tmp_path / "m.h5", 50)
-    with pytest.raises(InputError, match=r"m\.h5: has no index; make it with: cooc-engine index"):
+    with pytest.raises(InputError, match=r"m\.h5: has no index; build it with: cooc-engine index"):
         IndexedVectors.open(path)
     build_index(path)
     row = {"dataset": "d", "kind": "spearman", "value": 0.5, "covered": 2, "total": 2}
@@ -84,7 +84,7 @@ def test_an_index_of_other_vectors_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"m\.h5\.index: exists"):
         build_index(path)
     save(path, 50, seed=1)
-    with pytest.raises(FormatError, match=r"m\.h5\.index: is of other vectors than"):
+    with pytest.raises(FormatError, match=r"m\.h5\.index: was built for other vectors than"):
         IndexedVectors.open(path)
     build_index(path, force=True)
     assert IndexedVectors.open(path).most_similar("w1")
