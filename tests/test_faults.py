@@ -14,7 +14,7 @@ import sys
 import tracemalloc
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -298,15 +298,22 @@ def test_the_data_limit_of_the_system_at_the_budget(texts, verb, budget, threads
 
 
 @contextmanager
+def traced_memory() -> Iterator[Callable[[], tuple[int, int]]]:
+    """Trace what NumPy and Python allocate from here on; yields what tells how much is held, and was at most."""
+    tracemalloc.start()
+    try:
+        yield tracemalloc.get_traced_memory
+    finally:
+        tracemalloc.stop()
+
+
+@contextmanager
 def peak_memory() -> Iterator[list[int]]:
     """List the most memory that was held above the beginning, as NumPy and Python ask for it."""
     peak = []
-    tracemalloc.start()
-    try:
+    with traced_memory() as traced:
         yield peak
-        peak.append(tracemalloc.get_traced_memory()[1])
-    finally:
-        tracemalloc.stop()
+        peak.append(traced()[1])
 
 
 def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
@@ -370,14 +377,17 @@ def test_merging_holds_what_its_plan_says(sources, rows, length, entries, seed):
     most = max(int(merged.bounds[a:b].sum()) for a, b in tasks)
     accumulator = Accumulator(width, 1, most, max(b - a for a, b in tasks))
     assert accumulator.rows.columns.nbytes + accumulator.rows.values.nbytes <= accumulator_bytes(0, max(entries, width))
-    total = 0
+    total, held = 0, cooc_module.MERGE_BYTES * entries + 48 * sources
     merged.fill(accumulator, *tasks[0])  # what the first call sets up once is not part of the plan
-    with peak_memory() as peak:
+    with traced_memory() as traced:
         for task in tasks:
+            before, _ = traced()
+            tracemalloc.reset_peak()
             total += merged.fill(accumulator, *task)
+            peak = traced()[1] - before
+            assert peak <= held + 300 * sources + 8192, "slices, offsets of a row in each source, and Python's objects"
+        assert traced()[0] < 1 << 17, "nothing stays from task to task but what Python and NumPy keep for reuse"
     assert total <= merged.bounds.sum()
-    held = cooc_module.MERGE_BYTES * entries + 48 * sources
-    assert peak[0] <= held + 300 * sources + 8192, "the slices, the offsets of a row in each source, and Python's objects"
 
 
 def test_a_run_that_waits_to_be_merged_takes_little_memory(tmp_path):

@@ -222,8 +222,8 @@ def test_the_verbs(tmp_path, capsys, monkeypatch):
         (["export-counts", "cooc", "r"], "--vocab"),
         (["export-counts", "cooc", "r", "--vocab", "v", "--format", "hdf5"], "--vocab"),
         (["import-counts", "records", "--output", "x"], "--vocab"),
-        (["import-counts", "counts.h5", "--vocab", "vocab", "--output", "x"], "are in the file"),
-        (["import-counts", "counts.h5", "--window", "3", "--output", "x"], "are in the file"),
+        (["import-counts", "counts.h5", "--vocab", "vocab", "--output", "x"], "holds its vocabulary and options"),
+        (["import-counts", "counts.h5", "--window", "3", "--output", "x"], "holds its vocabulary and options"),
         (["import-counts", "counts.h5", "--output", "x", "--memory", "1M"], "--memory 1.0M is too little"),
     ):
         assert main([*arguments, *quiet]) == 2
