@@ -419,21 +419,8 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
             )  # fmt: skip
             lr = clock.lr * (1 - (clock.done + clock.origin + begin) / clock.total)
             train_piece(
-                a,
-                rule.window,
-                b,
-                c,
-                clock.document + document,
-                rule,
-                tables,
-                W,
-                C,
-                float32(lr),
-                scratch,
-                log,
-                number,
-                result,
-            )
+                a, rule.window, b, c, clock.document + document, rule, tables, W, C, float32(lr), scratch, log, number, result
+            )  # fmt: skip
             result[WORDS] += known
             begin = stop
 
