@@ -42,7 +42,7 @@ def ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[n
     Raises `InputError` if there are no words, or if a word is empty, occurs twice or contains white space.
     """
     if not len(vocabulary):
-        raise InputError(f"{name}: no words in it")
+        raise InputError(f"{name}: contains no words")
     bad = np.flatnonzero(np.isin(vocabulary.text, SPACE))
     if len(bad) or (np.diff(vocabulary.offsets) == 0).any():
         at = int(np.searchsorted(vocabulary.offsets, bad[0], "right")) if len(bad) else 0
@@ -52,7 +52,7 @@ def ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[n
     if len(table) < len(vocabulary):
         words = vocabulary.words
         twice = next(word for at, word in enumerate(words) if vocabulary.ids[word] != at)
-        raise InputError(f"{name}: the word {twice!r} stands in it twice")
+        raise InputError(f"{name}: contains the word {twice!r} twice")
     ranked = rank_words(WordTable.of(vocabulary, vocabulary.counts), 0, None)
     ranks = WordTable.of(ranked).find(table.words, len(table))
     return ranked, None if np.array_equal(ranks, np.arange(len(ranks))) else ranks

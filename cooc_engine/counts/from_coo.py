@@ -106,11 +106,11 @@ def whole_counts(counts: npt.NDArray[Any], denominator: int, name: str, begin: i
         return values
     count = float(counts[at])
     if not 0 <= count < np.inf:
-        raise FormatError(f"{name}: entry {begin + at + 1} is {count:g}, which is no count")
+        raise FormatError(f"{name}: entry {begin + at + 1} is {count:g}, which is not a count")
     if count * denominator >= 2**63:
         raise FormatError(f"{name}: entry {begin + at + 1}, {count:g}, overflows 64 bits; pass a smaller --window or weights")
     raise FormatError(
-        f"{name}: entry {begin + at + 1}, {count:.9g}, is no multiple of 1/{denominator}; "
+        f"{name}: entry {begin + at + 1}, {count:.9g}, is not a multiple of 1/{denominator}; "
         f"pass the --window and weights it was made with"
     )
 
@@ -188,7 +188,7 @@ def _refusal(entries: EntrySource, at: int, row: int, column: int, columns: int)
     if 0 <= row < words and 0 <= column < columns:
         return _overflow(entries, row)
     return FormatError(
-        f"{entries.name}: entry {at + 1} is outside the vocabulary of {words} words; is it that of another count?"
+        f"{entries.name}: entry {at + 1} is outside the vocabulary of {words} words; does it belong to other counts?"
     )
 
 
@@ -276,8 +276,7 @@ def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress
             marks = marks[0] + tally.marks[0], marks[1] + tally.marks[1]
     if options.context_side == "both" and window.slots == 1 and (marks[0] - marks[1]) % 2**64:
         raise FormatError(
-            f"{entries.name}: counts of contexts on both sides are the same both ways, these are not; "
-            f"pass --context-side left or right"
+            f"{entries.name}: counts of contexts on both sides are symmetric, these are not; pass --context-side left or right"
         )
     blocks = _blocks(entries, window, lengths, sums)
     files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
@@ -366,4 +365,4 @@ def _finish(work: Path, blocks: list[Block], entries: EntrySource, window: Windo
         fields = {key: (fields | recorded)[key] for key in entries.manifest if key in fields}  # in its order
     finish_blocks(work, blocks, vocabulary, fields)
     if entries.manifest and read_manifest(work, KIND, VERSION) != entries.manifest:
-        raise FormatError(f"{entries.name}: does not hold the counts that it says it does; make it again")
+        raise FormatError(f"{entries.name}: does not hold the counts that it claims to; make it again")

@@ -48,7 +48,7 @@ def export_glove(
     how = Run.of("export_glove", run, FreshKeywords)
     cooc, progress = Cooc.of(cooc), how.shown
     if cooc.columns != len(cooc.vocabulary):
-        raise UsageError(f"{cooc.path}: has a column for each position, which GloVe's records cannot say")
+        raise UsageError(f"{cooc.path}: has a column for each position, which GloVe's records cannot express")
     _check_words(cooc)
     budget = how.budget
     tables = 32 * cooc.columns
@@ -57,7 +57,7 @@ def export_glove(
     plan.check()
     outputs = [Path(records), Path(vocabulary)]
     if outputs[0] == outputs[1]:
-        raise UsageError(f"{outputs[0]}: records and vocabulary take a file each")
+        raise UsageError(f"{outputs[0]}: records and vocabulary need separate files")
     with writing_files(outputs, force=how.force) as parts:
         progress.say(plan.line())
         with progress.stage("export", cooc.entries, "entries") as stage, parts[0].open("wb") as file:
@@ -77,7 +77,7 @@ def _check_words(cooc: Cooc) -> None:
         )
     if cooc.vocabulary.find(UNKNOWN) >= 0:
         raise UsageError(
-            f"{cooc.path}: {UNKNOWN} is a word of it, which {RESERVED[UNKNOWN]}; encode the text with another for it"
+            f"{cooc.path}: holds the word {UNKNOWN}, which {RESERVED[UNKNOWN]}; replace it in the text and encode again"
         )
 
 
@@ -118,7 +118,7 @@ class _Records(ForeignCounts):
         """Return rows, columns and integer counts of records begin:end."""
         found = np.fromfile(self.path, RECORD, end - begin, offset=begin * RECORD.itemsize)
         if len(found) < end - begin:
-            raise FormatError(f"{self.path}: was made shorter while it was read; import it again")
+            raise FormatError(f"{self.path}: shrank while it was read; import it again")
         names = ("column", "row") if self.options.context_side == "left" else ("row", "column")
         rows, columns = self.ranked(*(found[name] - np.int32(1) for name in names))
         return rows, columns, whole_counts(found["count"], self.denominator, self.name, begin)
@@ -142,7 +142,9 @@ def import_glove(
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     if status.st_size == 0 or status.st_size % RECORD.itemsize:
-        raise FormatError(f"{path}: {status.st_size} bytes are no whole number of records of {RECORD.itemsize}; truncated?")
+        raise FormatError(
+            f"{path}: {status.st_size} bytes are not a whole number of {RECORD.itemsize}-byte records; truncated?"
+        )
     words, ranks = ranked(read_vocabulary(Path(vocabulary)), str(vocabulary))
     origin = {"records": [str(path), status.st_size, status.st_mtime_ns]}
     found = _Records(str(path), words, options, ranks, origin, path=path, size=status.st_size // RECORD.itemsize)

@@ -72,13 +72,13 @@ def import_matrix(
     how, options = Run.of("import_matrix", run), options or CountOptions(window_weight="uniform")
     refuse_positional(options)
     if not hasattr(matrix, "tocoo"):
-        raise UsageError(f"a {type(matrix).__name__} is no sparse matrix of SciPy; make one with scipy.sparse.csr_array")
+        raise UsageError(f"a {type(matrix).__name__} is not a SciPy sparse matrix; make one with scipy.sparse.csr_array")
     if isinstance(words, Mapping):
         raise UsageError("words is a mapping, which has no order to rely on; pass them in a list, in the order of the rows")
     words = words if isinstance(words, Vocabulary) else list(words)
     if matrix.shape != (len(words), len(words)):
         raise UsageError(
-            f"{len(words)} words take a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}"
+            f"{len(words)} words need a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}"
         )
     if matrix.dtype.kind not in "iufb":
         raise UsageError(f"the matrix holds {matrix.dtype}; counts are real numbers")

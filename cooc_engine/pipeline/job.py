@@ -206,7 +206,7 @@ class _Plan:
         """Return the arguments of `compare`: its page, the test files of [eval], and its options."""
         where = f"{self.path} [compare]"
         if len(self.trainings) < 2:
-            raise UsageError(f"{where}: takes two models or more")
+            raise UsageError(f"{where}: takes two or more models")
         page = self.output / self._text(table, "output", "page.html")
         check_page(page_of(page))
         asked = {"restrict": self.judged["restrict"]} if self.judged else {}

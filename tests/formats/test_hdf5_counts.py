@@ -96,7 +96,7 @@ def test_a_manifest_of_other_counts_is_refused(tmp_path):
     cooc = counted(TEXTS, tmp_path, CountOptions())
     cooc.manifest["total"] += 1
     export_hdf5(cooc, tmp_path / "counts.h5")
-    with pytest.raises(FormatError, match="does not hold the counts that it says"):
+    with pytest.raises(FormatError, match="does not hold the counts that it claims"):
         import_hdf5(tmp_path / "counts.h5", tmp_path / "out")
     for field, value, message in (
         ("version", 2, "not that of counts of version 1"),

@@ -231,7 +231,7 @@ def test_a_job_ends_in_a_page(tmp_path):
         with pytest.raises(UsageError, match=says):
             run(job)
     job.write_text(head.replace('[[train]]\nmodel = "cbow"\nvector-size = 3\nepochs = 1\n', "") + "[compare]\n")
-    with pytest.raises(UsageError, match=r"\[compare\]: takes two models or more"):
+    with pytest.raises(UsageError, match=r"\[compare\]: takes two or more models"):
         run(job)
 
 

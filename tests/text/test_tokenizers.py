@@ -205,7 +205,7 @@ def test_reserved_words_are_refused_unless_they_are_kept(word, name, tmp_path):
     assert kept.vocabulary.counts[kept.vocabulary.find(word)] == 7
     cooc = count(kept, "cooc")
     if word == "<unk>":
-        with pytest.raises(UsageError, match="<unk> is a word of it, which GloVe's programs append"):
+        with pytest.raises(UsageError, match="holds the word <unk>, which GloVe's programs append"):
             export_glove(cooc, "records", "vocab")
         assert not Path("records").exists()
     Path("more").write_text(text)
