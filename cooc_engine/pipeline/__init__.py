@@ -1,4 +1,4 @@
 """From text to model in one call: stages, batch jobs, grids, and the demonstration.
 
-Flows in: texts and a job file. Flows out: all files that the job names. May import all rooms but `cluster` and `cli`.
+Flows in: texts and a job file. Flows out: all files that the job names. May import all rooms but `cli`.
 """
