@@ -97,5 +97,5 @@ def test_new_york_times(tmp_path):
 
 def test_words_that_are_given_are_not_joined(tmp_path):
     first = encode_documents([["a", "b"]], tmp_path / "a", EncodeOptions(min_count=1))
-    with pytest.raises(UsageError, match="--phrases makes words"):
+    with pytest.raises(UsageError, match="--phrases and --vocabulary cannot be combined"):
         encode_documents([["a", "b"]], tmp_path / "b", EncodeOptions(vocabulary=str(first.path), phrases=1))
