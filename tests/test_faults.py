@@ -220,7 +220,7 @@ def test_a_spool_that_was_damaged_is_found(tmp_path, monkeypatch, pieces):
     ids = np.fromfile(spooled, np.int32)
     ids[-1] ^= 1
     ids.tofile(spooled)
-    with pytest.raises(FormatError, match="does not hold the words that it counted; encode again"):
+    with pytest.raises(FormatError, match="do not hold the words that it counted; encode again"):
         encode(text, tmp_path / "out", ALL, resume=True)
 
 
