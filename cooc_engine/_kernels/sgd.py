@@ -3,9 +3,9 @@
     Z = H Oᵀ;  G = lr W (Y - σ(Z));  ΔH = G O;  O += Gᵀ H;  scatter ΔH
 
 A window becomes an *example*: hidden rows H, each an input row or one mean of all of them, and output rows O with labels Y
-and weights W. What a family is, is data: which words of a window are inputs and which are targets (`Rule.inputs`), whether
-the hidden layer is their mean, and which further rows stand for a word or a document. The next example is built, and its
-rows are fetched, while one is trained.
+and weights W. A family is data: which words of a window are inputs and which are targets (`Rule.inputs`), whether the hidden
+layer is their mean, and which further rows belong to a word or a document. While one example is trained, the next is built and
+its rows are prefetched.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
 from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_panel, logistic, mean_row, scale_row, update_panel
 
-CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # what is input: the window's other words, its centre, or nothing but the document
+CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # the input: the window's other words, its centre, or nothing but the document
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
-PIECE = 2048  # words laid out at a time; the learning rate stands still so long
-REDRAWS = 64  # of noise that is the target, at most: there may be no other word
+PIECE = 2048  # words laid out at a time, all with one learning rate
+REDRAWS = 64  # of a noise word that equals the target, at most: there may be no other word
 OUTPUT_ROWS, WORD_ROWS = 1, 2  # bits of `Rule.frozen`
-LOSS, EXAMPLES, WORDS = 0, 1, 2  # what a part reports
+LOSS, EXAMPLES, WORDS = 0, 1, 2  # columns of the results of a part
 
 pair_dots, single_dots = dot_panel(ROWS, COLUMNS), dot_panel(1, COLUMNS)
 pair_update, single_update = update_panel(ROWS, COLUMNS), update_panel(1, COLUMNS)
 
 
 class Rule(NamedTuple):
-    """What a family is, in numbers.
+    """The rule of a family, as numbers.
 
     inputs     CONTEXTS (the centre is the target), CENTRE (the contexts are) or DOCUMENT (the centre is)
     mean       1: one hidden row, the mean of the inputs; 0: each input is one
     spread     1: an input's gradient is its share 1/C of the hidden row's; 0: the whole
-    document   first input row of the documents, the next one each; -1: none
+    document   first input row of the documents, which have one row each; -1: none
     window     the radius; drawn from 1..window unless `fixed`
     output     NOISE, PATH or LIST
     negative   noise words of each target
-    own        1: each hidden row has noise of its own, and is trained by itself; 0: those of a window share it
+    own        1: each hidden row draws its own noise and is trained by itself; 0: the rows of a window share their noise
     clamp      where σ counts as 0 or 1
     beyond     the error there on the wrong side: 1, or 0 where word2vec skips the node
-    redraw     1: noise that is the target is drawn again, as in fastText's program; 0: it is left out
-    frozen     rows that stay as they are: OUTPUT_ROWS, WORD_ROWS (input rows before the documents'), the sum of both, or 0
+    redraw     1: a noise word that equals the target is drawn again, as in fastText's program; 0: it is left out
+    frozen     rows that are not updated: OUTPUT_ROWS, WORD_ROWS (input rows before the documents'), the sum of both, or 0
     """
 
     inputs: int
@@ -63,12 +63,12 @@ class Rule(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What is drawn from and looked up; an empty array where a family has no use for one.
+    """The tables that training draws from and looks up; one that a family does not use is empty.
 
-    keep          (V,)  chance that a word outlives thinning, times 2**64
+    keep          (V,)  probability that a word survives thinning, times 2**64
     noise         (V,)  alias table
     path_starts   (V + 1,), path_nodes, path_labels: the Huffman paths
-    row_starts    (V + 1,), rows: the input rows of each word, unless that is its own
+    row_starts    (V + 1,), rows: the input rows of each word; empty if word w has row w alone
     """
 
     keep: Any
@@ -81,7 +81,7 @@ class Tables(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """Where the learning rate stands: lr (1 - (done + position) / total), positions counted in the corpus; it ends above 0."""
+    """The learning rate: lr (1 - (done + position) / total), with positions counted in the corpus; it ends above 0."""
 
     seed: int
     epoch: int
@@ -93,7 +93,7 @@ class Clock(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Room of one thread; what has two slots is filled for one example while the other is trained.
+    """Buffers of one thread; of those with two slots, one is filled for the next example while the other is trained.
 
     words (PIECE + 2 window,); random (8,), a cache line; sizes (2, 3): inputs, outputs, targets; inputs (2, most) and
     outputs (2, most), padded to whole panels; targets (2, most); labels, weights (2 panels, LANES) as the lanes of a panel;
@@ -117,10 +117,10 @@ class Scratch(NamedTuple):
 
 
 class StepLog(NamedTuple):
-    """Steps written down instead of taken, a part after the other; of no rows if they are taken.
+    """Steps that are recorded instead of taken, part by part; without rows if they are taken at once.
 
     rows (parts, most): input row r as r, output row r as -1 - r; steps (parts, most, d); used (parts,). Examples listed for
-    a full softmax use `rows` alone: numbers of inputs and of targets, then both.
+    a full softmax use `rows` alone: the number of inputs, the number of targets, then both lists.
     """
 
     rows: Any
@@ -270,9 +270,9 @@ def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # 
 
 @helper
 def take_steps(steps, single, matrix, rows, first, n, low, sign, log, part):
-    """Add the steps of rows[first:first + n] to a matrix, or write them down; with `single` all of them are steps[0].
+    """Add the steps of rows[first:first + n] to a matrix, or record them; with `single` each of them is steps[0].
 
-    Rows below `low` stay as they are.
+    Rows below `low` are not updated.
     """
     if log.steps.shape[0] == 0:
         for i in range(n):
@@ -317,7 +317,7 @@ def train_example(rule, tables, slot, W, C, lr, scratch, log, part):
 
 @helper
 def list_example(slot, scratch, log, part):
-    """Write an example down for a full softmax."""
+    """Record an example for the full softmax."""
     n, count, used = scratch.sizes[slot, 0], scratch.sizes[slot, 2], log.used[part]
     rows = log.rows[part]
     rows[used], rows[used + 1] = n, count
@@ -334,14 +334,14 @@ def list_example(slot, scratch, log, part):
 
 @helper
 def fetch(matrix, row):
-    """Ask for a row, a cache line at a time."""
+    """Prefetch a row, a cache line at a time."""
     for z in range(0, matrix.shape[1], LANES):
         prefetch(matrix, row * matrix.shape[1] + z)
 
 
 @helper
 def build_example(rule, tables, first, last, c, document, slot, W, C, scratch):
-    """Build the example of the word at c of words[first:last] in a slot, and ask for its rows."""
+    """Build the example of the word at c of words[first:last] in a slot, and prefetch its rows."""
     words, random = scratch.words, next_random(scratch.random[0])
     scratch.random[0] = random
     radius = rule.window if rule.fixed else below(random, rule.window) + 1
@@ -358,7 +358,7 @@ def build_example(rule, tables, first, last, c, document, slot, W, C, scratch):
 
 @helper
 def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scratch, log, part, results):
-    """Train on the words begin:end of first:last, one example behind the one that is built."""
+    """Train on the words begin:end of first:last; each example is trained after the next one has been built."""
     loss, examples = 0.0, 0
     for c in range(begin, end + 1):
         if c < end:
@@ -377,7 +377,7 @@ def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scrat
 
 @helper
 def document_of(offsets, position):
-    """Return the document that holds a position: the last that begins there or before."""
+    """Return the document of a position: the last one that begins at it or before."""
     low, high = 0, offsets.shape[0] - 1
     while high - low > 1:
         middle = (low + high) >> 1
@@ -398,7 +398,7 @@ def document_of(offsets, position):
 def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scratch, log, results):
     """Train on parts first:last of a shard, `size` tokens each; results[p - first] becomes loss, examples and words.
 
-    Each part has a generator of its own. Windows look over the ends of parts, never over those of documents.
+    Each part has its own random generator. Windows cross the ends of parts, but never those of documents.
     """
     thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
     for part in range(first, last):
@@ -429,8 +429,8 @@ def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scra
 def take_recorded(log, parts, owner, owners, most, uses, W, C):
     """Add the recorded steps of the rows that belong to one of several owners, in the order of the parts.
 
-    Steps of a row that has more than `most` are scaled as if there were so many: against parameters that stand still they
-    would overshoot. uses (2, rows) is zero before and after.
+    If a row has more than `most` steps, they are scaled by `most` over their number: computed against parameters that stood
+    still, all of them would overshoot. uses (2, rows) is zero before and after.
     """
     for turn in range(3):
         for part in range(parts):

@@ -1,9 +1,9 @@
-"""Small dense products on rows of floats, 16 at a time, as LLVM's vectors: what plain loops cannot keep in registers.
+"""Small dense products on rows of floats, 16 at a time, as vectors of LLVM, which keep in registers what plain loops cannot.
 
 A *panel* is a few hidden rows by a few output rows. Its inner products are summed in registers, one vector each, and the
 gradients of all its rows are computed in one run over the columns. Written as loops in Python the stores of one row would
-stop the compiler from keeping the others in registers. Rows are padded to LANES floats, so no remainder is left; LLVM cuts
-the vectors to what the machine has.
+stop the compiler from keeping the others in registers. Rows are padded to LANES floats, so no remainder is left; LLVM
+splits the vectors to the width of the machine.
 """
 
 from __future__ import annotations
