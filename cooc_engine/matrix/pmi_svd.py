@@ -113,7 +113,7 @@ class _Work:
             if options.normalize:
                 _normalize(arrays)
             values = {"singular_values": found.singular_values, "residuals": found.residuals}
-            self._save("pmi-svd", {**arrays, **values}, history)
+            self._save({**arrays, **values}, history)
 
     def _transformed(self, stage: Stage) -> tuple[Operator, int]:
         """Return the matrix, in memory or mapped, and the bytes of the budget left for a wider basis."""
@@ -138,9 +138,9 @@ class _Work:
             self.run.shown.say(f"stopped after {count} passes; pass a larger --max-passes to reach --tol {tol:g}")
         return found
 
-    def _save(self, family: str, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
+    def _save(self, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
         origin = origin_of_counts(self.cooc, self.options, self.run.workers)
-        save_model(self.output, ModelData(family, self.cooc.vocabulary, arrays, self.options.vectors, *origin, history))
+        save_model(self.output, ModelData("pmi-svd", self.cooc.vocabulary, arrays, self.options.vectors, *origin, history))
 
 
 @dataclass
