@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections import Counter
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.counts import exact, files
 from twins import counting as naive
 
 from cooc_engine.corpus import allotment, second_pass
@@ -56,21 +56,6 @@ def make_corpus(texts: list[list[str]], at: Path, **encoding) -> Corpus:
     path = at / "text.txt"
     path.write_text("".join(" ".join(text) + "\n" for text in texts))
     return encode(path, at / "corpus", EncodeOptions(**{"min_count": 1, **encoding}), threads=1)
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
-
-
-def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
-    found = {}
-    for block in cooc.blocks:
-        columns, values = cooc.block_integers(block)
-        starts = (cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]).tolist()
-        for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
-            pairs = zip(columns[a:b].tolist(), values[a:b].tolist(), strict=True)
-            found |= {(row, column): Fraction(value, cooc.denominator) for column, value in pairs}
-    return found
 
 
 def count_in_runs(corpus: Corpus, output: Path, chosen: CountOptions, tokens: int, **how) -> Cooc:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.command import QUIET, assert_one_line, copied
+from support.jobs import replaced
 
 from cooc_engine.corpus import second_pass
 
@@ -38,12 +39,6 @@ def job(made) -> Path:
     Path("pairs.tsv").write_text("w1\tw2\t3\nw3\tw4\t4\nw1\tw5\t1\n")
     Path("job.toml").write_text(JOB)
     return Path("job.toml")
-
-
-def change(job: Path, old: str, new: str) -> None:
-    text = job.read_text()
-    assert old in text
-    job.write_text(text.replace(old, new, 1))
 
 
 def stamps() -> dict[str, int]:
@@ -85,7 +80,7 @@ def test_a_job_runs_and_keeps_what_is_finished(call, job):
 def test_changed_options_are_refused_until_forced(call, job, old, new, says):
     assert call("run", job, *QUIET)[0] == 0
     before = stamps()
-    change(job, old, new)
+    replaced(job, old, new)
     assert_one_line(*call("run", job, *QUIET), 2, says)
     assert stamps() == before
     assert call("run", job, "--force", *QUIET)[0] == 0
@@ -125,7 +120,7 @@ def test_an_interrupted_job_goes_on(call, job, monkeypatch):
     ],
 )
 def test_bad_jobs(call, job, old, new, code, says):
-    change(job, old, new)
+    replaced(job, old, new)
     assert_one_line(*call("run", job, *QUIET), code, says)
     assert not Path("work").exists() or not any(Path("work").iterdir())
 
@@ -136,13 +131,13 @@ def test_no_job(call):
 
 
 def test_a_job_without_counts_counts_nothing(call, job):
-    change(job, 'model = "glove"\nepochs', 'model = "skipgram"\nepochs')
-    change(job, 'model = "glove"\noutput', 'model = "cbow"\noutput')
-    change(job, "[count]\nwindow = 4\n", "")
+    replaced(job, 'model = "glove"\nepochs', 'model = "skipgram"\nepochs')
+    replaced(job, 'model = "glove"\noutput', 'model = "cbow"\noutput')
+    replaced(job, "[count]\nwindow = 4\n", "")
     assert call("run", job, *QUIET)[0] == 0
     assert sorted(path.name for path in Path("work").iterdir()) == ["corpus", "eval.json", "skipgram.h5", "small.h5"]
     before = stamps()
     assert call("run", job, *QUIET)[0] == 0
     assert {path for path in before if before[path] != stamps()[path]} == {"work/eval.json"}
-    change(job, "epochs = 2", "epochs = 3")
+    replaced(job, "epochs = 2", "epochs = 3")
     assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with different epochs")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.counts import exact, files, integers
 from twins import counting as naive
 
 from cooc_engine.corpus import second_pass
@@ -41,27 +41,6 @@ def make_corpus(texts: list[list[str]], at: Path, **options) -> Corpus:
     path = at / "text.txt"
     path.write_text("".join(" ".join(text) + "\n" for text in texts))
     return encode(path, at / "corpus", EncodeOptions(**{"min_count": 1, **options}), threads=1)
-
-
-def files(directory: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in directory.iterdir()}
-
-
-def integers(cooc: Cooc) -> dict[tuple[int, int], int]:
-    """All entries as the integers on the disk; columns must rise within a row, and no entry be 0."""
-    found: dict[tuple[int, int], int] = {}
-    for block in cooc.blocks:
-        columns, values = cooc.block_integers(block)
-        starts = (cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]).tolist()
-        for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
-            assert (np.diff(columns[a:b]) > 0).all()
-            found |= {(row, c): v for c, v in zip(columns[a:b].tolist(), values[a:b].tolist(), strict=True)}
-    assert 0 not in found.values()
-    return found
-
-
-def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
-    return {place: Fraction(value, cooc.denominator) for place, value in integers(cooc).items()}
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.jobs import replaced
 
 from cooc_engine.cli.app import main
 from cooc_engine.counts.directory import Cooc
@@ -152,12 +153,6 @@ def job(tmp_path, monkeypatch) -> Path:
     Path("pairs.tsv").write_text("".join(f"w{i}\tw{i % 5 + 6}\t{i * 7 % 5}\n" for i in range(1, 6)))
     Path("job.toml").write_text(JOB)
     return Path("job.toml")
-
-
-def replaced(job: Path, old: str, new: str) -> None:
-    text = job.read_text()
-    assert old in text
-    job.write_text(text.replace(old, new, 1))
 
 
 class Stopped(Exception):

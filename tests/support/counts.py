@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ def bodies(path: Path) -> dict[str, bytes]:
 
 
 def integers(cooc: Cooc) -> dict[tuple[int, int], int]:
+    """All entries as the integers on the disk; columns must rise within a row, and no entry be 0."""
     found: dict[tuple[int, int], int] = {}
     for block in cooc.blocks:
         columns, values = cooc.block_integers(block)
@@ -47,7 +49,12 @@ def integers(cooc: Cooc) -> dict[tuple[int, int], int]:
         for row, (a, b) in enumerate(itertools.pairwise(starts), block.first):
             assert (np.diff(columns[a:b]) > 0).all()
             found |= {(row, c): v for c, v in zip(columns[a:b].tolist(), values[a:b].tolist(), strict=True)}
+    assert 0 not in found.values()
     return found
+
+
+def exact(cooc: Cooc) -> dict[tuple[int, int], Fraction]:
+    return {place: Fraction(value, cooc.denominator) for place, value in integers(cooc).items()}
 
 
 def cut_by(patch: pytest.MonkeyPatch, run: int) -> None:
