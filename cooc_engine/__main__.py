@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import sys
+
+from cooc_engine.runtime.streams import guard_streams
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    guard_streams()
     from cooc_engine.cli.app import main as run
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a word that the terminal cannot show is no reason to fail
     sys.exit(run(sys.argv[1:]))
 
 

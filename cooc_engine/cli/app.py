@@ -15,7 +15,7 @@ from cyclopts import App, CycloptsError, Parameter
 import cooc_engine
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask
-from cooc_engine.cli.console import Told, Work, carry_out, drop_output, fail, print_lines, print_result, score_lines
+from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
 from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
@@ -27,6 +27,7 @@ from cooc_engine.models.families import Family, trainable
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
+from cooc_engine.runtime.streams import ReaderGone
 from cooc_engine.storage.outputs import FULL
 
 if TYPE_CHECKING:
@@ -241,20 +242,20 @@ def main(arguments: Sequence[str]) -> int:
     try:
         app(modern(arguments), exit_on_error=False, print_error=False)
         sys.stdout.flush()
+    except ReaderGone as error:
+        return error.exit_code
     except CycloptsError as error:
         return fail(_one_line(error), UsageError.exit_code)
     except CoocError as error:
         return fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         return fail("interrupted", InterruptedRun.exit_code)
-    except BrokenPipeError:
-        drop_output()
     except MemoryError:
         return fail("out of memory; take less text at a time or a machine with more", ResourceError.exit_code)
     except OSError as error:
-        drop_output()
         code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
-        return fail(f"{error.filename or 'output'}: {error.strerror}", code)
+        what = error.strerror or str(error)
+        return fail(f"{error.filename}: {what}" if error.filename else what, code)
     return 0
 
 

@@ -22,6 +22,7 @@ from cooc_engine.cli.console import note, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.cli.parameters import HowMany, ModelFile, Positive, Topn, VectorsFile
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
+from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import checked
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ __all__ = [
     "sentence_similarity", "sentence_vector", "similar", "similarity", "vector",
 ]  # fmt: skip
 
+LONGEST = 1 << 24  # bytes of a line of the standard input
 Answer = dict[str, Any]  # as --json prints it
 Show = Callable[[Answer], Iterable[str]]  # the lines that are printed otherwise
 
@@ -159,7 +161,7 @@ def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], sh
     if sys.stdin is None:
         raise InputError("-: the standard input is closed")
     failed = lines = 0
-    for line in sys.stdin.buffer:
+    while line := _next_line(lines):
         lines += 1
         try:
             found = answer(cut(line.decode(errors="replace").rstrip("\r\n")))
@@ -169,6 +171,17 @@ def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], sh
         print_json(found, flush=True) if json else print_lines(texts, flush=True)
     if failed:
         raise InputError(f"{failed} of {lines} lines could not be answered; see the answers for the reasons")
+
+
+def _next_line(number: int) -> bytes:
+    """Return the next line of the standard input, after `number` others, or no bytes at its end."""
+    try:
+        line = sys.stdin.buffer.readline(LONGEST)
+    except OSError as error:
+        raise InputError(f"-: cannot be read ({error.strerror})") from None
+    if len(line) == LONGEST:
+        raise InputError(f"-:{number + 1}: has {show_size(LONGEST)} or more; is it text?")
+    return line
 
 
 def _expect(parts: list[str], count: int, what: str) -> list[str]:

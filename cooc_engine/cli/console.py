@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,10 +15,11 @@ from cooc_engine.runtime.measure import Measure
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
 
 __all__ = [
-    "Told", "Work", "carry_out", "drop_output", "fail", "figure", "note", "print_json", "print_lines", "print_result",
+    "Told", "Work", "carry_out", "fail", "figure", "note", "print_json", "print_lines", "print_result",
     "score_lines",
 ]  # fmt: skip
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # control characters but tab and line feed
 T = TypeVar("T")
 Told = tuple[str, dict[str, Any]]  # what was made, in words, and for JSON
 
@@ -66,7 +67,7 @@ def print_result(json: bool, record: Any, lines: Iterable[str]) -> None:
 
 def print_json(value: Any, *, flush: bool = False) -> None:
     """Print one JSON value, in ASCII if stdout takes no more."""
-    print(json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"), flush=flush)
+    print_lines([json.dumps(value, ensure_ascii=sys.stdout.encoding.lower() != "utf-8")], flush=flush)
 
 
 def score_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -84,28 +85,35 @@ def figure(value: Any) -> str:
     return f"{'--':>9s}" if value is None else f"{value:9.3f}"
 
 
-def drop_output() -> None:
-    """Throw away what could not be printed, so that the interpreter does not try again when it exits."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def fail(text: str, code: int) -> int:
     """Print an error and return the exit code."""
-    print(f"cooc-engine: {text}", file=sys.stderr)
+    _say(text)
     return code
 
 
 def print_lines(texts: Iterable[str], *, flush: bool = False) -> None:
     """Print lines; the last is seen at once if they are part of a stream."""
     for text in texts:
-        print(text)
+        _put(text)
     if flush:
         sys.stdout.flush()
 
 
 def note(text: str) -> None:
     """Say something about a result, on stderr."""
-    print(f"cooc-engine: note: {text}", file=sys.stderr)
+    _say(f"note: {text}")
+
+
+def _say(text: str) -> None:
+    """Write one line to stderr, whatever the names in it contain."""
+    print("cooc-engine:", _visible(text).replace("\n", "\\n"), file=sys.stderr)
+
+
+def _put(text: str) -> None:
+    """Print a line to stdout; a terminal never obeys what a word says."""
+    print(_visible(text) if sys.stdout.isatty() else text)
+
+
+def _visible(text: str) -> str:
+    """Return a text with control characters as `\\uNNNN`, which are harmless to a terminal and the same in JSON."""
+    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

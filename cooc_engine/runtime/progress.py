@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from cooc_engine.runtime.numbers import show_clock, show_number
@@ -25,6 +25,7 @@ __all__ = ["Kind", "Progress", "Stage", "open_progress"]
 Kind = Literal["auto", "bar", "lines", "json", "none"]
 INTERVAL = 5.0  # seconds between lines; the first comes sooner, so that nothing looks hung
 FIRST = 1.0
+DROPPED = suppress(OSError, ValueError)  # a stream that is closed, full or read by nobody: work goes on without progress
 CANNOT_DRAW = ("dumb", "unknown")  # terminals without movements of the cursor
 
 
@@ -144,7 +145,11 @@ class LineProgress(Progress):
 
     def say(self, text: str) -> None:
         """Write one line."""
-        print(text, file=self.stream, flush=True)
+        self._put(text)
+
+    def _put(self, text: str) -> None:
+        with DROPPED:
+            print(text, file=self.stream, flush=True)
 
 
 class JsonProgress(LineProgress):
@@ -156,16 +161,16 @@ class JsonProgress(LineProgress):
 
     def tick(self, stage: Stage) -> None:
         """Write the state."""
-        print(json.dumps(stage.record()), file=self.stream, flush=True)
+        self._put(json.dumps(stage.record()))
 
     def end(self, stage: Stage) -> None:
         """Write the state and the seconds taken."""
         record = stage.record() | {"seconds": round(stage.seconds, 3), "eta": 0.0}
-        print(json.dumps(record), file=self.stream, flush=True)
+        self._put(json.dumps(record))
 
     def say(self, text: str) -> None:
         """Write one line as an object."""
-        print(json.dumps({"message": text}), file=self.stream, flush=True)
+        self._put(json.dumps({"message": text}))
 
 
 class BarProgress(LineProgress):
@@ -189,23 +194,27 @@ class BarProgress(LineProgress):
             transient=True,
         )
         self._bars.add_task(stage.name, total=stage.total)
-        self._bars.start()
+        with DROPPED:
+            self._bars.start()
 
     def tick(self, stage: Stage) -> None:
         """Redraw the bar and the figures."""
         assert self._bars
-        self._bars.update(self._bars.task_ids[0], completed=stage.done, description=stage.line(), refresh=True)
+        with DROPPED:
+            self._bars.update(self._bars.task_ids[0], completed=stage.done, description=stage.line(), refresh=True)
 
     def end(self, stage: Stage) -> None:
         """Replace the bar with a plain line."""
         if self._bars:
-            self._bars.stop()
+            with DROPPED:
+                self._bars.stop()
         super().end(stage)
 
     def say(self, text: str) -> None:
         """Write one line, above the bar if there is one."""
         if self._bars and self._bars.live.is_started:
-            self._bars.print(text, markup=False, highlight=False, soft_wrap=True)
+            with DROPPED:
+                self._bars.print(text, markup=False, highlight=False, soft_wrap=True)
         else:
             super().say(text)
 
@@ -213,7 +222,7 @@ class BarProgress(LineProgress):
 def open_progress(kind: Kind = "auto", stream: TextIO | None = None) -> Progress:
     """Return progress of this kind on `stream` (by default stderr); `auto` is a bar on a terminal and lines elsewhere."""
     stream = stream or sys.stderr
-    if kind == "none":
+    if kind == "none" or stream is None:
         return Progress()
     if kind == "json":
         return JsonProgress(stream)

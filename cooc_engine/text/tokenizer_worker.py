@@ -22,6 +22,7 @@ from contextlib import suppress
 from typing import IO
 
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.runtime.streams import messages
 from cooc_engine.text.tokenizers import lines_of
 
 __all__ = ["COMMAND", "DOCUMENTS", "FAULT", "LINES", "READY", "REFUSED", "WORDS", "inside", "main", "receive", "send"]
@@ -91,6 +92,7 @@ def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:
         os.dup2(2, 1)
     except OSError:  # there is none
         os.dup2(nothing, 1)
+    sys.stdout, sys.stderr = messages(1), messages(2)
     return pipes
 
 

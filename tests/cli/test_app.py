@@ -6,8 +6,6 @@ import gzip
 import json
 import lzma
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -181,24 +179,6 @@ def test_words_that_the_terminal_cannot_show(encoding, made):
     assert shown.returncode == 0, shown.stderr
     record = run("nn", "m.h5", "é", "--json", env=environment)
     assert {word for word, _ in json.loads(record.stdout)["é"]} == {"日", "a"}
-
-
-def test_a_reader_that_went_away(made):
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "cooc_engine", "info", str(made / "model.h5")]
-    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_to_a_full_disk(made):
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "cooc_engine", "info", made / "model.h5"], stdout=full, stderr=subprocess.PIPE
-        )
-    assert_one_line(done.returncode, "", done.stderr.decode(), 4, "No space left on device")
 
 
 # ------------------------------------------------------------------------------------------------------------- progress

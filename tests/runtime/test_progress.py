@@ -13,6 +13,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from cooc_engine.runtime.progress import Progress, open_progress
 
 WORK = """
@@ -135,3 +137,18 @@ def test_json_and_nothing():
     silent = open_progress("none")
     assert type(silent) is Progress
     silent.say("nothing")
+
+
+@pytest.mark.parametrize("kind", ["lines", "json", "bar"])
+def test_a_stream_that_was_closed_ends_no_work(kind):
+    stream = io.StringIO()
+    progress = open_progress(kind, stream)
+    stream.close()
+    with progress.stage("count", 10, "words") as stage:
+        progress.tick(stage)
+        progress.say("news")
+
+
+def test_without_standard_error_nothing_is_written(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
+    assert type(open_progress("lines")) is Progress
