@@ -19,7 +19,7 @@ from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, pr
 from cooc_engine.cli.exchange import align, export, import_file
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
-from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, VectorsFile, add_verb
+from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, TrustTokenizer, VectorsFile, add_verb
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
@@ -100,11 +100,13 @@ def append(
     /,
     *,
     output: Directory,
+    trust_tokenizer: TrustTokenizer = False,
     run: RunOptions = RUN,
 ) -> None:
     """Count new text with the vocabulary and options of a co-occurrence directory, and add up both counts."""
     with Work(run) as work:
-        both = cooc_engine.append(cooc, [given(text) for text in texts], output, **run.keywords())
+        new = [given(text) for text in texts]
+        both = cooc_engine.append(cooc, new, output, trust_tokenizer=trust_tokenizer, **run.keywords())
     work.print(output, *_entries_and_tokens(both))
 
 

@@ -20,7 +20,7 @@ from cyclopts import Parameter
 import cooc_engine
 from cooc_engine.cli.console import note, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import HowMany, ModelFile, Positive, Topn, VectorsFile
+from cooc_engine.cli.parameters import HowMany, ModelFile, Positive, Topn, TrustTokenizer, VectorsFile
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import checked
@@ -127,8 +127,9 @@ def _is_stream(arguments: list[str]) -> bool:
     return True
 
 
-def _opened(path: Path, *, approximate: bool = False, **options: Any) -> Vectors:
-    return (cooc_engine.IndexedVectors if approximate else cooc_engine.Vectors).open(path)
+def _opened(path: Path, *, approximate: bool = False, trust_tokenizer: bool = False, **options: Any) -> Vectors:
+    kind = cooc_engine.IndexedVectors if approximate else cooc_engine.Vectors
+    return kind.open(path, trust_tokenizer=trust_tokenizer)
 
 
 def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
@@ -296,19 +297,23 @@ def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: 
 
 
 @_verb(TEXT, "The text.", _numbers)
-def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum") -> Answer:
+def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum", trust_tokenizer: TrustTokenizer = False) -> Answer:
     """Print the vector of a TEXT on one line; - reads one text per line from stdin."""
     return {"vector": vectors.sentence_vector(text, how).tolist()}
 
 
 @_verb(TEXTS, "The two texts.", _value)
-def sentence_similarity(vectors: Vectors, texts: list[str], *, measure: Nearness = "dot") -> Answer:
+def sentence_similarity(
+    vectors: Vectors, texts: list[str], *, measure: Nearness = "dot", trust_tokenizer: TrustTokenizer = False
+) -> Answer:
     """Print the sum of the PMIs between the words of two quoted TEXTs; - reads tab-separated pairs from stdin."""
     first, second = _expect(texts, 2, "two texts")
     return {"similarity": vectors.sentence_similarity(first, second, measure)}
 
 
 @_verb(TEXT, "The text.", _on_a_line)
-def keywords(vectors: Vectors, text: str, *, topn: HowMany = 10, measure: Telling = "dot") -> Answer:
+def keywords(
+    vectors: Vectors, text: str, *, topn: HowMany = 10, measure: Telling = "dot", trust_tokenizer: TrustTokenizer = False
+) -> Answer:
     """Print the words most typical of a TEXT; - reads one text per line. Not for GloVe, whose ranking is reversed."""
     return {"keywords": vectors.keywords(text, topn, measure)}

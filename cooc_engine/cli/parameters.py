@@ -19,7 +19,7 @@ from cooc_engine.runtime.progress import Kind
 
 __all__ = [
     "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "ModelFile", "ModelFiles", "NewModel", "Positive",
-    "ProgressKind", "TextFiles", "Topn", "VectorsFile", "add_verb", "flags", "translated",
+    "ProgressKind", "TextFiles", "Topn", "TrustTokenizer", "VectorsFile", "add_verb", "flags", "translated",
 ]  # fmt: skip
 
 CoocDirectory = Annotated[Path, Parameter(name="COOC"), "The co-occurrence directory."]
@@ -36,6 +36,7 @@ HowMany = Annotated[Topn, "Number of words to print."]
 Force = Annotated[bool, "Replace an existing file."]
 ProgressKind = Annotated[Kind, "How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."]
 Json = Annotated[bool, "Print one JSON object."]
+TrustTokenizer = Annotated[bool, "Run the Python function by which the file says that its text was split, if there is one."]
 
 
 def add_verb(app: App, function: Callable[..., Any], name: str | None = None) -> None:

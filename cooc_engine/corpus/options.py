@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.text.tokenizers import DEFAULT_PATTERN, check_options
 
-__all__ = ["EncodeOptions"]
+__all__ = ["EncodeOptions", "RecordedOptions"]
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,19 @@ class EncodeOptions(Options):
 
     @property
     def cut(self) -> dict[str, Any]:
-        """The options that say how a line is cut into words."""
-        return {name: getattr(self, name) for name in ("tokenizer", "pattern", "hmm", "lowercase")}
+        """The options that say how a line is cut into words, by a function that may also lie in the working directory."""
+        return {**{name: getattr(self, name) for name in ("tokenizer", "pattern", "hmm", "lowercase")}, "here": True}
 
     @property
     def runs_python(self) -> bool:
         """Whether the text is cut by Python code, and so in processes."""
         return self.tokenizer != "whitespace" or self.lowercase
+
+
+class RecordedOptions(EncodeOptions):
+    """Options that a file records: a function that it names is imported from the user's own path alone."""
+
+    @property
+    def cut(self) -> dict[str, Any]:
+        """The options that say how a line is cut into words."""
+        return {**super().cut, "here": False}

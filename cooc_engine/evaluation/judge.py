@@ -93,6 +93,7 @@ class More(TypedDict, total=False):
     outliers         files for `read_outliers`: the share of outliers ranked last, and how close to last they rank
     bootstrap        number of resamples; if above 0, rows have `low` and `high`, the 95 % interval of the score
     seed             seed of the bootstrap and of the starts of k-means
+    trust_tokenizer  whether texts may be split by the Python function that a model file names, as in `Vectors.open`
     """
 
     sentence_pairs: Iterable[Path | str]
@@ -100,6 +101,7 @@ class More(TypedDict, total=False):
     outliers: Iterable[Path | str]
     bootstrap: int
     seed: int
+    trust_tokenizer: bool
 
 
 def evaluate(
@@ -119,7 +121,7 @@ def evaluate(
                 (Levy and Goldberg 2014), the question's own words excluded as answers, 0..1
     restrict    analogies use only this many of the first words, None for all; their rows record it
     by_section  add a row for each section of analogies, as dataset "file:section"
-    more        sentence_pairs, categories, outliers, bootstrap and seed: see `More`
+    more        sentence_pairs, categories, outliers, bootstrap, seed and trust_tokenizer: see `More`
 
     Words are matched as written or else lower-cased. `value` is None where it is undefined: fewer than two covered pairs, no
     covered question, or a constant series. `dataset` is the file's name without its suffix. Raises `InputError`, naming the
@@ -130,20 +132,20 @@ def evaluate(
     files: dict[str, Any] = {"pairs": pairs, "analogies": analogies, **more}
     sets = [(kind.judge, kind.read(path)) for name, kind in SETS.items() for path in files.get(name, ())]
     rows = []
-    for name, vectors in _named(models):
+    for name, vectors in _named(models, more.get("trust_tokenizer", False)):
         limit = min(restrict or len(vectors), len(vectors))
         judge = _Judge(vectors, limit, by_section, more.get("bootstrap", 0), more.get("seed", 1))
         rows += [{"model": name, **row} for ask, data in sets for row in ask(judge, data)]
     return rows
 
 
-def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Judged]) -> Iterator[tuple[str, Judged]]:
+def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Judged], trust: bool) -> Iterator[tuple[str, Judged]]:
     """Yield names and vectors; only one model is open at a time."""
     if isinstance(models, Mapping):
         yield from models.items()
         return
     for path in [models] if isinstance(models, (str, Path)) else models:
-        yield str(path), Vectors.open(path)
+        yield str(path), Vectors.open(path, trust_tokenizer=trust)
 
 
 @dataclass(frozen=True)

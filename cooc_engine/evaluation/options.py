@@ -22,6 +22,8 @@ class EvalOptions(Options):
     """Number of bootstrap samples of pairs and questions, such as 1000, for 95 % intervals of the scores; 0 shows none."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the bootstrap and of the clustering."""
+    trust_tokenizer: bool = False
+    """Run the Python function by which a model says that its text was split, if there is one, on the sentences."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, text_names
-from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.options import EncodeOptions, RecordedOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import KIND as COUNTS
 from cooc_engine.counts.directory import Cooc
@@ -19,8 +19,10 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
+from cooc_engine.text.tokenizers import Splitting
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -136,14 +138,25 @@ def _resumable(error: Exception) -> bool:
     return getattr(error, "exit_code", 0) in (3, 4, 130)
 
 
-def append(cooc: PathLike | Cooc, texts: PathLike | Sequence[PathLike], output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
+def append(
+    cooc: PathLike | Cooc,
+    texts: PathLike | Sequence[PathLike],
+    output: PathLike,
+    *,
+    trust_tokenizer: bool = False,
+    **run: Unpack[RunKeywords],
+) -> Cooc:
     """Count new texts with the vocabulary and options of `cooc`, and write the sum of both to `output`.
 
-    `run` takes threads, memory, force, resume and progress. Words outside the vocabulary are not added to it.
+    `run` takes threads, memory, force, resume and progress. Words outside the vocabulary are not added to it. If `cooc` names a
+    Python function as tokenizer, that is code from a file: it raises `UsageError` unless `trust_tokenizer`.
     """
     Run.of("append", run)
     base = Cooc.of(cooc)
     recorded = base.manifest["corpus"]["options"]
-    encoding = EncodeOptions(**{**recorded, "vocabulary": str(base.path)})
+    Splitting(recorded, base.path, trust_tokenizer).check()
+    encoding = recorded_options(
+        RecordedOptions, {**recorded, "vocabulary": str(base.path)}, base.path, done="encoded", redo="encode"
+    )
     with prepared(texts, Path(output), encoding, base.options, **run) as new:
         return merge([base, new], output, **run)

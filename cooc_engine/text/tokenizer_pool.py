@@ -41,7 +41,7 @@ class Processes:
 
     def __init__(self, record: Mapping[str, Any], count: int) -> None:
         self._name, self._count = record["tokenizer"], count
-        path = [*sys.path, str(Path.cwd())]  # the tokenizer's module may lie in the working directory
+        path = [*sys.path, str(Path.cwd())] if record["here"] else sys.path
         self._command = [sys.executable, "-c", COMMAND, json.dumps(path), json.dumps(record), str(os.getpid())]
         self._all: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()

@@ -49,13 +49,13 @@ class IndexedVectors(Vectors):
     """
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
-        """Open vectors and map their index.
+    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
+        """Open vectors and map their index; a tokenizer is trusted or not as in `Vectors.open`.
 
         Raises `InputError` if there is no index, `FormatError` if it is damaged or was built from other vectors, `UsageError`
         if usearch is missing, and what `Vectors.open` raises.
         """
-        vectors = super().open(path)
+        vectors = super().open(path, trust_tokenizer=trust_tokenizer)
         vectors._search = GraphSearch(_open_graph(Path(path), vectors), vectors._rows)
         return vectors
 

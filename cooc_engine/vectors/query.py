@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from cooc_engine.models.file import open_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.types import Floats, Mask, Matrix, Rows
-from cooc_engine.text.tokenizers import tokenizer
+from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.profiles import profile_factor
 from cooc_engine.vectors.search import (
     BLOCK,
@@ -76,19 +76,19 @@ class Vectors:
         matrix: npt.ArrayLike | Published | SparseVectors,
         *,
         family: str = "",
-        encoding: Mapping[str, Any] | None = None,
+        splitting: Splitting | None = None,
         digest: str = "",
     ) -> None:
         """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied.
 
         family     the model family that made them, if known
-        encoding   the options of `encode` by which a text is split into words; at white space if unknown
+        splitting  how a text is split into words; at white space if unknown
         digest     a checksum that identifies these words and vectors; computed when needed if unknown
         """
         if not isinstance(words, Vocabulary):
             words = list(words)
             words = Vocabulary.from_words(words, [0] * len(words))
-        self.vocabulary, self.family, self._encoding = words, family, encoding or {}
+        self.vocabulary, self.family, self._splitting = words, family, splitting or Splitting({})
         self._rows: RowReader = matrix if isinstance(matrix, Published | SparseVectors) else np.asarray(matrix, np.float32)
         self._digest = digest
         if len(self._rows.shape) != 2 or self._rows.shape[0] != len(words):
@@ -97,17 +97,18 @@ class Vectors:
         self._search: Search = self._exact
 
     @classmethod
-    def open(cls, path: Path | str) -> Self:
+    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
         """Open the published vectors of a model file, or a file of vectors in any format that `export_vectors` writes.
 
-        Raises what `open_model` and `read_vectors` raise.
+        If a model names a Python function as tokenizer, that is code from a file: methods that take a text raise `UsageError`,
+        unless `trust_tokenizer`, and then import it from `sys.path`. Raises what `open_model` and `read_vectors` raise.
         """
         if format_of(path) is not None:
             found = read_vectors(path)
             return cls(found.vocabulary, found.vectors)
         model = open_model(path)
-        encoding = model.config.get("encode")
-        return cls(model.vocabulary, model.rows(), family=model.family, encoding=encoding, digest=model.digest)
+        splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
+        return cls(model.vocabulary, model.rows(), family=model.family, splitting=splitting, digest=model.digest)
 
     # --------------------------------------------------------------------------------------------------------------- access
 
@@ -126,7 +127,7 @@ class Vectors:
         """Return the words and vectors of the given rows; explicit ones stay sparse."""
         words = self.index_to_key
         vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
-        return type(self)([words[row] for row in rows], vectors, family=self.family, encoding=self._encoding)
+        return type(self)([words[row] for row in rows], vectors, family=self.family, splitting=self._splitting)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -228,7 +229,7 @@ class Vectors:
 
     @functools.cached_property
     def _cut(self) -> Any:
-        return tokenizer(self._encoding)
+        return self._splitting.cut()
 
     def outside(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
         """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): in this class, none has.

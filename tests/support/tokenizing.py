@@ -61,7 +61,7 @@ def options(tokenizer: str, **more) -> EncodeOptions:
 
 
 def words(text: str, name: str, **more) -> list[str]:
-    return tokenizer(options(name, **more).record())(text)
+    return tokenizer(options(name, **more).cut)(text)
 
 
 def encode_text(text: str | bytes, chosen: EncodeOptions, **how) -> Corpus:
