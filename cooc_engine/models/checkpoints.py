@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cooc_engine.errors import InterruptedRun, UsageError
 from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.runtime.keywords import Run
-from cooc_engine.storage.outputs import beside, disk_errors, locked, refuse_busy, refuse_overwrite
+from cooc_engine.storage.outputs import beside, disk_errors, locked, part_path, refuse_busy, refuse_links, refuse_overwrite
 
 __all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed"]
 
@@ -73,6 +73,7 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     Raises `UsageError` if the output exists and may not be replaced, or if another run is writing it.
     """
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
+    refuse_links(lock, part_path(output), part_path(checkpoint))
     refuse_busy(lock)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     if output.is_dir():

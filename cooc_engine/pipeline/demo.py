@@ -18,7 +18,7 @@ from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.reports.pictures import plot_model
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.storage.outputs import disk_errors, part_path, write_whole
+from cooc_engine.storage.outputs import disk_errors, write_whole, writing_files
 
 __all__ = ["demo", "write_documentation"]
 
@@ -68,7 +68,8 @@ def write_documentation(path: Path, progress: Progress | None = None) -> int:
     with (
         (progress or Progress()).stage("read documentation", len(sources) + len(COMPILED) + 1, "files") as stage,
         warnings.catch_warnings(),
-        part_path(path).open("w", encoding="utf-8", newline="\n") as file,
+        writing_files([path], force=True) as [part],
+        part.open("w", encoding="utf-8", newline="\n") as file,
     ):
         warnings.simplefilter("ignore")  # invalid escapes in third-party sources, deprecated modules
         seen: set[str] = set()
@@ -79,7 +80,6 @@ def write_documentation(path: Path, progress: Progress | None = None) -> int:
                     file.write(line + "\n")
                     count += 1
             stage.advance(1)
-    part_path(path).replace(path)
     return count
 
 

@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -44,6 +45,7 @@ def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str
 def write_whole(path: Path, data: bytes) -> None:
     """Write a small file under a temporary name and rename it."""
     work = part_path(path)
+    refuse_links(work)
     try:
         work.write_bytes(data)
         work.replace(path)
@@ -147,8 +149,33 @@ def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
     return ""
 
 
+def refuse_links(*works: Path, output: Path | None = None) -> None:
+    """Raise `UsageError` where writing would change what lies elsewhere: at a link, a second name of a file, a device, a pipe.
+
+    An `output` is renamed into place, which does not change the file that had its name: it may have a second one.
+    """
+    for path in (*works, *([output] if output else [])):
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            what = "is a link"
+        elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            what = "is a device or a pipe"
+        elif stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and path != output:
+            what = "is one of several names of a file"
+        else:
+            continue
+        raise UsageError(f"{path}: {what}, and nothing is written through it; remove it or choose another --output")
+
+
 def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> None:
-    """Raise `UsageError` if `output` exists without `force`, or an earlier run left `work` without `force` or `resume`."""
+    """Raise `UsageError` if `output` exists without `force`, or an earlier run left `work` without `force` or `resume`.
+
+    Both are refused as by `refuse_links`, whatever the flags.
+    """
+    refuse_links(work, output=output)
     if output.exists() and not force:
         raise UsageError(f"{output}: exists; pass --force to replace it")
     if work.exists() and not (force or resume):
@@ -197,8 +224,9 @@ def refuse_busy(lock: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; raises `UsageError` if another run holds it."""
-    with path.open("ab") as file:
+    """Hold an exclusive lock on a file; raises `UsageError` if another run holds it, and as `refuse_links` does."""
+    refuse_links(path)
+    with open(path, "ab", opener=_follow_no_link) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -206,9 +234,14 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _follow_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
+
+
 def _locked_by(path: Path) -> Path:
-    """Return the output that a lock file protects: the directory that it is in, or the file that it lies beside."""
-    return path.parent if path.name == "lock" else path.with_suffix("")
+    """Return the output that a lock file protects: that of the directory which it is in, or the file that it lies beside."""
+    part = path.parent if path.name == "lock" else path
+    return part.with_suffix("") if part.suffix in (".part", ".lock") else part
 
 
 @contextmanager
@@ -227,6 +260,7 @@ def building(
     """
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
+    refuse_links(old)
     for directory in (output, work):
         if directory.exists() and not _is_ours(directory, plan.get("kind", "")):
             raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
@@ -234,6 +268,7 @@ def building(
         raise UsageError(f"{old}: is in the way; {output} must be moved there briefly; remove it")
     with disk_errors(output, peak):
         work.mkdir(exist_ok=True)
+        refuse_links(work, *work.iterdir())
         with locked(work / "lock"):
             _keep_or_clear(work, json.loads(_canonical(plan)), resume=resume)
             try:
@@ -283,7 +318,8 @@ def clear(work: Path) -> None:
 
 def _replace_directory(work: Path, output: Path, old: Path) -> None:
     if output.exists():
-        (output / "lock").touch()  # marks it for deletion, by the next run if this one is killed
+        with locked(output / "lock"):  # the file marks it for deletion, by the next run if this one is killed
+            pass
         _discard(old)
         output.rename(old)
     work.rename(output)
@@ -298,5 +334,5 @@ def _discard(old: Path) -> None:
     """Delete a directory that was replaced, its mark last; without the mark it is left alone."""
     if old.is_dir() and _is_on_its_way_out(old):
         for path in sorted(old.iterdir(), key=lambda path: path.name == "lock"):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         old.rmdir()

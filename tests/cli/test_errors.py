@@ -232,6 +232,30 @@ def test_an_output_that_exists(call, made):
     assert left() == ["corpus", "model.h5"]
 
 
+LINKED = {
+    "encode": (["encode", "{made}/text.txt", "--output", "out"], ["out", "out.part"]),
+    "count": (["count", "{made}/corpus", "--output", "out"], ["out", "out.part"]),
+    "train": (["train", "glove", "{made}/cooc", "--output", "out"], ["out", "out.part", "out.checkpoint", "out.lock"]),
+    "train on text": (["train", "glove", "{made}/text.txt", "--output", "out"], ["out.work"]),
+    "export": (["export", "{made}/model.h5", "out"], ["out", "out.part"]),
+    "export-counts": (["export-counts", "{made}/cooc", "out", "--vocab", "v"], ["out.part", "v", "v.part"]),
+    "align": (["align", "{made}/model.h5", "{made}/model.h5", "out"], ["out", "out.part"]),
+}
+
+
+@pytest.mark.parametrize("to", ["elsewhere", "elsewhere/victim", "elsewhere/nothing"])
+@pytest.mark.parametrize("verb, name", [(verb, name) for verb, (_, names) in LINKED.items() for name in names])
+def test_nothing_is_written_through_a_link(call, made, verb, name, to):
+    arguments = [word.format(made=made) for word in LINKED[verb][0]]
+    flag = "--resume" if verb in ("encode", "count", "train", "train on text") else "--force"
+    Path("elsewhere").mkdir()
+    Path("elsewhere/victim").write_text("dear")
+    Path(name).symlink_to(to)
+    assert_one_line(*call(*arguments, flag), 2, f"{name}: is a link, and nothing is written through it; remove it")
+    assert left() == sorted(["elsewhere", name])
+    assert [(path.name, path.read_text()) for path in Path("elsewhere").iterdir()] == [("victim", "dear")]
+
+
 def test_an_unknown_word(call, made):
     assert_one_line(*call("nn", made / "model.h5", "w99"), 1, "model.h5: 'w99' is not in the vocabulary")
 

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from cooc_engine.runtime.progress import Progress, open_progress
+from cooc_engine.runtime.progress import BarProgress, JsonProgress, LineProgress, Progress, open_progress
 
 WORK = """
 import sys, time
@@ -139,10 +139,10 @@ def test_json_and_nothing():
     silent.say("nothing")
 
 
-@pytest.mark.parametrize("kind", ["lines", "json", "bar"])
+@pytest.mark.parametrize("kind", [LineProgress, JsonProgress, BarProgress])
 def test_a_stream_that_was_closed_ends_no_work(kind):
     stream = io.StringIO()
-    progress = open_progress(kind, stream)
+    progress = kind(stream)
     stream.close()
     with progress.stage("count", 10, "words") as stage:
         progress.tick(stage)

@@ -438,7 +438,7 @@ def test_a_second_process_is_refused(tmp_path):
     with subprocess.Popen([sys.executable, "-c", HOLD, output], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout.readline() == b"ready\n"
         for how in ({"resume": True}, {"force": True}):
-            with pytest.raises(UsageError, match=r"out\.part: another run is working on it"):
+            with pytest.raises(UsageError, match=r"out: another run is working on it"):
                 build(output, **how)
         with pytest.raises(UsageError):
             build(output)
@@ -450,14 +450,92 @@ def test_a_second_process_is_refused(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize(
-    ("lock", "says"), [("con.h5.part", "con.h5"), ("con.h5.lock", "con.h5"), ("out.part/lock", "out.part")]
-)
+@pytest.mark.parametrize(("lock", "says"), [("con.h5.part", "con.h5"), ("con.h5.lock", "con.h5"), ("out.part/lock", "out")])
 def test_a_held_lock_names_its_output(tmp_path, monkeypatch, lock, says):
     monkeypatch.chdir(tmp_path)
     Path("out.part").mkdir()
     refused = pytest.raises(UsageError, match=f"^{says}: another run is working on it$")
     with outputs.locked(Path(lock)), refused, outputs.locked(Path(lock)):
+        pass
+
+
+# --------------------------------------------------------------------------------------------------------------- links
+
+
+@pytest.fixture
+def victim(tmp_path) -> Path:
+    """What lies outside of the place where things are written, and must stay as it is."""
+    path = tmp_path / "elsewhere" / "victim"
+    path.parent.mkdir()
+    path.write_text("dear")
+    yield path
+    assert contents(path.parent) == {"victim": b"dear"}
+
+
+@pytest.mark.parametrize("name", ["out", "out.part", "out.old"])
+@pytest.mark.parametrize("to", ["", "victim", "nothing"])
+@pytest.mark.parametrize("how", [{}, {"force": True}, {"resume": True}])
+def test_no_directory_is_built_through_a_link(tmp_path, victim, name, to, how):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / name).symlink_to(victim.parent / to)
+    with pytest.raises(UsageError, match=f"{name}: is a link, and nothing is written through it; remove it"):
+        build(place / "out", **how)
+    assert names(place) == [name]
+
+
+@pytest.mark.parametrize("name", ["data", "lock", "plan.json", "manifest.json.part"])
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_no_link_within_a_directory_is_resumed(tmp_path, victim, name, link):
+    leave_part(tmp_path / "out")
+    (tmp_path / "out.part" / name).unlink(missing_ok=True)
+    link(tmp_path / "out.part" / name, victim)
+    (tmp_path / "out.part" / "lock").touch()
+    with pytest.raises(UsageError, match=rf"out\.part/{name}: is (a link|one of several names of a file), and nothing"):
+        build(tmp_path / "out", resume=True)
+
+
+def test_a_link_within_an_output_that_is_replaced_goes_alone(tmp_path, victim):
+    build(tmp_path / "out", b"old")
+    (tmp_path / "out" / "data").unlink()
+    (tmp_path / "out" / "data").symlink_to(victim.parent)
+    build(tmp_path / "out", b"new", force=True)
+    assert contents(tmp_path / "out")["data"] == b"new"
+
+
+@pytest.mark.parametrize("name", ["a", "b", "a.part", "b.part"])
+@pytest.mark.parametrize("to", ["victim", "nothing"])
+def test_no_file_is_written_through_a_link(tmp_path, victim, name, to):
+    place = tmp_path / "place"
+    place.mkdir()
+    (place / name).symlink_to(victim.parent / to)
+    refused = pytest.raises(UsageError, match=f"/{name}: is a link, and nothing is written through it")
+    with refused, outputs.writing_files([place / "a", place / "b"], force=True):
+        pass
+    assert names(place) == [name]
+
+
+def test_what_has_a_second_name_is_replaced_and_not_changed(tmp_path, victim):
+    (tmp_path / "a").hardlink_to(victim)
+    with outputs.writing_files([tmp_path / "a"], force=True) as [part]:
+        part.write_bytes(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("name", ["eval.json", "eval.json.part"])
+def test_a_pipe_is_no_place_for_a_file(tmp_path, name):
+    """Opening it would wait for a reader."""
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=rf"{name}: is a device or a pipe"):
+        outputs.refuse_file(tmp_path / "eval.json", force=True)
+
+
+def test_no_small_file_and_no_lock_goes_through_a_link(tmp_path, victim):
+    (tmp_path / "eval.json.part").symlink_to(victim)
+    (tmp_path / "m.h5.lock").symlink_to(victim.parent / "nothing")
+    with pytest.raises(UsageError, match=r"eval\.json\.part: is a link"):
+        outputs.write_whole(tmp_path / "eval.json", b"new")
+    with pytest.raises(UsageError, match=r"m\.h5\.lock: is a link"), outputs.locked(tmp_path / "m.h5.lock"):
         pass
 
 
