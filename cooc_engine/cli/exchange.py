@@ -64,7 +64,7 @@ def import_file(
 ) -> None:
     """Import vectors of another program, from a plain or compressed file, into a model file."""
     model, tally = cooc_engine.import_vectors(source, output, format, errors=errors, vocab=vocab, force=force)
-    size, width = model.array("words").shape
+    size, width = model.shapes["words"]
     record = {"output": str(output), "format": model.config["import"]["format"], "words": size, "vector_size": width}
     left_out = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.items()))
     text = f"{output}: {size:,} vectors of size {width}" + (f"; left out: {left_out}" if left_out else "")

@@ -90,7 +90,8 @@ class CountFile:
         return {"counts": {name: dataset.crc for name, dataset in self._counts.datasets.items()}}
 
     def csr(self) -> scipy.sparse.csr_array:
-        """Return the counts as a (rows, columns) float64 CSR matrix over the mapped file."""
+        """Return the counts, once they are verified, as a (rows, columns) float64 CSR matrix over the mapped file."""
+        self.verify()
         parts = tuple(self._values[name] for name in ("data", "indices", "indptr"))
         return scipy.sparse.csr_array(parts, self.shape)
 

@@ -21,6 +21,7 @@ from cooc_engine.models.published import RECIPES, Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
+from cooc_engine.storage.verified import VerifiedArrays, VerifiedRows
 
 __all__ = [
     "Model",
@@ -69,12 +70,14 @@ class ModelData:
 class Model:
     """An open model: its small parts are in memory, its parameters mapped and read-only.
 
+    What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
+
     path, family, published, vocabulary, config, provenance, history, evaluation, axes: as in `ModelData`.
     """
 
-    def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int]) -> None:
+    def __init__(self, path: Path, data: ModelData, arrays: VerifiedArrays, checksums: Mapping[str, int | list[int]]) -> None:
         """Wrap what `open_model` has read; use that function instead."""
-        self.path, self._data, self._checksums = path, data, checksums
+        self.path, self._data, self._arrays, self._checksums = path, data, arrays, checksums
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
@@ -82,18 +85,26 @@ class Model:
     @property
     def names(self) -> list[str]:
         """Names of the parameters."""
-        return sorted(self._data.arrays)
+        return sorted(self._arrays)
 
     @property
     def arrays(self) -> Mapping[str, npt.NDArray[Any]]:
         """The parameters by name, mapped and read-only."""
-        return self._data.arrays
+        return self._arrays
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the parameters by name, for which nothing is read."""
+        return {name: self._arrays.rows[name].shape for name in self.names}
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """Return a parameter, mapped and read-only; raises `FormatError` if there is none of that name."""
+        """Return a parameter, mapped and read-only; raises `FormatError` if there is none of that name, or it is damaged."""
+        return self.reader(name).whole()
+
+    def reader(self, name: str) -> VerifiedRows:
+        """Return a parameter as an object whose rows can be read without reading all; raises as `array` does."""
         try:
-            found: npt.NDArray[Any] = self._data.arrays[name]
-            return found
+            return self._arrays.rows[name]
         except KeyError:
             raise FormatError(f"{self.path}: has no parameter {name}; it has {', '.join(self.names)}") from None
 
@@ -111,7 +122,7 @@ class Model:
 
         Raises `UsageError` for a choice that the model does not have.
         """
-        arrays, chosen, family = self._data.arrays, published or self.published, FAMILIES[self.family]
+        arrays, chosen, family = self._arrays, published or self.published, FAMILIES[self.family]
         if chosen not in family.published or (family.rows == "dense" and not {*RECIPES[chosen].needs} <= {*arrays}):
             raise UsageError(f"{self.path}: --vectors {chosen}: the model has only {', '.join(self.names)}")
         if family.rows == "sparse":
@@ -119,7 +130,7 @@ class Model:
             rows = SparseRows(shape, *(self.array(name) for name in ("indptr", "indices", "data")))
             return SparseVectors.of(rows, element_name(self.path, "parameters"))
         recipe, center = RECIPES[chosen], arrays.get("center") if chosen == self.published else None
-        return Published(arrays, recipe, center, family.lists(self) if family.lists and recipe.listed else None)
+        return Published(arrays.rows, recipe, center, family.lists(self) if family.lists and recipe.listed else None)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -158,9 +169,12 @@ def _parameters(path: Path, model: ModelData) -> Element:
     family = FAMILIES[model.family]
     if family.rows == "sparse":
         return csr_element(where, model.arrays, labels)
-    arrays = {name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT) for name, a in model.arrays.items()}
+    arrays = {
+        name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT, blocks=np.ndim(a) > 0)
+        for name, a in model.arrays.items()
+    }
     axes = {name: axes_of(name, np.ndim(values), family, model.axes) for name, values in model.arrays.items()}
-    return Element(where, "parameters", 2, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
+    return Element(where, "parameters", 3, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
 
 
 def axes_of(name: str, ndim: int, family: Family, given: Mapping[str, str]) -> str:
@@ -241,11 +255,10 @@ def _check_published(parameters: Element, size: int) -> None:
 
 
 def open_model(path: Path | str, *, verify: bool = False) -> Model:
-    """Open a model without reading its parameters, which are mapped.
+    """Open a model without reading its parameters, which are mapped, and verified when they are first read.
 
-    Structure, vocabulary and records are always checked; with `verify` the parameters are compared with their checksums
-    too. Raises `InputError` if there is no such file and `FormatError`, naming file and element, if it is not a complete,
-    undamaged model of a known version.
+    Structure, vocabulary and records are checked now; with `verify` so are all parameters. Raises `InputError` if there is no
+    such file and `FormatError`, naming file and element, if it is not a complete, undamaged model of a known version.
     """
     path = Path(path)
     found = Contents.open(path, MODEL)
@@ -259,10 +272,10 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     axes = _check_parameters(parameters, len(vocabulary))
     if verify:
         parameters.verify()
-    arrays = {name: dataset.values for name, dataset in parameters.datasets.items()}
+    arrays = VerifiedArrays(parameters)
     used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
     checksums = {name: dataset.crc for name, dataset in used.items()}
-    return Model(path, ModelData(family, vocabulary, arrays, published, **documents, axes=axes), checksums)
+    return Model(path, ModelData(family, vocabulary, arrays, published, **documents, axes=axes), arrays, checksums)
 
 
 def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:

@@ -82,12 +82,13 @@ def combined(arrays: Mapping[str, Matrix], published: str) -> Matrix:
 class Published:
     """The vectors that queries use, float32 (V, d), computed from a model's matrices a part at a time.
 
-    `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied. `lists`
+    `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied. The arrays
+    are matrices, or objects whose rows can be read like theirs. `lists`
     gives the listed rows if the recipe has `listed`.
     """
 
     def __init__(
-        self, arrays: Mapping[str, Matrix], recipe: Recipe, center: Matrix | None = None, lists: ListedRows | None = None
+        self, arrays: Mapping[str, Any], recipe: Recipe, center: Matrix | None = None, lists: ListedRows | None = None
     ) -> None:
         self._arrays, self._recipe, self._center, self._lists = arrays, recipe, center, lists
         size = len(arrays[recipe.arrays[0]]) if lists is None else len(lists.starts) - 1
@@ -105,7 +106,7 @@ class Published:
         """Return the means of the words' own and listed rows; a word without either gets 0."""
         words = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows, np.int64)
         flat = np.where(words < 0, words + len(self), words).reshape(-1)
-        total, sizes = lists.sums(flat, self._arrays[self._recipe.listed])
+        total, sizes = lists.sums(flat, self._arrays[self._recipe.listed][:])
         for matrix in own:
             total += matrix.reshape(total.shape)
         total /= np.maximum(sizes + len(own), 1)[:, None].astype(np.float32)

@@ -25,7 +25,7 @@ def open_older(path: str | None, d: int) -> Model | None:
     if path is None:
         return None
     model = open_model(path)
-    widths = [model.array(name).shape[1] for name, axes in model.axes.items() if axes == "V d"]
+    widths = [model.shapes[name][1] for name, axes in model.axes.items() if axes == "V d"]
     if not widths:
         raise UsageError(f"--init {path}: has no word vectors to start from")
     found = widths[0]
@@ -52,7 +52,7 @@ def _of_words(older: Model, axes: Mapping[str, str]) -> list[str]:
     The contexts of PMI-SVD are words if there are as many of them; otherwise they are positional.
     """
     size = len(older.vocabulary)
-    theirs = {name for name, found in older.axes.items() if found[:1] in ("V", "C") and len(older.array(name)) == size}
+    theirs = {name for name, found in older.axes.items() if found[:1] in ("V", "C") and older.shapes[name][0] == size}
     return [name for name, found in axes.items() if has_words(found) and name in theirs]
 
 

@@ -39,7 +39,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "kind": "model",
         "family": model.family,
         "words": len(model.vocabulary),
-        "arrays": {name: list(model.array(name).shape) for name in model.names},
+        "arrays": {name: list(shape) for name, shape in model.shapes.items()},
         "vectors": model.published,
         "config": model.config,
         "provenance": model.provenance,

@@ -145,6 +145,7 @@ READERS: Mapping[tuple[str, int], Callable[[Element], Any]] = {
     ("vocabulary", 1): _read_vocabulary,
     ("parameters", 1): _read_parameters,
     ("parameters", 2): _read_parameters,
+    ("parameters", 3): _read_parameters,
     ("arrays", 1): _read_arrays,
     ("csr", 1): _read_csr,
     ("csr", 2): _read_csr,

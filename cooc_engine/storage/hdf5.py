@@ -7,10 +7,10 @@ a file opens without its values being read, and a full disk fails in a plain `wr
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import re
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError, UsageError
+from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.outputs import disk_errors, locked, part_path
 
 __all__ = ["FLOAT", "Dataset", "Element", "Stream", "form_of", "read_elements", "write_elements"]
@@ -30,6 +31,8 @@ VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 1 << 22  # bytes checked, converted or written at a time
 FLOAT = np.dtype("<f4")
+BLOCK = 1 << 20  # bytes of rows that have a checksum of their own
+MOST_BLOCKS = 1 << 13  # blocks of a dataset: their checksums are an attribute, which holds at most 64 KB
 
 
 @dataclass(frozen=True)
@@ -48,23 +51,34 @@ class Stream:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Values to be written or read, and the CRC-32 of their bytes as `dtype`; a `Stream` can only be written."""
+    """Values to be written or read, and the CRC-32 of their bytes as `dtype`; a `Stream` can only be written.
+
+    With a `block`, each block of so many rows has a checksum; otherwise there is one of all values.
+    """
 
     values: Any
     dtype: np.dtype[Any]
-    crc: int
+    checksums: tuple[int, ...]
+    block: int = 0
     mapped: mmap.mmap | None = None
 
     @classmethod
-    def of(cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None) -> Dataset:
-        """Return a dataset to be written; raises `DivergenceError` if a value is not finite."""
+    def of(
+        cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None, *, blocks: bool = False
+    ) -> Dataset:
+        """Return a dataset to be written, with one checksum or those of blocks; raises `DivergenceError` unless it is finite."""
         wanted = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("<")
-        crc = 0
-        for chunk in _chunks(values, wanted):
-            if wanted.kind == "f" and not np.isfinite(chunk).all():
-                raise DivergenceError(f"{where} holds values that are not finite; nothing was written; lower --lr")
-            crc = zlib.crc32(chunk.view(np.uint8).data, crc)
-        return cls(values, wanted, crc)
+        block = rows_of_a_block(values.shape, wanted) if blocks else 0
+        parts = [values] if isinstance(values, Stream) else _parts(values, block)
+        found = [_checksum(part, wanted) for part in parts]
+        if not all(finite for _, finite in found):
+            raise DivergenceError(f"{where} holds values that are not finite; nothing was written; lower --lr")
+        return cls(values, wanted, tuple(crc for crc, _ in found), block)
+
+    @property
+    def crc(self) -> int | list[int]:
+        """What identifies the values: their checksum, or those of their blocks."""
+        return [*self.checksums] if self.block else self.checksums[0]
 
     def write(self, file: BinaryIO) -> None:
         """Write the values at the file's current position."""
@@ -74,18 +88,43 @@ class Dataset:
                 data = data[file.write(data) :]
 
     def verify(self, where: str) -> None:
-        """Raise `FormatError` if the values do not match their checksum."""
-        crc = 0
-        for chunk in _chunks(self.values, self.dtype):
-            crc = zlib.crc32(chunk.view(np.uint8).data, crc)
-        if crc != self.crc:
-            raise FormatError(f"{where} is damaged (checksum differs)")
+        """Raise `FormatError` if the values do not match their checksums, or are not finite."""
+        for number in range(len(self.checksums)):
+            self.verify_block(number, where)
         self.release()
+
+    def verify_block(self, number: int, where: str) -> None:
+        """Raise `FormatError` if the values of a block do not match its checksum, or are not finite."""
+        part = self.values[number * self.block : (number + 1) * self.block] if self.block else self.values
+        crc, finite = _checksum(part, self.dtype)
+        if crc != self.checksums[number]:
+            raise FormatError(f"{where} is damaged (checksum differs)")
+        if not finite:
+            raise FormatError(f"{where} holds numbers that are not finite")
 
     def release(self) -> None:
         """Drop the pages read from the mapped file from this process; they may stay in the system's page cache."""
         if self.mapped:
             self.mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def rows_of_a_block(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return how many rows of an array have one checksum: 1 MiB of them, or more if that makes too many blocks."""
+    rows, size = shape[0], math.prod(shape[1:]) * dtype.itemsize
+    return max(1, BLOCK // max(1, size), -(-rows // MOST_BLOCKS))
+
+
+def _parts(values: npt.NDArray[Any], block: int) -> list[npt.NDArray[Any]]:
+    return [values[start : start + block] for start in range(0, len(values), block)] if block else [values]
+
+
+def _checksum(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> tuple[int, bool]:
+    """Return the CRC-32 of the bytes of the values as `dtype`, and whether all are finite."""
+    crc, finite = 0, True
+    for chunk in _chunks(values, dtype):
+        finite = finite and (dtype.kind != "f" or bool(np.isfinite(chunk).all()))
+        crc = crc32(chunk.view(np.uint8).data, crc)
+    return crc, finite
 
 
 def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
@@ -201,7 +240,9 @@ def _create_dataset(group: h5py.Group, name: str, dataset: Dataset) -> int | Non
     space = h5py.h5s.create_simple(dataset.values.shape) if dataset.values.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
     kind = h5py.h5t.py_create(dataset.dtype, logical=True)
     created = h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, properties))
-    created.attrs["crc-32"] = np.uint32(dataset.crc)
+    created.attrs["crc-32"] = np.asarray(dataset.crc, np.uint32)
+    if dataset.block:
+        created.attrs["block"] = np.uint64(dataset.block)
     place: int | None = created.id.get_offset()
     return place
 
@@ -327,16 +368,27 @@ def _map_dataset(where: str, dataset: Any, mapped: mmap.mmap) -> Dataset:
     """Return a dataset whose values are an array over the mapped file."""
     if not isinstance(dataset, h5py.Dataset):
         raise FormatError(f"{where} is not a dataset")
-    crc = _number(dataset, "crc-32", where)
     dtype, shape = dataset.dtype, dataset.shape
     if shape is None or dtype.hasobject:
         raise FormatError(f"{where} holds no plain values")
-    count = int(np.prod(shape, dtype=object))
+    checksums, block = _read_checksums(dataset, where)
+    count = math.prod(shape)
     if count == 0:
-        return Dataset(np.empty(shape, dtype), dtype, crc)
+        return Dataset(np.empty(shape, dtype), dtype, checksums, block)
     place = dataset.id.get_offset()
     if place is None or dataset.chunks is not None:
         raise FormatError(f"{where} is not contiguous and uncompressed; another program rewrote the file")
     if place + count * dtype.itemsize > len(mapped):
         raise FormatError(f"{where} lies beyond the end of the file; truncated")
-    return Dataset(np.frombuffer(mapped, dtype, count, place).reshape(shape), dtype, crc, mapped)
+    return Dataset(np.frombuffer(mapped, dtype, count, place).reshape(shape), dtype, checksums, block, mapped)
+
+
+def _read_checksums(dataset: h5py.Dataset, where: str) -> tuple[tuple[int, ...], int]:
+    """Return the checksums of a dataset, and the rows that each is of, 0 for one of all values."""
+    if "block" not in dataset.attrs:
+        return (_number(dataset, "crc-32", where),), 0
+    block, found = _number(dataset, "block", where), dataset.attrs.get("crc-32")
+    fits = isinstance(found, np.ndarray) and found.dtype == np.uint32 and dataset.ndim > 0 and block > 0
+    if not fits or found.shape != (-(-len(dataset) // block),):
+        raise FormatError(f"{where}: attribute crc-32 does not hold a checksum of each {block} rows")
+    return tuple(found.tolist()), block

@@ -57,7 +57,7 @@ def check_options(name: str, pattern: str | None, hmm: str) -> None:
 
 
 class Splitting(NamedTuple):
-    """How a file, which `where` names, says that a text is split into words, and whether a Python function of it is `trusted`."""
+    """How a file, named by `where`, says that a text is split into words, and whether a Python function of it is `trusted`."""
 
     options: Mapping[str, Any]
     where: object = "the model"

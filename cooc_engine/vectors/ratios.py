@@ -11,7 +11,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, open_model
-from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.runtime.types import PathLike
 
 __all__ = ["ratio"]
 
@@ -30,7 +30,7 @@ def ratio(
     able = [name for name, family in FAMILIES.items() if family.product]
     if opened.family not in able:
         raise UsageError(f"{model}: is a {opened.family} model; ratios are available for {' and '.join(able)}")
-    words, others = opened.array("words"), _context_vectors(opened)
+    words, others = opened.reader("words"), opened.reader("contexts" if "contexts" in opened.names else "words")  # tied
     first, second, *asked = (_row(opened, word) for word in (word1, word2, *contexts))
     difference = words[first].astype(np.float64) - words[second]
     found = np.exp(others[asked].astype(np.float64) @ difference)
@@ -39,10 +39,6 @@ def ratio(
         {"context": word, "model": float(value), **({"counted": counted[word]} if counted else {})}
         for word, value in zip(contexts, found, strict=True)
     ]
-
-
-def _context_vectors(model: Model) -> Matrix:
-    return model.array("contexts" if "contexts" in model.names else "words")  # tied
 
 
 def _row(model: Model, word: str) -> int:

@@ -54,6 +54,11 @@ def assert_same(model, data: ModelData) -> None:
     assert (model.family, model.published) == (data.family, data.published)
 
 
+def place_of(path: Path, name: str) -> int:
+    with h5py.File(path) as file:
+        return int(file["parameters"][name].id.get_offset())
+
+
 def fails(path, kind: type[CoocError] = FormatError, *says: str, verify: bool = True) -> str:
     with pytest.raises(kind) as caught:
         open_model(path, verify=verify)
@@ -103,12 +108,20 @@ def test_arrays_are_mapped_aligned_and_read_only(model):
     assert isinstance(base.obj if isinstance(base, memoryview) else base, mmap.mmap)
 
 
-def test_opening_reads_no_parameter(model, monkeypatch):
-    """A damaged value is noticed by `verify` alone: without it the parameters are not read."""
-    with h5py.File(model) as file:
-        place = file["parameters/words"].id.get_offset()
-    flip(model, place + 2)
-    assert not np.array_equal(open_model(model).array("words"), make_data().arrays["words"])
+def test_opening_reads_no_parameter(model):
+    """A damaged parameter is noticed when it is read: until then it may be there, and others are as they were."""
+    flip(model, place_of(model, "words") + 2)
+    opened = open_model(model)
+    assert opened.shapes == {name: values.shape for name, values in make_data().arrays.items()}
+    assert np.array_equal(opened.array("contexts"), make_data().arrays["contexts"])
+    for read in (
+        lambda: opened.array("words"),
+        lambda: opened.arrays["words"],
+        lambda: opened.vectors,
+        lambda: opened.rows()[3],
+    ):
+        with pytest.raises(FormatError, match=r"m\.h5: element parameters/words is damaged \(checksum differs\)$"):
+            read()
     fails(model, FormatError, "parameters/words", "checksum")
 
 
@@ -376,7 +389,7 @@ def replace_dataset(place: str, values, crc: bool = True, **options):
             lambda f: f["vocabulary"].attrs.update({"element-version": 9}),
             "element vocabulary is of type 'vocabulary' version 9",
         ),
-        (lambda f: f["parameters"].attrs.update({"element-type": "tensors"}), "'tensors' version 2"),
+        (lambda f: f["parameters"].attrs.update({"element-type": "tensors"}), "'tensors' version 3"),
         (lambda f: f["config"].attrs.update({"element-type": "vocabulary"}), "element config"),
         (lambda f: f["config"].attrs.pop("element-type"), "element config: attribute element-type"),
         (lambda f: f["parameters"].attrs.update({"family": "glovex"}), "family is 'glovex'"),
@@ -388,6 +401,10 @@ def replace_dataset(place: str, values, crc: bool = True, **options):
         (lambda f: f.pop("vocabulary/counts"), "element vocabulary has no counts"),
         (lambda f: f.pop("parameters/contexts"), "element parameters has no contexts"),
         (lambda f: f["parameters/words"].attrs.pop("crc-32"), "parameters/words: attribute crc-32"),
+        (lambda f: f["parameters/words"].attrs.pop("block"), "parameters/words: attribute crc-32 is missing or not a whole"),
+        (lambda f: f["parameters/words"].attrs.update({"block": 0}), "crc-32 does not hold a checksum of each 0 rows"),
+        (lambda f: f["parameters/words"].attrs.update({"block": 6}), "crc-32 does not hold a checksum of each 6 rows"),
+        (lambda f: f["parameters/words"].attrs.update({"crc-32": [1.5]}), "crc-32 does not hold a checksum of each"),
         (lambda f: f.create_dataset("extra", data=[1]), "element extra is not a group"),
         (lambda f: f.create_group("parameters/more"), "parameters/more is not a dataset"),
         (lambda f: f.update({"gone": h5py.SoftLink("/nowhere")}), "element gone is a link"),
@@ -524,7 +541,7 @@ def test_axes_are_recorded_and_an_array_that_the_family_does_not_know_has_its_ow
     save_model(path, make_data(arrays={**data.arrays, "extra": np.ones((3, 2)), "more": np.ones((3, 5))}, axes={"more": "B d"}))
     wanted = {**AXES, "extra": "extra-0 extra-1", "more": "B d"}
     with h5py.File(path) as file:
-        assert file["parameters"].attrs["element-version"] == 2
+        assert file["parameters"].attrs["element-version"] == 3
         assert json.loads(file["parameters"].attrs["axes"]) == wanted
     assert open_model(path).axes == wanted
     append_evaluation(path, [])
