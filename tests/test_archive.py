@@ -35,7 +35,7 @@ def test_cooc_version_1():
     np.testing.assert_array_equal(cooc.row_sums, np.sum(expected, 1))
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 @pytest.mark.parametrize("name", ["glove", "simpler-glove", "pmi-svd", "pmi", "skipgram", "cbow"])
 def test_families(name, version):
     at = ARCHIVE / f"families-v{version}"

@@ -66,7 +66,7 @@ class Dataset:
     def of(
         cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None, *, blocks: bool = False
     ) -> Dataset:
-        """Return a dataset to be written, with one checksum or those of blocks; raises `DivergenceError` unless it is finite."""
+        """Return a dataset to be written, with one checksum or those of blocks; raises `DivergenceError` unless finite."""
         wanted = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("<")
         block = rows_of_a_block(values.shape, wanted) if blocks else 0
         parts = [values] if isinstance(values, Stream) else _parts(values, block)

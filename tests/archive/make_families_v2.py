@@ -1,4 +1,4 @@
-"""Makes families-v2: models whose parameters are of version 2, with their axes, and what they must say for ever.
+"""Makes models whose parameters have axes, and what they must say for ever: families-v2, and, with later code, families-v3.
 
 Run once a version: the files, not this program, are what later versions are tested against.
 """
