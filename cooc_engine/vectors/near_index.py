@@ -6,6 +6,8 @@ computed exactly, so a neighbour may be missed, but no cosine is wrong. Recall i
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
+from cooc_engine.vectors.near_graph import Form, check_graph, graph_checksum
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import RowReader, cosines
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BuiltIndex", "IndexedVectors", "build_index", "index_path"]
 
-KIND, VERSION, GRAPH = "index", 1, "graph.usearch"
+KIND, VERSION, GRAPH = "index", 2, "graph.usearch"
 LINKS, TRIED = 16, 128  # links per word, and candidates examined for them (HNSW's M and efConstruction)
 SEARCHED = 256  # candidates that a search keeps, at least (HNSW's ef)
 SAMPLE, NEIGHBOURS = 500, 10  # words and neighbours of each by which recall is measured
@@ -107,10 +110,20 @@ def build_index(
                 stage.advance(len(block))
         graph.expansion_search = SEARCHED
         share = _recall(graph, exact)
-        graph.save(str(work / GRAPH))
-        fields = {"vectors": exact.digest, "words": size, "bytes": (work / GRAPH).stat().st_size, "recall": share}
+        _save(graph, work / GRAPH)
+        fields = {"vectors": exact.digest, "words": size, "crc-32": graph_checksum(work / GRAPH), "recall": share}
         write_manifest(work, KIND, VERSION, fields)
     return BuiltIndex(output, size, share)
+
+
+def _save(graph: Any, path: Path) -> None:
+    """Write a graph; usearch does not say why it could not, which writing a little more does."""
+    try:
+        graph.save(str(path))
+    except RuntimeError as error:
+        with path.open("ab") as file:
+            file.write(bytes(1 << 20))
+        raise OSError(errno.EIO, f"{os.strerror(errno.EIO)}: {error}") from None
 
 
 def _recall(graph: Any, vectors: Vectors) -> float:
@@ -128,15 +141,19 @@ def _open_graph(path: Path, vectors: Vectors) -> Any:
     usearch, place = _usearch(), index_path(path)
     if not place.exists():
         raise InputError(f"{path}: has no index; build it with: cooc-engine index {path}")
-    fields = read_manifest(place, KIND, VERSION)
-    if fields["vectors"] != vectors.digest:
+    try:
+        fields = read_manifest(place, KIND, VERSION)
+    except FormatError as error:
+        raise FormatError(f"{str(error).removesuffix('; build it again')}; build it again with --force") from None
+    if fields.get("vectors") != vectors.digest:
         raise FormatError(f"{place}: was built for other vectors than {path} has now; build it again with --force")
-    graph = None
-    if (place / GRAPH).is_file() and (place / GRAPH).stat().st_size == fields["bytes"]:
-        graph = usearch.Index.restore(str(place / GRAPH), view=True, expansion_search=SEARCHED)
-    if graph is None or len(graph) != len(vectors):
+    if not (place / GRAPH).is_file() or graph_checksum(place / GRAPH) != fields.get("crc-32"):
         raise FormatError(f"{place / GRAPH}: damaged; build it again with --force")
-    return graph
+    check_graph(place / GRAPH, Form(len(vectors), vectors.vector_size, LINKS))
+    try:
+        return usearch.Index.restore(str(place / GRAPH), view=True, expansion_search=SEARCHED)
+    except RuntimeError as error:
+        raise FormatError(f"{place / GRAPH}: cannot be used ({error}); build it again with --force") from None
 
 
 def _units(queries: Matrix) -> Matrix:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 
 import numpy as np
 import pytest
+from support.disks import limited
 from twins import vectors as naive
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import ModelData, append_evaluation, save_model
-from cooc_engine.vectors.near_index import GRAPH, IndexedVectors, build_index, index_path
+from cooc_engine.storage.outputs import write_manifest
+from cooc_engine.vectors.near_graph import graph_checksum
+from cooc_engine.vectors.near_index import GRAPH, KIND, VERSION, IndexedVectors, build_index, index_path
 from cooc_engine.vectors.query import Vectors
 
 usearch = pytest.importorskip("usearch.index")
@@ -100,13 +104,81 @@ def test_a_text_file_has_an_index_too(tmp_path):
         IndexedVectors.open(path)
 
 
-@pytest.mark.parametrize("harm", [lambda graph: graph.unlink(), lambda graph: graph.write_bytes(graph.read_bytes()[:-40])])
+HARMS = [
+    lambda graph: graph.unlink(),
+    lambda graph: graph.write_bytes(b""),
+    lambda graph: graph.write_bytes(graph.read_bytes()[:-40]),
+    lambda graph: graph.write_bytes(graph.read_bytes() + bytes(40)),
+    *(functools.partial(lambda place, graph: flip(graph, place, 0x80), place) for place in (1, 1537, 2500, -70, -1)),
+]
+
+
+def flip(path, place, bits):
+    data = bytearray(path.read_bytes())
+    data[place] ^= bits
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_a_damaged_index_is_refused(tmp_path, harm):
     path = save(tmp_path / "m.h5", 50)
     build_index(path)
     harm(index_path(path) / GRAPH)
-    with pytest.raises(FormatError, match=r"graph\.usearch: damaged"):
+    with pytest.raises(FormatError, match=r"graph\.usearch: damaged; build it again with --force$"):
         IndexedVectors.open(path)
+
+
+def test_a_forged_graph_is_refused_or_answers(tmp_path):
+    """Though the manifest says that it is as it was: its numbers lead the C++ library nowhere."""
+    path = save(tmp_path / "m.h5", 400)
+    build_index(path)
+    graph = index_path(path) / GRAPH
+    whole, vectors = graph.read_bytes(), 8 + 400 * 48
+    random, refused = np.random.default_rng(0), 0
+    for place in [*range(8), *range(vectors, vectors + 120), *random.integers(vectors + 104, len(whole), 300).tolist()]:
+        graph.write_bytes(whole)
+        flip(graph, place, 1 << int(random.integers(8)))
+        fields = {"vectors": Vectors.open(path).digest, "crc-32": graph_checksum(graph)}
+        write_manifest(index_path(path), KIND, VERSION, fields)
+        try:
+            opened = IndexedVectors.open(path)
+        except FormatError:
+            refused += 1
+        else:
+            assert len(opened.most_similar("w5", topn=100)) == 100
+    assert refused > 100
+
+
+def test_an_index_of_an_older_version_or_with_a_damaged_manifest_is_to_be_built_again(tmp_path):
+    path = save(tmp_path / "m.h5", 50)
+    build_index(path)
+    write_manifest(index_path(path), KIND, 1, {"vectors": Vectors.open(path).digest, "words": 50, "bytes": 1, "recall": 1})
+    with pytest.raises(FormatError, match=r"index version 1; this program reads version 2; build it again with --force$"):
+        IndexedVectors.open(path)
+    (index_path(path) / "manifest.json").write_text("{}")
+    with pytest.raises(FormatError, match=r"manifest\.json: damaged \(.*\); build it again with --force$"):
+        IndexedVectors.open(path)
+    write_manifest(index_path(path), KIND, VERSION, {})
+    with pytest.raises(FormatError, match=r"index"):
+        IndexedVectors.open(path)
+
+
+@pytest.mark.parametrize("size", [0, 1000, 20_000])
+def test_a_disk_that_fills(tmp_path, size, capsys):
+    path = save(tmp_path / "m.h5", 400)
+    with limited(size):
+        assert main(["index", str(path), "--progress", "none"]) == 4
+    assert "m.h5.index: File too large; free some and run again" in capsys.readouterr().err
+    assert main(["index", str(path), "--force", "--progress", "none"]) == 0
+
+
+def test_usearch_may_fail_for_another_reason(tmp_path, monkeypatch):
+    def fail(self, path):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(usearch.Index, "save", fail)
+    with pytest.raises(OSError, match="out of luck"):
+        build_index(save(tmp_path / "m.h5", 50))
 
 
 def test_without_usearch(indexed, monkeypatch, capsys):
