@@ -11,7 +11,9 @@ import numpy.typing as npt
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
 from cooc_engine.errors import InputError
+from cooc_engine.text.bounded import lines
 from cooc_engine.text.compression import opened
+from cooc_engine.text.tokenizers import LONGEST_WORD
 
 __all__ = ["ranked", "read_vocabulary"]
 
@@ -22,7 +24,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """Read a file, compressed or not, with a word and its count per line, without a Python object for each word."""
     text, ends, counts = bytearray(), array("q", [0]), array("q")
     with opened(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in lines(file, LONGEST_WORD + 32, path):
             word, _, count = line.rstrip(b"\r\n").rpartition(b" ")
             if not word or not count.isdigit() or len(count) > 18:
                 raise InputError(f"{path}:{number}: expected a word and its count")

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cooc_engine.errors import InputError
-from cooc_engine.text.compression import SUFFIXES, opened
+from cooc_engine.text.bounded import whole
+from cooc_engine.text.compression import SUFFIXES
 
 __all__ = [
     "AnalogySet", "CategorySet", "OutlierSet", "PairSet",
     "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs",
 ]  # fmt: skip
+LONGEST = 1 << 24  # bytes of a file: the largest sets in use have a quarter
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,8 @@ def _name(path: Path) -> str:
 
 
 def _text(path: Path) -> str:
-    with opened(path) as file:
-        content = file.read()
     try:
-        return content.decode("utf-8-sig")
+        return whole(path, LONGEST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
 

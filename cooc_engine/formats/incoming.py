@@ -9,7 +9,7 @@ from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -19,9 +19,10 @@ from cooc_engine.formats.rounding import Values, restored
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.scratch import map_rows, nameless
 
-__all__ = ["CHUNK", "Faults", "Incoming", "check_shape", "is_utf8"]
+__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8"]
 
 CHUNK = 1 << 22  # bytes processed at a time
+WIDEST = 1 << 20  # numbers of a vector: longer ones are taken for a damaged header
 
 
 class Faults:
@@ -82,11 +83,12 @@ class Incoming:
         self._spool.write(np.ascontiguousarray(rows if sound.all() else rows[sound], "<f4").data)
 
     def add_arrays(self, words: Sequence[bytes], values: Values, start: int, beside: Mapping[str, Values]) -> None:
-        """Add words and stored vectors (n, d), rows `start` and following; `beside` holds `scales` and `counts` of all rows."""
-        stop = start + len(words)
-        part = {name: whole[start:stop] for name, whole in beside.items()}
-        counts = part["counts"].tolist() if "counts" in part else None
-        self.add(words, restored(values, part.get("scales")), range(start + 1, stop + 1), counts)
+        """Add words and stored vectors (n, d), rows `start` and following; `beside` holds their `scales` and `counts`."""
+        numbers, counts = range(start + 1, start + len(words) + 1), beside.get("counts")
+        if counts is not None and len(counts) and (counts.min() < 0 or counts.max() >= 2**63):
+            wrong = int(((counts < 0) | (counts >= 2**63)).argmax())
+            self.faults.fatal(f"{self._places}{numbers[wrong]}", f"the count is {counts[wrong]}")
+        self.add(words, restored(values, beside.get("scales")), numbers, None if counts is None else counts.tolist())
 
     def _fault(self, kind: str, number: int, what: str) -> None:
         self.faults.found(kind, f"{self._places}{number}", what)
@@ -130,12 +132,28 @@ def _taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
     return taken
 
 
-def check_shape(path: Path, name: str, array: Values, size: int) -> None:
-    """Raise `InputError` unless an array holds one number for each of `size` vectors."""
-    if array.shape != (size,):
-        raise InputError(f"{path}: {size} vectors, but {name} has the shape {' x '.join(map(str, array.shape))}")
-    if array.dtype.kind not in ("iu" if name == "counts" else "fiu"):
-        raise InputError(f"{path}: {name} holds {array.dtype}, not numbers")
+class Described(Protocol):
+    """What a header says of an array."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+
+
+def check_shapes(path: Path, vectors: Described, beside: Mapping[str, Described]) -> None:
+    """Raise `InputError` unless vectors have a possible size, and each array `beside` them holds a number for each vector."""
+    size, width = vectors.shape
+    if not 0 < width <= WIDEST:
+        raise InputError(f"{path}: vectors of {width} numbers; there can be 1 to {WIDEST:,}")
+    for name, found in beside.items():
+        if found.shape != (size,):
+            raise InputError(f"{path}: {size} vectors, but {name} has the shape {' x '.join(map(str, found.shape))}")
+        if found.dtype.kind not in ("iu" if name == "counts" else "fiu"):
+            raise InputError(f"{path}: {name} holds {found.dtype}, not numbers")
 
 
 def is_utf8(word: bytes) -> bool:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,15 +15,18 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from cooc_engine.errors import InputError
-from cooc_engine.formats.incoming import CHUNK, Faults, Incoming, check_shape
+from cooc_engine.formats.incoming import CHUNK, Faults, Incoming, check_shapes
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import Rounded, Values
+from cooc_engine.text.bounded import exactly
 from cooc_engine.text.compression import opened
 
 __all__ = ["read_safetensors", "write_safetensors"]
 TYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1", "I64": "<i8"}
-SMALL = {"text", "offsets", "scales", "counts"}
+BESIDE = ("scales", "counts")  # may be there, a number for each vector
 HEAD = 100_000_000  # the largest header in bytes, by the specification of safetensors
+LONGEST_HEAD = 1 << 20  # bytes of a header that are read: some thousands of tensors, where vectors have three to five
+SHOWN = 10  # tensors named in a message
 
 
 def write_safetensors(file: BinaryIO, outgoing: Outgoing, rounded: Rounded) -> None:
@@ -75,64 +78,67 @@ def _bytes_of_a_value(part: tuple[str, tuple[str, list[int]]]) -> int:
 def read_safetensors(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read a file as `write_safetensors` writes it."""
     with opened(path) as file:
-        head, begin = _safetensors_head(path, file)
+        head = _read_head(path, file)
         missing = [name for name in ("vectors", "text", "offsets") if name not in head]
         if missing:
-            held = ", ".join(head) or "nothing"
+            held = ", ".join(list(head)[:SHOWN]) or "nothing"
             raise InputError(f"{path}: contains no tensor {missing[0]}, only {held}; words must be in text and offsets")
-        size, width = head["vectors"].shape
-        small: dict[str, Values] = {key: head[key].read(file, begin) for key in head if key in SMALL}
-        text, offsets = small.pop("text"), small.pop("offsets")
-        for key, values in small.items():
-            check_shape(path, key, values, size)
-        if offsets.shape != (size + 1,) or offsets[0] != 0 or offsets[-1] != len(text) or (np.diff(offsets) < 0).any():
+        vectors = head["vectors"]
+        if len(vectors.shape) != 2 or len(head["text"].shape) != 1 or head["offsets"].shape != (vectors.shape[0] + 1,):
+            raise InputError(f"{path}: the shapes of vectors, text and offsets do not fit")
+        size, width = vectors.shape
+        check_shapes(path, vectors, {name: head[name] for name in BESIDE if name in head})
+        text, offsets = head["text"].read(file, path), head["offsets"].read(file, path)
+        beside = {name: head[name].read(file, path) for name in BESIDE if name in head}
+        if offsets[0] != 0 or offsets[-1] != len(text) or (offsets[1:] < offsets[:-1]).any():
             raise InputError(f"{path}: offsets do not cut text into {size} words")
-        step = max(1, CHUNK // (8 * max(1, width)))
+        step = max(1, CHUNK // (8 * width))
         for start in range(0, size, step):
             stop = min(start + step, size)
             ends = offsets[start : stop + 1].tolist()
             words = [text[a:b].tobytes() for a, b in itertools.pairwise(ends)]
-            incoming.add_arrays(words, head["vectors"].read(file, begin, start, stop), start, small)
+            extra = {name: values[start:stop] for name, values in beside.items()}
+            incoming.add_arrays(words, vectors.read(file, path, start, stop), start, extra)
         file.seek(0, os.SEEK_END)  # reading a compressed file to its end verifies its checksum
 
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor of a file: type, shape and position after the header."""
+    """A tensor of a file: type, shape and position in the file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     place: int
 
-    def read(self, file: BinaryIO, begin: int, start: int = 0, stop: int | None = None) -> Values:
+    @classmethod
+    def of(cls, described: Mapping[str, Any], begin: int, end: int) -> _Tensor:
+        """Return the tensor that a header describes; raises `ValueError` if its values are not between `begin` and `end`."""
+        shape, (start, stop) = described["shape"], described["data_offsets"]
+        if not all(type(number) is int and number >= 0 for number in (*shape, start, stop)):
+            raise ValueError("a size is not a whole number from 0 on")
+        dtype = np.dtype(TYPES[described["dtype"]])
+        if stop - start != math.prod(shape) * dtype.itemsize or begin + stop > end:
+            raise ValueError("a tensor has another size than its values, or lies beyond the end of the file")
+        return cls(dtype, tuple(shape), begin + start)
+
+    def read(self, file: BinaryIO, path: Path, start: int = 0, stop: int | None = None) -> Values:
         """Return rows start:stop, by default all."""
         stop = self.shape[0] if stop is None else stop
-        inner = math.prod(self.shape[1:])
-        size = (stop - start) * inner * self.dtype.itemsize
-        file.seek(begin + self.place + start * inner * self.dtype.itemsize)
-        data = file.read(size)
-        if len(data) < size:
-            raise InputError(f"{file.name}: truncated; its header promises more")
+        row = math.prod(self.shape[1:]) * self.dtype.itemsize
+        file.seek(self.place + start * row)
+        data = exactly(file, (stop - start) * row, path)
         return np.frombuffer(data, self.dtype).reshape(stop - start, *self.shape[1:])
 
 
-def _safetensors_head(path: Path, file: BinaryIO) -> tuple[dict[str, _Tensor], int]:
-    """Return the tensors of the supported types, and the offset at which the values begin."""
+def _read_head(path: Path, file: BinaryIO) -> dict[str, _Tensor]:
+    """Return the tensors of the supported types."""
     try:
         (size,) = struct.unpack("<Q", file.read(8))
-        if size > HEAD:
-            raise ValueError(f"a header of {size} bytes")
-        found = json.loads(file.read(size))
+        if size > LONGEST_HEAD:
+            raise ValueError(f"it has {size:,} bytes, and {LONGEST_HEAD:,} are read at most")
+        found = json.loads(exactly(file, size, path))
+        end = file.seek(0, os.SEEK_END)
         found.pop("__metadata__", None)
-        tensors = {
-            name: _Tensor(np.dtype(TYPES[one["dtype"]]), tuple(map(int, one["shape"])), int(one["data_offsets"][0]))
-            for name, one in found.items()
-            if one["dtype"] in TYPES
-        }
-        if any(min(one.shape, default=1) < 0 or one.place < 0 for one in tensors.values()):
-            raise ValueError("a negative size")
-        if "vectors" in tensors and len(tensors["vectors"].shape) != 2:
-            raise ValueError("vectors is not a matrix")
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        return {name: _Tensor.of(one, 8 + size, end) for name, one in found.items() if one["dtype"] in TYPES}
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}: damaged safetensors header ({error})") from None
-    return tensors, 8 + size

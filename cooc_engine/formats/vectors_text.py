@@ -15,14 +15,16 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from cooc_engine.errors import InputError
-from cooc_engine.formats.incoming import Faults, Incoming
+from cooc_engine.formats.incoming import WIDEST, Faults, Incoming
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.runtime.types import Matrix
+from cooc_engine.text import bounded
 from cooc_engine.text.compression import opened
 
 __all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
 
 LINES = 1 << 20  # bytes of lines parsed at a time
+LONGEST_LINE = 1 << 22  # bytes of a line
 SAMPLE = 100  # lines from which the vector size is inferred if there is no header
 WHITE_SPACE = b" \t\n\v\f\r"  # characters that no word of a text format can contain
 
@@ -76,39 +78,41 @@ class _Line(NamedTuple):
 def read_text(path: Path, faults: Faults, incoming: Incoming, *, head: bool) -> None:
     """Read lines of a word and its numbers; with `head`, the first line gives the numbers of words and columns."""
     with opened(path) as file:
-        promised, width = _head(file.readline(), faults) if head else (0, 0)
-        lines = _lines(file, 2 if head else 1)
-        sample = list(itertools.islice(lines, SAMPLE))
-        width = width or _width([len(line.numbers.split()) for line in sample])
-        found = _gather(itertools.chain(sample, lines), width, faults, incoming)
+        numbered = bounded.lines(file, LONGEST_LINE, path)
+        promised, width = _head(next(numbered, (1, b""))[1], faults) if head else (0, 0)
+        found = _gather(_lines(numbered), width, faults, incoming)
     if head and found != promised:
         faults.found("head", 1, f"the header says {promised} words, the file has {found}")
 
 
 def _head(line: bytes, faults: Faults) -> tuple[int, int]:
     fields = line.split()
-    if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields) or int(fields[1]) < 1:
+    if len(fields) != 2 or not all(field.isdigit() and len(field) < 19 for field in fields) or not 0 < int(fields[1]) <= WIDEST:
         faults.fatal(1, "expected a head of two numbers, of words and of columns")
     return int(fields[0]), int(fields[1])
 
 
-def _lines(file: BinaryIO, first: int) -> Iterator[_Line]:
-    for number, line in enumerate(file, first):
+def _lines(numbered: Iterable[tuple[int, bytes]]) -> Iterator[_Line]:
+    for number, line in numbered:
         if line[:1] in (b" ", b"\t"):
             yield _Line(number, b"", line.strip(WHITE_SPACE))
         elif fields := line.split(None, 1):
             yield _Line(number, fields[0], fields[1].rstrip(WHITE_SPACE) if len(fields) > 1 else b"")
 
 
-def _width(sizes: Sequence[int]) -> int:
+def _width(lines: Sequence[_Line]) -> int:
     """Return the most common number of fields: a few lines may be broken, or have a word that contains spaces."""
-    ((width, _),) = Counter(sizes).most_common(1) or [(0, 0)]
+    ((width, _),) = Counter(len(line.numbers.split()) for line in lines).most_common(1) or [(0, 0)]
     return width
 
 
 def _gather(lines: Iterator[_Line], width: int, faults: Faults, incoming: Incoming) -> int:
-    """Add all lines, a block at a time, and return their number."""
+    """Add all lines, a block at a time, and return their number; a `width` of 0 is that of most of the first lines."""
     found = 0
+    sample = list(itertools.islice(_block(lines), SAMPLE))
+    width, lines = width or _width(sample), itertools.chain(sample, lines)
+    if sample and not 0 < width <= WIDEST:
+        faults.fatal(sample[0].number, f"expected a word and 1 to {WIDEST:,} numbers, found {width}")
     while block := list(_block(lines)):
         found += len(block)
         rows = _parsed(block, width)
@@ -166,13 +170,12 @@ def read_projector(path: Path, faults: Faults, incoming: Incoming) -> None:
     if not beside.is_file():
         raise InputError(f"{path}: its words must be in {beside}, which does not exist")
     with opened(path) as file, opened(beside) as metadata:
-        numbers, names = (line.rstrip(b"\r\n") for line in file), (line.rstrip(b"\r\n") for line in metadata)
+        both = (bounded.lines(*pair) for pair in ((file, LONGEST_LINE, path), (metadata, LONGEST_LINE, beside)))
+        numbers, names = ((line.rstrip(b"\r\n") for _, line in numbered) for numbered in both)
         first = next(names, b"")
         whole = names if b"\t" in first else itertools.chain([first], names)  # a single column has no header
         pairs = enumerate(itertools.zip_longest(whole, numbers), 1)
-        lines = _paired(pairs, faults)
-        sample = list(itertools.islice(lines, SAMPLE))
-        _gather(itertools.chain(sample, lines), _width([len(line.numbers.split()) for line in sample]), faults, incoming)
+        _gather(_paired(pairs, faults), 0, faults, incoming)
 
 
 def _paired(pairs: Iterable[tuple[int, tuple[bytes | None, bytes | None]]], faults: Faults) -> Iterator[_Line]:

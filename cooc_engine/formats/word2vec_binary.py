@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from cooc_engine.formats.incoming import CHUNK, Faults, Incoming
+from cooc_engine.formats.incoming import CHUNK, WIDEST, Faults, Incoming
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.text.compression import opened
@@ -31,7 +31,7 @@ def read_word2vec(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read word2vec's binary format, with or without line ends after the numbers (gensim writes none)."""
     with opened(path) as file:
         fields = file.readline(LONGEST_WORD).split()
-        if len(fields) != 2 or not all(f.isdigit() and len(f) < 19 for f in fields) or not 0 < int(fields[1]) < 1 << 24:
+        if len(fields) != 2 or not all(f.isdigit() and len(f) < 19 for f in fields) or not 0 < int(fields[1]) <= WIDEST:
             faults.fatal(1, "expected a head of two numbers, of words and of columns")
         promised, width = map(int, fields)
         found, data = 0, b""

@@ -46,6 +46,7 @@ from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
+from cooc_engine.text.bounded import whole
 from cooc_engine.vectors.query import Vectors
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ else:
 __all__ = ["run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
+LONGEST = 1 << 20  # bytes of a job file
 TABLES = {"output", "encode", "count", "train", "eval", "compare"}
 
 
@@ -91,12 +93,8 @@ def run(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_bytes().decode())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
+        return tomllib.loads(whole(path, LONGEST).decode())
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not TOML ({error})") from None
 
 

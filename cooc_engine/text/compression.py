@@ -24,6 +24,7 @@ __all__ = ["SUFFIXES", "Decompressed", "beginning", "opened"]
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 SUFFIXES = frozenset(f".{kind}" for kind in MAGIC.values())
 BUFFER = 1 << 17
+MOST_MEMORY = 1 << 28  # bytes that a decompressor may ask for: four times what `xz -9` needs
 CHUNK = 1 << 16  # compressed bytes that a decompressor takes at a time
 
 
@@ -102,7 +103,10 @@ def _decompressor(file: BinaryIO, kind: str) -> Any:
     return xopen(file, "rb", threads=0, format=kind)
 
 
-_DECOMPRESSORS: Mapping[str, Callable[[], Any]] = {"bz2": BZ2Decompressor, "xz": partial(LZMADecompressor, format=FORMAT_XZ)}
+_DECOMPRESSORS: Mapping[str, Callable[[], Any]] = {
+    "bz2": BZ2Decompressor,
+    "xz": partial(LZMADecompressor, format=FORMAT_XZ, memlimit=MOST_MEMORY),
+}
 
 
 class _Streams(io.RawIOBase):
