@@ -22,8 +22,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import forge
 
-from cooc_engine._kernels import counting, encoding
+from cooc_engine._kernels import counting
 from cooc_engine.corpus import allotment, second_pass, shards
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
@@ -44,7 +45,6 @@ from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, Usage
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
-from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.text import readers
 
 HERE = Path(__file__).parent
@@ -169,7 +169,7 @@ def test_the_first_pass_goes_on_behind_its_last_checkpoint(tmp_path, monkeypatch
 def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
     text = write_text(tmp_path / "t", 3000, 90)
     whole = encode(text, tmp_path / "whole", ALL)
-    stop(monkeypatch, second_pass, "documents_path", 3, text, tmp_path / "out", ALL)
+    stop(monkeypatch, second_pass, "shard_files", 3, text, tmp_path / "out", ALL)
     kept = tmp_path / "out.part" / "tokens-00001.bin"
     place = kept.stat().st_ino, kept.stat().st_mtime_ns
     written, original = [], second_pass.ArrayWriter
@@ -187,7 +187,7 @@ def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
     assert "tokens-00005.bin" in written
 
 
-@pytest.mark.parametrize("where", [(PassCheckpoint, "save"), (second_pass, "documents_path"), (second_pass, "write_manifest")])
+@pytest.mark.parametrize("where", [(PassCheckpoint, "save"), (second_pass, "shard_files"), (second_pass, "write_manifest")])
 def test_texts_that_changed_are_not_mixed(tmp_path, monkeypatch, pieces, where):
     text = write_text(tmp_path / "t", 3000, 90)
     stop(monkeypatch, *where, 2 if where[1] != "write_manifest" else 0, text, tmp_path / "out", ALL)
@@ -204,7 +204,7 @@ def test_a_standard_input_that_was_read_is_not_read_again(tmp_path, monkeypatch,
 
     with Given.buffer:
         monkeypatch.setattr(readers.sys, "stdin", Given)
-        stop(monkeypatch, second_pass, "documents_path", 3, "-", tmp_path / "out", ALL)
+        stop(monkeypatch, second_pass, "shard_files", 3, "-", tmp_path / "out", ALL)
         monkeypatch.setattr(readers.sys, "stdin", None)
         resumed = encode("-", tmp_path / "out", ALL, resume=True)
     whole = encode(text, tmp_path / "whole", ALL)
@@ -215,7 +215,7 @@ def test_a_standard_input_that_was_read_is_not_read_again(tmp_path, monkeypatch,
 
 def test_a_spool_that_was_damaged_is_found(tmp_path, monkeypatch, pieces):
     text = write_text(tmp_path / "t", 3000, 90)
-    stop(monkeypatch, second_pass, "documents_path", 3, text, tmp_path / "out", ALL)
+    stop(monkeypatch, second_pass, "shard_files", 3, text, tmp_path / "out", ALL)
     spooled = tmp_path / "out.part" / "tokens.spool"
     ids = np.fromfile(spooled, np.int32)
     ids[-1] ^= 1
@@ -397,13 +397,13 @@ def test_a_run_that_waits_to_be_merged_takes_little_memory(tmp_path):
     run = RowFiles(directory, "run-00000")
     for part, dtype in (("rows", np.int64), ("columns", np.int32), ("values", np.uint32)):
         with ArrayWriter(run.path(part), dtype) as file:
-            file.append(np.zeros(3, dtype))
+            file.append(np.array([0, 3, 0], dtype) if part == "rows" else np.zeros(3, dtype))
     # The names stay in Python's table of strings as long as one reader has them; without it, opening may make that table grow,
     # which is none of the runs' memory. Runs do not share the names of their files as these do, so they are added.
-    first = Written.open(run)
+    first = Written.open(run, 1, 1)
     names = sum(sys.getsizeof(Path(file.path).name) for file in (first.rows, first.columns, first.values))
     with peak_memory() as peak:
-        opened = [Written.open(run) for _ in range(100)]
+        opened = [Written.open(run, 1, 1) for _ in range(100)]
     assert peak[0] / len(opened) + names < 1000
 
 
@@ -439,11 +439,12 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
     expected = count(encode(tmp_path / "t", tmp_path / "small", EncodeOptions(min_count=1)), tmp_path / "whole", options)
     corpus = Corpus(tmp_path / "small")
     order = np.array([corpus.vocabulary.ids.get("abcdef"[i], -1) for i in ids], np.int32)
-    path = shards.tokens_path(corpus.path, 0)
-    path.unlink()
-    sparse(path, np.int32, FAR + 40, order)
-    with ArrayWriter(shards.documents_path(corpus.path, 0), np.int64) as file:
-        file.append(np.array([0, FAR, FAR + 40]))
+    tokens, documents = (corpus.path / name for name in shards.shard_files(0))
+    tokens.unlink()
+    sparse(tokens, np.int32, FAR + 40, order)
+    forge.put(documents, np.array([0, FAR, FAR + 40]))
+    forge.remake(corpus.path, tokens=FAR + 40, documents=2, shards=[[FAR + 40, 2]])
+    corpus = Corpus(corpus.path)
     corpus._checked.add(0)  # as the count of an earlier run did
     run = CorpusPart(((0, FAR, FAR + 40),))
     text = read_positions(corpus, run, options, 2, Stage("", None, ""))
@@ -461,8 +462,8 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
 
 
 def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
-    for name in ("tokens", "documents", "blocks"):
-        (tmp_path / f"{name}.spool").touch()
+    (tmp_path / "tokens.spool").touch()
+    os.truncate(tmp_path / "tokens.spool", 4 * FAR)
     before = PassCheckpoint([], FAR, 1, 1, [0, 4], readers.Place(0, 0))
     with (tmp_path / "blocks.spool").open("wb") as file:
         file.write(np.array([FAR, 0]).tobytes())
@@ -474,12 +475,10 @@ def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
     tables = Tables(tmp_path, 1, 1 << 20, 1 << 20)
     for number in (0, 1):
         np.arange(4, dtype=np.int32)[::-1].tofile(tmp_path / f"rows-{number:05d}.spool")
-    spooled = Spooled(tmp_path, PassCheckpoint([], FAR + 30, 3, 2, [4, 4], None))
+    spooled = Spooled(tmp_path, PassCheckpoint([], FAR + 30, 3, 2, [4, 4], None), 4)
     assert spooled.ends.tolist() == [FAR, FAR + 10, FAR + 30]
     assert list(spooled.pieces(FAR - 5, FAR + 7)) == [(FAR - 5, FAR, 0), (FAR, FAR + 7, 1)]
-    result = np.empty(3, np.int32)
-    encoding.renumber(spooled.ids[FAR : FAR + 3], spooled.rows[1], result)
-    assert result.tolist() == [0, 2, 1] and tables.flush() == [0]
+    assert spooled.rows(FAR, FAR + 3, 1).tolist() == [0, 2, 1] and tables.flush() == [0]
 
 
 def test_rows_behind_two_gigaentries_are_merged():
@@ -519,13 +518,10 @@ def huge(at: Path, value: int, words: str = "ab") -> Cooc:
     """Counts of two words with one entry of a given size each."""
     (at / "t").write_text(f"{words[0]} {words[1]}\n")
     made = count(encode(at / "t", at / "corpus", ALL), at / "cooc", CountOptions(window=1))
-    fields = {key: field for key, field in made.manifest.items() if key not in ("format", "version")}
-    with ArrayWriter(made.path / "values-00000.bin", np.uint64) as file:
-        file.append(np.full(2, value, np.uint64))
+    forge.put(made.path / "values-00000.bin", np.full(2, value, np.uint64))
     for name in ("row-sums", "column-sums"):
-        with ArrayWriter(made.path / f"{name}.bin", np.int64) as file:
-            file.append(np.full(2, value))
-    write_manifest(made.path, "cooc", 1, {**fields, "total": 2 * value, "blocks": [[0, 2, True]]})
+        forge.put(made.path / f"{name}.bin", np.full(2, value))
+    forge.remake(made.path, total=2 * value, blocks=[[0, 2, True]])
     return Cooc(made.path)
 
 

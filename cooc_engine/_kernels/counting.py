@@ -310,6 +310,29 @@ def add_columns(columns, values, sums):
 
 @kernel(
     [
+        int64(array(int64), array(int32), array(uint32), int64, array(int64)),
+        int64(array(int64), array(int32), array(uint64), int64, array(int64)),
+    ]
+)
+def first_wrong_row(starts, columns, values, width, sums):
+    """Return the first row that is not one of a matrix of `width` columns with these sums, or -1.
+
+    The columns of a row must rise, and its values must be above 0 and have the row's sum.
+    """
+    for r in range(sums.shape[0]):
+        before, left = int64(-1), uint64(sums[r])
+        for i in range(starts[r], starts[r + 1]):
+            column, value = int64(columns[i]), uint64(values[i])
+            if column <= before or column >= width or value == 0 or value > left:
+                return r
+            before, left = column, left - value
+        if left != 0:
+            return r
+    return -1
+
+
+@kernel(
+    [
         void(array(int64), array(int32), array(uint32), int64, out(int64)),
         void(array(int64), array(int32), array(uint64), int64, out(int64)),
     ]

@@ -283,6 +283,19 @@ def merge_words(source, source_bytes, begin, share, table):
     return place
 
 
+@kernel(int64(array(uint64)))
+def count_records(source):
+    """Return the number of words of a table that was read from disk, or -1 if it is not one record after another."""
+    place, n = 0, 0
+    while place < source.shape[0]:
+        size = 2 + (int64(source[place] & _PLACE) + 7 >> 3)
+        if int64(source[place] >> uint64(32)) != n or size > source.shape[0] - place:
+            return -1
+        place += size
+        n += 1
+    return n
+
+
 @kernel(void(array(uint64), array(uint8), TABLE, out(int32)))
 def find_words(source, source_bytes, table, ids):
     """Set ids[i] to this table's id, or -1, of the word with id i in another table, whose records in use are `source`."""

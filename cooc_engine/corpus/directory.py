@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,62 @@ import numpy.typing as npt
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.shards import Shard, load_shard, open_shard
-from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.vocabulary import Vocabulary, VocabularyRecord
+from cooc_engine.errors import FormatError
 from cooc_engine.runtime.options import recorded_options
-from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.arrays import load_array
+from cooc_engine.runtime.types import Offsets, PathLike, WordIds
+from cooc_engine.storage.arrays import BINDS, ArrayFiles, BoundFiles
 from cooc_engine.storage.outputs import read_manifest
+from cooc_engine.storage.relations import check_sum
+from cooc_engine.storage.schema import Digest, Natural, Relation
 
-__all__ = ["Corpus"]
+__all__ = ["COUNTS", "KIND", "VERSION", "Corpus", "CorpusDigest"]
 
-KIND, VERSION = "corpus", 1
+KIND, VERSION = "corpus", 2
+READ = (1, 2)
+COUNTS = "word-counts.bin"
+PIECE = 1 << 20  # values of a shard that are read at a time
+
+
+class CorpusManifest(BoundFiles):
+    """The manifest of an encoded corpus, as FORMAT.md specifies it."""
+
+    version: Natural
+    tokens: Natural
+    tokens_in_vocabulary: Natural
+    documents: Natural
+    shards: list[tuple[Natural, Natural]]
+    vocabulary: VocabularyRecord
+    digest: Digest
+    options: dict[str, Any]
+    texts: list[str]
+
+
+RELATIONS = (
+    BINDS,
+    Relation("tokens", "the sum over the shards", lambda m: m["tokens"] == sum(tokens for tokens, _ in m["shards"])),
+    Relation("documents", "the sum over the shards", lambda m: m["documents"] == sum(d for _, d in m["shards"])),
+    Relation("tokens_in_vocabulary", "at most the tokens", lambda m: m["tokens_in_vocabulary"] <= m["tokens"]),
+)
+
+
+class CorpusDigest:
+    """Sums up a corpus as it is read or written: checksums of all ids and of the ends of all documents."""
+
+    def __init__(self) -> None:
+        self.ids = self.ends = 0
+
+    def add_ids(self, ids: WordIds) -> None:
+        """Add the next ids."""
+        self.ids = zlib.crc32(ids.data, self.ids)
+
+    def add_ends(self, ends: Offsets) -> None:
+        """Add the next document ends, in tokens from the start of the corpus."""
+        self.ends = zlib.crc32(ends.data, self.ends)
+
+    def of(self, vocabulary: str, tokens: int, documents: int) -> str:
+        """Return the digest of the corpus, given that of its vocabulary; it does not depend on the cut into shards."""
+        return hashlib.sha256(f"{vocabulary} {tokens} {documents} {[self.ids, self.ends]}".encode()).hexdigest()
 
 
 class Corpus:
@@ -30,11 +79,12 @@ class Corpus:
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
-        self.manifest = read_manifest(self.path, KIND, VERSION)
-        self.tokens: int = self.manifest["tokens"]
-        self.documents: int = self.manifest["documents"]
-        self.shards: int = len(self.manifest["shards"])
-        self.digest: str = self.manifest["digest"]
+        self.manifest = read_manifest(self.path, KIND, READ, CorpusManifest, *RELATIONS)
+        self.tokens = self.manifest["tokens"]
+        self.documents = self.manifest["documents"]
+        self.shards = len(self.manifest["shards"])
+        self.digest = self.manifest["digest"]
+        self._files = ArrayFiles(self.path, self.manifest.get("files"))
         self._checked: set[int] = set()
 
     @classmethod
@@ -50,22 +100,40 @@ class Corpus:
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The words and their counts."""
-        return Vocabulary.load(self.path, self.manifest["vocabulary"]["digest"])
+        return Vocabulary.load(self._files, self.manifest["vocabulary"])
 
     @functools.cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """(V,) occurrences of each word in this corpus, even if the vocabulary was taken from another."""
-        path = self.path / "word-counts.bin"
-        return load_array(path, np.int64) if path.exists() else self.vocabulary.counts
+        if COUNTS not in self._files:
+            return self.vocabulary.counts
+        counts = self._files.load(COUNTS, np.int64, self.manifest["vocabulary"]["words"])
+        check_sum(counts, self.manifest["tokens_in_vocabulary"], f"{self.path / COUNTS}")
+        return counts
 
     def shard(self, number: int) -> Shard:
         """Open shard `number`; its values are checked only the first time, since counting in runs opens it once per run."""
+        if not self._checked and self._files.bound is None:
+            self._check_digest()
         if number in self._checked:
-            return open_shard(self.path, number)
-        shard = load_shard(self.path, number, self.manifest["vocabulary"]["words"])
+            return open_shard(self._files, number)
+        shard = load_shard(self._files, number, self.manifest["shards"][number], self.manifest["vocabulary"]["words"])
         self._checked.add(number)
         return shard
 
+    def _check_digest(self) -> None:
+        """Compare all shards of a corpus of version 1, whose manifest does not bind them, with its digest."""
+        found, begin, words = CorpusDigest(), 0, self.manifest["vocabulary"]["words"]
+        for number, sizes in enumerate(self.manifest["shards"]):
+            shard = load_shard(self._files, number, sizes, words)
+            found.add_ids(shard.ids)
+            for at in range(1, len(shard.offsets), PIECE):
+                found.add_ends(shard.offsets[at : at + PIECE] + begin)
+            begin += sizes[0]
+        if found.of(self.manifest["vocabulary"]["digest"], self.tokens, self.documents) != self.digest:
+            raise FormatError(f"{self.path}: its shards are not those that its manifest names; build it again")
+        self._checked.update(range(self.shards))
+
     def info(self) -> dict[str, Any]:
-        """Return everything recorded."""
-        return self.manifest
+        """Return everything recorded but the checksums of the files."""
+        return {key: value for key, value in self.manifest.items() if key != "files"}

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,35 @@ from cooc_engine._kernels import encoding
 from cooc_engine._kernels.encoding import TokenizedText
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable
+from cooc_engine.errors import FormatError
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.types import WordIds
 from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.relations import check_rising, check_within
+from cooc_engine.storage.schema import Matches, Natural, Relation, read_json
 from cooc_engine.text import readers
 
 __all__ = ["PassCheckpoint", "Spool", "Spooled", "Tables", "Tally", "tokenize"]
 
 PIECE_TOKENS = 1 << 20
 CHECKPOINT_SECONDS = 120.0
+
+
+class _PassRecord(TypedDict):
+    """What `first-pass.json` holds, as FORMAT.md specifies it."""
+
+    texts: list[tuple[Natural, int] | None]
+    tokens: Natural
+    documents: Natural
+    blocks: Natural
+    tables: list[Natural]
+    place: readers.Place | None
+    name: Annotated[str, Matches(r"(phrases-\d\d-)?", "the name of a pass")]
+
+
+PLACED = Relation(
+    "place", "in one of the texts", lambda record: record["place"] is None or record["place"].file < len(record["texts"])
+)
 
 
 @dataclass(frozen=True)
@@ -54,14 +75,12 @@ class PassCheckpoint:
 
     @classmethod
     def load(cls, directory: Path) -> PassCheckpoint | None:
-        """Return the checkpoint that `save` wrote, or None."""
+        """Return the checkpoint that `save` wrote, or None; raises `FormatError` if it is damaged."""
         path = directory / "first-pass.json"
         if not path.exists():
             return None
-        fields = json.loads(path.read_bytes())
-        fields["texts"] = [stamp and tuple(stamp) for stamp in fields["texts"]]
-        fields["place"] = fields["place"] and readers.Place(*fields["place"])
-        return cls(**fields)
+        found = read_json(path.read_bytes(), _PassRecord, f"{path}", PLACED)
+        return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint; all the data that it counts must already be on disk."""
@@ -73,8 +92,22 @@ def _write(path: Path, values: npt.NDArray[Any]) -> None:
         file.write(values.data)
 
 
-def _mapped(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    return np.memmap(path, dtype, "r").view(np.ndarray) if path.stat().st_size else np.empty(0, dtype)
+def _mapped(path: Path, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any]:
+    """Map a raw file of values; raises `FormatError` if it is missing, or has not `size` values."""
+    kind, found = np.dtype(dtype), path.stat().st_size if path.exists() else -1
+    if found % kind.itemsize or (size is not None and found != size * kind.itemsize):
+        raise _torn(path)
+    return np.memmap(path, kind, "r").view(np.ndarray) if found else np.empty(0, kind)
+
+
+def _torn(path: Path) -> FormatError:
+    return FormatError(f"{path}: is not what the interrupted run left; pass --force to start anew")
+
+
+def _check_words(path: Path, size: int) -> None:
+    """Raise `FormatError` unless a file holds the records of a word table of `size` words."""
+    if encoding.count_records(_mapped(path, np.uint64)) != size:
+        raise _torn(path)
 
 
 class Tables:
@@ -87,7 +120,10 @@ class Tables:
     def __init__(self, directory: Path, threads: int, share: int, room: int, written: Sequence[int] = ()) -> None:
         self._directory, self._threads, self._share, self._room = directory, threads, share, room
         self._lock = threading.Lock()
-        self._tables: list[WordTable | tuple[Path, int]] = [(self._path("words", i), size) for i, size in enumerate(written)]
+        kept = [(self._path("words", number), size) for number, size in enumerate(written)]
+        for path, size in kept:
+            _check_words(path, size)
+        self._tables: list[WordTable | tuple[Path, int]] = [*kept]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for _ in range(threads):
             self._free.put(self._add())
@@ -182,8 +218,12 @@ class Spool(Tally):
             self.tokens, self.documents, self.blocks = point.tokens, point.documents, point.blocks
 
     def __enter__(self) -> Spool:
+        sizes = 4 * self.tokens, 8 * self.documents, 16 * self.blocks
+        for path, size in zip(self._paths, sizes, strict=True):
+            if size and not (path.exists() and path.stat().st_size >= size):
+                raise _torn(path)
         self._files = [path.open("r+b" if self.blocks else "wb") for path in self._paths]
-        for file, size in zip(self._files, (4 * self.tokens, 8 * self.documents, 16 * self.blocks), strict=True):
+        for file, size in zip(self._files, sizes, strict=True):
             file.truncate(size)
             file.seek(size)
         return self
@@ -209,15 +249,35 @@ class Spool(Tally):
 class Spooled:
     """The output of a finished first pass: provisional ids and document ends, mapped, and the row of each id.
 
-    ids (tokens,) int32; ends (documents,) int64; rows[t][i] is the row of id i of table t.
+    ids (tokens,) int32; ends (documents,) int64. Raises `FormatError` if a file is not what the checkpoint says, or if its
+    numbers cannot be followed.
     """
 
-    def __init__(self, directory: Path, point: PassCheckpoint) -> None:
-        paths = _spool_paths(directory, point.name)
-        self.ids, self.ends, blocks = (_mapped(path, kind) for path, kind in zip(paths, "iqq", strict=True))
+    def __init__(self, directory: Path, point: PassCheckpoint, words: int) -> None:
+        paths, sizes = _spool_paths(directory, point.name), (point.tokens, point.documents, 2 * point.blocks)
+        self._path = paths[0]
+        self._ids, self.ends, blocks = (_mapped(*file) for file in zip(paths, "iqq", sizes, strict=True))
         self._stops, self._tables = blocks.reshape(-1, 2).T.copy()
-        rows = (directory / f"{point.name}rows-{number:05d}.spool" for number in range(len(point.tables)))
-        self.rows = [_mapped(path, np.int32) for path in rows]
+        for path, ends in ((paths[1], self.ends), (paths[2], self._stops)):
+            check_rising(ends, point.tokens, f"{path}")
+        check_within(self._tables, 0, len(point.tables), f"{paths[2]}")
+        files = [directory / f"{point.name}rows-{number:05d}.spool" for number in range(len(point.tables))]
+        self._rows = [_mapped(path, np.int32, size) for path, size in zip(files, point.tables, strict=True)]
+        for path, rows in zip(files, self._rows, strict=True):
+            check_within(rows, -1, words, f"{path}")
+
+    @property
+    def tokens(self) -> int:
+        """Number of words."""
+        return len(self._ids)
+
+    def rows(self, begin: int, end: int, table: int) -> WordIds:
+        """Return the rows in the vocabulary, or -1, of the ids begin:end, which are those of a table."""
+        ids, known = self._ids[begin:end], self._rows[table]
+        check_within(ids, -1, len(known), f"{self._path}")  # a negative id is counted from the end of the table
+        found = np.empty(len(ids), np.int32)
+        encoding.renumber(ids, known, found)
+        return found
 
     def pieces(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
         """Yield (from, to, table) of pieces that make up the tokens begin:end, none longer than PIECE_TOKENS."""

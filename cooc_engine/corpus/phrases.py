@@ -33,7 +33,7 @@ class _SpooledText:
 
     def __init__(self, spooled: Spooled, vocabulary: Vocabulary) -> None:
         self._spooled, self.vocabulary = spooled, vocabulary
-        self.tokens = len(spooled.ids)
+        self.tokens = spooled.tokens
 
     def pieces(self) -> Iterator[tuple[WordIds, Offsets]]:
         """Yield the text in order: rows of the vocabulary (−1: none), and the document ends within them.
@@ -42,8 +42,7 @@ class _SpooledText:
         """
         ends, done = self._spooled.ends, 0
         for begin, end, table in self._spooled.pieces(0, self.tokens):
-            piece = np.empty(end - begin, np.int32)
-            encoding.renumber(self._spooled.ids[begin:end], self._spooled.rows[table], piece)
+            piece = self._spooled.rows(begin, end, table)
             upto = int(np.searchsorted(ends, end, "right"))
             yield piece, ends[done:upto] - begin
             done = upto
@@ -62,7 +61,7 @@ def join_phrases(
 
     `room` is the memory for counting pairs, in bytes. The new spool has separate files; the old one is kept.
     """
-    text, name = _SpooledText(Spooled(directory, point), vocabulary), f"phrases-{number:02d}-"
+    text, name = _SpooledText(Spooled(directory, point, len(vocabulary)), vocabulary), f"phrases-{number:02d}-"
     with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
         firsts, seconds = _phrases(text, options, room)
         stage.advance(text.tokens)

@@ -7,17 +7,16 @@ offsets, where document d is ids[offsets[d]:offsets[d + 1]]. No document is spli
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import FormatError
-from cooc_engine.storage.arrays import load_array, open_array
+from cooc_engine.storage.arrays import ArrayFiles
+from cooc_engine.storage.relations import check_offsets, check_within
 
-__all__ = ["SHARD_TOKENS", "Shard", "documents_path", "load_shard", "open_shard", "tokens_path"]
+__all__ = ["SHARD_TOKENS", "Shard", "load_shard", "open_shard", "shard_files"]
 
-PIECE = 1 << 16  # documents checked at a time
 SHARD_TOKENS = 1 << 26  # 256 MiB of ids; a longer document makes a longer shard
 
 
@@ -29,30 +28,23 @@ class Shard:
     offsets: npt.NDArray[np.int64]
 
 
-def tokens_path(directory: Path, number: int) -> Path:
-    """Return the file of a shard's ids."""
-    return directory / f"tokens-{number:05d}.bin"
+def shard_files(number: int) -> dict[str, type[np.signedinteger[Any]]]:
+    """Return the names of the files of a shard, and the types of their values."""
+    return {f"tokens-{number:05d}.bin": np.int32, f"documents-{number:05d}.bin": np.int64}
 
 
-def documents_path(directory: Path, number: int) -> Path:
-    """Return the file of a shard's document offsets."""
-    return directory / f"documents-{number:05d}.bin"
-
-
-def open_shard(directory: Path, number: int) -> Shard:
+def open_shard(files: ArrayFiles, number: int) -> Shard:
     """Open a shard whose values were checked before: only headers and sizes are checked again."""
-    return Shard(open_array(tokens_path(directory, number), np.int32), open_array(documents_path(directory, number), np.int64))
+    return Shard(*(files.open(name, kind) for name, kind in shard_files(number).items()))
 
 
-def load_shard(directory: Path, number: int, words: int) -> Shard:
-    """Open a shard and check its checksums, offsets, and that ids are below `words`; raises `FormatError` naming the file."""
-    ids = load_array(tokens_path(directory, number), np.int32)
-    offsets = load_array(documents_path(directory, number), np.int64)
-    fall = any((np.diff(offsets[at : at + PIECE + 1]) < 0).any() for at in range(0, len(offsets), PIECE))
-    if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(ids) or fall:
-        raise FormatError(
-            f"{documents_path(directory, number)}: offsets do not fit the shard's {len(ids)} tokens; build it again"
-        )
-    if len(ids) and (int(ids.max()) >= words or int(ids.min()) < -1):
-        raise FormatError(f"{tokens_path(directory, number)}: an id is outside the vocabulary of {words} words; build it again")
-    return Shard(ids, offsets)
+def load_shard(files: ArrayFiles, number: int, sizes: tuple[int, int], words: int) -> Shard:
+    """Open a shard of so many tokens and documents, and check its values; raises `FormatError` naming the file.
+
+    Checked are the checksums, the offsets, and that ids are below `words`.
+    """
+    (ids_name, offsets_name), (tokens, documents) = shard_files(number), sizes
+    shard = Shard(files.load(ids_name, np.int32, tokens), files.load(offsets_name, np.int64, documents + 1))
+    check_offsets(shard.offsets, tokens, f"{files.directory / offsets_name}")
+    check_within(shard.ids, -1, words, f"{files.directory / ids_name}")
+    return shard

@@ -9,15 +9,18 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError
-from cooc_engine.storage.arrays import ArrayWriter, load_array
+from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles
+from cooc_engine.storage.outputs import is_directory_of, read_manifest
+from cooc_engine.storage.relations import check_words
+from cooc_engine.storage.schema import Digest, Positive
 
-__all__ = ["RESERVED", "UNKNOWN", "Vocabulary", "order_by", "stored_bytes"]
+__all__ = ["RESERVED", "UNKNOWN", "VOCABULARY_FILES", "Vocabulary", "VocabularyRecord", "order_by", "stored_bytes"]
 
 # Words that other programs add to a vocabulary themselves, so that the same word in a text would be mistaken for theirs.
 UNKNOWN = "<unk>"
@@ -25,6 +28,22 @@ RESERVED = {
     UNKNOWN: "GloVe's programs append for unknown words",
     "</s>": "word2vec and fastText put at every line end",
 }
+
+
+VOCABULARY_FILES = {"vocab-text.bin": np.uint8, "vocab-offsets.bin": np.int64, "vocab-counts.bin": np.int64}
+
+
+class VocabularyRecord(TypedDict):
+    """What a manifest says of a vocabulary: the number of its words, and its digest."""
+
+    words: Positive
+    digest: Digest
+
+
+class _WithVocabulary(BoundFiles):
+    """A manifest of which only the vocabulary is wanted."""
+
+    vocabulary: VocabularyRecord
 
 
 def order_by(keys: Sequence[npt.NDArray[Any]], whole: Callable[[int], bytes]) -> npt.NDArray[np.int64]:
@@ -143,28 +162,33 @@ class Vocabulary:
 
     def save(self, directory: Path) -> None:
         """Write `vocab-text.bin`, `vocab-offsets.bin` and `vocab-counts.bin`."""
-        for name, values in self._parts():
-            with ArrayWriter(directory / f"vocab-{name}.bin", values.dtype) as file:
+        parts: tuple[npt.NDArray[Any], ...] = self.text, self.offsets, self.counts
+        for (name, kind), values in zip(VOCABULARY_FILES.items(), parts, strict=True):
+            with ArrayWriter(directory / name, kind) as file:
                 file.append(values)
 
+    @property
+    def record(self) -> VocabularyRecord:
+        """What a manifest says of it."""
+        return {"words": len(self), "digest": self.digest}
+
     @classmethod
-    def load(cls, directory: Path, digest: str | None = None) -> Vocabulary:
-        """Map what `save` wrote; raises `FormatError`, naming the file, if it is damaged or does not have this digest."""
-        kinds = {"text": np.uint8, "offsets": np.int64, "counts": np.int64}
-        loaded = cls(**{name: load_array(directory / f"vocab-{name}.bin", dtype) for name, dtype in kinds.items()})
-        if digest is not None and loaded.digest != digest:
-            raise FormatError(f"{directory}: the vocabulary is not the one its manifest names; build it again")
+    def load(cls, files: ArrayFiles, record: VocabularyRecord | None = None) -> Vocabulary:
+        """Map what `save` wrote; raises `FormatError`, naming the file, if it is damaged or not what `record` says."""
+        loaded = cls(*(files.load(name, kind) for name, kind in VOCABULARY_FILES.items()))
+        check_words(loaded.text, loaded.offsets, loaded.counts, f"{files.directory}")
+        if record is not None and loaded.record != record:
+            raise FormatError(f"{files.directory}: the vocabulary is not the one its manifest names; build it again")
         return loaded
 
     @classmethod
     def stored_in(cls, directory: Path) -> Vocabulary:
         """Return the vocabulary of a corpus or of a co-occurrence directory; raises `InputError` if it has none."""
-        if not (directory / "vocab-text.bin").is_file():
+        kind = next((kind for kind in ("corpus", "cooc") if is_directory_of(directory, kind)), None)
+        if kind is None:
             raise InputError(f"{directory}: has no vocabulary; name a corpus or a co-occurrence directory")
-        return cls.load(directory)
-
-    def _parts(self) -> list[tuple[str, npt.NDArray[Any]]]:
-        return [("text", self.text), ("offsets", self.offsets), ("counts", self.counts)]
+        manifest = read_manifest(directory, kind, (1, 2), _WithVocabulary, BINDS)
+        return cls.load(ArrayFiles(directory, manifest.get("files")), manifest["vocabulary"])
 
 
 def stored_bytes(directory: Path) -> int:

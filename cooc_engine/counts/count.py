@@ -7,6 +7,7 @@ by row. Integer sums do not depend on their order: the bytes are the same for an
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,13 +33,14 @@ from cooc_engine.counts.forecast import Sample, Sizes, count_sample
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, TextSource, Written, accumulator_bytes, write_rows
 from cooc_engine.counts.windows import CorpusPart, Window, check_text, cut_corpus, read_positions
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import building, part_path, write_whole
+from cooc_engine.storage.schema import Natural, read_json
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -159,8 +161,21 @@ class _Job:
     def runs(self, work: Path | None) -> list[CorpusPart]:
         """Return the runs to count in; a resumed count keeps those that it started with in `work`, whatever its budget."""
         if work is not None and (work / "runs.json").exists():
-            return [CorpusPart(tuple(map(tuple, parts))) for parts in json.loads((work / "runs.json").read_bytes())]
+            return self._kept_runs(work / "runs.json")
         return cut_corpus(self.corpus, self.window.size, self.room.text)
+
+    def _kept_runs(self, record: Path) -> list[CorpusPart]:
+        """Return recorded runs; raises `FormatError` unless they are the whole corpus, one part after another."""
+        runs = read_json(record.read_bytes(), list[list[tuple[Natural, Natural, Natural]]], f"{record}")
+        sizes = [tokens for tokens, _ in self.corpus.manifest["shards"]]
+        firsts, parts = [0, *itertools.accumulate(sizes)], list(itertools.chain(*runs))
+        inside = all(number < len(sizes) and begin < end <= sizes[number] for number, begin, end in parts)
+        if not (inside and all(runs)) or (
+            [*(firsts[number] + begin for number, begin, _ in parts), self.corpus.tokens]
+            != [0, *(firsts[number] + end for number, _, end in parts)]
+        ):
+            raise FormatError(f"{record}: its runs are not the whole corpus, part after part; pass --force to start anew")
+        return [CorpusPart(tuple(parts)) for parts in runs]
 
     def plan(self, output: Path, runs: list[CorpusPart]) -> Plan:
         """Return the plan, with the predicted disk usage of counting in these runs."""
@@ -221,7 +236,8 @@ def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
         for run, file in zip(runs, files, strict=True):
             if not file.whole():
                 _write_run(file, corpus, run, options, room, stage)
-    merged = Merged([Written.open(file) for file in files], len(corpus.counts) * job.window.slots, room.entries)
+    width = len(corpus.counts) * job.window.slots
+    merged = Merged([Written.open(file, len(corpus.counts), width) for file in files], width, room.entries)
     with progress.stage("merge runs", merged.work(todo[0].first, todo[-1].last), "entries") as stage:
         for block in todo:
             write_merged(work, block, merged, job.window, room, stage)

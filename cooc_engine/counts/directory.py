@@ -9,14 +9,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine._kernels import counting
-from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.options import RecordedOptions
+from cooc_engine.corpus.vocabulary import VOCABULARY_FILES, Vocabulary, VocabularyRecord
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.errors import FormatError, InputError, UsageError
@@ -25,14 +26,55 @@ from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.arrays import ArrayWriter, load_array, open_array
+from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles, bound_files
 from cooc_engine.storage.outputs import read_manifest, write_manifest
+from cooc_engine.storage.relations import check_offsets, check_sum, check_within
+from cooc_engine.storage.schema import Digest, Natural, Positive, Relation, Total
 
 __all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
-KIND, VERSION = "cooc", 1
+KIND, VERSION = "cooc", 2
+READ = (1, 2)
 BLOCK_ENTRIES = 1 << 25  # maximum number of entries in a row block
 READ_ENTRIES = 1 << 20  # maximum number of entries read at a time, unless a single row has more
+
+
+class Counted(TypedDict):
+    """What a manifest says of the corpus that was counted; counts of other programs know no options."""
+
+    digest: Digest
+    options: dict[str, Any]
+
+
+class CoocManifest(BoundFiles):
+    """The manifest of a co-occurrence directory, as FORMAT.md specifies it."""
+
+    version: Natural
+    entries: Natural
+    total: Total
+    columns: Natural
+    slots: Positive
+    tokens: Total
+    denominator: Positive
+    blocks: list[tuple[Natural, Natural, bool]]
+    vocabulary: VocabularyRecord
+    corpus: Counted
+    options: dict[str, Any]
+
+
+def _are_consecutive(manifest: CoocManifest) -> bool:
+    """Tell whether the blocks hold all rows, one after another."""
+    firsts, lasts, _ = zip(*manifest["blocks"], strict=True) if manifest["blocks"] else ((0,), (0,), ())
+    return (*firsts, manifest["vocabulary"]["words"]) == (0, *lasts) and all(a < b for a, b in zip(firsts, lasts, strict=True))
+
+
+RELATIONS = (
+    BINDS,
+    Relation("columns", "the words times the slots", lambda m: m["columns"] == m["vocabulary"]["words"] * m["slots"]),
+    Relation("columns", "at most 2^31 - 1", lambda m: m["columns"] < 2**31),
+    Relation("blocks", "all rows, one block after another", _are_consecutive),
+    Relation("entries", "at most the rows times the columns", lambda m: m["entries"] <= m["columns"] ** 2 // m["slots"]),
+)
 
 
 @dataclass(frozen=True)
@@ -53,9 +95,15 @@ class Block:
         """Return the block's files."""
         return RowFiles(directory, f"{self.number:05d}")
 
-    def path(self, directory: Path, part: str) -> Path:
-        """Return the block's file of `columns`, `values`, or (while counting) `rows`."""
-        return self.files(directory).path(part)
+    @property
+    def kinds(self) -> dict[str, npt.DTypeLike]:
+        """The names of its files, columns first, with the types of their values."""
+        return {f"columns-{self.number:05d}.bin": np.int32, f"values-{self.number:05d}.bin": self.dtype}
+
+    def open(self, files: ArrayFiles) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+        """Return its columns and values, mapped; they are not verified."""
+        columns, values = (files.open(name, kind) for name, kind in self.kinds.items())
+        return columns, values
 
 
 def plan_blocks(bounds: npt.NDArray[np.int64], sums: Sequence[int] | npt.NDArray[Any]) -> list[Block]:
@@ -77,12 +125,16 @@ class Cooc:
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
-        self.manifest = read_manifest(self.path, KIND, VERSION)
-        self.entries: int = self.manifest["entries"]
-        self.denominator: int = self.manifest["denominator"]
-        self.columns: int = self.manifest["columns"]
+        self.manifest = read_manifest(self.path, KIND, READ, CoocManifest, *RELATIONS)
+        self.entries = self.manifest["entries"]
+        self.denominator = self.manifest["denominator"]
+        self.columns = self.manifest["columns"]
         self.options = recorded_options(CountOptions, self.manifest["options"], self.path, done="counted", redo="count")
+        if (self.denominator, self.manifest["slots"]) != (self.options.denominator, self.options.slots):
+            raise FormatError(f"{self.path}: its denominator or slots are not those of its options; count again")
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
+        self.files = ArrayFiles(self.path, self.manifest.get("files"))
+        self._size = self.manifest["vocabulary"]["words"]
         self._checked: set[int] = set()
 
     @classmethod
@@ -103,7 +155,7 @@ class Cooc:
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The words of rows and columns."""
-        return Vocabulary.load(self.path, self.manifest["vocabulary"]["digest"])
+        return Vocabulary.load(self.files, self.manifest["vocabulary"])
 
     @functools.cached_property
     def digest(self) -> str:
@@ -111,14 +163,21 @@ class Cooc:
         return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
 
     @functools.cached_property
+    def encoding(self) -> RecordedOptions:
+        """The options that its text was encoded with; the defaults if another program counted it."""
+        return recorded_options(RecordedOptions, self.manifest["corpus"]["options"], self.path, done="encoded", redo="encode")
+
+    @functools.cached_property
     def row_offsets(self) -> npt.NDArray[np.int64]:
         """(V + 1,) int64: row r has entries row_offsets[r]:row_offsets[r + 1] of the whole matrix."""
-        return load_array(self.path / "row-offsets.bin", np.int64)
+        offsets = self.files.load("row-offsets.bin", np.int64, self._size + 1)
+        check_offsets(offsets, self.entries, f"{self.path / 'row-offsets.bin'}", self.columns)
+        return offsets
 
     @functools.cached_property
     def row_integers(self) -> npt.NDArray[np.int64]:
         """(V,) int64: sum of each row, in units of 1 / `denominator`."""
-        return load_array(self.path / "row-sums.bin", np.int64)
+        return self._sums("row-sums.bin", self._size)
 
     @functools.cached_property
     def row_sums(self) -> npt.NDArray[np.float64]:
@@ -128,7 +187,12 @@ class Cooc:
     @functools.cached_property
     def column_integers(self) -> npt.NDArray[np.int64]:
         """(columns,) int64: sum of each column, in units of 1 / `denominator`."""
-        return load_array(self.path / "column-sums.bin", np.int64)
+        return self._sums("column-sums.bin", self.columns)
+
+    def _sums(self, name: str, size: int) -> npt.NDArray[np.int64]:
+        sums = self.files.load(name, np.int64, size)
+        check_sum(sums, self.manifest["total"], f"{self.path / name}")
+        return sums
 
     @functools.cached_property
     def column_sums(self) -> npt.NDArray[np.float64]:
@@ -149,25 +213,36 @@ class Cooc:
 
         On first use they are compared with their checksums and validated.
         """
-        opened = open_array if block.number in self._checked else load_array
-        columns = opened(block.path(self.path, "columns"), np.int32)
-        values = opened(block.path(self.path, "values"), block.dtype)
-        if block.number in self._checked:
-            return columns, values
-        entries = int(self.row_offsets[block.last] - self.row_offsets[block.first])
-        if len(columns) != entries or len(values) != entries:
-            raise FormatError(
-                f"{block.path(self.path, 'columns')}: {len(columns)} entries where the rows have {entries}; count again"
-            )
-        if entries and (int(columns.min()) < 0 or int(columns.max()) >= self.columns):
-            raise FormatError(f"{block.path(self.path, 'columns')}: a column is outside the vocabulary; count again")
+        if not self._checked and self.files.bound is None:
+            self._check_columns()
+        if block.number not in self._checked:
+            self._check_block(block)
+        return block.open(self.files)
+
+    def _check_block(self, block: Block) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
+        """Verify and return columns and values of a block: their checksums, and that they fit the offsets and sums of rows."""
+        offsets = self.row_offsets[block.first : block.last + 1]
+        columns, values = (self.files.load(name, kind, int(offsets[-1] - offsets[0])) for name, kind in block.kinds.items())
+        sums = self.row_integers[block.first : block.last]
+        wrong = counting.first_wrong_row(offsets - offsets[0], columns, values, self.columns, sums)
+        if wrong >= 0:
+            name = self.path / next(iter(block.kinds))
+            raise FormatError(f"{name}: row {block.first + wrong} does not fit the sums of the rows; count again")
         self._checked.add(block.number)
         return columns, values
 
+    def _check_columns(self) -> None:
+        """Compare all entries of a directory of version 1, whose manifest does not bind them, with the sums of the columns."""
+        sums = np.zeros(self.columns, np.int64)
+        for block in self.blocks:
+            counting.add_columns(*self._check_block(block), sums)
+        if (sums != self.column_integers).any():
+            raise FormatError(f"{self.path}: its entries are not those that its columns' sums say; count again")
+
     def row(self, row: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return columns and counts of one row, without reading the others."""
+        """Return columns and counts of one row; of the others only its block is read, once, to verify it."""
         block = next(block for block in self.blocks if block.first <= row < block.last)
-        columns, values = (open_array(block.path(self.path, p), t) for p, t in (("columns", np.int32), ("values", block.dtype)))
+        columns, values = self.block_integers(block)
         begin, end = self.row_offsets[row : row + 2] - self.row_offsets[block.first]
         return columns[begin:end], values[begin:end] / self.denominator
 
@@ -214,35 +289,38 @@ class Cooc:
                 yield row, columns[a:b], values[a:b] / self.denominator
 
     def info(self) -> dict[str, Any]:
-        """Return everything recorded."""
-        return self.manifest
+        """Return everything recorded but the checksums of the files."""
+        return {key: value for key, value in self.manifest.items() if key != "files"}
 
 
 def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
     """Write the vocabulary, join the blocks' row lengths and sums, sum the columns, and write the manifest."""
     vocabulary.save(work)
-    halves = [np.split(load_array(block.path(work, "rows"), np.int64), [block.last - block.first + 1]) for block in blocks]
-    lengths, row_sums = np.concatenate([np.diff(half[0]) for half in halves]), np.concatenate([half[1] for half in halves])
-    columns = fields["columns"]
+    files, columns = ArrayFiles(work), fields["columns"]
+    rows = [block.files(work).rows(block.last - block.first) for block in blocks]
+    lengths, row_sums = (np.concatenate(parts) for parts in zip(*rows, strict=True))
     column_sums = row_sums
     if fields["options"]["context_side"] != "both" or columns != len(vocabulary):
         column_sums = np.zeros(columns, np.int64)
-        for block in blocks:
-            parts = (
-                load_array(block.path(work, "columns"), np.int32),
-                load_array(block.path(work, "values"), block.dtype),
-            )
+        for block, (size, _) in zip(blocks, rows, strict=True):
+            parts = [files.load(name, kind, int(size.sum())) for name, kind in block.kinds.items()]
+            check_within(parts[0], 0, columns, f"{work}: columns of block {block.number}")
             counting.add_columns(*parts, column_sums)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    for name, numbers in (("row-offsets", offsets), ("row-sums", row_sums), ("column-sums", column_sums)):
-        with ArrayWriter(work / f"{name}.bin", np.int64) as file:
+    kinds: dict[str, npt.DTypeLike] = {**VOCABULARY_FILES}
+    for name, numbers in (("row-offsets.bin", offsets), ("row-sums.bin", row_sums), ("column-sums.bin", column_sums)):
+        kinds[name] = np.int64
+        with ArrayWriter(work / name, np.int64) as file:
             file.append(numbers)
+    for block in blocks:
+        kinds |= block.kinds
     whole = {
         "entries": int(offsets[-1]),
         "total": sum(row_sums.tolist()),  # each row fits into 64 bits, but their sum may not
         "blocks": [[block.first, block.last, block.wide] for block in blocks],
-        "vocabulary": {"words": len(vocabulary), "digest": vocabulary.digest},
+        "vocabulary": vocabulary.record,
         **fields,
+        "files": bound_files(work, kinds),
     }
     write_manifest(work, KIND, VERSION, whole)
     clean(work)

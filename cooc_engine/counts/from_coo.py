@@ -22,7 +22,17 @@ from cooc_engine._kernels import coo, counting
 from cooc_engine._kernels.coo import RowTally
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import MERGE_BYTES
-from cooc_engine.counts.directory import BLOCK_ENTRIES, KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
+from cooc_engine.counts.directory import (
+    BLOCK_ENTRIES,
+    KIND,
+    VERSION,
+    Block,
+    Cooc,
+    CoocManifest,
+    clean,
+    finish_blocks,
+    plan_blocks,
+)
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, Source, Written, accumulator_bytes, write_rows
 from cooc_engine.counts.windows import Window
@@ -33,6 +43,7 @@ from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.runtime.types import Counts, Offsets
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
+from cooc_engine.storage.schema import Natural, read_json
 
 __all__ = ["EntrySource", "build", "rows_of", "whole_counts"]
 
@@ -76,8 +87,8 @@ class EntrySource(Protocol):
         ...
 
     @property
-    def manifest(self) -> Mapping[str, Any]:
-        """The manifest of the co-occurrence directory that the entries were exported from, or an empty mapping."""
+    def manifest(self) -> CoocManifest | None:
+        """The manifest of the co-occurrence directory that the entries were exported from, or None."""
         ...
 
     def read(self, begin: int, end: int) -> Coordinates:
@@ -298,7 +309,9 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
     """Return ranges of at most `run` entries; a resumed import keeps those that it started with, if they fit."""
     record = work / "runs.json"
     if record.exists():
-        kept = [(begin, end) for begin, end in json.loads(record.read_bytes())]
+        kept = read_json(record.read_bytes(), list[tuple[Natural, Natural]], f"{record}")
+        if [*(begin for begin, _ in kept), size] != [0, *(end for _, end in kept)]:
+            raise FormatError(f"{record}: its runs are not all {size} entries, one after another; pass --force to start anew")
         if max(end - begin for begin, end in kept) <= run:
             return kept
         for path in (record, *work.glob("*-run-*.bin")):
@@ -341,7 +354,7 @@ def _write_run(entries: EntrySource, run: tuple[int, int], file: RowFiles, room:
 def _merge_runs(
     work: Path, blocks: list[Block], todo: list[Block], files: list[RowFiles], room: _Allotment, progress: Progress
 ) -> None:
-    sources = [Written.open(file) for file in files]
+    sources = [Written.open(file, blocks[-1].last, room.columns) for file in files]
     merged = Merged(sources, room.columns, room.entries)
     with progress.stage("merge runs", merged.work(todo[0].first, blocks[-1].last), "entries") as stage:
         for block in todo:
@@ -360,9 +373,11 @@ def _finish(work: Path, blocks: list[Block], entries: EntrySource, window: Windo
         "corpus": {"digest": digest, "options": {}},
         "options": entries.options.record(),
     }
-    if entries.manifest:
-        recorded = {key: entries.manifest[key] for key in ("tokens", "corpus")}
-        fields = {key: (fields | recorded)[key] for key in entries.manifest if key in fields}  # in its order
+    wanted = entries.manifest
+    if wanted:
+        fields |= {"tokens": wanted["tokens"], "corpus": wanted["corpus"]}
+        fields = {key: fields[key] for key in wanted if key in fields}  # in its order
     finish_blocks(work, blocks, vocabulary, fields)
-    if entries.manifest and read_manifest(work, KIND, VERSION) != entries.manifest:
+    made = read_manifest(work, KIND, (VERSION,), CoocManifest)
+    if wanted and made != (wanted if wanted["version"] == VERSION else {**wanted, "version": VERSION, "files": made["files"]}):
         raise FormatError(f"{entries.name}: does not hold the counts that it claims to; make it again")

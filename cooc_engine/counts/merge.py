@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import Allotment, write_merged
 from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.counts.forecast import ROWS, Sample, Sizes, merge_sample
@@ -22,7 +20,6 @@ from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.arrays import ArrayReader
 from cooc_engine.storage.outputs import building
 
 if TYPE_CHECKING:
@@ -36,21 +33,15 @@ class _StoredCooc:
 
     def __init__(self, cooc: Cooc) -> None:
         self.size = len(cooc.vocabulary)
-        self._offsets = ArrayReader(cooc.path / "row-offsets.bin", np.int64)
-        self._begins = [int(self._offsets.read(block.first, block.first + 1)[0]) for block in cooc.blocks]
-        self._files = [
-            (
-                ArrayReader(block.path(cooc.path, "columns"), np.int32),
-                ArrayReader(block.path(cooc.path, "values"), block.dtype),
-            )
-            for block in cooc.blocks
-        ]
-        for file in itertools.chain(*self._files):
-            file.verify()
+        self._offsets = cooc.row_offsets
+        self._begins = [int(self._offsets[block.first]) for block in cooc.blocks]
+        for block in cooc.blocks:
+            cooc.block_integers(block)  # verifies it
+        self._files = [[cooc.files.reader(name, kind) for name, kind in block.kinds.items()] for block in cooc.blocks]
 
     def offsets(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """Return the offsets of the entries of rows first:last, and the end of the last row."""
-        return self._offsets.read(first, last + 1)
+        return self._offsets[first : last + 1]
 
     def entries(self, begin: int, end: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         """Return columns and values of entries begin:end, from the blocks that hold them."""
@@ -84,7 +75,10 @@ def merge(
                         write_merged(work, block, merged, Window.of(first.options), job.room, stage)
             joined = hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
             fields = {
-                **{key: first.manifest[key] for key in ("denominator", "columns", "slots", "options")},
+                "denominator": first.denominator,
+                "columns": first.columns,
+                "slots": first.manifest["slots"],
+                "options": first.manifest["options"],
                 "tokens": sum(cooc.manifest["tokens"] for cooc in job.coocs),
                 "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
             }
@@ -145,9 +139,8 @@ def _check_alike(one: Cooc, other: Cooc) -> None:
         ours, theirs = one.options.record(), other.options.record()
         changed = ", ".join(key for key in ours if ours[key] != theirs[key])
         raise UsageError(f"{other.path}: was counted with a different {changed} from {one.path}")
-    ours, theirs = one.manifest["corpus"]["options"], other.manifest["corpus"]["options"]
-    if ours and theirs:  # counts of other programs do not record it
-        cuts = [EncodeOptions(**record).cut for record in (ours, theirs)]
-        changed = ", ".join(key for key in cuts[0] if cuts[0][key] != cuts[1][key])
+    if all(cooc.manifest["corpus"]["options"] for cooc in (one, other)):  # counts of other programs do not record it
+        cut, other_cut = one.encoding.cut, other.encoding.cut
+        changed = ", ".join(key for key in cut if cut[key] != other_cut[key])
         if changed:
             raise UsageError(f"{other.path}: its text was split into words with a different {changed} from that of {one.path}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cooc_engine.runtime.options import Above, AtLeast, Flag, Options
+from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
 __all__ = ["CountOptions", "UniformCountOptions"]
 
@@ -14,7 +15,7 @@ __all__ = ["CountOptions", "UniformCountOptions"]
 class CountOptions(Options):
     """Options of counting: which pairs of words co-occur, and with which weight."""
 
-    window: Annotated[int, AtLeast(1), Flag(alias=("--window-size", "--ws", "--win"))] = 10
+    window: Annotated[int, AtLeast(1), Below(10**7), Flag(alias=("--window-size", "--ws", "--win"))] = 10
     """Number of context words on each side of the centre."""
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic"
     """Weight of a co-occurrence at distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""
@@ -28,6 +29,20 @@ class CountOptions(Options):
     """Subsample frequent words before windows are formed: a word of frequency f is kept with √(t/f) + t/f; off by default."""
     subsample_seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the subsampling."""
+
+    @property
+    def denominator(self) -> int:
+        """What the integers count in: 1 for uniform weights, the window for dynamic ones, lcm(1..window) for harmonic ones."""
+        if self.window_weight == "harmonic":
+            # The lcm grows like e^window: for a very wide window, computing it would take minutes.
+            return math.lcm(*range(1, min(self.window, 64) + 1))
+        return 1 if self.window_weight == "uniform" else self.window
+
+    @property
+    def slots(self) -> int:
+        """Number of columns for each context word: 1, or one for each signed distance."""
+        sides = 2 if self.context_side == "both" else 1
+        return sides * self.window if self.positional else 1
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,12 @@ import numpy.typing as npt
 from cooc_engine._kernels import counting
 from cooc_engine._kernels.counting import CountedRows, PositionLists, RowAccumulator
 from cooc_engine.counts.windows import Window
+from cooc_engine.errors import FormatError
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.runtime.types import Counts, Offsets
-from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole
+from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole, load_array
+from cooc_engine.storage.relations import check_offsets
 
 __all__ = [
     "Accumulator",
@@ -121,6 +123,15 @@ class RowFiles:
         """Tell whether all rows were written: the file of rows is written last."""
         return is_whole(self.path("rows"), np.int64)
 
+    def rows(self, size: int) -> tuple[Counts, Counts]:
+        """Return the numbers of entries and the sums of all `size` rows; raises `FormatError` if the file is damaged."""
+        found: Counts = load_array(self.path("rows"), np.int64)
+        offsets, sums = found[: size + 1], found[size + 1 :]
+        if len(sums) != size or (sums < 0).any():
+            raise FormatError(f"{self.path('rows')}: does not hold the sums of {size} rows; pass --force to start anew")
+        check_offsets(offsets, int(offsets[-1]), f"{self.path('rows')}")
+        return np.diff(offsets), sums
+
     def unlink(self) -> None:
         """Delete the files."""
         for part in ("rows", "columns", "values"):
@@ -137,13 +148,16 @@ class Written:
     size: int  # in rows
 
     @classmethod
-    def open(cls, files: RowFiles) -> Written:
-        """Open the files that `write_rows` wrote, after verifying their checksums."""
+    def open(cls, files: RowFiles, size: int, width: int) -> Written:
+        """Open the files that `write_rows` wrote of `size` rows of `width` columns, after verifying what they hold."""
         rows, columns = ArrayReader(files.path("rows"), np.int64), ArrayReader(files.path("columns"), np.int32)
         values = ArrayReader(files.path("values"), (np.uint32, np.uint64))
-        for file in (rows, columns, values):
-            file.verify()
-        return cls(rows, columns, values, rows.size // 2)
+        entries = int(files.rows(size)[0].sum())
+        if columns.size != entries or values.size != entries:
+            raise FormatError(f"{columns.path}: does not hold the {entries} entries of its rows; pass --force to start anew")
+        columns.verify(width)
+        values.verify()
+        return cls(rows, columns, values, size)
 
     def offsets(self, first: int, last: int) -> Offsets:
         """Return where the entries of rows first:last begin, and where the last of them ends."""

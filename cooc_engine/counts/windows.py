@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -43,9 +42,7 @@ class Window:
     @classmethod
     def of(cls, options: CountOptions) -> Window:
         """Make the window for the options (harmonic 1/k, uniform 1, dynamic (window − k + 1)/window)."""
-        sides = 2 if options.context_side == "both" else 1
-        slots = sides * options.window if options.positional else 1
-        return cls(*_weights(options), SIDES[options.context_side], slots)
+        return cls(_weights(options), options.denominator, SIDES[options.context_side], options.slots)
 
     @property
     def shape(self) -> ContextWindow:
@@ -72,21 +69,15 @@ class Window:
         return np.minimum(len(counts) * self.slots, self.contexts * counts)
 
 
-def _weights(options: CountOptions) -> tuple[npt.NDArray[np.int64], int]:
-    distances = range(1, options.window + 1)
+def _weights(options: CountOptions) -> npt.NDArray[np.int64]:
+    distances = np.arange(1, options.window + 1, dtype=np.int64)
     if options.window_weight == "uniform":
-        weights, denominator = [1] * options.window, 1
-    elif options.window_weight == "dynamic":
-        weights, denominator = [options.window - k + 1 for k in distances], options.window
-    else:
-        # The lcm grows like e^window: for a very wide window, computing it would take minutes.
-        denominator = math.lcm(*range(1, min(options.window, 64) + 1))
-        weights = [denominator // k for k in distances]
-    if max(weights) >= 2**63:
-        raise UsageError(
-            f"--window {options.window} is too wide for exact {options.window_weight} weights; take uniform or dynamic ones"
-        )
-    return np.array(weights, np.int64), denominator
+        return np.ones_like(distances)
+    if options.window_weight == "dynamic":
+        return distances[::-1].copy()
+    if options.denominator >= 2**63:
+        raise UsageError(f"--window {options.window} is too wide for exact harmonic weights; take uniform or dynamic ones")
+    return options.denominator // distances
 
 
 @dataclass(frozen=True)

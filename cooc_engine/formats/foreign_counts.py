@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.counts.directory import CoocManifest
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.windows import Window
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.types import WordIds
 
@@ -27,12 +27,12 @@ class ForeignCounts:
     options: CountOptions
     ranks: WordIds | None
     origin: Mapping[str, Any]
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: CoocManifest | None = None
 
     @property
     def denominator(self) -> int:
         """The common denominator by which counts are multiplied to become integers."""
-        return Window.of(self.options).denominator
+        return self.options.denominator
 
     def ranked(self, rows: WordIds, columns: WordIds) -> tuple[WordIds, ...]:
         """Return rows and columns in our numbering, -1 for anything outside the vocabulary."""

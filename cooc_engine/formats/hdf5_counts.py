@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse
 
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.counts.directory import KIND, VERSION, Cooc
+from cooc_engine.counts.directory import KIND, READ, RELATIONS, Cooc, CoocManifest
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.errors import FormatError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
-from cooc_engine.runtime.options import from_mapping
+from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import Element, Stream, write_elements
 from cooc_engine.storage.outputs import refuse_file
+from cooc_engine.storage.schema import Relation, fitted, read_json
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -35,6 +36,19 @@ EXACT = 2**51  # for integers below this, count in float64 times denominator is 
 CHUNK = 1 << 18  # entries written at a time
 LEAST_CHUNK = 1 << 12
 CHUNK_BYTES = 40  # bytes of memory per entry being written
+
+
+class _Document(TypedDict):
+    """The record that holds the text of a directory's manifest."""
+
+    manifest: str
+
+
+OURS = Relation(
+    "version",
+    f"that of counts, {' or '.join(map(str, READ))}",
+    lambda manifest: manifest.get("format") == f"cooc-engine {KIND}" and manifest["version"] in READ,
+)
 
 
 class CountFile:
@@ -54,18 +68,12 @@ class CountFile:
         self._values = {name: dataset.values for name, dataset in self._counts.datasets.items()}
         self._check_shape()
 
-    def _read_manifest(self, content: Any) -> Mapping[str, Any]:
+    def _read_manifest(self, content: Any) -> CoocManifest:
         """Return the manifest of the directory, keys in their original order, and set `options`."""
         where = element_name(self.path, "manifest")
-        try:
-            found: dict[str, Any] = json.loads(content["manifest"])
-            if (found["format"], found["version"]) != (f"cooc-engine {KIND}", VERSION):
-                raise FormatError(f"{where} is not that of counts of version {VERSION}")
-            self.options = from_mapping(CountOptions, found["options"], where)
-        except UsageError as error:
-            raise FormatError(f"{where}: options of another version ({error}); count again") from None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise FormatError(f"{where} does not hold a manifest") from None
+        text = fitted(content, _Document, where)["manifest"]
+        found = read_json(text.encode(errors="replace"), CoocManifest, where, OURS, *RELATIONS)
+        self.options = recorded_options(CountOptions, found["options"], self.path, done="counted", redo="count")
         return found
 
     def _check_shape(self) -> None:

@@ -6,12 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, text_names
-from cooc_engine.corpus.options import EncodeOptions, RecordedOptions
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import KIND as COUNTS
 from cooc_engine.counts.directory import Cooc
@@ -19,7 +20,6 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.keywords import Run, RunKeywords
-from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
@@ -153,10 +153,7 @@ def append(
     """
     Run.of("append", run)
     base = Cooc.of(cooc)
-    recorded = base.manifest["corpus"]["options"]
-    Splitting(recorded, base.path, trust_tokenizer).check()
-    encoding = recorded_options(
-        RecordedOptions, {**recorded, "vocabulary": str(base.path)}, base.path, done="encoded", redo="encode"
-    )
+    Splitting(base.manifest["corpus"]["options"], base.path, trust_tokenizer).check()
+    encoding = replace(base.encoding, vocabulary=str(base.path))
     with prepared(texts, Path(output), encoding, base.options, **run) as new:
         return merge([base, new], output, **run)

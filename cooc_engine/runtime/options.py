@@ -15,6 +15,7 @@ from cooc_engine.errors import FormatError, UsageError
 
 __all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "checked", "from_mapping", "recorded_options"]
 
+HUGE = 2**1023  # a whole number that cannot be converted to a float
 O = TypeVar("O", bound="Options")  # noqa: E741
 
 
@@ -101,6 +102,8 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
         if value not in kinds:
             raise UsageError(f"{flag} is {value!r}; it must be one of {', '.join(map(str, kinds))}")
         return value
+    if isinstance(value, int) and abs(value) >= HUGE:
+        raise UsageError(f"{flag} is a number of more than 300 digits; it must be smaller")
     if float in kinds and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):

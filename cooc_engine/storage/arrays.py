@@ -6,16 +6,31 @@ import os
 import struct
 import sys
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
+from cooc_engine.storage.relations import check_within
+from cooc_engine.storage.schema import Crc, Natural, Relation
 
-__all__ = ["ArrayReader", "ArrayWriter", "is_whole", "load_array", "open_array"]
+__all__ = [
+    "BINDS",
+    "ArrayFiles",
+    "ArrayReader",
+    "ArrayWriter",
+    "Bound",
+    "BoundFiles",
+    "bound_files",
+    "is_whole",
+    "load_array",
+    "open_array",
+]
 
 MAGIC = b"COOC-ARR"
 VERSION = 1
@@ -61,44 +76,88 @@ class ArrayWriter:
             self._file.close()
 
 
-def _read_header(path: Path, kinds: tuple[npt.DTypeLike, ...]) -> tuple[np.dtype[Any], int, int]:
-    """Return dtype, number of values and checksum, after every check that does not read the values."""
+class Bound(NamedTuple):
+    """What a manifest records of an array file, so that a file of another directory is not taken for it."""
+
+    bytes: Natural
+    crc: Crc
+
+
+class BoundFiles(TypedDict, total=False):
+    """The part of a manifest that binds files, by name; version 1 of corpora and counts has none."""
+
+    files: dict[str, Bound]
+
+
+BINDS = Relation("files", "there, from version 2 on", lambda manifest: manifest["version"] == 1 or "files" in manifest)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """The header of an array file: type and number of the values, and their checksum."""
+
+    dtype: np.dtype[Any]
+    count: int
+    crc: int
+
+    @property
+    def bound(self) -> Bound:
+        """What a manifest records."""
+        return Bound(HEADER_BYTES + self.count * self.dtype.itemsize, self.crc)
+
+    @classmethod
+    def read(cls, path: Path, kinds: tuple[npt.DTypeLike, ...]) -> _Header:
+        """Read a header whose values are of one of these types, after every check that does not read the values."""
+        head, size = _head_of(path)
+        if len(head) < HEADER_BYTES or not any(head):
+            raise FormatError(f"{path}: half-written; build it again")
+        magic, version, code, count, crc = HEADER.unpack_from(head)
+        if magic != MAGIC:
+            raise FormatError(f"{path}: not an array file of cooc-engine")
+        if struct.unpack_from("<I", head, HEADER.size)[0] != zlib.crc32(head[: HEADER.size]):
+            raise FormatError(f"{path}: damaged header; build it again")
+        if version != VERSION:
+            raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
+        wanted, name = [np.dtype(kind).newbyteorder("<").str for kind in kinds], code.rstrip(b"\0").decode(errors="replace")
+        if name not in wanted:
+            raise FormatError(f"{path}: holds values of type {name!r}, expected {' or '.join(wanted)}")
+        found = cls(np.dtype(name), count, crc)
+        if size != found.bound.bytes:
+            raise FormatError(f"{path}: {size} bytes, its header promises {found.bound.bytes}; truncated")
+        return found
+
+
+def _head_of(path: Path) -> tuple[bytes, int]:
+    """Return the first bytes of a file, and its size."""
     try:
         with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
-            size = os.fstat(file.fileno()).st_size
+            return file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size
     except FileNotFoundError:
         raise FormatError(f"{path}: missing; the directory is damaged, build it again") from None
-    if len(head) < HEADER_BYTES or not any(head):
-        raise FormatError(f"{path}: half-written; build it again")
-    magic, version, code, count, crc = HEADER.unpack_from(head)
-    if magic != MAGIC:
-        raise FormatError(f"{path}: not an array file of cooc-engine")
-    if struct.unpack_from("<I", head, HEADER.size)[0] != zlib.crc32(head[: HEADER.size]):
-        raise FormatError(f"{path}: damaged header; build it again")
-    if version != VERSION:
-        raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
-    stored = np.dtype(code.rstrip(b"\0").decode())
-    wanted = [np.dtype(kind).newbyteorder("<") for kind in kinds]
-    if stored not in wanted:
-        raise FormatError(f"{path}: holds {stored}, expected {' or '.join(map(str, wanted))}")
-    if size != HEADER_BYTES + count * stored.itemsize:
-        raise FormatError(f"{path}: {size} bytes, its header promises {HEADER_BYTES + count * stored.itemsize}; truncated")
-    return stored, count, crc
+    except IsADirectoryError:
+        raise FormatError(f"{path}: is a directory, expected an array file") from None
+
+
+def bound_files(directory: Path, kinds: Mapping[str, npt.DTypeLike]) -> dict[str, Bound]:
+    """Return what a manifest records of files, given the type of the values of each; raises `FormatError` for another."""
+    return {name: _Header.read(directory / name, (kind,)).bound for name, kind in kinds.items()}
 
 
 def open_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the values of an array file, mapped read-only; header and size are checked, the values are not."""
-    stored, count, _ = _read_header(path, (dtype,))
-    if count == 0:
-        return np.empty(0, stored)
-    return np.memmap(path, stored, "r", HEADER_BYTES, (count,)).view(np.ndarray)
+    return _mapped(path, _Header.read(path, (dtype,)))
+
+
+def _mapped(path: Path, header: _Header) -> npt.NDArray[Any]:
+    if header.count == 0:
+        return np.empty(0, header.dtype)
+    return np.memmap(path, header.dtype, "r", HEADER_BYTES, (header.count,)).view(np.ndarray)
 
 
 def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
     """Tell whether an array file is complete: its header is valid and its size is right."""
     try:
-        _read_header(path, (dtype,))
+        _Header.read(path, (dtype,))
     except FormatError:
         return False
     return True
@@ -106,10 +165,47 @@ def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
 
 def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the values of an array file, mapped, after verifying their checksum."""
-    values = open_array(path, dtype)
-    if zlib.crc32(values.data) != _read_header(path, (dtype,))[2]:
+    header = _Header.read(path, (dtype,))
+    values = _mapped(path, header)
+    if zlib.crc32(values.data) != header.crc:
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
     return values
+
+
+@dataclass(frozen=True)
+class ArrayFiles:
+    """The array files of a directory; each must be the one that its manifest names, if `bound` says so.
+
+    bound   size and checksum of each file by name; None in a directory of a version whose manifest does not record them
+    """
+
+    directory: Path
+    bound: Mapping[str, Bound] | None = None
+
+    def __contains__(self, name: str) -> bool:
+        return (self.directory / name).exists() if self.bound is None else name in self.bound
+
+    def path(self, name: str, dtype: npt.DTypeLike) -> Path:
+        """Return the path of a file, after comparing it with the manifest; raises `FormatError` if it is another one."""
+        path = self.directory / name
+        if self.bound is not None and self.bound.get(name) != _Header.read(path, (dtype,)).bound:
+            raise FormatError(f"{path}: is not the file that the manifest names; the directory is damaged, build it again")
+        return path
+
+    def open(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return the values of a file, mapped, without verifying them."""
+        return open_array(self.path(name, dtype), dtype)
+
+    def load(self, name: str, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any]:
+        """Return the values of a file, mapped and verified; raises `FormatError` if there are not `size` of them."""
+        values = load_array(self.path(name, dtype), dtype)
+        if size is not None and len(values) != size:
+            raise FormatError(f"{self.directory / name}: {len(values)} values where there must be {size}; build it again")
+        return values
+
+    def reader(self, name: str, dtype: npt.DTypeLike) -> ArrayReader:
+        """Return a reader of slices of a file."""
+        return ArrayReader(self.path(name, dtype), dtype)
 
 
 class ArrayReader:
@@ -124,7 +220,8 @@ class ArrayReader:
     def __init__(self, path: Path, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> None:
         kinds = dtype if isinstance(dtype, tuple) else (dtype,)
         self._directory, self._name = sys.intern(str(path.parent)), path.name
-        self.dtype, self.size, self._crc = _read_header(path, kinds)
+        header = _Header.read(path, kinds)
+        self.dtype, self.size, self._crc = header.dtype, header.count, header.crc
 
     @property
     def path(self) -> str:
@@ -135,10 +232,13 @@ class ArrayReader:
         """Return values begin:end."""
         return np.fromfile(self.path, self.dtype, end - begin, offset=HEADER_BYTES + begin * self.dtype.itemsize)
 
-    def verify(self, chunk: int = 1 << 16) -> None:
-        """Raise `FormatError` if the values do not match their checksum."""
+    def verify(self, end: int | None = None, chunk: int = 1 << 16) -> None:
+        """Raise `FormatError` if the values do not match their checksum, or if one is not from 0 to below `end`."""
         crc = 0
         for begin in range(0, self.size, chunk):
-            crc = zlib.crc32(self.read(begin, min(self.size, begin + chunk)).data, crc)
+            values = self.read(begin, min(self.size, begin + chunk))
+            if end is not None:
+                check_within(values, 0, end, self.path)
+            crc = zlib.crc32(values.data, crc)
         if crc != self._crc:
             raise FormatError(f"{self.path}: damaged (checksum differs); build it again")

@@ -19,15 +19,17 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
     "beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "write_manifest",
     "writing_files",
 ]  # fmt: skip
+T = TypeVar("T")
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -54,8 +56,20 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
-    """Return the manifest of a directory after checking that it exists, is undamaged, and is of this kind and version."""
+class _Head(TypedDict):
+    """The keys that every manifest has."""
+
+    format: Annotated[str, Matches("cooc-engine [a-z -]{1,40}", "cooc-engine and a kind of directory")]
+    version: Natural
+    checksum: Crc
+
+
+def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: type[T], *relations: Relation) -> T:
+    """Return the manifest of a directory, without its checksum, as the described shape.
+
+    Raises `InputError` if there is no such directory, `FormatError` if it is damaged, of another kind or version, or does not
+    fit the description.
+    """
     path = directory / "manifest.json"
     if not directory.exists():
         hint = (
@@ -67,25 +81,27 @@ def read_manifest(directory: Path, kind: str, version: int) -> dict[str, Any]:
     if not path.is_file():
         raise FormatError(f"{directory}: not a {kind} directory (it has no manifest.json)")
     try:
-        fields: dict[str, Any] = json.loads(path.read_bytes())
-        checksum = fields.pop("checksum")
-        found = fields["format"], fields["version"]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path}: damaged ({error}); build it again") from None
-    if found[0] != f"cooc-engine {kind}":
-        raise FormatError(f"{directory}: is a {str(found[0]).removeprefix('cooc-engine ')}, expected a {kind}")
-    if found[1] != version:
-        raise FormatError(f"{directory}: {kind} version {found[1]}; this program reads version {version}")
-    if checksum != zlib.crc32(_canonical(fields)):
+        fields = parse_json(path.read_bytes(), "")
+        head = fitted(fields, _Head, "")
+        del fields["checksum"]
+        checksum = zlib.crc32(_canonical(fields))
+    except (FormatError, UnicodeEncodeError) as error:
+        raise FormatError(f"{path}: damaged ({str(error).removeprefix(': ')}); build it again") from None
+    if head["format"] != f"cooc-engine {kind}":
+        raise FormatError(f"{directory}: is a {head['format'].removeprefix('cooc-engine ')}, expected a {kind}")
+    if head["version"] not in versions:
+        known = " and ".join(map(str, versions))
+        raise FormatError(f"{directory}: {kind} version {head['version']}; this program reads version {known}")
+    if head["checksum"] != checksum:
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
-    return fields
+    return fitted(fields, shape, str(path), *relations)
 
 
 def is_directory_of(path: Path, kind: str) -> bool:
     """Tell whether the manifest of a directory names this kind; nothing else is checked."""
     try:
-        return bool(json.loads((path / "manifest.json").read_bytes())["format"] == f"cooc-engine {kind}")
-    except (OSError, ValueError, KeyError, TypeError):
+        return fitted(parse_json((path / "manifest.json").read_bytes(), ""), _Head, "")["format"] == f"cooc-engine {kind}"
+    except (OSError, FormatError):
         return False
 
 
@@ -270,7 +286,7 @@ def building(
         work.mkdir(exist_ok=True)
         refuse_links(work, *work.iterdir())
         with locked(work / "lock"):
-            _keep_or_clear(work, json.loads(_canonical(plan)), resume=resume)
+            _keep_or_clear(work, parse_json(_canonical(plan), "the plan"), resume=resume)
             try:
                 yield work
             except BaseException as error:
@@ -295,10 +311,7 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
     """When resuming, keep what an earlier run with the same plan left; otherwise empty the directory."""
     record = work / "plan.json"
     if resume and record.is_file():
-        try:
-            earlier = json.loads(record.read_bytes())
-        except ValueError:
-            earlier = None
+        earlier = _earlier_plan(record)
         if earlier == plan:
             return
         if earlier is not None:
@@ -306,6 +319,14 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
             raise UsageError(f"{work}: was begun with other options ({', '.join(changed)}); pass --force to start anew")
     clear(work)
     write_whole(record, _canonical(plan))
+
+
+def _earlier_plan(record: Path) -> dict[str, Any] | None:
+    """Return the plan that a run left, or None if it is damaged: then nothing that lies beside it can be trusted."""
+    try:
+        return read_json(record.read_bytes(), dict[str, Any], f"{record}")
+    except FormatError:
+        return None
 
 
 def clear(work: Path) -> None:

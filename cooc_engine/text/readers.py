@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels.encoding import PADDING
 from cooc_engine.errors import InputError
+from cooc_engine.storage.schema import Natural
 from cooc_engine.text.compression import Decompressed
 from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
@@ -50,8 +51,8 @@ SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
 class Place(NamedTuple):
     """A position in the input: the number of a file in the list, and an offset in its (decompressed) text."""
 
-    file: int
-    byte: int
+    file: Natural
+    byte: Natural
 
 
 @dataclass

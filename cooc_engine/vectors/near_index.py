@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
+from cooc_engine.storage.schema import Crc, Digest, Natural
 from cooc_engine.vectors.near_graph import Form, check_graph, graph_checksum
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import RowReader, cosines
@@ -34,6 +35,10 @@ KIND, VERSION, GRAPH = "index", 2, "graph.usearch"
 LINKS, TRIED = 16, 128  # links per word, and candidates examined for them (HNSW's M and efConstruction)
 SEARCHED = 256  # candidates that a search keeps, at least (HNSW's ef)
 SAMPLE, NEIGHBOURS = 500, 10  # words and neighbours of each by which recall is measured
+
+
+_Manifest = TypedDict("_Manifest", {"vectors": Digest, "words": Natural, "crc-32": Crc, "recall": float})
+"""The manifest of an index, as FORMAT.md specifies it."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +147,12 @@ def _open_graph(path: Path, vectors: Vectors) -> Any:
     if not place.exists():
         raise InputError(f"{path}: has no index; build it with: cooc-engine index {path}")
     try:
-        fields = read_manifest(place, KIND, VERSION)
+        fields = read_manifest(place, KIND, (VERSION,), _Manifest)
     except FormatError as error:
         raise FormatError(f"{str(error).removesuffix('; build it again')}; build it again with --force") from None
-    if fields.get("vectors") != vectors.digest:
+    if fields["vectors"] != vectors.digest:
         raise FormatError(f"{place}: was built for other vectors than {path} has now; build it again with --force")
-    if not (place / GRAPH).is_file() or graph_checksum(place / GRAPH) != fields.get("crc-32"):
+    if not (place / GRAPH).is_file() or graph_checksum(place / GRAPH) != fields["crc-32"]:
         raise FormatError(f"{place / GRAPH}: damaged; build it again with --force")
     check_graph(place / GRAPH, Form(len(vectors), vectors.vector_size, LINKS))
     try:

@@ -27,6 +27,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
+from cooc_engine.storage.arrays import ArrayFiles
 from cooc_engine.text import readers
 
 some = settings(deadline=None, max_examples=60)
@@ -466,7 +467,7 @@ def test_words_that_cannot_be_written_at_the_end_are_not_lost(tmp_path):
 def test_vocabulary_round_trip(tmp_path):
     vocabulary = Vocabulary.from_words(["é", "b", "a"], [3, 2, 2])
     vocabulary.save(tmp_path)
-    loaded = Vocabulary.load(tmp_path)
+    loaded = Vocabulary.load(ArrayFiles(tmp_path))
     assert (loaded.words, loaded.counts.tolist(), loaded.digest) == (["é", "b", "a"], [3, 2, 2], vocabulary.digest)
     assert "a" in loaded and "c" not in loaded and loaded.ids["b"] == 1
 

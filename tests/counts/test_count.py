@@ -293,7 +293,7 @@ def read_all(path: Path) -> None:
 def test_a_file_of_another_matrix_is_not_taken(tmp_path, corpus, several_blocks):
     one = count(corpus, tmp_path / "one")
     other = count(corpus, tmp_path / "other", CountOptions(context_side="left"))
-    other.blocks[0].path(other.path, "columns").replace(one.blocks[0].path(one.path, "columns"))
+    (other.path / "columns-00000.bin").replace(one.path / "columns-00000.bin")
     with pytest.raises(FormatError, match="columns-00000"):
         read_all(one.path)
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,7 +113,7 @@ def test_every_flipped_byte_is_found(tmp_path):
 
 def test_another_type(tmp_path):
     path = write(tmp_path / "a", [1], dtype=np.int64)
-    fails(load_array, path, np.int32, says="holds int64, expected int32")
+    fails(load_array, path, np.int32, says="holds values of type '<i8', expected <i4")
     assert not is_whole(path, np.int32)
 
 
@@ -135,7 +136,7 @@ def thing(tmp_path) -> Path:
 
 
 def read(path: Path):
-    return read_manifest(path, KIND, VERSION)
+    return read_manifest(path, KIND, [VERSION], dict[str, Any])
 
 
 def test_manifest_round_trip(thing):
@@ -178,9 +179,9 @@ def test_a_changed_value_is_found(thing, old, new):
 
 def test_another_kind_and_another_version(thing):
     with pytest.raises(FormatError, match=f"{thing}: is a thing, expected a corpus"):
-        read_manifest(thing, "corpus", VERSION)
+        read_manifest(thing, "corpus", [VERSION], dict[str, Any])
     with pytest.raises(FormatError, match=f"{thing}: thing version 3; this program reads version 2"):
-        read_manifest(thing, KIND, 2)
+        read_manifest(thing, KIND, [2], dict[str, Any])
 
 
 # ------------------------------------------------------------------------------------------------------------ building
