@@ -17,8 +17,9 @@ ARCHIVE = Path(__file__).parent / "archive"
 WORDS = ["the", "cat", "on", "sat"]
 
 
-def test_corpus_version_1():
-    corpus = Corpus(ARCHIVE / "corpus-v1")
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_corpus(version):
+    corpus = Corpus(ARCHIVE / f"corpus-v{version}")
     assert (corpus.tokens, corpus.documents, corpus.vocabulary.words) == (12, 3, WORDS)
     assert corpus.counts.tolist() == [4, 2, 2, 2]
     shard = corpus.shard(0)
@@ -26,8 +27,9 @@ def test_corpus_version_1():
     assert shard.offsets.tolist() == [0, 6, 6, 12]
 
 
-def test_cooc_version_1():
-    cooc = Cooc(ARCHIVE / "cooc-v1")
+@pytest.mark.parametrize("version", [1, 2])
+def test_counts(version):
+    cooc = Cooc(ARCHIVE / f"cooc-v{version}")
     assert (cooc.vocabulary.words, cooc.denominator, cooc.entries) == (WORDS, 2, 12)
     (block,) = cooc.blocks
     expected = [[0, 2.0, 2.5, 2.5], [2.0, 0, 1.0, 1.0], [2.5, 1.0, 0, 2.0], [2.5, 1.0, 2.0, 0]]
