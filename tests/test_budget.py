@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.command import peak
 from support.counts import exact, files
 from twins import counting as naive
 
@@ -20,9 +21,10 @@ from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.ranking import rank_tables
 from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.corpus.word_table import WordTable, rank_parts
+from cooc_engine.corpus.word_table import WordTable
 from cooc_engine.counts import count as count_module
 from cooc_engine.counts import directory, windows
 from cooc_engine.counts.count import count
@@ -282,17 +284,37 @@ def test_tables_that_are_written_out_change_no_byte(tmp_path, monkeypatch):
         encode(text, tmp_path / "none", threads=2, memory=1 << 10)
 
 
+def many_words() -> str:
+    return "".join(f"w{i * 7919 % 150_001:x}q{i}{' ' if i % 20 else chr(10)}" for i in range(150_000))
+
+
+def long_words() -> str:
+    return "".join(f"{i % 250:04d}{60_000 * 'x'}\n" for i in range(260))
+
+
+@pytest.mark.parametrize("text", [many_words, long_words])
+def test_a_vocabulary_far_larger_than_the_budget_keeps_it(tmp_path, text):
+    """Every word occurs once, so the vocabulary is as large as the text; or they are few and long."""
+    (tmp_path / "text").write_text(text())
+    budget = allotment.Allotment.of(1 << 30, 1, EncodeOptions()).plan
+    least = budget.least - budget.memory["blocks of text"] + 3 * 4 * allotment.LEAST_BLOCK
+    flags = ["--output", tmp_path / "tight", "--min-count", 1, "--threads", 1, "--memory", least]
+    assert peak("cooc_engine.corpus.encode", "encode", tmp_path / "text", *flags) <= 1.1 * least
+    whole = encode(tmp_path / "text", tmp_path / "whole", EncodeOptions(min_count=1), threads=1)
+    assert files(whole.path) == files(tmp_path / "tight")
+
+
 @pytest.mark.parametrize("parts", [1, 2, 7])
 @pytest.mark.parametrize("max_vocab", [None, 3, 100])
-def test_ranking_by_parts_is_exact(parts, max_vocab):
+def test_ranking_by_parts_is_exact(tmp_path, parts, max_vocab):
     random = np.random.default_rng(2)
     tables, total = [], Counter()
     for _ in range(3):
-        words = [f"w{i}" for i in random.zipf(1.3, 500) % 200]
+        words = [f"{17 * 'p' * int(i % 3)}w{i}" for i in random.zipf(1.3, 500) % 200]
         counted = Counter(words)
         total.update(counted)
         tables.append(WordTable.of(Vocabulary.from_words(counted, counted.values()), np.array(list(counted.values()))).words)
-    ranked = rank_parts(tables, parts, 2, max_vocab)
+    ranked = rank_tables(tables, tmp_path, parts, 2, max_vocab)
     expected = sorted(((w, n) for w, n in total.items() if n >= 2), key=lambda item: (-item[1], item[0].encode()))[:max_vocab]
     assert list(zip(ranked.words, ranked.counts.tolist(), strict=True)) == expected
 

@@ -296,9 +296,13 @@ def count_records(source):
     return n
 
 
-@kernel(void(array(uint64), array(uint8), TABLE, out(int32)))
-def find_words(source, source_bytes, table, ids):
-    """Set ids[i] to this table's id, or -1, of the word with id i in another table, whose records in use are `source`."""
+@kernel(void(array(uint64), array(uint8), types.UniTuple(uint64, 2), TABLE, out(int32)))
+def find_words(source, source_bytes, share, table, rows):
+    """Set rows[i] to the count in this table, which is a row, or -1, of the word with id i in the records `source`.
+
+    Only the words of a share are looked for, as in `merge_words`; the others keep their rows.
+    """
+    part, parts = share
     records = table.records
     place = 0
     while place < source.shape[0]:
@@ -307,9 +311,28 @@ def find_words(source, source_bytes, table, ids):
         h = uint64(0)
         for k in range(chunks):
             h = hash_chunk(h, source[place + 2 + k])
-        found, _ = find(source_bytes, 8 * (place + 2), length, h, table)
-        ids[source[place] >> uint64(32)] = int32(records[found] >> uint64(32)) if found >= 0 else int32(-1)
+        if (h >> uint64(8)) % parts == part:
+            found, _ = find(source_bytes, 8 * (place + 2), length, h, table)
+            rows[source[place] >> uint64(32)] = int32(records[found + 1]) if found >= 0 else int32(-1)
         place += 2 + chunks
+
+
+@kernel(void(array(uint8), array(int64), array(int64), int64, out(uint64)))
+def pack_words(text, offsets, counts, first, records):
+    """Write words text[offsets[i]:offsets[i + 1]] and their counts as consecutive records with the ids from `first` on.
+
+    The text is followed by 8 readable bytes.
+    """
+    place = 0
+    for i in range(counts.shape[0]):
+        length = offsets[i + 1] - offsets[i]
+        records[place] = np.uint64(first + i) << np.uint64(32) | np.uint64(length)
+        records[place + 1] = np.uint64(counts[i])
+        k = 0
+        while k < length:
+            records[place + 2 + (k >> 3)] = word_chunk(text, offsets[i], k, length)
+            k += 8
+        place += 2 + ((length + 7) >> 3)
 
 
 @kernel(void(array(uint64), int64, out(int64), out(int64), out(int64)))
@@ -325,12 +348,63 @@ def list_words(records, used, counts, places, lengths):
 
 
 @kernel(void(array(uint8), array(int64), array(int64), array(int64), out(uint8)))
-def gather_words(record_bytes, places, order, offsets, text):
-    """Concatenate the words whose ids are in `order`: the k-th goes to text[offsets[k]:offsets[k + 1]]."""
-    for k in range(order.shape[0]):
-        source = 8 * places[order[k]]
-        for z in range(offsets[k + 1] - offsets[k]):
-            text[offsets[k] + z] = record_bytes[source + z]
+def gather_words(source, begins, lengths, targets, text):
+    """Copy words: the k-th, of lengths[k] bytes, from source[begins[k]] on to text[targets[k]] on."""
+    for k in range(begins.shape[0]):
+        for z in range(lengths[k]):
+            text[targets[k] + z] = source[begins[k] + z]
+
+
+@helper
+def ranks_before(text, offsets, counts, a, b):
+    """Tell whether word a ranks before word b: it is more frequent, or as frequent and less by its bytes."""
+    if counts[a] != counts[b]:
+        return counts[a] > counts[b]
+    begin, other = offsets[a], offsets[b]
+    length, others = offsets[a + 1] - begin, offsets[b + 1] - other
+    for k in range(min(length, others)):
+        if text[begin + k] != text[other + k]:
+            return text[begin + k] < text[other + k]
+    return length < others
+
+
+@helper
+def sift_down(heap, size, at, text, offsets, counts, heads):
+    """Move a run down a heap until its first word ranks before those of the runs below it."""
+    while 2 * at + 1 < size:
+        below = 2 * at + 1
+        if below + 1 < size and ranks_before(text, offsets, counts, heads[heap[below + 1]], heads[heap[below]]):
+            below += 1
+        if not ranks_before(text, offsets, counts, heads[heap[below]], heads[heap[at]]):
+            return
+        heap[at], heap[below] = heap[below], heap[at]
+        at = below
+
+
+@kernel(int64(array(uint8), array(int64), array(int64), array(int64), out(int64), out(int64), out(int64)))
+def merge_runs(text, offsets, counts, ends, heads, heap, order):
+    """Write the next words of ranked runs to `order`, as many as it holds, by rank; returns their number, 0 at the end.
+
+    Run r has the words heads[r]:ends[r]; its head moves on. `heap` has room for the runs.
+    """
+    size = 0
+    for run in range(heads.shape[0]):
+        if heads[run] < ends[run]:
+            heap[size] = run
+            size += 1
+    for at in range(size // 2 - 1, -1, -1):
+        sift_down(heap, size, at, text, offsets, counts, heads)
+    n = 0
+    while size > 0 and n < order.shape[0]:
+        run = heap[0]
+        order[n] = heads[run]
+        n += 1
+        heads[run] += 1
+        if heads[run] == ends[run]:
+            size -= 1
+            heap[0] = heap[size]
+        sift_down(heap, size, 0, text, offsets, counts, heads)
+    return n
 
 
 @kernel(void(array(int32), array(int32), out(int32)))

@@ -32,8 +32,8 @@ class Work(Measure):
 
     def record(self) -> dict[str, Any]:
         """Return seconds, threads and peak memory."""
-        memory = self.peak_memory_bytes
-        return {"seconds": round(self.seconds, 4), "threads": self.threads, "peak_memory_bytes": memory}
+        memory = {name: getattr(self, name) for name in ("peak_memory_bytes", "peak_anonymous_bytes_above_start")}
+        return {"seconds": round(self.seconds, 4), "threads": self.threads, **memory}
 
     def print(self, output: Path, text: str, extra: dict[str, Any]) -> None:
         """Say what was made, in a line or as a JSON object with `extra` in it."""

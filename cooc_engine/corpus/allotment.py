@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cooc_engine.corpus.forecast import TextSample
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.ranking import RANKED
 from cooc_engine.corpus.shards import SHARD_TOKENS
 from cooc_engine.corpus.vocabulary import Vocabulary, stored_bytes
 from cooc_engine.errors import InputError
@@ -46,7 +47,8 @@ class Allotment:
         times = threads * LINE_CUT + pieces_under_way(threads) * LINE_HELD if options.runs_python else 0
 
         def plan(block: int) -> Plan:
-            parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables}
+            # Once the text is read, words are ranked in the tables' share, part by part; only pieces of the result are held.
+            parts = {"blocks of text": (threads + 2) * 4 * block, "tables of words": tables, "vocabulary": 4 * LEAST_BLOCK}
             if times:
                 parts["lines in processes"] = times * readers.PIECE_BYTES
             if options.tokenizer == "jieba":
@@ -73,14 +75,16 @@ class Allotment:
         return self.plan
 
     def _disk(self, sample: TextSample, options: EncodeOptions, output: Path) -> Disk:
+        spilled, rows = sample.tables(self.threads, self.table, self.block)
         if options.vocabulary is None:
             words = sample.kept(options.min_count, options.max_vocab)
             vocabulary = round(words * (sample.length + 16)) + 8 + 3 * HEADER_BYTES
+            if RANKED * rows * sample.record > self.ranking:  # all tables are written out, then ranked parts of them
+                spilled = rows * sample.record + vocabulary
         else:
             words = len(Vocabulary.stored_in(Path(options.vocabulary)))
             vocabulary = 8 * words + HEADER_BYTES + stored_bytes(Path(options.vocabulary))
         ids, shards = 4 * sample.tokens + 8 * sample.documents, sample.tokens // SHARD_TOKENS + 1
-        spilled, rows = sample.tables(self.threads, self.table, self.block)
         blocks = sample.bytes // self.block + 1
         temporary = (1 + options.phrases) * ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST
         size = ids + shards * (8 + 2 * HEADER_BYTES) + vocabulary + MANIFEST

@@ -23,10 +23,10 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
 from cooc_engine.corpus.second_pass import write_corpus
 from cooc_engine.corpus.vocabulary import RESERVED, Vocabulary
-from cooc_engine.corpus.word_table import rank_parts
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
+from cooc_engine.runtime.machine import return_memory
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import building, clear
@@ -179,11 +179,15 @@ def _first_pass(
         tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
         raise InputError(f"{', '.join(text.names)}: contains no words; is it the right file?")
+    return_memory()
     vocabulary = _rank(tables, options, text.names)
+    return_memory()
     point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
+    return_memory()
     for number in range(options.phrases):
         point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)
-    vocabulary.save(work)
+    if options.vocabulary is not None:
+        vocabulary.save(work)
     point.save(work)
     return point
 
@@ -193,10 +197,9 @@ def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabular
     if options.vocabulary is not None:
         return Vocabulary.stored_in(Path(options.vocabulary))
     most_words = None if options.phrases else options.max_vocab  # phrases compete for the places first
-    words = [words for words, _ in tables.all()]
-    vocabulary = rank_parts(words, tables.parts, options.min_count, most_words)
+    vocabulary = tables.rank(options.min_count, most_words)
     if not len(vocabulary):
-        most = rank_parts(words, tables.parts, 1, 1)
+        most = tables.rank(1, 1)
         raise InputError(
             f"{', '.join(names)}: no word occurs {options.min_count} times or more (the most frequent, {most.words[0][:40]!r}, "
             f"{most.counts[0]}); lower --min-count"

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
 from cooc_engine._kernels.encoding import TokenizedText
+from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable
 from cooc_engine.errors import FormatError
@@ -173,17 +174,18 @@ class Tables:
             else:
                 yield _mapped(table[0], np.uint64), table[1]
 
-    @property
-    def parts(self) -> int:
-        """Number of parts in which the words must be ranked so that one part fits (ranking takes 12 times a word's record)."""
-        return 1 + 12 * sum(words.nbytes for words, _ in self.all()) // self._room
+    def rank(self, min_count: int, max_vocab: int | None) -> Vocabulary:
+        """Write the vocabulary of all tables, as `rank_tables` does, in as many parts as let one fit into the memory for it."""
+        parts = 1 + RANKED * sum(words.nbytes for words, _ in self.all()) // self._room
+        if parts > 1:
+            self.flush()
+        return rank_tables([words for words, _ in self.all()], self._directory, parts, min_count, max_vocab)
 
     def write_rows(self, vocabulary: Vocabulary) -> list[int]:
         """Write, for the ids of each table, their rows in the vocabulary, or -1; returns the tables' numbers of words."""
-        finder = WordTable.of(vocabulary)
-        for number, (words, size) in enumerate(self.all()):
-            _write(self._path("rows", number), finder.find(words, size))
-        return [size for _, size in self.all()]
+        tables = [(words, size, self._path("rows", number)) for number, (words, size) in enumerate(self.all())]
+        write_rows(vocabulary, tables, self._room)
+        return [size for _, size, _ in tables]
 
 
 def _spool_paths(directory: Path, name: str) -> list[Path]:

@@ -95,9 +95,14 @@ class TextSample:
         """Mean length in bytes of a word of the vocabulary."""
         return float(self.lengths.mean())
 
+    @property
+    def record(self) -> float:
+        """Mean length in bytes of a word's record in a table."""
+        return 16 + float(((self.lengths + 7) // 8 * 8).mean())
+
     def tables(self, threads: int, share: int, block: int) -> tuple[float, float]:
         """Return the bytes of the tables that outgrow their share of memory, and the number of words in all tables."""
-        record = 16 + float(((self.lengths + 7) // 8 * 8).mean())
+        record = self.record
         each, longest = self.tokens / threads, block * self.tokens / self.bytes
         words = _table_words(record / 8, share, block)
         if self.words(each) <= words:  # no table outgrows its share

@@ -7,25 +7,31 @@ spans two documents. Pairs are counted exactly, for one range of first words at 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import encoding
+from cooc_engine._kernels import counting, encoding
 from cooc_engine._kernels.encoding import PairList, TokenizedText
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
+from cooc_engine.corpus.vocabulary import PIECE_BYTES, Vocabulary
+from cooc_engine.corpus.word_table import Records, packed
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.threads import cut_by_cost
+from cooc_engine.runtime.threads import cut_by_cost, cut_by_ends
 from cooc_engine.runtime.types import Counts, Offsets, WordIds
+from cooc_engine.storage.scratch import map_raw, new_raw
 
 __all__ = ["join_phrases"]
 
-PAIR_BYTES = 24  # bytes per pair counted: its key, sorted, and the ends of runs of equal keys
+Keys = npt.NDArray[np.int64]
+PIECE = 1 << 14  # pairs that are worked on at a time
+PAIR_BYTES = 112  # bytes per pair counted, if none occurs twice: its key, its words, their counts, its score
 
 
 class _SpooledText:
@@ -62,41 +68,77 @@ def join_phrases(
     `room` is the memory for counting pairs, in bytes. The new spool has separate files; the old one is kept.
     """
     text, name = _SpooledText(Spooled(directory, point, len(vocabulary)), vocabulary), f"phrases-{number:02d}-"
+    words = directory / f"{name}words-00000.spool"
     with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
-        firsts, seconds = _phrases(text, options, room)
+        keys = _phrases(text, options, room, directory)
         stage.advance(text.tokens)
-        pairs = PairList(np.searchsorted(firsts, np.arange(len(vocabulary) + 1)).astype(np.int64), seconds)
         with Spool(directory, name=name) as spool:
-            counts = _join(text, pairs, spool)
+            counts = _join(text, _pair_list(keys, len(vocabulary), directory), spool, directory)
         stage.advance(text.tokens)
-    words = vocabulary.words
-    joined = [f"{words[a]}_{words[b]}" for a, b in zip(firsts.tolist(), seconds.tolist(), strict=True)]
+    with words.open("wb") as file:
+        for records in itertools.chain(packed(vocabulary, counts), _joined_words(vocabulary, keys, counts)):
+            file.write(records.data)
     last = number + 1 == options.phrases
-    ranked, rows = _ranked(words + joined, counts, options.min_count, options.max_vocab if last else None)
-    with (directory / f"{name}rows-00000.spool").open("wb") as file:
-        file.write(rows.data)
-    return PassCheckpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [len(rows)], None, name), ranked
+    table, size = map_raw(words, np.uint64), len(counts)  # of the words, the pairs, and -1
+    parts = 1 + RANKED * table.nbytes // max(1, room)
+    ranked = rank_tables([table], directory, parts, options.min_count, options.max_vocab if last else None)
+    if not len(ranked):
+        least = options.min_count
+        raise InputError(f"once phrases are joined, no word occurs {least} times or more; lower --min-count or --phrases")
+    write_rows(ranked, [(table, size, directory / f"{name}rows-00000.spool")], room)
+    return PassCheckpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [size], None, name), ranked
 
 
-def _phrases(text: _SpooledText, options: EncodeOptions, room: int) -> tuple[WordIds, WordIds]:
-    """Return the first and second words of all pairs above the threshold, sorted."""
+def _phrases(text: _SpooledText, options: EncodeOptions, room: int, directory: Path) -> Keys:
+    """Return the keys of all pairs above the threshold, sorted and mapped; that of words a and b is a · words + b."""
     counts, words = text.vocabulary.counts, len(text.vocabulary)
-    found = []
-    for first, last in cut_by_cost(counts, max(1, room // PAIR_BYTES)):
-        keys = np.empty(int(counts[first:last].sum()), np.int64)
-        size = 0
-        for key in _keys(text, first, last, words):
-            keys[size : size + len(key)] = key
-            size += len(key)
-        keys = keys[:size]
-        keys.sort()
-        ends = np.flatnonzero(np.r_[keys[1:] != keys[:-1], True]) if size else np.empty(0, np.int64)
-        together = np.diff(ends, prepend=-1)
-        a, b = keys[ends] // words, keys[ends] % words
-        score = (together - options.min_count) * (text.tokens / (counts[a].astype(np.float64) * counts[b]))
-        found.append(keys[ends[score > options.phrase_threshold]])
-    pairs = np.concatenate(found)
-    return (pairs // words).astype(np.int32), (pairs % words).astype(np.int32)
+    ends = new_raw(directory / "ends.spool", np.int64, words)
+    np.cumsum(counts, out=ends)
+    path = directory / "pairs.spool"
+    with path.open("wb") as file:
+        for first, last in cut_by_ends(ends, max(1, room // PAIR_BYTES)):
+            keys = np.empty(int(counts[first:last].sum()), np.int64)
+            size = 0
+            for key in _keys(text, first, last, words):
+                keys[size : size + len(key)] = key
+                size += len(key)
+            keys = keys[:size]
+            keys.sort()
+            last_of_each = np.flatnonzero(np.r_[keys[1:] != keys[:-1], True]) if size else np.empty(0, np.int64)
+            together = np.diff(last_of_each, prepend=-1)
+            a, b = keys[last_of_each] // words, keys[last_of_each] % words
+            score = (together - options.min_count) * (text.tokens / (counts[a].astype(np.float64) * counts[b]))
+            file.write(keys[last_of_each[score > options.phrase_threshold]].data)
+    return map_raw(path, np.int64)
+
+
+def _pair_list(keys: Keys, words: int, directory: Path) -> PairList:
+    """Return sorted pairs as the kernel takes them, mapped."""
+    seconds = new_raw(directory / "seconds.spool", np.int32, len(keys))
+    for at in range(0, len(keys), PIECE):
+        seconds[at : at + PIECE] = keys[at : at + PIECE] % words
+    starts = new_raw(directory / "starts.spool", np.int64, words + 1)
+    for at in range(0, words + 1, PIECE):
+        starts[at : at + PIECE] = np.searchsorted(keys, np.arange(at, min(at + PIECE, words + 1)) * words)
+    return PairList(starts, seconds)
+
+
+def _joined_words(vocabulary: Vocabulary, keys: Keys, counts: Counts) -> Iterator[Records]:
+    """Yield the joined words of pairs as records, whose ids follow those of the words."""
+    words, offsets = len(vocabulary), vocabulary.offsets
+    for at in range(0, len(keys), PIECE):
+        a, b = np.divmod(keys[at : at + PIECE], words)
+        lengths, others = offsets[a + 1] - offsets[a], offsets[b + 1] - offsets[b]
+        costs = lengths + 1 + others
+        for first, last in cut_by_cost(costs, PIECE_BYTES):
+            cut = slice(first, last)
+            ends = np.concatenate([[0], np.cumsum(costs[cut])])
+            text = np.full(ends[-1], ord("_"), np.uint8)
+            encoding.gather_words(vocabulary.text, offsets[a[cut]], lengths[cut], ends[:-1], text)
+            encoding.gather_words(vocabulary.text, offsets[b[cut]], others[cut], ends[:-1] + lengths[cut] + 1, text)
+            begin = words + at + first
+            these = counts[begin : begin + last - first]
+            yield from packed(Vocabulary(text, ends, these), these, begin)
 
 
 def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[npt.NDArray[np.int64]]:
@@ -110,26 +152,13 @@ def _keys(text: _SpooledText, first: int, last: int, words: int) -> Iterator[npt
         before = np.full(1, -1, np.int32) if len(ends) and ends[-1] == len(ids) else ids[-1:]
 
 
-def _join(text: _SpooledText, pairs: PairList, spool: Spool) -> Counts:
-    """Write the joined text to a spool; returns the counts in it of each word, then of each pair."""
-    counts = np.zeros(len(pairs.starts) + len(pairs.seconds), np.int64)
+def _join(text: _SpooledText, pairs: PairList, spool: Spool, directory: Path) -> Counts:
+    """Write the joined text to a spool; returns the counts in it of each word, then of each pair, and of id −1, mapped."""
+    counts = new_raw(directory / "counts.spool", np.int64, len(pairs.starts) + len(pairs.seconds))
     state = np.full(1, encoding.NO_WORD, np.int64)
     for ids, ends in text.pieces():
         joined = TokenizedText(np.empty(len(ids) + 1, np.int32), np.empty(len(ends), np.int64))
         n = encoding.join_pairs(ids, ends, pairs, state, joined)
         spool.append(joined.ids[:n], joined.ends, 0)
-        counts += np.bincount(joined.ids[:n] + 1, minlength=len(counts))
-    return counts[1:]
-
-
-def _ranked(words: list[str], counts: Counts, min_count: int, max_vocab: int | None) -> tuple[Vocabulary, WordIds]:
-    """Rank words, which may contain duplicates; returns the vocabulary and the row of each word, plus a final −1 for id −1."""
-    total: dict[str, int] = {}
-    for word, n in zip(words, counts.tolist(), strict=True):
-        total[word] = total.get(word, 0) + n
-    kept = sorted((word for word, n in total.items() if n >= min_count), key=lambda word: (-total[word], word.encode()))
-    vocabulary = Vocabulary.from_words(kept[:max_vocab], [total[word] for word in kept[:max_vocab]])
-    if not len(vocabulary):
-        raise InputError(f"once phrases are joined, no word occurs {min_count} times or more; lower --min-count or --phrases")
-    ids = vocabulary.ids
-    return vocabulary, np.array([*(ids.get(word, -1) for word in words), -1], np.int32)
+        counting.histogram(joined.ids[:n], counts)
+    return counts

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cooc_engine._kernels import counting
 from cooc_engine.corpus.directory import COUNTS, KIND, VERSION, CorpusDigest
 from cooc_engine.corpus.first_pass import PIECE_TOKENS, PassCheckpoint, Spooled
 from cooc_engine.corpus.options import EncodeOptions
@@ -20,6 +21,7 @@ from cooc_engine.runtime.threads import cut_by_ends, in_order
 from cooc_engine.runtime.types import Counts, Offsets, WordIds
 from cooc_engine.storage.arrays import ArrayFiles, ArrayWriter, bound_files, is_whole
 from cooc_engine.storage.outputs import write_manifest
+from cooc_engine.storage.scratch import new_raw
 
 __all__ = ["write_corpus", "write_shards"]
 
@@ -31,10 +33,12 @@ def write_corpus(
 ) -> None:
     """Write the missing shards and the manifest; `verify` checks the shards left by an interrupted run."""
     vocabulary = Vocabulary.load(ArrayFiles(work))
-    counts = np.zeros(len(vocabulary), np.int64) if verify or options.vocabulary is not None else None
+    wanted = verify or options.vocabulary is not None
+    tally = new_raw(work / "counts.spool", np.int64, len(vocabulary) + 1) if wanted else None
     with run.shown.stage("write shards", point.tokens, "words") as stage:
         spooled = Spooled(work, point, len(vocabulary))
-        shards, digest = write_shards(work, spooled, len(vocabulary), counts, run.workers, stage)
+        shards, digest = write_shards(work, spooled, len(vocabulary), tally, run.workers, stage)
+    counts = None if tally is None else tally[:-1]
     if options.vocabulary is not None and counts is not None:
         with ArrayWriter(work / COUNTS, np.int64) as file:
             file.append(counts)
@@ -61,7 +65,7 @@ def write_corpus(
 def write_shards(
     directory: Path, spooled: Spooled, words: int, counts: Counts | None, threads: int, stage: Stage
 ) -> tuple[list[tuple[int, int]], CorpusDigest]:
-    """Renumber the spool into shards, and count the rows in `counts` if it is given.
+    """Renumber the spool into shards, and count the rows in `counts` if it is given: (V + 1,), the last for id −1.
 
     The ids of existing shards are kept. Returns the tokens and documents of each shard, and what identifies the corpus.
     """
@@ -93,7 +97,7 @@ class _Record:
         """Include the next ids."""
         self._digest.add_ids(ids)
         if self._counts is not None:
-            self._counts += np.bincount(ids + 1, minlength=len(self._counts) + 1)[1:]
+            counting.histogram(ids, self._counts)
         self._stage.advance(len(ids))
 
     def reread(self, shard: Shard) -> None:

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypedDict
 
 import numpy as np
@@ -16,11 +17,16 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles
-from cooc_engine.storage.outputs import is_directory_of, read_manifest
+from cooc_engine.storage.outputs import is_directory_of, part_path, read_manifest
 from cooc_engine.storage.relations import check_words
 from cooc_engine.storage.schema import Digest, Positive
 
-__all__ = ["RESERVED", "UNKNOWN", "VOCABULARY_FILES", "Vocabulary", "VocabularyRecord", "order_by", "stored_bytes"]
+__all__ = [
+    "PIECE_BYTES", "PIECE_WORDS", "RESERVED", "UNKNOWN", "VOCABULARY_FILES", "Vocabulary", "VocabularyRecord",
+    "VocabularyWriter", "order_by", "stored_bytes",
+]  # fmt: skip
+
+PIECE_BYTES, PIECE_WORDS = 1 << 18, 1 << 14  # text and number of the words that are read or written at a time
 
 # Words that other programs add to a vocabulary themselves, so that the same word in a text would be mistaken for theirs.
 UNKNOWN = "<unk>"
@@ -162,10 +168,19 @@ class Vocabulary:
 
     def save(self, directory: Path) -> None:
         """Write `vocab-text.bin`, `vocab-offsets.bin` and `vocab-counts.bin`."""
-        parts: tuple[npt.NDArray[Any], ...] = self.text, self.offsets, self.counts
-        for (name, kind), values in zip(VOCABULARY_FILES.items(), parts, strict=True):
-            with ArrayWriter(directory / name, kind) as file:
-                file.append(values)
+        with VocabularyWriter(directory) as file:
+            for first, last in self.pieces():
+                begin, end = self.offsets[first], self.offsets[last]
+                file.append(self.text[begin:end], np.diff(self.offsets[first : last + 1]), self.counts[first:last])
+
+    def pieces(self) -> Iterator[tuple[int, int]]:
+        """Yield ranges of words, in order, of which none holds much memory: a mapped vocabulary is read one after another."""
+        first = 0
+        while first < len(self):
+            last = int(np.searchsorted(self.offsets, self.offsets[first] + PIECE_BYTES, "right")) - 1
+            last = max(first + 1, min(last, first + PIECE_WORDS, len(self)))
+            yield first, last
+            first = last
 
     @property
     def record(self) -> VocabularyRecord:
@@ -189,6 +204,35 @@ class Vocabulary:
             raise InputError(f"{directory}: has no vocabulary; name a corpus or a co-occurrence directory")
         manifest = read_manifest(directory, kind, (1, 2), _WithVocabulary, BINDS)
         return cls.load(ArrayFiles(directory, manifest.get("files")), manifest["vocabulary"])
+
+
+class VocabularyWriter:
+    """Writes the files of a vocabulary a piece at a time; at the end they take the place of older ones, which may be mapped."""
+
+    def __init__(self, directory: Path) -> None:
+        self._paths = [directory / name for name in VOCABULARY_FILES]
+
+    def __enter__(self) -> VocabularyWriter:
+        self._files = [
+            ArrayWriter(part_path(path), kind) for path, kind in zip(self._paths, VOCABULARY_FILES.values(), strict=True)
+        ]
+        self._size = 0
+        self._files[1].append(np.zeros(1, np.int64))
+        return self
+
+    def append(self, text: npt.NDArray[np.uint8], lengths: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> None:
+        """Write the next words: their bytes, one after another, the length of each in bytes, and its count."""
+        values: tuple[npt.NDArray[Any], ...] = text, self._size + np.cumsum(lengths), counts
+        for file, part in zip(self._files, values, strict=True):
+            file.append(part)
+        self._size += len(text)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for file in self._files:
+            file.__exit__(kind, error, trace)
+        if kind is None:
+            for path in self._paths:
+                part_path(path).replace(path)
 
 
 def stored_bytes(directory: Path) -> int:

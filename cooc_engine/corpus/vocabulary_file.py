@@ -56,5 +56,6 @@ def ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[n
         twice = next(word for at, word in enumerate(words) if vocabulary.ids[word] != at)
         raise InputError(f"{name}: contains the word {twice!r} twice")
     ranked = rank_words(WordTable.of(vocabulary, vocabulary.counts), 0, None)
-    ranks = WordTable.of(ranked).find(table.words, len(table))
+    ranks = np.empty(len(table), np.int32)
+    WordTable.of(ranked).find(table.words, ranks)
     return ranked, None if np.array_equal(ranks, np.arange(len(ranks))) else ranks

@@ -1,17 +1,18 @@
-"""Distinct words and their counts while a text is read: a growing hash table, and ranking the words of several tables."""
+"""Distinct words and their counts while a text is read: a growing hash table, and the ranking of its words."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import encoding
-from cooc_engine._kernels.encoding import HashTable, TokenizedText
+from cooc_engine._kernels.encoding import HashTable
 from cooc_engine.corpus.vocabulary import Vocabulary, order_by
+from cooc_engine.storage.scratch import lazy_zeros
 
-__all__ = ["WordTable", "rank_parts", "rank_words"]
+__all__ = ["Records", "WordTable", "packed", "rank_words"]
 
 Records = npt.NDArray[np.uint64]
 
@@ -20,7 +21,7 @@ class WordTable:
     """A growing hash table of words and their counts; ids are numbered by first occurrence."""
 
     def __init__(self) -> None:
-        self.arrays = HashTable(np.zeros(1 << 16, np.uint64), np.zeros(1 << 17, np.uint64), np.zeros(2, np.int64))
+        self.arrays = HashTable(lazy_zeros(1 << 16, np.uint64), lazy_zeros(1 << 17, np.uint64), np.zeros(2, np.int64))
 
     def __len__(self) -> int:
         return int(self.arrays.state[encoding.WORDS])
@@ -37,18 +38,11 @@ class WordTable:
         return int(self.arrays.state[encoding.USED])
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, counts: npt.NDArray[np.int64] | int = 0) -> WordTable:
-        """Return a table of the words of a vocabulary, with these counts; the id of a word is its row."""
+    def of(cls, vocabulary: Vocabulary, numbers: npt.NDArray[np.int64] | None = None) -> WordTable:
+        """Return a table of the words of a vocabulary with these numbers for counts, by default their rows."""
         table = cls()
-        lines = np.insert(vocabulary.text, vocabulary.offsets[1:], 10)
-        text = np.concatenate([lines, np.zeros(encoding.PADDING, np.uint8)])
-        tokens = TokenizedText(np.empty(len(vocabulary), np.int32), np.empty(len(vocabulary), np.int64))
-        why, place, sizes = encoding.FULL, 0, (0, 0)
-        while why != encoding.DONE:
-            why, place, sizes = encoding.tokenize(text, place, len(lines), table.arrays, tokens, sizes)
-            if why == encoding.FULL:
-                table.grow(len(lines) - place)
-        table.records[table.listed()[1] - 1] = counts
+        for words in packed(vocabulary, numbers):
+            table.add(words)
         return table
 
     @property
@@ -70,10 +64,10 @@ class WordTable:
     def grow(self, longest: int) -> None:
         """Make room for at least one more word of `longest` bytes."""
         if 2 * len(self) >= len(self.arrays.slots):
-            self.arrays = self.arrays._replace(slots=np.zeros(2 * len(self.arrays.slots), np.uint64))
+            self.arrays = self.arrays._replace(slots=lazy_zeros(2 * len(self.arrays.slots), np.uint64))
             encoding.rehash(self.records, self.used, self.arrays.slots)
         if self.used + longest // 8 + 3 > len(self.records):
-            records = np.zeros(2 * len(self.records) + longest // 8 + 3, np.uint64)
+            records = lazy_zeros(2 * len(self.records) + longest // 8 + 3, np.uint64)
             records[: self.used] = self.records[: self.used]
             self.arrays = self.arrays._replace(records=records)
 
@@ -87,11 +81,23 @@ class WordTable:
                 return
             self.grow(int(words[place] & np.uint64(0xFFFFFFFF)))
 
-    def find(self, words: Records, size: int) -> npt.NDArray[np.int32]:
-        """Return, for each of the `size` ids of `words`, the id in this table, or -1."""
-        ids = np.empty(size, np.int32)
-        encoding.find_words(words, words.view(np.uint8), self.arrays, ids)
-        return ids
+    def find(self, words: Records, rows: npt.NDArray[np.int32], part: int = 0, parts: int = 1) -> None:
+        """Set, for each id of `words`, its row: the count of the word in this table, or -1; only for part `part` of `parts`."""
+        encoding.find_words(words, words.view(np.uint8), (np.uint64(part), np.uint64(parts)), self.arrays, rows)
+
+
+def packed(vocabulary: Vocabulary, numbers: npt.NDArray[np.int64] | None = None, first: int = 0) -> Iterator[Records]:
+    """Yield the words of a vocabulary as records, a piece at a time, with these numbers for counts, by default their rows.
+
+    The ids of the words are their rows, counted from `first`.
+    """
+    for begin, end in vocabulary.pieces():
+        ends = vocabulary.offsets[begin : end + 1] - vocabulary.offsets[begin]
+        text = np.concatenate([vocabulary.text[vocabulary.offsets[begin] :][: ends[-1]], np.zeros(encoding.PADDING, np.uint8)])
+        records = np.empty(int((2 + (np.diff(ends) + 7) // 8).sum()), np.uint64)
+        counts = np.arange(begin, end) if numbers is None else np.ascontiguousarray(numbers[begin:end])
+        encoding.pack_words(text, ends, counts, first + begin, records)
+        yield records
 
 
 def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> Vocabulary:
@@ -102,29 +108,8 @@ def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> Vocab
     offsets = np.zeros(len(order) + 1, np.int64)
     np.cumsum(lengths[order], out=offsets[1:])
     text = np.empty(offsets[-1], np.uint8)
-    encoding.gather_words(table.records.view(np.uint8), places, order, offsets, text)
+    encoding.gather_words(table.records.view(np.uint8), 8 * places[order], lengths[order], offsets, text)
     return Vocabulary(text, offsets, counts[order])
-
-
-def rank_parts(tables: Sequence[Records], parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
-    """Return the exact vocabulary of several tables, with only 1/`parts` of their words in memory at a time."""
-    found: list[Vocabulary] = []
-    for part in range(parts):
-        table = WordTable()
-        for words in tables:
-            table.add(words, part, parts)
-        found.append(rank_words(table, min_count, max_vocab))
-        if len(found) > 1:
-            found = [_joined(found, max_vocab)]
-    return found[0]
-
-
-def _joined(parts: Sequence[Vocabulary], max_vocab: int | None) -> Vocabulary:
-    """Return the ranked words of disjoint vocabularies."""
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    words = Vocabulary(np.concatenate([part.text for part in parts]), offsets, np.concatenate([part.counts for part in parts]))
-    return rank_words(WordTable.of(words, words.counts), 1, max_vocab)
 
 
 def _falling(

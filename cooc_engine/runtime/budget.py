@@ -92,7 +92,7 @@ class Plan:
         return [self._memory(), *memory, spare, *self._runs(), *entries, f"disk: {disk}"]
 
     def _memory(self) -> str:
-        return f"memory: {show_size(self.budget)} to {self.stage}, which takes at least {show_size(self.least)}"
+        return f"memory: at least {show_size(self.least)} needed to {self.stage}, budget {show_size(self.budget)}"
 
     def _runs(self) -> list[str]:
         return [f"runs: {self.runs}"] if self.runs else []

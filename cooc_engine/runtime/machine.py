@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["default_memory", "usable_cores"]
+__all__ = ["default_memory", "return_memory", "usable_cores"]
 
 
 def usable_cores() -> int:
@@ -27,3 +29,9 @@ def default_memory() -> int:
         except (OSError, ValueError):  # no such control group, or its limit is "max"
             continue
     return min(limits) // 2
+
+
+def return_memory() -> None:
+    """Return freed memory to the system; the C library otherwise keeps the holes between what is still in use."""
+    with suppress(OSError, AttributeError):  # a C library that has no such function
+        ctypes.CDLL(None).malloc_trim(0)

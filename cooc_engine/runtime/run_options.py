@@ -19,7 +19,8 @@ class RunOptions(Options):
     threads: Annotated[int | None, AtLeast(1), Flag(alias=("--thread", "--workers"))] = None
     """Number of threads; all cores by default."""
     memory: str | None = None
-    """Memory budget, such as 512M or 4G (binary); half of the memory of the machine, or of its control group, by default."""
+    """Memory budget, such as 512M or 4G (binary), above what an idle interpreter takes and without mapped files; by default
+    half of the memory of the machine, or of its control group."""
     force: bool = False
     """Replace an existing output."""
     resume: bool = False

@@ -22,10 +22,13 @@ __all__ = [
     "Allocate",
     "aligned_zeros",
     "in_memory",
+    "lazy_zeros",
     "map_nameless",
+    "map_raw",
     "map_rows",
     "mapped_zeros",
     "nameless",
+    "new_raw",
     "on_disk",
     "padded",
     "uniform_start",
@@ -39,6 +42,15 @@ Allocate = Callable[[int, npt.DTypeLike], npt.NDArray[Any]]
 def in_memory(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return an uninitialised array aligned to a cache line; its pages are not yet allocated."""
     return _aligned(np.empty, size, np.dtype(dtype))
+
+
+def lazy_zeros(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return zeros whose pages are allocated when they are first written, and returned to the system with the array.
+
+    The C library may take an array from freed memory instead, which it must clear, and keep it for itself afterwards.
+    """
+    kind = np.dtype(dtype)
+    return np.frombuffer(mmap.mmap(-1, size * kind.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), kind)
 
 
 def aligned_zeros(rows: int, columns: int) -> Matrix:
@@ -74,6 +86,20 @@ def on_disk(directory: Path) -> Allocate:
         return np.frombuffer(map_nameless(directory, size * kind.itemsize), kind)
 
     return allocate
+
+
+def map_raw(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Map a file of values without a header, read-only."""
+    return np.memmap(path, dtype, "r").view(np.ndarray) if path.stat().st_size else np.empty(0, dtype)
+
+
+def new_raw(path: Path, dtype: npt.DTypeLike, size: int) -> npt.NDArray[Any]:
+    """Create a file of zeros without a header, and map it; raises `OSError` if the disk has no space for it."""
+    kind = np.dtype(dtype)
+    with path.open("wb") as file:
+        if size:
+            os.posix_fallocate(file.fileno(), 0, size * kind.itemsize)
+    return np.memmap(path, kind, "r+").view(np.ndarray) if size else np.empty(0, kind)
 
 
 def mapped_zeros(directory: Path, rows: int, columns: int) -> Matrix:

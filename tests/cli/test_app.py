@@ -67,7 +67,7 @@ def test_aliases(call, made):
 
 
 def test_json(call, made):
-    common = {"output", "seconds", "threads", "peak_memory_bytes"}
+    common = {"output", "seconds", "threads", "peak_memory_bytes", "peak_anonymous_bytes_above_start"}
     records = {}
     for verb, arguments in {
         "encode": ["encode", made / "text.txt", "--output", "corpus"],

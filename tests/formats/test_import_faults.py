@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from support.command import peak
 from support.counts import cut_by, files
 from support.disks import limited
 
@@ -24,23 +24,14 @@ from cooc_engine.formats.hdf5_counts import export_hdf5
 # -------------------------------------------------------------------------------------------------------------- budgets
 
 
-MEASURED = """
-import sys
-from cooc_engine import _kernels
-from cooc_engine.formats import glove_counts
-from cooc_engine.cli.app import main
-from cooc_engine._kernels import counting, coo
-sys.exit(main(sys.argv[1:]))
-"""
+MODULES = "cooc_engine.formats.glove_counts cooc_engine._kernels.counting cooc_engine._kernels.coo"
 
 
 @pytest.mark.parametrize("memory", [18, 24])
 def test_a_budget_is_kept_and_changes_no_byte(tmp_path, large, memory):
     arguments = ["import-counts", large / "records", "--vocab", large / "vocab", "--output", tmp_path / "out", "--threads", 2]
-    arguments += ["--context-side", "right", "--memory", f"{memory}M", "--json", "--progress", "none"]
-    done = subprocess.run([sys.executable, "-c", MEASURED, *map(str, arguments)], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["peak_memory_bytes"] <= 1.1 * memory * 2**20
+    arguments += ["--context-side", "right", "--memory", f"{memory}M"]
+    assert peak(MODULES, *arguments) <= 1.1 * memory * 2**20
     assert files(tmp_path / "out") == files(large / "whole")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,23 @@ def assert_one_line(code: int, stdout: str, stderr: str, wanted: int, *says: str
 def run(*arguments: object, **options) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "cooc_engine", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=300, **options)
+
+
+MEASURED = """
+import importlib, sys
+from cooc_engine.cli.app import main
+for name in sys.argv[1].split():
+    importlib.import_module(name)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def peak(modules: str, *arguments: object) -> int:
+    """Run a command whose modules are already loaded; returns its peak memory in bytes above that of an idle interpreter."""
+    command = [sys.executable, "-c", MEASURED, modules, *map(str, arguments), "--json", *QUIET]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)["peak_anonymous_bytes_above_start"]
 
 
 def same_files(a: Path, b: Path) -> bool:
