@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -75,9 +75,10 @@ class Model:
     path, family, published, vocabulary, config, provenance, history, evaluation, axes: as in `ModelData`.
     """
 
-    def __init__(self, path: Path, data: ModelData, arrays: VerifiedArrays, checksums: Mapping[str, int | list[int]]) -> None:
+    def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int | list[int]]) -> None:
         """Wrap what `open_model` has read; use that function instead."""
-        self.path, self._data, self._arrays, self._checksums = path, data, arrays, checksums
+        self.path, self._data, self._checksums = path, data, checksums
+        self._arrays = cast("VerifiedArrays", data.arrays)
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
@@ -99,10 +100,13 @@ class Model:
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """Return a parameter, mapped and read-only; raises `FormatError` if there is none of that name, or it is damaged."""
-        return self.reader(name).whole()
+        return self._reader(name).whole()
 
-    def reader(self, name: str) -> VerifiedRows:
-        """Return a parameter as an object whose rows can be read without reading all; raises as `array` does."""
+    def reader(self, name: str) -> Any:
+        """Return a parameter as an object with a `shape`, whose rows are read as an array's; raises as `array` does."""
+        return self._reader(name)
+
+    def _reader(self, name: str) -> VerifiedRows:
         try:
             return self._arrays.rows[name]
         except KeyError:
@@ -272,10 +276,10 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     axes = _check_parameters(parameters, len(vocabulary))
     if verify:
         parameters.verify()
-    arrays = VerifiedArrays(parameters)
+    data = ModelData(family, vocabulary, VerifiedArrays(parameters), published, **documents, axes=axes)
     used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
     checksums = {name: dataset.crc for name, dataset in used.items()}
-    return Model(path, ModelData(family, vocabulary, arrays, published, **documents, axes=axes), arrays, checksums)
+    return Model(path, data, checksums)
 
 
 def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:
