@@ -10,12 +10,14 @@ from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
 __all__ = ["CountOptions", "UniformCountOptions"]
 
+WIDEST = 100_000  # words on a side of the centre: weights, and gaps between documents, take memory for each
+
 
 @dataclass(frozen=True)
 class CountOptions(Options):
     """Options of counting: which pairs of words co-occur, and with which weight."""
 
-    window: Annotated[int, AtLeast(1), Below(10**7), Flag(alias=("--window-size", "--ws", "--win"))] = 10
+    window: Annotated[int, AtLeast(1), Below(WIDEST), Flag(alias=("--window-size", "--ws", "--win"))] = 10
     """Number of context words on each side of the centre."""
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic"
     """Weight of a co-occurrence at distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window."""

@@ -276,12 +276,16 @@ def _reading(path: Path) -> Iterator[None]:
 
 
 def form_of(path: Path) -> str:
-    """Return the `format` attribute of an HDF5 file, or "" if it has none or is not an HDF5 file."""
+    """Return the `format` attribute of an HDF5 file, or "" if it has none or is not one; `FormatError` if it is damaged."""
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            return _label(file, "format", f"{path}")
-    except (OSError, RuntimeError, FormatError):
+        with path.open("rb") as file:
+            head = file.read(len(SIGNATURE))
+    except OSError:
         return ""
+    if head != SIGNATURE:
+        return ""
+    with _reading(path), h5py.File(path, "r", locking=False) as structure:
+        return _label(structure, "format", f"{path}") if "format" in structure.attrs else ""
 
 
 def read_elements(path: Path, form: str, known: Collection[tuple[str, int]]) -> dict[str, Element]:

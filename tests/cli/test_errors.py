@@ -147,6 +147,7 @@ USAGE = {
             (["--window", -3], "--window is -3"),
             (["--window", "five"], "--window is five; it must be a whole number"),
             (["--window", 20_000], "--window 20000 is too wide"),
+            (["--window", 10**9, "--window-weight", "uniform"], "--window is 1e+09; it must be below 100000"),
             (["--window", 43], "--window 43"),
             (["--window-weight", "triangular"], "triangular"),
             (["--windw", 3], "Unknown option: --windw. Did you mean --window?"),

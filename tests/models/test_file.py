@@ -349,6 +349,20 @@ def test_a_flipped_byte_is_found_or_harmless(model, bits):
     assert found > 100
 
 
+@pytest.mark.parametrize("bits", [0xFF, 0x10])
+def test_what_a_flipped_byte_makes_of_a_file_is_told_in_a_line(model, bits):
+    """Whatever h5py raises for the structure, at each byte of it."""
+    whole = model.read_bytes()
+    for place in range(bits % 37, 2600, 37):
+        model.write_bytes(whole)
+        flip(model, place, bits)
+        for read in (hdf5.form_of, cooc_engine.info):
+            try:
+                read(model)
+            except InputError as error:
+                assert "\n" not in str(error)
+
+
 def test_zeroed_pieces(model):
     whole = model.read_bytes()
     for start in range(0, len(whole), 256):
