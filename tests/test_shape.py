@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
+import typing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +146,44 @@ def test_nothing_is_pickled_or_executed(name):
     assert not {n.partition(".")[0] for n in imports(tree)} & {"pickle", "shelve", "marshal", "dill"}
     called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not called & {"exec", "eval"}
+
+
+OWN_PROCESSES = {"text.tokenizer_worker", "text.tokenizer_pool"}  # read what this program has just written to a pipe
+
+
+def of_json(tree: ast.Module) -> list[str]:
+    """The functions of `json` that a module parses with."""
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    return [f.attr for f in calls if isinstance(f.value, ast.Name) and f.value.id == "json" and f.attr in ("load", "loads")]
+
+
+def test_json_from_outside_comes_through_one_gate():
+    """What is parsed elsewhere would be used unchecked."""
+    assert {name for name, tree in MODULES.items() if of_json(tree)} - OWN_PROCESSES == {"storage.schema"}
+    parsing = {name for name, tree in MODULES.items() if any(n.endswith("schema.parse_json") for n in imports(tree))}
+    assert parsing == {"storage.elements", "storage.outputs"}  # which pass it on to `fitted`, or to those who do
+
+
+def unchecked(tree: ast.Module) -> list[str]:
+    """Subscripts of what a checked type does not describe: `json.loads(...)["x"]`, `parse_json(...)["x"]`."""
+    parsers = ("parse_json", "loads", "load")
+    found = [node.value for node in ast.walk(tree) if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Call)]
+    named = [getattr(call.func, "id", getattr(call.func, "attr", "")) for call in found]
+    return [name for name in named if name in parsers]
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name not in OWN_PROCESSES])
+def test_nothing_is_taken_from_json_that_is_not_checked(name):
+    assert not unchecked(MODULES[name])
+
+
+@pytest.mark.parametrize("name", ["corpus.directory.CorpusManifest", "counts.directory.CoocManifest"])
+def test_manifests_have_types_that_the_type_checker_knows(name):
+    """A key that is not described is an error of mypy, wherever `manifest` is subscripted."""
+    module, _, cls = name.rpartition(".")
+    found = getattr(importlib.import_module(f"cooc_engine.{module}"), cls)
+    assert typing.is_typeddict(found)
+    assert "files" in found.__optional_keys__
 
 
 @pytest.mark.parametrize("name", cooc_engine.__all__)

@@ -18,6 +18,7 @@ from cooc_engine.errors import InputError
 from cooc_engine.formats.incoming import CHUNK, Faults, Incoming, check_shapes
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import Rounded, Values
+from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import exactly
 from cooc_engine.text.compression import opened
 
@@ -136,7 +137,7 @@ def _read_head(path: Path, file: BinaryIO) -> dict[str, _Tensor]:
         (size,) = struct.unpack("<Q", file.read(8))
         if size > LONGEST_HEAD:
             raise ValueError(f"it has {size:,} bytes, and {LONGEST_HEAD:,} are read at most")
-        found = json.loads(exactly(file, size, path))
+        found = read_json(bytes(exactly(file, size, path)), dict[str, Any], f"{path}: damaged safetensors header")
         end = file.seek(0, os.SEEK_END)
         found.pop("__metadata__", None)
         return {name: _Tensor.of(one, 8 + size, end) for name, one in found.items() if one["dtype"] in TYPES}

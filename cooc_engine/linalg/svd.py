@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,10 @@ from cooc_engine.errors import DivergenceError, ResourceError, UsageError
 from cooc_engine.linalg.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.types import Floats, Mask, Matrix
+from cooc_engine.storage.relations import check_array
+from cooc_engine.storage.schema import Natural, Positive
 
-__all__ = ["SVD", "Krylov", "Operator", "Pass", "Space", "arpack", "basis_bytes", "krylov"]
+__all__ = ["SVD", "Krylov", "KrylovRecord", "Operator", "Pass", "Space", "arpack", "basis_bytes", "krylov"]
 
 NOISE = 2e-6  # a result below this fraction of its operands is rounding error of single precision
 ROUNDS = 8  # of orthogonalisation, at most; two are usual
@@ -56,9 +58,19 @@ class SVD:
 class Pass(NamedTuple):
     """A pass: its number, from 1, the largest residual after it (1 if there is none yet), and the multiplications it took."""
 
-    number: int
+    number: Natural
     residual: float
-    items: int
+    items: Natural
+
+
+class KrylovRecord(TypedDict):
+    """What a checkpoint records of the solver, beside its arrays."""
+
+    width: Positive
+    filled: Natural
+    dimension: Natural
+    noise: float
+    passes: list[Pass]
 
 
 class Ritz(NamedTuple):
@@ -120,7 +132,14 @@ class Space:
         return {**used, "projected": self.projected, "coupling": self.coupling}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Restore the space from a checkpoint of the same width."""
+        """Restore the space from a checkpoint of the same width; raises `ValueError` if its arrays do not fit together."""
+        (rows, columns), filled, used = self.matrix.rows.shape, meta["filled"], meta["filled"] + self.width
+        if used > len(self.basis) or meta["dimension"] > PANEL * filled:
+            raise ValueError(f"a basis of {filled} panels and {meta['dimension']} columns does not fit this training")
+        check_array(arrays, "basis", np.float32, (used, rows, PANEL))
+        check_array(arrays, "images", np.float32, (filled, columns, PANEL))
+        check_array(arrays, "projected", np.float64, (PANEL * filled, PANEL * filled))
+        check_array(arrays, "coupling", np.float64, (PANEL * self.width, PANEL * self.width))
         self.filled, self.dimension, self.noise = meta["filled"], meta["dimension"], meta["noise"]
         self.basis[: self.filled + self.width] = arrays["basis"]
         self.images[: self.filled] = arrays["images"]
@@ -239,10 +258,19 @@ class Krylov:
         return {**space, "passes": self.passes}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Restore the state from a checkpoint."""
+        """Restore the state from a checkpoint; raises `ValueError` if it is not one of a matrix of this shape."""
+        if meta["width"] not in self._widths():
+            raise ValueError(f"blocks of {meta['width']} panels are never those of {self.k} components")
         self._set_width(meta["width"])
         self.space.load(arrays, meta)
         self.passes = [Pass(*record) for record in meta["passes"]]
+
+    def _widths(self) -> list[int]:
+        """Return the widths that blocks may have: the first one, doubled until a block holds all components."""
+        widths = [first_width(self.k)]
+        while PANEL * widths[-1] < self.k:
+            widths.append(2 * widths[-1])
+        return widths
 
     def _set_width(self, width: int) -> None:
         if width == self.space.width:

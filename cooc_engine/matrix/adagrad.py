@@ -161,6 +161,13 @@ class State(TrainingState):
         """Return parameters and costs for a checkpoint."""
         return {**self.parameters.matrices(), "costs": self.costs}
 
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Restore the state from a checkpoint; raises `ValueError` if an epoch has fewer strata than it says are done."""
+        parameters = self.parameters
+        if meta["strata"] >= len(strata(parameters.grid.sides, 0, 0, tied=parameters.shape.tied)[0]):
+            raise ValueError(f"an epoch does not have {meta['strata']} strata")
+        super().load(arrays, meta)
+
     def is_over(self, schedule: Schedule) -> bool:
         """Tell whether all epochs are done, or the held-out loss has not fallen for `patience` epochs."""
         losses = [record["held_out_loss"] for record in self.history if "held_out_loss" in record]

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,11 @@ import numpy.typing as npt
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, scratch_bytes
-from cooc_engine.linalg.svd import NOISE, SVD, Krylov, Operator, arpack, basis_bytes, krylov
+from cooc_engine.linalg.svd import NOISE, SVD, Krylov, KrylovRecord, Operator, arpack, basis_bytes, krylov
 from cooc_engine.matrix.pmi import copies, transform_cooc
 from cooc_engine.matrix.sparse_pmi import write_rows
 from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.documents import Counted
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.published import RECIPES, combined
@@ -31,6 +32,7 @@ from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
+from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.scratch import in_memory, on_disk
@@ -143,6 +145,13 @@ class _Work:
         save_model(self.output, ModelData("pmi-svd", self.cooc.vocabulary, arrays, self.options.vectors, *origin, history))
 
 
+class _PassesRecord(TypedDict):
+    """What a checkpoint records beside the arrays of the solver."""
+
+    history: list[Counted]
+    krylov: KrylovRecord
+
+
 @dataclass
 class _Passes:
     """The state of a factorisation, and the record of its passes."""
@@ -171,6 +180,10 @@ class _Passes:
     def meta(self) -> dict[str, Any]:
         """Return the rest of the checkpoint."""
         return {"history": self.history, "krylov": self.state.meta()}
+
+    def shape(self) -> Any:
+        """Return the description of this record."""
+        return _PassesRecord
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
         """Continue from a checkpoint, with the same bits."""
@@ -204,15 +217,15 @@ def derive(model: Model, options: PmiSvdOptions) -> Any:
 
     Raises `UsageError` for a model that was normalized and so has lost the lengths of its vectors.
     """
-    had = model.config["train"]
-    if had["normalize"]:
+    had = recorded_options(PmiSvdOptions, model.config.get("train", {}), model.path, done="trained", redo="train")
+    if had.normalize:
         raise UsageError(f"{model.path}: was made with a different normalize")
     if options.solver == "none":
         return model.vectors
     arrays = {name: model.array(name).copy() for name in RECIPES[options.vectors].arrays}
     if len({len(array) for array in (model.array("words"), *arrays.values())}) > 1:
         raise UsageError(f"{model.path}: has a context for each position; take vectors w")
-    _scale(arrays, model.array("singular_values"), options.eig - had["eig"])
+    _scale(arrays, model.array("singular_values"), options.eig - had.eig)
     if options.normalize:
         _normalize(arrays)
     return combined(arrays, options.vectors)

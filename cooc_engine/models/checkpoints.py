@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import time
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypedDict
 
 import numpy.typing as npt
 
-from cooc_engine.errors import InterruptedRun, UsageError
+from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
+from cooc_engine.models.documents import Epoch
 from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.storage.outputs import beside, disk_errors, locked, part_path, refuse_busy, refuse_links, refuse_overwrite
+from cooc_engine.storage.relations import check_array
+from cooc_engine.storage.schema import Natural, fitted
 
 __all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed"]
 
@@ -22,6 +26,13 @@ SAVING = 0.05  # checkpoints at the ends of epochs may take at most this share o
 WRITING = 5e8  # bytes per second, until a checkpoint has been timed
 Between = Callable[[str, bool], None]  # `Checkpoint.between`
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class _Meta(TypedDict):
+    """The record of every checkpoint: the digest of what is trained, and the state of the training."""
+
+    plan: str
+    state: dict[str, Any]
 
 
 class Resumable(Protocol):
@@ -35,8 +46,12 @@ class Resumable(Protocol):
         """Return the rest of a checkpoint, JSON-serialisable."""
         ...
 
+    def shape(self) -> Any:
+        """Return the description of what `meta` gives, for `fitted`."""
+        ...
+
     def load(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
-        """Restore the state from a checkpoint."""
+        """Restore the state from a checkpoint, whose record fits; raises `ValueError` for arrays or numbers that do not."""
         ...
 
 
@@ -53,12 +68,27 @@ class TrainingState:
         """Return the fields that a checkpoint stores."""
         return {name: getattr(self, name) for name in self.KEPT}
 
+    def shape(self) -> Any:
+        """Return the types of these fields; numbers are never negative."""
+        kinds = typing.get_type_hints(type(self), include_extras=True)
+        known = {int: Natural, list[dict[str, float]]: list[Epoch]}
+        make: Any = TypedDict
+        return make("Kept", {name: known.get(kinds[name], kinds[name]) for name in self.KEPT})
+
     def load(self, arrays: Arrays, meta: Mapping[str, Any]) -> None:
-        """Restore the state from a checkpoint; a deterministic training continues with the same bits."""
-        for name, values in self.arrays().items():
+        """Restore the state from a checkpoint; a deterministic training continues with the same bits.
+
+        Raises `ValueError` if arrays do not fit, or the history does not have a record for each epoch.
+        """
+        own = self.arrays()
+        for name, values in own.items():
+            check_array(arrays, name, values.dtype, values.shape)
+        if len(meta["history"]) != meta["epoch"]:
+            raise ValueError(f"its history has {len(meta['history'])} records of {meta['epoch']} epochs")
+        for name, values in own.items():
             values[:] = arrays[name]
-        for name, value in meta.items():
-            setattr(self, name, value)
+        for name in self.KEPT:
+            setattr(self, name, meta[name])
 
 
 def checkpoint_path(output: Path) -> Path:
@@ -126,7 +156,14 @@ class Checkpoint:
 
     def load(self) -> None:
         """Restore the checkpoint; raises `UsageError` if the training was started with other options or data."""
-        arrays, meta = load_arrays(self.path, self.kind)
+        arrays, content = load_arrays(self.path, self.kind)
+        meta = fitted(content, _Meta, f"{self.path}")
         if meta["plan"] != self.plan:
             raise UsageError(f"{self.path}: was begun with other options or from other data; pass --force to start anew")
-        self.state.load(arrays, meta["state"])
+        state = fitted(meta["state"], self.state.shape(), f"{self.path}: state")
+        try:
+            self.state.load(arrays, state)
+        except CoocError:
+            raise
+        except ValueError as error:
+            raise FormatError(f"{self.path}: {error}; pass --force to start anew") from None

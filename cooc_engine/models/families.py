@@ -71,7 +71,7 @@ class Family:
 
         They are equal up to rounding. Raises `UsageError` for a model with other options.
         """
-        had, wanted = model.config["train"], options.record()
+        had, wanted = model.config.get("train", {}), options.record()
         if had == wanted:
             return model.vectors
         changed = [name for name in wanted if wanted[name] != had.get(name) and name not in self.derived]

@@ -16,11 +16,13 @@ import numpy.typing as npt
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.linalg.sparse import SparseRows
+from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
+from cooc_engine.storage.schema import read_json
 from cooc_engine.storage.verified import VerifiedArrays, VerifiedRows
 
 __all__ = [
@@ -62,7 +64,7 @@ class ModelData:
     published: str
     config: Mapping[str, Any]
     provenance: Mapping[str, Any]
-    history: Sequence[Mapping[str, float]] = ()
+    history: Sequence[Mapping[str, Any]] = ()
     evaluation: Sequence[Mapping[str, Any]] = ()
     axes: Mapping[str, str] = field(default_factory=dict)
 
@@ -158,12 +160,10 @@ def save_model(path: Path, model: ModelData) -> None:
     vocabulary = model.vocabulary
     words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts, vocabulary.sorted_rows())
     elements = {"vocabulary": vocabulary_element(path, words), "parameters": _parameters(path, model)}
-    for name in DOCUMENTS:
-        content = getattr(model, name)
-        elements[name] = document(list(content) if name == "history" else dict(content), path, name)
+    elements |= {name: document(getattr(model, name), path, name) for name in DOCUMENTS}
     if model.evaluation:
-        elements["evaluation"] = document(list(model.evaluation), path, "evaluation")
-    _check_parameters(elements["parameters"], len(vocabulary))
+        elements["evaluation"] = document(model.evaluation, path, "evaluation")
+    _read(Contents(path, elements))  # what would be refused later is not written
     write_elements(path, MODEL, elements)
 
 
@@ -228,13 +228,10 @@ def _read_axes(parameters: Element, family: Family) -> dict[str, str]:
 
 
 def _recorded_axes(parameters: Element) -> dict[str, str]:
-    try:
-        axes = json.loads(parameters.labels.get("axes", ""))
-    except ValueError:
-        axes = None
-    if not _is_record(axes) or axes.keys() != parameters.datasets.keys() or not all(isinstance(v, str) for v in axes.values()):
+    axes = read_json(parameters.labels.get("axes", "").encode(), dict[str, str], f"{parameters.where}: attribute axes")
+    if axes.keys() != parameters.datasets.keys():
         raise FormatError(f"{parameters.where}: attribute axes does not name the axes of each array")
-    return dict(axes)
+    return axes
 
 
 def _check_lengths(parameters: Element, axes: Mapping[str, str], size: int) -> None:
@@ -266,20 +263,25 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     """
     path = Path(path)
     found = Contents.open(path, MODEL)
+    data = _read(found)
+    parameters = found.elements["parameters"]
+    if verify:
+        parameters.verify()
+    used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
+    return Model(path, data, {name: dataset.crc for name, dataset in used.items()})
+
+
+def _read(found: Contents) -> ModelData:
+    """Return the content of a model, of which structure, vocabulary and records are checked."""
     vocabulary = Vocabulary(*found.take("vocabulary", "vocabulary"))
     sparse = "parameters" in found and found.elements["parameters"].kind == "csr"
     parameters: Element = found.take("parameters", "csr" if sparse else "parameters")
     documents = {name: found.take(name, "document") for name in DOCUMENTS}
     documents["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
-    _check_documents(path, documents)
+    records = checked_documents(documents, f"{found.path}")
     family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
     axes = _check_parameters(parameters, len(vocabulary))
-    if verify:
-        parameters.verify()
-    data = ModelData(family, vocabulary, VerifiedArrays(parameters), published, **documents, axes=axes)
-    used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
-    checksums = {name: dataset.crc for name, dataset in used.items()}
-    return Model(path, data, checksums)
+    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *records, axes)
 
 
 def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:
@@ -289,17 +291,6 @@ def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:
     return value
 
 
-def _check_documents(path: Path, documents: Mapping[str, Any]) -> None:
-    for name, content in documents.items():
-        record = name in ("config", "provenance")
-        if not _is_record(content) if record else not (isinstance(content, list) and all(map(_is_record, content))):
-            raise FormatError(f"{path}: element {name} does not hold a {'record' if record else 'list of records'}")
-
-
-def _is_record(content: Any) -> bool:
-    return isinstance(content, dict)
-
-
 def append_evaluation(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add evaluation rows to a model; a row of the same dataset and kind is replaced.
 
@@ -307,7 +298,7 @@ def append_evaluation(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> No
     """
     path = Path(path)
     data = open_model(path, verify=True).data()
-    kept = {(row.get("dataset"), row.get("kind")): row for row in [*data.evaluation, *rows]}
+    kept = {(row["dataset"], row["kind"]): row for row in [*data.evaluation, *rows]}
     fields = {name: getattr(data, name) for name in ModelData.__dataclass_fields__}
     save_model(path, ModelData(**fields | {"evaluation": list(kept.values())}))
 

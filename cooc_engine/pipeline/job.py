@@ -25,15 +25,16 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from cooc_engine._version import __version__
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.evaluation.comparison import COMPARED
 from cooc_engine.evaluation.judge import SETS, evaluate
 from cooc_engine.evaluation.options import CompareOptions, EvalOptions
+from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
@@ -46,6 +47,7 @@ from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import whole
 from cooc_engine.vectors.query import Vectors
 
@@ -243,7 +245,7 @@ def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpac
     if at.exists() and run["resume"]:
         model = open_model(at)
         made_of = "corpus" if family.counting is None else "cooc"
-        found = {"options": model.config["train"], made_of: model.provenance.get(made_of)}
+        found = {"options": model.config.get("train", {}), made_of: model.provenance.get(made_of)}
         check_same(at, found, {"options": options.record(), made_of: data.digest})
     else:
         family.train(data, at, options, **run)
@@ -309,15 +311,21 @@ def _summary(table: Table) -> dict[str, Any]:
     return {"records": records, "means": means, "best": best}
 
 
-def _kept(path: Path) -> dict[str, Any]:
+class _Table(TypedDict):
+    """What is kept of the table of a grid: the evaluations by their digests."""
+
+    evaluations: dict[str, list[Evaluation]]
+
+
+def _kept(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the evaluations of an earlier run by their digests."""
     try:
-        found: dict[str, Any] = json.loads(path.read_bytes())["evaluations"]
+        found = read_json(path.read_bytes(), _Table, f"{path}")["evaluations"]
+        return {digest: [dict(row) for row in rows] for digest, rows in found.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, FormatError):
         raise InputError(f"{path}: is not the table of an earlier run; remove it") from None
-    return found
 
 
 def _write_json(path: Path, value: Any) -> None:

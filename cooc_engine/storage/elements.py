@@ -6,21 +6,22 @@ Reading an element gives arrays or JSON values; their meaning belongs to the pac
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import DivergenceError, FormatError
-from cooc_engine.runtime.types import Counts, Rows
+from cooc_engine.runtime.types import Counts
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, read_elements
+from cooc_engine.storage.relations import check_offsets, check_within, check_words
+from cooc_engine.storage.schema import Natural, fitted, parse_json
 
 __all__ = ["Contents", "Words", "csr_element", "document", "element_name", "vocabulary_element"]
 
-CHUNK = 1 << 18  # values of a vocabulary that are checked at a time
 CSR: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f8"), 2: FLOAT}  # type of the values, by version of the element
 
 
@@ -89,32 +90,19 @@ def _read_vocabulary(element: Element) -> Words:
     counts = element.array("counts", np.int64, (None,))
     offsets = element.array("offsets", np.int64, (len(counts) + 1,))
     element.verify()
-    if offsets[0] != 0 or offsets[-1] != len(text) or _falls(offsets):
-        raise FormatError(f"{element.where}/offsets do not fit the text")
+    check_words(text, offsets, counts, element.where)
     order = element.array("order", np.int32, (len(counts),)) if "order" in element.datasets else None
-    if order is not None and any(part.min() < 0 or part.max() >= len(counts) for part in _parts(order)):
-        raise FormatError(f"{element.where}/order does not hold rows")
+    if order is not None:
+        check_within(order, 0, len(counts), f"{element.where}/order")
     element.release()
     return Words(text, offsets, counts, order)
-
-
-def _falls(values: Rows) -> bool:
-    return any((part[1:] < part[:-1]).any() for part in _parts(values, 1))
-
-
-def _parts(values: npt.NDArray[Any], overlap: int = 0) -> Iterator[npt.NDArray[Any]]:
-    """Yield a mapped array in parts, so that checking all its values takes little memory."""
-    return (values[start : start + CHUNK + overlap] for start in range(0, len(values), CHUNK))
 
 
 def _read_document(element: Element) -> Any:
     if "json" not in element.datasets:
         raise FormatError(f"{element.where} has no json")
     element.verify()
-    try:
-        return json.loads(element.datasets["json"].values.tobytes())
-    except ValueError:
-        raise FormatError(f"{element.where}/json is not JSON") from None
+    return parse_json(element.datasets["json"].values.tobytes(), f"{element.where}/json")
 
 
 def _read_parameters(element: Element) -> Element:
@@ -123,17 +111,22 @@ def _read_parameters(element: Element) -> Element:
     return element
 
 
+class _CsrAttributes(TypedDict):
+    """The attributes of a CSR matrix that are numbers: those of its rows and of its columns."""
+
+    shape: tuple[Natural, Natural]
+
+
 def _read_csr(element: Element) -> Element:
-    rows, columns = element.numbers.get("shape", (0, 0))[:2]
-    entries = element.array("data", CSR[element.version], (None,)).size
+    rows, columns = fitted({**element.numbers}, _CsrAttributes, element.where)["shape"]
+    entries = element.array("data", CSR[element.version], (None,)).shape[0]
     for name in ("indices", "remainders"):
         if name == "indices" or name in element.datasets:
             element.array(name, np.int32 if name == "indices" else np.int16, (entries,))
     starts = element.array("indptr", np.int64, (rows + 1,))
     if (rows, columns) != tuple(element.array("shape", np.int64, (2,)).tolist()):
         raise FormatError(f"{element.where}/shape is not what the attribute says")
-    if starts[0] != 0 or starts[-1] != entries or (np.diff(starts) < 0).any():
-        raise FormatError(f"{element.where}/indptr does not fit the data")
+    check_offsets(starts, entries, f"{element.where}/indptr", columns)
     return element
 
 

@@ -1,12 +1,13 @@
 """What arrays from outside must say of each other before a kernel follows their values as indices.
 
-Each check reads its arrays once, a piece at a time, so that a mapped array takes little memory; each raises `FormatError`.
+Each check reads its arrays once, a piece at a time, so that a mapped array takes little memory; all but `check_array` raise
+`FormatError`.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
 
-__all__ = ["check_offsets", "check_rising", "check_sum", "check_within", "check_words"]
+__all__ = ["check_array", "check_offsets", "check_rising", "check_sum", "check_within", "check_words"]
 
 PIECE = 1 << 16  # values checked at a time
 
@@ -45,6 +46,13 @@ def check_within(values: npt.NDArray[Any], low: int, end: int, where: str) -> No
     """Check that every value is at least `low` and below `end`."""
     if any(part.min() < low or part.max() >= end for part in _pieces(values)):
         raise FormatError(f"{where}: a value is outside {low} to {end - 1}; make it again")
+
+
+def check_array(arrays: Mapping[str, npt.NDArray[Any]], name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
+    """Raise `ValueError` unless there is an array of this name, type and shape in a checkpoint."""
+    found = arrays.get(name)
+    if found is None or (found.dtype, found.shape) != (np.dtype(dtype), shape):
+        raise ValueError(f"its array {name} does not fit this training")
 
 
 def check_sum(values: npt.NDArray[Any], total: int, where: str) -> None:

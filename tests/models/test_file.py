@@ -448,13 +448,13 @@ def test_wrong_structure(model, change, says):
 @pytest.mark.parametrize(
     ("element", "name", "values", "says"),
     [
-        ("vocabulary", "offsets", np.r_[0, 9, 4, np.arange(10)], "offsets do not fit"),
-        ("vocabulary", "offsets", np.arange(13), "offsets do not fit"),
-        ("config", "json", np.bytes_(b"[1]"), "element config does not hold a record"),
-        ("history", "json", np.bytes_(b"{}"), "element history does not hold a list of records"),
-        ("history", "json", np.bytes_(b"[1]"), "element history does not hold a list of records"),
-        ("history", "json", np.bytes_(b"[1"), "is not JSON"),
-        ("history", "json", np.bytes_(b"\xff"), "is not JSON"),
+        ("vocabulary", "offsets", np.r_[0, 9, 4, np.arange(10)], "its numbers do not rise to"),
+        ("vocabulary", "offsets", np.arange(13), "its numbers do not rise to"),
+        ("config", "json", np.bytes_(b"[1]"), "element config: the content is a list of 1; it must be an object"),
+        ("history", "json", np.bytes_(b"{}"), "element history: "),
+        ("history", "json", np.bytes_(b"[1]"), "element history: "),
+        ("history", "json", np.bytes_(b"[1"), "not JSON that can be read"),
+        ("history", "json", np.bytes_(b"\xff"), "not JSON that can be read"),
     ],
 )
 def test_wrong_meaning(model, element, name, values, says):
@@ -567,10 +567,10 @@ def test_axes_are_recorded_and_an_array_that_the_family_does_not_know_has_its_ow
 @pytest.mark.parametrize(
     ("axes", "says"),
     [
-        ("", "attribute axes does not name"),
-        ("[1]", "attribute axes does not name"),
-        (json.dumps({**AXES, "more": "V"}), "attribute axes does not name"),
-        (json.dumps({**AXES, "words": 3}), "attribute axes does not name"),
+        ("", "attribute axes"),
+        ("[1]", "attribute axes"),
+        (json.dumps({**AXES, "more": "V"}), "attribute axes"),
+        (json.dumps({**AXES, "words": 3}), "attribute axes"),
         (json.dumps({**AXES, "words": "D d"}), "parameters/words has the axes 'D d', expected 'V d'"),
     ],
 )
