@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,13 +12,13 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.measure import Measure
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
+from cooc_engine.runtime.streams import visible
 
 __all__ = [
     "Told", "Work", "carry_out", "fail", "figure", "note", "print_json", "print_lines", "print_result",
     "score_lines",
 ]  # fmt: skip
 
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # control characters but tab and line feed
 T = TypeVar("T")
 Told = tuple[str, dict[str, Any]]  # what was made, in words, and for JSON
 
@@ -106,14 +105,9 @@ def note(text: str) -> None:
 
 def _say(text: str) -> None:
     """Write one line to stderr, whatever the names in it contain."""
-    print("cooc-engine:", _visible(text).replace("\n", "\\n"), file=sys.stderr)
+    print("cooc-engine:", visible(text).replace("\n", "\\n"), file=sys.stderr)
 
 
 def _put(text: str) -> None:
     """Print a line to stdout; a terminal never obeys what a word says."""
-    print(_visible(text) if sys.stdout.isatty() else text)
-
-
-def _visible(text: str) -> str:
-    """Return a text with control characters as `\\uNNNN`, which are harmless to a terminal and the same in JSON."""
-    return CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    print(visible(text) if sys.stdout.isatty() else text)

@@ -17,6 +17,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.formats.rounding import Values, restored
 from cooc_engine.runtime.types import Matrix, Rows
+from cooc_engine.storage.hdf5 import BEYOND, LARGEST
 from cooc_engine.storage.scratch import map_rows, nameless
 
 __all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8"]
@@ -65,10 +66,12 @@ class Incoming:
     def add(self, words: Sequence[bytes], rows: Matrix, numbers: Sequence[int], counts: Sequence[int] | None = None) -> None:
         """Add words, their vectors (n, d), line numbers and counts; a word that cannot be used is a fault."""
         self.width = rows.shape[1]
-        sound = np.logical_and.reduce(np.isfinite(rows), axis=1)
+        sound = np.logical_and.reduce(np.abs(rows) < LARGEST, axis=1)  # NaN is not
         for at, word in enumerate(words):
             if not sound[at]:
-                self._fault("not finite", numbers[at], f"the vector of {_shown(word)} holds a number that is not finite")
+                self._fault(
+                    "not finite", numbers[at], f"the vector of {_shown(word)} holds a number that is not finite, or {BEYOND}"
+                )
             elif not word:
                 sound[at] = False
                 self._fault("no word", numbers[at], "the word is empty")

@@ -173,10 +173,7 @@ def _parameters(path: Path, model: ModelData) -> Element:
     family = FAMILIES[model.family]
     if family.rows == "sparse":
         return csr_element(where, model.arrays, labels)
-    arrays = {
-        name: Dataset.of(np.asarray(a), f"{path}: parameter {name}", FLOAT, blocks=np.ndim(a) > 0)
-        for name, a in model.arrays.items()
-    }
+    arrays = {name: Dataset.of_parameter(np.asarray(a), f"{path}: parameter {name}") for name, a in model.arrays.items()}
     axes = {name: axes_of(name, np.ndim(values), family, model.axes) for name, values in model.arrays.items()}
     return Element(where, "parameters", 3, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
 
@@ -264,11 +261,11 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     path = Path(path)
     found = Contents.open(path, MODEL)
     data = _read(found)
-    parameters = found.elements["parameters"]
+    used = {**found.elements["vocabulary"].datasets, **found.elements["parameters"].datasets}
+    model = Model(path, data, {name: dataset.crc for name, dataset in used.items()})
     if verify:
-        parameters.verify()
-    used = {**found.elements["vocabulary"].datasets, **parameters.datasets}
-    return Model(path, data, {name: dataset.crc for name, dataset in used.items()})
+        model._arrays.verify()
+    return model
 
 
 def _read(found: Contents) -> ModelData:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from cooc_engine.runtime.numbers import show_clock, show_number
+from cooc_engine.runtime.streams import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -145,7 +146,7 @@ class LineProgress(Progress):
 
     def say(self, text: str) -> None:
         """Write one line."""
-        self._put(text)
+        self._put(visible(text))
 
     def _put(self, text: str) -> None:
         with DROPPED:
@@ -201,7 +202,7 @@ class BarProgress(LineProgress):
         """Redraw the bar and the figures."""
         assert self._bars
         with DROPPED:
-            self._bars.update(self._bars.task_ids[0], completed=stage.done, description=stage.line(), refresh=True)
+            self._bars.update(self._bars.task_ids[0], completed=stage.done, description=visible(stage.line()), refresh=True)
 
     def end(self, stage: Stage) -> None:
         """Replace the bar with a plain line."""
@@ -214,7 +215,7 @@ class BarProgress(LineProgress):
         """Write one line, above the bar if there is one."""
         if self._bars and self._bars.live.is_started:
             with DROPPED:
-                self._bars.print(text, markup=False, highlight=False, soft_wrap=True)
+                self._bars.print(visible(text), markup=False, highlight=False, soft_wrap=True)
         else:
             super().say(text)
 

@@ -9,12 +9,21 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import sys
 from typing import Any, TextIO
 
 from cooc_engine.errors import CoocError
 
-__all__ = ["ReaderGone", "guard_streams", "messages"]
+__all__ = ["ReaderGone", "guard_streams", "messages", "visible"]
+
+# Control characters but tab and line feed, and those that turn the direction of writing or end a line.
+OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def visible(text: str) -> str:
+    """Return a text with what a terminal would obey as `\\uNNNN`, which is harmless there and the same in JSON."""
+    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class ReaderGone(CoocError):

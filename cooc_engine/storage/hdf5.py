@@ -31,7 +31,9 @@ VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 1 << 22  # bytes checked, converted or written at a time
 FLOAT = np.dtype("<f4")
+LARGEST = 1e15  # no parameter is beyond it: sums and squares of larger ones could leave the range of float32
 BLOCK = 1 << 20  # bytes of rows that have a checksum of their own
+BEYOND = f"beyond {LARGEST:g}"
 MOST_BLOCKS = 1 << 13  # blocks of a dataset: their checksums are an attribute, which holds at most 64 KB
 
 
@@ -53,7 +55,8 @@ class Stream:
 class Dataset:
     """Values to be written or read, and the CRC-32 of their bytes as `dtype`; a `Stream` can only be written.
 
-    With a `block`, each block of so many rows has a checksum; otherwise there is one of all values.
+    With a `block`, each block of so many rows has a checksum; otherwise there is one of all values. Floating-point values are
+    finite, and their absolute values are below `bound`.
     """
 
     values: Any
@@ -61,19 +64,25 @@ class Dataset:
     checksums: tuple[int, ...]
     block: int = 0
     mapped: mmap.mmap | None = None
+    bound: float = math.inf
 
     @classmethod
-    def of(
-        cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None, *, blocks: bool = False
-    ) -> Dataset:
-        """Return a dataset to be written, with one checksum or those of blocks; raises `DivergenceError` unless finite."""
+    def of(cls, values: npt.NDArray[Any] | Stream, where: str, dtype: npt.DTypeLike | None = None) -> Dataset:
+        """Return a dataset to be written; raises `DivergenceError` if a value is not finite."""
         wanted = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("<")
-        block = rows_of_a_block(values.shape, wanted) if blocks else 0
-        parts = [values] if isinstance(values, Stream) else _parts(values, block)
-        found = [_checksum(part, wanted) for part in parts]
-        if not all(finite for _, finite in found):
+        crc, sound = _checksum(values, wanted)
+        if not sound:
             raise DivergenceError(f"{where} holds values that are not finite; nothing was written; lower --lr")
-        return cls(values, wanted, tuple(crc for crc, _ in found), block)
+        return cls(values, wanted, (crc,))
+
+    @classmethod
+    def of_parameter(cls, values: npt.NDArray[Any], where: str) -> Dataset:
+        """Return an array to be written as float32 in blocks; raises `DivergenceError` for a value beyond `LARGEST`."""
+        block = rows_of_a_block(values.shape, FLOAT) if values.ndim else 0
+        found = [_checksum(part, FLOAT, LARGEST) for part in _parts(values, block)]
+        if not all(sound for _, sound in found):
+            raise DivergenceError(f"{where} holds values that are not finite, or {BEYOND}; nothing was written; lower --lr")
+        return cls(values, FLOAT, tuple(crc for crc, _ in found), block)
 
     @property
     def crc(self) -> int | list[int]:
@@ -96,11 +105,11 @@ class Dataset:
     def verify_block(self, number: int, where: str) -> None:
         """Raise `FormatError` if the values of a block do not match its checksum, or are not finite."""
         part = self.values[number * self.block : (number + 1) * self.block] if self.block else self.values
-        crc, finite = _checksum(part, self.dtype)
+        crc, sound = _checksum(part, self.dtype, self.bound)
         if crc != self.checksums[number]:
             raise FormatError(f"{where} is damaged (checksum differs)")
-        if not finite:
-            raise FormatError(f"{where} holds numbers that are not finite")
+        if not sound:
+            raise FormatError(f"{where} holds numbers that are not finite{'' if self.bound == math.inf else f', or {BEYOND}'}")
 
     def release(self) -> None:
         """Drop the pages read from the mapped file from this process; they may stay in the system's page cache."""
@@ -118,13 +127,13 @@ def _parts(values: npt.NDArray[Any], block: int) -> list[npt.NDArray[Any]]:
     return [values[start : start + block] for start in range(0, len(values), block)] if block else [values]
 
 
-def _checksum(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> tuple[int, bool]:
-    """Return the CRC-32 of the bytes of the values as `dtype`, and whether all are finite."""
-    crc, finite = 0, True
+def _checksum(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any], bound: float = math.inf) -> tuple[int, bool]:
+    """Return the CRC-32 of the bytes of the values as `dtype`, and whether all are between -bound and bound."""
+    crc, sound = 0, True
     for chunk in _chunks(values, dtype):
-        finite = finite and (dtype.kind != "f" or bool(np.isfinite(chunk).all()))
+        sound = sound and (dtype.kind != "f" or bool(-bound < chunk.min() and chunk.max() < bound))  # NaN is neither
         crc = crc32(chunk.view(np.uint8).data, crc)
-    return crc, finite
+    return crc, sound
 
 
 def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.storage.hdf5 import Element
+from cooc_engine.storage.hdf5 import LARGEST, Element
 
 __all__ = ["VerifiedArrays", "VerifiedRows"]
 
@@ -16,11 +17,13 @@ __all__ = ["VerifiedArrays", "VerifiedRows"]
 class VerifiedRows:
     """A dataset, an array (n, ...) over the mapped file: each block of rows is verified once, before any row of it is returned.
 
-    Reading raises `FormatError` for a block that differs from its checksum, or holds a number that is not finite.
+    Reading raises `FormatError` for a block that differs from its checksum, or holds a number that is not finite or beyond
+    `LARGEST`.
     """
 
     def __init__(self, element: Element, name: str) -> None:
-        self._dataset, self._where = element.datasets[name], f"{element.where}/{name}"
+        self._dataset = replace(element.datasets[name], bound=LARGEST)
+        self._where = f"{element.where}/{name}"
         self.shape: tuple[int, ...] = self._dataset.values.shape
         self._unverified = np.ones(len(self._dataset.checksums), bool)
 
@@ -40,6 +43,10 @@ class VerifiedRows:
         self._verify(np.arange(len(self._unverified)))
         found: npt.NDArray[Any] = self._dataset.values
         return found
+
+    def release(self) -> None:
+        """Drop the pages read from this process."""
+        self._dataset.release()
 
     def _blocks(self, rows: slice | int | list[int] | npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return the numbers of the blocks that hold these rows."""
@@ -63,6 +70,12 @@ class VerifiedArrays(Mapping[str, npt.NDArray[Any]]):
 
     def __init__(self, element: Element) -> None:
         self.rows = {name: VerifiedRows(element, name) for name in element.datasets}
+
+    def verify(self) -> None:
+        """Verify all that has not been read yet, and keep none of its pages."""
+        for rows in self.rows.values():
+            rows.whole()
+            rows.release()
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
         return self.rows[name].whole()

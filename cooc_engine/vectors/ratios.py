@@ -14,6 +14,7 @@ from cooc_engine.models.file import Model, open_model
 from cooc_engine.runtime.types import PathLike
 
 __all__ = ["ratio"]
+MOST = 700  # the exponential of more is no number
 
 
 def ratio(
@@ -33,7 +34,7 @@ def ratio(
     words, others = opened.reader("words"), opened.reader("contexts" if "contexts" in opened.names else "words")  # tied
     first, second, *asked = (_row(opened, word) for word in (word1, word2, *contexts))
     difference = words[first].astype(np.float64) - words[second]
-    found = np.exp(others[asked].astype(np.float64) @ difference)
+    found = np.exp((others[asked].astype(np.float64) @ difference).clip(-MOST, MOST))
     counted = _counted(counts, word1, word2, contexts) if counts is not None else {}
     return [
         {"context": word, "model": float(value), **({"counted": counted[word]} if counted else {})}

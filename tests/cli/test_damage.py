@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import h5py
 import numpy as np
 import pytest
 from support.command import assert_one_line, copied, left
+from support.models import make_data
 
-from cooc_engine.errors import FormatError
-from cooc_engine.models.file import open_model
+from cooc_engine.errors import DivergenceError, FormatError
+from cooc_engine.models.file import open_model, save_model
 from cooc_engine.vectors.query import Vectors
 
 ARCHIVE = Path(__file__).parents[1] / "archive"
@@ -79,3 +81,21 @@ def test_python_gets_no_damaged_vectors(made):
     for ask in asked:
         with pytest.raises(FormatError, match="parameters/words is damaged"):
             ask()
+
+
+@pytest.mark.parametrize("value", [2e15, -3e38])
+def test_numbers_whose_sums_and_squares_are_none_are_refused(tmp_path, call, value):
+    with pytest.raises(DivergenceError, match=r"words holds values that are not finite, or beyond 1e\+15; nothing was written"):
+        save_model(Path("m.h5"), make_data(arrays={**make_data().arrays, "words": np.full((12, 5), value)}))
+    Path("v.txt").write_text(f"a 1 2\nb 3 {value}\n")
+    says = "v.txt:2: the vector of 'b' holds a number that is not finite, or beyond 1e+15"
+    assert_one_line(*call("import", "v.txt", "m.h5"), 1, says)
+    assert_one_line(*call("nn", "v.txt", "a"), 1, says)
+
+
+def test_a_ratio_beyond_all_numbers_is_a_large_one(call):
+    words = np.zeros((12, 5))
+    words[:3, 0] = [1e6, -1e6, 1]
+    save_model(Path("m.h5"), make_data(arrays={**make_data().arrays, "words": words, "contexts": words}))
+    code, out, err = call("ratio", "m.h5", *make_data().vocabulary.words[:3], "--json")
+    assert (code, err) == (0, "") and 1e300 < json.loads(out)[0]["model"] < np.inf

@@ -67,7 +67,7 @@ def test_round_trip(tmp_path, model, form):
 
 characters = st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"])
 vocabularies = st.lists(st.text(characters, min_size=1, max_size=8), min_size=1, max_size=12, unique=True)
-numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+numbers = st.floats(-(2.0**49), 2.0**49, width=32)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

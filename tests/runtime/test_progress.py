@@ -152,3 +152,14 @@ def test_a_stream_that_was_closed_ends_no_work(kind):
 def test_without_standard_error_nothing_is_written(monkeypatch):
     monkeypatch.setattr(sys, "stderr", None)
     assert type(open_progress("lines")) is Progress
+
+
+@pytest.mark.parametrize("kind", ["lines", "bar"])
+def test_a_terminal_obeys_no_name(kind):
+    stream = io.StringIO()
+    progress = open_progress(kind, stream)
+    progress.say("made \x1b[2J of \u202etxt.h5")
+    with progress.stage("train", 3, "words") as stage:
+        stage.advance(1, "\x1b]0;title\x07")
+    assert "made \\u001b[2J of \\u202etxt.h5" in stream.getvalue() and "\\u001b]0;title\\u0007" in stream.getvalue()
+    assert "\x1b[2J" not in stream.getvalue() and "\x07" not in stream.getvalue()

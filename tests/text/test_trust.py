@@ -87,7 +87,7 @@ def test_counts_of_others_add_no_text_by_a_function_of_theirs(strange, monkeypat
 
 @pytest.mark.parametrize(
     "encode",
-    [{"tokenizer": 3}, {"tokenizer": "regex", "pattern": ["a"]}, {"tokenizer": "regex", "pattern": "("}, {"hmm": 1}, [1]],
+    [{"tokenizer": 3}, {"tokenizer": "regex", "pattern": ["a"]}, {"tokenizer": "regex", "pattern": "("}, {"hmm": 1}],
 )
 def test_what_is_no_tokenizer_is_an_error_of_the_file(tmp_path, encode):
     kv = Vectors.open(save(encode, str(tmp_path / "m.h5")))
