@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 
 from cooc_engine.runtime.streams import guard_streams
+from cooc_engine.runtime.truncation import explain_truncation
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
     guard_streams()
+    explain_truncation()
     from cooc_engine.cli.app import main as run
 
     sys.exit(run(sys.argv[1:]))

@@ -5,7 +5,7 @@
     │   ├── FormatError          1   a damaged, half-written or foreign file of ours
     │   └── UnknownWordError     1   a word that is not in the vocabulary; also a KeyError
     ├── UsageError               2   an option or a combination of options that makes no sense
-    ├── DivergenceError          3   a loss or a parameter that is no longer finite
+    ├── DivergenceError          3   a loss or a parameter that is no longer finite, or an absurd loss
     ├── ResourceError            4   out of disk or memory while running; the run can be resumed
     └── InterruptedRun         130   stopped by the user; the run can be resumed
 
@@ -44,7 +44,7 @@ class UsageError(CoocError, ValueError):
 
 
 class DivergenceError(CoocError, ArithmeticError):
-    """A loss or a parameter is no longer finite; the last good checkpoint is kept."""
+    """A loss or a parameter is no longer finite, or a loss is absurdly large; the last good checkpoint is kept."""
 
     exit_code = 3
 

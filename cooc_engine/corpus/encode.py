@@ -176,7 +176,8 @@ def _first_pass(
             PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place).save(work)
 
         again = None not in stamps and not processes
-        tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
+        with readers.unchanged(text.paths):
+            tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
         raise InputError(f"{', '.join(text.names)}: contains no words; is it the right file?")
     return_memory()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,8 @@ __all__ = ["LANES", "Parameters", "Schedule", "Shape", "State", "entries_done", 
 
 LANES = 16  # floats in a cache line, which hold the accumulators of a row
 CHUNK_ROWS = 1 << 14  # rows initialised at a time
+ABSURD = 1e3  # a loss this many times that of vectors of zeros will not come down again
+LEAST_LOSS = 0.01  # taken for the loss of zeros where that is smaller, as for counts that are all about 1
 
 
 class Schedule(NamedTuple):
@@ -236,7 +239,7 @@ def run_epochs(
                 seconds = time.perf_counter() - begin
                 state.seconds += seconds
                 state.idle += threads * seconds - busy
-                _check_finite(state, stratum, schedule)
+                _check_loss(state, tiles, schedule)
                 stage.advance(int(sizes[stratum].sum()), _note(state, schedule))
                 if state.strata == len(order):
                     _end_epoch(state, tiles, schedule, threads)
@@ -252,10 +255,18 @@ def entries_done(state: State, tiles: Tiles, schedule: Schedule) -> int:
     return sum(int(tiles.sizes[stratum].sum()) for stratum in order[: state.strata])
 
 
-def _check_finite(state: State, stratum: npt.NDArray[np.int64], schedule: Schedule) -> None:
-    if not np.isfinite(state.costs[stratum]).all():
+def _check_loss(state: State, tiles: Tiles, schedule: Schedule) -> None:
+    """Raise `DivergenceError` for a loss that is not finite, or so large that the steps must be far too long.
+
+    What is summed up so far in an epoch is compared with what the whole epoch may have, since no cost is negative.
+    """
+    entries = int(tiles.starts[-1])
+    untrained = tiles.untrained / entries
+    loss = float(state.costs.sum()) / entries
+    if not loss <= ABSURD * max(LEAST_LOSS, untrained):  # NaN too
+        what = f"{loss:.3g}, and {untrained:.3g} for vectors of zeros," if math.isfinite(loss) else "not finite"
         raise DivergenceError(
-            f"the loss is not finite in epoch {state.epoch + 1}; lower --lr (it is {schedule.lr:g}) and start anew with --force"
+            f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {schedule.lr:g}) and start anew with --force"
         )
 
 

@@ -101,6 +101,7 @@ def _room_for(size: int, directory: Path | None) -> tuple[TileEntries, mmap.mmap
 class Tiles:
     """Entries by tile: tile t = i B + j has the entries starts[t]:starts[t + 1], of which those from stops[t] are held out.
 
+    untrained is the sum of ½ f target² over all entries, which is their loss for vectors of zeros
     mapping   the mapped file of the entries, if they are on disk
     """
 
@@ -108,6 +109,7 @@ class Tiles:
     starts: Rows
     stops: Rows
     entries: TileEntries
+    untrained: float
     mapping: mmap.mmap | None = None
 
     @property
@@ -186,17 +188,28 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
         fill = starts[:-1].copy()
         _for_all_rows(cooc, blocks, pool, place)
         stops = starts[1:].copy()
-        key = np.uint64(seed % 2**64)
+        key, losses = np.uint64(seed % 2**64), np.zeros(blocks)
         share = np.uint64(dealing.held_out * 2.0**64)
 
         def shuffle(row: int) -> None:
+            losses[row] = _loss_of_zeros(entries, int(starts[row * blocks]), int(starts[(row + 1) * blocks]))
             some = TileRow(starts, row, blocks)
             tiles.shuffle_tiles(some, key, entries)
             if share:
                 tiles.hold_out(some, key, share, entries, stops)
 
         list(pool.map(shuffle, range(blocks)))
-    return Tiles(grid, starts, stops, entries, mapping)
+    return Tiles(grid, starts, stops, entries, float(losses.sum()), mapping)
+
+
+def _loss_of_zeros(entries: TileEntries, begin: int, end: int) -> float:
+    """Return the sum of ½ f target² over entries begin:end."""
+    loss = 0.0
+    for first in range(begin, end, CHUNK_ENTRIES):
+        some = slice(first, min(first + CHUNK_ENTRIES, end))
+        targets = entries.targets[some].astype(np.float64)
+        loss += 0.5 * float(np.dot(entries.weights[some] * targets, targets))
+    return loss
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import itertools
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
@@ -38,6 +40,7 @@ __all__ = [
     "stamps",
     "stream_blocks",
     "total_bytes",
+    "unchanged",
     "word_blocks",
 ]
 
@@ -108,8 +111,27 @@ def total_bytes(paths: Sequence[Path]) -> int | None:
 
 def stamps(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
     """Return the size and modification time of each file, or None for a stream, which cannot be read again."""
-    found = [path.stat() if str(path) != "-" and path.is_file() else None for path in paths]
-    return [stat and (stat.st_size, stat.st_mtime_ns) for stat in found]
+    return [state and state[:2] for state in map(_state, paths)]
+
+
+@contextmanager
+def unchanged(paths: Sequence[Path]) -> Iterator[None]:
+    """Raise `InputError` if a file was changed, replaced or deleted while the block ran; streams cannot be checked."""
+    before = list(map(_state, paths))
+    yield
+    for path, state in zip(paths, before, strict=True):
+        if _state(path) != state:
+            raise InputError(f"{path}: changed while it was read; run again when nothing writes to it")
+
+
+def _state(path: Path) -> tuple[int, int, int, int] | None:
+    """Return the size and modification time of a file, and which file it is; None for a stream or nothing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    state = found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
+    return state if stat.S_ISREG(found.st_mode) and str(path) != "-" else None
 
 
 def file_blocks(paths: Sequence[Path], take: Callable[[], Block], start: Place = Place(0, 0)) -> Iterator[Block]:  # noqa: B008

@@ -20,6 +20,7 @@ from support.corpora import ALL, assert_twin, contents, read_back
 from support.packing import COMPRESS
 from twins import encoding as naive
 
+from cooc_engine.corpus import encode as encode_module
 from cooc_engine.corpus import first_pass, second_pass
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents
@@ -237,6 +238,45 @@ def test_truncated_anywhere(tmp_path, kind):
             encode(tmp_path / "t", tmp_path / "c", ALL)
         assert "\n" not in str(caught.value)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["t"]
+
+
+def shrink(path):
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(path.read_bytes())
+
+
+def replace(path):
+    """By another file of the same size and time."""
+    other, old = path.with_name("other"), path.stat()
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(old.st_atime_ns, old.st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize(
+    "change, early", [(shrink, True), (grow, True), (replace, True), (shrink, False), (Path.unlink, False)]
+)
+@pytest.mark.parametrize("name, pack", [("t.txt", bytes), ("t.gz", gzip.compress)])
+@pytest.mark.parametrize("tokenizer", ["whitespace", "regex"])
+def test_a_text_that_changes_while_it_is_read(tmp_path, monkeypatch, change, early, name, pack, tokenizer):
+    path, tokenize = tmp_path / name, encode_module.tokenize
+    path.write_bytes(pack(b"one two two one\n" * 9))
+
+    def changing(*given):
+        if early:
+            change(path)
+        tokenize(*given)
+        if not early:
+            change(path)
+
+    monkeypatch.setattr(encode_module, "tokenize", changing)
+    with pytest.raises(InputError, match=f"{name}: (changed while it was read|damaged or truncated|cannot be read)"):
+        encode(path, tmp_path / "c", EncodeOptions(min_count=1, tokenizer=tokenizer), threads=1)
+    assert not (tmp_path / "c").exists() and not (tmp_path / "c.part").exists()
 
 
 @pytest.mark.parametrize("kind", COMPRESS)

@@ -40,11 +40,11 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.matrix import adagrad, glove
 from cooc_engine.matrix.adagrad import Parameters, Shape
-from cooc_engine.matrix.glove import log_counts, train_glove
+from cooc_engine.matrix.glove import log_counts, train_glove, train_simpler_glove
 from cooc_engine.matrix.tiles import Tiles, deal
 from cooc_engine.models import checkpoints, file
 from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
-from cooc_engine.models.matrix_options import GloveOptions
+from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.storage.scratch import aligned_zeros
 from cooc_engine.vectors.query import Vectors
@@ -398,10 +398,14 @@ def test_options_that_make_no_sense_are_refused(fields):
 # --------------------------------------------------------------------------------------------------------- divergence
 
 
-@pytest.mark.parametrize("lr", [1e30, 1e9])
-def test_a_huge_rate_diverges_and_leaves_nothing(cooc, tmp_path, small_tiles, lr):
-    with pytest.raises(DivergenceError, match="--lr") as caught:
-        train_glove(cooc, tmp_path / "model.h5", dataclasses.replace(SMALL, lr=lr, epochs=20))
+@pytest.mark.parametrize("accumulators", ["component", "row"])
+@pytest.mark.parametrize("lr, says", [(1e30, "not finite"), (100, r"\d, and [\d.]+ for vectors of zeros,")])
+@pytest.mark.parametrize("train, options", [(train_glove, GloveOptions), (train_simpler_glove, SimplerGloveOptions)])
+def test_a_huge_rate_diverges_and_leaves_nothing(cooc, tmp_path, small_tiles, train, options, lr, says, accumulators):
+    """A loss may be finite and still far above that of vectors that are all 0."""
+    chosen = options(vector_size=8, epochs=20, lr=lr, accumulators=accumulators)
+    with pytest.raises(DivergenceError, match=f"the loss is .*{says} in epoch 1; lower --lr") as caught:
+        train(cooc, tmp_path / "model.h5", chosen)
     assert caught.value.exit_code == 3
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
