@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ["scripts/demo", "scripts/test", "scripts/check", "scripts/bench", "scripts/docs", ".ci/run"]
+PROGRAMS = ["scripts/demo", "scripts/test", "scripts/check", "scripts/bench", "scripts/fuzz", "scripts/docs", ".ci/run"]
 BASH = shutil.which("bash") or pytest.skip("needs bash", allow_module_level=True)
 
 

@@ -1,0 +1,228 @@
+"""Cases: a file damaged in one way and read by one command, and what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import h5py
+
+from cooc_engine.cli import app as commands
+from fuzzing.kinds import KINDS
+from fuzzing.samples import inside
+
+FAULTS = ("silent", "traceback", "crash", "hang", "greedy", "untidy", "litter", "code run")
+OUTCOMES = ("refused", "harmless", "another", *FAULTS)
+SLACK = 16 << 20  # bytes that a command may take beyond what it takes for the undamaged file: its budget
+TIMES = 4  # that a command may take of what the damaged file holds
+MARK = "code-was-run"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The case of a number in a series: `KIND/SEED/NUMBER` names it, and decides everything in it."""
+
+    kind: str
+    seed: int
+    number: int
+
+    @classmethod
+    def named(cls, name: str) -> Case:
+        """Return the case of a name."""
+        kind, seed, number = name.split("/")
+        return cls(kind, int(seed), int(number))
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.seed}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command did.
+
+    code     its exit code, None if it ended with a traceback
+    outputs  a digest of each file that it made
+    left     names that were not there before
+    memory   bytes by which it grew at most
+    """
+
+    code: int | None
+    stdout: str
+    stderr: str
+    outputs: dict[str, str]
+    left: list[str]
+    memory: int
+
+    @property
+    def result(self) -> tuple[Any, ...]:
+        """What is the same if damage was harmless: everything but the time that it took."""
+        return self.code, re.sub(r"\d+\.\d+ s\b", "", self.stdout), self.outputs
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of a case in a word, and a line on what was done and what came of it."""
+
+    case: Case
+    outcome: str
+    detail: str
+
+
+class Bench:
+    """Where cases are tried: the samples, and a directory that is made anew for each case."""
+
+    def __init__(self, samples: Path, at: Path) -> None:
+        self.samples, self.at = samples, at
+        commands.app = Parsed()
+        self.whole = functools.cache(self._whole)
+
+    def _whole(self, kind: str, sample: str, reader: str) -> Outcome:
+        """Return what a command makes of the undamaged sample."""
+        self._copy(kind, sample)
+        return run(reader.format(*[sample] * reader.count("{}")), self.at)
+
+    def _copy(self, kind: str, sample: str) -> None:
+        shutil.rmtree(self.at, ignore_errors=True)
+        self.at.mkdir()
+        for name in {sample, "stranger.py", *KINDS[kind].needs}:
+            source = self.samples / name
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, self.at / name)
+
+    def attempt(self, case: Case) -> tuple[str, Outcome, Verdict]:
+        """Damage a sample, have it read, and judge; returns the command line, its outcome, and the verdict."""
+        chance, kind = Random(str(case)), KINDS[case.kind]
+        sample, reader, way = (chance.choice(choices) for choices in (kind.samples, kind.readers, kind.ways))
+        whole = self.whole(case.kind, sample, reader)
+        self._copy(case.kind, sample)
+        harm = way(self.at / sample, self.samples / "other" / sample, chance)
+        command = reader.format(*[sample] * reader.count("{}"))
+        size = sum(path.stat().st_size for path in self.at.rglob("*"))
+        outcome = run(command, self.at)
+        word, why = judge(outcome, whole, size, found=harm.found)
+        return command, outcome, Verdict(case, word, f"{sample}: {harm.what}; {command.partition(' --')[0]}: {why}")
+
+
+def judge(outcome: Outcome, whole: Outcome, size: int, *, found: bool) -> tuple[str, str]:
+    """Return an outcome in a word, and why; `size` is what the files hold, `found` whether damage must be noticed."""
+    lines = outcome.stderr.splitlines() or [""]
+    if MARK in outcome.left:
+        return "code run", "imported what a file named"
+    if outcome.code is None:
+        return "traceback", _cause(outcome.stderr)
+    if outcome.code == 4 or outcome.memory > whole.memory + TIMES * size + SLACK:
+        return "greedy", f"{outcome.memory >> 20} MB for {size} bytes; {lines[-1]}"
+    if outcome.code == 0:
+        if outcome.stderr != whole.stderr and not lines[0].startswith("cooc-engine: note: "):
+            return "untidy", f"{lines[0]}"
+        if outcome.result == whole.result:
+            return "harmless", "as before"
+        return ("silent" if found else "another"), "another result"
+    if len(lines) != 1 or not lines[0].startswith("cooc-engine: ") or not lines[0].isprintable():
+        return "untidy", f"{outcome.stderr[:300]!r}"
+    if outcome.left and outcome.code != 130:
+        return "litter", f"left {outcome.left}; {lines[0]}"
+    return "refused", lines[0]
+
+
+def _cause(text: str) -> str:
+    """Return the error of a traceback and the innermost line of ours that it came through."""
+    places = re.findall(r'File "[^"]*/cooc_engine/([^"]+)", line (\d+)', text)
+    place = ":".join(places[-1]) if places else "outside"
+    return f"{place} {text.splitlines()[-1][:200]}"
+
+
+class Parsed:
+    """The command line, except that each is parsed only once: parsing takes longer than reading a small file."""
+
+    def __init__(self) -> None:
+        self._parse = functools.cache(functools.partial(commands.app.parse_args, exit_on_error=False, print_error=False))
+
+    def __call__(self, arguments: Sequence[str], **how: bool) -> Any:
+        command, bound, _ = self._parse(tuple(arguments))
+        return command(*bound.args, **bound.kwargs)
+
+
+def run(command: str, at: Path) -> Outcome:
+    """Run a command line in the directory `at`, in this process, and return what came of it."""
+    before = {path.name for path in at.iterdir()}
+    with inside(at), _captured() as texts, _measured() as memory:
+        try:
+            code: int | None = commands.main(shlex.split(command))
+        except BaseException:
+            code = None
+            traceback.print_exc()
+    left = sorted({path.name for path in at.iterdir()} - before - {"__pycache__"})
+    return Outcome(code, *texts, dict(_digests(at, left)), left, memory[0])
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[list[str]]:
+    """Direct what is printed, from C too, to files in memory; the list that is yielded holds both texts at the end."""
+    texts: list[str] = []
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(os.fdopen(os.memfd_create(name), "r+b", buffering=0)) for name in ("stdout", "stderr")]
+        streams = sys.stdout, sys.stderr
+        kept = [os.dup(1), os.dup(2)]
+        for number, file in enumerate(files, 1):
+            os.dup2(file.fileno(), number)
+        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
+        try:
+            yield texts
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.close()
+            sys.stdout, sys.stderr = streams
+            for number, descriptor in enumerate(kept, 1):
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            for file in files:
+                file.seek(0)
+                texts.append(file.read(1 << 20).decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _measured() -> Iterator[list[int]]:
+    """Yield a list that holds, at the end, how much the resident memory grew at most, in bytes."""
+    found: list[int] = []
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    start = _status("VmRSS")
+    try:
+        yield found
+    finally:
+        found.append(max(0, _status("VmHWM") - start))
+
+
+def _status(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{field}:"))
+
+
+def _digests(at: Path, left: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and digest of every file that a command made, under a new name or under that of an output."""
+    for top in sorted(at.iterdir()):
+        if top.name in left or top.name.startswith("out"):
+            yield from ((str(path.relative_to(at)), _digest(path)) for path in [top, *sorted(top.rglob("*"))] if path.is_file())
+
+
+def _digest(path: Path) -> str:
+    """Return a digest of a file; of an HDF5 file, of its numbers: its records hold times."""
+    found = hashlib.sha256()
+    if path.suffix == ".h5" and h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            for name in (f"{group}/{name}" for group in file for name in file[group] if name != "json"):
+                found.update(name.encode() + file[name][()].tobytes())
+    else:
+        found.update(path.read_bytes())
+    return found.hexdigest()

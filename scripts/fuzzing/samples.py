@@ -1,0 +1,201 @@
+"""A good file of every kind, small, made with the engine itself; `other` beside it has one more of each, of another text."""
+
+from __future__ import annotations
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cooc_engine
+from cooc_engine.corpus import allotment, first_pass, second_pass
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts import count as counting
+from cooc_engine.counts import directory, from_coo
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.errors import InterruptedRun
+from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.families import family_of, trainable
+from cooc_engine.text import readers
+
+WORDS = [f"w{i}" for i in range(30)] + ["wört", "éa", "字"]
+FORMATS = {
+    "word2vec": "v.txt", "word2vec-bin": "v.bin", "glove": "v.glove", "fasttext-vec": "v.vec",
+    "npz": "v.npz", "safetensors": "v.safetensors", "tsv": "v.tsv",
+}  # fmt: skip
+COMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+EPOCHS = {"epochs": 3, "vector_size": 4}
+TRAINED: dict[str, dict[str, Any]] = {
+    "glove": {**EPOCHS, "x_max": 10.0},
+    "simpler-glove": EPOCHS,
+    "pmi": {},
+    "pmi-svd": {"vector_size": 4},
+    "skipgram": {**EPOCHS, "deterministic": True},
+    "cbow": {**EPOCHS, "deterministic": True},
+}
+RUN: Any = {"threads": 1}
+STRANGER = '''"""A module that must never be imported because a file asks for it."""
+from pathlib import Path
+Path("code-was-run").touch()
+def cut(text):
+    Path("code-was-run").touch()
+    return text.split()
+'''
+JOB = """output = "out"
+[encode]
+texts = ["text.txt"]
+min-count = 2
+[count]
+window = [2, 3]
+window-weight = "uniform"
+[[train]]
+model = "simpler-glove"
+vector-size = 3
+epochs = 1
+[[train]]
+model = "pmi"
+[eval]
+pairs = ["pairs.tsv"]
+"""
+
+
+def make(at: Path) -> None:
+    """Make all samples in the directory `at`, and another set of them in `at/other`."""
+    _cut_small()
+    for seed, place in enumerate((at, at / "other")):
+        place.mkdir(parents=True)
+        with inside(place):
+            _make_texts(random.Random(seed))
+            _make_stages()
+            _make_models()
+            _make_unfinished()
+
+
+@contextlib.contextmanager
+def inside(directory: Path) -> Iterator[None]:
+    """Work in a directory meanwhile, so that files record names without it."""
+    before = Path.cwd()
+    os.chdir(directory)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _make_texts(chance: random.Random) -> None:
+    def lines(number: int) -> str:
+        picked = [[min(chance.choices(range(33), k=2)) for _ in range(chance.randint(1, 14))] for _ in range(number)]
+        return "".join(" ".join(WORDS[i] for i in line) + "\n" for line in picked)
+
+    text = lines(120)
+    _write("text.txt", text)
+    _write("more.txt", lines(30))
+    for suffix, compress in COMPRESSED.items():
+        Path(f"text.txt.{suffix}").write_bytes(compress(text.encode()))
+    pairs = [(WORDS[i], WORDS[i + 1], chance.randint(0, 10)) for i in range(8)]
+    _write("pairs.tsv", "".join(f"{a}\t{b}\t{score}\n" for a, b, score in pairs))
+    _write("sentences.tsv", "".join(f"{a} {b}\t{b} w3\t{score}\n" for a, b, score in pairs))
+    _write("analogies.txt", ": some\n" + "".join(f"{' '.join(WORDS[i : i + 4])}\n" for i in range(0, 20, 2)))
+    _write("categories.tsv", "".join(f"{WORDS[i]}\tclass{i % 3}\n" for i in range(12)))
+    _write("outliers.txt", ": one\n" + "\n".join([*WORDS[:4], "", *WORDS[8:11]]) + "\n")
+    _write("job.toml", JOB)
+    _write("stranger.py", STRANGER)
+
+
+def _write(name: str, text: str) -> None:
+    Path(name).write_text(text, encoding="utf-8")
+
+
+def _make_stages() -> None:
+    cooc_engine.encode("text.txt", "corpus", EncodeOptions(min_count=2), **RUN)
+    cooc_engine.encode("more.txt", "news", EncodeOptions(vocabulary="corpus"), **RUN)
+    cooc_engine.count("corpus", "cooc", CountOptions(window=3), **RUN)
+    cooc_engine.count("corpus", "uniform", CountOptions(window=3, window_weight="uniform", context_side="left"), **RUN)
+    cooc_engine.count("corpus", "positional", CountOptions(window=2, positional=True), **RUN)
+    cooc_engine.export_glove("cooc", "records.bin", "vocab.txt", **RUN)
+    cooc_engine.export_hdf5("cooc", "counts.h5", **RUN)
+
+
+def _make_models() -> None:
+    for name in trainable():
+        source = "corpus" if family_of(name).counting is None else "cooc"
+        options = family_of(name).options(**TRAINED[name])
+        cooc_engine.train(name, source, f"{name}.h5", options, **RUN)
+        if name != "pmi":
+            with contextlib.suppress(InterruptedRun), _replaced(Checkpoint, "between", _save_and_stop):
+                cooc_engine.train(name, source, f"out-{name}.h5", options, **RUN)
+    for name, file in FORMATS.items():
+        cooc_engine.export_vectors("glove.h5", file, name)
+    cooc_engine.export_vectors("glove.h5", "int8.npz", dtype="int8")
+    cooc_engine.export_vectors("glove.h5", "int8.safetensors", dtype="int8")
+    cooc_engine.import_vectors("v.txt", "imported.h5")
+    cooc_engine.build_index("imported.h5")
+
+
+def _save_and_stop(checkpoint: Checkpoint, step: str, whole: bool) -> None:
+    checkpoint.save()
+    raise InterruptedRun(step)
+
+
+def _make_unfinished() -> None:
+    """Leave what interrupted runs leave: `NAME.part` of both passes over a text, of a count in runs, and of an import."""
+    with (
+        _replaced(allotment, "LEAST_BLOCK", 1 << 10),
+        _replaced(readers, "BLOCK_BYTES", 1 << 10),
+        _replaced(first_pass, "CHECKPOINT_SECONDS", 0.0),
+        _interrupted(first_pass.PassCheckpoint, "save", 2),
+    ):
+        cooc_engine.encode("text.txt", "out-first", EncodeOptions(min_count=2), **RUN)
+    with _interrupted(second_pass, "documents_path", 2):
+        cooc_engine.encode("text.txt", "out-second", EncodeOptions(min_count=2), **RUN)
+    with _interrupted(counting, "write_merged", 2):
+        cooc_engine.count("corpus", "out-count", CountOptions(window=3), memory=_least(), **RUN)
+    with _interrupted(from_coo, "finish_blocks", 0):
+        cooc_engine.import_hdf5("counts.h5", "out-import", **RUN)
+
+
+def _least() -> int:
+    """Return the budget in which the sample corpus is counted in several runs."""
+    words = len(cooc_engine.Corpus("corpus").vocabulary)
+    return counting.Allotment.of(words, counting.Window.of(CountOptions(window=3)), 1 << 40, 1).plan.least
+
+
+@contextlib.contextmanager
+def _interrupted(owner: Any, name: str, calls: int) -> Iterator[None]:
+    """Have Ctrl-C pressed when a function has been called so often; the block must be stopped by it."""
+    original, seen = getattr(owner, name), []
+
+    def call(*given: Any, **named: Any) -> Any:
+        seen.append(1)
+        if len(seen) > calls:
+            raise KeyboardInterrupt
+        return original(*given, **named)
+
+    try:
+        with _replaced(owner, name, call):
+            yield
+    except InterruptedRun:
+        return
+    raise AssertionError(f"{name} was called {len(seen)} times only")
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
+def _cut_small() -> None:
+    """Have this process cut corpora and matrices so small that there are several shards, blocks and runs."""
+    second_pass.SHARD_TOKENS, directory.BLOCK_ENTRIES = 200, 300
+    counting.LEAST_TEXT = 1 << 11
+    counting.TASK_ENTRIES = counting.LEAST_ENTRIES = 1 << 9
