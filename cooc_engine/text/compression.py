@@ -24,6 +24,7 @@ __all__ = ["SUFFIXES", "Decompressed", "beginning", "opened"]
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 SUFFIXES = frozenset(f".{kind}" for kind in MAGIC.values())
 BUFFER = 1 << 17
+LEAST = 6  # bytes of any compressed file; fewer of them could be taken for a word
 MOST_MEMORY = 1 << 28  # bytes that a decompressor may ask for: four times what `xz -9` needs
 CHUNK = 1 << 16  # compressed bytes that a decompressor takes at a time
 
@@ -40,8 +41,11 @@ class Decompressed(io.RawIOBase):
         self._owned = instead is None
         with self._reading():
             self._file = self._file or path.open("rb", BUFFER)
-            kind = _kind(self._file.peek(6))
+            head = self._file.peek(LEAST)
+            kind = _kind(head)
         self.compressed = kind is not None
+        if instead is None and path.suffix in SUFFIXES and 0 < len(head) < LEAST:
+            raise InputError(f"{self.name}: truncated compressed file, of {len(head)} bytes")
         self._stream = _decompressor(self._file, kind) if kind is not None else self._file
 
     @contextmanager

@@ -247,3 +247,12 @@ def test_sets_and_vocabularies_may_be_compressed(kind):
     Path("v").write_bytes(packed(kind, b"the 9\nof 4\n"))
     vocabulary = read_vocabulary(Path("v"))
     assert (vocabulary.words, vocabulary.counts.tolist()) == (["the", "of"], [9, 4])
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_the_first_bytes_of_a_compressed_file_are_no_text(size):
+    """Too few to tell, but the name does: they would be taken for words."""
+    Path("t.gz").write_bytes(packed("gz", DATA)[:size].replace(b"\0", b"\1"))
+    assert main(["encode", "t.gz", "--output", "c", "--min-count", "1", "--progress", "none"]) == 1
+    with pytest.raises(InputError, match=rf"t\.gz: truncated compressed file, of {size} bytes"):
+        beginning(Path("t.gz"), 1)
