@@ -12,7 +12,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -110,6 +110,8 @@ class Bench:
         command = reader.format(*[sample] * reader.count("{}"))
         size = sum(path.stat().st_size for path in self.at.rglob("*"))
         outcome = run(command, self.at)
+        if command.startswith("run "):  # which keeps the stages that are finished
+            outcome = replace(outcome, left=[name for name in outcome.left if name == MARK])
         word, why = judge(outcome, whole, size, found=harm.found)
         return command, outcome, Verdict(case, word, f"{sample}: {harm.what}; {command.partition(' --')[0]}: {why}")
 

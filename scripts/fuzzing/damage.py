@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cooc_engine.storage import arrays
-from cooc_engine.storage.outputs import _canonical
 from fuzzing.edits import change_values, deep, edit
 
 
@@ -138,6 +137,25 @@ def array_values(at: Path, other: Path, chance: Random) -> Harm:
     return Harm(f"{file.name}: {what}", True)
 
 
+def forged(at: Path, other: Path, chance: Random) -> Harm:
+    """Change values of an array file, and make anew all that vouches for them: its checksum, and those in the manifest."""
+    harm = array_values(at, other, chance)
+    fields = json.loads((at / "manifest.json").read_bytes())
+    file = at / harm.what.partition(":")[0]
+    if file.name in fields.get("files", {}):
+        data = file.read_bytes()
+        fields["files"][file.name] = [len(data), zlib.crc32(data[arrays.HEADER_BYTES :])]
+    _sign(at, fields)
+    return Harm(f"{harm.what}, all checksums made anew", False)
+
+
+def _sign(at: Path, fields: dict[str, Any]) -> None:
+    """Write a manifest with a checksum that fits."""
+    fields.pop("checksum", None)
+    fields["checksum"] = zlib.crc32(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode())
+    (at / "manifest.json").write_text(json.dumps(fields, ensure_ascii=False))
+
+
 def array_head(at: Path, other: Path, chance: Random) -> Harm:
     """Change a field of an array file's header, and make the header's checksum anew."""
     file, field = _file_in(at, chance, "*.bin"), chance.randrange(1, 5)
@@ -170,14 +188,12 @@ def manifest(at: Path, other: Path, chance: Random) -> Harm:
         return Harm("manifest.json: deeply nested", True)
     fields = json.loads(file.read_bytes())
     fields.pop("checksum")
-    forged, what = edit(fields, chance)
-    signed = chance.random() < 0.9 and isinstance(forged, dict)
-    if signed:
-        forged["checksum"] = zlib.crc32(_canonical(forged))
-    elif isinstance(forged, dict):
-        forged["checksum"] = 0
-    file.write_text(json.dumps(forged, ensure_ascii=False))
-    return Harm(f"manifest.json: {what}{'' if signed else ', checksum wrong'}", not signed)
+    edited, what = edit(fields, chance)
+    if chance.random() < 0.9 and isinstance(edited, dict):
+        _sign(at, edited)
+        return Harm(f"manifest.json: {what}", False)
+    file.write_text(json.dumps(edited, ensure_ascii=False))
+    return Harm(f"manifest.json: {what}, checksum wrong", True)
 
 
 def record(at: Path, other: Path, chance: Random) -> Harm:

@@ -187,6 +187,6 @@ def bomb(at: Path, other: Path, chance: Random) -> Harm:
     """Put a small file that unpacks to one long line, to zeros or to blank lines in place of a compressed one."""
     kind, compress = chance.choice(sorted(COMPRESSED.items()))
     fill = chance.choice([b"a", b"\0", b" ", b"1 ", b"\n"])
-    pieces = 2 if fill == b"\n" else BOMB // PIECE  # every line takes time, if no memory
+    pieces = 2 if fill in (b"\n", b"1 ") else BOMB // PIECE  # lines and words take time, and words what a budget allows
     at.write_bytes(compress(fill * (PIECE // len(fill))) * pieces)  # streams that follow one another are one text
     return Harm(f"{kind}: {pieces * PIECE} bytes of {fill!r}", False)

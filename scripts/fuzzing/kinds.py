@@ -81,7 +81,7 @@ PART = (*UNFINISHED, damage.array_values, damage.array_head)
 KINDS: Mapping[str, Kind] = {
     "corpus": Kind(
         ("corpus", "news"),
-        (*DIRECTORY, damage.manifest, damage.manifest),
+        (*DIRECTORY, damage.manifest, damage.manifest, damage.forged),
         (
             "info {}",
             f"count {{}} --output out --window 2 {RUN}",
@@ -92,9 +92,15 @@ KINDS: Mapping[str, Kind] = {
         ),
         ("more.txt",),
     ),
+    "older": Kind(
+        ("corpus-v1", "cooc-v1"),
+        (CHECKED, damage.missing, damage.array_head, damage.manifest, damage.forged),
+        ("info {}", f"count {{}} --output out {RUN}", training("pmi", "{}"), training("cbow", "{}")),
+    ),
+    "older-model": Kind(("model-v1.h5",), HDF5, ("info {}", "nn {} w0 w1", "export {} out.txt", "norms {}")),
     "counts": Kind(
         ("cooc", "uniform", "positional"),
-        (*DIRECTORY, damage.manifest, damage.manifest),
+        (*DIRECTORY, damage.manifest, damage.manifest, damage.forged),
         (
             "info {}",
             *COUNTED,

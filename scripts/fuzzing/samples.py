@@ -8,6 +8,7 @@ import gzip
 import lzma
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "skipgram": {**EPOCHS, "deterministic": True},
     "cbow": {**EPOCHS, "deterministic": True},
 }
+OLDER = [Path(__file__).resolve().parents[2] / "tests" / "archive" / name for name in ("corpus-v1", "cooc-v1", "model-v1.h5")]
 RUN: Any = {"threads": 1}
 STRANGER = '''"""A module that must never be imported because a file asks for it."""
 from pathlib import Path
@@ -69,6 +71,8 @@ def make(at: Path) -> None:
     _cut_small()
     for seed, place in enumerate((at, at / "other")):
         place.mkdir(parents=True)
+        for older in OLDER:
+            (shutil.copytree if older.is_dir() else shutil.copy2)(older, place / older.name)
         with inside(place):
             _make_texts(random.Random(seed))
             _make_stages()
@@ -151,7 +155,7 @@ def _make_unfinished() -> None:
         _interrupted(first_pass.PassCheckpoint, "save", 2),
     ):
         cooc_engine.encode("text.txt", "out-first", EncodeOptions(min_count=2), **RUN)
-    with _interrupted(second_pass, "documents_path", 2):
+    with _interrupted(second_pass, "ArrayWriter", 4):
         cooc_engine.encode("text.txt", "out-second", EncodeOptions(min_count=2), **RUN)
     with _interrupted(counting, "write_merged", 2):
         cooc_engine.count("corpus", "out-count", CountOptions(window=3), memory=_least(), **RUN)
