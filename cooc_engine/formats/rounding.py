@@ -70,9 +70,9 @@ class Rounded:
 
 
 def restored(values: Values, scales: Values | None = None) -> Matrix:
-    """Return stored vectors (n, d) as float32; values too large for float32 become infinite."""
-    with np.errstate(over="ignore"):
+    """Return stored vectors (n, d) as float32; values too large for float32 become infinite, or NaN by an infinite scale."""
+    with np.errstate(over="ignore", invalid="ignore"):
         rows: Matrix = values.astype(np.float32)
-    if scales is not None:
-        rows *= scales[:, None]
+        if scales is not None:
+            rows *= scales[:, None]
     return rows

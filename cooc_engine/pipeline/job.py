@@ -216,8 +216,8 @@ class _Plan:
 
     def _text(self, fields: Mapping[str, Any], key: str, default: str) -> str:
         value = fields.get(key, default)
-        if not isinstance(value, str):
-            raise UsageError(f"{self.path}: {key} is {value!r}; it must be a string")
+        if not isinstance(value, str) or "\0" in value:
+            raise UsageError(f"{self.path}: {key} is {value!r}; it must be a string without null characters")
         return value
 
     def _table(self, fields: dict[str, Any], name: str) -> dict[str, Any]:
@@ -234,7 +234,7 @@ class _Plan:
 
     def _paths(self, values: Any, where: str) -> list[Path]:
         values = [values] if isinstance(values, str) else values
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        if not isinstance(values, list) or not all(isinstance(value, str) and "\0" not in value for value in values):
             raise UsageError(f"{self.path} {where}: must be a list of file names")
         return [self.path.parent / value for value in values]
 

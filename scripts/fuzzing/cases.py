@@ -25,7 +25,7 @@ from fuzzing.samples import inside
 
 FAULTS = ("silent", "traceback", "crash", "hang", "greedy", "untidy", "litter", "code run")
 OUTCOMES = ("refused", "harmless", "another", *FAULTS)
-SLACK = 16 << 20  # bytes that a command may take beyond what it takes for the undamaged file: its budget
+SLACK = 24 << 20  # bytes that a command may take beyond what it takes for the undamaged file: its budget
 TIMES = 4  # that a command may take of what the damaged file holds
 MARK = "code-was-run"
 
@@ -108,7 +108,7 @@ class Bench:
         self._copy(case.kind, sample)
         harm = way(self.at / sample, self.samples / "other" / sample, chance)
         command = reader.format(*[sample] * reader.count("{}"))
-        size = sum(path.stat().st_size for path in self.at.rglob("*"))
+        size = harm.holds + sum(path.stat().st_size for path in self.at.rglob("*"))
         outcome = run(command, self.at)
         if command.startswith("run "):  # which keeps the stages that are finished
             outcome = replace(outcome, left=[name for name in outcome.left if name == MARK])

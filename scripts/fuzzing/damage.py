@@ -21,10 +21,11 @@ from fuzzing.edits import change_values, deep, edit
 
 
 class Harm(NamedTuple):
-    """What was done to a file, in words, and whether its readers must notice."""
+    """What was done to a file, in words, whether its readers must notice, and the bytes that it unpacks to."""
 
     what: str
     found: bool
+    holds: int = 0
 
 
 Way = Callable[[Path, Path, Random], Harm]
@@ -60,8 +61,8 @@ def _remove(data: bytearray, chance: Random) -> str:
 
 
 def _append(data: bytearray, chance: Random) -> str:
-    begin, end = _range(data, chance)
-    more = chance.choice([b"\0", b"\n", bytes(data[begin:end]), bytes(data), chance.randbytes(chance.randint(1, 100))])
+    begin, end = _range(data, chance)  # all of a compressed file once more would be sound
+    more = chance.choice([b"\0", b"\n", bytes(data[max(1, begin) : end]), chance.randbytes(chance.randint(1, 100))])
     data += more
     return f"{len(more)} bytes appended"
 

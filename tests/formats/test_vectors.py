@@ -208,6 +208,12 @@ def test_the_projectors_files(tmp_path, model):
 # ---------------------------------------------------------------------------------------------------------- rounding
 
 
+def test_scales_too_large_are_no_warning():
+    for scale in (3e38, np.inf):
+        restored = rounding.restored(np.array([[0, 127]], np.int8), np.array([scale], np.float32))
+        assert not np.isfinite(restored).all()
+
+
 @pytest.mark.parametrize("form", ["npz", "safetensors"])
 @pytest.mark.parametrize(("dtype", "most"), [("float16", 1e-6), ("int8", 2e-3)])
 def test_rounded_vectors_and_what_it_costs(tmp_path, form, dtype, most):

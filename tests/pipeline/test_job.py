@@ -85,3 +85,10 @@ def test_what_eval_does_not_have(job, old, new, says):
 
 def test_every_kind_of_sets_has_a_flag():
     assert set(SETS) <= set(inspect.signature(cli.evaluate).parameters) and set(SETS) == set(GIVEN)
+
+
+@pytest.mark.parametrize(("old", "new"), [('output = "work"', r'output = "\u0000"'), ('"text.txt"', r'"\u0000"')])
+def test_names_with_null_characters_are_refused(job, old, new):
+    Path("job.toml").write_text(JOB.replace(old, new))
+    with pytest.raises(UsageError, match="must be a"):
+        run("job.toml")
