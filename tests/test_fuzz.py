@@ -14,8 +14,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 CASES = 2000
 KINDS = (
-    "corpus", "counts", "older", "index", "text-vectors", "projector-words", "word2vec-binary", "npz", "safetensors", "glove-counts",
-    "vocabulary", "text", "compressed-text", "job", "pairs", "sentence-pairs", "analogies", "categories", "outliers",
+    "corpus", "counts", "older", "index", "text-vectors", "projector-words", "word2vec-binary", "npz", "safetensors",
+    "glove-counts", "vocabulary", "text", "compressed-text", "job",
+    "pairs", "sentence-pairs", "analogies", "categories", "outliers",
 )  # fmt: skip
 
 
