@@ -105,10 +105,10 @@ class Corpus:
     @functools.cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """(V,) occurrences of each word in this corpus, even if the vocabulary was taken from another."""
-        if COUNTS not in self._files:
-            return self.vocabulary.counts
-        counts = self._files.load(COUNTS, np.int64, self.manifest["vocabulary"]["words"])
-        check_sum(counts, self.manifest["tokens_in_vocabulary"], f"{self.path / COUNTS}")
+        counts = self.vocabulary.counts
+        if COUNTS in self._files:
+            counts = self._files.load(COUNTS, np.int64, len(self.vocabulary))
+        check_sum(counts, self.manifest["tokens_in_vocabulary"], f"{self.path}: the counts of the words")
         return counts
 
     def shard(self, number: int) -> Shard:

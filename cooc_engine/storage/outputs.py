@@ -34,14 +34,19 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
-    return json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()
+    return _utf8(json.dumps(fields, sort_keys=True, ensure_ascii=False))
+
+
+def _utf8(text: str) -> bytes:
+    """Return JSON as UTF-8; a byte of a file name that is not UTF-8, which Python has as a lone surrogate, stays escaped."""
+    return text.encode(errors="backslashreplace")
 
 
 def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str, Any]) -> None:
     """Write `manifest.json`, which marks a directory as complete and carries its own checksum."""
     body = {"format": f"cooc-engine {kind}", "version": version, **fields}
     body["checksum"] = zlib.crc32(_canonical(body))
-    write_whole(directory / "manifest.json", (json.dumps(body, indent=1, ensure_ascii=False) + "\n").encode())
+    write_whole(directory / "manifest.json", _utf8(json.dumps(body, indent=1, ensure_ascii=False) + "\n"))
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -85,7 +90,7 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
         head = fitted(fields, _Head, "")
         del fields["checksum"]
         checksum = zlib.crc32(_canonical(fields))
-    except (FormatError, UnicodeEncodeError) as error:
+    except FormatError as error:
         raise FormatError(f"{path}: damaged ({str(error).removeprefix(': ')}); build it again") from None
     if head["format"] != f"cooc-engine {kind}":
         raise FormatError(f"{directory}: is a {head['format'].removeprefix('cooc-engine ')}, expected a {kind}")

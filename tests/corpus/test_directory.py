@@ -42,6 +42,7 @@ def refused(path: Path, says: str) -> None:
         ({"tokens": 11}, "tokens is 11; it must be the sum over the shards"),
         ({"documents": 4}, "documents is 4; it must be the sum over the shards"),
         ({"tokens_in_vocabulary": 13}, "tokens_in_vocabulary is 13; it must be at most the tokens"),
+        ({"tokens_in_vocabulary": 11}, "the counts of the words: the values do not sum to 11"),
         ({"shards": [[12]]}, r"shards\[0\] is a list of 1; it must be a list of 2"),
         ({"shards": None}, "shards is null; it must be a list"),
         ({"vocabulary": {"words": 0, "digest": "0" * 64}}, "vocabulary.words is 0; it must be at least 1"),
@@ -123,7 +124,7 @@ def test_counts_of_another_corpus_are_not_taken(tmp_path, path):
         _ = Corpus(one).counts
     forge.put(one / "word-counts.bin", np.array([2, 2, -1], np.int64))
     forge.remake(one)
-    with pytest.raises(FormatError, match=r"word-counts.bin: a value is negative"):
+    with pytest.raises(FormatError, match="the counts of the words: a value is negative"):
         _ = Corpus(one).counts
 
 

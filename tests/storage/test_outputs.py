@@ -144,6 +144,12 @@ def test_manifest_round_trip(thing):
     assert [path.name for path in thing.iterdir()] == ["manifest.json"]
 
 
+def test_a_name_that_is_not_utf_8_is_kept(thing):
+    fields = {"texts": [os.fsdecode(b"t\xff"), "é"]}
+    write_manifest(thing, KIND, VERSION, fields)
+    assert read(thing)["texts"] == fields["texts"]
+
+
 def test_no_directory(tmp_path):
     fails(read, tmp_path / "thing", kind=InputError, says="no such thing$")
     (tmp_path / "thing.part").mkdir()
