@@ -25,6 +25,7 @@ __all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write
 
 LINES = 1 << 20  # bytes of lines parsed at a time
 LONGEST_LINE = 1 << 22  # bytes of a line
+SHOWN = 40  # bytes shown of a line
 SAMPLE = 100  # lines from which the vector size is inferred if there is no header
 WHITE_SPACE = b" \t\n\v\f\r"  # characters that no word of a text format can contain
 
@@ -158,8 +159,8 @@ def _is_sound(line: _Line, width: int, faults: Faults) -> bool:
         faults.found("space", line.number, f"the word {word!r} has spaces in it")
     elif len(fields) != width:
         faults.found("broken", line.number, f"expected a word and {width} numbers, found {len(fields)}")
-    else:
-        bad = next(field for field in fields if _parsed([_Line(0, b"", field)], 1) is None)
+    else:  # each field may be a number, but the line not one of numbers, with a carriage return in it
+        bad = next((field for field in fields if _parsed([_Line(0, b"", field)], 1) is None), line.numbers[:SHOWN])
         faults.found("broken", line.number, f"{bad.decode(errors='replace')!r} is not a number")
     return False
 

@@ -252,6 +252,7 @@ BROKEN = {
     "one too many": (HEADED.replace("3 4", "3 4 5"), 3, "'a 3' has spaces in it", {"space": 1}),
     "a space in a word": (HEADED.replace("a 3", "New York 3"), 3, "the word 'New York' has spaces in it", {"space": 1}),
     "letters": (HEADED.replace("3 4", "3 x4"), 3, "'x4' is not a number", {"broken": 1}),
+    "a line end within": (HEADED.replace("3 4", "3\r4"), 3, "'3\\r4' is not a number", {"broken": 1}),
     "nan": (HEADED.replace("3 4", "3 nan"), 3, "the vector of 'a' holds a number that is not finite", {"not finite": 1}),
     "infinite": (HEADED.replace("3 4", "-inf 4"), 3, "not finite", {"not finite": 1}),
     "too large": (HEADED.replace("3 4", "1e39 4"), 3, "not finite", {"not finite": 1}),
@@ -271,7 +272,7 @@ def test_a_fault_is_named_or_skipped(tmp_path, text, line, says, tally, form):
         text, line = text.partition("\n")[2], line - 1
         says = says.replace("at 2", "at 1")
     path = tmp_path / "v.txt"
-    path.write_text(text)
+    path.write_text(text, newline="")
     with pytest.raises(InputError) as caught:
         read_vectors(path, form)
     assert str(caught.value).startswith(f"{path}:{line}: ") and says in str(caught.value) and "\n" not in str(caught.value)
