@@ -22,6 +22,7 @@ from cooc_engine.models.published import RECIPES, Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
+from cooc_engine.storage.relations import check_words
 from cooc_engine.storage.schema import read_json
 from cooc_engine.storage.verified import VerifiedArrays, VerifiedRows
 
@@ -158,6 +159,7 @@ def save_model(path: Path, model: ModelData) -> None:
     path = Path(path)
     _check_data(model)
     vocabulary = model.vocabulary
+    check_words(vocabulary.text, vocabulary.offsets, vocabulary.counts, element_name(path, "vocabulary"))
     words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts, vocabulary.sorted_rows())
     elements = {"vocabulary": vocabulary_element(path, words), "parameters": _parameters(path, model)}
     elements |= {name: document(getattr(model, name), path, name) for name in DOCUMENTS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
+from cooc_engine.runtime.keywords import Run
 from cooc_engine.storage import arrays
 from cooc_engine.storage.arrays import HEADER_BYTES
 
@@ -373,3 +375,28 @@ def test_the_digest_tells_options_and_texts_apart(tmp_path, corpus):
 def test_options_that_make_no_sense_are_refused(fields):
     with pytest.raises(CoocError, match="^--" + next(iter(fields)).replace("_", "-")):
         CountOptions(**fields)
+
+
+@pytest.mark.parametrize(
+    ("runs", "says"),
+    [
+        ("[]", "its runs are not the whole corpus"),
+        ("[[[0, 0, 4], [0, 5, 6]]]", "its runs are not the whole corpus"),
+        ("[[[0, 0, 4]], []]", "its runs are not the whole corpus"),
+        ("[[[7, 0, 4]]]", "its runs are not the whole corpus"),
+        ("[[[0, 0, 9007199254740993]]]", "its runs are not the whole corpus"),
+        ("[[[0, 4, 4]]]", "its runs are not the whole corpus"),
+        ("[[[0, -1, 4]]]", r"\[0\]\[0\]\[1\] is -1; it must be at least 0"),
+        ("[[0, 4]]", r"\[0\]\[0\] is 0; it must be a list of 3"),
+        ("[" * 10**5, "nested too deeply"),
+    ],
+)
+def test_runs_that_are_not_the_corpus_are_refused(tmp_path, corpus, runs, says):
+    """A count that is resumed keeps its runs, and follows them into the shards."""
+    job = count_module._Job.of(corpus, None, Run.of("count", {"threads": 1}))
+    (tmp_path / "runs.json").write_text(runs)
+    with pytest.raises(FormatError, match=f"runs.json: .*{says}"):
+        job.runs(tmp_path)
+    whole = job.runs(None)
+    (tmp_path / "runs.json").write_text(json.dumps([run.parts for run in whole]))
+    assert job.runs(tmp_path) == whole

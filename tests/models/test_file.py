@@ -649,3 +649,19 @@ def test_what_was_checked_is_given_back(tmp_path):
         model = open_model(tmp_path / "m.h5", verify=verify)
         assert process.memory_info().rss - before < 4 << 20
         assert model.vocabulary.word(7) == "word7"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"vocabulary": Vocabulary(np.zeros(3, np.uint8), np.array([0, 5, 3]), np.array([1, 1]))}, "do not rise to 3"),
+        ({"vocabulary": Vocabulary(np.full(2, 255, np.uint8), np.array([0, 1, 2]), np.array([1, 1]))}, "not UTF-8"),
+        ({"history": [{"epoch": 1}]}, r"element history: \[0\] has no loss"),
+        ({"config": {"train": 5}}, "element config: train is 5; it must be an object"),
+        ({"provenance": {"tokens": -1}}, "element provenance: tokens is -1"),
+    ],
+)
+def test_a_model_that_would_be_refused_is_not_written(tmp_path, changes, says):
+    with pytest.raises(FormatError, match=says):
+        save_model(tmp_path / "m.h5", make_data(2, **changes))
+    assert not list(tmp_path.iterdir())
