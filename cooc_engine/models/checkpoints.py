@@ -108,7 +108,7 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another --output")
-    with disk_errors(output), locked(lock):
+    with disk_errors(output, resumes=True), locked(lock):
         try:
             yield checkpoint
             checkpoint.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ import stat
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 
@@ -30,6 +31,7 @@ __all__ = [
     "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
+RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -127,24 +129,31 @@ def _nothing() -> None:
 
 
 @contextmanager
-def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing) -> Iterator[None]:
-    """Turn a full disk, lack of memory and Ctrl-C into errors that say how to resume the run.
+def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing, *, resumes: bool = False) -> Iterator[None]:
+    """Turn a full disk, lack of memory and Ctrl-C into errors that say how to go on: with `--resume`, if the run `resumes`.
 
+    Files that are written on the way, such as checkpoints, belong to the run around them: their errors say the same.
     `peak` predicts the bytes of disk that the run takes in all, or returns None; it is called only when the disk is full.
     """
+    resumes = resumes or RESUMES.get()
+    again = "run again with --resume" if resumes else "run again"
+    around = RESUMES.set(resumes)
     try:
         yield
     except KeyboardInterrupt:
-        raise InterruptedRun(f"{what}: interrupted; continue with --resume") from None
+        raise InterruptedRun(f"{what}: interrupted; {'continue with --resume' if resumes else again}") from None
     except Exception as error:
         if _is_full(error):
-            hint = f"free some and run again with --resume{_shortage(what, peak)}"
+            hint = f"free some and {again}{_shortage(what, peak)}"
             raise ResourceError(f"{what}: {os.strerror(error.errno or 0)}; {hint}") from None
         if _is_short(error):
-            raise ResourceError(f"{what}: out of memory; run again with --resume and a smaller --memory") from None
+            hint = f"{again} and a smaller --memory" if resumes else f"free some and {again}"
+            raise ResourceError(f"{what}: out of memory; {hint}") from None
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
         raise
+    finally:
+        RESUMES.reset(around)
 
 
 def _is_full(error: BaseException) -> TypeGuard[OSError]:
@@ -287,7 +296,7 @@ def building(
             raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
     if output.exists() and old.exists() and not _is_on_its_way_out(old):
         raise UsageError(f"{old}: is in the way; {output} must be moved there briefly; remove it")
-    with disk_errors(output, peak):
+    with disk_errors(output, peak, resumes=True):
         work.mkdir(exist_ok=True)
         refuse_links(work, *work.iterdir())
         with locked(work / "lock"):

@@ -569,3 +569,17 @@ def test_a_plan_that_json_changes_compares_equal(tmp_path):
     with building(tmp_path / "out", plan, resume=True) as work:
         assert json.loads((work / "plan.json").read_text()) == {"blocks": [1, 2]}
         write_manifest(work, KIND, VERSION, {})
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.ENOSPC, "x"), "No space left on device; free some and run again$"),
+        (MemoryError(), "out of memory; free some and run again$"),
+        (KeyboardInterrupt(), "interrupted; run again$"),
+    ],
+)
+def test_what_cannot_be_resumed_does_not_advise_it(tmp_path, error, says):
+    with pytest.raises((ResourceError, InterruptedRun), match=says), outputs.writing_files([tmp_path / "a"], force=False):
+        raise error
+    assert names(tmp_path) == []
