@@ -24,6 +24,7 @@ from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import Element, Stream, write_elements
 from cooc_engine.storage.outputs import refuse_file
+from cooc_engine.storage.relations import check_within
 from cooc_engine.storage.schema import Relation, fitted, read_json
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class CountFile:
     def csr(self) -> scipy.sparse.csr_array:
         """Return the counts, once they are verified, as a (rows, columns) float64 CSR matrix over the mapped file."""
         self.verify()
+        check_within(self._values["indices"], 0, self.shape[1], f"{self._counts.where}/indices")
         parts = tuple(self._values[name] for name in ("data", "indices", "indptr"))
         return scipy.sparse.csr_array(parts, self.shape)
 

@@ -120,3 +120,11 @@ def test_streams_are_written_as_arrays_are(tmp_path):
     with (tmp_path / "x").open("wb") as file:
         other.write(file)
     assert (tmp_path / "x").read_bytes() == values.tobytes()
+
+
+def test_a_column_outside_the_matrix_is_not_followed(tmp_path, monkeypatch):
+    export_hdf5(counted(TEXTS, tmp_path, CountOptions()), tmp_path / "counts.h5")
+    found = CountFile(tmp_path / "counts.h5")
+    monkeypatch.setitem(found._values, "indices", found._values["indices"] + np.int32(1))
+    with pytest.raises(FormatError, match=r"element counts/indices: a value is outside 0 to 3"):
+        found.csr()
