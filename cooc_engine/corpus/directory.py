@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from cooc_engine.errors import FormatError
 from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.types import Offsets, PathLike, WordIds
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, BoundFiles
+from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.outputs import read_manifest
 from cooc_engine.storage.relations import check_sum
 from cooc_engine.storage.schema import Digest, Natural, Relation
@@ -60,11 +60,11 @@ class CorpusDigest:
 
     def add_ids(self, ids: WordIds) -> None:
         """Add the next ids."""
-        self.ids = zlib.crc32(ids.data, self.ids)
+        self.ids = crc32(ids.data, self.ids)
 
     def add_ends(self, ends: Offsets) -> None:
         """Add the next document ends, in tokens from the start of the corpus."""
-        self.ends = zlib.crc32(ends.data, self.ends)
+        self.ends = crc32(ends.data, self.ends)
 
     def of(self, vocabulary: str, tokens: int, documents: int) -> str:
         """Return the digest of the corpus, given that of its vocabulary; it does not depend on the cut into shards."""

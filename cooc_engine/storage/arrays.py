@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
+from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.relations import check_within
 from cooc_engine.storage.schema import Crc, Natural, Relation
 
@@ -51,7 +51,7 @@ class ArrayWriter:
     def append(self, values: npt.NDArray[Any]) -> None:
         """Append values, converted to the file's dtype."""
         data = np.ascontiguousarray(values, self.dtype).data.cast("B") if values.size else memoryview(b"")
-        self._crc = zlib.crc32(data, self._crc)
+        self._crc = crc32(data, self._crc)
         self._write(data)
         self.size += values.size
 
@@ -64,7 +64,7 @@ class ArrayWriter:
         fields = HEADER.pack(MAGIC, VERSION, self.dtype.str.encode(), self.size, self._crc)
         with self._file:
             self._file.seek(0)
-            self._write(memoryview(fields + struct.pack("<I", zlib.crc32(fields))))
+            self._write(memoryview(fields + struct.pack("<I", crc32(fields))))
 
     def __enter__(self) -> ArrayWriter:
         return self
@@ -114,7 +114,7 @@ class _Header:
         magic, version, code, count, crc = HEADER.unpack_from(head)
         if magic != MAGIC:
             raise FormatError(f"{path}: not an array file of cooc-engine")
-        if struct.unpack_from("<I", head, HEADER.size)[0] != zlib.crc32(head[: HEADER.size]):
+        if struct.unpack_from("<I", head, HEADER.size)[0] != crc32(head[: HEADER.size]):
             raise FormatError(f"{path}: damaged header; build it again")
         if version != VERSION:
             raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
@@ -167,7 +167,7 @@ def load_array(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return the values of an array file, mapped, after verifying their checksum."""
     header = _Header.read(path, (dtype,))
     values = _mapped(path, header)
-    if zlib.crc32(values.data) != header.crc:
+    if crc32(values.data) != header.crc:
         raise FormatError(f"{path}: damaged (checksum differs); build it again")
     return values
 
@@ -239,6 +239,6 @@ class ArrayReader:
             values = self.read(begin, min(self.size, begin + chunk))
             if end is not None:
                 check_within(values, 0, end, self.path)
-            crc = zlib.crc32(values.data, crc)
+            crc = crc32(values.data, crc)
         if crc != self._crc:
             raise FormatError(f"{self.path}: damaged (checksum differs); build it again")
