@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import zlib
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,9 +50,10 @@ def test_a_model_file_has_it_and_one_without_opens(tmp_path):
 
 @pytest.mark.parametrize("row", [-1, 50])
 def test_an_order_that_is_none_is_refused(tmp_path, row):
-    data = make_data(50)
-    words = data.vocabulary
-    bad = Vocabulary(words.text, words.offsets, words.counts, np.full(50, row, np.int32))
-    save_model(tmp_path / "m.h5", dataclasses.replace(data, vocabulary=bad))
-    with pytest.raises(FormatError, match="order does not hold rows"):
+    save_model(tmp_path / "m.h5", make_data(50))
+    with h5py.File(tmp_path / "m.h5", "r+") as file:
+        order = file["vocabulary/order"]
+        order[7] = row
+        order.attrs.modify("crc-32", np.uint32(zlib.crc32(order[:].tobytes())))
+    with pytest.raises(FormatError, match="vocabulary/order: a value is outside 0 to 49"):
         open_model(tmp_path / "m.h5")
