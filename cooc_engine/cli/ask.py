@@ -181,7 +181,7 @@ def _next_line(number: int) -> bytes:
     except OSError as error:
         raise InputError(f"-: cannot be read ({error.strerror})") from None
     if len(line) == LONGEST:
-        raise InputError(f"-:{number + 1}: has {show_size(LONGEST)} or more; is it text?")
+        raise InputError(f"-:{number + 1}: has {show_size(LONGEST)} or more on one line; is it text?")
     return line
 
 

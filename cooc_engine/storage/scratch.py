@@ -10,6 +10,7 @@ import mmap
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 LINE = 64  # bytes of a cache line
+HUGE = 1 << 22  # bytes of an array from which on huge pages are worth while
 Allocate = Callable[[int, npt.DTypeLike], npt.NDArray[Any]]
 """Returns an uninitialised flat array of a given size and type."""
 
@@ -47,10 +49,15 @@ def in_memory(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 def lazy_zeros(size: int, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """Return zeros whose pages are allocated when they are first written, and returned to the system with the array.
 
-    The C library may take an array from freed memory instead, which it must clear, and keep it for itself afterwards.
+    The C library may take an array from freed memory instead, which it must clear, and keep it for itself afterwards. Large
+    arrays ask for huge pages, as NumPy's do.
     """
     kind = np.dtype(dtype)
-    return np.frombuffer(mmap.mmap(-1, size * kind.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), kind)
+    memory = mmap.mmap(-1, size * kind.itemsize, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if len(memory) >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel without them
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(memory, kind)
 
 
 def aligned_zeros(rows: int, columns: int) -> Matrix:

@@ -120,7 +120,7 @@ def test_a_line_without_end_is_refused(made, monkeypatch, call):
     monkeypatch.setattr(ask, "LONGEST", 16)
     monkeypatch.setattr("sys.stdin", TextIOWrapper(BytesIO(b"w1\n" + b"x" * 16)))
     code, _, stderr = call("nn", made / "model.h5", "-")
-    assert (code, stderr) == (1, "cooc-engine: -:2: has 16 B or more; is it text?\n")
+    assert (code, stderr) == (1, "cooc-engine: -:2: has 16 B or more on one line; is it text?\n")
 
 
 def on_terminal(*arguments: object) -> str:
