@@ -29,7 +29,7 @@ __all__ = ["FLOAT", "Dataset", "Element", "Stream", "form_of", "read_elements", 
 
 VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
-CHUNK = 1 << 22  # bytes checked, converted or written at a time
+CHUNK = 1 << 19  # bytes checked, converted or written at a time, which the cache of a core holds
 FLOAT = np.dtype("<f4")
 LARGEST = 1e15  # no parameter is beyond it: sums and squares of larger ones could leave the range of float32
 BLOCK = 1 << 20  # bytes of rows that have a checksum of their own
@@ -131,9 +131,16 @@ def _checksum(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any], bound: fl
     """Return the CRC-32 of the bytes of the values as `dtype`, and whether all are between -bound and bound."""
     crc, sound = 0, True
     for chunk in _chunks(values, dtype):
-        sound = sound and (dtype.kind != "f" or bool(-bound < chunk.min() and chunk.max() < bound))  # NaN is neither
+        sound = sound and (dtype.kind != "f" or _is_within(chunk, bound))
         crc = crc32(chunk.view(np.uint8).data, crc)
     return crc, sound
+
+
+def _is_within(values: npt.NDArray[Any], bound: float) -> bool:
+    """Tell whether all values are between -bound and bound; NaN is not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = float(values @ values)  # one fast pass, which settles it for all but absurd numbers
+    return squares < bound * bound or bool(-bound < values.min() and values.max() < bound)
 
 
 def _chunks(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any]) -> Iterator[npt.NDArray[Any]]:
