@@ -100,7 +100,7 @@ def test_all_of_an_array_is_verified_when_it_is_taken(path):
         arrays["x"]
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e15, -3e38])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 2e15, -3e38])
 def test_numbers_that_are_not_finite_are_refused_though_their_checksum_fits(path, value):
     write(path, 7, value)
     element = read_elements(path, "test", KNOWN)["things"]
