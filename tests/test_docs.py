@@ -24,7 +24,7 @@ from cooc_engine.runtime.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")), *DOCS.rglob("*.md")]
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")), *DOCS.rglob("*.md")]
 BUILD = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet")
 
 

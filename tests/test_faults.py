@@ -42,6 +42,7 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, Written, accumulator_bytes
 from cooc_engine.counts.windows import MOST_POSITIONS, CorpusPart, Window, cut_corpus, read_positions
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.models.families import trainable
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
@@ -87,6 +88,19 @@ def test_a_fault_at_any_moment_loses_nothing(tmp_path, kind, scenario, least):
     report = json.loads(done.stdout)
     assert report["failures"] == [], done.stderr
     assert report["points"] >= least
+
+
+@pytest.mark.parametrize("verbs", ["append,import,job,export,import-vectors,text", ",".join(trainable())])
+def test_a_kill_at_any_moment_of_any_verb_loses_nothing(tmp_path, verbs):
+    """At some moments, others in every run: all would take minutes."""
+    command = [sys.executable, HERE / "support" / "faults.py", "kill", verbs, tmp_path, "5"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=1200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["failures"] == [], f"seed {report['seed']}: {done.stderr}"
+    assert report["points"] >= 20
 
 
 def test_a_full_disk_while_tables_are_written_out_hangs_nothing(tmp_path, monkeypatch):

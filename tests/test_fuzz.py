@@ -13,11 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = 2000
-KINDS = (
-    "corpus", "counts", "older", "index", "text-vectors", "projector-words", "word2vec-binary", "npz", "safetensors",
-    "glove-counts", "vocabulary", "text", "compressed-text", "job",
-    "pairs", "sentence-pairs", "analogies", "categories", "outliers",
-)  # fmt: skip
+UNCHECKED = ("unfinished-first-pass", "unfinished-encode")  # whose spools have no checksums: a bit there may be another word
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +25,17 @@ def cases():
         return cases
 
 
-def test_damage_is_refused_in_one_line_or_harmless():
+def test_damage_is_refused_in_one_line_or_harmless(cases):
     seed = random.SystemRandom().randrange(1 << 32)
-    kinds = [word for kind in KINDS for word in ("--kind", kind)]
-    command = [sys.executable, ROOT / "scripts" / "fuzz.py", "--cases", str(CASES), "--seed", str(seed), *kinds]
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "fuzz.py",
+        "--cases",
+        str(CASES),
+        "--seed",
+        str(seed),
+        *(f"--kind={kind}" for kind in cases.KINDS if kind not in UNCHECKED),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, f"scripts/fuzz --seed {seed}:\n{done.stdout}{done.stderr}"
     assert f"seed {seed}, {CASES} cases" in done.stdout

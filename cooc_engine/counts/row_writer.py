@@ -34,6 +34,7 @@ __all__ = [
     "write_rows",
 ]
 
+VALUES = (np.uint32, np.uint64)
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is a task by itself)
 
 
@@ -120,8 +121,13 @@ class RowFiles:
         return self.directory / f"{part}-{self.name}.bin"
 
     def whole(self) -> bool:
-        """Tell whether all rows were written: the file of rows is written last."""
-        return is_whole(self.path("rows"), np.int64)
+        """Tell whether all rows were written, the file of rows last, and none of the files was damaged since."""
+        rows, columns, values = (self.path(part) for part in ("rows", "columns", "values"))
+        if not (is_whole(rows, np.int64) and is_whole(columns, np.int32) and is_whole(values, VALUES)):
+            return False
+        ends = ArrayReader(rows, np.int64)  # offsets, one more than there are rows, then a sum for each row
+        sizes = [ArrayReader(columns, np.int32).size, ArrayReader(values, VALUES).size]
+        return ends.size % 2 == 1 and sizes == ends.read(ends.size // 2, ends.size // 2 + 1).tolist() * 2
 
     def rows(self, size: int) -> tuple[Counts, Counts]:
         """Return the numbers of entries and the sums of all `size` rows; raises `FormatError` if the file is damaged."""

@@ -20,6 +20,8 @@ __all__ = [
 ]  # fmt: skip
 LONGEST = 1 << 24  # bytes of a file: the largest sets in use have a quarter
 
+LARGEST_SCORE = 1e100  # whose squares can be added up
+
 
 @dataclass(frozen=True)
 class PairSet:
@@ -92,8 +94,8 @@ def _score(path: Path, number: int, text: str) -> float:
         score = float(text)
     except ValueError:
         score = math.nan
-    if not math.isfinite(score):
-        raise InputError(f"{path}:{number}: the score {text!r} is not a number")
+    if not abs(score) < LARGEST_SCORE:
+        raise InputError(f"{path}:{number}: the score {text!r} is not a number below {LARGEST_SCORE:.0e}")
     return score
 
 

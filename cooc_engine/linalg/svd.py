@@ -32,6 +32,7 @@ __all__ = ["SVD", "Krylov", "KrylovRecord", "Operator", "Pass", "Space", "arpack
 NOISE = 2e-6  # a result below this fraction of its operands is rounding error of single precision
 ROUNDS = 8  # of orthogonalisation, at most; two are usual
 WIDE = 256  # a block has one panel for every WIDE components, and at least one
+LARGEST = 1e150  # whose squares are numbers
 
 
 class Operator(NamedTuple):
@@ -197,7 +198,9 @@ class Space:
         self.coupling = coupling
 
     def ritz(self) -> Ritz:
-        """Return the Ritz values, vectors and residuals of the matrix on the space."""
+        """Return the Ritz values, vectors and residuals of the matrix on the space; raises `DivergenceError` if it has none."""
+        if not np.abs(self.projected).max(initial=0) < LARGEST:
+            raise DivergenceError("the projection of the matrix is too large to be right; start anew with --force")
         values, vectors = scipy.linalg.eigh((self.projected + self.projected.T) / 2, check_finite=False, driver="evd")
         order = np.argsort(-np.abs(values), kind="stable")
         values, vectors = values[order], vectors[:, order]
@@ -392,7 +395,10 @@ def _whitening(gram: Floats, norms: Floats) -> tuple[Floats, Floats, Mask, bool]
 def _triangular(gram: Floats) -> Floats:
     """Return the upper triangular factors that make nearly orthonormal columns orthonormal; columns of zeros stay."""
     whole = gram + np.diag(np.diag(gram) == 0)
-    inverse: Floats = np.linalg.inv(np.linalg.cholesky(whole)).T
+    try:
+        inverse: Floats = np.linalg.inv(np.linalg.cholesky(whole)).T
+    except np.linalg.LinAlgError:
+        raise DivergenceError("the vectors of a block are no longer independent; start anew with --force") from None
     return inverse
 
 

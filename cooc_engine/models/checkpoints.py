@@ -20,7 +20,7 @@ from cooc_engine.storage.outputs import beside, disk_errors, locked, part_path, 
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, fitted
 
-__all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed"]
+__all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers"]
 
 SAVING = 0.05  # checkpoints at the ends of epochs may take at most this share of the time
 WRITING = 5e8  # bytes per second, until a checkpoint has been timed
@@ -96,6 +96,18 @@ def checkpoint_path(output: Path) -> Path:
     return beside(output, ".checkpoint")
 
 
+def discard_leftovers(output: Path) -> None:
+    """Delete the lock and the checkpoint of a training that was killed after it had written `output`.
+
+    A checkpoint that is newer than the output belongs to a training that will replace it. Raises `UsageError` if one runs.
+    """
+    checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
+    refuse_busy(lock)
+    if checkpoint.exists() and checkpoint.stat().st_mtime_ns <= output.stat().st_mtime_ns:
+        checkpoint.unlink()
+    lock.unlink(missing_ok=True)
+
+
 @contextmanager
 def claimed(output: Path, run: Run) -> Iterator[Path]:
     """Lock `output` for one training; yields the path of its checkpoint, which is deleted when the training is done.
@@ -105,6 +117,8 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
     refuse_links(lock, part_path(output), part_path(checkpoint))
     refuse_busy(lock)
+    if run.resume and not run.force and output.is_file():
+        discard_leftovers(output)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another --output")

@@ -34,6 +34,7 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.evaluation.comparison import COMPARED
 from cooc_engine.evaluation.judge import SETS, evaluate
 from cooc_engine.evaluation.options import CompareOptions, EvalOptions
+from cooc_engine.models.checkpoints import discard_leftovers
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import Model, open_model
@@ -247,6 +248,7 @@ def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpac
         made_of = "corpus" if family.counting is None else "cooc"
         found = {"options": model.config.get("train", {}), made_of: model.provenance.get(made_of)}
         check_same(at, found, {"options": options.record(), made_of: data.digest})
+        discard_leftovers(at)
     else:
         family.train(data, at, options, **run)
 

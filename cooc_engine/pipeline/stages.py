@@ -120,6 +120,8 @@ def _check_options(
 def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
     """Create `OUTPUT.work`, and remove it at the end unless an error leaves something to resume in it."""
     work = beside(output, ".work")
+    if resume and not force and output.exists():  # an earlier run was killed when only this was left to do
+        shutil.rmtree(work, ignore_errors=True)
     refuse_overwrite(output, work, force=force, resume=resume)
     if force:
         shutil.rmtree(work, ignore_errors=True)

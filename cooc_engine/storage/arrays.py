@@ -114,7 +114,7 @@ class _Header:
         magic, version, code, count, crc = HEADER.unpack_from(head)
         if magic != MAGIC:
             raise FormatError(f"{path}: not an array file of cooc-engine")
-        if struct.unpack_from("<I", head, HEADER.size)[0] != crc32(head[: HEADER.size]):
+        if struct.unpack_from("<I", head, HEADER.size)[0] != crc32(head[: HEADER.size]) or any(head[HEADER.size + 4 :]):
             raise FormatError(f"{path}: damaged header; build it again")
         if version != VERSION:
             raise FormatError(f"{path}: array file version {version}; this program reads version {VERSION}")
@@ -154,10 +154,10 @@ def _mapped(path: Path, header: _Header) -> npt.NDArray[Any]:
     return np.memmap(path, header.dtype, "r", HEADER_BYTES, (header.count,)).view(np.ndarray)
 
 
-def is_whole(path: Path, dtype: npt.DTypeLike) -> bool:
-    """Tell whether an array file is complete: its header is valid and its size is right."""
+def is_whole(path: Path, dtype: npt.DTypeLike | tuple[npt.DTypeLike, ...]) -> bool:
+    """Tell whether an array file that an interrupted run left is complete and undamaged; reads it, if it is there."""
     try:
-        _Header.read(path, (dtype,))
+        ArrayReader(path, dtype).verify()
     except FormatError:
         return False
     return True

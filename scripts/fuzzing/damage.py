@@ -112,7 +112,7 @@ def exchanged(at: Path, other: Path, chance: Random) -> Harm:
     theirs = [path for path in (other / file.name, *at.iterdir()) if path.is_file() and path != file]
     taken = chance.choice(theirs)
     file.write_bytes(taken.read_bytes())
-    return Harm(f"{file.name}: replaced by {taken.name} of {taken.parent}", True)
+    return Harm(f"{file.name}: replaced by {taken.name} of {taken.parent}", file.name != "manifest.json")  # a sound record
 
 
 def missing(at: Path, other: Path, chance: Random) -> Harm:
@@ -141,12 +141,14 @@ def array_values(at: Path, other: Path, chance: Random) -> Harm:
 def forged(at: Path, other: Path, chance: Random) -> Harm:
     """Change values of an array file, and make anew all that vouches for them: its checksum, and those in the manifest."""
     harm = array_values(at, other, chance)
-    fields = json.loads((at / "manifest.json").read_bytes())
-    file = at / harm.what.partition(":")[0]
-    if file.name in fields.get("files", {}):
-        data = file.read_bytes()
-        fields["files"][file.name] = [len(data), zlib.crc32(data[arrays.HEADER_BYTES :])]
-    _sign(at, fields)
+    record = at / "manifest.json"
+    if record.is_file():  # unfinished directories have none
+        fields = json.loads(record.read_bytes())
+        file = at / harm.what.partition(":")[0]
+        if file.name in fields.get("files", {}):
+            data = file.read_bytes()
+            fields["files"][file.name] = [len(data), zlib.crc32(data[arrays.HEADER_BYTES :])]
+        _sign(at, fields)
     return Harm(f"{harm.what}, all checksums made anew", False)
 
 

@@ -62,7 +62,7 @@ ASKED = (
     "export {} out.txt",
     "export {} out.npz --dtype int8",
     "export {} out.safetensors",
-    "index {} --force --progress none",
+    "index {} --force --threads 1 --progress none",
     training("glove", "cooc", "--init {}"),
     training("skipgram", "corpus", "--init {}"),
 )
@@ -76,7 +76,7 @@ VECTORS = (
     "eval {} --pairs pairs.tsv",
 )
 UNFINISHED = (CHECKED, CHECKED, damage.exchanged, damage.missing, damage.record)
-PART = (*UNFINISHED, damage.array_values, damage.array_head)
+PART = (*UNFINISHED, damage.array_head, damage.forged)
 
 KINDS: Mapping[str, Kind] = {
     "corpus": Kind(
@@ -124,7 +124,7 @@ KINDS: Mapping[str, Kind] = {
     "index": Kind(
         ("imported.h5.index",),
         (CHECKED, damage.exchanged, damage.missing, damage.manifest),
-        ("nn imported.h5 w0 w5 --approximate", "index imported.h5 --force --progress none"),
+        ("nn imported.h5 w0 w5 --approximate", "index imported.h5 --force --threads 1 --progress none"),
         ("imported.h5",),
     ),
     **{

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.counts import exact, files, integers
+from support.forge import put
 from twins import counting as naive
 
 from cooc_engine.corpus import second_pass
@@ -26,6 +27,7 @@ from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.runtime.keywords import Run
@@ -400,3 +402,27 @@ def test_runs_that_are_not_the_corpus_are_refused(tmp_path, corpus, runs, says):
     whole = job.runs(None)
     (tmp_path / "runs.json").write_text(json.dumps([run.parts for run in whole]))
     assert job.runs(tmp_path) == whole
+
+
+@pytest.mark.parametrize(("part", "place", "value"), [("columns", 1, 0), ("values", 1, 9), ("values", None, 2), ("rows", 2, 9)])
+def test_rows_that_were_damaged_since_are_not_kept(tmp_path, part, place, value):
+    """By a bit, which their checksum tells, or by a file of other rows: they are made anew."""
+    rows = RowFiles(tmp_path, "00000")
+    contents = {
+        "rows": np.array([0, 2, 3, 5, 1]),
+        "columns": np.array([0, 1, 0], np.int32),
+        "values": np.array([2, 3, 1], np.uint32),
+    }
+    for name, values in contents.items():
+        put(rows.path(name), values)
+    assert rows.whole()
+    if place is None:
+        put(rows.path(part), contents[part][:value])
+    elif part == "rows":
+        contents[part][place] = value
+        put(rows.path(part), contents[part])
+    else:
+        data = bytearray(rows.path(part).read_bytes())
+        data[HEADER_BYTES + 4 * place] ^= value + 1
+        rows.path(part).write_bytes(data)
+    assert not rows.whole()

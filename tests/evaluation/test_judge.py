@@ -148,6 +148,7 @@ def test_pairs_of_which_nothing_can_be_said(tmp_path, text, covered):
         ("a b c 1\n", r"p\.tsv:1: .*found 4"),
         ("word1\tword2\tscore\n", r"p\.tsv:1: the score 'score' is not a number"),
         ("\n# x\na b nan\n", r"p\.tsv:3: the score 'nan'"),
+        ("a b -1e308\n", r"p\.tsv:1: the score '-1e308' is not a number below 1e\+100"),
         ("a\t\t1\n", r"p\.tsv:1"),
         ("", r"p\.tsv: holds no word pairs"),
         ("# only\n\n", r"p\.tsv: holds no word pairs"),

@@ -312,3 +312,15 @@ def test_arpack_agrees(pool):
     assert np.allclose(found.left, reference.left, atol=1e-3) and np.allclose(found.right, reference.right, atol=1e-3)
     assert reference.residuals.max() < 1e-4
     assert arpack(rows_of(matrix), 12, 1, 0).left.tobytes() == reference.left.tobytes()
+
+
+def test_columns_that_are_far_from_orthonormal_are_divergence_and_no_traceback():
+    with pytest.raises(DivergenceError, match="no longer independent"):
+        svd_module._triangular(np.array([[1.0, 2.0], [2.0, 1.0]]))
+
+
+def test_a_projection_beyond_all_measure_is_divergence_and_no_warning():
+    state = object.__new__(svd_module.Space)
+    state.projected = np.full((2, 2), -1e308)
+    with pytest.raises(DivergenceError, match="too large to be right"):
+        state.ritz()

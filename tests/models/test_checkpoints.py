@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InterruptedRun
 from cooc_engine.matrix.glove import train_glove
 from cooc_engine.matrix.pmi_svd import train_pmi_svd
-from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.checkpoints import Checkpoint, discard_leftovers
 from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 
@@ -109,3 +110,14 @@ def test_what_does_not_fit_is_refused(stopped, tmp_path, kind, change, says):
         TRAININGS[kind](Cooc(stopped / "text" / "cooc"), tmp_path / "m.h5", resume=True)
     assert len(str(failure.value).splitlines()) == 1
     assert not (tmp_path / "m.h5").exists()
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_what_a_killed_training_left_goes_but_not_what_a_newer_one_did(tmp_path, newer):
+    output, checkpoint, lock = (tmp_path / name for name in ("m.h5", "m.h5.checkpoint", "m.h5.lock"))
+    for at, path in enumerate((output, checkpoint) if newer else (checkpoint, output)):
+        path.touch()
+        os.utime(path, (at, at))
+    lock.touch()
+    discard_leftovers(output)
+    assert (output.exists(), checkpoint.exists(), lock.exists()) == (True, newer, False)

@@ -1,17 +1,18 @@
 """Runs a command again and again, each time with a fault at another write, and then resumes it.
 
-    python faults.py kill|full|random SCENARIO DIRECTORY
+    python faults.py kill|full|random SCENARIO[,SCENARIO...] DIRECTORY [POINTS]
 
 What is killed is a fork of this process, which has imported and prepared everything. `kill` dies by SIGKILL amid the
 n-th write, opening, renaming or deletion, `full` has no space on the disk from the n-th write on, for n = 1, 2, ... until
 nothing happens any more; `random` dies at random times. After each the same command is resumed, with other threads and
-another budget, and must leave the files of a run without faults and nothing else. Prints a JSON object: `points`, and
-`failures`, a list of texts.
+another budget, and must leave the files of a run without faults and nothing else. Given POINTS, only so many are drawn of all.
+Prints a JSON object: `points`, `failures`, a list of texts, and the `seed` by which points were drawn.
 """
 
 from __future__ import annotations
 
 import errno
+import functools
 import io
 import json
 import os
@@ -28,6 +29,7 @@ from pathlib import Path
 
 import numpy as np
 
+import cooc_engine
 from cooc_engine.corpus import allotment, second_pass
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.encode import encode
@@ -37,7 +39,10 @@ from cooc_engine.counts import directory
 from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import ResourceError
+from cooc_engine.errors import ResourceError, UsageError
+from cooc_engine.models.families import family_of, trainable
+from cooc_engine.models.file import open_model
+from cooc_engine.storage.hdf5 import form_of
 from cooc_engine.text import readers
 
 OPEN = Path.open
@@ -48,13 +53,13 @@ class Faults:
     """Counts what is done to the disk, and does something at the n-th time."""
 
     def __init__(self, at: int, kind: str) -> None:
-        self._at, self._kind, self._done, self._lock = at, kind, 0, threading.Lock()
+        self._at, self._kind, self.done, self._lock = at, kind, 0, threading.Lock()
 
     def due(self) -> bool:
         """Count one more; tell whether the fault is due."""
         with self._lock:
-            self._done += 1
-            return self._done >= self._at
+            self.done += 1
+            return self.done >= self._at
 
     def write(self, file: io.FileIO, data: memoryview) -> int:
         """Write, or write a half."""
@@ -120,6 +125,9 @@ def prepare(at: Path) -> None:
     one = count(at / "corpus", at / "one", CountOptions(window=3))
     count(at / "news", at / "two", CountOptions(window=3))
     runs = plan_count(at / "corpus", at / "out", CountOptions(window=3), threads=2, memory=least(2)).runs
+    (at / "job.toml").write_text(JOB)
+    cooc_engine.export_hdf5(at / "one", at / "counts.h5")
+    (at / "v.txt").write_text("3 2\na 1 2\nb 2 3\nc 4 1\n")
     assert corpus.shards > 1 and len(one.blocks) > 1 and runs > 2
 
 
@@ -128,7 +136,43 @@ def least(threads: int) -> int:
     return count_module.Allotment.of(300, count_module.Window.of(CountOptions(window=3)), 1 << 40, threads).plan.least
 
 
+JOB = """output = "out"
+[encode]
+texts = ["new.txt"]
+min-count = 2
+[count]
+window = [2, 3]
+[[train]]
+model = "glove"
+vector-size = 3
+epochs = 2
+"""
+OPTIONS = {"vector_size": 4, "epochs": 1, "seed": 3}
+FAMILY_OPTIONS = {"pmi": {}, "pmi-svd": {"vector_size": 4, "seed": 3}} | {
+    name: {**OPTIONS, "deterministic": True} for name in ("skipgram", "cbow")
+}
+
+
+def trained(name: str, at: Path, how: dict) -> None:
+    """Train a family, with a checkpoint at every occasion."""
+    family = family_of(name)
+    source, options = at / ("news" if family.counting is None else "one"), family.options(**FAMILY_OPTIONS.get(name, OPTIONS))
+    cooc_engine.train(name, source, at / "out.h5", options, **how, checkpoint_every=1e-9)
+
+
+def fresh(how: dict) -> dict:
+    """Return the keywords of what always goes on, or begins anew."""
+    return {key: value for key, value in how.items() if key != "resume"}
+
+
 SCENARIOS: dict[str, Callable] = {
+    **{name: functools.partial(trained, name) for name in trainable()},
+    "append": lambda at, how: cooc_engine.append(at / "one", at / "new.txt", at / "out", **how),
+    "import": lambda at, how: cooc_engine.import_hdf5(at / "counts.h5", at / "out", **how),
+    "job": lambda at, how: cooc_engine.run(at / "job.toml", **fresh(how)),
+    "export": lambda at, how: cooc_engine.export_hdf5(at / "one", at / "out.h5", **fresh(how), force="resume" in how),
+    "import-vectors": lambda at, how: cooc_engine.import_vectors(at / "v.txt", at / "out.h5", force="resume" in how),
+    "text": lambda at, how: cooc_engine.train("pmi", at / "new.txt", at / "out.h5", encode=EncodeOptions(min_count=2), **how),
     "encode": lambda at, how: encode(at / "text.txt", at / "out", EncodeOptions(min_count=2), **how),
     "news": lambda at, how: encode(at / "new.txt", at / "out", EncodeOptions(vocabulary=str(at / "corpus")), **how),
     "count": lambda at, how: count(at / "corpus", at / "out", CountOptions(window=3, context_side="left"), **how),
@@ -136,7 +180,7 @@ SCENARIOS: dict[str, Callable] = {
     "replace": lambda at, how: count(at / "corpus", at / "out", CountOptions(window=2), **how, force=True),
     "merge": lambda at, how: merge([at / "one", at / "two"], at / "out", **how),
 }
-BUDGETS = (None, "16M", "1G")
+BUDGETS = (None, "24M", "1G")
 
 
 def run(name: str, at: Path, how: dict, faults: Faults) -> int:
@@ -166,61 +210,110 @@ def killed(name: str, at: Path, how: dict, faults: Faults, seconds: float | None
 
 
 def contents(path: Path) -> dict[str, bytes]:
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    """Return the bytes of all files in a directory, or of a file; of a model, what it learned, since it records times too."""
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    return {str(file.relative_to(path)): content(file) for file in files}
+
+
+def content(file: Path) -> bytes:
+    if form_of(file) != "cooc-engine model":
+        return file.read_bytes()
+    model = open_model(file, verify=True)
+    return repr([(name, model.array(name).tobytes()) for name in model.names]).encode()
+
+
+def output(name: str) -> str:
+    """Return the name of what a scenario makes."""
+    return "out.h5" if name in {*trainable(), "export", "import-vectors", "text"} else "out"
 
 
 def wrong(kind: str, name: str, at: Path, whole: dict[str, bytes], code: int, n: int) -> str | None:
     """Resume after a fault; returns what is wrong, if anything is."""
-    before = {path.name for path in at.iterdir()}
+    before, out = {path.name for path in at.iterdir()}, at / output(name)
     if code != (4 if kind == "full" else -signal.SIGKILL):
         return f"ended with {code}"
-    there = contents(at / "out") if "out" in before else whole
-    there.pop("lock", None)  # marks what is about to be replaced
-    if there not in ((whole, contents(at / "one")) if name == "replace" else (whole,)):
-        return f"something half-written has the name: {sorted(there)}"
-    if "out" in before and name != "replace":  # it was done
-        return None if before - INPUTS == {"out"} else f"done, and left {sorted(before - INPUTS)}"
+    done = out.name in before and name not in ("replace", "job")
+    if name != "job" and (fault := half_written(name, at, whole)):
+        return fault
+    if done and before - INPUTS == {out.name}:
+        return None
     how = {"resume": True, "threads": 1 + n % 3} | ({} if name == "runs" else {"memory": BUDGETS[n % 3]})
     try:
         SCENARIOS[name](at, how)
+    except UsageError as error:
+        if not (done and "exists; pass --force" in str(error)):
+            return f"resumed: {error}"
     except BaseException:
         return f"resumed: {traceback.format_exc()}"
-    if contents(at / "out") != whole:
-        return f"resumed: made {sorted(contents(at / 'out'))} and not {sorted(whole)}, or with other bytes"
+    if contents(out) != whole:
+        return f"resumed: made {sorted(contents(out))} and not {sorted(whole)}, or with other bytes"
     after = {path.name for path in at.iterdir()} - INPUTS
-    return None if after == {"out"} else f"resumed, and left {sorted(after)}"
+    return None if after == {out.name} else f"resumed, and left {sorted(after)}"
 
 
-INPUTS = {"text.txt", "new.txt", "corpus", "news", "one", "two"}
+def half_written(name: str, at: Path, whole: dict[str, bytes]) -> str | None:
+    """Return what is wrong with what bears the name of the output."""
+    there = contents(at / output(name)) if (at / output(name)).exists() else whole
+    there.pop("lock", None)  # marks what is about to be replaced
+    if there not in ((whole, contents(at / "one")) if name == "replace" else (whole,)):
+        return f"something half-written has the name: {sorted(there)}"
+    return None
 
 
-def main(kind: str, name: str, at: Path) -> None:
+INPUTS = {"text.txt", "new.txt", "corpus", "news", "one", "two", "job.toml", "counts.h5", "v.txt"}
+
+
+def remove(at: Path) -> None:
+    """Delete all that a run left."""
+    for path in at.glob("out*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def drawn(name: str, at: Path, most: int, chance: random.Random) -> list[int]:
+    """Return so many of the numbers of all writes and changes of a run, drawn by chance; first and last among them."""
+    count = Faults(sys.maxsize, "kill")
+    remove(at)
+    run(name, at, {"threads": 2}, count)
+    return sorted({1, count.done, *chance.sample(range(1, count.done + 1), min(most, count.done))})
+
+
+def main(kind: str, names: str, at: Path, most: int = 0) -> None:
     prepare(at)
+    seed = random.SystemRandom().randrange(1 << 32) if most else 7
+    tried, failures = 0, list[str]()
+    for name in names.split(","):
+        points, found = attempt(kind, name, at, most, random.Random(seed))
+        tried, failures = tried + points, failures + [f"{name} {failure}" for failure in found]
+    print(json.dumps({"points": tried, "failures": failures, "seed": seed}))
+
+
+def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) -> tuple[int, list[str]]:
+    """Try a scenario at all points, or at some; returns their number and the failures."""
+    remove(at)
     start = time.perf_counter()
     SCENARIOS[name](at, {"threads": 2})
     duration = time.perf_counter() - start
-    whole, failures, points = contents(at / "out"), list[str](), 0
-    chance = random.Random(7)
-    while points < (30 if kind == "random" else MOST_POINTS):
-        for path in at.glob("out*"):
-            shutil.rmtree(path)
+    whole, failures, points = contents(at / output(name)), list[str](), 0
+    every = range(1, 31 if kind == "random" else MOST_POINTS + 1)
+    for point in drawn(name, at, most, chance) if most else every:
+        remove(at)
         if name == "replace":
             shutil.copytree(at / "one", at / "out")
         points += 1
         if kind == "random":
             code = killed(name, at, {"threads": 2}, Faults(sys.maxsize, kind), chance.uniform(0, duration))
         else:
-            code = (run if kind == "full" else killed)(name, at, {"threads": 2}, Faults(points, kind))
+            code = (run if kind == "full" else killed)(name, at, {"threads": 2}, Faults(point, kind))
         if code == 0:
-            if contents(at / "out") != whole:
-                failures.append(f"{points}: ended well, with other files")
-            if kind != "random":
+            if contents(at / output(name)) != whole:
+                failures.append(f"{point}: ended well, with other files")
+            if kind != "random" and not most:
                 break
             continue
-        if fault := wrong(kind, name, at, whole, code, points):
-            failures.append(f"{points}: {fault}")
-    print(json.dumps({"points": points, "failures": failures}))
+        if fault := wrong(kind, name, at, whole, code, point):
+            failures.append(f"{point}: {fault}")
+    return points, failures
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *map(int, sys.argv[4:]))
