@@ -30,7 +30,10 @@ def load64(typing_context, data, position):
 
 @intrinsic
 def prefetch(typing_context, data, position):
-    """Prefetch the cache line of `data[position]`; harmless even if that is outside the array."""
+    """Prefetch the cache line of `data[position]` to the second level; harmless even if that is outside the array.
+
+    The first level holds what is being worked on, which the rows of a later example would push out.
+    """
     signature = types.void(data, types.int64)
 
     def codegen(context, builder, signature, args):
@@ -39,8 +42,8 @@ def prefetch(typing_context, data, position):
         function = cgutils.get_or_insert_function(
             builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32]), "llvm.prefetch.p0"
         )
-        read, everywhere, is_data = ir.Constant(i32, 0), ir.Constant(i32, 3), ir.Constant(i32, 1)
-        builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), read, everywhere, is_data])
+        read, second_level, is_data = ir.Constant(i32, 0), ir.Constant(i32, 2), ir.Constant(i32, 1)
+        builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), read, second_level, is_data])
 
     return signature, codegen
 

@@ -1,11 +1,12 @@
 """The one step of all sampled models, and the walk over the text that feeds it (Mikolov et al. 2013).
 
-    Z = H Oᵀ;  G = lr W (Y - σ(Z));  ΔH = G O;  O += Gᵀ H;  scatter ΔH
+    Z = O Hᵀ;  G = lr (P - T σ(Z));  ΔO = G H;  ΔH = Gᵀ O;  O += ΔO, scatter ΔH
 
-A window becomes an *example*: hidden rows H, each an input row or one mean of all of them, and output rows O with labels Y
-and weights W. A family is data: which words of a window are inputs and which are targets (`Rule.inputs`), whether the hidden
-layer is their mean, and which further rows belong to a word or a document. While one example is trained, the next is built and
-its rows are prefetched.
+An *example* is a group of neighbouring windows: hidden rows H, output rows O, and for each pair of both how many examples it
+stands for, T, and how many of them have label 1, P. A family is data: which words of a window are inputs and which are targets
+(`Rule.inputs`), whether the hidden layer is their mean, and which further rows belong to a word or a document. The products are
+taken block by block, where a block is some output rows with the hidden rows that they have to do with; output rows that have
+to do with a single hidden row are paired with it without a product.
 """
 
 from __future__ import annotations
@@ -14,106 +15,53 @@ from typing import Any, NamedTuple
 
 from numba import float32, float64, int32, int64, uint64, void
 
-from cooc_engine._kernels.basics import below, mix64, next_random, prefetch
+from cooc_engine._kernels.basics import mix64
+from cooc_engine._kernels.examples import (
+    CENTRES, EXAMPLE, HIDDEN, INPUTS, OUTPUTS, OWN, SHARED, SINGLES, TARGETS,
+    build_example, document_lane, fetch_rows, is_single, lanes_of, padded_to, target_word,
+)  # fmt: skip
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
-from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
-from cooc_engine._kernels.simd import COLUMNS, LANES, ROWS, add_row, dot_panel, logistic, mean_row, scale_row, update_panel
+from cooc_engine._kernels.rules import CENTRE, CLOCK, CONTEXTS, DOCUMENT, LIST, OUTPUT_ROWS, PATH, RULE, TABLES, WORD_ROWS
+from cooc_engine._kernels.sampling import lay_out, seeded
+from cooc_engine._kernels.simd import (
+    COLUMNS, LANES, TILE, add_row, add_rows, add_tile, add_to_row, clear_row, copy_row, dots, logistic, pair_dots, pair_step,
+    set_tile, single_dots, single_step, spread_row, transpose,
+)  # fmt: skip
 
-CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # the input: the window's other words, its centre, or nothing but the document
-NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
 PIECE = 2048  # words laid out at a time, all with one learning rate
-REDRAWS = 64  # of a noise word that equals the target, at most: there may be no other word
-OUTPUT_ROWS, WORD_ROWS = 1, 2  # bits of `Rule.frozen`
 LOSS, EXAMPLES, WORDS = 0, 1, 2  # columns of the results of a part
-
-pair_dots, single_dots = dot_panel(ROWS, COLUMNS), dot_panel(1, COLUMNS)
-pair_update, single_update = update_panel(ROWS, COLUMNS), update_panel(1, COLUMNS)
-
-
-class Rule(NamedTuple):
-    """The rule of a family, as numbers.
-
-    inputs     CONTEXTS (the centre is the target), CENTRE (the contexts are) or DOCUMENT (the centre is)
-    mean       1: one hidden row, the mean of the inputs; 0: each input is one
-    spread     1: an input's gradient is its share 1/C of the hidden row's; 0: the whole
-    document   first input row of the documents, which have one row each; -1: none
-    window     the radius; drawn from 1..window unless `fixed`
-    output     NOISE, PATH or LIST
-    negative   noise words of each target
-    own        1: each hidden row draws its own noise and is trained by itself; 0: the rows of a window share their noise
-    clamp      where σ counts as 0 or 1
-    beyond     the error there on the wrong side: 1, or 0 where word2vec skips the node
-    redraw     1: a noise word that equals the target is drawn again, as in fastText's program; 0: it is left out
-    frozen     rows that are not updated: OUTPUT_ROWS, WORD_ROWS (input rows before the documents'), the sum of both, or 0
-    """
-
-    inputs: int
-    mean: int
-    spread: int
-    document: int
-    window: int
-    fixed: int
-    output: int
-    negative: int
-    own: int
-    clamp: float
-    beyond: float
-    redraw: int = 0
-    frozen: int = 0
-
-
-class Tables(NamedTuple):
-    """The tables that training draws from and looks up; one that a family does not use is empty.
-
-    keep          (V,)  probability that a word survives thinning, times 2**64
-    noise         (V,)  alias table
-    path_starts   (V + 1,), path_nodes, path_labels: the Huffman paths
-    row_starts    (V + 1,), rows: the input rows of each word; empty if word w has row w alone
-    """
-
-    keep: Any
-    noise: Any
-    path_starts: Any
-    path_nodes: Any
-    path_labels: Any
-    row_starts: Any
-    rows: Any
-
-
-class Clock(NamedTuple):
-    """The learning rate: lr (1 - (done + position) / total), with positions counted in the corpus; it ends above 0."""
-
-    seed: int
-    epoch: int
-    origin: int
-    document: int
-    done: int
-    total: float
-    lr: float
 
 
 class Scratch(NamedTuple):
-    """Buffers of one thread; of those with two slots, one is filled for the next example while the other is trained.
+    """Buffers of one thread.
 
-    words (PIECE + 2 window,); random (8,), a cache line; sizes (2, 3): inputs, outputs, targets; inputs (2, most) and
-    outputs (2, most), padded to whole panels; targets (2, most); labels, weights (2 panels, LANES) as the lanes of a panel;
-    first (1,) zero; hidden (1, d), scores (panels, LANES), input_steps, output_steps (most, d), zeros (1, d).
+    words (PIECE + 2 window,); random (8,), a cache line; ahead, behind: the example that is built while the other is trained;
+    places (input places, d), hidden (lanes, d), turned (d, lanes) the hidden rows as columns, outputs (rows, d);
+    positives, weights, scores (rows, lanes): P, T, and Z, which becomes G; blocks (most, 4); singles (most,): scores of single
+    pairs; place_steps, hidden_steps, output_steps as the rows. Rows are padded to tiles, lanes to vectors.
     """
 
     words: Any
     random: Any
-    sizes: Any
-    inputs: Any
-    outputs: Any
-    targets: Any
-    labels: Any
-    weights: Any
-    first: Any
+    ahead: Any
+    behind: Any
+    places: Any
     hidden: Any
+    turned: Any
+    outputs: Any
+    positives: Any
+    weights: Any
     scores: Any
-    input_steps: Any
+    blocks: Any
+    singles: Any
+    uses: Any
+    losses: Any
+    panel_scores: Any
+    panel_positives: Any
+    panel_weights: Any
+    place_steps: Any
+    hidden_steps: Any
     output_steps: Any
-    zeros: Any
 
 
 class StepLog(NamedTuple):
@@ -128,251 +76,377 @@ class StepLog(NamedTuple):
     used: Any
 
 
-RULE = named(Rule, **{name: float64 if name in ("clamp", "beyond") else int64 for name in Rule._fields})
-CLOCK = named(Clock, **{name: float64 if name in ("total", "lr") else int64 for name in Clock._fields})
-TABLES = named(
-    Tables, keep=out(uint64), noise=out(uint64), path_starts=out(int64), path_nodes=out(int32), path_labels=out(float32),
-    row_starts=out(int64), rows=out(int32),
-)  # fmt: skip
 SCRATCH = named(
-    Scratch, words=out(int32), random=out(uint64), sizes=out(int64, 2), inputs=out(int32, 2), outputs=out(int32, 2),
-    targets=out(int32, 2), labels=out(float32, 2), weights=out(float32, 2), first=out(int32), hidden=out(float32, 2),
-    scores=out(float32, 2), input_steps=out(float32, 2), output_steps=out(float32, 2), zeros=out(float32, 2),
+    Scratch, words=out(int32), random=out(uint64), ahead=EXAMPLE, behind=EXAMPLE, places=out(float32, 2), hidden=out(float32, 2),
+    turned=out(float32, 2), outputs=out(float32, 2), positives=out(float32, 2), weights=out(float32, 2),
+    scores=out(float32, 2), blocks=out(int64, 2), singles=out(float32), uses=out(float32, 2), losses=out(float32), panel_scores=out(float32, 2),
+    panel_positives=out(float32, 2), panel_weights=out(float32, 2), place_steps=out(float32, 2),
+    hidden_steps=out(float32, 2), output_steps=out(float32, 2),
 )  # fmt: skip
 STEP_LOG = named(StepLog, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
 
 
-# ------------------------------------------------------------------------------------------------------- row builders
+# ------------------------------------------------------------------------------------------------------------ rows read
 
 
 @helper
-def add_word(word, tables, inputs, n):
-    """Append a word's input rows; returns the new number of inputs."""
-    if tables.row_starts.shape[0] == 0:
-        inputs[n] = word
-        return n + 1
-    for p in range(tables.row_starts[word], tables.row_starts[word + 1]):
-        inputs[n] = tables.rows[p]
-        n += 1
-    return n
+def clear(matrix, rows):
+    """Set the first rows of a matrix to zero."""
+    for i in range(rows):
+        clear_row(matrix, i)
 
 
 @helper
-def build_inputs(rule, tables, words, low, high, c, document, inputs):
-    """List the input rows of the window low:high around the word at c; returns their number."""
-    n = 0
+def read_places(W, example, target):
+    """Sum up the input rows of each place."""
+    starts, inputs = example.starts, example.inputs
+    for place in range(example.sizes[INPUTS]):
+        copy_row(W, int64(inputs[starts[place]]), target, place)
+        for p in range(starts[place] + 1, starts[place + 1]):
+            add_row(W, int64(inputs[p]), target, place)
+
+
+@helper
+def window_of(rule, example, i):
+    """Return a < b <= c < d: the inputs of the i-th window are the places a:b and c:d, and the document's if there is one."""
+    own = example.sizes[OWN] + i
     if rule.inputs == CONTEXTS:
-        for q in range(low, high):
-            if q != c:
-                n = add_word(words[q], tables, inputs, n)
-    elif rule.inputs == CENTRE:
-        n = add_word(words[c], tables, inputs, n)
-    if rule.document >= 0:
-        inputs[n] = rule.document + document
-        n += 1
-    return n
+        return int64(example.low[i]), own, own + 1, int64(example.high[i])
+    if rule.inputs == CENTRE:
+        return i, i + 1, i + 1, i + 1
+    return int64(0), int64(0), int64(0), int64(0)
 
 
 @helper
-def build_targets(rule, words, low, high, c, targets):
-    """List the target words of the window low:high around the word at c; returns their number."""
-    if rule.inputs != CENTRE:
-        targets[0] = words[c]
-        return 1
-    n = 0
-    for q in range(low, high):
-        if q != c:
-            targets[n] = words[q]
-            n += 1
-    return n
+def count_rows(rule, example, i):
+    """Return the number of input rows of the i-th window, at least 1."""
+    a, b, c, d = window_of(rule, example, i)
+    starts = example.starts
+    return max(1, starts[b] - starts[a] + starts[d] - starts[c] + (1 if rule.document >= 0 else 0))
 
 
 @helper
-def put_output(row, label, weight, slot, k, scratch):
-    """Write the k-th output row of an example, its label and its weight."""
-    panel = slot * (scratch.labels.shape[0] // 2) + k // COLUMNS
-    scratch.outputs[slot, k] = row
-    for i in range(ROWS):
-        scratch.labels[panel, i * COLUMNS + k % COLUMNS] = label
-        scratch.weights[panel, i * COLUMNS + k % COLUMNS] = weight
-
-
-@helper
-def draw_noise(target, tables, rule, slot, k, scratch):
-    """Append the noise of one target; the target itself is drawn again, or left out. Returns the new number of outputs."""
-    random = scratch.random[0]
-    for _ in range(rule.negative):
-        random = next_random(random)
-        word = int32(draw_alias(tables.noise, random))
-        turn = 0 if rule.redraw else REDRAWS
-        while word == target and turn < REDRAWS:
-            random = next_random(random)
-            word = int32(draw_alias(tables.noise, random))
-            turn += 1
-        if word != target:
-            put_output(word, float32(-1), float32(1), slot, k, scratch)
-            k += 1
-    scratch.random[0] = random
-    return k
-
-
-@helper
-def build_outputs(rule, tables, slot, count, scratch):
-    """List the output rows of a slot's targets with labels and weights, padded to whole panels by rows that weigh nothing."""
-    targets, k = scratch.targets[slot], 0
-    if rule.output == PATH:
-        for i in range(count):
-            for p in range(tables.path_starts[targets[i]], tables.path_starts[targets[i] + 1]):
-                put_output(tables.path_nodes[p], tables.path_labels[p], float32(1), slot, k, scratch)
-                k += 1
-    else:
-        for i in range(count):
-            put_output(targets[i], float32(1), float32(1), slot, k, scratch)
-            k = draw_noise(targets[i], tables, rule, slot, k + 1, scratch)
-    for pad in range(k, (k + COLUMNS - 1) // COLUMNS * COLUMNS):
-        put_output(scratch.outputs[slot, 0], float32(1), float32(0), slot, pad, scratch)
-    return k
-
-
-# ----------------------------------------------------------------------------------------------------------- the step
-
-
-@helper
-def logistic_step(H, hidden, a0, m, O, outputs, k, slot, lr, rule, scratch):  # noqa: E741
-    """Compute the steps of m hidden rows H[hidden[a0:]] and k output rows into the scratch; returns the loss.
-
-    Both use the rows as they are before the step.
-    """
-    panels = (k + COLUMNS - 1) // COLUMNS
-    first = slot * (scratch.labels.shape[0] // 2)
-    clamp, beyond, loss, t = float32(rule.clamp), float32(rule.beyond), 0.0, 0
-    G, dH, dO, zeros = scratch.scores, scratch.input_steps, scratch.output_steps, scratch.zeros
-    y, w = scratch.labels, scratch.weights
-    for u in range(panels):
-        for a in range(0, m - 1, ROWS):
-            pair_dots(H, hidden, a0 + a, O, outputs, u * COLUMNS, G, t)
-            loss += float64(logistic(G, t, y, w, first + u, ROWS * COLUMNS, lr, clamp, beyond))
-            t += 1
-        if m % ROWS:
-            single_dots(H, hidden, a0 + m - 1, O, outputs, u * COLUMNS, G, t)
-            loss += float64(logistic(G, t, y, w, first + u, COLUMNS, lr, clamp, beyond))
-            t += 1
-    t = 0
-    for u in range(panels):
-        for a in range(0, m - 1, ROWS):
-            pair_update(H, hidden, a0, a, O, outputs, u * COLUMNS, G, t, dH, dO, zeros)
-            t += 1
-        if m % ROWS:
-            single_update(H, hidden, a0, m - 1, O, outputs, u * COLUMNS, G, t, dH, dO, zeros)
-            t += 1
-    return loss
-
-
-@helper
-def take_steps(steps, single, matrix, rows, first, n, low, sign, log, part):
-    """Add the steps of rows[first:first + n] to a matrix, or record them; with `single` each of them is steps[0].
-
-    Rows below `low` are not updated.
-    """
-    if log.steps.shape[0] == 0:
-        for i in range(n):
-            if rows[first + i] >= low:
-                add_row(steps, 0 if single else i, matrix, int64(rows[first + i]))
-        return
-    used = log.used[part]
-    for i in range(n):
-        if rows[first + i] < low:
-            continue
-        log.rows[part, used] = rows[first + i] if sign > 0 else -1 - rows[first + i]
-        step, source = log.steps[part, used], steps[0 if single else i]
-        for z in range(step.shape[0]):
-            step[z] = source[z]
-        used += 1
-    log.used[part] = used
-
-
-@helper
-def train_example(rule, tables, slot, W, C, lr, scratch, log, part):
-    """Train on the example of a slot; returns its loss."""
-    n, k, count = scratch.sizes[slot, 0], scratch.sizes[slot, 1], scratch.sizes[slot, 2]
-    inputs, outputs = scratch.inputs[slot], scratch.outputs[slot]
-    low = rule.document if rule.frozen & WORD_ROWS else 0
-    alone = rule.own and not rule.mean  # inputs one after the other, as word2vec's program does
-    loss = 0.0
+def read_hidden(rule, W, example, scratch):
+    """Compute the hidden rows, each the mean of its input rows, and turn them into columns."""
+    hidden = scratch.hidden
     if rule.mean:
-        mean_row(W, inputs, n, scratch.hidden)
-    H, hidden = (scratch.hidden, scratch.first) if rule.mean else (W, inputs)
-    for turn in range(n if alone else 1):
-        if turn > 0 and rule.output == NOISE:
-            k = build_outputs(rule, tables, slot, count, scratch)
-        m = 1 if alone or rule.mean else n
-        loss += logistic_step(H, hidden, turn, m, C, outputs, k, slot, lr, rule, scratch)
-        if not rule.frozen & OUTPUT_ROWS:
-            take_steps(scratch.output_steps, False, C, outputs, 0, k, 0, -1, log, part)
-        if rule.spread:
-            scale_row(scratch.input_steps, 0, float32(1) / float32(n))
-        take_steps(scratch.input_steps, rule.mean, W, inputs, turn, n if rule.mean else m, low, 1, log, part)
+        read_places(W, example, scratch.places)
+        clear(hidden, example.sizes[HIDDEN])
+        for i in range(example.sizes[HIDDEN]):
+            share = float32(1) / float32(count_rows(rule, example, i))
+            a, b, c, d = window_of(rule, example, i)
+            add_rows(share, scratch.places, a, b, hidden, i)
+            add_rows(share, scratch.places, c, d, hidden, i)
+            if rule.document >= 0:
+                add_to_row(share, scratch.places, example.sizes[INPUTS] - 1, hidden, i)
+    else:
+        read_places(W, example, hidden)
+        for place in range(example.sizes[INPUTS]):
+            n = example.starts[place + 1] - example.starts[place]
+            if n > 1:
+                add_to_row(float32(1) / float32(n) - float32(1), hidden, place, hidden, place)
+    for first in range(0, padded_to(example.sizes[HIDDEN], LANES), LANES):
+        for column in range(0, hidden.shape[1], LANES):
+            transpose(hidden, first, column, scratch.turned)
+
+
+@helper
+def read_outputs(C, example, scratch):
+    """Copy the output rows; those that fill up a tile are zero."""
+    for k in range(example.sizes[OUTPUTS]):
+        if example.outputs[k] >= 0:
+            copy_row(C, int64(example.outputs[k]), scratch.outputs, k)
+        else:
+            clear_row(scratch.outputs, k)
+
+
+# ---------------------------------------------------------------------------------------------- weights of the products
+
+
+@helper
+def put_block(first, rows, low, high, n, scratch):
+    """Append the block of some output rows and the hidden rows low:high; returns the number of blocks."""
+    block = scratch.blocks[n]
+    block[0], block[1], block[2], block[3] = first, rows, low, high
+    return n + 1
+
+
+@helper
+def weigh_noise(rule, example, scratch):
+    """Weigh the shared noise: each hidden row has `negative` noise words for each target, none of them the target itself."""
+    uses, shared = scratch.uses, example.sizes[SHARED]
+    clear_row(uses, 0)
+    clear(scratch.positives, shared)
+    clear(scratch.weights, shared)
+    for t in range(example.sizes[TARGETS]):
+        target, equal = example.outputs[shared + t], 0
+        for k in range(shared):
+            equal += example.outputs[k] == target
+        if equal < shared:
+            share = float32(rule.negative) / float32(shared - (equal if rule.redraw else 0))
+            add_to_row(share, example.pairs, t, uses, 0)
+            for k in range(shared if equal > 0 else 0):
+                if example.outputs[k] == target:
+                    add_to_row(-share, example.pairs, t, scratch.weights, k)
+    for k in range(shared):
+        add_row(uses, 0, scratch.weights, k)
+
+
+@helper
+def weigh_words(rule, example, scratch):
+    """Weigh output rows that are words; returns the number of blocks."""
+    n, targets, shared, alone = 0, example.sizes[TARGETS], example.sizes[SHARED], document_lane(rule, example)
+    if shared > 0:
+        weigh_noise(rule, example, scratch)
+        n = put_block(0, shared, 0, example.sizes[HIDDEN], n, scratch)
+    if is_single(rule) or rule.inputs == DOCUMENT:
+        return n
+    for t in range(padded_to(targets, TILE)):
+        if t < targets:
+            if alone >= 0:
+                example.pairs[t, alone] = 0
+            copy_row(example.pairs, t, scratch.positives, shared + t)
+            copy_row(example.pairs, t, scratch.weights, shared + t)
+        else:
+            clear_row(scratch.positives, shared + t)
+            clear_row(scratch.weights, shared + t)
+    for t in range(0, targets, TILE):
+        low, high = lanes_of(rule, example, t, min(t + TILE, targets))
+        n = put_block(shared + t, TILE, low, high, n, scratch)
+    return n
+
+
+@helper
+def weigh_nodes(rule, tables, example, words, scratch):
+    """Weigh the nodes near the root, which all paths share; returns the number of blocks."""
+    sizes, base = example.sizes, tables.path_starts.shape[0] - 2 - example.tops.shape[0]
+    if is_single(rule):
+        return 0
+    clear(scratch.positives, sizes[SHARED])
+    clear(scratch.weights, sizes[SHARED])
+    for t in range(sizes[TARGETS]):
+        word = target_word(rule, example, words, t)
+        for p in range(tables.path_starts[word], tables.path_starts[word + 1]):
+            top = tables.path_nodes[p] - base
+            if top < 0:
+                break
+            add_row(example.pairs, t, scratch.weights, int64(example.tops[top]))
+            if tables.path_labels[p] > 0:
+                add_row(example.pairs, t, scratch.positives, int64(example.tops[top]))
+    return put_block(0, sizes[SHARED], 0, sizes[HIDDEN], 0, scratch)
+
+
+# ------------------------------------------------------------------------------------------------------------- the step
+
+
+@helper
+def score_block(block, lr, rule, scratch):
+    """Compute the inner products of a block and turn them into gradients."""
+    outputs, turned, scores = scratch.outputs, scratch.turned, scratch.scores
+    width, pitch = outputs.shape[1], scores.shape[1]
+    clamp, beyond = float32(rule.clamp), float32(rule.beyond)
+    chunks = padded_to(block[3] - block[2], LANES)
+    low = min(block[2], pitch - chunks)
+    for lane in range(low, low + chunks, LANES):
+        for k in range(block[0], block[0] + block[1], TILE):
+            set_tile(outputs, k * width, width, 1, turned, lane, pitch, width, scores, k * pitch + lane, pitch)
+        for k in range(block[0], block[0] + block[1]):
+            place = k * pitch + lane
+            logistic(scores, place, scratch.positives, scratch.weights, place, lr, clamp, beyond, scratch.losses)
+
+
+@helper
+def step_block(block, scratch):
+    """Set the steps of a block's output rows, and add what it contributes to those of its hidden rows."""
+    outputs, hidden, scores = scratch.outputs, scratch.hidden, scratch.scores
+    first, rows, low, count = block[0], block[1], block[2], block[3] - block[2]
+    width, pitch, lanes = outputs.shape[1], scores.shape[1], padded_to(count, TILE)
+    start = min(low, pitch - lanes)
+    for z in range(0, width, LANES):
+        for k in range(first, first + rows, TILE):
+            set_tile(
+                scores, k * pitch + low, pitch, 1, hidden, low * width + z, width, count, scratch.output_steps, k * width + z, width
+            )
+        for lane in range(start, start + lanes, TILE):
+            add_tile(
+                scores, first * pitch + lane, 1, pitch, outputs, first * width + z, width, rows, scratch.hidden_steps,
+                lane * width + z, width,
+            )  # fmt: skip
+
+
+@helper
+def take_singles(example, lr, rule, scratch):
+    """Add what the single pairs contribute to the steps."""
+    rows, lanes, gradients, used = example.rows, example.lanes, scratch.singles, example.sizes[SINGLES]
+    for i in range(0, used, LANES):
+        dots(scratch.outputs, rows, scratch.hidden, lanes, i, gradients)
+        logistic(
+            gradients, i, example.positives, example.weights, i, lr, float32(rule.clamp), float32(rule.beyond), scratch.losses
+        )
+    for i in range(used):
+        row, lane = int64(rows[i]), int64(lanes[i])
+        add_to_row(gradients[i], scratch.hidden, lane, scratch.output_steps, row)
+        add_to_row(gradients[i], scratch.outputs, row, scratch.hidden_steps, lane)
+
+
+@helper
+def weigh_panel(example, t, lane, rows, k, panel, scratch):
+    """Weigh the pairs of one or two hidden rows with the nodes from the k-th output row on."""
+    positives, weights = scratch.panel_positives[panel], scratch.panel_weights[panel]
+    for j in range(COLUMNS):
+        known, label = float32(example.outputs[k + j] >= 0), example.labels[k + j]
+        for i in range(2):
+            weight = known * example.pairs[t, lane + i] if i < rows else float32(0)
+            weights[i * COLUMNS + j], positives[i * COLUMNS + j] = weight, weight * label
+
+
+@helper
+def take_nodes(rule, example, t, lr, scratch):
+    """Add what the nodes that belong to the t-th target alone contribute: all products first, since each waits for the one before."""
+    hidden, outputs, scores = scratch.hidden, scratch.outputs, scratch.panel_scores
+    low, high = lanes_of(rule, example, t, t + 1)
+    first, last, panel = int64(example.firsts[t]), int64(example.firsts[t + 1]), 0
+    for k in range(first, last, COLUMNS):
+        for lane in range(low, high - 1, 2):
+            weigh_panel(example, t, lane, 2, k, panel, scratch)
+            pair_dots(hidden, lane, outputs, k, scores, panel)
+            panel += 1
+        if (high - low) % 2:
+            weigh_panel(example, t, high - 1, 1, k, panel, scratch)
+            single_dots(hidden, high - 1, outputs, k, scores, panel)
+            panel += 1
+    for place in range(0, panel * LANES, LANES):
+        logistic(
+            scores, place, scratch.panel_positives, scratch.panel_weights, place, lr, float32(rule.clamp), float32(rule.beyond),
+            scratch.losses,
+        )  # fmt: skip
+    panel = 0
+    for k in range(first, last, COLUMNS):
+        for lane in range(low, high - 1, 2):
+            pair_step(hidden, lane, outputs, k, scores, panel, scratch.hidden_steps, scratch.output_steps)
+            panel += 1
+        if (high - low) % 2:
+            single_step(hidden, high - 1, outputs, k, scores, panel, scratch.hidden_steps, scratch.output_steps)
+            panel += 1
+
+
+@helper
+def record_step(steps, i, row, log, part):
+    """Record a step."""
+    used = log.used[part]
+    log.rows[part, used] = row
+    copy_row(steps, i, log.steps[part], used)
+    log.used[part] = used + 1
+
+
+@helper
+def take_outputs(C, example, scratch, log, part):
+    """Take the steps of the output rows."""
+    for k in range(example.sizes[OUTPUTS]):
+        row = int64(example.outputs[k])
+        if row >= 0 and log.steps.shape[0] == 0:
+            add_row(scratch.output_steps, k, C, row)
+        elif row >= 0:
+            record_step(scratch.output_steps, k, -1 - row, log, part)
+
+
+@helper
+def take_inputs(rule, W, example, scratch, log, part):
+    """Take the steps of the input rows; each row of a place receives the place's step."""
+    steps = scratch.place_steps if rule.mean else scratch.hidden_steps
+    if rule.mean:
+        clear(steps, example.sizes[INPUTS])
+        for i in range(example.sizes[HIDDEN]):
+            share = float32(1) / float32(count_rows(rule, example, i) if rule.spread else 1)
+            a, b, c, d = window_of(rule, example, i)
+            spread_row(share, scratch.hidden_steps, i, steps, a, b)
+            spread_row(share, scratch.hidden_steps, i, steps, c, d)
+            if rule.document >= 0:
+                add_to_row(share, scratch.hidden_steps, i, steps, example.sizes[INPUTS] - 1)
+    lowest = rule.document if rule.frozen & WORD_ROWS else 0
+    for place in range(example.sizes[INPUTS]):
+        for p in range(example.starts[place], example.starts[place + 1]):
+            row = int64(example.inputs[p])
+            if row >= lowest and log.steps.shape[0] == 0:
+                add_row(steps, place, W, row)
+            elif row >= lowest:
+                record_step(steps, place, row, log, part)
+
+
+@helper
+def train_example(rule, tables, example, words, W, C, lr, scratch, log, part):
+    """Train on an example; returns its loss. All rows are as they were before the step."""
+    read_hidden(rule, W, example, scratch)
+    read_outputs(C, example, scratch)
+    if rule.output == PATH:
+        blocks = weigh_nodes(rule, tables, example, words, scratch)
+    else:
+        blocks = weigh_words(rule, example, scratch)
+    clear(scratch.hidden_steps, padded_to(example.sizes[HIDDEN], TILE))
+    scratch.losses[:] = 0
+    covered = 0
+    for b in range(blocks):
+        score_block(scratch.blocks[b], lr, rule, scratch)
+        step_block(scratch.blocks[b], scratch)
+        covered = scratch.blocks[b, 0] + scratch.blocks[b, 1]
+    for k in range(covered, example.sizes[OUTPUTS]):
+        clear_row(scratch.output_steps, k)
+    take_singles(example, lr, rule, scratch)
+    if rule.output == PATH and not is_single(rule) and rule.inputs != DOCUMENT:
+        for t in range(example.sizes[TARGETS]):
+            take_nodes(rule, example, t, lr, scratch)
+    if not rule.frozen & OUTPUT_ROWS:
+        take_outputs(C, example, scratch, log, part)
+    take_inputs(rule, W, example, scratch, log, part)
+    loss = 0.0
+    for lane in range(LANES):
+        loss += scratch.losses[lane]
     return loss
 
 
 @helper
-def list_example(slot, scratch, log, part):
-    """Record an example for the full softmax."""
-    n, count, used = scratch.sizes[slot, 0], scratch.sizes[slot, 2], log.used[part]
-    rows = log.rows[part]
-    rows[used], rows[used + 1] = n, count
-    used += 2
-    for i in range(n):
-        rows[used + i] = scratch.inputs[slot, i]
-    for i in range(count):
-        rows[used + n + i] = scratch.targets[slot, i]
-    log.used[part] = used + n + count
+def list_example(rule, example, words, log, part):
+    """Record the example of one window for the full softmax."""
+    rows, used, sizes = log.rows[part], log.used[part], example.sizes
+    n, skipped = used + 2, sizes[OWN] if rule.inputs == CONTEXTS else -1
+    for place in range(sizes[INPUTS]):
+        for p in range(example.starts[place], example.starts[place + 1]):
+            if place != skipped:
+                rows[n] = example.inputs[p]
+                n += 1
+    rows[used] = n - used - 2
+    begin = n
+    for t in range(sizes[TARGETS]):
+        if rule.inputs != CENTRE or t != sizes[OWN]:
+            rows[n] = target_word(rule, example, words, t)
+            n += 1
+    rows[used + 1] = n - begin
+    log.used[part] = n
 
 
 # ------------------------------------------------------------------------------------------------ the walk over text
 
 
 @helper
-def fetch(matrix, row):
-    """Prefetch a row, a cache line at a time."""
-    for z in range(0, matrix.shape[1], LANES):
-        prefetch(matrix, row * matrix.shape[1] + z)
-
-
-@helper
-def build_example(rule, tables, first, last, c, document, slot, W, C, scratch):
-    """Build the example of the word at c of words[first:last] in a slot, and prefetch its rows."""
-    words, random = scratch.words, next_random(scratch.random[0])
-    scratch.random[0] = random
-    radius = rule.window if rule.fixed else below(random, rule.window) + 1
-    low, high = max(first, c - radius), min(last, c + radius + 1)
-    n = build_inputs(rule, tables, words, low, high, c, document, scratch.inputs[slot])
-    count, k = build_targets(rule, words, low, high, c, scratch.targets[slot]), 0
-    if n > 0 and count > 0 and rule.output != LIST:
-        k = build_outputs(rule, tables, slot, count, scratch)
-        for b in range(k):
-            fetch(C, int64(scratch.outputs[slot, b]))
-        fetch(W, int64(words[min(last - 1, c + 1 + rule.window)]))  # the word that comes in next
-    scratch.sizes[slot, 0], scratch.sizes[slot, 1], scratch.sizes[slot, 2] = n, k, count
-
-
-@helper
 def train_piece(first, begin, end, last, document, rule, tables, W, C, lr, scratch, log, part, results):
     """Train on the words begin:end of first:last; each example is trained after the next one has been built."""
-    loss, examples = 0.0, 0
-    for c in range(begin, end + 1):
+    words, ahead, behind, loss, waiting = scratch.words, scratch.ahead, scratch.behind, 0.0, 0
+    for c in range(begin, end + rule.group, rule.group):
+        total = 0
         if c < end:
-            build_example(rule, tables, first, last, c, document, c & 1, W, C, scratch)
-        slot = (c - 1) & 1
-        if c == begin or scratch.sizes[slot, 0] == 0 or scratch.sizes[slot, 2] == 0:
-            continue
-        examples += (1 if rule.mean else scratch.sizes[slot, 0]) * scratch.sizes[slot, 2]
-        if rule.output == LIST:
-            list_example(slot, scratch, log, part)
-        elif scratch.sizes[slot, 1] > 0:
-            loss += train_example(rule, tables, slot, W, C, lr, scratch, log, part)
+            centres = min(rule.group, end - c)
+            total, scratch.random[0] = build_example(
+                rule, tables, first, last, c, centres, document, words, scratch.random[0], ahead
+            )
+            if total > 0 and rule.output == LIST:
+                list_example(rule, ahead, words, log, part)
+            elif total > 0:
+                fetch_rows(ahead, W, C)
+        if waiting > 0 and rule.output != LIST:
+            loss += train_example(rule, tables, behind, words, W, C, lr, scratch, log, part)
+        results[EXAMPLES] += total
+        ahead, behind, waiting = behind, ahead, total
     results[LOSS] += loss
-    results[EXAMPLES] += examples
 
 
 @helper

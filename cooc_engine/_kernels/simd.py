@@ -1,9 +1,8 @@
 """Small dense products on rows of floats, 16 at a time, as vectors of LLVM, which keep in registers what plain loops cannot.
 
-A *panel* is a few hidden rows by a few output rows. Its inner products are summed in registers, one vector each, and the
-gradients of all its rows are computed in one run over the columns. Written as loops in Python the stores of one row would
-stop the compiler from keeping the others in registers. Rows are padded to LANES floats, so no remainder is left; LLVM
-splits the vectors to the width of the machine.
+Everything dense in the training step is one operation, `out[r, :] += Σ_s F[r, s] X[s, :]`, on a *tile* of TILE rows by LANES
+columns: its sums stay in registers while s runs, and each vector of X is used for all rows. Rows are padded to LANES floats and
+panels to TILE rows, so no remainder is left; LLVM splits the vectors to the width of the machine.
 """
 
 from __future__ import annotations
@@ -15,10 +14,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["COLUMNS", "LANES", "ROWS", "add_row", "dot_panel", "logistic", "mean_row", "scale_row", "update_panel"]
+__all__ = [
+    "COLUMNS", "LANES", "TILE", "add_row", "add_rows", "add_tile", "add_to_row", "clear_row", "copy_row", "dots", "logistic",
+    "pair_dots", "pair_step", "set_tile", "single_dots", "single_step", "spread_row", "transpose",
+]  # fmt: skip
 
 LANES = 16  # 64 bytes: a cache line, and the widest register
-ROWS, COLUMNS = 2, 6  # of a panel; 12 sums, 12 factors and the rows themselves fit into 32 registers
+COLUMNS = 6  # output rows of a panel, which has one or two hidden rows
+TILE = 4  # rows; 4 to 12 run at the peak of cores with 32 registers of 64 bytes, more than 6 spill where there are 16 of 32
 
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
@@ -109,77 +112,101 @@ class _Code:
     def _add_pairs(self, a, b, even, odd):
         return self.builder.fadd(self.builder.shuffle_vector(a, b, even), self.builder.shuffle_vector(a, b, odd))
 
+    def place(self, index, first, by, number):
+        """Return the address `first` + `by` `number` of an array argument's data."""
+        return self.builder.gep(self.array(index).data, [self.builder.add(first, self.builder.mul(by, ir.Constant(I64, number)))])
+
     def chunks(self, width):
         """Loop over the columns, LANES at a time; gives the first of each."""
         return cgutils.for_range_slice(self.builder, ir.Constant(I64, 0), width, ir.Constant(I64, LANES), I64)
 
 
-def dot_panel(rows, columns):
-    """Make the function of a panel's inner products.
+def _tile(add):
+    """Make the function of a tile, which adds to what is there or overwrites it.
 
-    f(H, h, a, O, o, b, scores, t): lane i columns + j of scores[t] becomes H[h[a + i]] · O[o[b + j]]; other lanes 0.
+    f(F, f, row, step, X, x, pitch, steps, out, o, width): out[r, :] (+)= Σ_s F[r, s] X[s, :], with element (r, s) of F at place
+    f + r row + s step, row s of X at x + s pitch and row r of `out` at o + r width of the arrays' data.
     """
 
     @intrinsic
-    def panel(typing, H, h, a, O, o, b, scores, t):  # noqa: E741
-        signature = types.void(H, h, types.int64, O, o, types.int64, scores, types.int64)
-
-        def codegen(context, builder, signature, arguments):
-            code = _Code(context, builder, signature, arguments)
-            _, _, a, _, _, b, _, t = arguments
-            hidden = [code.row(0, code.item(1, n)) for n in code.following(a, rows)]
-            output = [code.row(3, code.item(4, n)) for n in code.following(b, columns)]
-            sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(rows * columns)]
-            with code.chunks(code.width(0)) as (z, _):
-                x, y = [code.load(p, z) for p in hidden], [code.load(p, z) for p in output]
-                for n, place in enumerate(sums):
-                    builder.store(code.fma(x[n // columns], y[n % columns], builder.load(place)), place)
-            code.store(code.sums([builder.load(place) for place in sums]), code.row(6, t))
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return panel
-
-
-def update_panel(rows, columns):
-    """Make the function that adds a panel's share to the gradients of its rows.
-
-    f(H, h, base, a, O, o, b, G, t, dH, dO, zeros): dH[a + i] += Σ_j g_ij O[o[b + j]], dO[b + j] += Σ_i g_ij H[h[base + a + i]]
-    with g_ij = G[t, i columns + j]. The panels with b = 0 set dH, those with a = 0 set dO; `zeros` is a row of zeros.
-    """
-
-    @intrinsic
-    def panel(typing, H, h, base, a, O, o, b, G, t, dH, dO, zeros):  # noqa: E741
+    def tile(typing, F, f, row, step, X, x, pitch, steps, out, o, width):
         n = types.int64
-        signature = types.void(H, h, n, n, O, o, n, G, n, dH, dO, zeros)
+        signature = types.void(F, n, n, n, X, n, n, n, out, n, n)
 
         def codegen(context, builder, signature, arguments):
             code = _Code(context, builder, signature, arguments)
-            _, _, base, a, _, _, b, _, t, _, _, _ = arguments
-            across, down = code.following(a, rows), code.following(b, columns)
-            hidden = [code.row(0, code.item(1, builder.add(base, n))) for n in across]
-            output = [code.row(4, code.item(5, n)) for n in down]
-            dhidden, doutput = [code.row(9, n) for n in across], [code.row(10, n) for n in down]
-            nothing, origin = code.array(11).data, ir.Constant(I64, 0)
-            first_b, first_a = builder.icmp_signed("==", b, origin), builder.icmp_signed("==", a, origin)
-            before_h = [builder.select(first_b, nothing, p) for p in dhidden]
-            before_o = [builder.select(first_a, nothing, p) for p in doutput]
-            factors = code.row(7, t)
-            g = [code.spread(builder.load(builder.gep(factors, [ir.Constant(I64, n)]))) for n in range(rows * columns)]
-            with code.chunks(code.width(0)) as (z, _):
-                x, y = [code.load(p, z) for p in hidden], [code.load(p, z) for p in output]
-                dx, dy = [code.load(p, z) for p in before_h], [code.load(p, z) for p in before_o]
-                for n, factor in enumerate(g):
-                    i, j = n // columns, n % columns
-                    dx[i], dy[j] = code.fma(factor, y[j], dx[i]), code.fma(factor, x[i], dy[j])
-                for value, pointer in zip(dx + dy, dhidden + doutput, strict=True):
-                    code.store(value, pointer, z)
+            _, f, row, step, _, x, pitch, steps, _, o, width = arguments
+            factors, results = ([code.place(index, first, by, r) for r in range(TILE)] for index, first, by in ((0, f, row), (8, o, width)))
+            sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(TILE)]
+            for total, place in zip(sums, results, strict=True):
+                builder.store(code.load(place) if add else splat(0), total)
+            with cgutils.for_range(builder, steps, intp=I64) as loop:
+                values = code.load(builder.gep(code.array(4).data, [builder.add(x, builder.mul(loop.index, pitch))]))
+                across = builder.mul(loop.index, step)
+                for total, place in zip(sums, factors, strict=True):
+                    factor = code.spread(builder.load(builder.gep(place, [across])))
+                    builder.store(code.fma(factor, values, builder.load(total)), total)
+            for total, place in zip(sums, results, strict=True):
+                code.store(builder.load(total), place)
             return context.get_dummy_value()
 
         return signature, codegen
 
-    return panel
+    return tile
+
+
+set_tile, add_tile = _tile(False), _tile(True)
+
+
+@intrinsic
+def dots(typing, A, a, B, b, first, scores):
+    """Write the inner products A[a[first + i]] · B[b[first + i]], i < LANES, to scores[first:first + LANES]."""
+    signature = types.void(A, a, B, b, types.int64, scores)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature, arguments)
+        numbers = code.following(arguments[4], LANES)
+        left, right = ([code.row(m, code.item(m + 1, n)) for n in numbers] for m in (0, 2))
+        sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(LANES)]
+        with code.chunks(code.width(0)) as (z, _):
+            for total, p, q in zip(sums, left, right, strict=True):
+                builder.store(code.fma(code.load(p, z), code.load(q, z), builder.load(total)), total)
+        code.store(code.sums([builder.load(total) for total in sums]), code.array(5).data, arguments[4])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def transpose(typing, matrix, first, column, target):
+    """Write LANES rows from `first`, LANES columns from `column`, of a matrix to rows `column`, columns `first` of `target`."""
+    signature = types.void(matrix, types.int64, types.int64, target)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature, arguments)
+        _, first, column, _ = arguments
+        rows = [code.load(code.row(0, n), column) for n in code.following(first, LANES)]
+        for half in (8, 4, 2, 1):  # exchange the off-diagonal blocks of ever smaller squares
+            rows = _exchanged(code, rows, half)
+        for number, row in zip(code.following(column, LANES), rows, strict=True):
+            code.store(row, code.row(3, number), first)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _exchanged(code, rows, half):
+    """Return rows where, in each square of 2 `half`, the upper right and the lower left block have changed places."""
+    lower = [n if not n & half else n - half + LANES for n in range(LANES)]
+    upper = [n + half if not n & half else n + LANES for n in range(LANES)]
+    result = list(rows)
+    for n in range(LANES):
+        if not n & half:
+            pair = rows[n], rows[n + half]
+            result[n], result[n + half] = (
+                code.builder.shuffle_vector(*pair, ir.Constant(INTEGERS, mask)) for mask in (lower, upper)
+            )
+    return result
 
 
 EXP2 = [math.log(2) ** n / math.factorial(n) for n in range(8)]  # 2^r for |r| ≤ 1/2, to the last bit
@@ -198,37 +225,66 @@ def _exp_of_minus(code, x):
 
 
 @intrinsic
-def logistic(typing, scores, t, labels, weights, u, lanes, lr, clamp, beyond):
-    """Turn the inner products scores[t] into gradients; returns their loss −Σ w log σ(y z) over the first `lanes`.
+def logistic(typing, scores, place, positives, weights, other, lr, clamp, beyond, losses):
+    """Turn the LANES inner products z at a place of `scores` into gradients; their losses are added to losses[:LANES].
 
-    y = labels[u] is 1 or −1, w = weights[u]; z becomes lr w y (1 − σ(y z)), where 1 − σ counts as 0 for y z > clamp and as
-    `beyond` for y z < −clamp.
+    Each stands for w examples, p of which have label 1 and w − p label 0: the loss is w log(1 + e^z) − p z, and z becomes
+    lr (p − w σ(z)). σ counts as 0 or 1 where |z| > clamp, and what is left of the gradient there is multiplied by `beyond`. p and w
+    are at place `other` of `positives` and `weights`.
     """
     f = types.float32
-    signature = types.float32(scores, types.int64, labels, weights, types.int64, types.int64, f, f, f)
+    signature = types.void(scores, types.int64, positives, weights, types.int64, f, f, f, losses)
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature, arguments)
-        _, t, _, _, u, lanes, lr, clamp, beyond = arguments
+        _, place, _, _, other, lr, clamp, beyond, _ = arguments
         one, zero = splat(1), splat(0)
-        place = code.row(0, t)
-        y, w = code.load(code.row(2, u)), code.load(code.row(3, u))
-        number = builder.trunc(lanes, I32)
-        numbers = builder.bitcast(code.spread(builder.bitcast(number, F32)), INTEGERS)
-        used = builder.icmp_signed("<", ir.Constant(INTEGERS, list(range(LANES))), numbers)
-        w = builder.select(used, w, zero)
-        x = builder.fmul(y, code.load(place))
-        e = _exp_of_minus(code, code.call("fabs", x))
-        right = builder.fcmp_ordered(">", x, zero)
-        error = builder.fdiv(builder.select(right, e, one), builder.fadd(one, e))
-        above = builder.fcmp_ordered(">", x, code.spread(clamp))
-        below = builder.fcmp_ordered("<", x, code.spread(builder.fneg(clamp)))
-        error = builder.select(above, zero, builder.select(below, code.spread(beyond), error))
-        code.store(builder.fmul(builder.fmul(builder.fmul(error, y), w), code.spread(lr)), place)
+        p, w = (code.load(code.array(n).data, other) for n in (2, 3))
+        z = code.load(code.array(0).data, place)
+        size, positive = code.call("fabs", z), builder.fcmp_ordered(">", z, zero)
+        e = _exp_of_minus(code, size)
+        share = builder.fdiv(one, builder.fadd(one, e))
+        sigma = builder.select(positive, share, builder.fmul(e, share))
+        far = builder.fcmp_ordered(">", size, code.spread(clamp))
+        sigma = builder.select(far, builder.select(positive, one, zero), sigma)
+        factor = builder.select(far, code.spread(builder.fmul(lr, beyond)), code.spread(lr))
+        code.store(builder.fmul(factor, builder.fsub(p, builder.fmul(w, sigma))), code.array(0).data, place)
         s = builder.fdiv(e, builder.fadd(e, splat(2)))
         log1p = builder.fmul(s, code.polynomial(builder.fmul(s, s), ATANH))
-        loss = builder.fmul(w, builder.fadd(log1p, builder.select(right, zero, builder.fneg(x))))
-        return builder.extract_element(code.sums([loss]), ir.Constant(I32, 0))
+        softplus = builder.fadd(log1p, builder.select(positive, z, zero))
+        loss = builder.fsub(builder.fmul(w, softplus), builder.fmul(p, z))
+        code.store(builder.fadd(code.load(code.array(8).data), loss), code.array(8).data)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def clear_row(typing, target, row):
+    """Set a row of `target` to zero."""
+    signature = types.void(target, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature, arguments)
+        place = code.row(0, arguments[1])
+        with code.chunks(code.width(0)) as (z, _):
+            code.store(splat(0), place, z)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@intrinsic
+def copy_row(typing, source, i, target, row):
+    """Copy row i of `source` to a row of `target`."""
+    signature = types.void(source, types.int64, target, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature, arguments)
+        a, b = code.row(0, arguments[1]), code.row(2, arguments[3])
+        with code.chunks(code.width(0)) as (z, _):
+            code.store(code.load(a, z), b, z)
+        return context.get_dummy_value()
 
     return signature, codegen
 
@@ -249,37 +305,118 @@ def add_row(typing, source, i, target, row):
 
 
 @intrinsic
-def scale_row(typing, matrix, row, factor):
-    """Multiply a row of a matrix by a factor."""
-    signature = types.void(matrix, types.int64, types.float32)
+def add_to_row(typing, factor, source, i, target, row):
+    """Add a multiple of row i of `source` to a row of `target`."""
+    signature = types.void(types.float32, source, types.int64, target, types.int64)
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature, arguments)
-        place, factor = code.row(0, arguments[1]), code.spread(arguments[2])
-        with code.chunks(code.width(0)) as (z, _):
-            code.store(builder.fmul(code.load(place, z), factor), place, z)
+        factor, a, b = code.spread(arguments[0]), code.row(1, arguments[2]), code.row(3, arguments[4])
+        with code.chunks(code.width(1)) as (z, _):
+            code.store(code.fma(factor, code.load(a, z), code.load(b, z)), b, z)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def mean_row(typing, source, rows, n, target):
-    """Write the mean of the rows rows[:n] of `source` to target[0]."""
-    signature = types.void(source, rows, types.int64, target)
+def add_rows(typing, factor, source, first, last, target, row):
+    """Add a multiple of the sum of the rows first:last of `source` to a row of `target`."""
+    n = types.int64
+    signature = types.void(types.float32, source, n, n, target, n)
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature, arguments)
-        n = arguments[2]
-        share = code.spread(builder.fdiv(ir.Constant(F32, 1.0), builder.sitofp(n, F32)))
-        target = code.array(3).data
-        total = cgutils.alloca_once_value(builder, splat(0))
-        with code.chunks(code.width(0)) as (z, _):
+        factor, _, first, last, _, row = arguments
+        factor, place = code.spread(factor), code.row(4, row)
+        total = cgutils.alloca_once(builder, VECTOR)
+        with code.chunks(code.width(1)) as (z, _):
             builder.store(splat(0), total)
-            with cgutils.for_range(builder, n, intp=I64) as loop:
-                row = code.row(0, code.item(1, loop.index))
-                builder.store(builder.fadd(builder.load(total), code.load(row, z)), total)
-            code.store(builder.fmul(builder.load(total), share), target, z)
+            with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (n, _):
+                builder.store(builder.fadd(builder.load(total), code.load(code.row(1, n), z)), total)
+            code.store(code.fma(factor, builder.load(total), code.load(place, z)), place, z)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@intrinsic
+def spread_row(typing, factor, source, row, target, first, last):
+    """Add a multiple of a row of `source` to each of the rows first:last of `target`."""
+    n = types.int64
+    signature = types.void(types.float32, source, n, target, n, n)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Code(context, builder, signature, arguments)
+        factor, _, row, _, first, last = arguments
+        factor, place = code.spread(factor), code.row(1, row)
+        with code.chunks(code.width(1)) as (z, _):
+            step = builder.fmul(factor, code.load(place, z))
+            with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (n, _):
+                to = code.row(3, n)
+                code.store(builder.fadd(step, code.load(to, z)), to, z)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _panel_dots(rows):
+    """Make the function of a panel's inner products.
+
+    f(H, a, O, b, scores, t): place i COLUMNS + j of scores[t] becomes H[a + i] · O[b + j], i < rows; the places beyond are 0.
+    """
+
+    @intrinsic
+    def panel(typing, H, a, O, b, scores, t):  # noqa: E741
+        signature = types.void(H, types.int64, O, types.int64, scores, types.int64)
+
+        def codegen(context, builder, signature, arguments):
+            code = _Code(context, builder, signature, arguments)
+            hidden = [code.row(0, n) for n in code.following(arguments[1], rows)]
+            output = [code.row(2, n) for n in code.following(arguments[3], COLUMNS)]
+            sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(rows * COLUMNS)]
+            with code.chunks(code.width(0)) as (z, _):
+                x, y = [code.load(p, z) for p in hidden], [code.load(p, z) for p in output]
+                for n, place in enumerate(sums):
+                    builder.store(code.fma(x[n // COLUMNS], y[n % COLUMNS], builder.load(place)), place)
+            code.store(code.sums([builder.load(place) for place in sums]), code.row(4, arguments[5]))
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return panel
+
+
+def _panel_step(rows):
+    """Make the function that adds a panel's share to the steps of its rows.
+
+    f(H, a, O, b, G, t, dH, dO): dH[a + i] += Σ_j g_ij O[b + j], dO[b + j] += Σ_i g_ij H[a + i] with g_ij = G[t, i COLUMNS + j].
+    """
+
+    @intrinsic
+    def panel(typing, H, a, O, b, G, t, dH, dO):  # noqa: E741
+        signature = types.void(H, types.int64, O, types.int64, G, types.int64, dH, dO)
+
+        def codegen(context, builder, signature, arguments):
+            code = _Code(context, builder, signature, arguments)
+            across, down = code.following(arguments[1], rows), code.following(arguments[3], COLUMNS)
+            hidden, output = [code.row(0, n) for n in across], [code.row(2, n) for n in down]
+            places = [code.row(6, n) for n in across] + [code.row(7, n) for n in down]
+            factors = code.row(4, arguments[5])
+            g = [code.spread(builder.load(builder.gep(factors, [ir.Constant(I64, n)]))) for n in range(rows * COLUMNS)]
+            with code.chunks(code.width(0)) as (z, _):
+                x, y = [code.load(p, z) for p in hidden], [code.load(p, z) for p in output]
+                steps = [code.load(p, z) for p in places]
+                for n, factor in enumerate(g):
+                    i, j = n // COLUMNS, n % COLUMNS
+                    steps[i], steps[rows + j] = code.fma(factor, y[j], steps[i]), code.fma(factor, x[i], steps[rows + j])
+                for value, place in zip(steps, places, strict=True):
+                    code.store(value, place, z)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return panel
+
+
+pair_dots, single_dots, pair_step, single_step = _panel_dots(2), _panel_dots(1), _panel_step(2), _panel_step(1)

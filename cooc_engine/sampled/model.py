@@ -7,20 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Rule, Tables
+from cooc_engine._kernels import rules
+from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
 
-__all__ = ["FLOOR", "Design", "SampledModel"]
+__all__ = ["FLOOR", "GROUP", "Design", "SampledModel", "group_of"]
 
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
 ROUND = 64  # parts between two moments at which all threads rest
 SMALL_PART, BATCH = 64, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
+GROUP = 32  # windows trained together, at most; the rates of the steps of a row that they are expected to use most
+GROUP_RATE = 0.1  # add up to at most this: with 0.4, rates of 0.1 diverge in a text of 18 words
 MOST_STEPS = 16  # steps of one row that count in full in a batch, and for which batches are sized; 32 would overshoot,
 MOST_RATE = 0.4  # and so would fewer at higher rates: the rates of those that count add up to at most this
 LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
 FLOOR = 1e-4  # the learning rate falls to this fraction of its initial value
+
+
+def most_steps(lr: float) -> int:
+    """Return how many steps of one row, computed against the same parameters, count in full: 16 at a rate of 0.025, 8 at 0.05."""
+    return max(1, int(min(MOST_STEPS, MOST_RATE / lr)))
+
+
+def group_of(uses: Uses, lr: float) -> int:
+    """Return the number of windows that are trained together: fewer where a row would be used too often by them."""
+    return min(GROUP, max(1, int(GROUP_RATE / lr / max(uses.word, 1e-9))))
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class SampledModel:
         """Raise `ValueError` for combinations that the training step does not support."""
         if self.rule.spread and not self.rule.mean:
             raise ValueError("Rule.spread shares the gradient of a mean; it goes with Rule.mean")
-        if self.rule.frozen & sgd.WORD_ROWS and self.rule.document < 0:
+        if self.rule.frozen & rules.WORD_ROWS and self.rule.document < 0:
             raise ValueError("Rule.frozen keeps the input rows of words; it needs rows of documents to train")
 
     def horizon(self, tokens: int) -> float:
@@ -53,7 +65,7 @@ class SampledModel:
     @property
     def listed(self) -> bool:
         """Whether examples are listed for a full softmax."""
-        return self.rule.output == sgd.LIST
+        return self.rule.output == rules.LIST
 
     @property
     def part(self) -> int:
@@ -66,8 +78,8 @@ class SampledModel:
 
     @property
     def most_steps(self) -> int:
-        """Number of steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
-        return max(1, int(min(MOST_STEPS, MOST_RATE / self.lr)))
+        """Number of steps of one row in a batch that count in full."""
+        return most_steps(self.lr)
 
     @property
     def batch(self) -> int:

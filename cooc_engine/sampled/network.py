@@ -13,7 +13,7 @@ from cooc_engine.storage.scratch import aligned_zeros, mapped_zeros, padded, uni
 
 __all__ = ["START", "Network"]
 
-START = 0.5  # input vectors are initialised between -START/d and START/d
+START = 1.0  # input vectors are initialised between -START/d and START/d
 START_ROWS = 1 << 8  # rows drawn at a time
 NOWHERE: Mapping[str, Path] = {}
 

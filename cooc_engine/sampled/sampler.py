@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import sampling, sgd
-from cooc_engine._kernels.sgd import Rule, Tables
+from cooc_engine._kernels import rules, sampling
+from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.runtime.types import Counts
@@ -92,11 +92,11 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
     shares = counts / counts.sum()
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
     contexts = 2 * rule.window if rule.fixed else rule.window + 1
-    inputs, documents = {sgd.CONTEXTS: contexts, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[rule.inputs], rule.document >= 0
+    inputs, documents = {rules.CONTEXTS: contexts, rules.CENTRE: 1, rules.DOCUMENT: 0}[rule.inputs], rule.document >= 0
     most = float(kept.max()) * inputs
     if len(tables.noise):
-        turns = inputs + documents if rule.own and not rule.mean else 1
-        targets = turns * (contexts if rule.inputs == sgd.CENTRE else 1)
+        turns = inputs + documents if (rule.shared == 0) and not rule.mean else 1
+        targets = turns * (contexts if rule.inputs == rules.CENTRE else 1)
         most = max(most, float((targets * (kept + _noise(counts, tables, rule, kept))).max()))
     return Uses(most, float(kept.sum()) if documents else 0.0, longest if documents else 0)
 

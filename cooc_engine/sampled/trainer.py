@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Clock, StepLog
+from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels.rules import Clock
+from cooc_engine._kernels.sgd import StepLog
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
@@ -233,7 +234,7 @@ class _Team:
         rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]
         lr = _rate(clock, part * self.model.part)
         examples = Examples(listed, mean=bool(rule.mean))
-        first, still = rule.document if rule.frozen & sgd.WORD_ROWS else 0, bool(rule.frozen & sgd.OUTPUT_ROWS)
+        first, still = rule.document if rule.frozen & rules.WORD_ROWS else 0, bool(rule.frozen & rules.OUTPUT_ROWS)
         return softmax_step(
             examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread), first=first, still=still
         )

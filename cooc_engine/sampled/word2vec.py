@@ -14,29 +14,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Rule
+from cooc_engine._kernels import rules
+from cooc_engine._kernels.rules import Rule
+from cooc_engine._kernels.simd import TILE
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import CbowOptions, SampledOptions, SkipgramOptions
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.model import FLOOR, Design, SampledModel
+from cooc_engine.sampled.model import FLOOR, Design, SampledModel, group_of
 
 __all__ = ["design_cbow", "design_skipgram", "design_words"]
 
+SHARED = 16  # noise words of a group
 CLAMP = 6.0  # beyond this, word2vec's program takes σ as 0 or 1
-OUTPUTS = {"ns": sgd.NOISE, "hs": sgd.PATH, "softmax": sgd.LIST}
+OUTPUTS = {"ns": rules.NOISE, "hs": rules.PATH, "softmax": rules.LIST}
 
 
 def design_skipgram(corpus: Corpus, options: SkipgramOptions) -> Design:
     """Return skip-gram: each context word of a window predicts the centre, or the centre predicts each of them."""
-    inputs = sgd.CONTEXTS if options.predict == "centre" else sgd.CENTRE
+    inputs = rules.CONTEXTS if options.predict == "centre" else rules.CENTRE
     return design_words(corpus, options, inputs=inputs, mean=0, spread=0)
 
 
 def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
     """Return CBOW: the mean of the context words predicts the centre."""
-    return design_words(corpus, options, inputs=sgd.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
+    return design_words(corpus, options, inputs=rules.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
 
 
 def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Design:
@@ -45,13 +47,16 @@ def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Des
     paths = sampler.huffman(counts) if options.loss == "hs" else None
     if paths is not None and options.vectors != "w":
         raise UsageError(f"--vectors is {options.vectors}; --loss hs has no output vector for a word, only w")
+    negative = options.negative if options.loss == "ns" else 0
+    shared = max(SHARED, -(-negative // TILE) * TILE) if negative and options.noise == "shared" else 0
     rule = Rule(
-        **{"inputs": sgd.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
+        **{"inputs": rules.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
         window=options.window,
         fixed=int(options.radius == "fixed"),
         output=OUTPUTS[options.loss],
-        negative=options.negative if options.loss == "ns" else 0,
-        own=int(options.noise == "own"),
+        negative=negative,
+        group=1,
+        shared=shared,
         clamp=CLAMP,
         beyond=0.0 if paths else 1.0,
     )
@@ -59,6 +64,8 @@ def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Des
     tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
     longest = sampler.longest_document(corpus) if rule.document >= 0 else 0
     uses = sampler.expected_uses(counts, tables, rule, longest)
+    if options.loss != "softmax" and options.noise == "shared":
+        rule = rule._replace(group=group_of(uses, options.lr))
     floor = FLOOR if options.min_lr is None else options.min_lr / options.lr
     model = SampledModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, uses, floor)
     outputs = {"contexts": words} if paths is None else {"nodes": words - 1}

@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cooc_engine._kernels import sgd
+from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels.examples import SIZES, TOPS, Example
 from cooc_engine._kernels.sgd import Scratch, StepLog
-from cooc_engine._kernels.simd import COLUMNS, LANES
+from cooc_engine._kernels.simd import COLUMNS, LANES, TILE
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.sampled.model import Design, SampledModel
 from cooc_engine.storage.scratch import aligned_zeros, padded
@@ -29,53 +30,122 @@ class Workspace:
     width: int
 
     @property
+    def most_places(self) -> int:
+        """The largest number of places of a group: its centres and the windows around them."""
+        return self.model.rule.group + 2 * self.model.rule.window
+
+    @property
+    def most_input_places(self) -> int:
+        """The largest number of places of a group whose words are inputs, and the document's."""
+        rule = self.model.rule
+        words = {rules.CONTEXTS: self.most_places, rules.CENTRE: rule.group, rules.DOCUMENT: 0}[rule.inputs]
+        return words + (rule.document >= 0)
+
+    @property
     def most_inputs(self) -> int:
         """The largest number of input rows of an example."""
-        rule, starts = self.model.rule, self.model.tables.row_starts
-        words = {sgd.CONTEXTS: 2 * rule.window, sgd.CENTRE: 1, sgd.DOCUMENT: 0}[rule.inputs]
-        return words * (int(np.diff(starts).max()) if len(starts) else 1) + 1
+        starts = self.model.tables.row_starts
+        return self.most_input_places * (int(np.diff(starts).max()) if len(starts) else 1)
+
+    @property
+    def most_hidden(self) -> int:
+        """The largest number of hidden rows of an example."""
+        return self.model.rule.group if self.model.rule.mean else self.most_input_places
 
     @property
     def most_targets(self) -> int:
         """The largest number of targets of an example."""
+        return self.most_places if self.model.rule.inputs == rules.CENTRE else self.model.rule.group
+
+    @property
+    def longest_path(self) -> int:
+        """Length of the longest Huffman path."""
+        return int(np.diff(self.model.tables.path_starts).max())
+
+    @property
+    def most_pairs(self) -> int:
+        """The largest number of examples of a group: of targets, each with a hidden row that it is predicted from."""
         rule = self.model.rule
-        return 2 * rule.window if rule.inputs == sgd.CENTRE else 1
+        windows = rule.group * (2 * rule.window if rule.inputs != rules.DOCUMENT and not self.is_single else 1)
+        return windows * (2 if rule.document >= 0 and not rule.mean else 1)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether each target is predicted from one hidden row."""
+        return bool(self.model.rule.mean) and self.model.rule.inputs != rules.CENTRE
 
     @property
     def most_outputs(self) -> int:
-        """The largest number of output rows of an example, rounded up to whole panels."""
-        targets, rule = self.most_targets, self.model.rule
-        if rule.output == sgd.PATH:
-            most = targets * max(1, int(np.diff(self.model.tables.path_starts).max()))
-        else:
-            most = targets * (1 + rule.negative)
-        return -(-most // COLUMNS) * COLUMNS
+        """The largest number of output rows of an example, rounded up to whole tiles."""
+        rule, targets = self.model.rule, self.most_targets
+        if rule.output == rules.LIST:
+            return 0
+        if rule.output == rules.PATH:
+            return min(TOPS, _filled(targets * self.longest_path)) + targets * _filled(self.longest_path, COLUMNS)
+        own = 0 if rule.shared else self.most_pairs * rule.negative
+        return _filled(rule.shared + targets) + _filled(own)
+
+    @property
+    def most_singles(self) -> int:
+        """The largest number of single pairs of an example, rounded up to whole vectors."""
+        rule = self.model.rule
+        if rule.output == rules.PATH:
+            return padded(self.most_targets * self.longest_path if self.is_single or rule.document >= 0 else 0)
+        own = 0 if rule.shared else self.most_pairs * rule.negative
+        return padded(own + (self.most_targets if self.is_single or rule.document >= 0 else 0))
+
+    def example_shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """Return the type and shape of every list of an example."""
+        targets, singles = self.most_targets, self.most_singles
+        return {
+            "sizes": (np.int64, (SIZES,)),
+            "low": (np.int32, (self.model.rule.group,)),
+            "high": (np.int32, (self.model.rule.group,)),
+            "starts": (np.int32, (self.most_input_places + 1,)),
+            "inputs": (np.int32, (self.most_inputs,)),
+            "pairs": (np.float32, (targets, padded(self.most_hidden))),
+            "outputs": (np.int32, (self.most_outputs,)),
+            "labels": (np.float32, (self.most_outputs,)),
+            "firsts": (np.int32, (targets + 1,)),
+            "tops": (np.int32, (TOPS,)),
+            "rows": (np.int32, (singles,)),
+            "lanes": (np.int32, (singles,)),
+            "positives": (np.float32, (singles,)),
+            "weights": (np.float32, (singles,)),
+        }
 
     def shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
-        """Return the type and shape of every array in the scratch of one thread."""
-        inputs, outputs, hidden = self.most_inputs, self.most_outputs, 1 if self.model.rule.mean else self.most_inputs
-        panels = outputs // COLUMNS
+        """Return the type and shape of every array in the scratch of one thread, without the two examples."""
+        lanes, outputs, places = padded(self.most_hidden), self.most_outputs, self.most_input_places
+        means = places if self.model.rule.mean else 0
+        nodes = _filled(self.longest_path, COLUMNS) // COLUMNS if self.model.rule.output == rules.PATH else 0
+        panels = nodes * (self.model.rule.window + 1)
         return {
             "words": (np.int32, (sgd.PIECE + 2 * self.model.rule.window,)),
             "random": (np.uint64, (8,)),
-            "sizes": (np.int64, (2, 3)),
-            "inputs": (np.int32, (2, inputs)),
-            "outputs": (np.int32, (2, outputs)),
-            "targets": (np.int32, (2, self.most_targets)),
-            "labels": (np.float32, (2 * panels, LANES)),
-            "weights": (np.float32, (2 * panels, LANES)),
-            "first": (np.int32, (1,)),
-            "hidden": (np.float32, (1, self.width)),
-            "scores": (np.float32, (panels * hidden, LANES)),
-            "input_steps": (np.float32, (hidden, self.width)),
+            "places": (np.float32, (means, self.width)),
+            "hidden": (np.float32, (lanes, self.width)),
+            "turned": (np.float32, (self.width, lanes)),
+            "outputs": (np.float32, (outputs, self.width)),
+            "positives": (np.float32, (outputs, lanes)),
+            "weights": (np.float32, (outputs, lanes)),
+            "scores": (np.float32, (outputs, lanes)),
+            "blocks": (np.int64, (self.most_targets + 1, 4)),
+            "singles": (np.float32, (self.most_singles,)),
+            "uses": (np.float32, (1, lanes)),
+            "losses": (np.float32, (LANES,)),
+            "panel_scores": (np.float32, (panels, LANES)),
+            "panel_positives": (np.float32, (panels, LANES)),
+            "panel_weights": (np.float32, (panels, LANES)),
+            "place_steps": (np.float32, (means, self.width)),
+            "hidden_steps": (np.float32, (lanes, self.width)),
             "output_steps": (np.float32, (outputs, self.width)),
-            "zeros": (np.float32, (1, self.width)),
         }
 
     def scratch(self) -> Scratch:
         """Allocate the scratch of one thread."""
-        shapes = self.shapes().items()
-        return Scratch(**{n: aligned_zeros(*s) if kind is np.float32 else np.zeros(s, kind) for n, (kind, s) in shapes})
+        ahead, behind = (Example(**_zeros_of(self.example_shapes())) for _ in range(2))
+        return Scratch(ahead=ahead, behind=behind, **_zeros_of(self.shapes()))
 
     @property
     def logged(self) -> tuple[int, int, int]:
@@ -85,8 +155,8 @@ class Workspace:
             return model.batch, model.part * (2 + self.most_inputs + self.most_targets), 0
         if not model.deterministic:
             return 0, 0, 0
-        turns = self.most_inputs if model.rule.own and not model.rule.mean else 1
-        rows = model.part * (self.most_inputs + turns * self.most_outputs)
+        alone = Workspace(replace(model, rule=model.rule._replace(group=1)), self.width)  # the most rows for each word
+        rows = model.part * (alone.most_inputs + alone.most_outputs)
         return model.batch, rows, rows
 
     def step_log(self) -> StepLog:
@@ -109,7 +179,8 @@ class Workspace:
         steps = 4 * parts * (rows + taken * self.width) + self.uses_shape(inputs, outputs)[1] * 8
         # The matrices of a full softmax: scores with what is computed from them, and the step of all outputs.
         listed: int = 4 * outputs * (4 * self.model.part * self.most_inputs + self.width) if self.model.listed else 0
-        scratch: int = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in self.shapes().values())
+        arrays = [*self.shapes().values(), *self.example_shapes().values(), *self.example_shapes().values()]
+        scratch: int = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in arrays)
         return steps + listed + threads * scratch
 
 
@@ -123,6 +194,19 @@ class Means:
     budget: int
     older: int
     directory: Path
+
+
+def _zeros_of(shapes: dict[str, tuple[Any, tuple[int, ...]]]) -> dict[str, Any]:
+    """Allocate arrays of these types and shapes; matrices are aligned to cache lines."""
+    return {
+        name: aligned_zeros(*shape) if kind is np.float32 and len(shape) == 2 else np.zeros(shape, kind)
+        for name, (kind, shape) in shapes.items()
+    }
+
+
+def _filled(rows: int, size: int = TILE) -> int:
+    """Return a number of rows rounded up to whole tiles, or panels."""
+    return -(-rows // size) * size
 
 
 def memory_plan(design: Design, means: Means) -> tuple[Plan, dict[str, Path]]:

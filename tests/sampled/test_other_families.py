@@ -7,7 +7,7 @@ import pytest
 from support.steps import counts_of, matrices, rule_of, run_kernel, tables_of, texts, twin_of
 from support.topics import options_of
 
-from cooc_engine._kernels import sgd
+from cooc_engine._kernels import rules
 from cooc_engine.sampled import sampler, trainer
 from cooc_engine.sampled.model import FLOOR, SampledModel
 from cooc_engine.sampled.network import Network
@@ -16,15 +16,15 @@ from cooc_engine.sampled.word2vec import design_words
 
 FASTTEXT = {"clamp": 8.0, "beyond": 1.0, "redraw": 1}
 FAMILIES_TO_COME = {
-    "fastText skip-gram": {"inputs": sgd.CENTRE, "mean": 1, **FASTTEXT},
-    "fastText CBOW": {"inputs": sgd.CONTEXTS, "mean": 1, **FASTTEXT},
-    "PV-DBOW": {"inputs": sgd.DOCUMENT, "mean": 1, "document": 30},
-    "PV-DM": {"inputs": sgd.CONTEXTS, "mean": 1, "document": 30},
+    "fastText skip-gram": {"inputs": rules.CENTRE, "mean": 1, **FASTTEXT},
+    "fastText CBOW": {"inputs": rules.CONTEXTS, "mean": 1, **FASTTEXT},
+    "PV-DBOW": {"inputs": rules.DOCUMENT, "mean": 1, "document": 30},
+    "PV-DM": {"inputs": rules.CONTEXTS, "mean": 1, "document": 30},
 }
 
 
 @pytest.mark.parametrize("name", FAMILIES_TO_COME)
-@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH], ids=["ns", "hs"])
+@pytest.mark.parametrize("output", [rules.NOISE, rules.PATH], ids=["ns", "hs"])
 def test_other_families_need_other_rows_alone(name, output):
     """Subwords are a table of rows a word, documents rows behind the words': the step and the walk stay as they are."""
     rule = rule_of(**FAMILIES_TO_COME[name], output=output)
@@ -47,13 +47,13 @@ def test_other_families_need_other_rows_alone(name, output):
     assert (max(moved) >= 30) == name.startswith("PV")
 
 
-FROZEN = {"PV-DBOW": {}, "PV-DM": {}, "PV-DM, rows apart": {"mean": 0}, "PV-DM, own noise": {"mean": 0, "own": 1}}
+FROZEN = {"PV-DBOW": {}, "PV-DM": {}, "PV-DM, rows apart": {"mean": 0}, "PV-DM, own noise": {"mean": 0, "group": 1, "shared": 0}}
 
 
 @pytest.mark.parametrize("deterministic", [True, False])
-@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH, sgd.LIST], ids=["ns", "hs", "softmax"])
+@pytest.mark.parametrize("output", [rules.NOISE, rules.PATH, rules.LIST], ids=["ns", "hs", "softmax"])
 @pytest.mark.parametrize("name", FROZEN)
-@pytest.mark.parametrize("frozen", [0, sgd.OUTPUT_ROWS, sgd.WORD_ROWS, sgd.OUTPUT_ROWS + sgd.WORD_ROWS])
+@pytest.mark.parametrize("frozen", [0, rules.OUTPUT_ROWS, rules.WORD_ROWS, rules.OUTPUT_ROWS + rules.WORD_ROWS])
 def test_rows_that_are_frozen_keep_their_bits(documents_of_topics, name, output, deterministic, frozen):
     """And the others learn: inference of documents."""
     corpus = documents_of_topics
@@ -67,14 +67,14 @@ def test_rows_that_are_frozen_keep_their_bits(documents_of_topics, name, output,
     moved = {name: not np.array_equal(before[name], array) for name, array in network.arrays().items()}
     assert moved == {
         "documents": True,
-        "words": not frozen & sgd.WORD_ROWS and name != "PV-DBOW",
-        "outputs": not frozen & sgd.OUTPUT_ROWS,
+        "words": not frozen & rules.WORD_ROWS and name != "PV-DBOW",
+        "outputs": not frozen & rules.OUTPUT_ROWS,
     }
 
 
 @pytest.mark.parametrize("name", ["PV-DBOW", "PV-DM"])
-@pytest.mark.parametrize("frozen", [sgd.OUTPUT_ROWS, sgd.WORD_ROWS, sgd.OUTPUT_ROWS + sgd.WORD_ROWS])
-@pytest.mark.parametrize("more", [{}, {"mean": 0}, {"mean": 0, "own": 1}], ids=str)
+@pytest.mark.parametrize("frozen", [rules.OUTPUT_ROWS, rules.WORD_ROWS, rules.OUTPUT_ROWS + rules.WORD_ROWS])
+@pytest.mark.parametrize("more", [{}, {"mean": 0}, {"mean": 0, "group": 1, "shared": 0}], ids=str)
 def test_steps_with_frozen_rows_are_the_twins(name, frozen, more):
     rule, documents = rule_of(**{**FAMILIES_TO_COME[name], **more}, frozen=frozen), texts()
     tables = tables_of(counts_of(documents, 9), rule)

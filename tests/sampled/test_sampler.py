@@ -5,16 +5,19 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from support.steps import rule_of, twin_of
 
-from cooc_engine._kernels import sgd
+from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.sampling import lay_out
-from cooc_engine._kernels.sgd import Clock, Rule, StepLog
+from cooc_engine._kernels.rules import Clock, Rule
+from cooc_engine._kernels.sgd import StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.workspace import Workspace
@@ -40,8 +43,8 @@ def test_an_alias_table_holds_its_distribution(counts, power):
 def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int]]]:
     """Inputs and target of every example of one long document."""
     rule = Rule(
-        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 5, "fixed": 0, "output": sgd.LIST}
-        | {"negative": 0, "own": 0, "clamp": 6.0, "beyond": 1.0}
+        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 5, "fixed": 0, "output": rules.LIST}
+        | {"negative": 0, "group": 1, "shared": 0, "clamp": 6.0, "beyond": 1.0}
         | changes
     )
     model = SampledModel(rule, tables, 1, 0.1, seed=7)
@@ -90,7 +93,7 @@ def test_noise_follows_its_power(power):
     """Noise of a text whose words are never noise themselves: nothing is left out."""
     counts = np.r_[0, COUNTS]
     tables = sampler.tables(counts, noise_power=power)
-    rule = Rule(sgd.CENTRE, 0, 0, -1, 1, 0, sgd.NOISE, 9, 0, 6.0, 1.0)
+    rule = Rule(rules.CENTRE, 0, 0, -1, 1, 0, rules.NOISE, 9, 1, 0, 6.0, 1.0)
     model = SampledModel(rule, tables, 1, 0.1, seed=7, deterministic=True)
     ids = np.zeros(3000, np.int32)
     log = StepLog(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
@@ -100,7 +103,7 @@ def test_noise_follows_its_power(power):
     sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
     rows = log.rows[0, : log.used[0]]
     found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
-    assert found.sum() == 9 * (rows == -1).sum()
+    assert found.sum() == 9 * results[0, sgd.EXAMPLES] > 40_000
     assert stats.chisquare(found, COUNTS**power / (COUNTS**power).sum() * found.sum()).pvalue > ENOUGH
 
 
@@ -126,40 +129,39 @@ def test_thinning_by_shares_of_all_tokens():
 USES = {
     "skip-gram": {},
     "fixed": {"fixed": 1},
-    "own": {"own": 1},
-    "contexts": {"inputs": sgd.CENTRE},
+    "own": {"shared": 0},
+    "contexts": {"inputs": rules.CENTRE},
     "cbow": {"mean": 1},
-    "cbow, own": {"mean": 1, "own": 1},
-    "PV-DBOW": {"inputs": sgd.DOCUMENT, "mean": 1, "document": 8},
-    "PV-DBOW, own": {"inputs": sgd.DOCUMENT, "own": 1, "document": 8},
+    "cbow, own": {"mean": 1, "shared": 0},
+    "PV-DBOW": {"inputs": rules.DOCUMENT, "mean": 1, "document": 8},
+    "PV-DBOW, own": {"inputs": rules.DOCUMENT, "shared": 0, "document": 8},
     "PV-DM": {"mean": 1, "document": 8},
     "PV-DM, rows apart": {"document": 8},
-    "PV-DM, own": {"own": 1, "document": 8},
+    "PV-DM, own": {"shared": 0, "document": 8},
 }
 
 
 @pytest.mark.parametrize("negative", [1, 7])
 @pytest.mark.parametrize("name", USES)
 def test_rows_are_used_as_often_as_is_said(name, negative):
-    """Steps of each row in a log, over the tokens; the row of the one document is used at each word that is kept."""
-    rule = Rule(
-        **{"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": sgd.NOISE}
-        | {"negative": negative, "own": 0, "clamp": 6.0, "beyond": 1.0}
-        | USES[name]
-    )
+    """Examples of each row, window by window, over the tokens; the row of the one document is used at each word that is kept."""
+    rule = rule_of(**{"negative": negative, "group": 1, "shared": negative, **USES[name]})
     ids = np.random.default_rng(3).choice(len(COUNTS), 4000, p=COUNTS / COUNTS.sum()).astype(np.int32)
     counts = np.bincount(ids, minlength=len(COUNTS))
     tables = sampler.tables(counts, subsample=0.2, noise_power=0.75)
-    model = SampledModel(rule, tables, 1, 1e-9, seed=7, deterministic=True)
-    log = StepLog(np.zeros((1, 400_000), np.int32), np.zeros((1, 400_000, 16), np.float32), np.zeros(1, np.int64))
-    W, C, clock = aligned_zeros(9, 16), aligned_zeros(9, 16), Clock(7, 0, 0, 0, 0, math.inf, 1e-9)
-    scratch, results = Workspace(model, 16).scratch(), np.zeros((1, 3))
-    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
-    rows = log.rows[0, : log.used[0]]
-    found = max(np.bincount(rows[(rows >= 0) & (rows < 8)], minlength=9).max(), np.bincount(-1 - rows[rows < 0]).max())
+    inputs, outputs = Counter(), Counter()
+    for _, example in twin_of(rule, tables).examples([ids.tolist()], tables.keep.tolist(), tables.noise.tolist(), 7):
+        inputs.update(row for lane in {lane for _, lane, _, _ in example.outputs} for row in example.lanes[lane])
+        alone = bool(rule.shared == 0 and not rule.mean)
+        targets = Counter(o for o, _, _, p in example.outputs if p) if alone else {o for o, _, _, p in example.outputs if p}
+        outputs.update(targets if rule.inputs != rules.CENTRE else [o for o, _, _, p in example.outputs if p])
+        noise = [(o, lane) for o, lane, _, p in example.outputs if not p]
+        lanes = {lane for _, lane in noise}
+        outputs.update(o for o, lane in noise if rule.shared == 0 or rule.inputs == rules.CENTRE or lane == min(lanes))
+    words = {row: n for row, n in inputs.items() if row < len(COUNTS)}
     uses = sampler.expected_uses(counts, tables, rule, len(ids))
-    assert uses.word == pytest.approx(found / len(ids), rel=0.06)
-    assert uses.document == pytest.approx((rows == 8).sum() / len(ids), rel=0.06)
+    assert uses.word == pytest.approx(max([*words.values(), *outputs.values()]) / len(ids), rel=0.06)
+    assert uses.document == pytest.approx(inputs[8] / len(ids) if rule.document >= 0 else 0, rel=0.06)
     assert uses.longest == (len(ids) if rule.document >= 0 else 0)
 
 

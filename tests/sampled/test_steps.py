@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.steps import counts_of, matrices, rule_of, run_kernel, tables_of, texts, twin_of
-from twins import sgd as naive
 
-from cooc_engine._kernels import sgd
+from cooc_engine._kernels import rules
 from cooc_engine._kernels.sgd import StepLog
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.softmax import Examples, softmax_step
@@ -21,18 +20,20 @@ from cooc_engine.sampled.softmax import Examples, softmax_step
 
 MODELS = {
     "skip-gram": {},
-    "own noise": {"own": 1},
-    "paper": {"inputs": sgd.CENTRE},
-    "paper, own noise": {"inputs": sgd.CENTRE, "own": 1},
+    "one window": {"group": 1, "shared": 4},
+    "large groups": {"group": 32, "shared": 16},
+    "own noise": {"group": 1, "shared": 0},
+    "paper": {"inputs": rules.CENTRE},
+    "paper, own noise": {"inputs": rules.CENTRE, "shared": 0},
     "cbow": {"mean": 1},
     "cbow, shares": {"mean": 1, "spread": 1},
-    "cbow, own noise": {"mean": 1, "own": 1},
+    "cbow, own noise": {"mean": 1, "shared": 0},
 }
 
 
 @pytest.mark.parametrize("d", [1, 7, 16, 37])
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH], ids=["ns", "hs"])
+@pytest.mark.parametrize("output", [rules.NOISE, rules.PATH], ids=["ns", "hs"])
 def test_training_is_the_twins_to_single_precision(name, output, d):
     rule = rule_of(**MODELS[name], output=output)
     documents = texts()
@@ -71,22 +72,22 @@ def test_clamped_or_not_the_step_is_the_twins(scale, seed, negative, window):
 
 def test_noise_that_is_the_target_is_drawn_again():
     """So no example lacks noise, unless there is no other word."""
-    for words, wanted in ((3, 5), (1, 1)):
+    for words, wanted in ((3, 4 * 78 + 40), (1, 40)):
         documents = [[k % words for k in range(40)]]
-        rule = rule_of(window=1, redraw=1, fixed=1)
+        rule = rule_of(window=1, redraw=1, fixed=1, group=1, shared=0)
         tables = tables_of(counts_of(documents, words), rule)
         model = SampledModel(rule, tables, 1, 0.1, seed=2, deterministic=True)
         W, C = matrices(words, words, 4)
         log = StepLog(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
         run_kernel(documents, model, W, C, log=log)
-        assert (log.rows[0, : log.used[0]] < 0).sum() == 40 * wanted
+        assert (log.rows[0, : log.used[0]] < 0).sum() == wanted
 
 
 def test_a_share_of_no_mean_is_refused():
     rule = rule_of(spread=1)
     with pytest.raises(ValueError, match="spread"):
         SampledModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
-    rule = rule_of(frozen=sgd.WORD_ROWS)
+    rule = rule_of(frozen=rules.WORD_ROWS)
     with pytest.raises(ValueError, match="frozen"):
         SampledModel(rule, tables_of(np.array([5, 3]), rule), 1, 0.1, seed=1)
 
@@ -108,7 +109,7 @@ def slopes(loss, matrix: np.ndarray, h: float = 1e-5) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("output", [sgd.NOISE, sgd.PATH], ids=["ns", "hs"])
+@pytest.mark.parametrize("output", [rules.NOISE, rules.PATH], ids=["ns", "hs"])
 def test_steps_are_gradients(name, output):
     """All steps of a text, taken against the same parameters, are -lr times the slope of the summed loss."""
     rule, d = rule_of(**MODELS[name], output=output), 3
@@ -123,13 +124,7 @@ def test_steps_are_gradients(name, output):
     for row, step in zip(log.rows[0, :used].tolist(), log.steps[0, :used, :d], strict=True):
         (steps_W if row >= 0 else steps_C)[row if row >= 0 else -1 - row] += step
     twin, exact_W, exact_C = twin_of(rule, tables), W.astype(np.float64)[:, :d], C.astype(np.float64)[:, :d]
-    groups = []
-    for _, example, random in twin.examples(documents, [], tables.noise.tolist(), 2):
-        alone = rule.own and not rule.mean
-        for turn, inputs in enumerate([[i] for i in example.inputs] if alone else [example.inputs]):
-            if turn and twin.paths is None:
-                example.outputs = twin.draw(example, tables.noise.tolist(), random)
-            groups.append(naive.Example(inputs, [], example.outputs))
+    groups = [example for _, example in twin.examples(documents, [], tables.noise.tolist(), 2)]
 
     def total() -> float:
         return sum(twin.loss(example, exact_W, exact_C) for example in groups)
@@ -140,11 +135,10 @@ def test_steps_are_gradients(name, output):
     else:  # the program adds the whole slope of the mean to each of C inputs
         whole = np.zeros((5, d))
         for example in groups:
-            h = exact_W[example.inputs].mean(axis=0)
-            for o, y, w in example.outputs:
-                whole_step = 0.5 * w * y / (1 + np.exp(y * (h @ exact_C[o]))) * exact_C[o]
-                for i in example.inputs:
-                    whole[i] += whole_step
+            for o, lane, w, p in example.outputs:
+                h = exact_W[example.lanes[lane]].mean(axis=0)
+                for i in example.lanes[lane]:
+                    whole[i] += 0.5 * (p - w / (1 + np.exp(-h @ exact_C[o]))) * exact_C[o]
         np.testing.assert_allclose(steps_W, whole, rtol=1e-3, atol=1e-4)
 
 

@@ -13,8 +13,8 @@ from support.steps import paths_of
 from support.topics import bits, make_corpus, options_of
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Rule
+from cooc_engine._kernels import rules
+from cooc_engine._kernels.rules import Rule
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
@@ -25,7 +25,7 @@ from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled import sampler, trainer
 from cooc_engine.sampled.softmax import softmax_step
-from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
+from cooc_engine.sampled.word2vec import SHARED, design_cbow, design_skipgram
 from cooc_engine.vectors.query import Vectors
 
 # --------------------------------------------------------------------------------------------------------- whole models
@@ -178,7 +178,7 @@ def test_every_option_reaches_the_training(corpus):
         deterministic=True,
     )  # fmt: skip
     model = design_skipgram(corpus, options).model
-    assert model.rule == Rule(sgd.CONTEXTS, 0, 0, -1, 7, 1, sgd.NOISE, 9, 1, 6.0, 1.0, 0)
+    assert model.rule == Rule(rules.CONTEXTS, 0, 0, -1, 7, 1, rules.NOISE, 9, 1, 0, 6.0, 1.0, 0)
     assert (model.epochs, model.lr, model.seed, model.deterministic) == (3, 0.04, 8, True)
     wanted = sampler.tables(counts, subsample=0.02, noise_power=0.4)
     for name, table in wanted._asdict().items():
@@ -190,13 +190,13 @@ def test_every_option_reaches_the_training(corpus):
     assert model.uses == sampler.expected_uses(counts, wanted, model.rule)
     assert model.uses.word > 0.1
     paper = design_skipgram(corpus, SkipgramOptions(predict="contexts", subsample=0)).model
-    assert paper.rule == Rule(sgd.CENTRE, 0, 0, -1, 5, 0, sgd.NOISE, 5, 0, 6.0, 1.0, 0)
+    assert paper.rule == Rule(rules.CENTRE, 0, 0, -1, 5, 0, rules.NOISE, 5, paper.rule.group, SHARED, 6.0, 1.0, 0)
     assert not len(paper.tables.keep)
     tree = design_cbow(corpus, CbowOptions(loss="hs", gradient="share")).model
-    assert tree.rule == Rule(sgd.CONTEXTS, 1, 1, -1, 5, 0, sgd.PATH, 0, 0, 6.0, 0.0, 0)
+    assert tree.rule == Rule(rules.CONTEXTS, 1, 1, -1, 5, 0, rules.PATH, 0, tree.rule.group, 0, 6.0, 0.0, 0)
     np.testing.assert_array_equal(tree.tables.path_nodes, sampler.huffman(counts).nodes)
     assert not len(tree.tables.noise)
-    assert design_cbow(corpus, CbowOptions(loss="softmax")).model.rule.output == sgd.LIST
+    assert design_cbow(corpus, CbowOptions(loss="softmax")).model.rule.output == rules.LIST
 
 
 def test_designs_differ_in_their_rule_alone(corpus):

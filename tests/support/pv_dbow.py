@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cooc_engine._kernels import sgd
+from cooc_engine._kernels import rules
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.models.families import FAMILIES, Family, sampled
 from cooc_engine.models.sampled_options import SampledOptions
@@ -29,9 +29,9 @@ class PvDbowOptions(SampledOptions):
 
 def design(corpus: Corpus, options: PvDbowOptions) -> Design:
     """Return PV-DBOW: a document predicts each of its words."""
-    rule = sgd.Rule(
-        inputs=sgd.DOCUMENT, mean=1, spread=0, document=0, window=options.window, fixed=0, output=sgd.NOISE,
-        negative=options.negative, own=0, clamp=6.0, beyond=1.0,
+    rule = rules.Rule(
+        inputs=rules.DOCUMENT, mean=1, spread=0, document=0, window=options.window, fixed=0, output=rules.NOISE,
+        negative=options.negative, group=16, shared=16, clamp=6.0, beyond=1.0,
     )  # fmt: skip
     tables = sampler.tables(corpus.counts, subsample=options.subsample, noise_power=options.noise_power)
     uses = sampler.expected_uses(corpus.counts, tables, rule, sampler.longest_document(corpus))

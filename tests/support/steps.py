@@ -8,18 +8,21 @@ import itertools
 import numpy as np
 from twins import sgd as naive
 
-from cooc_engine._kernels import sgd
-from cooc_engine._kernels.sgd import Clock, Rule, StepLog, Tables
+from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels.rules import Clock, Rule, Tables
+from cooc_engine._kernels.sgd import StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.workspace import Workspace
 from cooc_engine.storage.scratch import aligned_zeros, padded
 
-PLAIN = {"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": 0, "negative": 4, "own": 0}
+PLAIN = {"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": 0, "negative": 4, "group": 5, "shared": 8}
 
 
 def rule_of(**changes) -> Rule:
-    hs = changes.get("output") == sgd.PATH
+    hs = changes.get("output") == rules.PATH
+    if changes.get("output") == rules.LIST:
+        changes = {"group": 1, **changes}
     return Rule(**{**PLAIN, "clamp": 6.0, "beyond": 0.0 if hs else 1.0, **changes})
 
 
@@ -53,20 +56,21 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
         window=rule.window,
         fixed=bool(rule.fixed),
         negative=rule.negative,
-        own=bool(rule.own),
-        paths=paths_of(paths) if rule.output == sgd.PATH else None,
+        group=rule.group,
+        shared=rule.shared,
+        paths=paths_of(paths) if rule.output == rules.PATH else None,
         rows=rows,
         document=rule.document,
         clamp=rule.clamp,
         beyond=rule.beyond,
         redraw=bool(rule.redraw),
-        frozen_outputs=bool(rule.frozen & sgd.OUTPUT_ROWS),
-        frozen_words=bool(rule.frozen & sgd.WORD_ROWS),
+        frozen_outputs=bool(rule.frozen & rules.OUTPUT_ROWS),
+        frozen_words=bool(rule.frozen & rules.WORD_ROWS),
     )
 
 
 def tables_of(counts: np.ndarray, rule: Rule, subsample: float = 0.0, **more) -> Tables:
-    hs = rule.output == sgd.PATH
+    hs = rule.output == rules.PATH
     paths = sampler.huffman(counts) if hs else None
     return sampler.tables(counts, subsample=subsample, noise_power=None if hs else 0.75, paths=paths, **more)
 

@@ -1,4 +1,4 @@
-"""A slow, obvious twin of the sampled models: word2vec's rule in float64, one row after the other, and its random draws."""
+"""A slow, obvious twin of the sampled models: word2vec's rule in float64, one pair after the other, and its random draws."""
 
 from __future__ import annotations
 
@@ -59,11 +59,17 @@ def kept(keep: Sequence[int], seed: int, epoch: int, position: int, word: int) -
 
 @dataclass
 class Example:
-    """Input rows, one hidden row each or one mean; (output row, label, weight) of each output."""
+    """A group of windows.
 
-    inputs: list[int]
+    lanes    the input rows of each hidden row, which is their mean
+    targets  the words that are predicted, and `pairs` how often each of them, by number, is predicted from each lane
+    outputs  (output row, lane, how many examples, how many of them with label 1)
+    """
+
+    lanes: list[list[int]]
     targets: list[int]
-    outputs: list[tuple[int, float, float]] = field(default_factory=list)
+    pairs: dict[tuple[int, int], int] = field(default_factory=dict)
+    outputs: list[tuple[int, int, float, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -76,7 +82,8 @@ class Twin:
     window: int = 5
     fixed: bool = False
     negative: int = 5
-    own: bool = False
+    group: int = 1
+    shared: int = 5
     paths: dict[int, list[tuple[int, float]]] | None = None
     clamp: float = 6.0
     rows: dict[int, list[int]] | None = None
@@ -86,33 +93,71 @@ class Twin:
     frozen_outputs: bool = False
     frozen_words: bool = False
 
-    def windows(self, texts, keep, seed, epoch, random: Random) -> Iterator[Example]:
-        """Examples without their outputs; the radius is drawn when an example is requested."""
+    def groups(self, texts, keep, seed, epoch, random: Random) -> Iterator[tuple[int, Example]]:
+        """Examples without their outputs, each with its document; the radii are drawn when an example is requested."""
         position = 0
         for number, text in enumerate(texts):
             places = range(position, position + len(text))
             words = [w for w, p in zip(text, places, strict=True) if w >= 0 and kept(keep, seed, epoch, p, w)]
             position += len(text)
-            for c, centre in enumerate(words):
-                drawn = random.below(self.window) + 1
-                radius = self.window if self.fixed else drawn
-                contexts = words[max(0, c - radius) : c] + words[c + 1 : c + radius + 1]
-                sources = {"contexts": contexts, "centre": [centre], "document": []}[self.inputs]
-                inputs = [row for word in sources for row in (self.rows[word] if self.rows else [word])]
-                if self.document >= 0:
-                    inputs.append(self.document + number)
-                yield Example(inputs, contexts if self.inputs == "centre" else [centre])
-            yield Example([], [])  # the end of a document: nothing is built ahead of it
+            for first in range(0, len(words), self.group):
+                yield number, self.example(words, range(first, min(first + self.group, len(words))), number, random)
 
-    def draw(self, example: Example, table, random: Random) -> list[tuple[int, float, float]]:
-        if self.paths is not None:
-            return [(node, label, 1.0) for t in example.targets for node, label in self.paths[t]]
-        outputs = []
-        for target in example.targets:
-            outputs.append((target, 1.0, 1.0))
-            noise = [self.noise(target, table, random) for _ in range(self.negative)]
-            outputs += [(word, -1.0, 1.0) for word in noise if word != target]
-        return outputs
+    def example(self, words: list[int], centres: range, number: int, random: Random) -> Example:
+        """The group of some centres: its lanes, its targets, and which of them go together."""
+        windows = []
+        for c in centres:
+            drawn = random.below(self.window) + 1
+            radius = self.window if self.fixed else drawn
+            windows.append([p for p in range(max(0, c - radius), min(len(words), c + radius + 1)) if p != c])
+        low = min([centres.start, *(p for window in windows for p in window)])
+        high = max([centres.stop, *(p + 1 for window in windows for p in window)])
+        sources = {"contexts": list(range(low, high)), "centre": list(centres), "document": []}[self.inputs]
+        document = [] if self.document < 0 else [self.document + number]
+        if self.mean:
+            own = {"contexts": windows, "centre": [[c] for c in centres], "document": [[] for _ in centres]}[self.inputs]
+            lanes = [[row for p in window for row in self.rows_of(words[p])] + document for window in own]
+        else:
+            lanes = [self.rows_of(words[p]) for p in sources] + ([document] if document else [])
+        targets = range(low, high) if self.inputs == "centre" else centres
+        result = Example(lanes, [words[t] for t in targets])
+        for i, (c, window) in enumerate(zip(centres, windows, strict=True)):
+            for p in window if self.inputs == "centre" else [c]:
+                if self.mean:
+                    used = [i] if lanes[i] else []
+                else:
+                    used = [i] if self.inputs == "centre" else [sources.index(q) for q in window if q in sources]
+                    used = used + ([len(lanes) - 1] if document else [])
+                for lane in used:
+                    key = targets.index(p), lane
+                    result.pairs[key] = result.pairs.get(key, 0) + 1
+        return result
+
+    def rows_of(self, word: int) -> list[int]:
+        return self.rows[word] if self.rows else [word]
+
+    def draw(self, example: Example, table, random: Random) -> None:
+        """List the outputs of an example."""
+        for (t, lane), times in example.pairs.items():
+            if self.paths is None:
+                example.outputs.append((example.targets[t], lane, times, times))
+            else:
+                for node, label in self.paths[example.targets[t]]:
+                    example.outputs.append((node, lane, times, times if label > 0 else 0))
+        if self.paths is None and example.pairs:
+            (self.draw_shared if self.shared else self.draw_own)(example, table, random)
+
+    def draw_shared(self, example: Example, table, random: Random) -> None:
+        words = [random.noise(table) for _ in range(self.shared)]
+        for (t, lane), times in example.pairs.items():
+            others = [word for word in words if word != example.targets[t]]
+            weight = self.negative / (len(others) or 1 if self.redraw else self.shared)
+            example.outputs += [(word, lane, times * weight, 0) for word in others]
+
+    def draw_own(self, example: Example, table, random: Random) -> None:
+        for (t, lane), times in sorted(example.pairs.items(), key=lambda item: item[0][::-1]):
+            noise = [self.noise(example.targets[t], table, random) for _ in range(times * self.negative)]
+            example.outputs += [(word, lane, 1, 0) for word in noise if word != example.targets[t]]
 
     def noise(self, target: int, table, random: Random) -> int:
         """A noise word; if it is the target, it is redrawn up to 64 times, if the rule says so."""
@@ -122,45 +167,42 @@ class Twin:
                 break
         return word
 
-    def examples(self, texts, keep, table, seed: int, epoch: int = 0) -> Iterator[tuple[int, Example, Random]]:
-        """Every example with its outputs and its document's number; one is built before the one ahead of it is trained."""
-        random, number = Random.of(seed, epoch, 0), 0
-        waiting: Example | None = None
-        for example in self.windows(texts, keep, seed, epoch, random):
-            over = not example.inputs and not example.targets
-            if example.inputs and example.targets:
-                example.outputs = self.draw(example, table, random)
-            if waiting is not None and waiting.inputs and waiting.targets:
-                yield number, waiting, random
-            waiting, number = (None, number + 1) if over else (example, number)
+    def examples(self, texts, keep, table, seed: int, epoch: int = 0) -> Iterator[tuple[int, Example]]:
+        """Every example with its outputs, and its document's number."""
+        random = Random.of(seed, epoch, 0)
+        for number, example in self.groups(texts, keep, seed, epoch, random):
+            self.draw(example, table, random)
+            if example.pairs:
+                yield number, example
 
     # ----------------------------------------------------------------------------------------------------- the rule
 
     def loss(self, example: Example, W, C) -> float:
-        """Σ −w log σ(±h·u) over hidden rows and outputs."""
-        hidden = [W[example.inputs].mean(axis=0)] if self.mean else [W[i] for i in example.inputs]
-        return sum(w * np.logaddexp(0, -y * (h @ C[o])) for h in hidden for o, y, w in example.outputs)
+        """Σ w log(1 + exp(h·u)) − p h·u over the outputs."""
+        total = 0.0
+        for o, lane, w, p in example.outputs:
+            z = W[example.lanes[lane]].mean(axis=0) @ C[o]
+            total += w * np.logaddexp(0, z) - p * z
+        return total
 
-    def error(self, z: float, label: float) -> float:
-        """(1 − σ) or −σ, clamped as in word2vec, which for hs skips such a node."""
+    def error(self, z: float, w: float, p: float) -> float:
+        """p − w σ, clamped as in word2vec, which for hs skips such a node."""
         if abs(z) > self.clamp:
-            return label * self.beyond if label * z < 0 else 0.0
-        return label / (1 + math.exp(label * z))
+            return (p - w * (z > 0)) * self.beyond
+        return p - w / (1 + math.exp(-z))
 
-    def step(self, inputs: list[int], outputs, W, C, lr: float) -> float:
-        """One step for some inputs; returns its loss. All values read are from before the step."""
-        example = Example(inputs, [], outputs)
-        loss = self.loss(example, W, C)
-        hidden = [W[inputs].mean(axis=0)] if self.mean else [W[i].copy() for i in inputs]
-        old = {o: C[o].copy() for o, _, _ in outputs}
-        for number, h in enumerate(hidden):
-            errors = [(o, lr * w * self.error(float(h @ old[o]), y)) for o, y, w in outputs]
-            step = sum((g * old[o] for o, g in errors), np.zeros(len(h)))
-            for o, g in [] if self.frozen_outputs else errors:
+    def step(self, example: Example, W, C, lr: float) -> float:
+        """One step; returns its loss. All values read are from before the step."""
+        loss, old_W, old_C = self.loss(example, W, C), W.copy(), C.copy()
+        for o, lane, w, p in example.outputs:
+            rows = example.lanes[lane]
+            h = old_W[rows].mean(axis=0)
+            g = lr * self.error(float(h @ old_C[o]), w, p)
+            if not self.frozen_outputs:
                 C[o] += g * h
-            for i in inputs if self.mean else [inputs[number]]:
+            for i in rows:
                 if not (self.frozen_words and i < self.document):
-                    W[i] += step / len(inputs) if self.spread else step
+                    W[i] += g * old_C[o] / (len(rows) if self.spread else 1)
         return loss
 
     def train(self, texts, keep, table, W, C, lr, floor: float, seed: int, epochs: int) -> list[tuple[float, int]]:
@@ -170,12 +212,8 @@ class Twin:
         for epoch in range(epochs):
             rates = [lr * (1 - (1 - floor) * (epoch + begin / begins[-1]) / epochs) for begin in begins]
             loss, count = 0.0, 0
-            for number, example, random in self.examples(texts, keep, table, seed, epoch):
-                count += len(example.targets) * (1 if self.mean else len(example.inputs))
-                alone = self.own and not self.mean
-                for turn, inputs in enumerate([[i] for i in example.inputs] if alone else [example.inputs]):
-                    if turn and self.paths is None:
-                        example.outputs = self.draw(example, table, random)
-                    loss += self.step(inputs, example.outputs, W, C, rates[number])
+            for number, example in self.examples(texts, keep, table, seed, epoch):
+                count += sum(example.pairs.values())
+                loss += self.step(example, W, C, rates[number])
             history.append((loss, count))
         return history
