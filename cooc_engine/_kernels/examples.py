@@ -1,8 +1,8 @@
 """From text to examples: what a group of neighbouring windows has as hidden rows and as output rows, and which go together.
 
-The windows of neighbouring words overlap, so a group's rows are few: each is read once, used in one product for all windows, and
-written once (Ji et al. 2016; Rengasamy et al. 2017). A *place* is a word of the group's text, windows included; a *lane* is a
-hidden row. An example is built while the one before it is trained, and its rows are prefetched.
+The windows of neighbouring words overlap, so a group has few rows: each is read once, used in one product for all windows, and
+written once (Ji et al. 2016; Rengasamy et al. 2017). A *place* is a word of the text of a group, including its windows; a *lane*
+is a hidden row. An example is built while the one before it is trained, and its rows are prefetched.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ SIZES = 10
 class Example(NamedTuple):
     """A group of windows, as lists.
 
-    sizes    (10,): number of centres; the group's first word in the text laid out; place of its first centre; numbers of
-             places, of input places (the document is the last), of hidden rows, of targets, of output rows that are shared, of all
-             output rows, and of single pairs
+    sizes    (SIZES,): number of centres; the group's first word in the text laid out; place of its first centre; numbers of
+             places, of input places (the document is the last), of hidden rows, of targets, of output rows that are shared, of
+             all output rows, and of single pairs
     low      (group,), high: the window of each centre, as places
     starts   (inputs + 1,), inputs: the input rows of each input place
     pairs    (targets, lanes): how often a target is predicted from a hidden row

@@ -1,4 +1,4 @@
-"""What distinguishes the sampled models, as numbers and tables that the kernels read: rules, tables, the learning rate's clock."""
+"""What distinguishes the sampled models: rules, tables and the clock of the learning rate, as the kernels read them."""
 
 from __future__ import annotations
 

@@ -17,15 +17,44 @@ from numba import float32, float64, int32, int64, uint64, void
 
 from cooc_engine._kernels.basics import mix64
 from cooc_engine._kernels.examples import (
-    CENTRES, EXAMPLE, HIDDEN, INPUTS, OUTPUTS, OWN, SHARED, SINGLES, TARGETS,
-    build_example, document_lane, fetch_rows, is_single, lanes_of, padded_to, target_word,
+    EXAMPLE,
+    HIDDEN,
+    INPUTS,
+    OUTPUTS,
+    OWN,
+    SHARED,
+    SINGLES,
+    TARGETS,
+    build_example,
+    document_lane,
+    fetch_rows,
+    is_single,
+    lanes_of,
+    padded_to,
+    target_word,
 )  # fmt: skip
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.rules import CENTRE, CLOCK, CONTEXTS, DOCUMENT, LIST, OUTPUT_ROWS, PATH, RULE, TABLES, WORD_ROWS
 from cooc_engine._kernels.sampling import lay_out, seeded
 from cooc_engine._kernels.simd import (
-    COLUMNS, LANES, TILE, add_row, add_rows, add_tile, add_to_row, clear_row, copy_row, dots, logistic, pair_dots, pair_step,
-    set_tile, single_dots, single_step, spread_row, transpose,
+    COLUMNS,
+    LANES,
+    TILE,
+    add_row,
+    add_rows,
+    add_tile,
+    add_to_row,
+    clear_row,
+    copy_row,
+    dots,
+    logistic,
+    pair_dots,
+    pair_step,
+    set_tile,
+    single_dots,
+    single_step,
+    spread_row,
+    transpose,
 )  # fmt: skip
 
 PIECE = 2048  # words laid out at a time, all with one learning rate
@@ -35,10 +64,21 @@ LOSS, EXAMPLES, WORDS = 0, 1, 2  # columns of the results of a part
 class Scratch(NamedTuple):
     """Buffers of one thread.
 
-    words (PIECE + 2 window,); random (8,), a cache line; ahead, behind: the example that is built while the other is trained;
-    places (input places, d), hidden (lanes, d), turned (d, lanes) the hidden rows as columns, outputs (rows, d);
-    positives, weights, scores (rows, lanes): P, T, and Z, which becomes G; blocks (most, 4); singles (most,): scores of single
-    pairs; place_steps, hidden_steps, output_steps as the rows. Rows are padded to tiles, lanes to vectors.
+    words     (PIECE + 2 window,): the text laid out
+    random    (8,), a cache line
+    ahead, behind: the example that is built, while the other is trained
+    places    (input places, d): sums of input rows, if the hidden rows are means of several
+    hidden    (lanes, d); turned (d, lanes): the hidden rows as columns
+    outputs   (rows, d): the output rows as they were before the step
+    positives, weights, scores (rows, lanes): P, T, and Z, which becomes G
+    blocks    (most, 4): first output row, number of output rows, first hidden row and the one after the last
+    singles   (most,): scores of single pairs
+    uses      (1, lanes): how much noise each hidden row has
+    losses    (LANES,)
+    panel_scores, panel_positives, panel_weights (panels, LANES): the same for the nodes of one target, panel by panel
+    place_steps, hidden_steps, output_steps: the steps of these rows
+
+    Numbers of rows are padded to tiles, lanes to vectors.
     """
 
     words: Any
@@ -77,11 +117,11 @@ class StepLog(NamedTuple):
 
 
 SCRATCH = named(
-    Scratch, words=out(int32), random=out(uint64), ahead=EXAMPLE, behind=EXAMPLE, places=out(float32, 2), hidden=out(float32, 2),
-    turned=out(float32, 2), outputs=out(float32, 2), positives=out(float32, 2), weights=out(float32, 2),
-    scores=out(float32, 2), blocks=out(int64, 2), singles=out(float32), uses=out(float32, 2), losses=out(float32), panel_scores=out(float32, 2),
-    panel_positives=out(float32, 2), panel_weights=out(float32, 2), place_steps=out(float32, 2),
-    hidden_steps=out(float32, 2), output_steps=out(float32, 2),
+    Scratch, words=out(int32), random=out(uint64), ahead=EXAMPLE, behind=EXAMPLE, places=out(float32, 2),
+    hidden=out(float32, 2), turned=out(float32, 2), outputs=out(float32, 2), positives=out(float32, 2),
+    weights=out(float32, 2), scores=out(float32, 2), blocks=out(int64, 2), singles=out(float32), uses=out(float32, 2),
+    losses=out(float32), panel_scores=out(float32, 2), panel_positives=out(float32, 2), panel_weights=out(float32, 2),
+    place_steps=out(float32, 2), hidden_steps=out(float32, 2), output_steps=out(float32, 2),
 )  # fmt: skip
 STEP_LOG = named(StepLog, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
 
@@ -265,7 +305,17 @@ def step_block(block, scratch):
     for z in range(0, width, LANES):
         for k in range(first, first + rows, TILE):
             set_tile(
-                scores, k * pitch + low, pitch, 1, hidden, low * width + z, width, count, scratch.output_steps, k * width + z, width
+                scores,
+                k * pitch + low,
+                pitch,
+                1,
+                hidden,
+                low * width + z,
+                width,
+                count,
+                scratch.output_steps,
+                k * width + z,
+                width,
             )
         for lane in range(start, start + lanes, TILE):
             add_tile(
@@ -302,7 +352,10 @@ def weigh_panel(example, t, lane, rows, k, panel, scratch):
 
 @helper
 def take_nodes(rule, example, t, lr, scratch):
-    """Add what the nodes that belong to the t-th target alone contribute: all products first, since each waits for the one before."""
+    """Add what the nodes of the t-th target alone contribute.
+
+    All products are taken before any step, so that the core works on several panels at a time.
+    """
     hidden, outputs, scores = scratch.hidden, scratch.outputs, scratch.panel_scores
     low, high = lanes_of(rule, example, t, t + 1)
     first, last, panel = int64(example.firsts[t]), int64(example.firsts[t + 1]), 0

@@ -114,7 +114,9 @@ class _Code:
 
     def place(self, index, first, by, number):
         """Return the address `first` + `by` `number` of an array argument's data."""
-        return self.builder.gep(self.array(index).data, [self.builder.add(first, self.builder.mul(by, ir.Constant(I64, number)))])
+        return self.builder.gep(
+            self.array(index).data, [self.builder.add(first, self.builder.mul(by, ir.Constant(I64, number)))]
+        )
 
     def chunks(self, width):
         """Loop over the columns, LANES at a time; gives the first of each."""
@@ -136,7 +138,9 @@ def _tile(add):
         def codegen(context, builder, signature, arguments):
             code = _Code(context, builder, signature, arguments)
             _, f, row, step, _, x, pitch, steps, _, o, width = arguments
-            factors, results = ([code.place(index, first, by, r) for r in range(TILE)] for index, first, by in ((0, f, row), (8, o, width)))
+            factors, results = (
+                [code.place(index, first, by, r) for r in range(TILE)] for index, first, by in ((0, f, row), (8, o, width))
+            )
             sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(TILE)]
             for total, place in zip(sums, results, strict=True):
                 builder.store(code.load(place) if add else splat(0), total)
@@ -229,8 +233,8 @@ def logistic(typing, scores, place, positives, weights, other, lr, clamp, beyond
     """Turn the LANES inner products z at a place of `scores` into gradients; their losses are added to losses[:LANES].
 
     Each stands for w examples, p of which have label 1 and w − p label 0: the loss is w log(1 + e^z) − p z, and z becomes
-    lr (p − w σ(z)). σ counts as 0 or 1 where |z| > clamp, and what is left of the gradient there is multiplied by `beyond`. p and w
-    are at place `other` of `positives` and `weights`.
+    lr (p − w σ(z)). σ counts as 0 or 1 where |z| > clamp, and what is left of the gradient there is multiplied by `beyond`.
+    p and w are at place `other` of `positives` and `weights`.
     """
     f = types.float32
     signature = types.void(scores, types.int64, positives, weights, types.int64, f, f, f, losses)

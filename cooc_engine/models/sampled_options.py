@@ -27,7 +27,7 @@ class SampledOptions(Options):
     negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
     """With ns: number of negative samples per example."""
     noise: Literal["shared", "own"] = "shared"
-    """With ns: negative samples are drawn once per window, or, as in word2vec's program, for each of its inputs."""
+    """With ns: neighbouring windows share their negative samples, or, as in word2vec's program, each input draws its own."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-3

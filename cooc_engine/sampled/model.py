@@ -26,13 +26,13 @@ FLOOR = 1e-4  # the learning rate falls to this fraction of its initial value
 
 
 def most_steps(lr: float) -> int:
-    """Return how many steps of one row, computed against the same parameters, count in full: 16 at a rate of 0.025, 8 at 0.05."""
+    """Return how many steps of one row in a batch count in full: 16 at a rate of 0.025, 8 at 0.05."""
     return max(1, int(min(MOST_STEPS, MOST_RATE / lr)))
 
 
 def group_of(uses: Uses, lr: float) -> int:
     """Return the number of windows that are trained together: fewer where a row would be used too often by them."""
-    return min(GROUP, max(1, int(GROUP_RATE / lr / max(uses.word, 1e-9))))
+    return min(GROUP, max(1, int(GROUP_RATE / lr / max(uses.word, uses.root, 1e-9))))
 
 
 @dataclass(frozen=True)

@@ -69,11 +69,13 @@ class Uses(NamedTuple):
     word      for rows of words, which are used throughout the text
     document  for the row of a document, within that document: it is used at each of its words that is kept, and nowhere else
     longest   tokens of the longest document that has a row; 0 if none has
+    root      for the root of a Huffman tree, which is on the path of every target
     """
 
     word: float = 0.0
     document: float = 0.0
     longest: int = 0
+    root: float = 0.0
 
     def stretch(self, most: int) -> float:
         """Return a number of tokens in which no row is expected to be used more than `most` times."""
@@ -87,18 +89,20 @@ NO_USES = Uses()
 def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) -> Uses:
     """Return how often the most used rows are used; `longest` is the number of tokens of the longest document.
 
-    Nodes of a Huffman tree are left out: every example uses the root, which needs few of these steps.
+    Deterministic batches are not made for the root of a Huffman tree, which needs few of its many steps.
     """
     shares = counts / counts.sum()
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
     contexts = 2 * rule.window if rule.fixed else rule.window + 1
     inputs, documents = {rules.CONTEXTS: contexts, rules.CENTRE: 1, rules.DOCUMENT: 0}[rule.inputs], rule.document >= 0
-    most = float(kept.max()) * inputs
+    most, root = float(kept.max()) * inputs, 0.0
+    if rule.output == rules.PATH:
+        root = float(kept.sum()) * (contexts if rule.inputs == rules.CENTRE else 1)
     if len(tables.noise):
         turns = inputs + documents if (rule.shared == 0) and not rule.mean else 1
         targets = turns * (contexts if rule.inputs == rules.CENTRE else 1)
         most = max(most, float((targets * (kept + _noise(counts, tables, rule, kept))).max()))
-    return Uses(most, float(kept.sum()) if documents else 0.0, longest if documents else 0)
+    return Uses(most, float(kept.sum()) if documents else 0.0, longest if documents else 0, root)
 
 
 def _noise(counts: Counts, tables: Tables, rule: Rule, kept: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,11 +42,15 @@ ABSURD = 1e3  # a mean loss this many times that of zero vectors will not come d
 
 @dataclass
 class State(TrainingState):
-    """The state of training: `batches` of the `shard`-th shard of `epoch` are done; `sums`: loss, examples and words so far."""
+    """The state of training: `batches` of the `shard`-th shard of `epoch` are done; `sums`: loss, examples and words so far.
+
+    `shards` is the number of shards of the corpus.
+    """
 
     KEPT = ("epoch", "shard", "batches", "seconds", "history")
 
     network: Network
+    shards: float = math.inf
     sums: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
     epoch: int = 0
     shard: int = 0
@@ -57,6 +61,14 @@ class State(TrainingState):
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return vectors and sums, for a checkpoint."""
         return {"sums": self.sums, "inputs": self.network.inputs, "outputs": self.network.outputs}
+
+    def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
+        """Restore the state from a checkpoint; raises `ValueError` if a shard, or the examples of an epoch, do not exist."""
+        if meta["shard"] >= self.shards:
+            raise ValueError(f"the corpus does not have {meta['shard'] + 1} shards")
+        if not all("examples" in record for record in meta["history"]):
+            raise ValueError("its history does not tell the number of examples")
+        super().load(arrays, meta)
 
 
 def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:

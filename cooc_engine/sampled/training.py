@@ -57,7 +57,8 @@ def train_sampled(
         needed, mapped = memory_plan(made, means)
         needed.check()
         run.shown.say(needed.line())
-        state = State(Network.random(made.inputs, made.outputs, options.vector_size, options.seed, made.start, mapped))
+        network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, made.start, mapped)
+        state = State(network, corpus.shards)
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
             saved = Checkpoint(checkpoint, "stream", plan, state, run.checkpoint_every, interrupted)
             if run.resume and checkpoint.exists():

@@ -81,7 +81,7 @@ class Workspace:
         if rule.output == rules.LIST:
             return 0
         if rule.output == rules.PATH:
-            return min(TOPS, _filled(targets * self.longest_path)) + targets * _filled(self.longest_path, COLUMNS)
+            return _filled(min(TOPS, targets * self.longest_path)) + targets * _filled(self.longest_path, COLUMNS)
         own = 0 if rule.shared else self.most_pairs * rule.negative
         return _filled(rule.shared + targets) + _filled(own)
 

@@ -47,7 +47,12 @@ def test_other_families_need_other_rows_alone(name, output):
     assert (max(moved) >= 30) == name.startswith("PV")
 
 
-FROZEN = {"PV-DBOW": {}, "PV-DM": {}, "PV-DM, rows apart": {"mean": 0}, "PV-DM, own noise": {"mean": 0, "group": 1, "shared": 0}}
+FROZEN = {
+    "PV-DBOW": {},
+    "PV-DM": {},
+    "PV-DM, rows apart": {"mean": 0},
+    "PV-DM, own noise": {"mean": 0, "group": 1, "shared": 0},
+}
 
 
 @pytest.mark.parametrize("deterministic", [True, False])

@@ -15,8 +15,8 @@ from scipy import stats
 from support.steps import rule_of, twin_of
 
 from cooc_engine._kernels import rules, sgd
-from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.rules import Clock, Rule
+from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.sgd import StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
@@ -144,7 +144,7 @@ USES = {
 @pytest.mark.parametrize("negative", [1, 7])
 @pytest.mark.parametrize("name", USES)
 def test_rows_are_used_as_often_as_is_said(name, negative):
-    """Examples of each row, window by window, over the tokens; the row of the one document is used at each word that is kept."""
+    """Examples of each row, window by window, over the tokens; a document's row is used at each word that is kept."""
     rule = rule_of(**{"negative": negative, "group": 1, "shared": negative, **USES[name]})
     ids = np.random.default_rng(3).choice(len(COUNTS), 4000, p=COUNTS / COUNTS.sum()).astype(np.int32)
     counts = np.bincount(ids, minlength=len(COUNTS))

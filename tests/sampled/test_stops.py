@@ -15,6 +15,8 @@ from cooc_engine.models import file
 from cooc_engine.models.checkpoints import checkpoint_path
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled import trainer
+from cooc_engine.sampled.network import Network
+from cooc_engine.sampled.trainer import State
 
 
 @pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
@@ -123,3 +125,13 @@ def test_a_lower_rate_starts_anew_after_a_divergence(corpus, tmp_path, small_par
             train("skipgram", corpus, output, options_of("skipgram"), checkpoint_every=0)
     assert checkpoint_path(output).exists()
     assert train("skipgram", corpus, output, options_of("skipgram", epochs=1, lr=0.05), force=True).history
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"shard": 2}, "does not have 3 shards"), ({"history": [{"epoch": 1, "loss": 1.0}], "epoch": 1}, "number of examples")],
+)
+def test_a_checkpoint_that_no_training_wrote_is_refused(changes, says):
+    state = State(Network.random({"words": 3}, {"contexts": 3}, 4, 1), shards=2)
+    with pytest.raises(ValueError, match=says):
+        state.load(state.arrays(), {**state.meta(), **changes})

@@ -16,7 +16,18 @@ from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.workspace import Workspace
 from cooc_engine.storage.scratch import aligned_zeros, padded
 
-PLAIN = {"inputs": 0, "mean": 0, "spread": 0, "document": -1, "window": 3, "fixed": 0, "output": 0, "negative": 4, "group": 5, "shared": 8}
+PLAIN = {
+    "inputs": 0,
+    "mean": 0,
+    "spread": 0,
+    "document": -1,
+    "window": 3,
+    "fixed": 0,
+    "output": 0,
+    "negative": 4,
+    "group": 5,
+    "shared": 8,
+}
 
 
 def rule_of(**changes) -> Rule:
