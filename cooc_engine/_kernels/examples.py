@@ -1,8 +1,8 @@
 """From text to examples: what a group of neighbouring windows has as hidden rows and as output rows, and which go together.
 
-The windows of neighbouring words overlap, so a group has few rows: each is read once, used in one product for all windows, and
-written once (Ji et al. 2016; Rengasamy et al. 2017). A *place* is a word of the text of a group, including its windows; a *lane*
-is a hidden row. An example is built while the one before it is trained, and its rows are prefetched.
+The windows of neighbouring words overlap, so a group has few rows. Each is read once, used in one product for all windows, and
+written once (Ji et al. 2016; Rengasamy et al. 2017). A *place* is a word of a group's text, its windows included; a *lane* is a
+hidden row. An example is built while the one before it is trained, and its rows are prefetched.
 """
 
 from __future__ import annotations
