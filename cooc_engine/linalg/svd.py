@@ -199,7 +199,7 @@ class Space:
 
     def ritz(self) -> Ritz:
         """Return the Ritz values, vectors and residuals of the matrix on the space; raises `DivergenceError` if it has none."""
-        if not np.abs(self.projected).max(initial=0) < LARGEST:
+        if not all(np.abs(part).max(initial=0) < LARGEST for part in (self.projected, self.coupling)):
             raise DivergenceError("the projection of the matrix is too large to be right; start anew with --force")
         values, vectors = scipy.linalg.eigh((self.projected + self.projected.T) / 2, check_finite=False, driver="evd")
         order = np.argsort(-np.abs(values), kind="stable")

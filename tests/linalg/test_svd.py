@@ -319,8 +319,10 @@ def test_columns_that_are_far_from_orthonormal_are_divergence_and_no_traceback()
         svd_module._triangular(np.array([[1.0, 2.0], [2.0, 1.0]]))
 
 
-def test_a_projection_beyond_all_measure_is_divergence_and_no_warning():
+@pytest.mark.parametrize("name", ["projected", "coupling"])
+def test_a_projection_beyond_all_measure_is_divergence_and_no_warning(name):
     state = object.__new__(svd_module.Space)
-    state.projected = np.full((2, 2), -1e308)
+    state.projected, state.coupling = np.eye(2), np.eye(2)
+    setattr(state, name, np.full((2, 2), -1e308))
     with pytest.raises(DivergenceError, match="too large to be right"):
         state.ritz()
