@@ -12,6 +12,7 @@ import os
 import re
 import signal
 from contextlib import suppress
+from pathlib import Path
 
 from cooc_engine.errors import FormatError
 
@@ -40,7 +41,7 @@ HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)(_end)  # kept here, since C has n
 
 def _truncated() -> str | None:
     """Return the path of a mapped file that is now shorter than its mapping, if there is one."""
-    with suppress(OSError), open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as maps:
+    with suppress(OSError), Path("/proc/self/maps").open(encoding="utf-8", errors="surrogateescape") as maps:
         for begin, end, offset, path in (match.groups() for match in map(MAPPING.match, maps) if match):
             pages = -(-_size(path) // os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PAGE_SIZE")
             if int(offset, 16) + int(end, 16) - int(begin, 16) > pages:
@@ -51,6 +52,6 @@ def _truncated() -> str | None:
 def _size(path: str) -> int:
     """Return the size of a mapped file; that of a deleted one cannot be asked for, so it is taken to be whole."""
     try:
-        return os.stat(path).st_size
+        return Path(path).stat().st_size
     except OSError:
         return 1 << 62

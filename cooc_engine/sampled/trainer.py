@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.rules import Clock
-from cooc_engine._kernels.sgd import StepLog
+from cooc_engine._kernels.step import StepLog
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError

@@ -4,7 +4,7 @@
     hs        −Σ_j log σ(±h·θ_j) over the target's Huffman path
     softmax   −log exp(u_t·h) / Σ_j exp(u_j·h)
 
-A family is a rule for the training step of `_kernels/sgd.py`; `training.train_sampled` trains any design.
+A family is a rule for the training step of `_kernels/step.py`; `training.train_sampled` trains any design.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ import numpy as np
 
 from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.examples import SIZES, TOPS, Example
-from cooc_engine._kernels.sgd import Scratch, StepLog
 from cooc_engine._kernels.simd import COLUMNS, LANES, TILE
+from cooc_engine._kernels.step import Scratch, StepLog
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.sampled.model import Design, SampledModel
 from cooc_engine.storage.scratch import aligned_zeros, padded

@@ -145,9 +145,9 @@ def test_a_disk_that_fills_while_importing(tmp_path, large, monkeypatch, size):
 @pytest.mark.parametrize("size", [0, 100, 20_000, 1_000_000])
 def test_a_disk_that_fills_while_exporting_leaves_nothing(tmp_path, large, size):
     (tmp_path / "records").write_text("older")
-    with limited(size), pytest.raises(ResourceError, match="free some and run again$"):
+    with limited(size), pytest.raises(ResourceError, match=r"free some and run again$"):
         export_glove(large / "whole", tmp_path / "records", tmp_path / "vocab", force=True)
-    with limited(size), pytest.raises(ResourceError, match="free some and run again$"):
+    with limited(size), pytest.raises(ResourceError, match=r"free some and run again$"):
         export_hdf5(large / "whole", tmp_path / "counts.h5")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"records": "older"}
 

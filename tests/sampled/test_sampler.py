@@ -17,7 +17,7 @@ from support.steps import rule_of, twin_of
 from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.rules import Clock, Rule
 from cooc_engine._kernels.sampling import lay_out
-from cooc_engine._kernels.sgd import StepLog
+from cooc_engine._kernels.step import StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.workspace import Workspace

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.steps import counts_of, matrices, rule_of, run_kernel, tables_of, texts, twin_of
 
 from cooc_engine._kernels import rules
-from cooc_engine._kernels.sgd import StepLog
+from cooc_engine._kernels.step import StepLog
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.softmax import Examples, softmax_step
 

@@ -15,7 +15,7 @@ from twins import sgd as naive
 
 from cooc_engine._kernels import rules
 from cooc_engine._kernels.rules import Clock
-from cooc_engine._kernels.sgd import StepLog
+from cooc_engine._kernels.step import StepLog
 from cooc_engine.counts.count import count
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
