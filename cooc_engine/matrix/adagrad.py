@@ -28,6 +28,7 @@ LANES = 16  # floats in a cache line, which hold the accumulators of a row
 CHUNK_ROWS = 1 << 14  # rows initialised at a time
 ABSURD = 1e3  # a loss this many times that of vectors of zeros will not come down again
 LEAST_LOSS = 0.01  # taken for the loss of zeros where that is smaller, as for counts that are all about 1
+LARGEST_COST = 1e200  # of a pair: so many of them can be added up
 
 
 class Schedule(NamedTuple):
@@ -165,11 +166,13 @@ class State(TrainingState):
         return {**self.parameters.matrices(), "costs": self.costs}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Restore the state from a checkpoint; raises `ValueError` if an epoch has fewer strata than it says are done."""
+        """Restore the state from a checkpoint; raises `ValueError` for more strata than an epoch has, and for impossible costs."""
         parameters = self.parameters
         if meta["strata"] >= len(strata(parameters.grid.sides, 0, 0, tied=parameters.shape.tied)[0]):
             raise ValueError(f"an epoch does not have {meta['strata']} strata")
         super().load(arrays, meta)
+        if not ((self.costs >= 0) & (self.costs < LARGEST_COST)).all():
+            raise ValueError("a cost is negative or too large to be right")
 
     def is_over(self, schedule: Schedule) -> bool:
         """Tell whether all epochs are done, or the held-out loss has not fallen for `patience` epochs."""

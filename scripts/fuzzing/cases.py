@@ -126,7 +126,7 @@ def judge(outcome: Outcome, whole: Outcome, size: int, *, found: bool) -> tuple[
     if outcome.code == 4 or outcome.memory > whole.memory + TIMES * size + SLACK:
         return "greedy", f"{outcome.memory >> 20} MB for {size} bytes; {lines[-1]}"
     if outcome.code == 0:
-        if outcome.stderr != whole.stderr and not lines[0].startswith("cooc-engine: note: "):
+        if outcome.stderr not in ("", whole.stderr) and not lines[0].startswith("cooc-engine: note: "):
             return "untidy", f"{lines[0]}"
         if outcome.result == whole.result:
             return "harmless", "as before"

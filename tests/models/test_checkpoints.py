@@ -93,6 +93,8 @@ def test_what_was_not_changed_goes_on(stopped, tmp_path, kind):
         ("glove", put("seconds", "x"), 'state: seconds is "x"; it must be a number'),
         ("glove", put("history", 0, {}), r"state: history\[0\] has no epoch|state: history\[0\] has no loss"),
         ("glove", lambda arrays, meta: arrays.pop("words"), "its array words does not fit this training"),
+        ("glove", array("costs", lambda a: a - 1), "a cost is negative or too large to be right"),
+        ("glove", array("costs", lambda a: a + 1e308), "a cost is negative or too large to be right"),
         ("glove", array("costs", lambda a: a[:0]), "its array costs does not fit this training"),
         ("glove", array("words", lambda a: a.astype(np.float64)), "its array words does not fit this training"),
         ("pmi-svd", put("krylov", {}), "state: krylov has no dimension"),
