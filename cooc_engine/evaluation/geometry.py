@@ -69,7 +69,7 @@ def norm_profile(squares: Floats, counts: Counts) -> dict[str, Any]:
     −log P; `low`, `middle` and `high` are the 10 %, 50 % and 90 % quantiles of |v|² divided by its mean over all words.
     """
     known = counts > 0
-    squares, surprise = squares[known], -np.log(counts[known] / counts.sum())
+    squares, surprise = squares[known], -np.log(counts[known] / counts.sum(dtype=np.float64))
     correlation = spearman(squares, surprise)
     if not len(squares) or squares.mean() == 0:
         return {"rank_correlation": correlation, "groups": []}

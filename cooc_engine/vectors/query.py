@@ -480,7 +480,7 @@ class Vectors:
 
     @functools.cached_property
     def _total(self) -> int:
-        return int(self.vocabulary.counts.sum())
+        return int(self.vocabulary.counts.sum(dtype=np.float64))
 
     # ---------------------------------------------------------------------------------------------------- sentences
 

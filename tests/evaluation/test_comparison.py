@@ -334,3 +334,8 @@ def test_norms_go_with_frequency():
     unseen = norm_profile(np.concatenate([surprise, 9 + surprise]), np.concatenate([counts, 0 * counts]))
     assert unseen == found
     assert norm_profile(0 * surprise, counts) == {"rank_correlation": None, "groups": []}
+
+
+def test_counts_whose_sum_is_beyond_64_bits_are_still_shares():
+    profile = norm_profile(np.array([1.0, 2.0, 3.0]), np.array([2**62, 2**62, 2**61]))
+    assert np.isfinite([group[key] for group in profile["groups"] for key in ("surprise", "middle")]).all()
