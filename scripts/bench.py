@@ -226,10 +226,17 @@ def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[floa
     return seconds, tuple(cost for _, cost in found)
 
 
-STREAM = {  # training on the text: our options, and those of the word2vec program
-    "skipgram": ("--lr 0.025", "-cbow 0 -negative 5 -hs 0 -alpha 0.025"),
-    "cbow": ("--lr 0.05", "-cbow 1 -negative 5 -hs 0 -alpha 0.05"),
-    "skipgram-hs": ("--lr 0.025 --loss hs", "-cbow 0 -negative 0 -hs 1 -alpha 0.025"),
+STREAM = {  # training on the text: our options, and those of the programs that do the same
+    "skipgram": (
+        "--lr 0.025",
+        {
+            "word2vec": "-cbow 0 -negative 5 -hs 0 -alpha 0.025",
+            "pWord2Vec": "-negative 5 -alpha 0.025",
+            "pSGNScc": "-negative 5 -alpha 0.025",
+        },
+    ),
+    "cbow": ("--lr 0.05", {"word2vec": "-cbow 1 -negative 5 -hs 0 -alpha 0.05"}),
+    "skipgram-hs": ("--lr 0.025 --loss hs", {"word2vec": "-cbow 0 -negative 0 -hs 1 -alpha 0.025"}),
 }
 SHARED = "--window 5 --subsample 1e-4"
 
@@ -243,13 +250,13 @@ def stream_ours(stage: str, bench: Bench) -> Measured:
     return Measured(statistics.mean(epoch["seconds"] for epoch in history), f"loss {losses[-1]:.4f}", losses, model)
 
 
-def stream_peer(stage: str, bench: Bench) -> Measured:
-    """Time the word2vec program from its first progress message to the last, without its vocabulary scan."""
+def stream_peer(stage: str, program: str, bench: Bench) -> Measured:
+    """Time word2vec's program, or a descendant, from its first progress message to the last, without its vocabulary scan."""
     assert bench.peers is not None
-    target = bench.work / f"peer-{stage}.txt"
-    options = f"{STREAM[stage][1]} -size 100 -window 5 -sample 1e-4 -min-count 5 -binary 0 -debug 2".split()
+    target = bench.work / f"peer-{stage}-{program}.txt"
+    options = f"{STREAM[stage][1][program]} -size 100 -window 5 -sample 1e-4 -min-count 5 -binary 0 -debug 2".split()
     more = ("-iter", bench.epochs, "-threads", bench.threads, "-train", bench.corpus, "-output", target)
-    command = [str(bench.peers / "word2vec"), *map(str, (*options, *more))]
+    command = [str(bench.peers / program), *map(str, (*options, *more))]
     need(bench.work / "vocab.txt", encode_peer, bench)
     times = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0) as process:
@@ -258,13 +265,17 @@ def stream_peer(stage: str, bench: Bench) -> Measured:
             if b"Alpha" in chunk:
                 times.append(time.perf_counter())
     if process.returncode or not times:
-        sys.exit(f"bench: word2vec: exit code {process.returncode}")
+        sys.exit(f"bench: {program}: exit code {process.returncode}")
     return Measured((times[-1] - times[0]) / bench.epochs, "", (), target)
 
 
-def stream_race(stage: str) -> Race:
-    ours, peer = functools.partial(stream_ours, stage), functools.partial(stream_peer, stage)
-    return Race(stage, ours, peer, ("vocab_count", "word2vec"), "word2vec, one epoch")
+def stream_races(stage: str) -> list[Race]:
+    """Return a race against each program that does the same."""
+    ours = functools.partial(stream_ours, stage)
+    return [
+        Race(stage, ours, functools.partial(stream_peer, stage, program), ("vocab_count", program), f"{program}, one epoch")
+        for program in STREAM[stage][1]
+    ]
 
 
 def need(path: Path, maker: Callable[[Bench], Measured], bench: Bench) -> None:
@@ -278,7 +289,7 @@ RACES = (
     Race("encode", encode_ours, encode_peer, ("vocab_count",), "vocab_count"),
     Race("count", count_ours, count_peer, ("vocab_count", "cooccur", "shuffle"), "cooccur+shuffle"),
     Race("glove", glove_ours, glove_peer, ("vocab_count", "cooccur", "shuffle", "glove"), "glove, one epoch"),
-    *map(stream_race, STREAM),
+    *(race for stage in STREAM for race in stream_races(stage)),
     Race("pmi-svd", pmi_svd, solver("sklearn"), (), "randomized_svd, n_iter 4 (no transform)"),
     Race("svd", solver("ours"), solver("sklearn"), (), "randomized_svd, n_iter 4"),
     Race("svds", solver("ours"), solver("svds"), (), "svds to the same residual"),
@@ -432,16 +443,31 @@ def score_table(result: Result) -> str:
     return table([head, *rows])
 
 
+def machine() -> dict[str, Any]:
+    """Return which machine this is: processor, vector instructions, caches, cores that may be used, memory, Python."""
+    facts = dict(line.split(":", 1) for line in Path("/proc/cpuinfo").read_text().split("\n\n")[0].split("\n") if ":" in line)
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    flags = set(facts.get("flags", "").split())
+    caches = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index[0-9]"))
+    return {
+        "processor": facts.get("model name", platform.processor()),
+        "vectors": next((name for name in ("avx512f", "avx2", "sse2") if name in flags), platform.machine()),
+        "caches": ", ".join((c / "size").read_text().strip() for c in caches if "Inst" not in (c / "type").read_text()),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB",
+        "python": platform.python_version(),
+    }
+
+
 def record(results: Sequence[Result], startup: dict[str, Any] | None, bench: Bench) -> dict[str, Any]:
     """Return everything measured, for JSON."""
-    machine = {"machine": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
     options = {"corpus": bench.corpus.name, "runs": bench.runs, "threads": bench.threads, "epochs": bench.epochs}
     races = [asdict(result) | {"ratio": result.ratio} for result in results]
-    return {"machine": machine, "options": options, "races": races, "start_up": startup}
+    return {"machine": machine(), "options": options, "races": races, "start_up": startup}
 
 
 def main() -> None:
-    stages = [*(race.stage for race in RACES), "import"]
+    stages = [*dict.fromkeys(race.stage for race in RACES), "import"]
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("corpus", type=Path, help="plain text, one document a line")
     parser.add_argument("--runs", type=int, default=3)
@@ -468,6 +494,7 @@ def main() -> None:
         bench = Bench(given.corpus, work, given.runs, given.threads, given.epochs, peers, given.eval_dir)
         results = [hold(race, bench) for race in RACES if race.stage in wanted]
         startup = start_up() if "import" in wanted else None
+    print("; ".join(f"{name} {value}" for name, value in machine().items()), end="\n\n")
     print(report(results, startup))
     if given.json:
         given.json.write_text(json.dumps(record(results, startup, bench), indent=1, default=str) + "\n", "utf-8")

@@ -298,18 +298,9 @@ def step_block(block, scratch):
     for z in range(0, width, LANES):
         for k in range(first, first + rows, TILE):
             set_tile(
-                scores,
-                k * pitch + low,
-                pitch,
-                1,
-                hidden,
-                low * width + z,
+                scores, k * pitch + low, pitch, 1, hidden, low * width + z, width, count, scratch.output_steps, k * width + z,
                 width,
-                count,
-                scratch.output_steps,
-                k * width + z,
-                width,
-            )
+            )  # fmt: skip
         for lane in range(start, start + lanes, TILE):
             add_tile(
                 scores, first * pitch + lane, 1, pitch, outputs, first * width + z, width, rows, scratch.hidden_steps,

@@ -16,7 +16,10 @@ __all__ = ["FLOOR", "GROUP", "Design", "SampledModel", "group_of"]
 
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
 ROUND = 64  # parts between two moments at which all threads rest
-SMALL_PART, BATCH = 64, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
+SMALL_PART, BATCH = 256, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
+SCALED = (
+    4  # a batch may use the most frequent word this many times as often as counts in full; with 1, it takes five times as long
+)
 GROUP = 32  # windows trained together, at most; the rates of the steps of a row that they are expected to use most
 GROUP_RATE = 0.1  # add up to at most this: with 0.4, rates of 0.1 diverge in a text of 18 words
 MOST_STEPS = 16  # steps of one row that count in full in a batch, and for which batches are sized; 32 would overshoot,
@@ -74,7 +77,8 @@ class SampledModel:
             return LISTED_PART
         if not self.deterministic:
             return PART
-        return min(SMALL_PART, max(1, int(self.uses.stretch(self.most_steps) / BATCH)))
+        tokens = self.uses.stretch(SCALED * self.most_steps, self.most_steps)
+        return min(SMALL_PART, max(1, int(tokens / BATCH)))
 
     @property
     def most_steps(self) -> int:

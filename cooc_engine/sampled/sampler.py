@@ -77,10 +77,10 @@ class Uses(NamedTuple):
     longest: int = 0
     root: float = 0.0
 
-    def stretch(self, most: int) -> float:
-        """Return a number of tokens in which no row is expected to be used more than `most` times."""
+    def stretch(self, most: float, of_document: float) -> float:
+        """Return a number of tokens in which no row is expected to be used more often, of words or of documents."""
         tokens = most / max(self.word, 1e-9)
-        return min(tokens, most / self.document) if self.document * self.longest > most else tokens
+        return min(tokens, of_document / self.document) if self.document * self.longest > of_document else tokens
 
 
 NO_USES = Uses()

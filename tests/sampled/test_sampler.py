@@ -167,10 +167,11 @@ def test_rows_are_used_as_often_as_is_said(name, negative):
 
 def test_no_row_is_used_more_often_than_a_batch_is_made_for():
     """Words are used all over the text; a document's row at all of its words, unless the document is short."""
-    assert sampler.Uses(0.5).stretch(16) == 32
-    assert sampler.Uses(0.5, 0.8, 1000).stretch(16) == 20
-    assert sampler.Uses(0.5, 0.8, 20).stretch(16) == 32
-    assert sampler.Uses().stretch(16) > 1e9
+    assert sampler.Uses(0.5).stretch(16, 16) == 32
+    assert sampler.Uses(0.5, 0.8, 1000).stretch(16, 16) == 20
+    assert sampler.Uses(0.5, 0.8, 1000).stretch(64, 16) == 20
+    assert sampler.Uses(0.5, 0.8, 20).stretch(16, 16) == 32
+    assert sampler.Uses().stretch(16, 16) > 1e9
 
 
 class Read(list):
