@@ -159,7 +159,7 @@ def test_a_sample_of_all_rows_of_a_sum_is_the_sum(tmp_path):
     assert merge_sample([_StoredCooc(part) for part in parts], everyone).tolist() == np.diff(whole.row_offsets).tolist()
 
 
-@pytest.mark.parametrize("window", [50_000, 500_000])
+@pytest.mark.parametrize("window", [50_000, 99_999])
 def test_a_window_wider_than_a_run_has_its_room(tmp_path, window):
     corpus = encode(write_zipf(tmp_path / "t", 500, words=20), tmp_path / "corpus", ALL)
     options = CountOptions(window=window, window_weight="uniform")
