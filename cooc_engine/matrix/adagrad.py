@@ -166,7 +166,7 @@ class State(TrainingState):
         return {**self.parameters.matrices(), "costs": self.costs}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
-        """Restore the state from a checkpoint; raises `ValueError` for more strata than an epoch has, and for impossible costs."""
+        """Restore the state from a checkpoint; raises `ValueError` for more strata than an epoch has, or impossible costs."""
         parameters = self.parameters
         if meta["strata"] >= len(strata(parameters.grid.sides, 0, 0, tied=parameters.shape.tied)[0]):
             raise ValueError(f"an epoch does not have {meta['strata']} strata")

@@ -77,8 +77,7 @@ class SampledModel:
             return LISTED_PART
         if not self.deterministic:
             return PART
-        tokens = self.uses.stretch(SCALED * self.most_steps, self.most_steps)
-        return min(SMALL_PART, max(1, int(tokens / BATCH)))
+        return min(SMALL_PART, max(1, int(self.uses.stretch(self.most_steps) / BATCH)))
 
     @property
     def most_steps(self) -> int:

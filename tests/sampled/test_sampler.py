@@ -167,11 +167,21 @@ def test_rows_are_used_as_often_as_is_said(name, negative):
 
 def test_no_row_is_used_more_often_than_a_batch_is_made_for():
     """Words are used all over the text; a document's row at all of its words, unless the document is short."""
-    assert sampler.Uses(0.5).stretch(16, 16) == 32
-    assert sampler.Uses(0.5, 0.8, 1000).stretch(16, 16) == 20
-    assert sampler.Uses(0.5, 0.8, 1000).stretch(64, 16) == 20
-    assert sampler.Uses(0.5, 0.8, 20).stretch(16, 16) == 32
-    assert sampler.Uses().stretch(16, 16) > 1e9
+    assert sampler.Uses(0.5).stretch(16) == 32
+    assert sampler.Uses(0.5, 0.8, 1000).stretch(16) == 20
+    assert sampler.Uses(0.5, 0.8, 20).stretch(16) == 32
+    assert sampler.Uses().stretch(16) > 1e9
+
+
+def test_the_most_frequent_words_may_be_used_more_often():
+    """But only if they are few: no batch is made for a word that most of the text is."""
+    assert sampler.Uses(0.5, frequent=0.25).stretch(16) == 64
+    assert sampler.Uses(0.5, frequent=0.01).stretch(16) == 4 * 32
+    rule = rule_of(group=1, shared=4, fixed=1)
+    even, steep = (np.array(counts, np.int64) for counts in ([100] * 50, [1000, *[10] * 500]))
+    for counts, wanted in ((even, 1.0), (steep, 4.0)):
+        uses = sampler.expected_uses(counts, sampler.tables(counts, subsample=0.003, noise_power=0.75), rule)
+        assert uses.stretch(16) * uses.word == pytest.approx(16 * wanted, rel=0.05)
 
 
 class Read(list):
