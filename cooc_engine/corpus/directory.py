@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.options import RecordedOptions
 from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary, VocabularyRecord
 from cooc_engine.errors import FormatError
@@ -84,6 +84,7 @@ class Corpus:
         self.documents = self.manifest["documents"]
         self.shards = len(self.manifest["shards"])
         self.digest = self.manifest["digest"]
+        self.options = recorded_options(RecordedOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
         self._files = ArrayFiles(self.path, self.manifest.get("files"))
         self._checked: set[int] = set()
 
@@ -91,11 +92,6 @@ class Corpus:
     def of(cls, source: PathLike | Corpus) -> Corpus:
         """Return an open corpus unchanged, or open the one at a path."""
         return source if isinstance(source, Corpus) else cls(source)
-
-    @functools.cached_property
-    def options(self) -> EncodeOptions:
-        """The options that it was encoded with; an option introduced later has its default."""
-        return recorded_options(EncodeOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:

@@ -130,6 +130,8 @@ class Cooc:
         self.denominator = self.manifest["denominator"]
         self.columns = self.manifest["columns"]
         self.options = recorded_options(CountOptions, self.manifest["options"], self.path, done="counted", redo="count")
+        encoded = self.manifest["corpus"]["options"]  # none if another program counted it
+        self.encoding = recorded_options(RecordedOptions, encoded, self.path, done="encoded", redo="encode")
         if (self.denominator, self.manifest["slots"]) != (self.options.denominator, self.options.slots):
             raise FormatError(f"{self.path}: its denominator or slots are not those of its options; count again")
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
@@ -161,11 +163,6 @@ class Cooc:
     def digest(self) -> str:
         """SHA-256 of the manifest: equal for counts of the same corpus with the same options."""
         return hashlib.sha256(json.dumps(self.manifest, sort_keys=True).encode()).hexdigest()
-
-    @functools.cached_property
-    def encoding(self) -> RecordedOptions:
-        """The options that its text was encoded with; the defaults if another program counted it."""
-        return recorded_options(RecordedOptions, self.manifest["corpus"]["options"], self.path, done="encoded", redo="encode")
 
     @functools.cached_property
     def row_offsets(self) -> npt.NDArray[np.int64]:

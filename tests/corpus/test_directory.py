@@ -13,6 +13,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import FormatError
 
 LINES = ["a b c a", "b a", "c c b a a b"]
@@ -134,3 +135,16 @@ def test_the_vocabulary_of_another_corpus_is_not_lent(tmp_path, path):
         shutil.copy(file, path)
     with pytest.raises(FormatError, match="is not the file that the manifest names"):
         encode(tmp_path / "one" / "text", tmp_path / "more", EncodeOptions(vocabulary=str(path)))
+
+
+def test_recorded_options_are_checked_before_anything_is_made_of_them(tmp_path):
+    """Or a training that takes hours would end with a model that records what no reader accepts."""
+    (tmp_path / "t").write_text("a b a b\n")
+    corpus = encode(tmp_path / "t", tmp_path / "corpus", EncodeOptions(min_count=1))
+    cooc = count(corpus, tmp_path / "cooc")
+    options = {**corpus.manifest["options"], "max_vocab": {}}
+    forge.remake(corpus.path, options=options)
+    forge.remake(cooc.path, corpus={**cooc.manifest["corpus"], "options": options})
+    for opened in (Corpus, Cooc):
+        with pytest.raises(FormatError, match="max.vocab"):
+            opened(tmp_path / opened.__name__.lower())
