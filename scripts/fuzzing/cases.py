@@ -25,7 +25,7 @@ from fuzzing.samples import inside
 
 FAULTS = ("silent", "traceback", "crash", "hang", "greedy", "untidy", "litter", "code run")
 OUTCOMES = ("refused", "harmless", "another", *FAULTS)
-SLACK = 24 << 20  # bytes that a command may take beyond what it takes for the undamaged file: its budget
+SLACK = 32 << 20  # bytes that a command may take beyond what it takes for the undamaged file: its budget
 TIMES = 4  # that a command may take of what the damaged file holds
 MARK = "code-was-run"
 PAGE = {f"out.{suffix}" for suffix in ("html", "json", "png")}
