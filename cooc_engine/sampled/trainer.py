@@ -164,7 +164,7 @@ def _check_loss(state: State, workspace: Workspace) -> None:
     (loss, examples, _), lr = state.sums.tolist(), workspace.model.lr
     most = ABSURD * max(1.0, workspace.untrained_loss(len(state.network.outputs)))
     if not loss <= most * examples:  # NaN too
-        what = f"{loss / examples:.3g} an example" if math.isfinite(loss) else "not finite"
+        what = f"{loss / max(examples, 1):.3g} an example" if math.isfinite(loss) else "not finite"
         raise DivergenceError(
             f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {lr:g}) and start anew with --force"
         )
