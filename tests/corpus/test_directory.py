@@ -146,5 +146,5 @@ def test_recorded_options_are_checked_before_anything_is_made_of_them(tmp_path):
     forge.remake(corpus.path, options=options)
     forge.remake(cooc.path, corpus={**cooc.manifest["corpus"], "options": options})
     for opened in (Corpus, Cooc):
-        with pytest.raises(FormatError, match="max.vocab"):
+        with pytest.raises(FormatError, match=r"max.vocab"):
             opened(tmp_path / opened.__name__.lower())
