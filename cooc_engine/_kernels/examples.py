@@ -20,7 +20,7 @@ from cooc_engine._kernels.simd import COLUMNS, LANES, TILE
 TOPS = 15  # nodes of a Huffman tree, those nearest to the root, that the paths of a group share
 REDRAWS = 64  # of a noise word that equals the target, at most: there may be no other word
 CENTRES, BEGIN, OWN, PLACES, INPUTS, HIDDEN, TARGETS, SHARED, OUTPUTS, SINGLES = range(10)  # places of `Example.sizes`
-SIZES = 10
+SIZES = SINGLES + 1
 
 
 class Example(NamedTuple):
@@ -57,9 +57,8 @@ class Example(NamedTuple):
 
 EXAMPLE = named(
     Example, sizes=out(int64), low=out(int32), high=out(int32), starts=out(int32), inputs=out(int32), pairs=out(float32, 2),
-    outputs=out(int32), labels=out(float32),
-    firsts=out(int32), tops=out(int32), rows=out(int32), lanes=out(int32), positives=out(float32),
-    weights=out(float32),
+    outputs=out(int32), labels=out(float32), firsts=out(int32), tops=out(int32), rows=out(int32), lanes=out(int32),
+    positives=out(float32), weights=out(float32),
 )  # fmt: skip
 
 
@@ -139,7 +138,7 @@ def pair(rule, example):
         for lane in range(pairs.shape[1]):
             pairs[t, lane] = 0
     for i in range(sizes[CENTRES]):
-        if rule.inputs == DOCUMENT or (rule.inputs == CONTEXTS and rule.mean):
+        if is_single(rule):
             if rule.document >= 0 or example.high[i] - example.low[i] > 1:
                 pairs[i, i if rule.mean else 0] = 1
                 total += 1
@@ -172,14 +171,16 @@ def add_single(row, lane, positive, weight, example):
 
 @helper
 def is_single(rule):
-    """Tell whether each target has one hidden row, that of its own window, so that there is no product to make of it."""
-    return rule.mean and rule.inputs != CENTRE
+    """Tell whether each target has one hidden row, its window's mean or its document's, so that there is no product to take."""
+    return rule.inputs == DOCUMENT or (rule.mean and rule.inputs == CONTEXTS)
 
 
 @helper
 def add_singles(rule, row, t, label, example):
     """Append the pair of an output row of the t-th target, with a label of 1 or -1, and the hidden row that stands alone."""
-    lane = t if is_single(rule) else document_lane(rule, example)
+    lane = document_lane(rule, example)
+    if lane < 0 and is_single(rule):
+        lane = t
     if lane >= 0 and example.pairs[t, lane] > 0:
         add_single(row, lane, example.pairs[t, lane] if label > 0 else float32(0), example.pairs[t, lane], example)
 
@@ -230,25 +231,24 @@ def list_words(rule, tables, words, example, random):
     """List shared noise words, targets, and noise words of their own; returns the random state."""
     sizes, k = example.sizes, rule.shared
     for i in range(k):
-        random = next_random(random)
-        example.outputs[i] = int32(draw_alias(tables.noise, random))
+        example.outputs[i], random = draw_noise_word(tables, random, -1, 0)
     for t in range(sizes[TARGETS]):
         example.outputs[k + t] = target_word(rule, example, words, t)
         add_singles(rule, k + t, t, 1, example)
-    k = pad_outputs(example, k + sizes[TARGETS], TILE)
+    k = pad_outputs(example, 0, k + sizes[TARGETS], TILE)
     if rule.shared == 0:
         k, random = draw_own(rule, tables, words, example, k, random)
-    sizes[SHARED], sizes[OUTPUTS] = rule.shared, pad_outputs(example, k, TILE)
+    sizes[SHARED], sizes[OUTPUTS] = rule.shared, pad_outputs(example, 0, k, TILE)
     return random
 
 
 @helper
-def pad_outputs(example, k, size):
-    """Fill up the last tile, or panel, of output rows; returns their number."""
-    full = padded_to(k, size)
-    for pad in range(k, full):
+def pad_outputs(example, first, k, size):
+    """Fill up the last tile, or panel, of the output rows first:k by rows that are none; returns where they end."""
+    end = first + padded_to(k - first, size)
+    for pad in range(k, end):
         example.outputs[pad] = -1
-    return full
+    return end
 
 
 @helper
@@ -265,7 +265,7 @@ def list_tops(rule, tables, words, example):
             if example.tops[top] < 0:
                 example.outputs[k], example.tops[top] = tables.path_nodes[p], k
                 k += 1
-    return pad_outputs(example, k, TILE)
+    return pad_outputs(example, 0, k, TILE)
 
 
 @helper
@@ -285,17 +285,8 @@ def list_nodes(rule, tables, words, example):
             if top < 0 or is_single(rule):
                 add_singles(rule, row, t, tables.path_labels[p], example)
         example.firsts[t] = first
-        k = first + pad_nodes(example, first, k)
+        k = pad_outputs(example, first, k, COLUMNS)
     example.firsts[sizes[TARGETS]] = sizes[OUTPUTS] = k
-
-
-@helper
-def pad_nodes(example, first, k):
-    """Fill up the last panel of a target's nodes; returns the number of its rows."""
-    rows = padded_to(k - first, COLUMNS)
-    for pad in range(k, first + rows):
-        example.outputs[pad] = -1
-    return rows
 
 
 @helper

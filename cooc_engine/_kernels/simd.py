@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import types
+from numba import float32, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from cooc_engine._kernels.jit import helper
 
 __all__ = [
     "COLUMNS", "LANES", "TILE", "add_row", "add_rows", "add_tile", "add_to_row", "clear_row", "copy_row", "dots", "logistic",
@@ -294,21 +296,6 @@ def copy_row(typing, source, i, target, row):
 
 
 @intrinsic
-def add_row(typing, source, i, target, row):
-    """Add row i of `source` to a row of `target`."""
-    signature = types.void(source, types.int64, target, types.int64)
-
-    def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
-        a, b = code.row(0, arguments[1]), code.row(2, arguments[3])
-        with code.chunks(code.width(0)) as (z, _):
-            code.store(builder.fadd(code.load(a, z), code.load(b, z)), b, z)
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
 def add_to_row(typing, factor, source, i, target, row):
     """Add a multiple of row i of `source` to a row of `target`."""
     signature = types.void(types.float32, source, types.int64, target, types.int64)
@@ -321,6 +308,12 @@ def add_to_row(typing, factor, source, i, target, row):
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@helper
+def add_row(source, i, target, row):
+    """Add row i of `source` to a row of `target`."""
+    add_to_row(float32(1), source, i, target, row)
 
 
 @intrinsic

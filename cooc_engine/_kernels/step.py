@@ -31,7 +31,7 @@ from cooc_engine._kernels.examples import (
     target_word,
 )  # fmt: skip
 from cooc_engine._kernels.jit import helper, named, out
-from cooc_engine._kernels.rules import CENTRE, CONTEXTS, DOCUMENT, OUTPUT_ROWS, PATH, WORD_ROWS
+from cooc_engine._kernels.rules import CENTRE, CONTEXTS, OUTPUT_ROWS, PATH, WORD_ROWS
 from cooc_engine._kernels.simd import (
     COLUMNS,
     LANES,
@@ -232,7 +232,7 @@ def weigh_words(rule, example, scratch):
     if shared > 0:
         weigh_noise(rule, example, scratch)
         n = put_block(0, shared, 0, example.sizes[HIDDEN], n, scratch)
-    if is_single(rule) or rule.inputs == DOCUMENT:
+    if is_single(rule):
         return n
     for t in range(padded_to(targets, TILE)):
         if t < targets:
@@ -429,7 +429,7 @@ def train_example(rule, tables, example, words, W, C, lr, scratch, log, part):
     for k in range(covered, example.sizes[OUTPUTS]):
         clear_row(scratch.output_steps, k)
     take_singles(example, lr, rule, scratch)
-    if rule.output == PATH and not is_single(rule) and rule.inputs != DOCUMENT:
+    if rule.output == PATH and not is_single(rule):
         for t in range(example.sizes[TARGETS]):
             take_nodes(rule, example, t, lr, scratch)
     if not rule.frozen & OUTPUT_ROWS:

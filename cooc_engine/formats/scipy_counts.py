@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.checksums import crc32
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -89,7 +89,7 @@ def import_matrix(
     vocabulary, ranks = ranked(words, "the words")
     crc = 0
     for values in parts.values():
-        crc = zlib.crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
+        crc = crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
     return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), how)
 
 

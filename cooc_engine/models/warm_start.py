@@ -6,7 +6,6 @@ words, and stay as they are.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.runtime.types import Matrix, Rows
+from cooc_engine.storage.checksums import crc32
 
 __all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 
@@ -38,7 +38,7 @@ def checksums(older: Model | None) -> list[int] | None:
     """Return checksums that identify the older model's vectors, for `plan_digest`."""
     if older is None:
         return None
-    return [zlib.crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
+    return [crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]
 
 
 def has_words(axes: str) -> bool:

@@ -17,20 +17,12 @@ __all__ = ["FLOOR", "GROUP", "Design", "SampledModel", "group_of"]
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
 ROUND = 64  # parts between two moments at which all threads rest
 SMALL_PART, BATCH = 256, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
-SCALED = (
-    4  # a batch may use the most frequent word this many times as often as counts in full; with 1, it takes five times as long
-)
 GROUP = 32  # windows trained together, at most; the rates of the steps of a row that they are expected to use most
 GROUP_RATE = 0.1  # add up to at most this: with 0.4, rates of 0.1 diverge in a text of 18 words
 MOST_STEPS = 16  # steps of one row that count in full in a batch, and for which batches are sized; 32 would overshoot,
 MOST_RATE = 0.4  # and so would fewer at higher rates: the rates of those that count add up to at most this
 LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
 FLOOR = 1e-4  # the learning rate falls to this fraction of its initial value
-
-
-def most_steps(lr: float) -> int:
-    """Return how many steps of one row in a batch count in full: 16 at a rate of 0.025, 8 at 0.05."""
-    return max(1, int(min(MOST_STEPS, MOST_RATE / lr)))
 
 
 def group_of(uses: Uses, lr: float) -> int:
@@ -81,8 +73,8 @@ class SampledModel:
 
     @property
     def most_steps(self) -> int:
-        """Number of steps of one row in a batch that count in full."""
-        return most_steps(self.lr)
+        """Number of steps of one row in a batch that count in full: 16 at a rate of 0.025, 8 at 0.05."""
+        return max(1, int(min(MOST_STEPS, MOST_RATE / self.lr)))
 
     @property
     def batch(self) -> int:

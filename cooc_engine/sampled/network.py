@@ -14,7 +14,7 @@ from cooc_engine.storage.scratch import aligned_zeros, mapped_zeros, padded, uni
 __all__ = ["START", "Network"]
 
 # Input vectors are initialised between -START/d and START/d. With word2vec's 0.5, skip-gram answers 5 % fewer analogies after
-# one epoch on 17 M words; with 2 it answers 8 % more, but only half as many on a text of 40,000 words.
+# one epoch on 17 M words; with 2 it answers 8 % more, but a third fewer on a text of 40,000 words.
 START = 1.0
 START_ROWS = 1 << 8  # rows drawn at a time
 NOWHERE: Mapping[str, Path] = {}

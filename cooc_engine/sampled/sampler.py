@@ -64,7 +64,9 @@ def huffman(counts: Counts) -> Paths:
     return Paths(starts, nodes, labels)
 
 
-FIFTH, SCALED = 0.2, 4  # of Uses.frequent and Uses.stretch; measured on 17 M words, where no score was lower
+# Of Uses.frequent and Uses.stretch. One epoch on 17 M words, one seed, SCALED 1 and 4: MEN 40.3 and 41.2, WS-353 44.0 and 46.0,
+# SimLex 23.0 and 21.1, analogies 14.3 and 14.2.
+FIFTH, SCALED = 0.2, 4
 
 
 class Uses(NamedTuple):
@@ -109,7 +111,7 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
     if rule.output == rules.PATH:
         root = float(kept.sum()) * (contexts if rule.inputs == rules.CENTRE else 1)
     if len(tables.noise):
-        turns = inputs + documents if (rule.shared == 0) and not rule.mean else 1
+        turns = inputs + documents if rule.shared == 0 and not rule.mean else 1
         targets = turns * (contexts if rule.inputs == rules.CENTRE else 1)
         each = np.maximum(each, targets * (kept + _noise(counts, tables, rule, kept)))
     order = np.argsort(-each)

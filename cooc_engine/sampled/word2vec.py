@@ -22,6 +22,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import CbowOptions, SampledOptions, SkipgramOptions
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import FLOOR, Design, SampledModel, group_of
+from cooc_engine.storage.scratch import padded
 
 __all__ = ["design_cbow", "design_skipgram", "design_words"]
 
@@ -48,7 +49,7 @@ def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Des
     if paths is not None and options.vectors != "w":
         raise UsageError(f"--vectors is {options.vectors}; --loss hs has no output vector for a word, only w")
     negative = options.negative if options.loss == "ns" else 0
-    shared = max(SHARED, -(-negative // TILE) * TILE) if negative and options.noise == "shared" else 0
+    shared = max(SHARED, padded(negative, TILE)) if negative and options.noise == "shared" else 0
     rule = Rule(
         **{"inputs": rules.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
         window=options.window,

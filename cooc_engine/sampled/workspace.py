@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ class Workspace:
         """The largest number of targets of an example."""
         return self.most_places if self.model.rule.inputs == rules.CENTRE else self.model.rule.group
 
-    @property
+    @cached_property
     def longest_path(self) -> int:
         """Length of the longest Huffman path."""
         return int(np.diff(self.model.tables.path_starts).max())
@@ -66,13 +67,14 @@ class Workspace:
     def most_pairs(self) -> int:
         """The largest number of examples of a group: of targets, each with a hidden row that it is predicted from."""
         rule = self.model.rule
-        windows = rule.group * (2 * rule.window if rule.inputs != rules.DOCUMENT and not self.is_single else 1)
+        windows = rule.group * (1 if self.is_single else 2 * rule.window)
         return windows * (2 if rule.document >= 0 and not rule.mean else 1)
 
     @property
     def is_single(self) -> bool:
         """Whether each target is predicted from one hidden row."""
-        return bool(self.model.rule.mean) and self.model.rule.inputs != rules.CENTRE
+        rule = self.model.rule
+        return rule.inputs == rules.DOCUMENT or bool(rule.mean and rule.inputs == rules.CONTEXTS)
 
     @property
     def most_outputs(self) -> int:
@@ -81,9 +83,9 @@ class Workspace:
         if rule.output == rules.LIST:
             return 0
         if rule.output == rules.PATH:
-            return _filled(min(TOPS, targets * self.longest_path)) + targets * _filled(self.longest_path, COLUMNS)
+            return padded(min(TOPS, targets * self.longest_path), TILE) + targets * padded(self.longest_path, COLUMNS)
         own = 0 if rule.shared else self.most_pairs * rule.negative
-        return _filled(rule.shared + targets) + _filled(own)
+        return padded(rule.shared + targets, TILE) + padded(own, TILE)
 
     @property
     def most_singles(self) -> int:
@@ -118,7 +120,7 @@ class Workspace:
         """Return the type and shape of every array in the scratch of one thread, without the two examples."""
         lanes, outputs, places = padded(self.most_hidden), self.most_outputs, self.most_input_places
         means = places if self.model.rule.mean else 0
-        nodes = _filled(self.longest_path, COLUMNS) // COLUMNS if self.model.rule.output == rules.PATH else 0
+        nodes = padded(self.longest_path, COLUMNS) // COLUMNS if self.model.rule.output == rules.PATH else 0
         panels = nodes * (self.model.rule.window + 1)
         return {
             "words": (np.int32, (sgd.PIECE + 2 * self.model.rule.window,)),
@@ -170,8 +172,10 @@ class Workspace:
         return 2, max(inputs, outputs) if self.model.batch > 1 else 0
 
     def untrained_loss(self, outputs: int) -> float:
-        """Return the largest loss of an example if all vectors are 0: log 2 for each output, or log V."""
-        return math.log(outputs) if self.model.listed else math.log(2) * self.most_outputs
+        """Return the largest loss of an example if all vectors are 0: log 2 for each output row that it has, or log V."""
+        if self.model.listed:
+            return math.log(outputs)
+        return math.log(2) * (self.longest_path if self.model.rule.output == rules.PATH else 1 + self.model.rule.negative)
 
     def memory(self, inputs: int, outputs: int, threads: int) -> int:
         """Return the bytes of all threads' scratch and of the step log, for matrices with these numbers of rows."""
@@ -179,7 +183,7 @@ class Workspace:
         steps = 4 * parts * (rows + taken * self.width) + self.uses_shape(inputs, outputs)[1] * 8
         # The matrices of a full softmax: scores with what is computed from them, and the step of all outputs.
         listed: int = 4 * outputs * (4 * self.model.part * self.most_inputs + self.width) if self.model.listed else 0
-        arrays = [*self.shapes().values(), *self.example_shapes().values(), *self.example_shapes().values()]
+        arrays = [*self.shapes().values(), *2 * [*self.example_shapes().values()]]
         scratch: int = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in arrays)
         return steps + listed + threads * scratch
 
@@ -202,11 +206,6 @@ def _zeros_of(shapes: dict[str, tuple[Any, tuple[int, ...]]]) -> dict[str, Any]:
         name: aligned_zeros(*shape) if kind is np.float32 and len(shape) == 2 else np.zeros(shape, kind)
         for name, (kind, shape) in shapes.items()
     }
-
-
-def _filled(rows: int, size: int = TILE) -> int:
-    """Return a number of rows rounded up to whole tiles, or panels."""
-    return -(-rows // size) * size
 
 
 def memory_plan(design: Design, means: Means) -> tuple[Plan, dict[str, Path]]:

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import stat
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -24,6 +23,7 @@ from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
@@ -47,7 +47,7 @@ def _utf8(text: str) -> bytes:
 def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str, Any]) -> None:
     """Write `manifest.json`, which marks a directory as complete and carries its own checksum."""
     body = {"format": f"cooc-engine {kind}", "version": version, **fields}
-    body["checksum"] = zlib.crc32(_canonical(body))
+    body["checksum"] = crc32(_canonical(body))
     write_whole(directory / "manifest.json", _utf8(json.dumps(body, indent=1, ensure_ascii=False) + "\n"))
 
 
@@ -91,7 +91,7 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
         fields = parse_json(path.read_bytes(), "")
         head = fitted(fields, _Head, "")
         del fields["checksum"]
-        checksum = zlib.crc32(_canonical(fields))
+        checksum = crc32(_canonical(fields))
     except FormatError as error:
         raise FormatError(f"{path}: damaged ({str(error).removeprefix(': ')}); build it again") from None
     if head["format"] != f"cooc-engine {kind}":

@@ -123,10 +123,9 @@ def map_rows(file: IO[bytes], rows: int, columns: int) -> Matrix:
     return np.frombuffer(data, "<f4").reshape(rows, columns)
 
 
-def padded(floats: int) -> int:
-    """Return `floats` rounded up to whole cache lines: the length of a padded row."""
-    lane = LINE // 4
-    return -(-floats // lane) * lane
+def padded(count: int, size: int = LINE // 4) -> int:
+    """Return `count` rounded up to a multiple of `size`, by default the floats of a cache line: the length of a padded row."""
+    return -(-count // size) * size
 
 
 def uniform_start(random: np.random.Generator, shape: tuple[int, int], d: int, start: float = 0.5) -> Matrix:
