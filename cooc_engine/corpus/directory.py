@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.corpus.options import RecordedOptions
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary, VocabularyRecord
 from cooc_engine.errors import FormatError
@@ -84,7 +84,7 @@ class Corpus:
         self.documents = self.manifest["documents"]
         self.shards = len(self.manifest["shards"])
         self.digest = self.manifest["digest"]
-        self.options = recorded_options(RecordedOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
+        self.options = recorded_options(EncodeOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
         self._files = ArrayFiles(self.path, self.manifest.get("files"))
         self._checked: set[int] = set()
 
