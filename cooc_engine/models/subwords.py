@@ -1,0 +1,108 @@
+"""The subwords of fastText (Bojanowski et al. 2017): character n-grams, hashed to the rows of a matrix of buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import subwords
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.models.published import ListedRows
+from cooc_engine.runtime.types import Offsets, Rows
+
+__all__ = ["LINE_END", "Subwords", "word_hashes"]
+
+LINE_END = "</s>"  # the token that fastText's program puts at each line's end; it has no n-grams
+BEGIN, END = b"<>"
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Subwords:
+    """The n-grams of `min_n` to `max_n` characters of each word, written as `<word>`, and their rows among `buckets` rows.
+
+    A character is a UTF-8 sequence, not what a reader takes for a letter: a combining mark is one. A boundary character alone
+    is not an n-gram. The row of an n-gram is its hash modulo `buckets`, so several may have one row.
+    """
+
+    min_n: int
+    max_n: int
+    buckets: int
+
+    def rows(self, words: Vocabulary | Sequence[str]) -> ListedRows:
+        """Return the rows of each word's n-grams, in their order; an n-gram that occurs twice is listed twice."""
+        words = words if isinstance(words, Vocabulary) else _vocabulary(words)
+        starts = np.zeros(len(words) + 1, np.int64)
+        np.cumsum(self._sizes(words), out=starts[1:])
+        rows = np.empty(starts[-1], np.int64)
+        for first, last in words.pieces():
+            part = slice(words.offsets[first], words.offsets[last])
+            text, offsets = _bracketed(words.text[part], words.offsets[first : last + 1] - part.start)
+            parts = self._ngrams(text, offsets, starts[first : last + 1] - starts[first])
+            rows[starts[first] : starts[last]] = self._hashed(text, *parts)
+        return ListedRows(starts, rows)
+
+    def of(self, word: str) -> tuple[list[str], Rows]:
+        """Return the n-grams of a word and their rows, in the order of `rows`."""
+        words = _vocabulary([word])
+        text, offsets = _bracketed(words.text, words.offsets)
+        begins, ends = self._ngrams(text, offsets, np.array([0, *self._sizes(words)]))
+        pairs = zip(begins.tolist(), ends.tolist(), strict=True)
+        ngrams = [text[begin:end].tobytes().decode(errors="surrogateescape") for begin, end in pairs]
+        return ngrams, self._hashed(text, begins, ends)
+
+    def _sizes(self, words: Vocabulary) -> Offsets:
+        """Return the number of n-grams of each word."""
+        begun = np.concatenate([np.zeros(1, np.int64), np.cumsum(words.text & 0xC0 != 0x80)])
+        length = np.diff(begun[words.offsets]) + 2  # with the boundary characters
+        sizes = sum((np.maximum(length + 1 - n, 0) for n in range(max(1, self.min_n), self.max_n + 1)), np.zeros_like(length))
+        if self.min_n <= 1 <= self.max_n:
+            sizes -= 2  # the boundary characters
+        if (line_end := words.find(LINE_END)) >= 0:
+            sizes[line_end] = 0
+        return sizes
+
+    def _ngrams(self, text: Bytes, offsets: Offsets, starts: Offsets) -> tuple[Offsets, Offsets]:
+        """Return where each n-gram begins and ends in the text of bracketed words."""
+        begins, ends = np.empty((2, starts[-1]), np.int64)
+        subwords.list_ngrams(text, offsets, self.min_n, self.max_n, starts, begins, ends)
+        return begins, ends
+
+    def _hashed(self, text: Bytes, begins: Offsets, ends: Offsets) -> Rows:
+        return (_hashes(text, begins, ends) % np.uint32(self.buckets)).astype(np.int64)
+
+
+def word_hashes(words: Vocabulary | Sequence[str]) -> npt.NDArray[np.uint32]:
+    """Return the hash of each word itself, without boundary characters, uint32 (n,): that of fastText's dictionary."""
+    words = words if isinstance(words, Vocabulary) else _vocabulary(words)
+    return _hashes(words.text, words.offsets[:-1], words.offsets[1:])
+
+
+def _hashes(text: Bytes, begins: Offsets, ends: Offsets) -> npt.NDArray[np.uint32]:
+    hashes = np.empty(len(begins), np.uint32)
+    subwords.hash_parts(np.ascontiguousarray(text), begins, ends, hashes)
+    return hashes
+
+
+def _vocabulary(words: Sequence[str]) -> Vocabulary:
+    """Return words as concatenated bytes; an escaped byte, as the command line makes of invalid UTF-8, is itself again."""
+    encoded = [_encoded(word) for word in words]
+    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return Vocabulary(np.frombuffer(b"".join(encoded), np.uint8), offsets, np.zeros(len(encoded), np.int64))
+
+
+def _encoded(word: str) -> bytes:
+    try:
+        return word.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return word.encode(errors="surrogatepass")
+
+
+def _bracketed(text: Bytes, offsets: Offsets) -> tuple[Bytes, Offsets]:
+    """Return words between boundary characters, as their bytes and offsets."""
+    words = len(offsets) - 1
+    places = np.repeat(offsets, 2)[1:-1]  # a word's end, and again as the next one's begin
+    return np.insert(text, places, np.tile(np.array([BEGIN, END], np.uint8), words)), offsets + 2 * np.arange(words + 1)
