@@ -45,7 +45,7 @@ from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, Usage
 from cooc_engine.models.families import trainable
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
-from cooc_engine.storage.arrays import ArrayReader, ArrayWriter
+from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, Bound
 from cooc_engine.text import readers
 
 HERE = Path(__file__).parent
@@ -234,7 +234,7 @@ def test_a_spool_that_was_damaged_is_found(tmp_path, monkeypatch, pieces):
     ids = np.fromfile(spooled, np.int32)
     ids[-1] ^= 1
     ids.tofile(spooled)
-    with pytest.raises(FormatError, match="do not hold the words that it counted; encode again"):
+    with pytest.raises(FormatError, match=r"tokens\.spool: is not what the interrupted run left"):
         encode(text, tmp_path / "out", ALL, resume=True)
 
 
@@ -478,7 +478,8 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
 def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):
     (tmp_path / "tokens.spool").touch()
     os.truncate(tmp_path / "tokens.spool", 4 * FAR)
-    before = PassCheckpoint([], FAR, 1, 1, [0, 4], readers.Place(0, 0))
+    bounds = {f"{name}.spool": Bound(0, 0) for name in ("tokens", "documents", "blocks")}
+    before = PassCheckpoint([], FAR, 1, 1, [0, 4], readers.Place(0, 0), spools=bounds)
     with (tmp_path / "blocks.spool").open("wb") as file:
         file.write(np.array([FAR, 0]).tobytes())
     with (tmp_path / "documents.spool").open("wb") as file:

@@ -13,10 +13,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 CASES = 2000
-UNCHECKED = (
-    "unfinished-first-pass", "unfinished-encode",  # whose spools have no checksums: a bit there may be another word
-    "checkpoint-skipgram", "checkpoint-cbow",  # whose forged sums of no examples are divided by
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -28,17 +24,9 @@ def cases():
         return cases
 
 
-def test_damage_is_refused_in_one_line_or_harmless(cases):
+def test_damage_is_refused_in_one_line_or_harmless():
     seed = random.SystemRandom().randrange(1 << 32)
-    command = [
-        sys.executable,
-        ROOT / "scripts" / "fuzz.py",
-        "--cases",
-        str(CASES),
-        "--seed",
-        str(seed),
-        *(f"--kind={kind}" for kind in cases.KINDS if kind not in UNCHECKED),
-    ]
+    command = [sys.executable, ROOT / "scripts" / "fuzz.py", "--cases", str(CASES), "--seed", str(seed)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, f"scripts/fuzz --seed {seed}:\n{done.stdout}{done.stderr}"
     assert f"seed {seed}, {CASES} cases" in done.stdout

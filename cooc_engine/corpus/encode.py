@@ -12,7 +12,7 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +22,14 @@ from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, tokeniz
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
 from cooc_engine.corpus.second_pass import write_corpus
-from cooc_engine.corpus.vocabulary import RESERVED, Vocabulary
+from cooc_engine.corpus.vocabulary import RESERVED, VOCABULARY_FILES, Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.machine import return_memory
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.arrays import bound_files
 from cooc_engine.storage.outputs import building, clear
 from cooc_engine.text import readers
 from cooc_engine.text.tokenizer_pool import Processes
@@ -144,10 +145,11 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
             point, whole = None, False
             clear(work)
         if not whole:
-            resumed = point is not None
+            if point:
+                point.verify(work)
             if point is None or point.place is not None:
                 point = _first_pass(work, text, stamps, options, room, point, processes, progress)
-            write_corpus(work, point, options, text.names, run, verify=resumed)
+            write_corpus(work, point, options, text.names, run)
         for path in (*work.glob("*.spool"), work / "first-pass.json"):
             path.unlink(missing_ok=True)
     return Corpus(output)
@@ -167,13 +169,14 @@ def _first_pass(
     blocks = functools.partial(text.blocks, start=point.place) if point else text.blocks
     if processes:
         blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line)))
-    tables = Tables(work, room.threads, room.table, room.ranking, point.tables if point else ())
+    tables = Tables(work, room.threads, room.table, room.ranking, point)
     with Spool(work, point) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
 
         def save(place: readers.Place) -> None:
             written = tables.flush()
             spool.flush()
-            PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place).save(work)
+            bounds = {**tables.bounds, **spool.bounds}
+            PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place, spools=bounds).save(work)
 
         again = None not in stamps and not processes
         with readers.unchanged(text.paths):
@@ -183,12 +186,15 @@ def _first_pass(
     return_memory()
     vocabulary = _rank(tables, options, text.names)
     return_memory()
-    point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, tables.write_rows(vocabulary), None)
+    sizes = tables.write_rows(vocabulary)
+    bounds = {**tables.bounds, **spool.bounds}
+    point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, sizes, None, spools=bounds)
     return_memory()
     for number in range(options.phrases):
         point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)
     if options.vocabulary is not None:
         vocabulary.save(work)
+    point = replace(point, files=bound_files(work, VOCABULARY_FILES))
     point.save(work)
     return point
 

@@ -3,19 +3,19 @@
 Blocks are read in order; each worker thread has its own hash table. A table that outgrows its share is written to disk and
 a new one started. At the end the tables are merged, one part of the words at a time, so that counts are exact in any budget.
 A checkpoint records the progress of the pass, and finally that it is complete: the rest can then be made from the disk alone.
+It has a checksum of every file that it counts on, which is compared before a run goes on.
 """
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -30,9 +30,11 @@ from cooc_engine.corpus.word_table import WordTable
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import WordIds
-from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.arrays import Bound
+from cooc_engine.storage.checksums import crc32, crc32_of
+from cooc_engine.storage.outputs import read_record, write_record
 from cooc_engine.storage.relations import check_rising, check_within
-from cooc_engine.storage.schema import Matches, Natural, Relation, read_json
+from cooc_engine.storage.schema import Matches, Natural, Relation
 from cooc_engine.text import readers
 
 __all__ = ["PassCheckpoint", "Spool", "Spooled", "Tables", "Tally", "tokenize"]
@@ -51,11 +53,14 @@ class _PassRecord(TypedDict):
     tables: list[Natural]
     place: readers.Place | None
     name: Annotated[str, Matches(r"(phrases-\d\d-)?", "the name of a pass")]
+    spools: dict[Annotated[str, Matches(r"[a-z0-9-]+\.spool", "the name of a spool")], Bound]
+    files: dict[str, Bound]
 
 
 PLACED = Relation(
     "place", "in one of the texts", lambda record: record["place"] is None or record["place"].file < len(record["texts"])
 )
+SPOOLS = Relation("spools", "of all three files", lambda record: {*_spool_names(record["name"])} <= record["spools"].keys())
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ class PassCheckpoint:
     """The state of the first pass: its output so far for the given texts, at a place in them or, without a place, at the end.
 
     `texts` are the sizes and times of the files, `blocks` is the number of blocks, `tables` the number of words in each table,
-    `name` the prefix of the file names.
+    `name` the prefix of the file names. `spools` has, of each raw file, the size of the part that counts and the CRC-32 of its
+    bytes; `files`, of each array file that is finished, what a manifest records.
     """
 
     texts: list[tuple[int, int] | None]
@@ -73,6 +79,8 @@ class PassCheckpoint:
     tables: list[int]
     place: readers.Place | None
     name: str = ""
+    spools: Mapping[str, Bound] = field(default_factory=dict)
+    files: Mapping[str, Bound] = field(default_factory=dict)
 
     @classmethod
     def load(cls, directory: Path) -> PassCheckpoint | None:
@@ -80,12 +88,25 @@ class PassCheckpoint:
         path = directory / "first-pass.json"
         if not path.exists():
             return None
-        found = read_json(path.read_bytes(), _PassRecord, f"{path}", PLACED)
+        found = read_record(path, _PassRecord, PLACED, SPOOLS)
         return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})  # type: ignore[arg-type]
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint; all the data that it counts must already be on disk."""
-        write_whole(directory / "first-pass.json", json.dumps(asdict(self)).encode())
+        write_record(directory / "first-pass.json", asdict(self))
+
+    def verify(self, directory: Path) -> None:
+        """Raise `FormatError` if a spool is not what it was when the checkpoint was saved."""
+        for name, bound in self.spools.items():
+            path = directory / name
+            if not path.is_file() or crc32_of(path, bound.bytes) != bound.crc:
+                raise _torn(path)
+
+
+def raw_bound(path: Path) -> Bound:
+    """Return size and checksum of a raw file."""
+    size = path.stat().st_size
+    return Bound(size, crc32_of(path, size))
 
 
 def _write(path: Path, values: npt.NDArray[Any]) -> None:
@@ -114,14 +135,15 @@ def _check_words(path: Path, size: int) -> None:
 class Tables:
     """The word tables of the first pass, one per thread at a time; a table that outgrows its share is written to disk.
 
-    Each has a number, by which the spool records which table gave the ids of a block. `written` are the numbers of words of the
-    tables that an interrupted pass left on disk.
+    Each has a number, by which the spool records which table gave the ids of a block. Those that an interrupted pass left on
+    disk, with a checkpoint, are kept. `bounds` has size and checksum of what was written: tables, and at the end rows.
     """
 
-    def __init__(self, directory: Path, threads: int, share: int, room: int, written: Sequence[int] = ()) -> None:
+    def __init__(self, directory: Path, threads: int, share: int, room: int, point: PassCheckpoint | None = None) -> None:
         self._directory, self._threads, self._share, self._room = directory, threads, share, room
         self._lock = threading.Lock()
-        kept = [(self._path("words", number), size) for number, size in enumerate(written)]
+        kept = [(self._path("words", number), size) for number, size in enumerate(point.tables if point else ())]
+        self.bounds = dict(point.spools) if point else {}
         for path, size in kept:
             _check_words(path, size)
         self._tables: list[WordTable | tuple[Path, int]] = [*kept]
@@ -154,6 +176,7 @@ class Tables:
         """Write a table to disk; returns the number of the new one that replaces it."""
         path = self._path("words", number)
         _write(path, table.words)
+        self.bounds[path.name] = raw_bound(path)
         self._tables[number] = path, len(table)
         return self._add()
 
@@ -185,11 +208,12 @@ class Tables:
         """Write, for the ids of each table, their rows in the vocabulary, or -1; returns the tables' numbers of words."""
         tables = [(words, size, self._path("rows", number)) for number, (words, size) in enumerate(self.all())]
         write_rows(vocabulary, tables, self._room)
+        self.bounds = {path.name: raw_bound(path) for _, _, path in tables}
         return [size for _, size, _ in tables]
 
 
-def _spool_paths(directory: Path, name: str) -> list[Path]:
-    return [directory / f"{name}{part}.spool" for part in ("tokens", "documents", "blocks")]
+def _spool_names(name: str) -> list[str]:
+    return [f"{name}{part}.spool" for part in ("tokens", "documents", "blocks")]
 
 
 class Tally:
@@ -215,12 +239,20 @@ class Spool(Tally):
 
     def __init__(self, directory: Path, point: PassCheckpoint | None = None, name: str = "") -> None:
         super().__init__()
-        self._paths = _spool_paths(directory, name)
+        self._paths = [directory / file for file in _spool_names(name)]
+        self._crcs = [0, 0, 0]
         if point:
             self.tokens, self.documents, self.blocks = point.tokens, point.documents, point.blocks
+            self._crcs = [point.spools[path.name].crc for path in self._paths]
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """Size and checksum of each file."""
+        sizes = 4 * self.tokens, 8 * self.documents, 16 * self.blocks
+        return {path.name: Bound(*made) for path, *made in zip(self._paths, sizes, self._crcs, strict=True)}
 
     def __enter__(self) -> Spool:
-        sizes = 4 * self.tokens, 8 * self.documents, 16 * self.blocks
+        sizes = [bound.bytes for bound in self.bounds.values()]
         for path, size in zip(self._paths, sizes, strict=True):
             if size and not (path.exists() and path.stat().st_size >= size):
                 raise _torn(path)
@@ -237,10 +269,14 @@ class Spool(Tally):
 
     def append(self, ids: npt.NDArray[np.int32], ends: npt.NDArray[np.int64], table: int) -> None:
         """Write the words of a block and the document ends in it."""
-        self._files[0].write(ids.data)
-        self._files[1].write((ends + self.tokens).data)
+        self._write(0, ids)
+        self._write(1, ends + self.tokens)
         super().append(ids, ends, table)
-        self._files[2].write(np.array([self.tokens, table]).data)
+        self._write(2, np.array([self.tokens, table]))
+
+    def _write(self, number: int, values: npt.NDArray[Any]) -> None:
+        self._files[number].write(values.data)
+        self._crcs[number] = crc32(values.data, self._crcs[number])
 
     def flush(self) -> None:
         """Pass all buffered data on to the operating system."""
@@ -256,7 +292,8 @@ class Spooled:
     """
 
     def __init__(self, directory: Path, point: PassCheckpoint, words: int) -> None:
-        paths, sizes = _spool_paths(directory, point.name), (point.tokens, point.documents, 2 * point.blocks)
+        paths = [directory / file for file in _spool_names(point.name)]
+        sizes = point.tokens, point.documents, 2 * point.blocks
         self._path = paths[0]
         self._ids, self.ends, blocks = (_mapped(*file) for file in zip(paths, "iqq", sizes, strict=True))
         self._stops, self._tables = blocks.reshape(-1, 2).T.copy()

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import counting, encoding
 from cooc_engine._kernels.encoding import PairList, TokenizedText
-from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled
+from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled, raw_bound
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import PIECE_BYTES, Vocabulary
@@ -68,7 +68,7 @@ def join_phrases(
     `room` is the memory for counting pairs, in bytes. The new spool has separate files; the old one is kept.
     """
     text, name = _SpooledText(Spooled(directory, point, len(vocabulary)), vocabulary), f"phrases-{number:02d}-"
-    words = directory / f"{name}words-00000.spool"
+    words, rows = (directory / f"{name}{part}-00000.spool" for part in ("words", "rows"))
     with progress.stage(f"join phrases {number + 1}", 2 * text.tokens, "words") as stage:
         keys = _phrases(text, options, room, directory)
         stage.advance(text.tokens)
@@ -85,8 +85,9 @@ def join_phrases(
     if not len(ranked):
         least = options.min_count
         raise InputError(f"once phrases are joined, no word occurs {least} times or more; lower --min-count or --phrases")
-    write_rows(ranked, [(table, size, directory / f"{name}rows-00000.spool")], room)
-    return PassCheckpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [size], None, name), ranked
+    write_rows(ranked, [(table, size, rows)], room)
+    bounds = {**spool.bounds, rows.name: raw_bound(rows)}
+    return PassCheckpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [size], None, name, bounds), ranked
 
 
 def _phrases(text: _SpooledText, options: EncodeOptions, room: int, directory: Path) -> Keys:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from cooc_engine._kernels import counting
 from cooc_engine.corpus.directory import COUNTS, KIND, VERSION, CorpusDigest
@@ -19,7 +21,7 @@ from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_ends, in_order
 from cooc_engine.runtime.types import Counts, Offsets, WordIds
-from cooc_engine.storage.arrays import ArrayFiles, ArrayWriter, bound_files, is_whole
+from cooc_engine.storage.arrays import ArrayFiles, ArrayWriter, bound_files
 from cooc_engine.storage.outputs import write_manifest
 from cooc_engine.storage.scratch import new_raw
 
@@ -28,29 +30,24 @@ __all__ = ["write_corpus", "write_shards"]
 PIECE_DOCUMENTS = 1 << 16
 
 
-def write_corpus(
-    work: Path, point: PassCheckpoint, options: EncodeOptions, names: list[str], run: Run, *, verify: bool
-) -> None:
-    """Write the missing shards and the manifest; `verify` checks the shards left by an interrupted run."""
-    vocabulary = Vocabulary.load(ArrayFiles(work))
-    wanted = verify or options.vocabulary is not None
-    tally = new_raw(work / "counts.spool", np.int64, len(vocabulary) + 1) if wanted else None
+def write_corpus(work: Path, point: PassCheckpoint, options: EncodeOptions, names: list[str], run: Run) -> None:
+    """Write the missing shards and the manifest."""
+    vocabulary = Vocabulary.load(ArrayFiles(work, point.files))
+    foreign = options.vocabulary is not None
+    tally = new_raw(work / "counts.spool", np.int64, len(vocabulary) + 1) if foreign else None
     with run.shown.stage("write shards", point.tokens, "words") as stage:
-        spooled = Spooled(work, point, len(vocabulary))
-        shards, digest = write_shards(work, spooled, len(vocabulary), tally, run.workers, stage)
-    counts = None if tally is None else tally[:-1]
-    if options.vocabulary is not None and counts is not None:
+        shards, digest = write_shards(work, point, len(vocabulary), tally, run.workers, stage)
+    counts = vocabulary.counts if tally is None else tally[:-1]
+    kinds: dict[str, npt.DTypeLike] = {**VOCABULARY_FILES}
+    if foreign:
+        kinds[COUNTS] = np.int64
         with ArrayWriter(work / COUNTS, np.int64) as file:
             file.append(counts)
-    elif counts is not None and (counts != vocabulary.counts).any():
-        raise FormatError(f"{work}: the interrupted run's files do not hold the words that it counted; encode again")
-    tokens_in_vocabulary = int((vocabulary.counts if counts is None else counts).sum())
-    kinds = {**VOCABULARY_FILES, **({COUNTS: np.int64} if options.vocabulary is not None else {})}
     for number in range(len(shards)):
         kinds |= shard_files(number)
     fields = {
         "tokens": point.tokens,
-        "tokens_in_vocabulary": tokens_in_vocabulary,
+        "tokens_in_vocabulary": int(counts.sum()),
         "documents": point.documents,
         "shards": shards,
         "vocabulary": vocabulary.record,
@@ -63,28 +60,41 @@ def write_corpus(
 
 
 def write_shards(
-    directory: Path, spooled: Spooled, words: int, counts: Counts | None, threads: int, stage: Stage
+    directory: Path, point: PassCheckpoint, words: int, counts: Counts | None, threads: int, stage: Stage
 ) -> tuple[list[tuple[int, int]], CorpusDigest]:
     """Renumber the spool into shards, and count the rows in `counts` if it is given: (V + 1,), the last for id −1.
 
-    The ids of existing shards are kept. Returns the tokens and documents of each shard, and what identifies the corpus.
+    Each shard that is written is recorded in the checkpoint, and one that it names is kept. Returns the tokens and documents
+    of each shard, and what identifies the corpus.
     """
+    spooled = Spooled(directory, point, words)
     digest, shards, begin = CorpusDigest(), list[tuple[int, int]](), 0
     record = _Record(digest, counts, stage)
     with ThreadPoolExecutor(threads) as pool:
         for first, last in cut_by_ends(spooled.ends, SHARD_TOKENS):
             end, number = int(spooled.ends[last - 1]), len(shards)
             shards.append((end - begin, last - first))
-            ids, offsets = (directory / name for name in shard_files(number))
-            if is_whole(ids, np.int32) and is_whole(offsets, np.int64):
-                record.reread(load_shard(ArrayFiles(directory), number, shards[-1], words))
+            if kept := _kept(ArrayFiles(directory, point.files), number, shards[-1], words):
+                record.reread(kept)
             else:
+                files = shard_files(number)
+                ids, offsets = (directory / name for name in files)
                 renumbered = in_order(pool, lambda piece: spooled.rows(*piece), spooled.pieces(begin, end), threads + 2)
                 _write_ids(ids, renumbered, record)
                 _write_offsets(offsets, spooled.ends[first:last], begin)
+                point = replace(point, files={**point.files, **bound_files(directory, files)})
+                point.save(directory)
             begin = end
     digest.add_ends(spooled.ends)
     return shards, digest
+
+
+def _kept(files: ArrayFiles, number: int, sizes: tuple[int, int], words: int) -> Shard | None:
+    """Return a shard that an interrupted run finished, or None if there is none, or it is damaged."""
+    try:
+        return load_shard(files, number, sizes, words)
+    except FormatError:
+        return None
 
 
 class _Record:

@@ -27,8 +27,8 @@ from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
-    "beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "write_manifest",
-    "writing_files",
+    "beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "read_record",
+    "write_manifest", "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
@@ -46,9 +46,13 @@ def _utf8(text: str) -> bytes:
 
 def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str, Any]) -> None:
     """Write `manifest.json`, which marks a directory as complete and carries its own checksum."""
-    body = {"format": f"cooc-engine {kind}", "version": version, **fields}
-    body["checksum"] = crc32(_canonical(body))
-    write_whole(directory / "manifest.json", _utf8(json.dumps(body, indent=1, ensure_ascii=False) + "\n"))
+    write_record(directory / "manifest.json", {"format": f"cooc-engine {kind}", "version": version, **fields})
+
+
+def write_record(path: Path, fields: Mapping[str, Any]) -> None:
+    """Write a JSON file that carries its own checksum."""
+    body = {**fields, "checksum": crc32(_canonical(fields))}
+    write_whole(path, _utf8(json.dumps(body, indent=1, ensure_ascii=False) + "\n"))
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -63,12 +67,27 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
-class _Head(TypedDict):
+class _Sealed(TypedDict):
+    """The key that every file has that carries its own checksum."""
+
+    checksum: Crc
+
+
+class _Head(_Sealed):
     """The keys that every manifest has."""
 
     format: Annotated[str, Matches("cooc-engine [a-z -]{1,40}", "cooc-engine and a kind of directory")]
     version: Natural
-    checksum: Crc
+
+
+def read_record(path: Path, shape: type[T], *relations: Relation) -> T:
+    """Return what `write_record` wrote, as the described shape; raises `FormatError` if it is damaged or does not fit."""
+    fields = read_json(path.read_bytes(), dict[str, Any], f"{path}")
+    checksum = fitted(fields, _Sealed, f"{path}")["checksum"]
+    del fields["checksum"]
+    if checksum != crc32(_canonical(fields)):
+        raise FormatError(f"{path}: damaged (checksum differs); pass --force to start anew")
+    return fitted(fields, shape, f"{path}", *relations)
 
 
 def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: type[T], *relations: Relation) -> T:

@@ -1,9 +1,9 @@
 """The gate for JSON and attributes that come from outside: parsed within bounds, and checked by one description before use.
 
 A description is a type. A `TypedDict` names the keys of an object; further keys are allowed, and kept as they are. `list[T]`
-and `dict[str, T]` have items of one type; a `tuple` or a named tuple describes an array of fixed length, which becomes one.
-`Literal` lists the values allowed, `Annotated[T, AtLeast(0)]` bounds a value (also `Above`, `Below`, `Matches`, `Rising`), and
-a union allows several types. What one key says about another is a `Relation`:
+and `dict[K, T]` have items of one type, and keys of one type of string; a `tuple` or a named tuple describes an array of fixed
+length, which becomes one. `Literal` lists the values allowed, `Annotated[T, AtLeast(0)]` bounds a value (also `Above`, `Below`,
+`Matches`, `Rising`), and a union allows several types. What one key says about another is a `Relation`:
 
     class Manifest(TypedDict):
         tokens: Natural
@@ -254,7 +254,7 @@ def _fit_array(given: tuple[Any, ...], value: Any, at: str) -> tuple[Any, ...]:
 def _fit_mapping(given: tuple[Any, ...], value: Any, at: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _misfit(at, value, "an object")
-    return {key: _fit(given[1], item, f"{at}.{_shown(key)}") for key, item in value.items()}
+    return {_fit(given[0], key, at): _fit(given[1], item, f"{at}.{_shown(key)}") for key, item in value.items()}
 
 
 FITS: dict[Any, Callable[[tuple[Any, ...], Any, str], Any]] = {

@@ -11,9 +11,10 @@ import pytest
 
 from cooc_engine.corpus import first_pass, second_pass
 from cooc_engine.corpus.encode import encode
-from cooc_engine.corpus.first_pass import PassCheckpoint
+from cooc_engine.corpus.first_pass import PassCheckpoint, raw_bound
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import FormatError, InterruptedRun
+from cooc_engine.storage.outputs import write_record
 from cooc_engine.text import readers
 
 OPTIONS = EncodeOptions(min_count=1)
@@ -50,6 +51,15 @@ def refused(text: Path, says: str) -> None:
     assert len(str(failure.value).splitlines()) == 1
 
 
+def forge(work: Path, **changed: Any) -> None:
+    """Change the record of what an interrupted run left, and make anew all the checksums in it."""
+    record = work / "first-pass.json"
+    fields = json.loads(record.read_text())
+    del fields["checksum"]
+    fields["spools"] = {name: raw_bound(work / name) for name in fields["spools"]}
+    write_record(record, fields | changed)
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
@@ -66,8 +76,7 @@ def refused(text: Path, says: str) -> None:
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_refused(text, monkeypatch, changed, says):
-    record = interrupted(text, monkeypatch, while_reading=False) / "first-pass.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | changed))
+    forge(interrupted(text, monkeypatch, while_reading=False), **changed)
     refused(text, says)
 
 
@@ -90,20 +99,57 @@ def test_a_checkpoint_that_is_no_record_is_refused(text, monkeypatch, data):
     ],
 )
 def test_a_spool_that_cannot_be_followed_is_refused(text, monkeypatch, name, kind, place, value, says):
-    path = interrupted(text, monkeypatch, while_reading=False) / f"{name}.spool"
-    values = np.fromfile(path, kind)
-    values[place] = value
-    values.tofile(path)
+    work = interrupted(text, monkeypatch, while_reading=False)
+    change(work / f"{name}.spool", kind, place, value)
+    forge(work)
     refused(text, says)
 
 
 @pytest.mark.parametrize("value", [2**32 - 1, 2**63, 1 << 32, 0])
 def test_a_word_table_that_cannot_be_followed_is_refused(text, monkeypatch, value):
-    path = interrupted(text, monkeypatch, while_reading=True) / "words-00000.spool"
-    records = np.fromfile(path, np.uint64)
-    records[0] = value
-    records.tofile(path)
+    work = interrupted(text, monkeypatch, while_reading=True)
+    change(work / "words-00000.spool", np.uint64, 0, value)
+    forge(work)
     refused(text, "words-00000.spool: is not what the interrupted run left")
+
+
+def change(path: Path, kind: type, place: int, value: int) -> None:
+    values = np.fromfile(path, kind)
+    values[place] = value
+    values.tofile(path)
+
+
+@pytest.mark.parametrize("while_reading", [True, False])
+def test_a_single_bit_of_what_an_interrupted_run_left_is_noticed(text, monkeypatch, while_reading):
+    """A sound word in place of another, a word counted once more: nothing but a checksum tells."""
+    work = interrupted(text, monkeypatch, while_reading=while_reading)
+    left = {path.name: path.read_bytes() for path in work.iterdir()}
+    names = sorted({*left} - {"lock", "plan.json"})
+    assert {"first-pass.json", "tokens.spool", "documents.spool", "blocks.spool"} < {*names} and len(names) > 4
+    for name in names:
+        for bit in (0, 8 * (len(left[name]) // 2), 8 * len(left[name]) - 4):
+            data = bytearray(left[name])
+            data[bit >> 3] ^= 1 << (bit & 7)
+            work.mkdir(exist_ok=True)
+            for other, whole in left.items():
+                (work / other).write_bytes(data if other == name else whole)
+            refused(text, name)
+
+
+def test_a_shard_of_another_corpus_is_not_taken_for_one_that_was_finished(text, monkeypatch):
+    """Both have the same size, and with the vocabulary of another corpus no counts tell them apart."""
+    monkeypatch.setattr(second_pass, "SHARD_TOKENS", 300)
+    encode(text, text.with_name("words"), OPTIONS)
+    options = EncodeOptions(vocabulary=str(text.with_name("words")))
+    whole = encode(text, text.with_name("whole"), options).path
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(second_pass, "write_manifest", lambda *given: (_ for _ in ()).throw(InterruptedRun("stopped")))
+        encode(text, text.with_name("out"), options)
+    work = text.with_name("out.part")
+    (work / "tokens-00000.bin").write_bytes((work / "tokens-00001.bin").read_bytes())
+    resumed = encode(text, text.with_name("out"), options, resume=True).path
+    assert (resumed / "tokens-00000.bin").read_bytes() == (whole / "tokens-00000.bin").read_bytes()
+    assert (resumed / "manifest.json").read_bytes() == (whole / "manifest.json").read_bytes()
 
 
 def test_what_is_missing_or_shorter_is_refused(text, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from cooc_engine.models.checkpoints import checkpoint_path
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled import trainer
 from cooc_engine.sampled.network import Network
-from cooc_engine.sampled.trainer import State
+from cooc_engine.sampled.trainer import State, _check_loss
 
 
 @pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
@@ -135,3 +136,11 @@ def test_a_checkpoint_that_no_training_wrote_is_refused(changes, says):
     state = State(Network.random({"words": 3}, {"contexts": 3}, 4, 1), shards=2)
     with pytest.raises(ValueError, match=says):
         state.load(state.arrays(), {**state.meta(), **changes})
+
+
+def test_a_loss_of_no_examples_is_divergence():
+    """As a forged checkpoint may have it."""
+    state = State(Network.random({"words": 3}, {"contexts": 3}, 4, 1), shards=2)
+    state.sums[:] = 5, 0, 0
+    with pytest.raises(DivergenceError, match="the loss is 5 an example in epoch 1"):
+        _check_loss(state, SimpleNamespace(model=SimpleNamespace(lr=0.1), untrained_loss=lambda outputs: 1.0))
