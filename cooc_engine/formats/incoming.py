@@ -20,7 +20,7 @@ from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.hdf5 import BEYOND, LARGEST
 from cooc_engine.storage.scratch import map_rows, nameless
 
-__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8"]
+__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8", "repeated"]
 
 CHUNK = 1 << 22  # bytes processed at a time
 WIDEST = 1 << 20  # numbers of a vector: longer ones are taken for a damaged header
@@ -112,11 +112,8 @@ class Incoming:
 
     def _repeated(self, vocabulary: Vocabulary) -> Rows:
         """Return the rows whose word already occurs in an earlier row."""
-        order, sizes = vocabulary.sorted_rows(), np.diff(vocabulary.offsets)
-        alike = np.flatnonzero(sizes[order[1:]] == sizes[order[:-1]])
-        pairs = zip(order[alike].tolist(), order[alike + 1].tolist(), strict=True)  # equal words are sorted by row
-        again = [(second, first) for first, second in pairs if vocabulary.word(first) == vocabulary.word(second)]
-        for second, first in sorted(again):
+        again = repeated(vocabulary)
+        for second, first in again:
             where = f"first at {self._places}{self._numbers[first]}"
             self._fault("stands twice", self._numbers[second], f"the word {vocabulary.word(second)!r} stands twice ({where})")
         return np.array([second for second, _ in again], np.int64)
@@ -127,6 +124,14 @@ class Incoming:
             for start in range(0, len(kept), step):
                 spool.write(rows[kept[start : start + step]].data)
             return map_rows(spool, len(kept), self.width)
+
+
+def repeated(vocabulary: Vocabulary) -> list[tuple[int, int]]:
+    """Return the rows of words that occur in an earlier row, each with that row, by row."""
+    order, sizes = vocabulary.sorted_rows(), np.diff(vocabulary.offsets)
+    alike = np.flatnonzero(sizes[order[1:]] == sizes[order[:-1]])
+    pairs = zip(order[alike].tolist(), order[alike + 1].tolist(), strict=True)  # equal words are sorted by row
+    return sorted((second, first) for first, second in pairs if vocabulary.word(first) == vocabulary.word(second))
 
 
 def _taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
