@@ -34,6 +34,7 @@ QUICK = {
     "pmi-svd": {"vector_size": 7, "seed": 3},
     "skipgram": STREAM,
     "cbow": STREAM,
+    "doc2vec": {**STREAM, "words": "on"},
 }
 
 OTHER = {"pmi": {"cds": 0.5}}  # what makes another model, where that is not another seed
@@ -96,11 +97,12 @@ def model(family, data, tmp_path) -> Model:
     return train(family, data, tmp_path / "model.h5", quick(family), threads=2)
 
 
-def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, data, model):
+def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, corpus, data, model):
     opened = open_model(model.path, verify=True)
     assert opened.family == family
     assert arrays(opened) == arrays(model)
     lengths = {"V": len(data.vocabulary), "C": len(data.vocabulary), "d": QUICK[family].get("vector_size")}
+    lengths["D"] = 0 if opened.document_ids is None else corpus.documents
     for name, axes in FAMILIES[family].arrays.items() if FAMILIES[family].rows == "dense" else ():
         if name not in FAMILIES[family].optional or name in opened.names:
             assert opened.axes[name] == axes

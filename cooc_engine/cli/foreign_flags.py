@@ -11,6 +11,9 @@ __all__ = ["given", "modern"]
 FOREIGN = {
     "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
     "--truncate-weight": ("--truncate-weight", {"1": "on", "0": "off"}),
+    "--dm": ("--model", {"1": "dm", "0": "dbow"}),
+    "--dbow-words": ("--words", {"1": "on", "0": "off"}),
+    "--dbow_words": ("--words", {"1": "on", "0": "off"}),
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
 SHORT = {"-o": "--output"}

@@ -136,9 +136,10 @@ def export_hdf5(
     progress.say(plan.line())
     with progress.stage("export", 2 * cooc.entries, "entries") as stage:
         vocabulary = cooc.vocabulary
+        words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts)
         elements = {
             "counts": _csr(cooc, element_name(output, "counts"), chunk, stage),
-            "vocabulary": vocabulary_element(output, Words(vocabulary.text, vocabulary.offsets, vocabulary.counts)),
+            "vocabulary": vocabulary_element(output, "vocabulary", words),
             "manifest": document({"manifest": json.dumps(cooc.manifest)}, output, "manifest"),
         }
         write_elements(output, COUNTS, elements)

@@ -17,7 +17,7 @@ from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.published import RECIPES, ListedRows
-from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
+from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
 
 __all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable"]
@@ -45,7 +45,8 @@ class Family:
                them: "log count", "pmi", or "" for neither
     item       the unit that training counts, as `items` in a model's history
     arrays     the axes of each parameter by name, as "V d": V is the number of words, d the vector size, C the number of
-               contexts; other letters name further axes, which have the same length in all arrays
+               contexts, D that of documents, whose ids the file then has; other letters name further axes, which have the
+               same length in all arrays
     optional   those of `arrays` that a model may lack
     published  the choices among `RECIPES` that make vectors of them
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
@@ -160,6 +161,14 @@ FAMILIES = {
         sampled("cbow", "cooc_engine.sampled.word2vec:design_cbow"),
         title="Train CBOW, the continuous bag of words (Mikolov et al. 2013).",
         **WORD2VEC,
+    ),
+    "doc2vec": Family(
+        Doc2vecOptions,
+        sampled("doc2vec", "cooc_engine.sampled.doc2vec:design_doc2vec"),
+        counting=None,
+        title="Train Doc2Vec, vectors of documents (Le and Mikolov 2014).",
+        arrays={"documents": "D d", "words": "V d", "contexts": "V d", "nodes": "N d"},
+        optional=("words", "contexts", "nodes"),
     ),
     "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }

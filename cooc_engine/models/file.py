@@ -39,7 +39,8 @@ __all__ = [
 MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
 
-DOCUMENTS = ("config", "provenance", "history")
+RECORDS = ("config", "provenance", "history")
+IDS = "document-ids"
 CENTER = {"center": "p"}  # for any family; p is the dimension of the published vectors
 
 
@@ -47,16 +48,17 @@ CENTER = {"center": "p"}  # for any family; p is the dimension of the published 
 class ModelData:
     """Everything that a model file holds.
 
-    vocabulary  V words; row i of an array whose first axis is V belongs to word i
-    arrays      parameters by name, kept as float32, with the axes that the family's entry in `FAMILIES` names; a `center` is
-                subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which may
-                be a `Stream`
-    published   which vectors queries use: "w", "c", "w+c" or "concat"
-    config      every option of every stage, JSON-serialisable
-    provenance  where the model comes from: seed, versions, digests, tokeniser; JSON-serialisable
-    history     one record per epoch: epoch, loss, seconds, items, lr
-    evaluation  rows of `evaluate`: model, dataset, kind, value, covered, total
-    axes        axes of all arrays by name, as "V d"; those of arrays that the family does not know may be given
+    vocabulary    V words; row i of an array whose first axis is V belongs to word i
+    arrays        parameters by name, kept as float32, with the axes that the family's entry in `FAMILIES` names; a `center` is
+                  subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which may
+                  be a `Stream`
+    published     which vectors queries use: "w", "c", "w+c" or "concat"
+    config        every option of every stage, JSON-serialisable
+    provenance    where the model comes from: seed, versions, digests, tokeniser; JSON-serialisable
+    history       one record per epoch: epoch, loss, seconds, items, lr
+    evaluation    rows of `evaluate`: model, dataset, kind, value, covered, total
+    axes          axes of all arrays by name, as "V d"; those of arrays that the family does not know may be given
+    document_ids  for a family with the axis D: ids of the documents, with the number of tokens of each as its count
     """
 
     family: str
@@ -68,6 +70,7 @@ class ModelData:
     history: Sequence[Mapping[str, Any]] = ()
     evaluation: Sequence[Mapping[str, Any]] = ()
     axes: Mapping[str, str] = field(default_factory=dict)
+    document_ids: Vocabulary | None = None
 
 
 class Model:
@@ -75,7 +78,7 @@ class Model:
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation, axes: as in `ModelData`.
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids: as in `ModelData`.
     """
 
     def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int | list[int]]) -> None:
@@ -85,6 +88,7 @@ class Model:
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
+        self.document_ids = data.document_ids
 
     @property
     def names(self) -> list[str]:
@@ -158,15 +162,20 @@ def save_model(path: Path, model: ModelData) -> None:
     """
     path = Path(path)
     _check_data(model)
-    vocabulary = model.vocabulary
-    check_words(vocabulary.text, vocabulary.offsets, vocabulary.counts, element_name(path, "vocabulary"))
-    words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts, vocabulary.sorted_rows())
-    elements = {"vocabulary": vocabulary_element(path, words), "parameters": _parameters(path, model)}
-    elements |= {name: document(getattr(model, name), path, name) for name in DOCUMENTS}
+    elements = {"vocabulary": _named(path, "vocabulary", model.vocabulary), "parameters": _parameters(path, model)}
+    if model.document_ids is not None:
+        elements[IDS] = _named(path, IDS, model.document_ids)
+    elements |= {name: document(getattr(model, name), path, name) for name in RECORDS}
     if model.evaluation:
         elements["evaluation"] = document(model.evaluation, path, "evaluation")
     _read(Contents(path, elements))  # what would be refused later is not written
     write_elements(path, MODEL, elements)
+
+
+def _named(path: Path, name: str, rows: Vocabulary) -> Element:
+    """Make the element that names the rows of an axis: by words, or by ids of documents."""
+    check_words(rows.text, rows.offsets, rows.counts, element_name(path, name))
+    return vocabulary_element(path, name, Words(rows.text, rows.offsets, rows.counts, rows.sorted_rows()))
 
 
 def _parameters(path: Path, model: ModelData) -> Element:
@@ -194,8 +203,11 @@ def _check_data(model: ModelData) -> None:
         raise UsageError(f"--vectors is {model.published!r}; it must be one of {', '.join(known)}")
 
 
-def _check_parameters(parameters: Element, size: int) -> dict[str, str]:
-    """Check an element against its family's entry and return the axes of its arrays; raises `FormatError`."""
+def _check_parameters(parameters: Element, size: int, documents: int | None) -> dict[str, str]:
+    """Check an element against its family's entry and return the axes of its arrays; raises `FormatError`.
+
+    `size` is the number of words, `documents` that of ids of documents, if the file has any.
+    """
     name = parameters.labels["family"]
     family = FAMILIES[name]
     if (parameters.kind == "csr") != (family.rows == "sparse"):
@@ -206,7 +218,9 @@ def _check_parameters(parameters: Element, size: int) -> dict[str, str]:
             raise FormatError(f"{parameters.where} does not fit the vocabulary of {size} words")
         return {}
     axes = _read_axes(parameters, family)
-    _check_lengths(parameters, axes, size)
+    _check_lengths(parameters, axes, {"V": size} if documents is None else {"V": size, "D": documents})
+    if documents is None and any("D" in letters.split() for letters in family.arrays.values()):
+        raise FormatError(f"{parameters.where}: its rows are documents, but the file has no element {IDS}")
     _check_published(parameters, size)
     return axes
 
@@ -233,9 +247,8 @@ def _recorded_axes(parameters: Element) -> dict[str, str]:
     return axes
 
 
-def _check_lengths(parameters: Element, axes: Mapping[str, str], size: int) -> None:
-    """Check that each axis has the same length in all arrays."""
-    lengths = {"V": size}
+def _check_lengths(parameters: Element, axes: Mapping[str, str], lengths: dict[str, int]) -> None:
+    """Check that each axis has the same length in all arrays, and where `lengths` has it that length."""
     for name, letters in axes.items():
         found = parameters.array(name, FLOAT, tuple(lengths.get(letter) for letter in letters.split()))
         lengths.update(zip(letters.split(), found.shape, strict=True))
@@ -275,12 +288,13 @@ def _read(found: Contents) -> ModelData:
     vocabulary = Vocabulary(*found.take("vocabulary", "vocabulary"))
     sparse = "parameters" in found and found.elements["parameters"].kind == "csr"
     parameters: Element = found.take("parameters", "csr" if sparse else "parameters")
-    documents = {name: found.take(name, "document") for name in DOCUMENTS}
-    documents["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
-    records = checked_documents(documents, f"{found.path}")
+    ids = Vocabulary(*found.take(IDS, "vocabulary")) if IDS in found else None
+    records = {name: found.take(name, "document") for name in RECORDS}
+    records["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
+    checked = checked_documents(records, f"{found.path}")
     family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
-    axes = _check_parameters(parameters, len(vocabulary))
-    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *records, axes)
+    axes = _check_parameters(parameters, len(vocabulary), None if ids is None else len(ids))
+    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, ids)
 
 
 def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:

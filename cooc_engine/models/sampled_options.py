@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Above, AtLeast, Flag, Options
 
-__all__ = ["CbowOptions", "SampledOptions", "SkipgramOptions"]
+__all__ = ["CbowOptions", "Doc2vecOptions", "SampledOptions", "SkipgramOptions"]
 
 
 @dataclass(frozen=True)
@@ -94,3 +94,35 @@ class CbowOptions(SampledOptions):
         """Raise `UsageError` for a choice of noise that there is not."""
         super().__post_init__()
         self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
+
+
+@dataclass(frozen=True)
+class Doc2vecOptions(SampledOptions):
+    """Paragraph vectors, Doc2Vec (Le and Mikolov 2014)."""
+
+    architecture: Annotated[Literal["dbow", "dm"], Flag(alias=("--model",))] = "dbow"
+    """PV-DBOW: a document predicts each of its words; or PV-DM: the mean of a document and a window predicts the centre."""
+    words: Literal["on", "off"] = "off"
+    """With dbow: train skip-gram on the way, so that words have input vectors in the space of the documents."""
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
+    """Number of passes over the text."""
+    vectors: Literal["w", "c", "w+c", "concat"] | None = None  # type: ignore[assignment]
+    """The vectors of words that queries use: w by default, or c for dbow without `words`, which has no others."""
+
+    def __post_init__(self) -> None:
+        """Fill in the vectors, so that the record says what was used; raise `UsageError` for those that there would not be."""
+        super().__post_init__()
+        if self.vectors is None:
+            object.__setattr__(self, "vectors", "w" if self.has_words else "c")
+        if self.architecture == "dm":
+            self._refuse("dm trains words in any case", "words")
+            self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
+        if not self.has_words and self.loss == "hs":
+            raise UsageError("--loss hs with --model dbow has no vectors of words; pass --words on as well")
+        if not self.has_words and self.vectors != "c":
+            raise UsageError(f"--vectors is {self.vectors}; --model dbow has only c, output vectors, unless --words is on")
+
+    @property
+    def has_words(self) -> bool:
+        """Whether words have input vectors."""
+        return self.architecture == "dm" or self.words == "on"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.document_ids import document_ids
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes per word in the dictionaries and lists of two vocabularies
+ID = 128  # bytes per document that the sorted ids take
 
 
 def train_sampled(
@@ -53,7 +55,8 @@ def train_sampled(
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
         extra = _older_bytes(older, len(corpus.vocabulary), options)
-        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent)
+        ids = ID * corpus.documents if "documents" in made.inputs else 0
+        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ids)
         needed, mapped = memory_plan(made, means)
         needed.check()
         run.shown.say(needed.line())
@@ -98,4 +101,5 @@ def _model_data(
     if options.extend and older is not None:
         vocabulary, arrays = extended(older, vocabulary, arrays, FAMILIES[family].arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)
-    return ModelData(family, vocabulary, arrays, options.vectors, *origin, state.history)
+    ids = document_ids(corpus) if "documents" in design.inputs else None
+    return ModelData(family, vocabulary, arrays, options.vectors, *origin, state.history, document_ids=ids)

@@ -190,7 +190,10 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Means:
-    """What a training plan depends on: family, vector size, threads, budget, bytes of an older model, output directory."""
+    """What a training plan depends on: family, vector size, threads, budget, bytes of an older model, output directory.
+
+    `ids` are the bytes that the ids of documents take when the model is written.
+    """
 
     family: str
     d: int
@@ -198,6 +201,7 @@ class Means:
     budget: int
     older: int
     directory: Path
+    ids: int = 0
 
 
 def _zeros_of(shapes: dict[str, tuple[Any, tuple[int, ...]]]) -> dict[str, Any]:
@@ -232,8 +236,9 @@ def _plan(design: Design, means: Means, rows: Mapping[str, int], mapped: list[st
         "tables of words": sum(table.nbytes for table in design.model.tables) + 48 * outputs,  # and what they are made with
         "steps": Workspace(design.model, width).memory(rows["inputs"], outputs, means.threads),
         "older model": means.older,
+        "ids of documents": means.ids,
     }
-    memory = {name: size for name, size in memory.items() if size or name != "older model"}
+    memory = {name: size for name, size in memory.items() if size or name not in ("older model", "ids of documents")}
     return Plan(f"train {means.family}", means.budget, memory, disk=_disk(means, sizes, mapped) if mapped else None)
 
 

@@ -48,11 +48,11 @@ WORDS: Mapping[str, npt.DTypeLike] = {"text": np.uint8, "offsets": np.int64, "co
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
-def vocabulary_element(path: Path, words: Words) -> Element:
-    """Make the element `vocabulary` of a file."""
+def vocabulary_element(path: Path, name: str, words: Words) -> Element:
+    """Make an element of type `vocabulary`."""
     given = {name: values for name, values in words._asdict().items() if values is not None}
     datasets = {name: Dataset.of(values, f"{path}: {name}", WORDS[name]) for name, values in given.items()}
-    return Element(element_name(path, "vocabulary"), "vocabulary", 1, datasets)
+    return Element(element_name(path, name), "vocabulary", 1, datasets)
 
 
 def document(content: Any, path: Path, name: str) -> Element:

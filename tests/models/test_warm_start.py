@@ -33,7 +33,7 @@ def make_arrays(words: int, start: float) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def older(tmp_path) -> Model:
-    save_model(tmp_path / "old.h5", ModelData("toy", OLD, make_arrays(len(OLD), 1000), "w", {}, {}))
+    save_model(tmp_path / "old.h5", ModelData("toy", OLD, make_arrays(len(OLD), 1000), "w", {}, {}, document_ids=OLD))
     return open_model(tmp_path / "old.h5")
 
 
@@ -87,7 +87,8 @@ def test_a_family_without_words(tmp_path, monkeypatch):
     """Pure PV-DBOW: documents, and output vectors of words."""
     monkeypatch.setitem(FAMILIES, "dbow", Family(arrays={"documents": "D d", "contexts": "V d"}, published=("c",)))
     arrays = {"documents": np.ones((7, D), np.float32), "contexts": np.full((4, D), 2, np.float32)}
-    save_model(tmp_path / "m.h5", ModelData("dbow", OLD, arrays, "c", {}, {}))
+    ids = Vocabulary.from_words("1234567", [1] * 7)
+    save_model(tmp_path / "m.h5", ModelData("dbow", OLD, arrays, "c", {}, {}, document_ids=ids))
     model = open_model(tmp_path / "m.h5", verify=True)
     assert (model.names, model.vectors.shape) == (["contexts", "documents"], (4, D))
     assert open_older(str(tmp_path / "m.h5"), D) is not None

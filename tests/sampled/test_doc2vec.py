@@ -1,0 +1,118 @@
+"""Doc2Vec: its rules are those of the papers, documents of a topic lie together, and every row has its document's id."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from support.steps import matrices, run_kernel, twin_of
+from support.topics import bits, make_corpus, planted
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.models.file import open_model, save_model
+from cooc_engine.models.sampled_options import Doc2vecOptions
+from cooc_engine.pipeline.train import train
+from cooc_engine.sampled import training, workspace
+from cooc_engine.sampled.doc2vec import design_doc2vec
+
+SMALL = {"vector_size": 10, "window": 3, "subsample": 0, "epochs": 8, "lr": 0.1, "seed": 4}
+KINDS = {
+    "PV-DBOW": {},
+    "PV-DBOW with words": {"words": "on"},
+    "PV-DM": {"architecture": "dm"},
+    "PV-DBOW with words, hs": {"words": "on", "loss": "hs"},
+    "PV-DM, hs": {"architecture": "dm", "loss": "hs"},
+    "PV-DBOW, softmax": {"loss": "softmax"},
+}
+
+
+def options_of(**changes) -> Doc2vecOptions:
+    return Doc2vecOptions(**{**SMALL, **changes})
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "softmax" not in kind])
+def test_the_update_is_the_twins(tmp_path, kind):
+    corpus = make_corpus(tmp_path / "corpus", planted(documents=9))
+    design = design_doc2vec(corpus, options_of(**KINDS[kind], lr=0.05))
+    shard, words = corpus.shard(0), design.inputs.get("words", 0)
+    documents = [shard.ids[a:b].tolist() for a, b in itertools.pairwise(shard.offsets.tolist())]
+    model = dataclasses.replace(design.model, epochs=2)
+    W, C = matrices(words + corpus.documents, len(corpus.vocabulary), 6)
+    exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6]
+    run_kernel(documents, model, W, C, epochs=2)
+    noise = model.tables.noise.tolist()
+    twin_of(model.rule, model.tables).train(documents, [], noise, exact_W, exact_C, 0.05, model.floor, model.seed, 2)
+    np.testing.assert_allclose(W[:, :6], exact_W, rtol=1e-4, atol=3e-5)
+    np.testing.assert_allclose(C[:, :6], exact_C, rtol=1e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_documents_of_a_topic_lie_together(corpus, tmp_path, kind):
+    model = train("doc2vec", corpus, tmp_path / "m.h5", options_of(**KINDS[kind], deterministic=True))
+    units = model.array("documents") / np.linalg.norm(model.array("documents"), axis=1, keepdims=True)
+    nearest = np.argsort(-(units @ units.T), axis=1)[:, 1:11]  # but for the document itself
+    least = 0.5 if "PV-DM" in kind else 0.9  # a window tells the topic too, so that less is left to learn for a document
+    assert (nearest % 3 == np.arange(len(units))[:, None] % 3).mean() > least
+    assert model.history[-1]["loss"] < model.history[0]["loss"]
+    assert ("words" in model.names) == ("PV-DBOW" not in kind or "words" in kind)
+
+
+def test_rows_are_named_by_the_numbers_of_lines(corpus, tmp_path):
+    model = train("doc2vec", corpus, tmp_path / "m.h5", options_of(epochs=1))
+    opened = open_model(model.path, verify=True)
+    assert opened.document_ids.words == [str(line) for line in range(1, 151)]
+    assert opened.document_ids.counts.tolist() == [25] * 150
+    assert [opened.document_ids.find(line) for line in ("1", "77", "150", "0", "151")] == [0, 76, 149, -1, -1]
+
+
+@pytest.mark.parametrize("changes", [{"document_ids": None}, {"document_ids": 149}], ids=str)
+def test_a_file_whose_rows_have_no_ids_is_refused(corpus, tmp_path, changes):
+    data = train("doc2vec", corpus, tmp_path / "m.h5", options_of(epochs=1)).data()
+    if changes["document_ids"]:
+        words, counts = data.document_ids.words, data.document_ids.counts
+        changes = {"document_ids": Vocabulary.from_words(words[:149], counts[:149])}
+    with pytest.raises(FormatError, match=r"document-ids|149"):
+        save_model(tmp_path / "other.h5", dataclasses.replace(data, **changes))
+
+
+@pytest.mark.parametrize("architecture", ["dbow", "dm"])
+def test_a_budget_that_documents_exceed_maps_them(tmp_path, monkeypatch, architecture):
+    """The same bits as in memory, and the ids are in the plan."""
+    corpus = make_corpus(tmp_path / "corpus", planted(documents=1000))
+    options = options_of(epochs=1, architecture=architecture, deterministic=True)
+    plans = []
+    monkeypatch.setattr(training, "memory_plan", lambda *args: plans.append(workspace.memory_plan(*args)) or plans[-1])
+    roomy = train("doc2vec", corpus, tmp_path / "roomy.h5", options, threads=1)
+    tight = train("doc2vec", corpus, tmp_path / "tight.h5", options, threads=1, memory=plans[0][0].least - 1)
+    assert [list(mapped) for _, mapped in plans] == [[], ["inputs"]]
+    assert plans[0][0].memory["ids of documents"] >= 100 * 1000
+    assert bits(tight) == bits(roomy)
+
+
+OPTIONS = [
+    ({"loss": "hs"}, "no vectors of words; pass --words on"),
+    ({"vectors": "w"}, "--model dbow has only c"),
+    ({"architecture": "dm", "words": "on"}, "dm trains words"),
+    ({"architecture": "dm", "noise": "own"}, "one input"),
+    ({"architecture": "dm", "loss": "hs", "vectors": "c"}, "no output vector"),
+]
+
+
+@pytest.mark.parametrize(("changes", "why"), OPTIONS, ids=str)
+def test_options_without_a_meaning_are_refused(corpus, tmp_path, changes, why):
+    with pytest.raises(UsageError, match=why):
+        train("doc2vec", corpus, tmp_path / "m.h5", options_of(**changes))
+
+
+def test_the_tree_is_that_of_the_models_own_counts(corpus, tmp_path):
+    """Or inference, which has only these, would take other paths."""
+    options = EncodeOptions(vocabulary=str(corpus.path))
+    other: Corpus = encode_documents(planted(seed=2, documents=20), tmp_path / "other", options)
+    with pytest.raises(UsageError, match="has the vocabulary of another"):
+        train("doc2vec", other, tmp_path / "m.h5", options_of(architecture="dm", loss="hs"))
