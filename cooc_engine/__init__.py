@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
-    from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, SkipgramOptions
+    from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
     from cooc_engine.pipeline.describe import info
     from cooc_engine.pipeline.job import run
     from cooc_engine.pipeline.stages import append
@@ -52,6 +52,7 @@ _HOME = {
     "CountOptions": "counts.options",
     "Doc2vecOptions": "models.sampled_options",
     "EncodeOptions": "corpus.options",
+    "FasttextOptions": "models.sampled_options",
     "GloveOptions": "models.matrix_options",
     "PmiOptions": "models.matrix_options",
     "PmiSvdOptions": "models.matrix_options",
@@ -102,7 +103,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
-    "Doc2vecOptions",
+    "Doc2vecOptions", "FasttextOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align",

@@ -16,8 +16,8 @@ from typing import Any, Literal
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
-from cooc_engine.models.published import RECIPES, ListedRows
-from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, SkipgramOptions
+from cooc_engine.models.published import RECIPES
+from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
 from cooc_engine.runtime.options import Options
 
 __all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable"]
@@ -50,7 +50,7 @@ class Family:
     optional   those of `arrays` that a model may lack
     published  the choices among `RECIPES` that make vectors of them
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
-    lists      for recipes with `listed`: function that returns, for a model, the rows listed for each word
+    subwords   function from the options of training to the n-grams of words, whose rows are the array "subwords"
     """
 
     options: type[Options] = NoOptions
@@ -65,7 +65,7 @@ class Family:
     optional: tuple[str, ...] = ()
     published: tuple[str, ...] = tuple(RECIPES)
     rows: Literal["dense", "sparse"] = "dense"
-    lists: Callable[[Any], ListedRows] | None = None
+    subwords: Callable[[Mapping[str, Any]], Any] | None = None
 
     def vectors(self, model: Any, options: Options) -> Any:
         """Return the vectors that training with `options` would have published, from a model that differs only in `derived`.
@@ -169,6 +169,16 @@ FAMILIES = {
         title="Train Doc2Vec, vectors of documents (Le and Mikolov 2014).",
         arrays={"documents": "D d", "words": "V d", "contexts": "V d", "nodes": "N d"},
         optional=("words", "contexts", "nodes"),
+    ),
+    "fasttext": Family(
+        FasttextOptions,
+        sampled("fasttext", "cooc_engine.sampled.fasttext:design_fasttext"),
+        counting=None,
+        title="Train fastText's word vectors, from words and their n-grams (Bojanowski et al. 2017).",
+        # `words` are the vectors of words, the means of what is trained: each word's own row and the rows of its subwords.
+        arrays={"words": "V d", "own": "V d", "subwords": "B d", "contexts": "V d", "nodes": "N d"},
+        optional=("subwords", "contexts", "nodes"),
+        subwords=named("cooc_engine.models.subwords:subwords_of"),
     ),
     "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }

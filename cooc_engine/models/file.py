@@ -20,6 +20,7 @@ from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published
 from cooc_engine.models.sparse_vectors import SparseVectors
+from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
 from cooc_engine.storage.relations import check_words
@@ -141,7 +142,16 @@ class Model:
             rows = SparseRows(shape, *(self.array(name) for name in ("indptr", "indices", "data")))
             return SparseVectors.of(rows, element_name(self.path, "parameters"))
         recipe, center = RECIPES[chosen], arrays.get("center") if chosen == self.published else None
-        return Published(arrays.rows, recipe, center, family.lists(self) if family.lists and recipe.listed else None)
+        return Published(arrays.rows, recipe, center)
+
+    @functools.cached_property
+    def subwords(self) -> SubwordRows | None:
+        """The rows of n-grams, which give any word a vector; None if the published vectors are not made of any."""
+        family = FAMILIES[self.family]
+        if family.subwords is None or "subwords" not in self._arrays or self.published != "w":
+            return None
+        options = self.config.get("train") or self.config.get("import", {})
+        return SubwordRows(family.subwords(options), self.reader("subwords"))
 
     @functools.cached_property
     def digest(self) -> str:

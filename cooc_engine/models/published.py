@@ -51,6 +51,9 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 
+GATHERED = 1 << 16  # listed rows that are copied at a time
+
+
 class ListedRows(NamedTuple):
     """For each of V words, a list of rows of one matrix, such as those of its subwords.
 
@@ -60,17 +63,32 @@ class ListedRows(NamedTuple):
     starts: Rows
     rows: Rows
 
-    def sums(self, words: Rows, matrix: Matrix) -> tuple[Matrix, Rows]:
-        """Return the sums of the listed rows of some words, float32 (n, d), and the number of rows of each."""
+    def sums(self, words: Rows, matrix: Any) -> tuple[Matrix, Rows]:
+        """Return the sums of the listed rows of some words, float32 (n, d), and the number of rows of each.
+
+        Of the matrix, an array or an object whose rows are read like one's, only these rows are read.
+        """
+        sizes = self.starts[words + 1] - self.starts[words]
+        found, ends = np.empty((len(words), matrix.shape[1]), np.float32), np.cumsum(sizes)
+        first = 0
+        while first < len(words):
+            most = ends[first] - sizes[first] + GATHERED
+            last = max(first + 1, int(np.searchsorted(ends, most, "right")))
+            found[first:last] = self._sums_of(words[first:last], matrix)
+            first = last
+        return found, sizes
+
+    def _sums_of(self, words: Rows, matrix: Any) -> Matrix:
+        """Return the sums for words whose listed rows are all copied at once."""
         from scipy.sparse import csr_array  # imported here, since only models with lists need it
 
         begins = self.starts[words]
         sizes = self.starts[words + 1] - begins
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
         chosen = self.rows[np.repeat(begins - ends[:-1], sizes) + np.arange(ends[-1])]
-        once = np.ones(len(chosen), np.float32)
-        found: Matrix = csr_array((once, chosen, ends), shape=(len(words), len(matrix))) @ matrix
-        return found, sizes
+        ones = np.ones(len(chosen), np.float32)
+        sums: Matrix = csr_array((ones, np.arange(len(chosen)), ends), shape=(len(words), len(chosen))) @ matrix[chosen]
+        return sums
 
 
 def combined(arrays: Mapping[str, Matrix], published: str) -> Matrix:
@@ -106,7 +124,7 @@ class Published:
         """Return the means of the words' own and listed rows; a word without either gets 0."""
         words = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else np.asarray(rows, np.int64)
         flat = np.where(words < 0, words + len(self), words).reshape(-1)
-        total, sizes = lists.sums(flat, self._arrays[self._recipe.listed][:])
+        total, sizes = lists.sums(flat, self._arrays[self._recipe.listed])
         for matrix in own:
             total += matrix.reshape(total.shape)
         total /= np.maximum(sizes + len(own), 1)[:, None].astype(np.float32)

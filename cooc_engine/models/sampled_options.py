@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import Above, AtLeast, Flag, Options
+from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
-__all__ = ["CbowOptions", "Doc2vecOptions", "SampledOptions", "SkipgramOptions"]
+__all__ = ["CbowOptions", "Doc2vecOptions", "FasttextOptions", "SampledOptions", "SkipgramOptions"]
 
 
 @dataclass(frozen=True)
@@ -126,3 +126,33 @@ class Doc2vecOptions(SampledOptions):
     def has_words(self) -> bool:
         """Whether words have input vectors."""
         return self.architecture == "dm" or self.words == "on"
+
+
+@dataclass(frozen=True)
+class FasttextOptions(SampledOptions):
+    """fastText's word vectors (Bojanowski et al. 2017): a word is the mean of its own row and those of its n-grams."""
+
+    architecture: Annotated[Literal["skipgram", "cbow"], Flag(alias=("--model",))] = "skipgram"
+    """The centre predicts each of its contexts, or the mean of all rows of all context words predicts the centre."""
+    min_n: Annotated[int, AtLeast(1), Flag(alias=("--minn",))] = 3
+    """Length of the shortest n-grams, in characters."""
+    max_n: Annotated[int, AtLeast(0), Flag(alias=("--maxn",))] = 6
+    """Length of the longest n-grams; 0 for words without n-grams."""
+    buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
+    """Number of rows that the n-grams share; each has the row of its hash."""
+    noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.5
+    """With ns: negative samples are drawn in proportion to their counts to this power."""
+    subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-4
+    """Subsample frequent words: a word of frequency f > 2.6 t in the text is kept with probability √(t/f) + t/f; 0: all are."""
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
+    """Initial learning rate; it falls linearly to `min-lr`."""
+    min_lr: Annotated[float, AtLeast(0), Flag(alias=("--min-alpha",))] = 0.0
+    """Final learning rate."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for n-grams of no length, and for a choice of noise that there is not."""
+        super().__post_init__()
+        if 0 < self.max_n < self.min_n:
+            raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n 0 for no n-grams")
+        if self.architecture == "cbow":
+            self._refuse("the mean of a window is one input, with one set of negative samples", "noise")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import subwords
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.models.published import ListedRows
-from cooc_engine.runtime.types import Offsets, Rows
+from cooc_engine.models.published import ListedRows, Published, Recipe
+from cooc_engine.runtime.types import Mask, Matrix, Offsets, Rows
 
-__all__ = ["LINE_END", "Subwords", "word_hashes"]
+__all__ = ["LINE_END", "SubwordRows", "Subwords", "subwords_of", "word_hashes", "word_means"]
 
 LINE_END = "</s>"  # the token that fastText's program puts at each line's end; it has no n-grams
 BEGIN, END = b"<>"
@@ -61,8 +62,7 @@ class Subwords:
         sizes = sum((np.maximum(length + 1 - n, 0) for n in range(max(1, self.min_n), self.max_n + 1)), np.zeros_like(length))
         if self.min_n <= 1 <= self.max_n:
             sizes -= 2  # the boundary characters
-        if (line_end := words.find(LINE_END)) >= 0:
-            sizes[line_end] = 0
+        sizes[_equal(words, LINE_END.encode())] = 0
         return sizes
 
     def _ngrams(self, text: Bytes, offsets: Offsets, starts: Offsets) -> tuple[Offsets, Offsets]:
@@ -75,6 +75,30 @@ class Subwords:
         return (_hashes(text, begins, ends) % np.uint32(self.buckets)).astype(np.int64)
 
 
+def subwords_of(options: Mapping[str, Any]) -> Subwords:
+    """Return the subwords of a training, from its options."""
+    return Subwords(*(options[name] for name in ("min_n", "max_n", "buckets")))
+
+
+class SubwordRows(NamedTuple):
+    """Subwords and their matrix, an array (buckets, d) or an object whose rows are read like one's."""
+
+    subwords: Subwords
+    matrix: Any
+
+    def vectors(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
+        """Return the mean of the rows of each word's n-grams, (n, d), zeros if it has none, and whether it has any, (n,)."""
+        lists = self.subwords.rows(words)
+        means = Published({"subwords": self.matrix}, Recipe((), listed="subwords"), lists=lists)
+        return means[:], np.diff(lists.starts) > 0
+
+
+def word_means(own: Matrix, subwords: SubwordRows, words: Vocabulary) -> Matrix:
+    """Return the vectors of words, (V, d): the mean of each word's own row and the rows of its n-grams."""
+    lists = subwords.subwords.rows(words)
+    return Published({"own": own, "subwords": subwords.matrix}, Recipe(("own",), listed="subwords"), lists=lists)[:]
+
+
 def word_hashes(words: Vocabulary | Sequence[str]) -> npt.NDArray[np.uint32]:
     """Return the hash of each word itself, without boundary characters, uint32 (n,): that of fastText's dictionary."""
     words = words if isinstance(words, Vocabulary) else _vocabulary(words)
@@ -85,6 +109,14 @@ def _hashes(text: Bytes, begins: Offsets, ends: Offsets) -> npt.NDArray[np.uint3
     hashes = np.empty(len(begins), np.uint32)
     subwords.hash_parts(np.ascontiguousarray(text), begins, ends, hashes)
     return hashes
+
+
+def _equal(words: Vocabulary, word: bytes) -> Rows:
+    """Return the rows of a word, wherever it stands."""
+    alike = np.flatnonzero(np.diff(words.offsets) == len(word))
+    places = words.offsets[alike, None] + np.arange(len(word))
+    found: Rows = alike[(words.text[places] == np.frombuffer(word, np.uint8)).all(axis=1)]
+    return found
 
 
 def _vocabulary(words: Sequence[str]) -> Vocabulary:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cooc_engine._kernels import rules
 from cooc_engine._kernels.rules import Rule, Tables
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.models.file import Model
+from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
 
 __all__ = ["FLOOR", "GROUP", "Design", "SampledModel", "group_of"]
 
+Arrays = Mapping[str, Matrix]
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
 ROUND = 64  # parts between two moments at which all threads rest
 SMALL_PART, BATCH = 256, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
@@ -21,7 +25,7 @@ GROUP = 32  # windows trained together, at most; the rates of the steps of a row
 GROUP_RATE = 0.1  # add up to at most this: with 0.4, rates of 0.1 diverge in a text of 18 words
 MOST_STEPS = 16  # steps of one row that count in full in a batch, and for which batches are sized; 32 would overshoot,
 MOST_RATE = 0.4  # and so would fewer at higher rates: the rates of those that count add up to at most this
-LISTED_PART = 8  # tokens of a batch of the full softmax: steps add up, and more would overshoot in a small vocabulary
+LISTED_PART = 8  # tokens of a batch of the full softmax, at most: steps add up, and more would overshoot in a small vocabulary
 FLOOR = 1e-4  # the learning rate falls to this fraction of its initial value
 
 
@@ -68,11 +72,10 @@ class SampledModel:
     @property
     def part(self) -> int:
         """Tokens of a part."""
+        stretch = self.uses.stretch(self.most_steps)
         if self.listed:
-            return LISTED_PART
-        if not self.deterministic:
-            return PART
-        return min(SMALL_PART, max(1, int(self.uses.stretch(self.most_steps) / BATCH)))
+            return min(LISTED_PART, max(1, int(stretch)))
+        return min(SMALL_PART, max(1, int(stretch / BATCH))) if self.deterministic else PART
 
     @property
     def most_steps(self) -> int:
@@ -104,8 +107,11 @@ class Design:
     outputs  the same for the output matrix
     facts    additional entries of the model's provenance
     start    input vectors are initialised uniformly between -start/d and start/d, output vectors with 0
+    begin    begins with an older model: takes over rows that are not words', and returns the others by the older one's names
+    finish   from the vocabulary and the trained arrays, those of the model file
+    finished  numbers of rows, by name, of the arrays that `finish` adds
 
-    The arrays are those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
+    The arrays are otherwise those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
     "documents": D} document k has row V + k, and `Rule.document` is V.
     """
 
@@ -114,3 +120,6 @@ class Design:
     outputs: Mapping[str, int]
     facts: Mapping[str, Any] = field(default_factory=dict)
     start: float = START
+    begin: Callable[[Model, Arrays], Arrays] = lambda older, arrays: arrays
+    finish: Callable[[Vocabulary, Arrays], Arrays] = lambda vocabulary, arrays: arrays
+    finished: Mapping[str, int] = field(default_factory=dict)

@@ -13,9 +13,13 @@ from cooc_engine._kernels import rules, sampling
 from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.thinning import keep_probabilities
-from cooc_engine.runtime.types import Counts
+from cooc_engine.runtime.types import Counts, Floats
 
-__all__ = ["NO_USES", "Paths", "Uses", "alias_table", "expected_uses", "huffman", "longest_document", "tables"]
+__all__ = ["NO_USES", "InputRows", "Paths", "Uses", "alias_table", "expected_uses", "huffman", "longest_document", "tables"]
+
+
+InputRows = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
+"""The input rows of V words: starts, (V + 1,), and rows; word w has rows[starts[w]:starts[w + 1]]."""
 
 
 def alias_table(counts: Counts, power: float) -> npt.NDArray[np.uint64]:
@@ -107,7 +111,7 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
     kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
     contexts = 2 * rule.window if rule.fixed else rule.window + 1
     inputs, documents = {rules.CONTEXTS: contexts, rules.CENTRE: 1, rules.DOCUMENT: 0}[rule.inputs], rule.document >= 0
-    each, root = kept * inputs, 0.0
+    each, root = _input_uses(kept, tables) * (contexts if inputs else 0), 0.0  # a centre is used for each of its contexts
     if rule.output == rules.PATH:
         root = float(kept.sum()) * (contexts if rule.inputs == rules.CENTRE else 1)
     if len(tables.noise):
@@ -118,6 +122,20 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
     frequent = order[np.searchsorted(np.cumsum(kept[order]), FIFTH * kept.sum())]
     text = float(kept.sum())
     return Uses(float(each.max()), text if documents else 0.0, longest if documents else 0, root, float(each[frequent]))
+
+
+def _input_uses(kept: Floats, tables: Tables) -> Floats:
+    """Return how often each word's input is used, per token: if it is the mean of several rows, the mean of their uses.
+
+    A step of one of n rows moves the mean by an nth of it, and other words that have the row use it too.
+    """
+    starts = tables.row_starts
+    if not len(starts):
+        return kept
+    sizes = np.diff(starts)
+    uses = np.bincount(tables.rows, np.repeat(kept, sizes))
+    means: Floats = np.add.reduceat(uses[tables.rows], starts[:-1]) / sizes
+    return means
 
 
 def _noise(counts: Counts, tables: Tables, rule: Rule, kept: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -141,13 +159,12 @@ def tables(
     subsample: float = 0.0,
     noise_power: float | None = None,
     paths: Paths | None = None,
-    rows: tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]] | None = None,
+    rows: InputRows | None = None,
     total: int | None = None,
 ) -> Tables:
     """Return the tables of a model: noise if `noise_power` is given, `paths` for hs, `rows` if words have several.
 
-    `rows` are (V + 1,) starts and the input rows of each word, as for fastText's subwords; `total` is the number of tokens
-    relative to which words are thinned, by default those in the vocabulary.
+    `total` is the number of tokens relative to which words are thinned, by default those in the vocabulary.
     """
     starts, subrows = rows or (np.empty(0, np.int64), np.empty(0, np.int32))
     paths = paths or Paths(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))

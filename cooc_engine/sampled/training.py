@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,10 @@ from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.record import origin_of_corpus, plan_digest
 from cooc_engine.models.sampled_options import SampledOptions
-from cooc_engine.models.warm_start import begin_with, checksums, extended, open_older
+from cooc_engine.models.warm_start import begin_with, checksums, extended, has_words, open_older
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.sampled.model import Design
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
@@ -50,10 +50,10 @@ def train_sampled(
     run = Run.of("train_sampled", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
         older = open_older(options.init, options.vector_size)
-        _check_extension(options, older)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
+        _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
         extra = _older_bytes(older, len(corpus.vocabulary), options)
         ids = ID * corpus.documents if "documents" in made.inputs else 0
         means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ids)
@@ -67,22 +67,23 @@ def train_sampled(
             if run.resume and checkpoint.exists():
                 saved.load()
             elif older is not None:
-                begin_with(older, corpus.vocabulary, corpus.path, state.network.arrays(), FAMILIES[family].arrays)
+                arrays = made.begin(older, state.network.arrays())
+                begin_with(older, corpus.vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older))
     return open_model(output)
 
 
-def _check_extension(options: SampledOptions, older: Model | None) -> None:
-    """Raise `UsageError` for an impossible extension, before any work is done."""
+def _check_extension(options: SampledOptions, older: Model | None, names: Iterable[str], axes: Mapping[str, str]) -> None:
+    """Raise `UsageError` for an impossible extension of the arrays with these names, before any work is done."""
     if not options.extend:
         return
     if older is None:
         raise UsageError("--extend keeps the words of another model; name it with --init FILE")
     if options.loss == "hs":
         raise UsageError("--extend goes with --loss ns or softmax; the tree of hs is that of one text's words")
-    if "contexts" not in older.names:
-        raise UsageError(f"--extend: {older.path} has no contexts to keep, only {', '.join(older.names)}")
+    for missing in [name for name in names if has_words(axes[name]) and name not in older.names]:
+        raise UsageError(f"--extend: {older.path} has no {missing} to keep, only {', '.join(older.names)}")
 
 
 def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> int:
@@ -97,9 +98,11 @@ def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> in
 def _model_data(
     family: str, corpus: Corpus, design: Design, state: State, options: SampledOptions, threads: int, older: Model | None
 ) -> ModelData:
-    vocabulary, arrays = corpus.vocabulary, state.network.arrays()
+    vocabulary = corpus.vocabulary
+    arrays: Mapping[str, Matrix] = state.network.arrays()
     if options.extend and older is not None:
         vocabulary, arrays = extended(older, vocabulary, arrays, FAMILIES[family].arrays)
+    arrays = design.finish(vocabulary, arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)
     ids = document_ids(corpus) if "documents" in design.inputs else None
     return ModelData(family, vocabulary, arrays, options.vectors, *origin, state.history, document_ids=ids)

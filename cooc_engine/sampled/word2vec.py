@@ -22,12 +22,14 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import CbowOptions, SampledOptions, SkipgramOptions
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import FLOOR, Design, SampledModel, group_of
+from cooc_engine.sampled.sampler import InputRows
 from cooc_engine.storage.scratch import padded
 
 __all__ = ["design_cbow", "design_skipgram", "design_words"]
 
 SHARED = 16  # noise words of a group
-CLAMP = 6.0  # beyond this, word2vec's program takes σ as 0 or 1
+# Word2vec's program takes σ as 0 or 1 beyond 6.
+PLAIN: dict[str, Any] = {"inputs": rules.CONTEXTS, "mean": 0, "spread": 0, "document": -1, "clamp": 6.0}
 OUTPUTS = {"ns": rules.NOISE, "hs": rules.PATH, "softmax": rules.LIST}
 
 
@@ -42,8 +44,13 @@ def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
     return design_words(corpus, options, inputs=rules.CONTEXTS, mean=1, spread=int(options.gradient == "share"))
 
 
-def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Design:
-    """Return the design of a model of words; `changes` are the fields of `Rule` in which these models differ."""
+def design_words(
+    corpus: Corpus, options: SampledOptions, *, rows: InputRows | None = None, total: int | None = None, **changes: float
+) -> Design:
+    """Return the design of a model of words; `changes` are the fields of `Rule` in which these models differ.
+
+    `rows` and `total` are those of `sampler.tables`.
+    """
     words, counts = len(corpus.vocabulary), corpus.counts
     paths = sampler.huffman(counts) if options.loss == "hs" else None
     if paths is not None and options.vectors != "w":
@@ -51,18 +58,16 @@ def design_words(corpus: Corpus, options: SampledOptions, **changes: int) -> Des
     negative = options.negative if options.loss == "ns" else 0
     shared = max(SHARED, padded(negative, TILE)) if negative and options.noise == "shared" else 0
     rule = Rule(
-        **{"inputs": rules.CONTEXTS, "mean": 0, "spread": 0, "document": -1, **changes},
+        **{**PLAIN, "beyond": 0.0 if paths else 1.0, **changes},
         window=options.window,
         fixed=int(options.radius == "fixed"),
         output=OUTPUTS[options.loss],
         negative=negative,
         group=1,
         shared=shared,
-        clamp=CLAMP,
-        beyond=0.0 if paths else 1.0,
     )
     power = options.noise_power if options.loss == "ns" else None
-    tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths)
+    tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths, rows=rows, total=total)
     longest = sampler.longest_document(corpus) if rule.document >= 0 else 0
     uses = sampler.expected_uses(counts, tables, rule, longest)
     if options.loss != "softmax" and options.noise == "shared":

@@ -22,6 +22,8 @@ from cooc_engine.storage.scratch import aligned_zeros, padded
 
 __all__ = ["Workspace", "memory_plan"]
 
+SELDOM = ("older model", "ids of documents", "published vectors")  # parts of a plan that most models lack
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -237,8 +239,9 @@ def _plan(design: Design, means: Means, rows: Mapping[str, int], mapped: list[st
         "steps": Workspace(design.model, width).memory(rows["inputs"], outputs, means.threads),
         "older model": means.older,
         "ids of documents": means.ids,
+        "published vectors": 4 * means.d * sum(design.finished.values()),
     }
-    memory = {name: size for name, size in memory.items() if size or name not in ("older model", "ids of documents")}
+    memory = {name: size for name, size in memory.items() if size or name not in SELDOM}
     return Plan(f"train {means.family}", means.budget, memory, disk=_disk(means, sizes, mapped) if mapped else None)
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from twins import subwords as naive
 
@@ -32,6 +32,7 @@ def listed(words: Vocabulary | list[str], subwords: Subwords) -> list[list[int]]
     return [rows[a:b].tolist() for a, b in itertools.pairwise(starts)]
 
 
+@example([b"", b"</s>", b"<s/>", b"</s>"], (3, 6, 1000))
 @given(st.lists(st.binary(max_size=9) | WORDS.map(lambda words: "".join(words).encode()), unique=True, max_size=6), SIZES)
 def test_rows_of_any_bytes_are_the_twins(words, sizes):
     min_n, max_n, buckets = sizes

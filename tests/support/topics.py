@@ -10,7 +10,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.models.checkpoints import Checkpoint
-from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
+from cooc_engine.models.sampled_options import CbowOptions, FasttextOptions, SkipgramOptions
 
 
 def make_corpus(at: Path, documents, min_count: int = 1) -> Corpus:
@@ -27,7 +27,7 @@ SMALL = {"vector_size": 10, "window": 3, "subsample": 0, "epochs": 8, "lr": 0.1,
 
 
 def options_of(family: str, **changes):
-    kind = {"skipgram": SkipgramOptions, "cbow": CbowOptions}[family]
+    kind = {"skipgram": SkipgramOptions, "cbow": CbowOptions, "fasttext": FasttextOptions}[family]
     return kind(**{**SMALL, **changes})
 
 

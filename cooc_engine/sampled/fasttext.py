@@ -1,0 +1,84 @@
+"""fastText's word vectors (Bojanowski et al. 2017): skip-gram and CBOW whose inputs are words and their n-grams.
+
+A word's vector is the mean of its own row and the rows of its n-grams, and each of these receives the mean's whole gradient,
+as in fastText's program. Its other habits: noise that equals the target is drawn again, σ is 0 or 1 beyond 8, no node of a
+Huffman tree is skipped, and a node's label is 1 for the right child, not the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from cooc_engine._kernels import rules
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import UsageError
+from cooc_engine.models.file import Model
+from cooc_engine.models.published import ListedRows
+from cooc_engine.models.sampled_options import FasttextOptions
+from cooc_engine.models.subwords import SubwordRows, subwords_of, word_means
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.sampled.model import Design
+from cooc_engine.sampled.sampler import InputRows
+from cooc_engine.sampled.word2vec import design_words
+
+__all__ = ["design_fasttext"]
+
+HABITS = {"mean": 1, "spread": 0, "redraw": 1, "clamp": 8.0, "beyond": 1.0}
+GEOMETRY = ("min_n", "max_n", "buckets")  # the options on which the row of an n-gram depends
+
+
+def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
+    """Return fastText: a word predicts its contexts, or those predict it, by the mean of all rows of the inputs."""
+    inputs = rules.CENTRE if options.architecture == "skipgram" else rules.CONTEXTS
+    words, subwords = len(corpus.vocabulary), {"subwords": options.buckets} if options.max_n else {}
+    rows = input_rows(subwords_of(options.record()).rows(corpus.vocabulary), words)
+    made = design_words(corpus, options, rows=rows, total=corpus.tokens, inputs=inputs, **HABITS)
+    tables = made.model.tables._replace(path_labels=-made.model.tables.path_labels)
+    model = replace(made.model, tables=tables)
+
+    def begin(older: Model, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
+        return begun(older, arrays, options)
+
+    def finish(vocabulary: Vocabulary, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
+        return {**arrays, "words": means_of(vocabulary, arrays, options)}
+
+    return replace(made, model=model, inputs={"own": words, **subwords}, begin=begin, finish=finish, finished={"words": words})
+
+
+def input_rows(lists: ListedRows, words: int) -> InputRows:
+    """Return the input rows of each word: its own, then those of its n-grams, which come after the rows of all words."""
+    starts = lists.starts + np.arange(words + 1)
+    rows = np.empty(starts[-1], np.int32)
+    is_own = np.zeros(starts[-1], bool)
+    is_own[starts[:-1]] = True
+    rows[is_own], rows[~is_own] = np.arange(words), lists.rows + words
+    return starts, rows
+
+
+def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) -> Mapping[str, Matrix]:
+    """Take over the rows of n-grams from an older model, and return the arrays of words as it calls them.
+
+    The vectors of a model without n-grams become the words' own rows, as those of a file of vectors in fastText's program.
+    Raises `UsageError` if its n-grams have other rows.
+    """
+    if "own" not in older.names:
+        return {**{name: values for name, values in arrays.items() if name != "own"}, "words": arrays["own"]}
+    theirs = older.config.get("train") or older.config.get("import", {})
+    for name in GEOMETRY:
+        if theirs.get(name) != getattr(options, name):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"--init {older.path}: was made with {flag} {theirs.get(name)}; pass {flag} {theirs.get(name)}")
+    if "subwords" in arrays:
+        arrays["subwords"][:] = older.array("subwords")
+    return arrays
+
+
+def means_of(vocabulary: Vocabulary, arrays: Mapping[str, Matrix], options: FasttextOptions) -> Matrix:
+    """Return the vectors of words, from the trained arrays; without n-grams they are the words' own rows."""
+    if "subwords" not in arrays:
+        return arrays["own"]
+    return word_means(arrays["own"], SubwordRows(subwords_of(options.record()), arrays["subwords"]), vocabulary)
