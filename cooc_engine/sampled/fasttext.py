@@ -36,7 +36,7 @@ def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
     inputs = rules.CENTRE if options.architecture == "skipgram" else rules.CONTEXTS
     words, subwords = len(corpus.vocabulary), {"subwords": options.buckets} if options.max_n else {}
     rows = input_rows(subwords_of(options.record()).rows(corpus.vocabulary), words)
-    made = design_words(corpus, options, rows=rows, total=corpus.tokens, inputs=inputs, **HABITS)
+    made = design_words(corpus, options, rows, corpus.tokens, inputs=inputs, **HABITS)
     tables = made.model.tables._replace(path_labels=-made.model.tables.path_labels)
     model = replace(made.model, tables=tables)
 

@@ -45,7 +45,7 @@ def design_cbow(corpus: Corpus, options: CbowOptions) -> Design:
 
 
 def design_words(
-    corpus: Corpus, options: SampledOptions, *, rows: InputRows | None = None, total: int | None = None, **changes: float
+    corpus: Corpus, options: SampledOptions, rows: InputRows | None = None, total: int | None = None, /, **changes: float
 ) -> Design:
     """Return the design of a model of words; `changes` are the fields of `Rule` in which these models differ.
 
