@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
+    from cooc_engine.models.quantize_options import QuantizeOptions
     from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
     from cooc_engine.pipeline.describe import info
     from cooc_engine.pipeline.job import run
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.vectors.alignment import align
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
+    from cooc_engine.vectors.quantisation import quantize
     from cooc_engine.vectors.query import Vectors, nn
     from cooc_engine.vectors.ratios import ratio
 
@@ -56,6 +58,7 @@ _HOME = {
     "GloveOptions": "models.matrix_options",
     "PmiOptions": "models.matrix_options",
     "PmiSvdOptions": "models.matrix_options",
+    "QuantizeOptions": "models.quantize_options",
     "SimplerGloveOptions": "models.matrix_options",
     "SkipgramOptions": "models.sampled_options",
     "Cooc": "counts.directory",
@@ -93,6 +96,7 @@ _HOME = {
     "ratio": "vectors.ratios",
     "info": "pipeline.describe",
     "align": "vectors.alignment",
+    "quantize": "vectors.quantisation",
     "export_vectors": "formats.vectors",
     "import_vectors": "formats.vectors",
     "read_vectors": "formats.vectors",
@@ -106,7 +110,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Doc2vecOptions", "FasttextOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
-    "export_vectors", "import_vectors", "read_vectors", "align",
+    "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
     "Vectors", "nn", "build_index", "IndexedVectors", "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 import cooc_engine
 from cooc_engine.cli.console import print_result
-from cooc_engine.cli.parameters import Force, Json, NewModel
+from cooc_engine.cli.parameters import Force, Json, NewModel, Positive
+from cooc_engine.models.quantize_options import QuantizeOptions
+from cooc_engine.runtime.numbers import show_size
 
-__all__ = ["align", "export", "import_file"]
+__all__ = ["align", "export", "import_file", "quantize"]
 
 FormatOut = Annotated[
     str | None,
@@ -87,3 +89,20 @@ def align(
     before = "" if done.before is None else f" (before: {done.before:.4f})"
     text = f"{output}: aligned by {done.words:,} words, whose mean cosine is {done.after:.4f}{before}"
     print_result(json, done.record(), [text])
+
+
+def quantize(
+    model: Annotated[Path, Parameter(name="MODEL"), "The model file."],
+    /,
+    *,
+    output: NewModel,
+    options: QuantizeOptions | None = None,
+    threads: Annotated[Positive | None, "Number of threads; all cores by default."] = None,
+    force: Force = False,
+    json: Json = False,
+) -> None:
+    """Make a model small: its vectors become codes of a byte for some components each, which queries are answered from."""
+    done = cooc_engine.quantize(model, output, options, threads=threads, force=force)
+    errors = f"cosine error: mean {done.mean_error:.2e}, largest {done.largest_error:.2e}"
+    sizes = f"{show_size(done.bytes_after)} instead of {show_size(done.bytes_before)}"
+    print_result(json, done.record(), [f"{output}: {done.words:,} vectors in {sizes}, {errors}"])

@@ -49,6 +49,11 @@ class Quantised:
         """n and d."""
         return len(self.codes), len(self.centroids) // CENTROIDS
 
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return 2
+
     def __len__(self) -> int:
         """Return n."""
         return len(self.codes)
@@ -61,6 +66,10 @@ class Quantised:
         found = np.empty((len(flat), self.shape[1]), np.float32)
         decode_rows(self.codes, flat, self.centroids, self.dsub, self._scales(flat), found)
         return found.reshape(*numbers.shape, self.shape[1])
+
+    def whole(self) -> Matrix:
+        """Return all rows, which takes the space that codes save."""
+        return self[:]
 
     def _scales(self, rows: Any) -> Matrix:
         if self.norms is None or self.norm_codes is None:

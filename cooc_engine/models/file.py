@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.linalg.sparse import SparseRows
+from cooc_engine.models.coded import PREFIX, codes_elements, read_codes
 from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published
@@ -25,7 +27,7 @@ from cooc_engine.storage.elements import Contents, Words, csr_element, document,
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
 from cooc_engine.storage.relations import check_words
 from cooc_engine.storage.schema import read_json
-from cooc_engine.storage.verified import VerifiedArrays, VerifiedRows
+from cooc_engine.storage.verified import VerifiedArrays
 
 __all__ = [
     "Model",
@@ -60,6 +62,8 @@ class ModelData:
     evaluation    rows of `evaluate`: model, dataset, kind, value, covered, total
     axes          axes of all arrays by name, as "V d"; those of arrays that the family does not know may be given
     document_ids  for a family with the axis D: ids of the documents, with the number of tokens of each as its count
+    codes         arrays that are quantised, with the names and axes of `arrays`, in the place of these; a model that has any
+                  may lack whatever its published vectors do not need
     """
 
     family: str
@@ -72,6 +76,7 @@ class ModelData:
     evaluation: Sequence[Mapping[str, Any]] = ()
     axes: Mapping[str, str] = field(default_factory=dict)
     document_ids: Vocabulary | None = None
+    codes: Mapping[str, Quantised] = field(default_factory=dict)
 
 
 class Model:
@@ -79,17 +84,17 @@ class Model:
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids: as in `ModelData`.
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes: as in `ModelData`.
     """
 
     def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int | list[int]]) -> None:
         """Wrap what `open_model` has read; use that function instead."""
         self.path, self._data, self._checksums = path, data, checksums
-        self._arrays = cast("VerifiedArrays", data.arrays)
+        self._arrays = cast("VerifiedArrays", data.arrays).joined(data.codes)
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
-        self.document_ids = data.document_ids
+        self.document_ids, self.codes = data.document_ids, data.codes
 
     @property
     def names(self) -> list[str]:
@@ -108,13 +113,14 @@ class Model:
 
     def array(self, name: str) -> npt.NDArray[Any]:
         """Return a parameter, mapped and read-only; raises `FormatError` if there is none of that name, or it is damaged."""
-        return self._reader(name).whole()
+        found: npt.NDArray[Any] = self._reader(name).whole()
+        return found
 
     def reader(self, name: str) -> Any:
         """Return a parameter as an object with a `shape`, whose rows are read as an array's; raises as `array` does."""
         return self._reader(name)
 
-    def _reader(self, name: str) -> VerifiedRows:
+    def _reader(self, name: str) -> Any:
         try:
             return self._arrays.rows[name]
         except KeyError:
@@ -176,6 +182,7 @@ def save_model(path: Path, model: ModelData) -> None:
     if model.document_ids is not None:
         elements[IDS] = _named(path, IDS, model.document_ids)
     elements |= {name: document(getattr(model, name), path, name) for name in RECORDS}
+    elements |= codes_elements(path, model.codes)
     if model.evaluation:
         elements["evaluation"] = document(model.evaluation, path, "evaluation")
     _read(Contents(path, elements))  # what would be refused later is not written
@@ -195,7 +202,8 @@ def _parameters(path: Path, model: ModelData) -> Element:
     if family.rows == "sparse":
         return csr_element(where, model.arrays, labels)
     arrays = {name: Dataset.of_parameter(np.asarray(a), f"{path}: parameter {name}") for name, a in model.arrays.items()}
-    axes = {name: axes_of(name, np.ndim(values), family, model.axes) for name, values in model.arrays.items()}
+    dimensions = {name: np.ndim(values) for name, values in {**model.arrays, **model.codes}.items()}
+    axes = {name: axes_of(name, ndim, family, model.axes) for name, ndim in dimensions.items()}
     return Element(where, "parameters", 3, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
 
 
@@ -239,7 +247,7 @@ def _read_axes(parameters: Element, family: Family) -> dict[str, str]:
     """Return the axes of all arrays, those of the family first; version 1 did not record them."""
     where, found = parameters.where, parameters.datasets
     missing = [name for name in family.arrays if name not in found and name not in family.optional]
-    if missing:
+    if missing and not any(isinstance(dataset.values, Quantised) for dataset in found.values()):
         raise FormatError(f"{where} has no {missing[0]}")
     known = {**family.arrays, **CENTER}
     recorded = _recorded_axes(parameters) if parameters.version > 1 else {}
@@ -287,6 +295,8 @@ def open_model(path: Path | str, *, verify: bool = False) -> Model:
     found = Contents.open(path, MODEL)
     data = _read(found)
     used = {**found.elements["vocabulary"].datasets, **found.elements["parameters"].datasets}
+    for name in data.codes:
+        used |= {f"{name}/{key}": dataset for key, dataset in found.elements[f"{PREFIX}{name}"].datasets.items()}
     model = Model(path, data, {name: dataset.crc for name, dataset in used.items()})
     if verify:
         model._arrays.verify()
@@ -303,8 +313,17 @@ def _read(found: Contents) -> ModelData:
     records["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
     checked = checked_documents(records, f"{found.path}")
     family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
-    axes = _check_parameters(parameters, len(vocabulary), None if ids is None else len(ids))
-    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, ids)
+    codes = read_codes(found)
+    axes = _check_parameters(_with_codes(parameters, codes), len(vocabulary), None if ids is None else len(ids))
+    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, ids, codes)
+
+
+def _with_codes(parameters: Element, codes: Mapping[str, Quantised]) -> Element:
+    """Return the parameters with those that are quantised among them, so that all are checked alike."""
+    twice = sorted(parameters.datasets.keys() & codes.keys())
+    if twice:
+        raise FormatError(f"{parameters.where}/{twice[0]} is quantised too")
+    return replace(parameters, datasets={**parameters.datasets, **{name: Dataset(m, FLOAT, ()) for name, m in codes.items()}})
 
 
 def _choice(element: Element, label: str, known: Mapping[str, Any]) -> str:

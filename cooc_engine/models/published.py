@@ -112,6 +112,12 @@ class Published:
         size = len(arrays[recipe.arrays[0]]) if lists is None else len(lists.starts) - 1
         self.shape: tuple[int, int] = (size, recipe.width(arrays[recipe.needs[0]].shape[1]))
 
+    @property
+    def only(self) -> Any:
+        """The object whose rows are the vectors, if nothing is computed from them; else None."""
+        plain = len(self._recipe.needs) == 1 and self._lists is None and self._center is None
+        return self._arrays[self._recipe.needs[0]] if plain else None
+
     def __len__(self) -> int:
         return self.shape[0]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -16,12 +16,13 @@ import numpy.typing as npt
 
 from cooc_engine.errors import DivergenceError, FormatError
 from cooc_engine.runtime.types import Counts
-from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, Stream, read_elements
+from cooc_engine.storage.hdf5 import FLOAT, LARGEST, Dataset, Element, Stream, read_elements
 from cooc_engine.storage.relations import check_offsets, check_within, check_words
-from cooc_engine.storage.schema import Natural, fitted, parse_json
+from cooc_engine.storage.schema import Natural, Positive, fitted, parse_json
 
 __all__ = ["Contents", "Words", "csr_element", "document", "element_name", "vocabulary_element"]
 
+CENTROIDS = 256  # of each part of a quantised matrix, so that a code is a byte
 CSR: Mapping[int, np.dtype[Any]] = {1: np.dtype("<f8"), 2: FLOAT}  # type of the values, by version of the element
 
 
@@ -130,6 +131,27 @@ def _read_csr(element: Element) -> Element:
     return element
 
 
+class _CodesAttributes(TypedDict):
+    """The attribute of a quantised matrix: how many components a code stands for."""
+
+    dsub: tuple[Positive]
+
+
+def _read_codes(element: Element) -> Element:
+    """Check a quantised matrix (n, d) as a whole: 256 centroids of each of its parts, and a code of each part of a row."""
+    (dsub,) = fitted({**element.numbers}, _CodesAttributes, element.where)["dsub"]
+    size, parts = element.array("codes", np.uint8, (None, None)).shape
+    numbers = len(element.array("centroids", FLOAT, (None,)))
+    if numbers == 0 or numbers % CENTROIDS or parts != -(-numbers // CENTROIDS // dsub):
+        raise FormatError(f"{element.where}: {numbers} numbers of centroids do not fit {parts} codes of {dsub} components")
+    if "norms" in element.datasets or "norm-codes" in element.datasets:
+        element.array("norms", FLOAT, (CENTROIDS,))
+        element.array("norm-codes", np.uint8, (size,))
+    for name, dataset in element.datasets.items():
+        replace(dataset, bound=LARGEST).verify(f"{element.where}/{name}")
+    return element
+
+
 def _read_arrays(element: Element) -> Element:
     return element
 
@@ -143,6 +165,7 @@ READERS: Mapping[tuple[str, int], Callable[[Element], Any]] = {
     ("csr", 1): _read_csr,
     ("csr", 2): _read_csr,
     ("document", 1): _read_document,
+    ("codes", 1): _read_codes,
 }
 
 

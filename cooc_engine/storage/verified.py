@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -69,16 +70,24 @@ class VerifiedArrays(Mapping[str, npt.NDArray[Any]]):
     """The datasets of an element as arrays by name: each is verified as a whole when it is first taken; `rows` reads parts."""
 
     def __init__(self, element: Element) -> None:
-        self.rows = {name: VerifiedRows(element, name) for name in element.datasets}
+        self._own = {name: VerifiedRows(element, name) for name in element.datasets}
+        self.rows: dict[str, Any] = {**self._own}
+
+    def joined(self, others: Mapping[str, Any]) -> VerifiedArrays:
+        """Return these arrays and others that are verified, whose rows are read as those of `VerifiedRows` are."""
+        both = copy.copy(self)
+        both.rows = {**self.rows, **others}
+        return both
 
     def verify(self) -> None:
-        """Verify all that has not been read yet, and keep none of its pages."""
-        for rows in self.rows.values():
+        """Verify all datasets that have not been read yet, and keep none of their pages."""
+        for rows in self._own.values():
             rows.whole()
             rows.release()
 
     def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        return self.rows[name].whole()
+        found: npt.NDArray[Any] = self.rows[name].whole()
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)

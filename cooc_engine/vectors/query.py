@@ -31,7 +31,6 @@ from cooc_engine.vectors.search import (
     BLOCK,
     DENSE,
     QUERIES,
-    ExactSearch,
     RowReader,
     Score,
     Search,
@@ -39,6 +38,7 @@ from cooc_engine.vectors.search import (
     cosines,
     inverse_norms,
     scaled,
+    search_of,
     top,
 )
 from cooc_engine.vectors.spelling import similar_spelling
@@ -93,7 +93,7 @@ class Vectors:
         self._digest = digest
         if len(self._rows.shape) != 2 or self._rows.shape[0] != len(words):
             raise FormatError(f"{len(words)} words do not fit a matrix of shape {self._rows.shape}")
-        self._exact = ExactSearch(self._rows)
+        self._exact = search_of(self._rows)
         self._search: Search = self._exact
 
     @classmethod

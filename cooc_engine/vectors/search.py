@@ -19,6 +19,8 @@ import numpy.typing as npt
 from cooc_engine._kernels import screening
 from cooc_engine._kernels.screening import Candidates, RoundedRows
 from cooc_engine.errors import UsageError
+from cooc_engine.linalg.quantisation import Quantised
+from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.threads import cut_evenly
@@ -27,6 +29,7 @@ from cooc_engine.runtime.types import Floats, Matrix, Rows
 __all__ = [
     "BLOCK",
     "DENSE",
+    "CodedSearch",
     "ExactSearch",
     "RowReader",
     "Screen",
@@ -35,6 +38,7 @@ __all__ = [
     "cosines",
     "inverse_norms",
     "scaled",
+    "search_of",
     "top",
 ]
 
@@ -48,6 +52,8 @@ KEPT_NORMS = 1 << 22  # up to this many rows norms are kept (16 MB); otherwise t
 SCREENED = 1 << 12, 48 << 20  # a screen is made if there are at least this many rows, and it takes at most this many bytes
 SCREENED_ANSWERS = 256  # the most answers, with excluded rows, for which a screen is used
 FIRST_SINGLES = 4  # single queries answered without a screen, since making one takes as long as about ten of them
+
+FEW = 4  # queries of codes that are answered by tables of products; for more, blocks of rows are decoded for all of them
 
 Score = Callable[[int, Matrix], Matrix]  # from the first row of a block and its rows, the scores (rows, queries)
 
@@ -192,6 +198,39 @@ class ExactSearch:
     @functools.cached_property
     def _screen(self) -> Screen:
         return Screen(self._rows, self._factors)
+
+
+class CodedSearch(ExactSearch):
+    """The nearest of rows that are codes: a few queries are answered from the codes alone."""
+
+    def __init__(self, rows: RowReader, codes: Quantised) -> None:
+        """Take a matrix (V, d) and the codes from which its rows are computed."""
+        super().__init__(rows)
+        self._codes = codes
+
+    def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]]) -> tuple[Rows, Matrix]:
+        """Return rows and cosines, both (q, topn), best first; equal cosines are ordered by row."""
+        if len(queries) > FEW:
+            return super().nearest(queries, topn, exclude)
+        found = [self._nearest_to(*each, topn) for each in zip(scaled(queries), exclude, strict=True)]
+        return np.stack([rows for rows, _ in found]), np.stack([values for _, values in found])
+
+    def _nearest_to(self, unit: Matrix, exclude: Sequence[int], topn: int) -> tuple[Rows, Matrix]:
+        scores: Matrix = self._codes.dot(unit) * self.inverse_norms
+        scores[list(exclude)] = -np.inf
+        rows = np.flatnonzero(scores >= np.partition(scores, -topn)[-topn])
+        rows = rows[np.lexsort((rows, -scores[rows]))[:topn]]
+        return np.where(scores[rows] > -np.inf, rows, -1), scores[rows]
+
+    def _may_screen(self) -> bool:
+        """A screen takes twice the space of the codes or more."""
+        return False
+
+
+def search_of(rows: RowReader) -> ExactSearch:
+    """Return the search for the rows of a matrix: by their codes, if they have any and nothing is computed from them."""
+    codes = rows.only if isinstance(rows, Published) else None
+    return CodedSearch(rows, codes) if isinstance(codes, Quantised) else ExactSearch(rows)
 
 
 # --------------------------------------------------------------------------------------------------------- screening

@@ -1,0 +1,156 @@
+"""Small models: what queries answer from codes, what is stored, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.models import make_data
+
+from cooc_engine.cli.app import main
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.linalg.quantisation import Quantised
+from cooc_engine.models.file import append_evaluation, open_model, save_model
+from cooc_engine.models.quantize_options import QuantizeOptions
+from cooc_engine.storage import elements
+from cooc_engine.vectors import search
+from cooc_engine.vectors.quantisation import quantize
+from cooc_engine.vectors.query import Vectors
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> tuple[Path, Path]:
+    """A GloVe model of 300 words with a centre, and the same quantised."""
+    at = tmp_path_factory.mktemp("models")
+    data = make_data(300, 6)
+    save_model(at / "m.h5", make_data(300, 6, arrays={**data.arrays, "center": np.full(6, 0.25)}))
+    quantize(at / "m.h5", at / "small.h5", QuantizeOptions(dsub=2, qnorm=True), threads=2)
+    return at / "m.h5", at / "small.h5"
+
+
+@pytest.fixture(params=[0, 99], ids=["decoded", "tables"])
+def few(request, monkeypatch) -> int:
+    """The number of queries up to which tables of products are used: none, or all."""
+    monkeypatch.setattr(search, "FEW", request.param)
+    return request.param
+
+
+def test_a_small_model_answers_as_its_decoded_vectors_do(models, few):
+    small = Vectors.open(models[1])
+    plain = Vectors(small.vocabulary, small.vectors)
+    words = [small.vocabulary.word(row) for row in (0, 7, 299)]
+    found, wanted = small.neighbours(words, 20), plain.neighbours(words, 20)
+    for word in words:
+        assert [other for other, _ in found[word]] == [other for other, _ in wanted[word]]
+        np.testing.assert_allclose([x for _, x in found[word]], [x for _, x in wanted[word]], atol=1e-6)
+    assert small.most_similar(words[0], words[1], topn=300)[-1][0] == plain.most_similar(words[0], words[1], topn=300)[-1][0]
+    assert len(small.nearest(small.vectors[:1], 300, [[1, 2]])[0][0]) == 300
+    assert (small.nearest(small.vectors[:1], 300, [[1, 2]])[0][0][-2:] == -1).all()
+    assert small.similarity(*words[:2]) == pytest.approx(plain.similarity(*words[:2]), abs=1e-6)
+
+
+def test_single_queries_are_answered_without_decoding_the_matrix(models, monkeypatch):
+    small = Vectors.open(models[1])
+    small.neighbours(["wört0"])  # norms are computed once, block by block
+    read: list[int] = []
+    original = Quantised.__getitem__
+    monkeypatch.setattr(Quantised, "__getitem__", lambda self, rows: read.append(np.size(rows)) or original(self, rows))
+    for number in range(20):
+        small.neighbours([f"wört{number}"])
+    assert set(read) == {1}
+
+
+def test_what_is_stored_is_the_published_vectors(models):
+    whole, small = map(open_model, models)
+    assert (small.family, small.published, small.names) == ("glove", "w", ["words"])
+    assert small.shapes == {"words": (300, 6)} and small.vocabulary.words == whole.vocabulary.words
+    assert small.codes["words"].codes.shape == (300, 3)
+    assert small.config["quantize"] == {"dsub": 2, "qnorm": True, "seed": 1}
+    assert np.array_equal(small.vectors, small.array("words"))
+    cosines = search.cosines(whole.vectors, small.vectors)
+    assert cosines.mean() > 0.98
+    with pytest.raises(UsageError, match="--vectors c: the model has only words"):
+        small.rows("c")
+    assert small.digest != whole.digest
+
+
+def test_scores_can_be_added(models, tmp_path):
+    path = tmp_path / "small.h5"
+    path.write_bytes(models[1].read_bytes())
+    append_evaluation(path, [{"dataset": "x", "kind": "y", "value": 1.0, "covered": 1, "total": 1, "model": "m"}])
+    assert np.array_equal(open_model(path, verify=True).vectors, open_model(models[1]).vectors)
+
+
+def test_the_command_says_what_is_lost(models, tmp_path, capsys):
+    whole, small = str(models[0]), str(tmp_path / "s.h5")
+    assert main(["quantize", whole, "--output", small, "--dsub", "3", "--threads", "1", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    errors = 1 - search.cosines(open_model(whole).vectors, open_model(small).vectors)
+    assert record["mean_cosine_error"] == pytest.approx(errors.mean()) and record["largest_cosine_error"] == errors.max()
+    assert (record["words"], record["bytes_after"]) == (300, Path(small).stat().st_size)
+    assert main(["quantize", whole, "--output", small]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main(["quantize", whole, "--output", small, "--force", "--threads", "1"]) == 0
+    assert f"{small}: 300 vectors in " in capsys.readouterr().out
+
+
+def test_what_cannot_be_quantised_is_refused(models, tmp_path):
+    with pytest.raises(UsageError, match="is quantised already"):
+        quantize(models[1], tmp_path / "s.h5")
+    with pytest.raises(UsageError, match="--dsub is 0"):
+        QuantizeOptions(dsub=0)
+
+
+def forged(path: Path, to: Path, monkeypatch, **changes) -> Path:
+    """Write a quantised model with other arrays, which fit their checksums."""
+    data = open_model(path).data()
+    words = data.codes["words"]
+    values = {name: getattr(words, name) for name in ("codes", "centroids", "dsub", "norm_codes", "norms")}
+    unchecked = {**elements.READERS, ("codes", 1): lambda element: element}
+    with monkeypatch.context() as patch:
+        patch.setattr(elements, "READERS", unchecked)
+        patch.setattr("cooc_engine.models.file._check_parameters", lambda *given: {})
+        save_model(to, make_data(300, 6, arrays={}, published="w", codes={"words": Quantised(**{**values, **changes})}))
+    return to
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"dsub": 1}, "1536 numbers of centroids do not fit 3 codes of 1 components"),
+        ({"dsub": 0}, r"dsub\[0\] is 0; it must be at least 1"),
+        ({"centroids": np.zeros(100, np.float32)}, "100 numbers of centroids do not fit"),
+        ({"centroids": np.full(1536, 1e16, np.float32)}, "centroids holds numbers that are not finite, or beyond"),
+        ({"codes": np.zeros((299, 3), np.uint8)}, "norm-codes has the shape 300, expected 299"),
+        ({"codes": np.zeros((299, 3), np.uint8), "norm_codes": np.zeros(299, np.uint8)}, "words has the shape 299 x 6"),
+        ({"norms": np.zeros(255, np.float32)}, "norms has the shape 255, expected 256"),
+        ({"norms": None}, "has no norms"),
+    ],
+)
+def test_forged_codes_are_refused(models, tmp_path, monkeypatch, changes, words):
+    path = forged(models[1], tmp_path / "f.h5", monkeypatch, **changes)
+    with pytest.raises(FormatError, match=words):
+        open_model(path)
+
+
+def test_an_array_is_stored_once(models, tmp_path):
+    data, codes = make_data(300, 6), open_model(models[1]).codes
+    with pytest.raises(FormatError, match="words is quantised too"):
+        save_model(tmp_path / "m.h5", make_data(300, 6, arrays=data.arrays, codes=codes))
+
+
+def test_words_never_seen_have_vectors_of_quantised_subwords(tmp_path):
+    data, buckets = make_data(40, 6), 300
+    matrix = np.random.default_rng(8).normal(size=(buckets, 6)).astype(np.float32)
+    arrays = {"words": data.arrays["words"], "own": data.arrays["words"], "subwords": matrix}
+    options = {"min_n": 2, "max_n": 3, "buckets": buckets}
+    whole = make_data(40, 6, family="fasttext", published="w", arrays=arrays, config={"train": options})
+    save_model(tmp_path / "m.h5", whole)
+    quantize(tmp_path / "m.h5", tmp_path / "small.h5")
+    small = open_model(tmp_path / "small.h5")
+    assert small.names == ["subwords", "words"]
+    found, known = small.subwords.vectors(["never", "x"])
+    wanted, _ = open_model(tmp_path / "m.h5").subwords.vectors(["never", "x"])
+    assert known.all() and search.cosines(found, wanted).min() > 0.9
