@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numba import float32, float64, int32, int64, uint64, void
 
+from cooc_engine._kernels.barrier import TEAM, wait_for_all
 from cooc_engine._kernels.basics import mix64
 from cooc_engine._kernels.examples import INPUTS, OWN, TARGETS, build_example, fetch_rows, target_word
 from cooc_engine._kernels.jit import array, helper, kernel, out
@@ -73,44 +74,36 @@ def document_of(offsets, position):
     return low
 
 
-@kernel(
-    void(
-        array(int32), array(int64), int64, int64, int64, RULE, TABLES, CLOCK, out(float32, 2), out(float32, 2), SCRATCH,
-        STEP_LOG, out(float64, 2),
-    ),
-    fast=True,
-)  # fmt: skip
-def train_parts(ids, offsets, first, last, size, rule, tables, clock, W, C, scratch, log, results):
-    """Train on parts first:last of a shard, `size` tokens each; results[p - first] becomes loss, examples and words.
+@helper
+def train_part(ids, offsets, begin, end, later, rule, tables, clock, W, C, scratch, log, part, result):
+    """Train on the tokens begin:end of a shard, visited some tokens later than their place in the text tells.
 
-    Each part has its own random generator. Windows cross the ends of parts, but never those of documents.
+    result becomes loss, examples and words. Each part has its own random generator. Windows cross the ends of parts, but never
+    those of documents.
     """
     thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
-    for part in range(first, last):
-        begin, end = part * size, min((part + 1) * size, ids.shape[0])
-        scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
-        number, result = part - first, results[part - first]
-        result[:] = 0
-        if log.used.shape[0] > 0:
-            log.used[number] = 0
-        document = document_of(offsets, begin)
-        while begin < end:
-            while offsets[document + 1] <= begin:
-                document += 1
-            stop = min(end, begin + PIECE, offsets[document + 1])
-            a, b, c, known = lay_out(
-                ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, rule.window,
-                scratch.words,
-            )  # fmt: skip
-            lr = clock.lr * (1 - (clock.done + clock.origin + begin) / clock.total)
-            train_piece(
-                a, rule.window, b, c, clock.document + document, rule, tables, W, C, float32(lr), scratch, log, number, result
-            )  # fmt: skip
-            result[WORDS] += known
-            begin = stop
+    scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
+    result[:] = 0
+    if log.used.shape[0] > 0:
+        log.used[part] = 0
+    document = document_of(offsets, begin)
+    while begin < end:
+        while offsets[document + 1] <= begin:
+            document += 1
+        stop = min(end, begin + PIECE, offsets[document + 1])
+        a, b, c, known = lay_out(
+            ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, rule.window,
+            scratch.words,
+        )  # fmt: skip
+        lr = clock.lr * (1 - (clock.done + later + clock.origin + begin) / clock.total)
+        train_piece(
+            a, rule.window, b, c, clock.document + document, rule, tables, W, C, float32(lr), scratch, log, part, result
+        )  # fmt: skip
+        result[WORDS] += known
+        begin = stop
 
 
-@kernel(void(STEP_LOG, int64, int64, int64, int64, out(int32, 2), out(float32, 2), out(float32, 2)))
+@helper
 def take_recorded(log, parts, owner, owners, most, uses, W, C):
     """Add the recorded steps of the rows that belong to one of several owners, in the order of the parts.
 
@@ -133,3 +126,32 @@ def take_recorded(log, parts, owner, owners, most, uses, W, C):
                     share = min(float32(1), float32(most) / float32(uses[side, row]))
                     for z in range(target.shape[0]):
                         target[z] += share * step[z]
+
+
+@kernel(
+    void(
+        array(int32), array(int64), array(int64, 2), int64, int64, TEAM, RULE, TABLES, CLOCK, out(float32, 2),
+        out(float32, 2), SCRATCH, STEP_LOG, int64, out(int32, 2), out(float64, 3),
+    ),
+    fast=True,
+)  # fmt: skip
+def train_batches(ids, offsets, batches, parts, size, team, rule, tables, clock, W, C, scratch, log, most, uses, results):
+    """Train on batches of a shard, `parts` parts of `size` tokens each, as one thread of a team.
+
+    batches (n, 2) are their numbers in the text and how many tokens later than their place tells they are visited;
+    results[b, p] becomes loss, examples and words. If steps are recorded, they are taken when all parts of a batch are done.
+    """
+    last = (ids.shape[0] + size - 1) // size
+    for b in range(batches.shape[0]):
+        first = batches[b, 0] * parts
+        count = min(parts, last - first)
+        for p in range(team.rank * count // team.size, (team.rank + 1) * count // team.size):
+            begin = (first + p) * size
+            end = min(begin + size, ids.shape[0])
+            train_part(
+                ids, offsets, begin, end, batches[b, 1], rule, tables, clock, W, C, scratch, log, p, results[b, p]
+            )  # fmt: skip
+        if log.steps.shape[0] > 0:
+            wait_for_all(team)
+            take_recorded(log, count, team.rank, team.size, most, uses, W, C)
+            wait_for_all(team)

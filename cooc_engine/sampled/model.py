@@ -19,7 +19,7 @@ __all__ = ["FLOOR", "GROUP", "Design", "SampledModel", "group_of"]
 
 Arrays = Mapping[str, Matrix]
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
-ROUND = 64  # parts between two moments at which all threads rest
+ROUND = 64  # batches between two moments at which all threads rest
 SMALL_PART, BATCH = 256, 16  # deterministic training: tokens of a part, at most, and parts whose steps are added together
 GROUP = 32  # windows trained together, at most; the rates of the steps of a row that they are expected to use most
 GROUP_RATE = 0.1  # add up to at most this: with 0.4, rates of 0.1 diverge in a text of 18 words
@@ -90,7 +90,7 @@ class SampledModel:
     @property
     def round(self) -> int:
         """Batches between two moments at which the state is consistent."""
-        return 1 if self.listed or self.deterministic else ROUND
+        return 1 if self.listed else ROUND
 
     @property
     def stretch(self) -> int:

@@ -22,14 +22,13 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
-from cooc_engine._kernels.step import StepLog
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.softmax import Examples, softmax_step
@@ -131,6 +130,12 @@ class _Walk:
         """Return the number of the batch visited as the `visit`-th; batches beyond the end of the text are empty."""
         return int(self.order[visit // self.stretch]) * self.stretch + visit % self.stretch
 
+    def batches(self, first: int, last: int) -> npt.NDArray[np.int64]:
+        """Return the batches visited as the first:last, but for empty ones: number, and how many tokens too late; (n, 2)."""
+        visits = [(self.batch(visit), self.done(visit)) for visit in range(first, last)]
+        found = [(number, done - number * self.size) for number, done in visits if number * self.size < self.tokens]
+        return np.array(found, np.int64).reshape(-1, 2)
+
     def done(self, visit: int) -> int:
         """Return the number of tokens read before the `visit`-th batch."""
         turn, rest = divmod(visit, self.stretch)
@@ -146,16 +151,15 @@ def _train_shard(
     while state.batches < len(walk):
         begin, first = time.perf_counter(), state.batches
         last = min(first + model.round, len(walk))
-        visits = [(walk.batch(visit), visit) for visit in range(first, last)]
-        visits = [(batch, visit) for batch, visit in visits if batch * walk.size < walk.tokens]
-        results = team.train(shard, [(batch, _turned(clock, walk.done(visit) - batch * walk.size)) for batch, visit in visits])
+        batches = walk.batches(first, last)
+        results = team.train(shard, clock, batches)
         state.batches = last
-        for result in results:  # one by one, so that the sum does not depend on the threads
+        for result in results.reshape(-1, 3):  # one by one, so that the sum does not depend on the threads
             state.sums += result
         state.seconds += time.perf_counter() - begin
         _check_loss(state, team.workspace)
-        tokens = sum(min(walk.size, walk.tokens - batch * walk.size) for batch, _ in visits)
-        stage.advance(tokens, f"{_note(state, model)}, lr {_rate(_turned(clock, walk.done(first)), 0):.3g}")
+        tokens = int(np.minimum(walk.size, walk.tokens - batches[:, 0] * walk.size).sum())
+        stage.advance(tokens, f"{_note(state, model)}, lr {_rate(clock, walk.done(first)):.3g}")
         between(f"epoch {state.epoch + 1}", False)
 
 
@@ -168,11 +172,6 @@ def _check_loss(state: State, workspace: Workspace) -> None:
         raise DivergenceError(
             f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {lr:g}) and start anew with --force"
         )
-
-
-def _turned(clock: Clock, tokens: int) -> Clock:
-    """Return the clock of a batch that is visited `tokens` tokens later than its place in the text."""
-    return clock._replace(done=clock.done + tokens)
 
 
 def _rate(clock: Clock, position: int) -> float:
@@ -210,48 +209,35 @@ class _Team:
         self.log = self.workspace.step_log()
         self.uses = np.zeros(self.workspace.uses_shape(len(network.inputs), len(network.outputs)), np.int32)
 
-    def train(self, shard: Shard, batches: list[tuple[int, Clock]]) -> npt.NDArray[np.float64]:
-        """Train on batches of a shard, each with its clock; return loss, examples and words of each part, (parts, 3)."""
-        size, parts = self.model.batch, -(-len(shard.ids) // self.model.part)
-        results = np.zeros((size * len(batches), 3))
-        pieces = []
-        for number, (batch, clock) in enumerate(batches):
-            first, last = batch * size, min((batch + 1) * size, parts)
-            for begin, end in _shares(first, last, self.threads if size > 1 else 1):
-                pieces.append((begin, end, clock, begin - first, number * size))
+    def train(self, shard: Shard, clock: Clock, batches: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Train on batches of a shard, see `sgd.train_batches`; return loss, examples and words of each part, (n, parts, 3).
 
-        def work(piece: tuple[int, int, Clock, int, int]) -> None:
-            begin, end, clock, recorded, result = piece
-            scratch, place = self.free.pop(), slice(recorded, recorded + end - begin)
-            log = StepLog(*(values[place] for values in self.log))
-            sgd.train_parts(
-                shard.ids, shard.offsets, begin, end, self.model.part, self.model.rule, self.model.tables, clock,
-                self.network.inputs, self.network.outputs, scratch, log, results[result + recorded :],
+        Threads work on the parts of one batch after the other together, or, if they race, on a batch each.
+        """
+        model, gate = self.model, np.zeros(GATE, np.int64)
+        results = np.zeros((len(batches), model.batch, 3))
+        shares = [(slice(n, n + 1), Team(0, 1, gate)) for n in range(len(batches))]
+        if model.batch > 1:
+            shares = [(slice(None), Team(rank, self.threads, gate)) for rank in range(self.threads)]
+
+        def work(piece: tuple[slice, Team]) -> None:
+            share, team = piece
+            scratch = self.free.pop()
+            sgd.train_batches(
+                shard.ids, shard.offsets, batches[share], model.batch, model.part, team, model.rule, model.tables, clock,
+                self.network.inputs, self.network.outputs, scratch, self.log, model.most_steps, self.uses, results[share],
             )  # fmt: skip
             self.free.append(scratch)
 
-        list(self.pool.map(work, pieces))
-        for batch, clock in batches if self.model.listed else ():
-            results[0, sgd.LOSS] = self._soften(clock, batch)
-        if size > 1 and pieces:
-            parts = pieces[-1][1] - pieces[0][0]
-            list(self.pool.map(lambda owner: self._take(parts, owner), range(self.threads)))
+        list(self.pool.map(work, shares))
+        for number, later in batches.tolist() if model.listed else ():
+            results[0, 0, sgd.LOSS] = self._soften(_rate(clock, number * model.part + later))
         return results
 
-    def _take(self, parts: int, owner: int) -> None:
-        matrices = self.network.inputs, self.network.outputs
-        sgd.take_recorded(self.log, parts, owner, self.threads, self.model.most_steps, self.uses, *matrices)
-
-    def _soften(self, clock: Clock, part: int) -> float:
+    def _soften(self, lr: float) -> float:
         rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]
-        lr = _rate(clock, part * self.model.part)
         examples = Examples(listed, mean=bool(rule.mean))
         first, still = rule.document if rule.frozen & rules.WORD_ROWS else 0, bool(rule.frozen & rules.OUTPUT_ROWS)
         return softmax_step(
             examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread), first=first, still=still
         )
-
-
-def _shares(first: int, last: int, threads: int) -> list[tuple[int, int]]:
-    """Cut a range into at most one nonempty range per thread."""
-    return [part for part in cut_evenly(first, last, threads) if part[0] < part[1]]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from support.steps import rule_of, twin_of
+from support.steps import rule_of, run_parts, twin_of
 
 from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.rules import Clock, Rule
@@ -20,7 +20,6 @@ from cooc_engine._kernels.sampling import lay_out
 from cooc_engine._kernels.step import StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
-from cooc_engine.sampled.workspace import Workspace
 from cooc_engine.storage.scratch import aligned_zeros
 
 COUNTS = np.array([900, 400, 200, 90, 40, 12, 5, 1], np.int64)
@@ -51,9 +50,7 @@ def listed(ids: np.ndarray, tables, **changes) -> list[tuple[list[int], list[int
     log = StepLog(np.zeros((1, 14 * len(ids)), np.int32), np.zeros((0, 0, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(99, 16), aligned_zeros(99, 16)
     offsets, clock = np.array([0, len(ids)]), Clock(7, 0, 0, 0, 0, math.inf, 0.1)
-    sgd.train_parts(
-        ids, offsets, 0, 1, len(ids), rule, tables, clock, W, C, Workspace(model, 16).scratch(), log, np.zeros((1, 3))
-    )
+    run_parts(ids, offsets, model, clock, W, C, log, len(ids))
     rows, place, found = log.rows[0].tolist(), 0, []
     while place < log.used[0]:
         n, m = rows[place : place + 2]
@@ -99,8 +96,7 @@ def test_noise_follows_its_power(power):
     log = StepLog(np.zeros((1, 90_000), np.int32), np.zeros((1, 90_000, 16), np.float32), np.zeros(1, np.int64))
     W, C = aligned_zeros(9, 16), aligned_zeros(9, 16)
     clock = Clock(7, 0, 0, 0, 0, math.inf, 0.1)
-    scratch, results = Workspace(model, 16).scratch(), np.zeros((1, 3))
-    sgd.train_parts(ids, np.array([0, len(ids)]), 0, 1, len(ids), rule, tables, clock, W, C, scratch, log, results)
+    results = run_parts(ids, np.array([0, len(ids)]), model, clock, W, C, log, len(ids))
     rows = log.rows[0, : log.used[0]]
     found = np.bincount(-1 - rows[rows < -1], minlength=9)[1:]
     assert found.sum() == 9 * results[0, sgd.EXAMPLES] > 40_000

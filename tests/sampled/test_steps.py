@@ -117,13 +117,14 @@ def test_steps_are_gradients(name, output):
     tables = tables_of(counts_of(documents, 5), rule)
     model = dataclasses.replace(SampledModel(rule, tables, 1, 0.5, seed=2, floor=1.0), deterministic=True)
     W, C = matrices(5, 5, d)
+    exact_W, exact_C = W.astype(np.float64)[:, :d], C.astype(np.float64)[:, :d]
     log = StepLog(np.zeros((1, 9999), np.int32), np.zeros((1, 9999, 16), np.float32), np.zeros(1, np.int64))
     run_kernel(documents, model, W, C, log=log)
     steps_W, steps_C = np.zeros((5, d)), np.zeros((5, d))
     used = log.used[0]
     for row, step in zip(log.rows[0, :used].tolist(), log.steps[0, :used, :d], strict=True):
         (steps_W if row >= 0 else steps_C)[row if row >= 0 else -1 - row] += step
-    twin, exact_W, exact_C = twin_of(rule, tables), W.astype(np.float64)[:, :d], C.astype(np.float64)[:, :d]
+    twin = twin_of(rule, tables)
     groups = [example for _, example in twin.examples(documents, [], tables.noise.tolist(), 2)]
 
     def total() -> float:

@@ -125,25 +125,25 @@ def test_each_batch_is_told_where_it_stands(shards, tmp_path, small_parts, monke
     """Over shards, stretches and epochs: the rate falls by what has been read, draws belong to places in the corpus."""
     original, seen = trainer._Team.train, []
 
-    def spy(team, shard, batches):
+    def spy(team, shard, clock, batches):
         (number,) = (n for n in range(shards.shards) if np.array_equal(shards.shard(n).ids, shard.ids))
-        seen.extend((number, batch, clock) for batch, clock in batches)
-        return original(team, shard, batches)
+        seen.extend((number, batch, later, clock) for batch, later in batches.tolist())
+        return original(team, shard, clock, batches)
 
     monkeypatch.setattr(trainer._Team, "train", spy)
     options = options_of("skipgram", epochs=3, deterministic=deterministic, seed=9, lr=0.06)
     train("skipgram", shards, tmp_path / "m.h5", options)
     model = design_skipgram(shards, options).model
     size, read, sizes = model.part * model.batch, 0, shards.manifest["shards"]
-    for number, batch, clock in seen:
+    for number, batch, later, clock in seen:
         tokens, documents = np.sum(sizes[:number], axis=0, dtype=int) if number else (0, 0)
         assert (clock.seed, clock.epoch) == (9, read // shards.tokens)
         assert clock.total == pytest.approx(3 * shards.tokens / (1 - 1e-4), rel=1e-12)
         assert (clock.origin, clock.document, clock.lr) == (tokens, documents, 0.06)
-        assert clock.done + clock.origin + batch * size == read
+        assert clock.done + later + clock.origin + batch * size == read
         read += min(size, sizes[number][0] - batch * size)
     assert read == 3 * shards.tokens
-    orders = [[n for n, _ in itertools.groupby(n for n, _, clock in seen if clock.epoch == e)] for e in range(3)]
+    orders = [[n for n, _ in itertools.groupby(n for n, _, _, clock in seen if clock.epoch == e)] for e in range(3)]
     assert all(sorted(order) == list(range(10)) for order in orders)
     assert len(set(map(tuple, orders))) == 3, "no shard is always the last"
 

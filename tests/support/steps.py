@@ -9,6 +9,7 @@ import numpy as np
 from twins import sgd as naive
 
 from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock, Rule, Tables
 from cooc_engine._kernels.step import StepLog
 from cooc_engine.sampled import sampler
@@ -101,17 +102,25 @@ def shard_of(documents) -> tuple[np.ndarray, np.ndarray]:
     return ids, np.cumsum([0, *map(len, documents)]).astype(np.int64)
 
 
+def run_parts(ids, offsets, model: SampledModel, clock: Clock, W, C, log: StepLog, part: int) -> np.ndarray:
+    """Train on all parts of a text as one batch; returns loss, examples and words of each part."""
+    parts = -(-len(ids) // part)
+    results, uses = np.zeros((1, parts, 3)), np.zeros((2, len(W) + len(C)), np.int32)
+    batches, team = np.zeros((1, 2), np.int64), Team(0, 1, np.zeros(GATE, np.int64))
+    scratch = Workspace(model, W.shape[1]).scratch()
+    rest = team, model.rule, model.tables, clock, W, C, scratch, log, 1 << 30, uses, results
+    sgd.train_batches(ids, offsets, batches, parts, part, *rest)
+    return results[0]
+
+
 def run_kernel(documents, model: SampledModel, W, C, *, log: StepLog | None = None, part: int = 1 << 14, epochs: int = 1):
     """Run all parts one after the other; returns loss and examples by epoch."""
     ids, offsets = shard_of(documents)
-    scratch, history = Workspace(model, W.shape[1]).scratch(), []
-    parts = -(-len(ids) // part)
+    nothing = StepLog(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
+    history = []
     for epoch in range(epochs):
         total = dataclasses.replace(model, epochs=epochs).horizon(len(ids))
         clock = Clock(model.seed, epoch, 0, 0, epoch * len(ids), total, model.lr)
-        results = np.zeros((parts, 3))
-        nothing = StepLog(np.empty((0, 0), np.int32), np.empty((0, 0, W.shape[1]), np.float32), np.empty(0, np.int64))
-        rest = model.rule, model.tables, clock, W, C, scratch, nothing if log is None else log, results
-        sgd.train_parts(ids, offsets, 0, parts, part, *rest)
+        results = run_parts(ids, offsets, model, clock, W, C, nothing if log is None else log, part)
         history.append(tuple(results.sum(axis=0)[:2]))
     return history
