@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 
 from cooc_engine.runtime.streams import guard_streams
 from cooc_engine.runtime.truncation import explain_truncation
@@ -11,6 +12,8 @@ from cooc_engine.runtime.truncation import explain_truncation
 def main() -> None:
     """Run the command line and exit with its code."""
     guard_streams()
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")  # what is wrong with numbers is found by checks, and told in one line
     explain_truncation()
     from cooc_engine.cli.app import main as run
 

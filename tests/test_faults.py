@@ -408,10 +408,10 @@ def test_a_run_that_waits_to_be_merged_takes_little_memory(tmp_path):
     """However deep the directory is: 300 characters of it, three times per run, would pass the limit."""
     directory = tmp_path / ("d" * 200)
     directory.mkdir()
-    run = RowFiles(directory, "run-00000")
+    run = RowFiles(directory, "run-00000", (0, 1))
     for part, dtype in (("rows", np.int64), ("columns", np.int32), ("values", np.uint32)):
         with ArrayWriter(run.path(part), dtype) as file:
-            file.append(np.array([0, 3, 0], dtype) if part == "rows" else np.zeros(3, dtype))
+            file.append(np.array([0, 3, 0, 0], dtype) if part == "rows" else np.zeros(3, dtype))
     # The names stay in Python's table of strings as long as one reader has them; without it, opening may make that table grow,
     # which is none of the runs' memory. Runs do not share the names of their files as these do, so they are added.
     first = Written.open(run, 1, 1)

@@ -231,7 +231,7 @@ def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
                 write_rows(block.files(work), block.dtype, source, tasks, accumulators, stage)
         return
     write_whole(work / "runs.json", json.dumps([run.parts for run in runs]).encode())
-    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+    files = [RowFiles(work, f"run-{number:05d}", run.parts) for number, run in enumerate(runs)]
     with progress.stage(f"count {len(runs)} runs", corpus.tokens, "words") as stage:
         for run, file in zip(runs, files, strict=True):
             if not file.whole():

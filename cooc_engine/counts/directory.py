@@ -93,7 +93,7 @@ class Block:
 
     def files(self, directory: Path) -> RowFiles:
         """Return the block's files."""
-        return RowFiles(directory, f"{self.number:05d}")
+        return RowFiles(directory, f"{self.number:05d}", (self.first, self.last))
 
     @property
     def kinds(self) -> dict[str, npt.DTypeLike]:

@@ -290,7 +290,7 @@ def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress
             f"{entries.name}: counts of contexts on both sides are symmetric, these are not; pass --context-side left or right"
         )
     blocks = _blocks(entries, window, lengths, sums)
-    files = [RowFiles(work, f"run-{number:05d}") for number in range(len(runs))]
+    files = [RowFiles(work, f"run-{number:05d}", run) for number, run in enumerate(runs)]
     todo = [block for block in blocks if not block.files(work).whole()]
     if todo and len(runs) == 1:
         with progress.stage("sort entries", entries.size, "entries") as stage:

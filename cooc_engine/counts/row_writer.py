@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.runtime.types import Counts, Offsets
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole, load_array
+from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.relations import check_offsets
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 VALUES = (np.uint32, np.uint64)
+KINDS: dict[str, Any] = {"rows": np.int64, "columns": np.int32, "values": VALUES}
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is a task by itself)
 
 
@@ -111,28 +113,36 @@ class TextSource:
 
 @dataclass(frozen=True)
 class RowFiles:
-    """Consecutive rows in three array files: offsets and sums of the rows, columns and values of the entries."""
+    """Consecutive rows in three array files: offsets and sums of the rows, columns and values of the entries.
+
+    `of` is the part that they are of what the plan of the directory describes: numbers of rows, or stretches of the input.
+    """
 
     directory: Path
     name: str
+    of: Any
 
     def path(self, part: str) -> Path:
         """Return the file of `rows`, `columns` or `values`."""
         return self.directory / f"{part}-{self.name}.bin"
 
     def whole(self) -> bool:
-        """Tell whether all rows were written, the file of rows last, and none of the files was damaged since."""
-        rows, columns, values = (self.path(part) for part in ("rows", "columns", "values"))
-        if not (is_whole(rows, np.int64) and is_whole(columns, np.int32) and is_whole(values, VALUES)):
+        """Tell whether all rows were written, the file of rows last, and none of the files was damaged or exchanged since."""
+        if not all(is_whole(self.path(part), kind) for part, kind in KINDS.items()):
             return False
-        ends = ArrayReader(rows, np.int64)  # offsets, one more than there are rows, then a sum for each row
-        sizes = [ArrayReader(columns, np.int32).size, ArrayReader(values, VALUES).size]
-        return ends.size % 2 == 1 and sizes == ends.read(ends.size // 2, ends.size // 2 + 1).tolist() * 2
+        found = load_array(self.path("rows"), np.int64)
+        return len(found) > 0 and int(found[-1]) == self.mark(found[:-1])
+
+    def mark(self, rows: Counts) -> int:
+        """Return what binds offsets and sums to the other files, to the plan of the directory, and to their part of it."""
+        held = [ArrayReader(self.path(part), KINDS[part]).bound for part in ("columns", "values")]
+        told = (self.directory / "plan.json").read_bytes() + repr((self.name, self.of, *map(tuple, held))).encode()
+        return crc32(rows.data, crc32(told))
 
     def rows(self, size: int) -> tuple[Counts, Counts]:
         """Return the numbers of entries and the sums of all `size` rows; raises `FormatError` if the file is damaged."""
         found: Counts = load_array(self.path("rows"), np.int64)
-        offsets, sums = found[: size + 1], found[size + 1 :]
+        offsets, sums = found[: size + 1], found[size + 1 : -1]
         if len(sums) != size or (sums < 0).any():
             raise FormatError(f"{self.path('rows')}: does not hold the sums of {size} rows; pass --force to start anew")
         check_offsets(offsets, int(offsets[-1]), f"{self.path('rows')}")
@@ -253,6 +263,8 @@ def write_rows(
 
 
 def write_row_file(files: RowFiles, lengths: Counts, sums: Counts) -> None:
-    """Write the offsets and sums of the rows, which marks them as complete."""
+    """Write the offsets and sums of the rows, and their mark: they are complete."""
     with ArrayWriter(files.path("rows"), np.int64) as rows:
-        rows.append(np.concatenate([[0], np.cumsum(lengths), sums]))
+        found = np.concatenate([[0], np.cumsum(lengths), sums])
+        rows.append(found)
+        rows.append(np.array([files.mark(found)]))

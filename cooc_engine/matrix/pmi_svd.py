@@ -235,10 +235,10 @@ def _scale(arrays: dict[str, Any], values: npt.NDArray[np.floating], power: floa
     """Multiply columns by their singular values to a power, in place; columns without a component stay 0."""
     with np.errstate(over="ignore"):
         powers = (np.where(values > 0, values, 1).astype(np.float64) ** power).astype(np.float32)
-    if not np.isfinite(powers).all():
-        raise UsageError(f"--eig {power:g}: the singular values, up to {values.max():.0f}, to this power are too large")
-    for matrix in arrays.values():
-        matrix *= powers
+        if not np.isfinite(powers).all():
+            raise UsageError(f"--eig {power:g}: the singular values, up to {values.max():.0f}, to this power are too large")
+        for matrix in arrays.values():
+            matrix *= powers
 
 
 def _normalize(arrays: dict[str, Any]) -> None:

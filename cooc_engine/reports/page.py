@@ -17,7 +17,7 @@ from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_size
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import refuse_file, write_whole
+from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
 
 __all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 
@@ -56,9 +56,9 @@ def compare(
             refuse_file(path, force=force)
         record = comparison(models, pairs, analogies, options, progress)
         numbers = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        write_whole(page.with_suffix(".json"), numbers.encode())
+        write_whole(page.with_suffix(".json"), utf8(numbers))
         write_whole(page.with_suffix(".png"), _picture(record))
-        write_whole(page, render(record).encode())
+        write_whole(page, utf8(render(record)))
     return record
 
 

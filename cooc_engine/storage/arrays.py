@@ -228,6 +228,11 @@ class ArrayReader:
         """Path of the file."""
         return os.path.join(self._directory, self._name)  # noqa: PTH118 -- a Path would keep its parsed parts in memory
 
+    @property
+    def bound(self) -> Bound:
+        """What a manifest records."""
+        return _Header(self.dtype, self.size, self._crc).bound
+
     def read(self, begin: int, end: int) -> npt.NDArray[Any]:
         """Return values begin:end."""
         return np.fromfile(self.path, self.dtype, end - begin, offset=HEADER_BYTES + begin * self.dtype.itemsize)

@@ -28,7 +28,7 @@ from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, 
 
 __all__ = [
     "beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "read_record",
-    "write_manifest", "write_record", "writing_files",
+    "utf8", "write_manifest", "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
@@ -36,11 +36,11 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
-    return _utf8(json.dumps(fields, sort_keys=True, ensure_ascii=False))
+    return utf8(json.dumps(fields, sort_keys=True, ensure_ascii=False))
 
 
-def _utf8(text: str) -> bytes:
-    """Return JSON as UTF-8; a byte of a file name that is not UTF-8, which Python has as a lone surrogate, stays escaped."""
+def utf8(text: str) -> bytes:
+    """Return a text as UTF-8; a byte of a file name that is not UTF-8, which Python has as a lone surrogate, stays escaped."""
     return text.encode(errors="backslashreplace")
 
 
@@ -52,7 +52,7 @@ def write_manifest(directory: Path, kind: str, version: int, fields: Mapping[str
 def write_record(path: Path, fields: Mapping[str, Any]) -> None:
     """Write a JSON file that carries its own checksum."""
     body = {**fields, "checksum": crc32(_canonical(fields))}
-    write_whole(path, _utf8(json.dumps(body, indent=1, ensure_ascii=False) + "\n"))
+    write_whole(path, utf8(json.dumps(body, indent=1, ensure_ascii=False) + "\n"))
 
 
 def write_whole(path: Path, data: bytes) -> None:

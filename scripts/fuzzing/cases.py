@@ -180,7 +180,10 @@ def _captured() -> Iterator[list[str]]:
         kept = [os.dup(1), os.dup(2)]
         for number, file in enumerate(files, 1):
             os.dup2(file.fileno(), number)
-        sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
+        sys.stdout, sys.stderr = (
+            open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+            for number in (1, 2)
+        )
         try:
             yield texts
         finally:

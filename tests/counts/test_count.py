@@ -27,7 +27,7 @@ from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import RowFiles
+from cooc_engine.counts.row_writer import RowFiles, write_row_file
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.runtime.keywords import Run
@@ -407,14 +407,14 @@ def test_runs_that_are_not_the_corpus_are_refused(tmp_path, corpus, runs, says):
 @pytest.mark.parametrize(("part", "place", "value"), [("columns", 1, 0), ("values", 1, 9), ("values", None, 2), ("rows", 2, 9)])
 def test_rows_that_were_damaged_since_are_not_kept(tmp_path, part, place, value):
     """By a bit, which their checksum tells, or by a file of other rows: they are made anew."""
-    rows = RowFiles(tmp_path, "00000")
-    contents = {
-        "rows": np.array([0, 2, 3, 5, 1]),
-        "columns": np.array([0, 1, 0], np.int32),
-        "values": np.array([2, 3, 1], np.uint32),
-    }
+    (tmp_path / "plan.json").write_text("{}")
+    rows = RowFiles(tmp_path, "00000", (0, 2))
+    contents = {"columns": np.array([0, 1, 0], np.int32), "values": np.array([2, 3, 1], np.uint32)}
     for name, values in contents.items():
         put(rows.path(name), values)
+    numbers = np.array([0, 2, 3, 5, 1])
+    contents["rows"] = np.append(numbers, rows.mark(numbers))
+    put(rows.path("rows"), contents["rows"])
     assert rows.whole()
     if place is None:
         put(rows.path(part), contents[part][:value])
@@ -426,3 +426,20 @@ def test_rows_that_were_damaged_since_are_not_kept(tmp_path, part, place, value)
         data[HEADER_BYTES + 4 * place] ^= value + 1
         rows.path(part).write_bytes(data)
     assert not rows.whole()
+
+
+def test_rows_of_another_run_or_place_are_not_kept(tmp_path):
+    """All three files are sound, and have the sizes that are expected."""
+    (tmp_path / "plan.json").write_text('{"window": 2}')
+    written = RowFiles(tmp_path, "run-00001", (0, 2))
+    for name, values in {"columns": np.array([0, 1], np.int32), "values": np.array([2, 3], np.uint32)}.items():
+        put(written.path(name), values)
+    write_row_file(written, np.array([1, 1]), np.array([2, 3]))
+    assert written.whole() and not RowFiles(tmp_path, "run-00001", (2, 4)).whole()
+    for part in ("rows", "columns", "values"):
+        written.path(part).rename(tmp_path / f"{part}-run-00000.bin")
+    assert not RowFiles(tmp_path, "run-00000", (0, 2)).whole()
+    for part in ("rows", "columns", "values"):
+        (tmp_path / f"{part}-run-00000.bin").rename(written.path(part))
+    (tmp_path / "plan.json").write_text('{"window": 3}')
+    assert not written.whole()

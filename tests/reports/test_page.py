@@ -134,7 +134,7 @@ def test_all_models_sets_and_words_are_in_it(page):
 
 def test_words_are_words_even_if_they_look_like_markup(sources, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["cooc_engine.evaluation.comparison"], "_examples", lambda words: range(150, 156))
-    models = dict(zip([*EVIL[:4], "plain"], sources["models"].values(), strict=True))
+    models = dict(zip([*EVIL[:4], "a byte that is not UTF-8: \udcff"], sources["models"].values(), strict=True))
     compare(models, tmp_path / "p.html", options=QUICK)
     outline = Outline((tmp_path / "p.html").read_text("utf-8").partition(">")[2])
     assert not {"script", "img"} & {tag for tag, _ in outline.tags}
