@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.vectors.alignment import align
+    from cooc_engine.vectors.documents import DocumentVectors, infer
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
     from cooc_engine.vectors.quantisation import quantize
     from cooc_engine.vectors.query import Vectors, nn
@@ -91,6 +92,8 @@ _HOME = {
     "open_progress": "runtime.progress",
     "Vectors": "vectors.query",
     "nn": "vectors.query",
+    "DocumentVectors": "vectors.documents",
+    "infer": "vectors.documents",
     "IndexedVectors": "vectors.near_index",
     "build_index": "vectors.near_index",
     "ratio": "vectors.ratios",
@@ -111,7 +114,8 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
-    "Vectors", "nn", "build_index", "IndexedVectors", "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
+    "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer",
+    "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -16,6 +16,7 @@ import cooc_engine
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask
 from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
+from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
 from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.judge import compare, evaluate, info, ratio
@@ -231,7 +232,10 @@ def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> Non
     print_lines(demo(output, open_progress(run.progress)))
 
 
-VERBS = [encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, align, export, quantize]
+VERBS = [
+    encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, align, export, quantize,
+    infer,
+]  # fmt: skip
 for called in (*VERBS, *(getattr(ask, name) for name in ask.__all__)):
     add_verb(app, called)
 add_verb(app, run_job, "run")

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter as Argument
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast, get_type_hints
 
 from cyclopts import Parameter
 
@@ -26,7 +26,7 @@ from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import checked
 
 if TYPE_CHECKING:
-    from cooc_engine import Vectors
+    from cooc_engine import DocumentVectors, Vectors
 
 __all__ = [
     "analogies", "doesnt_match", "keywords", "n_similarity", "nn", "norms", "related",
@@ -40,6 +40,10 @@ Show = Callable[[Answer], Iterable[str]]  # the lines that are printed otherwise
 JsonLines = Annotated[bool, "Print one JSON object, or one per line for -."]
 Neighbours = Annotated[Topn, "Number of neighbours to print."]
 Approximate = Annotated[bool, "Search the index that the command `index` built; for millions of words."]
+Documents = Annotated[bool, "Print the nearest documents instead of words, by their ids."]
+Of = Annotated[
+    Literal["words", "documents"] | None, "What each WORD is: a word, or the id of a document; as the answers, if left out."
+]
 Normalize = Annotated[bool, "Scale all vectors to length 1 first."]
 ContextWords = Annotated[Positive, "Number of frequent words to correlate over: 500 favours grammar, 10000 topic."]
 Method = Annotated[Literal["add", "mul"], "3CosAdd, which adds b - a + c, or 3CosMul, which multiplies b * c / a."]
@@ -127,8 +131,20 @@ def _is_stream(arguments: list[str]) -> bool:
     return True
 
 
-def _opened(path: Path, *, approximate: bool = False, trust_tokenizer: bool = False, **options: Any) -> Vectors:
-    kind = cooc_engine.IndexedVectors if approximate else cooc_engine.Vectors
+def _opened(
+    path: Path,
+    *,
+    approximate: bool = False,
+    trust_tokenizer: bool = False,
+    documents: bool = False,
+    of: str | None = None,
+    **options: Any,
+) -> Vectors:
+    about_documents = documents or of == "documents"
+    if approximate and about_documents:
+        raise UsageError("--approximate has an index of words alone; leave it out for documents")
+    plain = cooc_engine.DocumentVectors if about_documents else cooc_engine.Vectors
+    kind = cooc_engine.IndexedVectors if approximate else plain
     return kind.open(path, trust_tokenizer=trust_tokenizer)
 
 
@@ -227,8 +243,21 @@ def _on_a_line(answer: Answer) -> Iterator[str]:
 
 
 @_verb(EACH_WORD, "The words to look up.", _ranked, model=VectorsFile)
-def nn(vectors: Vectors, word: str, *, topn: Neighbours = 10, approximate: Approximate = False) -> Answer:
-    """Print the words nearest to each WORD by cosine; - reads words from stdin."""
+def nn(
+    vectors: Vectors,
+    word: str,
+    *,
+    topn: Neighbours = 10,
+    approximate: Approximate = False,
+    documents: Documents = False,
+    of: Of = None,
+) -> Answer:
+    """Print the words, or the documents, nearest to each WORD by cosine; - reads words from stdin."""
+    asked = "documents" if documents else "words"
+    if (of or asked) != asked:
+        ids = cast("DocumentVectors", vectors)
+        source, answers = (ids.words, ids) if documents else (ids, ids.words)
+        return {word: answers.most_similar(source[word], topn=topn)}
     return vectors.neighbours([word], topn)  # approximately, if the vectors were opened so
 
 

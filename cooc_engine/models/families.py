@@ -51,6 +51,8 @@ class Family:
     published  the choices among `RECIPES` that make vectors of them
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
     subwords   function from the options of training to the n-grams of words, whose rows are the array "subwords"
+    inference  for families of documents: function of model, epochs, seed and threads, which returns an object whose method
+               `vectors` infers new documents
     """
 
     options: type[Options] = NoOptions
@@ -66,6 +68,7 @@ class Family:
     published: tuple[str, ...] = tuple(RECIPES)
     rows: Literal["dense", "sparse"] = "dense"
     subwords: Callable[[Mapping[str, Any]], Any] | None = None
+    inference: Callable[..., Any] | None = None
 
     def vectors(self, model: Any, options: Options) -> Any:
         """Return the vectors that training with `options` would have published, from a model that differs only in `derived`.
@@ -169,6 +172,7 @@ FAMILIES = {
         title="Train Doc2Vec, vectors of documents (Le and Mikolov 2014).",
         arrays={"documents": "D d", "words": "V d", "contexts": "V d", "nodes": "N d"},
         optional=("words", "contexts", "nodes"),
+        inference=named("cooc_engine.sampled.doc2vec:inference_doc2vec"),
     ),
     "fasttext": Family(
         FasttextOptions,

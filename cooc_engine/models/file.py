@@ -20,7 +20,7 @@ from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.models.coded import PREFIX, codes_elements, read_codes
 from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
-from cooc_engine.models.published import RECIPES, Published
+from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
@@ -43,7 +43,7 @@ MODEL = "cooc-engine model"
 CHECKPOINT = "cooc-engine checkpoint"
 
 RECORDS = ("config", "provenance", "history")
-IDS = "document-ids"
+DOCUMENTS, IDS = "documents", "document-ids"  # the array of their vectors, and the element of their ids
 CENTER = {"center": "p"}  # for any family; p is the dimension of the published vectors
 
 
@@ -159,6 +159,12 @@ class Model:
         options = self.config.get("train") or self.config.get("import", {})
         return SubwordRows(family.subwords(options), self.reader("subwords"))
 
+    def document_rows(self) -> tuple[Vocabulary, Published]:
+        """Return the ids of documents and their vectors; raises `UsageError` if there are none."""
+        if self.document_ids is None:
+            raise UsageError(f"{self.path}: has no vectors of documents; train doc2vec makes some")
+        return self.document_ids, Published({DOCUMENTS: self._reader(DOCUMENTS)}, Recipe((DOCUMENTS,)))
+
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 that identifies words and vectors, from the checksums stored in the file, without reading the data."""
@@ -237,7 +243,7 @@ def _check_parameters(parameters: Element, size: int, documents: int | None) -> 
         return {}
     axes = _read_axes(parameters, family)
     _check_lengths(parameters, axes, {"V": size} if documents is None else {"V": size, "D": documents})
-    if documents is None and any("D" in letters.split() for letters in family.arrays.values()):
+    if documents is None and any("D" in letters.split() for letters in axes.values()):
         raise FormatError(f"{parameters.where}: its rows are documents, but the file has no element {IDS}")
     _check_published(parameters, size)
     return axes

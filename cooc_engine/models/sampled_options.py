@@ -116,7 +116,8 @@ class Doc2vecOptions(SampledOptions):
             object.__setattr__(self, "vectors", "w" if self.has_words else "c")
         if self.architecture == "dm":
             self._refuse("dm trains words in any case", "words")
-            self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
+        if self.architecture == "dm" or not self.has_words:
+            self._refuse("a target is predicted once, with one set of negative samples", "noise")
         if not self.has_words and self.loss == "hs":
             raise UsageError("--loss hs with --model dbow has no vectors of words; pass --words on as well")
         if not self.has_words and self.vectors != "c":

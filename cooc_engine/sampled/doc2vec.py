@@ -13,13 +13,18 @@ import numpy as np
 from cooc_engine._kernels import rules
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
+from cooc_engine.models.file import Model
 from cooc_engine.models.sampled_options import Doc2vecOptions
-from cooc_engine.sampled.model import Design
-from cooc_engine.sampled.word2vec import design_words
+from cooc_engine.runtime.options import recorded_options
+from cooc_engine.sampled.inference import Inference
+from cooc_engine.sampled.model import Design, SampledModel, group_of
+from cooc_engine.sampled.sampler import Uses
+from cooc_engine.sampled.word2vec import design_words, floor_of, rule_and_tables
 
-__all__ = ["design_doc2vec", "inputs_of"]
+__all__ = ["design_doc2vec", "inference_doc2vec"]
 
 MOST_ROWS = 2**31 - 1
+FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 
 
 def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
@@ -29,13 +34,31 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
         raise UsageError(f"{corpus.path}: {corpus.documents:,} documents are too many; Doc2Vec takes {MOST_ROWS - words:,}")
     if options.loss == "hs" and not np.array_equal(corpus.counts, corpus.vocabulary.counts):
         raise UsageError(f"{corpus.path}: has the vocabulary of another, whose tree of --loss hs is not this one's; use ns")
-    made = design_words(corpus, options, **inputs_of(options, words))
+    interleaved = {"inputs": rules.CONTEXTS, "mean": 0, "document": words}
+    changes = interleaved if options.architecture == "dbow" and words else _predicting(options, words)
+    made = design_words(corpus, options, **changes)
     inputs = {"words": words} if words else {}
     return dataclasses.replace(made, inputs={**inputs, "documents": corpus.documents})
 
 
-def inputs_of(options: Doc2vecOptions, words: int) -> dict[str, int]:
-    """Return the fields of `Rule` that say what predicts a word, with so many rows of words before those of documents."""
-    inputs = rules.CONTEXTS if options.has_words else rules.DOCUMENT
-    mean = int(options.architecture == "dm" or not options.has_words)
-    return {"inputs": inputs, "mean": mean, "spread": 0, "document": words}
+def inference_doc2vec(model: Model, epochs: int, seed: int, threads: int) -> Inference:
+    """Return what infers new documents by a model; raises `UsageError` if it was trained with a full softmax."""
+    options = recorded_options(Doc2vecOptions, model.config["train"], model.path, done="trained", redo="train")
+    if options.loss == "softmax":
+        raise UsageError(f"{model.path}: documents are not inferred with --loss softmax; train with ns or hs")
+    words = model.array("words") if options.architecture == "dm" else np.empty((0, options.vector_size), np.float32)
+    rule, tables, _ = rule_and_tables(model.vocabulary.counts, options, **_predicting(options, len(words)), frozen=FROZEN)
+    rule = rule._replace(group=group_of(Uses(longest=1), options.lr))
+    trained = SampledModel(rule, tables, epochs, options.lr, seed % 2**63, floor=floor_of(options))
+    outputs = model.array("nodes" if options.loss == "hs" else "contexts")
+    return Inference(trained, words, outputs, threads)
+
+
+def _predicting(options: Doc2vecOptions, words: int) -> dict[str, int]:
+    """Return the fields of `Rule` by which documents are trained, with so many rows of words before theirs.
+
+    With PV-DBOW alone each target has noise words of its own: that is faster than sharing them among few windows.
+    """
+    if options.architecture == "dm":
+        return {"inputs": rules.CONTEXTS, "mean": 1, "document": words}
+    return {"inputs": rules.DOCUMENT, "mean": 1, "document": words, "shared": 0}

@@ -15,17 +15,18 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import rules
-from cooc_engine._kernels.rules import Rule
+from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine._kernels.simd import TILE
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import CbowOptions, SampledOptions, SkipgramOptions
+from cooc_engine.runtime.types import Counts
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import FLOOR, Design, SampledModel, group_of
 from cooc_engine.sampled.sampler import InputRows
 from cooc_engine.storage.scratch import padded
 
-__all__ = ["design_cbow", "design_skipgram", "design_words"]
+__all__ = ["design_cbow", "design_skipgram", "design_words", "floor_of", "rule_and_tables"]
 
 SHARED = 16  # noise words of a group
 # Word2vec's program takes σ as 0 or 1 beyond 6.
@@ -52,30 +53,45 @@ def design_words(
     `rows` and `total` are those of `sampler.tables`.
     """
     words, counts = len(corpus.vocabulary), corpus.counts
-    paths = sampler.huffman(counts) if options.loss == "hs" else None
-    if paths is not None and options.vectors != "w":
+    if options.loss == "hs" and options.vectors != "w":
         raise UsageError(f"--vectors is {options.vectors}; --loss hs has no output vector for a word, only w")
+    rule, tables, paths = rule_and_tables(counts, options, rows, total, **changes)
+    longest = sampler.longest_document(corpus) if rule.document >= 0 else 0
+    uses = sampler.expected_uses(counts, tables, rule, longest)
+    if options.loss != "softmax" and options.noise == "shared":
+        rule = rule._replace(group=group_of(uses, options.lr))
+    model = SampledModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, uses, floor_of(options))
+    outputs = {"contexts": words} if paths is None else {"nodes": words - 1}
+    return Design(model, {"words": words}, outputs, _facts(paths, counts))
+
+
+def floor_of(options: SampledOptions) -> float:
+    """Return the fraction of the learning rate to which it falls."""
+    return FLOOR if options.min_lr is None else options.min_lr / options.lr
+
+
+def rule_and_tables(
+    counts: Counts, options: SampledOptions, rows: InputRows | None = None, total: int | None = None, /, **changes: float
+) -> tuple[Rule, Tables, sampler.Paths | None]:
+    """Return the rule of a model of words with single windows, its tables and, for hs, its Huffman paths, as `design_words`."""
+    paths = sampler.huffman(counts) if options.loss == "hs" else None
     negative = options.negative if options.loss == "ns" else 0
     shared = max(SHARED, padded(negative, TILE)) if negative and options.noise == "shared" else 0
+    given: dict[str, Any] = {**PLAIN, "beyond": 0.0 if paths else 1.0, "shared": shared, **changes}
     rule = Rule(
-        **{**PLAIN, "beyond": 0.0 if paths else 1.0, **changes},
         window=options.window,
         fixed=int(options.radius == "fixed"),
         output=OUTPUTS[options.loss],
         negative=negative,
         group=1,
-        shared=shared,
+        **given,
     )
     power = options.noise_power if options.loss == "ns" else None
-    tables = sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths, rows=rows, total=total)
-    longest = sampler.longest_document(corpus) if rule.document >= 0 else 0
-    uses = sampler.expected_uses(counts, tables, rule, longest)
-    if options.loss != "softmax" and options.noise == "shared":
-        rule = rule._replace(group=group_of(uses, options.lr))
-    floor = FLOOR if options.min_lr is None else options.min_lr / options.lr
-    model = SampledModel(rule, tables, options.epochs, options.lr, options.seed, options.deterministic, uses, floor)
-    outputs = {"contexts": words} if paths is None else {"nodes": words - 1}
-    return Design(model, {"words": words}, outputs, _facts(paths, counts))
+    return (
+        rule,
+        sampler.tables(counts, subsample=options.subsample, noise_power=power, paths=paths, rows=rows, total=total),
+        paths,
+    )
 
 
 def _facts(paths: sampler.Paths | None, counts: npt.NDArray[np.int64]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ __all__ = [
     "document_pieces",
     "file_blocks",
     "file_pieces",
+    "line_batches",
     "sample_text",
     "stamps",
     "stream_blocks",
@@ -302,6 +303,15 @@ def file_pieces(paths: Sequence[Path], longest: int) -> Iterator[Piece]:
     for path in paths:
         with _Source(path) as source:
             yield from _line_pieces(source, str(path), longest)
+
+
+def line_batches(paths: Sequence[Path], longest: int) -> Iterator[list[str]]:
+    """Yield the lines of text files, some at a time, without their ends; raises as `file_pieces`, and for invalid UTF-8."""
+    for piece in file_pieces(paths, longest):
+        try:
+            yield piece.text.decode().removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise bad_byte(piece.source, piece.text[error.start], piece.offset + error.start) from None
 
 
 def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:

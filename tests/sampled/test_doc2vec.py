@@ -99,7 +99,8 @@ OPTIONS = [
     ({"loss": "hs"}, "no vectors of words; pass --words on"),
     ({"vectors": "w"}, "--model dbow has only c"),
     ({"architecture": "dm", "words": "on"}, "dm trains words"),
-    ({"architecture": "dm", "noise": "own"}, "one input"),
+    ({"architecture": "dm", "noise": "own"}, "predicted once"),
+    ({"noise": "own"}, "predicted once"),
     ({"architecture": "dm", "loss": "hs", "vectors": "c"}, "no output vector"),
 ]
 

@@ -1,0 +1,79 @@
+"""Vectors of new documents: each document has a row of its own, which is trained on its text while all others stay.
+
+The result for a document is a pure function of the model, its words and the seed: every document begins with the same vector
+and the same random state, whatever is inferred beside it, in any order and on any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from cooc_engine._kernels import sgd
+from cooc_engine._kernels.barrier import GATE, Team
+from cooc_engine._kernels.rules import Clock
+from cooc_engine.runtime.threads import cut_evenly
+from cooc_engine.runtime.types import Matrix, WordIds
+from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.workspace import Workspace
+from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
+
+__all__ = ["Inference"]
+
+RANGES = 4  # ranges of documents for each thread, so that all end at about the same time
+
+
+class Inference:
+    """Infers documents by a model whose rule trains the rows of documents alone.
+
+    words    (n, d) input rows of words, n being the rule's `document`; read once
+    outputs  (m, d) output rows
+    """
+
+    def __init__(self, model: SampledModel, words: Matrix, outputs: Matrix, threads: int) -> None:
+        self._model, self._d, self._words = model, outputs.shape[1], len(words)
+        self._inputs = _padded_copy(words, self._words + threads)
+        self._outputs = _padded_copy(outputs, len(outputs))
+        space = Workspace(model, padded(self._d))
+        self._free = deque((slot, space.scratch()) for slot in range(threads))
+        self._log = space.step_log()
+        self._pool = ThreadPoolExecutor(threads)
+        self._ranges = RANGES * threads
+        random = np.random.Generator(np.random.PCG64(model.seed))
+        self._start = uniform_start(random, (1, self._d), self._d, 1.0)[0]
+
+    def vectors(self, documents: Sequence[WordIds]) -> Matrix:
+        """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
+        found = np.zeros((len(documents), self._d), np.float32)
+
+        def infer(part: tuple[int, int]) -> None:
+            slot, scratch = self._free.pop()
+            for number in range(*part):
+                if len(documents[number]):
+                    found[number] = self._infer(documents[number], slot, scratch)
+            self._free.append((slot, scratch))
+
+        list(self._pool.map(infer, cut_evenly(0, len(documents), self._ranges)))
+        return found
+
+    def _infer(self, ids: WordIds, slot: int, scratch: object) -> Matrix:
+        """Train the row of a slot on a document, in as many epochs as the model has, and return it."""
+        model, size = self._model, len(ids)
+        row, offsets = self._inputs[self._words + slot, : self._d], np.array([0, size])
+        alone, only, nothing = Team(0, 1, np.zeros(GATE, np.int64)), np.zeros((1, 2), np.int64), np.zeros((2, 0), np.int32)
+        rest = self._inputs, self._outputs, scratch, self._log, 0, nothing, np.zeros((1, 1, 3))
+        row[:] = self._start
+        for epoch in range(model.epochs):
+            clock = Clock(model.seed, epoch, 0, slot, epoch * size, model.horizon(size), model.lr)
+            sgd.train_batches(ids, offsets, only, 1, size, alone, model.rule, model.tables, clock, *rest)
+        return row
+
+
+def _padded_copy(rows: Matrix, count: int) -> Matrix:
+    """Return a matrix of `count` padded rows that begins with those given."""
+    copy = aligned_zeros(count, padded(rows.shape[1]))
+    copy[: len(rows), : rows.shape[1]] = rows
+    return copy

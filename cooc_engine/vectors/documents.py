@@ -1,0 +1,96 @@
+"""Vectors of documents: queries on those of the training by their ids, and inference of new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cooc_engine.errors import UnknownWordError, UsageError
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import Model, open_model
+from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.types import Matrix, WordIds
+from cooc_engine.text.tokenizers import Splitting
+from cooc_engine.vectors.query import Vectors
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["DocumentVectors", "infer"]
+
+EPOCHS, SEED = 20, 1
+Text = str | Iterable[str]
+
+
+class DocumentVectors(Vectors):
+    """The documents of a model and their vectors: all methods of `Vectors`, with ids of documents in the place of words.
+
+    words   `Vectors` of the same model's words, so that `documents.most_similar(documents.words["ice"])` are the documents
+            nearest to a word, and `documents.words.most_similar(documents["77"])` the words nearest to a document
+    """
+
+    words: Vectors
+
+    @classmethod
+    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
+        """Open the documents of a model file; raises `UsageError` if it has none, and what `Vectors.open` raises."""
+        model = open_model(path)
+        ids, rows = model.document_rows()
+        splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
+        how: dict[str, Any] = {"family": model.family, "splitting": splitting}
+        opened = cls(ids, rows, **how)
+        opened.words = Vectors(model.vocabulary, model.rows(), **how, digest=model.digest)
+        opened._model, opened._inferring = model, {}
+        return opened
+
+    _model: Model
+    _inferring: dict[tuple[int, int, int], Any]
+
+    def infer_vector(self, text: Text, *, epochs: int = EPOCHS, seed: int = SEED) -> Matrix:
+        """Return the vector (d,) of a new document, a string or a list of words: always the same for the same arguments."""
+        vector: Matrix = self.infer_vectors([text], epochs=epochs, seed=seed, threads=1)[0]
+        return vector
+
+    def infer_vectors(
+        self, texts: Sequence[Text], *, epochs: int = EPOCHS, seed: int = SEED, threads: int | None = None
+    ) -> Matrix:
+        """Return the vectors (n, d) of new documents, each a string or a list of words.
+
+        A vector depends on the model, the text, `epochs` and `seed` alone, not on the other texts, their order or `threads`, by
+        default all cores. A document in which no word is known gets zeros. Strings are split as the model's text was; of a
+        list, words are taken as they are. Raises `UsageError` if the model was trained with a full softmax.
+        """
+        if epochs < 1:
+            raise UsageError(f"epochs is {epochs}; it must be at least 1")
+        key = epochs, seed, threads or usable_cores()
+        if key not in self._inferring:
+            inference = FAMILIES[self.family].inference
+            assert inference is not None, "a family with documents infers them"
+            self._inferring = {key: inference(self._model, *key)}
+        found: Matrix = self._inferring[key].vectors([self._ids(text) for text in texts])
+        return found
+
+    def _unknown(self, word: str, hint: bool) -> UnknownWordError:
+        return UnknownWordError(f"there is no document {word!r}; their ids are {self.vocabulary.word(0)} and so on")
+
+    def _ids(self, text: Text) -> WordIds:
+        """Return the numbers of the known words of a text."""
+        rows = self._model.vocabulary.ids
+        return np.array([rows[word] for word in self.words_of(text) if word in rows], np.int32)
+
+
+def infer(
+    model_path: Path | str,
+    texts: Sequence[Text],
+    *,
+    epochs: int = EPOCHS,
+    seed: int = SEED,
+    threads: int | None = None,
+    trust_tokenizer: bool = False,
+) -> Matrix:
+    """Return the vectors (n, d) of new documents by a model file, as `DocumentVectors.infer_vectors` does."""
+    documents = DocumentVectors.open(model_path, trust_tokenizer=trust_tokenizer)
+    return documents.infer_vectors(texts, epochs=epochs, seed=seed, threads=threads)

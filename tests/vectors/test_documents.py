@@ -1,0 +1,189 @@
+"""Vectors of documents: inference is a pure function, and known documents are found again."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from support.steps import twin_of
+
+from cooc_engine.cli.app import main
+from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.errors import UnknownWordError, UsageError
+from cooc_engine.formats.vectors import export_vectors, read_vectors
+from cooc_engine.models.file import open_model
+from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions
+from cooc_engine.pipeline.train import train
+from cooc_engine.sampled.doc2vec import inference_doc2vec
+from cooc_engine.vectors.documents import DocumentVectors, infer
+from cooc_engine.vectors.quantisation import quantize
+from cooc_engine.vectors.query import nn
+
+KINDS = {
+    "PV-DBOW": {},
+    "PV-DBOW with words": {"words": "on"},
+    "PV-DM": {"architecture": "dm"},
+    "PV-DBOW with words, hs": {"words": "on", "loss": "hs"},
+    "PV-DM, hs": {"architecture": "dm", "loss": "hs"},
+}
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Documents with favourite words of their own."""
+    rng = np.random.default_rng(3)
+    words = [f"w{k}" for k in range(80)]
+    return [" ".join(np.array(words)[rng.permutation(80)[rng.geometric(0.12, 60).clip(1, 80) - 1]]) for _ in range(60)]
+
+
+@pytest.fixture(scope="module")
+def corpus(texts, tmp_path_factory):
+    return encode_documents(texts, tmp_path_factory.mktemp("documents") / "corpus", EncodeOptions(min_count=1))
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def model(request, corpus, tmp_path_factory):
+    output = tmp_path_factory.mktemp("model") / "m.h5"
+    options = {"vector_size": 20, "epochs": 30, "lr": 0.05, "subsample": 0, **KINDS[request.param]}
+    return train("doc2vec", corpus, output, Doc2vecOptions(**options), threads=1)
+
+
+def test_inference_is_a_pure_function(model, texts):
+    documents = DocumentVectors.open(model.path)
+    wanted = infer(model.path, texts, threads=1)
+    assert wanted.dtype == np.float32 and np.isfinite(wanted).all()
+    for threads in (2, 3):
+        order = np.random.default_rng(threads).permutation(len(texts))
+        found = documents.infer_vectors([texts[k] for k in order], threads=threads)
+        assert np.array_equal(found, wanted[order])
+    assert np.array_equal(documents.infer_vector(texts[7].split()), wanted[7])
+    assert not np.array_equal(documents.infer_vector(texts[7], seed=2), wanted[7])
+    assert not np.array_equal(documents.infer_vector(texts[7], epochs=2), wanted[7])
+
+
+def test_known_documents_are_found_again(model, texts):
+    documents = DocumentVectors.open(model.path)
+    inferred = documents.infer_vectors(texts, epochs=30)
+    rows, cosines = documents.nearest(inferred, 1, [()] * len(texts))
+    assert (rows[:, 0] == np.arange(len(texts))).mean() >= 0.95
+    assert np.median(cosines) >= 0.9
+
+
+def test_the_update_is_the_twins(model, texts):
+    """The row of one document is trained alone, by the rule of the step."""
+    inference = inference_doc2vec(model, 3, 5, 1)
+    ids = np.array([model.vocabulary.ids[word] for word in texts[4].split()], np.int32)
+    found = inference.vectors([ids])[0]
+    trained = inference._model
+    words = trained.rule.document
+    W = np.vstack([inference._inputs[:words, :20], inference._start[None]]).astype(np.float64)
+    C = inference._outputs[:, :20].astype(np.float64)
+    before = W[:words].copy(), C.copy()
+    twin = twin_of(trained.rule, trained.tables)
+    twin.train([ids.tolist()], [], trained.tables.noise.tolist(), W, C, trained.lr, trained.floor, trained.seed, 3)
+    np.testing.assert_allclose(found, W[words], rtol=1e-4, atol=1e-5)
+    assert np.array_equal(W[:words], before[0]) and np.array_equal(C, before[1])
+
+
+def test_documents_without_known_words_get_zeros(model):
+    found = infer(model.path, ["", "nowhere never", "w1 nowhere"])
+    assert not found[:2].any()
+    assert found[2].any()
+
+
+def test_a_full_softmax_is_refused(corpus, tmp_path):
+    model = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1, loss="softmax"))
+    with pytest.raises(UsageError, match="train with ns or hs"):
+        infer(model.path, ["w1"])
+
+
+def test_what_is_not_there_is_said(corpus, tmp_path):
+    train("cbow", corpus, tmp_path / "cbow.h5", CbowOptions(vector_size=4, epochs=1))
+    with pytest.raises(UsageError, match="has no vectors of documents"):
+        DocumentVectors.open(tmp_path / "cbow.h5")
+    train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1))
+    documents = DocumentVectors.open(tmp_path / "m.h5")
+    with pytest.raises(UnknownWordError, match="there is no document '61'"):
+        documents["61"]
+    with pytest.raises(UsageError, match="epochs"):
+        documents.infer_vector("w1", epochs=0)
+
+
+def test_the_command_prints_a_line_for_every_line(corpus, texts, tmp_path, capsys):
+    path = tmp_path / "m.h5"
+    train("doc2vec", corpus, path, Doc2vecOptions(vector_size=4, epochs=1))
+    (tmp_path / "new.txt").write_text(f"{texts[0]}\n\n  \r\nnowhere\n{texts[1]}")
+    assert main(["infer", str(path), str(tmp_path / "new.txt"), "--epochs", "3"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    wanted = infer(path, [texts[0], "", "", "nowhere", texts[1]], epochs=3)
+    assert np.array_equal(np.array([line.split() for line in lines], np.float32), wanted)
+    assert main(["infer", str(path), str(tmp_path / "new.txt"), "--epochs", "3", "--json"]) == 0
+    found = [json.loads(line)["vector"] for line in capsys.readouterr().out.splitlines()]
+    assert np.array_equal(np.array(found, np.float32), wanted)
+
+
+def test_text_that_is_not_utf8_is_refused_with_its_place(corpus, tmp_path, capsys):
+    train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1))
+    (tmp_path / "bad.txt").write_bytes(b"w1 w2\nw3 \xff\n")
+    assert main(["infer", str(tmp_path / "m.h5"), str(tmp_path / "bad.txt")]) == 1
+    assert "bad.txt: byte 0xff is not UTF-8 (at byte 9)" in capsys.readouterr().err
+    assert open_model(tmp_path / "m.h5").document_ids is not None
+
+
+# ------------------------------------------------------------------------------------------------------- questions and files
+
+
+def asked(capsys, *arguments) -> dict[str, list]:
+    assert main(["nn", *map(str, arguments), "--json", "--k", "3"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_neighbours_among_words_and_documents(model, capsys):
+    documents = DocumentVectors.open(model.path)
+    units = model.array("documents") / np.linalg.norm(model.array("documents"), axis=1, keepdims=True)
+    found = asked(capsys, model.path, "7", "--documents")["7"]
+    order = [str(row + 1) for row in np.argsort(-(units @ units[6])) if row != 6][:3]
+    assert [name for name, _ in found] == order
+    near = asked(capsys, model.path, "w1", "--documents", "--of", "words")["w1"]
+    assert near == [[name, pytest.approx(value)] for name, value in documents.most_similar(documents.words["w1"], topn=3)]
+    assert {name for name, _ in near} <= set(documents.index_to_key)
+    words = asked(capsys, model.path, "7", "--of", "documents")["7"]
+    assert [name for name, _ in words] == [name for name, _ in documents.words.most_similar(documents["7"], topn=3)]
+    assert asked(capsys, model.path, "w1", "--of", "words") == asked(capsys, model.path, "w1")
+
+
+def test_questions_about_documents_that_are_not_there(corpus, tmp_path, capsys):
+    path = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1)).path
+    assert main(["nn", str(path), "61", "--documents"]) == 1
+    assert "there is no document '61'" in capsys.readouterr().err
+    assert main(["nn", str(path), "1", "--documents", "--approximate"]) == 2
+    assert "--approximate has an index of words alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["d.txt", "d.npz", "d.safetensors", "d.tsv"])
+def test_documents_are_exported_with_their_ids(model, tmp_path, name):
+    done = export_vectors(model.path, tmp_path / name, vectors="documents")
+    assert (done.words, done.vector_size) == (60, 20)
+    read = read_vectors(tmp_path / name)
+    assert read.vocabulary.words == model.document_ids.words
+    np.testing.assert_allclose(read.vectors, model.array("documents"), rtol=1e-6)
+    assert main(["export", str(model.path), str(tmp_path / "again"), "--vectors", "documents", "--restrict", "7"]) == 0
+    assert len(read_vectors(tmp_path / "again").vocabulary) == 7
+
+
+def test_an_export_of_documents_that_are_not_there_is_refused(corpus, tmp_path):
+    train("cbow", corpus, tmp_path / "cbow.h5", CbowOptions(vector_size=4, epochs=1))
+    with pytest.raises(UsageError, match="has no vectors of documents"):
+        export_vectors(tmp_path / "cbow.h5", tmp_path / "d.txt", vectors="documents")
+    assert not (tmp_path / "d.txt").exists()
+
+
+def test_a_quantised_model_answers_for_words(corpus, tmp_path):
+    """It keeps the vectors of words alone."""
+    model = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1, words="on"))
+    quantize(model.path, tmp_path / "q.h5")
+    assert len(nn(tmp_path / "q.h5", ["w1"], 3)["w1"]) == 3
+    with pytest.raises(UsageError, match="has no vectors of documents"):
+        DocumentVectors.open(tmp_path / "q.h5")
