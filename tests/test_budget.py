@@ -188,6 +188,7 @@ def test_thinning_follows_its_probability_and_its_seed(tmp_path):
     keep = keep_probabilities(counts, 1e-2)[0] / 2**64
     f = counts[0] / counts.sum()
     assert keep == pytest.approx((np.sqrt(f / 1e-2) + 1) * 1e-2 / f, rel=1e-9)
+    assert (keep_probabilities(counts, 1e308) == 2**64 - 1).all()
     run = cut_corpus(corpus, 5, 1 << 30)[0]
 
     def kept(seed: int) -> int:

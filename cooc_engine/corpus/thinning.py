@@ -18,7 +18,8 @@ def keep_probabilities(
     if threshold is None:
         return np.empty(0, np.uint64)
     shares = counts / max(1, total or counts.sum())
-    ratio = np.divide(threshold, shares, out=np.full(len(shares), np.inf), where=shares > 0)
+    with np.errstate(over="ignore"):  # then the word is kept
+        ratio = np.divide(threshold, shares, out=np.full(len(shares), np.inf), where=shares > 0)
     probability = np.sqrt(ratio) + ratio
     scaled = np.ldexp(np.minimum(probability, 1 - 2.0**-53), 64).astype(np.uint64)
     return np.where(probability < 1, scaled, np.uint64(2**64 - 1))

@@ -111,7 +111,11 @@ class _Work:
                 saved = Checkpoint(checkpoint, "pmi-svd", plan, passes, self.run.checkpoint_every, interrupted)
                 found, history = self._factorised(passes, saved), passes.history
             arrays = {"words": found.left, "contexts": found.right}
-            _scale(arrays, found.singular_values, options.eig)
+            try:
+                _scale(arrays, found.singular_values, options.eig)
+            except UsageError:
+                checkpoint.unlink(missing_ok=True)  # which no other --eig continues
+                raise
             if options.normalize:
                 _normalize(arrays)
             values = {"singular_values": found.singular_values, "residuals": found.residuals}

@@ -105,13 +105,13 @@ def build_index(
     size, width = len(exact), exact.vector_size
     if isinstance(exact._rows, SparseVectors):
         raise UsageError(f"{path}: {SPARSE}")
-    output = index_path(path)
+    output, threads = index_path(path), min(threads or usable_cores(), usable_cores())
     with building(output, {"kind": KIND, "vectors": exact.digest}, force=force, resume=True) as work:
         graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
         with (progress or Progress()).stage("index", size, "words") as stage:
             for start in range(0, size, exact._step):
                 block = np.arange(start, min(start + exact._step, size))
-                graph.add(block, exact.unit_rows(block), threads=threads or usable_cores())
+                graph.add(block, exact.unit_rows(block), threads=threads)
                 stage.advance(len(block))
         graph.expansion_search = SEARCHED
         share = _recall(graph, exact)

@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 from fuzzing import damage, damage_formats, damage_hdf5
 from fuzzing.damage import Way
-from fuzzing.samples import COMPRESSED, FORMATS, TRAINED
+from fuzzing.samples import COMPRESSED, FORMATS, TRAINED, source_of
 
 RUN = "--threads 1 --memory 20M --progress none"
 SIZES = "--vector-size 3 --epochs 1"
 OPTIONS = {"pmi": "", "pmi-svd": "--vector-size 3"}
+FLAGS = {
+    family: " ".join(f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in options.items())
+    for family, options in TRAINED.items()
+}
 CHECKED, UNCHECKED = damage.plain(True), damage.plain(False)
 
 
@@ -131,16 +135,11 @@ KINDS: Mapping[str, Kind] = {
         f"checkpoint-{family}": Kind(
             (f"out-{family}.h5.checkpoint",),
             HDF5,
-            (f"train {family} {source} --output out-{family}.h5 --resume {options} --threads 1 --progress none",),
-            (source,),
+            (f"train {family} {source_of(family)} --output out-{family}.h5 --resume {flags} --threads 1 --progress none",),
+            (source_of(family),),
         )
-        for family, source, options in (
-            ("glove", "cooc", "--epochs 3 --vector-size 4 --x-max 10"),
-            ("simpler-glove", "cooc", "--epochs 3 --vector-size 4"),
-            ("pmi-svd", "cooc", "--vector-size 4"),
-            ("skipgram", "corpus", "--epochs 3 --vector-size 4 --deterministic"),
-            ("cbow", "corpus", "--epochs 3 --vector-size 4 --deterministic"),
-        )
+        for family, flags in FLAGS.items()
+        if family != "pmi"  # which is done at once
     },
     "unfinished-first-pass": Kind(
         ("out-first.part",), UNFINISHED, (f"encode text.txt --output out-first --min-count 2 --resume {RUN}",), ("text.txt",)

@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,10 @@ FORMATS = {
     "npz": "v.npz", "safetensors": "v.safetensors", "tsv": "v.tsv",
 }  # fmt: skip
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
-EPOCHS = {"epochs": 3, "vector_size": 4}
-TRAINED: dict[str, dict[str, Any]] = {
-    "glove": {**EPOCHS, "x_max": 10.0},
-    "simpler-glove": EPOCHS,
-    "pmi": {},
-    "pmi-svd": {"vector_size": 4},
-    "skipgram": {**EPOCHS, "deterministic": True},
-    "cbow": {**EPOCHS, "deterministic": True},
+QUICK: dict[str, Any] = {"epochs": 3, "vector_size": 4, "x_max": 10.0, "buckets": 50, "deterministic": True}
+TRAINED = {  # for each family that is trained, those of these options that it has
+    name: {option.name: QUICK[option.name] for option in fields(family_of(name).options) if option.name in QUICK}
+    for name in trainable()
 }
 OLDER = [Path(__file__).resolve().parents[2] / "tests" / "archive" / name for name in ("corpus-v1", "cooc-v1", "model-v1.h5")]
 RUN: Any = {"threads": 1}
@@ -125,10 +122,14 @@ def _make_stages() -> None:
     cooc_engine.export_hdf5("cooc", "counts.h5", **RUN)
 
 
+def source_of(family: str) -> str:
+    """Return the directory from which a family is trained."""
+    return "corpus" if family_of(family).counting is None else "cooc"
+
+
 def _make_models() -> None:
     for name in trainable():
-        source = "corpus" if family_of(name).counting is None else "cooc"
-        options = family_of(name).options(**TRAINED[name])
+        source, options = source_of(name), family_of(name).options(**TRAINED[name])
         cooc_engine.train(name, source, f"{name}.h5", options, **RUN)
         if name != "pmi":
             with contextlib.suppress(InterruptedRun), _replaced(Checkpoint, "between", _save_and_stop):

@@ -25,6 +25,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -147,16 +148,14 @@ model = "glove"
 vector-size = 3
 epochs = 2
 """
-OPTIONS = {"vector_size": 4, "epochs": 1, "seed": 3}
-FAMILY_OPTIONS = {"pmi": {}, "pmi-svd": {"vector_size": 4, "seed": 3}} | {
-    name: {**OPTIONS, "deterministic": True} for name in ("skipgram", "cbow")
-}
+OPTIONS = {"vector_size": 4, "epochs": 1, "seed": 3, "buckets": 50, "deterministic": True}  # of a family, those that it has
 
 
 def trained(name: str, at: Path, how: dict) -> None:
     """Train a family, with a checkpoint at every occasion."""
     family = family_of(name)
-    source, options = at / ("news" if family.counting is None else "one"), family.options(**FAMILY_OPTIONS.get(name, OPTIONS))
+    source, known = at / ("news" if family.counting is None else "one"), {option.name for option in fields(family.options)}
+    options = family.options(**{name: value for name, value in OPTIONS.items() if name in known})
     cooc_engine.train(name, source, at / "out.h5", options, **how, checkpoint_every=1e-9)
 
 
