@@ -17,8 +17,8 @@ from numba.extending import intrinsic
 from cooc_engine._kernels.jit import helper
 
 __all__ = [
-    "COLUMNS", "LANES", "TILE", "add_row", "add_rows", "add_tile", "add_to_row", "clear_row", "copy_row", "dots", "logistic",
-    "pair_dots", "pair_step", "set_tile", "single_dots", "single_step", "spread_row", "transpose",
+    "COLUMNS", "LANES", "TILE", "add_differences", "add_row", "add_tile", "add_to_row", "clear_row", "copy_row", "dots",
+    "logistic", "pair_dots", "pair_step", "set_differences", "set_tile", "single_dots", "single_step", "transpose",
 ]  # fmt: skip
 
 LANES = 16  # 64 bytes: a cache line, and the widest register
@@ -317,41 +317,38 @@ def add_row(source, i, target, row):
 
 
 @intrinsic
-def add_rows(typing, factor, source, first, last, target, row):
-    """Add a multiple of the sum of the rows first:last of `source` to a row of `target`."""
+def set_differences(typing, factor, sums, a, b, c, d, target, row):
+    """Set a row of `target` to a multiple of rows b − a + d − c of `sums`."""
     n = types.int64
-    signature = types.void(types.float32, source, n, n, target, n)
+    signature = types.void(types.float32, sums, n, n, n, n, target, n)
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature, arguments)
-        factor, _, first, last, _, row = arguments
-        factor, place = code.spread(factor), code.row(4, row)
-        total = cgutils.alloca_once(builder, VECTOR)
+        factor, place = code.spread(arguments[0]), code.row(6, arguments[7])
+        rows = [code.row(1, number) for number in arguments[2:6]]
         with code.chunks(code.width(1)) as (z, _):
-            builder.store(splat(0), total)
-            with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (n, _):
-                builder.store(builder.fadd(builder.load(total), code.load(code.row(1, n), z)), total)
-            code.store(code.fma(factor, builder.load(total), code.load(place, z)), place, z)
+            low, high, after, last = (code.load(row, z) for row in rows)
+            total = builder.fadd(builder.fsub(high, low), builder.fsub(last, after))
+            code.store(builder.fmul(factor, total), place, z)
         return context.get_dummy_value()
 
     return signature, codegen
 
 
 @intrinsic
-def spread_row(typing, factor, source, row, target, first, last):
-    """Add a multiple of a row of `source` to each of the rows first:last of `target`."""
+def add_differences(typing, factor, source, row, target, a, b, c, d):
+    """Add a multiple of a row of `source` to the rows a and c of `target`, and subtract it from the rows b and d."""
     n = types.int64
-    signature = types.void(types.float32, source, n, target, n, n)
+    signature = types.void(types.float32, source, n, target, n, n, n, n)
 
     def codegen(context, builder, signature, arguments):
         code = _Code(context, builder, signature, arguments)
-        factor, _, row, _, first, last = arguments
-        factor, place = code.spread(factor), code.row(1, row)
+        factor, place = code.spread(arguments[0]), code.row(1, arguments[2])
+        rows = [code.row(3, number) for number in arguments[4:8]]
         with code.chunks(code.width(1)) as (z, _):
             step = builder.fmul(factor, code.load(place, z))
-            with cgutils.for_range_slice(builder, first, last, ir.Constant(I64, 1), I64) as (n, _):
-                to = code.row(3, n)
-                code.store(builder.fadd(step, code.load(to, z)), to, z)
+            for number, row in enumerate(rows):  # one after the other: some are equal
+                code.store((builder.fsub if number % 2 else builder.fadd)(code.load(row, z), step), row, z)
         return context.get_dummy_value()
 
     return signature, codegen

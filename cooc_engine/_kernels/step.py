@@ -36,8 +36,8 @@ from cooc_engine._kernels.simd import (
     COLUMNS,
     LANES,
     TILE,
+    add_differences,
     add_row,
-    add_rows,
     add_tile,
     add_to_row,
     clear_row,
@@ -46,21 +46,21 @@ from cooc_engine._kernels.simd import (
     logistic,
     pair_dots,
     pair_step,
+    set_differences,
     set_tile,
     single_dots,
     single_step,
-    spread_row,
     transpose,
 )  # fmt: skip
 
 
 class Scratch(NamedTuple):
-    """Buffers of one thread.
+    """The vector size and the buffers of one thread; `d` numbers of each row are used, the others are 0.
 
     words     (PIECE + 2 window,): the text laid out
     random    (8,), a cache line
     ahead, behind: the example that is built, while the other is trained
-    places    (input places, d): sums of input rows, if the hidden rows are means of several
+    places    (1 + input places, d): the sum of the input rows of all places before, if the hidden rows are means of several
     hidden    (lanes, d); turned (d, lanes): the hidden rows as columns
     outputs   (rows, d): the output rows as they were before the step
     positives, weights, scores (rows, lanes): P, T, and Z, which becomes G
@@ -74,6 +74,7 @@ class Scratch(NamedTuple):
     Numbers of rows are padded to tiles, lanes to vectors.
     """
 
+    d: int
     words: Any
     random: Any
     ahead: Any
@@ -110,7 +111,7 @@ class StepLog(NamedTuple):
 
 
 SCRATCH = named(
-    Scratch, words=out(int32), random=out(uint64), ahead=EXAMPLE, behind=EXAMPLE, places=out(float32, 2),
+    Scratch, d=int64, words=out(int32), random=out(uint64), ahead=EXAMPLE, behind=EXAMPLE, places=out(float32, 2),
     hidden=out(float32, 2), turned=out(float32, 2), outputs=out(float32, 2), positives=out(float32, 2),
     weights=out(float32, 2), scores=out(float32, 2), blocks=out(int64, 2), singles=out(float32), uses=out(float32, 2),
     losses=out(float32), panel_scores=out(float32, 2), panel_positives=out(float32, 2), panel_weights=out(float32, 2),
@@ -130,13 +131,26 @@ def clear(matrix, rows):
 
 
 @helper
-def read_places(W, example, target):
-    """Sum up the input rows of each place."""
+def read_places(W, example, target, first):
+    """Sum up the input rows of each place, in rows of `target` from a first one on."""
     starts, inputs = example.starts, example.inputs
     for place in range(example.sizes[INPUTS]):
-        copy_row(W, int64(inputs[starts[place]]), target, place)
+        copy_row(W, int64(inputs[starts[place]]), target, first + place)
         for p in range(starts[place] + 1, starts[place + 1]):
-            add_row(W, int64(inputs[p]), target, place)
+            add_row(W, int64(inputs[p]), target, first + place)
+
+
+@helper
+def word_places(rule, example):
+    """Return the number of input places of words: all but the document's."""
+    return example.sizes[INPUTS] - (1 if rule.document >= 0 else 0)
+
+
+@helper
+def sum_up(matrix, rows):
+    """Replace each of the first rows of a matrix by the sum of those up to it."""
+    for i in range(1, rows):
+        add_row(matrix, i - 1, matrix, i)
 
 
 @helper
@@ -163,17 +177,18 @@ def read_hidden(rule, W, example, scratch):
     """Compute the hidden rows, each the mean of its input rows, and turn them into columns."""
     hidden = scratch.hidden
     if rule.mean:
-        read_places(W, example, scratch.places)
-        clear(hidden, example.sizes[HIDDEN])
+        places = scratch.places
+        clear_row(places, 0)
+        read_places(W, example, places, 1)
+        sum_up(places, 1 + word_places(rule, example))
         for i in range(example.sizes[HIDDEN]):
             share = float32(1) / float32(count_rows(rule, example, i))
             a, b, c, d = window_of(rule, example, i)
-            add_rows(share, scratch.places, a, b, hidden, i)
-            add_rows(share, scratch.places, c, d, hidden, i)
+            set_differences(share, places, a, b, c, d, hidden, i)
             if rule.document >= 0:
-                add_to_row(share, scratch.places, example.sizes[INPUTS] - 1, hidden, i)
+                add_to_row(share, places, example.sizes[INPUTS], hidden, i)
     else:
-        read_places(W, example, hidden)
+        read_places(W, example, hidden, 0)
         for place in range(example.sizes[INPUTS]):
             n = example.starts[place + 1] - example.starts[place]
             if n > 1:
@@ -282,7 +297,7 @@ def score_block(block, lr, rule, scratch):
     low = min(block[2], pitch - chunks)
     for lane in range(low, low + chunks, LANES):
         for k in range(block[0], block[0] + block[1], TILE):
-            set_tile(outputs, k * width, width, 1, turned, lane, pitch, width, scores, k * pitch + lane, pitch)
+            set_tile(outputs, k * width, width, 1, turned, lane, pitch, scratch.d, scores, k * pitch + lane, pitch)
         for k in range(block[0], block[0] + block[1]):
             place = k * pitch + lane
             logistic(scores, place, scratch.positives, scratch.weights, place, lr, clamp, beyond, scratch.losses)
@@ -388,18 +403,28 @@ def take_outputs(C, example, scratch, log, part):
 
 
 @helper
+def spread_steps(rule, example, scratch):
+    """Give each place of a window the step of its mean; the document's place is the last."""
+    steps, words = scratch.place_steps, word_places(rule, example)
+    clear(steps, words + 1)
+    for i in range(example.sizes[HIDDEN]):
+        share = float32(1) / float32(count_rows(rule, example, i) if rule.spread else 1)
+        a, b, c, d = window_of(rule, example, i)
+        add_differences(share, scratch.hidden_steps, i, steps, a, b, c, d)
+    sum_up(steps, words)
+    if rule.document >= 0:
+        clear_row(steps, words)
+        for i in range(example.sizes[HIDDEN]):
+            share = float32(1) / float32(count_rows(rule, example, i) if rule.spread else 1)
+            add_to_row(share, scratch.hidden_steps, i, steps, words)
+
+
+@helper
 def take_inputs(rule, W, example, scratch, log, part):
     """Take the steps of the input rows; each row of a place receives the place's step."""
     steps = scratch.place_steps if rule.mean else scratch.hidden_steps
     if rule.mean:
-        clear(steps, example.sizes[INPUTS])
-        for i in range(example.sizes[HIDDEN]):
-            share = float32(1) / float32(count_rows(rule, example, i) if rule.spread else 1)
-            a, b, c, d = window_of(rule, example, i)
-            spread_row(share, scratch.hidden_steps, i, steps, a, b)
-            spread_row(share, scratch.hidden_steps, i, steps, c, d)
-            if rule.document >= 0:
-                add_to_row(share, scratch.hidden_steps, i, steps, example.sizes[INPUTS] - 1)
+        spread_steps(rule, example, scratch)
     lowest = rule.document if rule.frozen & WORD_ROWS else 0
     for place in range(example.sizes[INPUTS]):
         for p in range(example.starts[place], example.starts[place + 1]):

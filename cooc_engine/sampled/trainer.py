@@ -204,7 +204,7 @@ class _Team:
 
     def __init__(self, model: SampledModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
         self.model, self.network, self.pool, self.threads = model, network, pool, threads
-        self.workspace = Workspace(model, network.inputs.shape[1])
+        self.workspace = Workspace(model, network.d)
         self.free = deque(self.workspace.scratch() for _ in range(threads))
         self.log = self.workspace.step_log()
         self.uses = np.zeros(self.workspace.uses_shape(len(network.inputs), len(network.outputs)), np.int32)

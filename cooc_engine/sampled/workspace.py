@@ -27,10 +27,15 @@ SELDOM = ("older model", "ids of documents", "published vectors")  # parts of a 
 
 @dataclass(frozen=True)
 class Workspace:
-    """The sizes of a model's working memory for examples and steps, with rows of `width` floats."""
+    """The sizes of a model's working memory for examples and steps; `d` numbers of each row are used."""
 
     model: SampledModel
-    width: int
+    d: int
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row, rounded up to whole cache lines."""
+        return padded(self.d)
 
     @property
     def most_places(self) -> int:
@@ -121,7 +126,7 @@ class Workspace:
     def shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
         """Return the type and shape of every array in the scratch of one thread, without the two examples."""
         lanes, outputs, places = padded(self.most_hidden), self.most_outputs, self.most_input_places
-        means = places if self.model.rule.mean else 0
+        means = 1 + places if self.model.rule.mean else 0
         nodes = padded(self.longest_path, COLUMNS) // COLUMNS if self.model.rule.output == rules.PATH else 0
         panels = nodes * (self.model.rule.window + 1)
         return {
@@ -149,7 +154,7 @@ class Workspace:
     def scratch(self) -> Scratch:
         """Allocate the scratch of one thread."""
         ahead, behind = (Example(**_zeros_of(self.example_shapes())) for _ in range(2))
-        return Scratch(ahead=ahead, behind=behind, **_zeros_of(self.shapes()))
+        return Scratch(d=self.d, ahead=ahead, behind=behind, **_zeros_of(self.shapes()))
 
     @property
     def logged(self) -> tuple[int, int, int]:
@@ -159,7 +164,7 @@ class Workspace:
             return model.batch, model.part * (2 + self.most_inputs + self.most_targets), 0
         if not model.deterministic:
             return 0, 0, 0
-        alone = Workspace(replace(model, rule=model.rule._replace(group=1)), self.width)  # the most rows for each word
+        alone = Workspace(replace(model, rule=model.rule._replace(group=1)), self.d)  # the most rows for each word
         rows = model.part * (alone.most_inputs + alone.most_outputs)
         return model.batch, rows, rows
 
@@ -236,7 +241,7 @@ def _plan(design: Design, means: Means, rows: Mapping[str, int], mapped: list[st
     memory = {
         "vectors": held,
         "tables of words": sum(table.nbytes for table in design.model.tables) + 48 * outputs,  # and what they are made with
-        "steps": Workspace(design.model, width).memory(rows["inputs"], outputs, means.threads),
+        "steps": Workspace(design.model, means.d).memory(rows["inputs"], outputs, means.threads),
         "older model": means.older,
         "ids of documents": means.ids,
         "published vectors": 4 * means.d * sum(design.finished.values()),
