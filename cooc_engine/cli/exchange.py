@@ -17,10 +17,12 @@ __all__ = ["align", "export", "import_file", "quantize"]
 
 FormatOut = Annotated[
     str | None,
-    "word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors, or tsv for TensorFlow's projector; "
+    "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, npz, safetensors, or tsv for TensorFlow's projector; "
     "by default the suffix of FILE decides, else it is word2vec.",
 ]
-FormatIn = Annotated[str | None, "word2vec, word2vec-bin, glove, fasttext-vec, npz, safetensors or tsv; recognised by default."]
+FormatIn = Annotated[
+    str | None, "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, npz, safetensors or tsv; recognised by default."
+]
 Dtype = Annotated[
     Literal["float32", "float16", "int8"],
     "Number type in npz and safetensors; for float16 and int8 the change of direction is reported.",

@@ -87,7 +87,7 @@ class FastTextFile:
     words     W words with their counts, in the order of the rows
     labels    L labels with their counts
     tokens    number of tokens of the training text, with those that are no longer in the dictionary
-    kept      the bucket (B,) of each n-gram row, if n-grams were left out; None if there is a row for each bucket
+    kept      the bucket (B,) of each n-gram row, ascending, if n-grams were left out; None if there is a row for each bucket
     inputs    (W + B, d) rows of words, then of n-grams
     outputs   (L, d), or (W, d) if the model is not supervised; for hierarchical softmax row i is inner node i, the last unused
     """
@@ -124,9 +124,11 @@ class CheckedRows:
             raise InputError(f"{self._path}: {self._what} holds a number that is not finite, or {BEYOND}")
         return found
 
-    def of(self, rows: Rows) -> CheckedRows:
-        """Return some of the rows."""
-        return CheckedRows(self._values, self._path, self._what, rows)
+    def of(self, rows: Rows | slice) -> CheckedRows:
+        """Return some of the rows; those of a slice are not listed."""
+        if isinstance(rows, slice) and self._taken is None:
+            return CheckedRows(self._values[rows], self._path, self._what)
+        return CheckedRows(self._values, self._path, self._what, rows if self._taken is None else self._taken[rows])  # type: ignore[arg-type]
 
 
 def is_fasttext(head: bytes) -> bool:
@@ -250,7 +252,7 @@ def _read_dictionary(source: _Source, found: Arguments) -> FastTextFile:
     vocabulary, rows = _read_entries(source, words, WORD)
     targets, target_rows = _read_entries(source, labels, LABEL)
     ngrams = _read_kept(source, kept, found.bucket) if kept >= 0 else None
-    whole = FastTextFile(found, vocabulary, targets, tokens, ngrams, None, None)
+    whole = FastTextFile(found, vocabulary, targets, tokens, None, None, None)
     inner = found.bucket if ngrams is None else len(ngrams)
     quantised = source.flag("whether the input is quantised")
     if ngrams is not None and not quantised:
@@ -261,9 +263,11 @@ def _read_dictionary(source: _Source, found: Arguments) -> FastTextFile:
     outputs = _read_matrix(source, "the output matrix", both and quantised, (size, found.dim))
     if source.left:
         source.refuse(source.place, f"{source.left:,} bytes follow the end")
-    if rows is not None:
-        inputs = inputs.of(np.concatenate([rows, words + np.arange(inner)]))
-    return replace(whole, inputs=inputs, outputs=outputs if used is None else outputs.of(used))
+    if rows is not None or ngrams is not None:
+        order = np.arange(inner) if ngrams is None else np.argsort(ngrams)
+        inputs = inputs.of(np.concatenate([np.arange(words) if rows is None else rows, words + order]))
+    kept_buckets = None if ngrams is None else np.sort(ngrams)
+    return replace(whole, kept=kept_buckets, inputs=inputs, outputs=outputs if used is None else outputs.of(used))
 
 
 def _read_entries(source: _Source, size: int, wanted: int) -> tuple[Vocabulary, Rows | None]:

@@ -2,6 +2,7 @@
 
 word2vec, word2vec-bin   word2vec and gensim        glove, fasttext-vec   text files of these programs
 npz, safetensors         with float16 and int8      tsv                   TensorFlow's projector, in two files
+fasttext                 fastText's models, `.bin` and `.ftz`: whole models with n-grams, both ways, or words alone
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import numpy as np
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.formats import npz, safetensors, vectors_text, word2vec_binary
+from cooc_engine.formats import fasttext_models, npz, safetensors, vectors_text, word2vec_binary
+from cooc_engine.formats.fasttext import is_fasttext, read_fasttext, write_fasttext
 from cooc_engine.formats.incoming import Faults, Incoming, is_utf8
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import STORED, Rounded
@@ -56,12 +58,13 @@ _FORMS: Mapping[str, _Form] = {
     "word2vec-bin": _Form(word2vec_binary.write_word2vec, word2vec_binary.read_word2vec, "word ", WHITE_SPACE),
     "glove": _Form(partial(vectors_text.write_text, head=False), partial(vectors_text.read_text, head=False), "", WHITE_SPACE),
     "fasttext-vec": _Form(partial(vectors_text.write_text, head=True, end=b" \n"), _HEADED, "", WHITE_SPACE),
+    "fasttext": _Form(fasttext_models.write_word_vectors, fasttext_models.read_word_vectors, "word ", b"\0"),
     "npz": _Form(npz.write_npz, npz.read_npz, "word ", b"\0", rounds=True),
     "safetensors": _Form(safetensors.write_safetensors, safetensors.read_safetensors, "word ", rounds=True),
     "tsv": _Form(vectors_text.write_projector, vectors_text.read_projector, "", b"\t\n\r"),
 }
 FORMATS = tuple(_FORMS)
-ALIASES = {"fasttext": "fasttext-vec", "projector": "tsv"}
+ALIASES = {"projector": "tsv"}
 SUFFIXES = {".npz": "npz", ".safetensors": "safetensors", ".tsv": "tsv", ".bin": "word2vec-bin", ".vec": "fasttext-vec"}
 
 
@@ -76,6 +79,8 @@ def format_of(path: PathLike) -> str | None:
         return None
     if head.startswith(b"PK\3\4"):
         return "npz"
+    if is_fasttext(head):
+        return "fasttext"
     if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= safetensors.HEAD:
         return "safetensors"
     first, _, rest = head.partition(b"\n")
@@ -132,12 +137,11 @@ def read_vectors(
     directory   where the temporary file is made
     """
     path = Path(path)
-    if errors not in ("strict", "skip"):
-        raise UsageError(f"--errors is {errors!r}; it must be one of strict, skip")
+    skip = _skips(errors)
     found = _known(format) if format is not None else format_of(path)
     if found is None:
         raise InputError(f"{path}: is already a cooc-engine model")
-    faults = Faults(path, skip=errors == "skip")
+    faults = Faults(path, skip=skip)
     with Incoming(faults, directory, _FORMS[found].places) as incoming:
         _FORMS[found].read(path, faults, incoming)
         vocabulary, rows = incoming.finish()
@@ -161,12 +165,30 @@ def import_vectors(
     output = Path(output)
     refuse_file(output, force=force)
     with disk_errors(output):
+        if (_known(format) if format is not None else format_of(path)) == "fasttext":
+            return _import_fasttext(Path(path), output, errors)
         found = read_vectors(path, format, errors=errors, directory=output.parent)
         vocabulary = found.vocabulary if vocab is None else _counted(found.vocabulary, Path(vocab))
         config = {"import": {"format": found.format, "errors": errors}}
         provenance = {"file": str(path), "left_out": dict(found.tally), **versions()}
         save_model(output, ModelData("imported", vocabulary, {"words": found.vectors}, "w", config, provenance))
     return open_model(output), dict(found.tally)
+
+
+def _import_fasttext(path: Path, output: Path, errors: str) -> tuple[Model, dict[str, int]]:
+    """Convert a `.bin` or `.ftz` file of fastText, n-grams and outputs with it."""
+    faults = Faults(path, skip=_skips(errors))
+    whole = read_fasttext(path, faults, output.parent)
+    config = {"import": {"format": "fasttext", "errors": errors}}
+    provenance = {"file": str(path), "left_out": dict(faults.tally), **versions()}
+    save_model(output, fasttext_models.model_data(whole, output.parent, config, provenance))
+    return open_model(output), dict(faults.tally)
+
+
+def _skips(errors: str) -> bool:
+    if errors not in ("strict", "skip"):
+        raise UsageError(f"--errors is {errors!r}; it must be one of strict, skip")
+    return errors == "skip"
 
 
 def _counted(words: Vocabulary, path: Path) -> Vocabulary:
@@ -215,8 +237,10 @@ def export_vectors(
     Raises `UsageError` for a word that the format cannot represent, and if `output` exists, unless `force`.
     """
     output = Path(output)
-    format = _known(format) if format is not None else SUFFIXES.get(output.suffix, "word2vec")
+    format = _known(format) if format is not None else _format_by_suffix(Path(source), output)
     form = _FORMS[format]
+    if format == "fasttext" and (model := _whole_model(Path(source))):
+        return _export_fasttext(model, output, vectors, restrict, force=force)
     if dtype not in STORED:
         raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
@@ -231,6 +255,29 @@ def export_vectors(
         form.write(*opened, outgoing, *([rounded] if form.rounds else []))
     errors = (None, None) if dtype == "float32" else (rounded.mean, rounded.largest)
     return Exported(outputs, *outgoing.shape, *errors)
+
+
+def _format_by_suffix(source: Path, output: Path) -> str:
+    """Return the format by the suffix of the output; `.bin` is fastText's for a model that has more than such vectors."""
+    found = SUFFIXES.get(output.suffix, "word2vec")
+    return "fasttext" if found == "word2vec-bin" and _whole_model(source) else found
+
+
+def _whole_model(source: Path) -> Model | None:
+    """Return the model if it is one that fastText's files hold as a whole."""
+    model = open_model(source) if format_of(source) is None else None
+    return model if model and fasttext_models.is_whole(model) else None
+
+
+def _export_fasttext(model: Model, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
+    for flag, value in (("--vectors", vectors), ("--restrict", restrict)):
+        if value is not None:
+            raise UsageError(f"{flag} {value}: --format fasttext holds the whole model; leave it out, or take another format")
+    whole = fasttext_models.file_of(model)
+    Outgoing(model.vocabulary, model.reader("words")).refuse(b"\0", "fasttext")
+    with writing_files((output,), force=force) as (part,), part.open("wb") as file:
+        write_fasttext(file, whole)
+    return Exported((output,), len(model.vocabulary), whole.arguments.dim, None, None)
 
 
 def _known(format: str) -> str:

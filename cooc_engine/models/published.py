@@ -63,6 +63,14 @@ class ListedRows(NamedTuple):
     starts: Rows
     rows: Rows
 
+    def among(self, kept: Rows) -> ListedRows:
+        """Return lists of the places of rows in `kept`, which is ascending; rows that are not in it are left out."""
+        places = np.searchsorted(kept, self.rows)
+        known = places < len(kept)
+        known[known] = kept[places[known]] == self.rows[known]
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])
+        return ListedRows(ends[self.starts], places[known])
+
     def sums(self, words: Rows, matrix: Any) -> tuple[Matrix, Rows]:
         """Return the sums of the listed rows of some words, float32 (n, d), and the number of rows of each.
 

@@ -183,6 +183,25 @@ def words_of(size: int) -> Way:
     return way
 
 
+def head_of(size: int) -> Way:
+    """Set a number anywhere among the first bytes of a file to an extreme, aligned or not."""
+
+    def way(at: Path, other: Path, chance: Random) -> Harm:
+        data = bytearray(at.read_bytes())
+        form = chance.choice(["<i", "<q", "<f"])
+        place = chance.randrange(min(size, len(data) - 8))
+        value = (
+            chance.choice([-1, 0, 1, 2, 255, 2**31 - 1, -(2**31), 1 << 20])
+            if form != "<f"
+            else chance.choice([0.5, 1e30, float("nan")])
+        )
+        data[place : place + struct.calcsize(form)] = struct.pack(form, value)
+        at.write_bytes(data)
+        return Harm(f"{form} at byte {place} is {value}", False)
+
+    return way
+
+
 def bomb(at: Path, other: Path, chance: Random) -> Harm:
     """Put a small file that unpacks to one long line, to zeros or to blank lines in place of a compressed one."""
     kind, compress = chance.choice(sorted(COMPRESSED.items()))

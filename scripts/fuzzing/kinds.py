@@ -123,7 +123,7 @@ KINDS: Mapping[str, Kind] = {
             ASKED,
             ("imported.h5", "pairs.tsv", "analogies.txt", "categories.tsv", "outliers.txt", "cooc", "corpus"),
         )
-        for family in (*TRAINED, "imported")
+        for family in (*TRAINED, "imported", "quantized")
     },
     "index": Kind(
         ("imported.h5.index",),
@@ -177,6 +177,12 @@ KINDS: Mapping[str, Kind] = {
         ("v.bin",),
         (UNCHECKED, damage_formats.binary_head, damage_formats.words_of(4), damage_formats.bomb),
         VECTORS,
+        ("imported.h5", "pairs.tsv"),
+    ),
+    "fasttext-model": Kind(
+        ("ngrams.bin", "words.bin", "small.ftz"),
+        (UNCHECKED, damage_formats.head_of(200), damage_formats.head_of(200), damage_formats.words_of(4), damage_formats.bomb),
+        (*VECTORS, "export {} out.bin --format fasttext"),
         ("imported.h5", "pairs.tsv"),
     ),
     "npz": Kind(

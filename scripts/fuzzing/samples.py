@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import dataclasses
 import gzip
 import lzma
 import os
@@ -14,6 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import cooc_engine
 from cooc_engine.corpus import allotment, first_pass, second_pass
 from cooc_engine.corpus.options import EncodeOptions
@@ -21,6 +24,8 @@ from cooc_engine.counts import count as counting
 from cooc_engine.counts import directory, from_coo
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InterruptedRun
+from cooc_engine.formats.fasttext import read_fasttext, write_fasttext
+from cooc_engine.linalg.quantisation import quantise
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.families import family_of, trainable
 from cooc_engine.text import readers
@@ -139,7 +144,21 @@ def _make_models() -> None:
     cooc_engine.export_vectors("glove.h5", "int8.npz", dtype="int8")
     cooc_engine.export_vectors("glove.h5", "int8.safetensors", dtype="int8")
     cooc_engine.import_vectors("v.txt", "imported.h5")
+    cooc_engine.export_vectors("fasttext.h5", "ngrams.bin")
+    cooc_engine.export_vectors("glove.h5", "words.bin", "fasttext")
+    _write_ftz()
+    cooc_engine.quantize("glove.h5", "quantized.h5", cooc_engine.QuantizeOptions(dsub=2, qnorm=True), threads=1)
     cooc_engine.build_index("imported.h5")
+
+
+def _write_ftz() -> None:
+    """Write a quantised file of fastText, with some of the n-grams."""
+    whole = read_fasttext(Path("ngrams.bin"))
+    words, kept = len(whole.words), np.arange(0, whole.arguments.bucket, 3)
+    rows = whole.inputs.of(np.concatenate([np.arange(words), words + kept]))
+    inputs = quantise(rows, 2, norms=True)
+    with Path("small.ftz").open("wb") as file:
+        write_fasttext(file, dataclasses.replace(whole, kept=kept, inputs=inputs, outputs=quantise(whole.outputs, 2)))
 
 
 def _save_and_stop(checkpoint: Checkpoint, step: str, whole: bool) -> None:

@@ -34,7 +34,7 @@ def made(quantised: bool = False, **changes) -> FastTextFile:
     whole = FastTextFile(arguments, words, labels, 25, None, inputs, outputs)
     if not quantised:
         return whole
-    kept = np.array([7, 3, 29, 0])
+    kept = np.array([0, 3, 7, 29])
     pruned = quantise(inputs[[*range(5), *(kept + 5)]], 3, norms=True)
     return replace(whole, kept=kept, inputs=pruned, outputs=quantise(outputs, 2))
 
@@ -85,6 +85,14 @@ def test_words_that_are_not_utf8_are_left_out_with_their_rows():
     assert found.words.words == [word for word in WORDS if word != "Köln"]
     assert np.array_equal(found.inputs[:], np.delete(whole.inputs, 2, 0))
     assert len(found.outputs) == 2
+
+
+def test_ngrams_in_another_order_are_sorted_with_their_rows():
+    whole = made(quantised=True)
+    order = np.array([2, 0, 3, 1])
+    shuffled = replace(whole, kept=whole.kept[order], inputs=whole.inputs.of(np.concatenate([np.arange(5), 5 + order])))
+    again = parsed(written(shuffled))
+    assert np.array_equal(again.kept, whole.kept) and np.array_equal(again.inputs[:], whole.inputs[:])
 
 
 # ------------------------------------------------------------------------------------------------------ damaged files

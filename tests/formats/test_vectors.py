@@ -26,7 +26,7 @@ from cooc_engine.formats.vectors import FORMATS, export_vectors, format_of, impo
 from cooc_engine.models.file import ModelData, open_model, save_model
 from cooc_engine.vectors.query import Vectors, nn
 
-SPACED = ("npz", "safetensors", "tsv")
+SPACED = ("fasttext", "npz", "safetensors", "tsv")
 KNOWN = {"fasttext-vec": "word2vec"}  # the same lines
 
 
@@ -58,7 +58,7 @@ def test_round_trip(tmp_path, model, form):
     assert np.array_equal(again.vectors, wanted.vectors)
     counted = form in SPACED
     assert again.vocabulary.counts.tolist() == (wanted.vocabulary.counts.tolist() if counted else [0] * 8)
-    assert (again.family, again.published) == ("imported", "w")
+    assert (again.family, again.published) == ("fasttext" if form == "fasttext" else "imported", "w")
     assert again.config["import"]["format"] == KNOWN.get(form, form)
     first = path.read_bytes()
     export_vectors(tmp_path / "again.h5" if counted else model, path, form, force=True)
@@ -433,7 +433,7 @@ def test_the_command_line(tmp_path, model, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["export", "m.h5", "o.npz", "--dtype", "int8"]) == 0
     assert capsys.readouterr().out.startswith("o.npz: 8 vectors of size 5, cosine error: mean ")
-    assert main(["export", "m.h5", "o.txt", "--format", "fasttext", "--json"]) == 0
+    assert main(["export", "m.h5", "o.txt", "--format", "fasttext-vec", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"files": ["o.txt"], "words": 8, "vector_size": 5}
     assert main(["import", "o.txt", "n.h5", "--json"]) == 0
     wanted = {"output": "n.h5", "format": "word2vec", "words": 8, "vector_size": 5, "left_out": {}}

@@ -1,0 +1,144 @@
+"""fastText's files as models, and models as its files: vectors and neighbours are equal in both programs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from support.models import make_data
+
+from cooc_engine import FasttextOptions, train
+from cooc_engine.cli.app import main
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.formats.fasttext import read_fasttext, write_fasttext
+from cooc_engine.formats.vectors import export_vectors, format_of, import_vectors, read_vectors
+from cooc_engine.models.file import open_model, save_model
+from cooc_engine.vectors.query import Vectors, nn
+
+LOSSES = ["ns", "hs", "softmax"]
+SIZES = {"vector_size": 6, "epochs": 2, "buckets": 400, "min_n": 2, "max_n": 4, "window": 3, "subsample": 0.0}
+
+
+@pytest.fixture(scope="module")
+def package():
+    return pytest.importorskip("fasttext")
+
+
+def vector(theirs, word: str) -> np.ndarray:
+    """The vector of a word in the program; some builds of the package scale what `get_word_vector` returns to length 1."""
+    found = np.mean([theirs.get_input_vector(row) for row in theirs.get_subwords(word)[1]], axis=0)
+    told = theirs.get_word_vector(word)
+    np.testing.assert_allclose(told / np.linalg.norm(told), found / np.linalg.norm(found), atol=1e-5)
+    return found
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    path, chance = tmp_path_factory.mktemp("text") / "text.txt", Random(7)
+    words = [f"{root}{end}" for root in ("drei", "vier", "fünf", "水") for end in ("", "zehn", "zig", "mal", "fach")]
+    path.write_text("".join(" ".join(chance.choices(words, k=9)) + "\n" for _ in range(150)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(text, tmp_path_factory) -> dict[str, Path]:
+    """A model of ours for each loss."""
+    at = tmp_path_factory.mktemp("trained")
+    for loss in LOSSES:
+        options = FasttextOptions(**SIZES, loss=loss, architecture="cbow" if loss == "hs" else "skipgram")
+        train("fasttext", text, at / f"{loss}.h5", options, encode=EncodeOptions(min_count=1), threads=1)
+    return {loss: at / f"{loss}.h5" for loss in LOSSES}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_is_exported_is_the_same_there_and_back(tmp_path, trained, package, loss):
+    ours, path = open_model(trained[loss]), tmp_path / "m.bin"
+    done = export_vectors(trained[loss], path)
+    assert (done.words, done.vector_size, format_of(path)) == (len(ours.vocabulary), 6, "fasttext")
+    theirs = package.load_model(str(path))
+    assert theirs.words == ours.vocabulary.words
+    np.testing.assert_allclose([vector(theirs, word) for word in theirs.words], ours.vectors, atol=1e-6)
+    np.testing.assert_allclose(vector(theirs, "dreizehnzig"), ours.subwords.vectors(["dreizehnzig"])[0][0], atol=1e-6)
+    near = theirs.get_nearest_neighbors("dreizig", k=5)
+    assert [word for word, _ in nn(trained[loss], ["dreizig"], 5)["dreizig"]] == [word for _, word in near]
+    args = theirs.f.getArgs()
+    assert (args.ws, args.epoch, args.bucket, args.minn, args.maxn, args.loss.name) == (3, 2, 400, 2, 4, loss)
+    again, tally = import_vectors(path, tmp_path / "again.h5")
+    assert not tally and again.family == "fasttext" and again.names == ours.names
+    assert all(np.array_equal(again.array(name), ours.array(name)) for name in ours.names if name != "words")
+    np.testing.assert_allclose(again.vectors, ours.vectors, atol=1e-6)
+    assert export_vectors(tmp_path / "again.h5", tmp_path / "twice.bin").words == done.words
+    assert (tmp_path / "twice.bin").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(("architecture", "loss"), [("skipgram", "ns"), ("cbow", "hs")])
+def test_what_they_trained_is_the_same_here_and_back(tmp_path, text, package, architecture, loss):
+    theirs = package.train_unsupervised(
+        str(text), model=architecture, loss=loss, dim=5, epoch=1, bucket=300, minCount=1, minn=1, maxn=3, thread=1, verbose=0
+    )
+    path = tmp_path / "m.bin"
+    theirs.save_model(str(path))
+    model, _ = import_vectors(path, tmp_path / "m.h5")
+    assert model.vocabulary.words == theirs.words
+    np.testing.assert_allclose(model.vectors, [vector(theirs, word) for word in theirs.words], atol=1e-6)
+    np.testing.assert_allclose(model.subwords.vectors(["unseen"])[0][0], vector(theirs, "unseen"), atol=1e-6)
+    export_vectors(tmp_path / "m.h5", tmp_path / "back.bin")
+    assert (tmp_path / "back.bin").read_bytes() == path.read_bytes()
+    found = read_vectors(path)
+    assert np.array_equal(found.vectors, model.vectors) and found.vocabulary.counts.tolist() == model.vocabulary.counts.tolist()
+    near = Vectors.open(path).neighbours(["vierzig"], 4)["vierzig"]
+    assert [word for word, _ in near] == [word for _, word in theirs.get_nearest_neighbors("vierzig", k=4)]
+
+
+@pytest.mark.parametrize("qnorm", [False, True])
+def test_vectors_of_quantised_files_are_theirs(tmp_path, package, qnorm):
+    chance, path = Random(9), tmp_path / "text.txt"
+    path.write_text(
+        "".join(f"__label__{n % 2} " + " ".join(f"{chance.randrange(600):04}" for _ in range(9)) + "\n" for n in range(300))
+    )
+    theirs = package.train_supervised(str(path), dim=5, epoch=1, bucket=300, minn=2, maxn=3, thread=1, verbose=0)
+    theirs.quantize(cutoff=500, qnorm=qnorm)
+    theirs.save_model(str(tmp_path / "m.ftz"))
+    found = read_vectors(tmp_path / "m.ftz")
+    assert found.vocabulary.words == theirs.words and len(theirs.words) < 600
+    np.testing.assert_allclose(found.vectors, [vector(theirs, word) for word in theirs.words], atol=1e-6)
+
+
+def test_other_models_are_exported_as_words_alone(tmp_path, package):
+    save_model(tmp_path / "m.h5", make_data(30, 6))
+    export_vectors(tmp_path / "m.h5", tmp_path / "m.bin", "fasttext")
+    ours, theirs = open_model(tmp_path / "m.h5"), package.load_model(str(tmp_path / "m.bin"))
+    assert np.array_equal(theirs.get_input_matrix(), ours.vectors)
+    assert not theirs.get_output_matrix().any() and theirs.get_subwords("wört1")[0] == ["wört1"]
+    again, _ = import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
+    assert np.array_equal(again.vectors, ours.vectors) and again.vocabulary.counts.tolist() == ours.vocabulary.counts.tolist()
+    assert again.subwords is None
+
+
+def test_the_command_line(tmp_path, trained, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", str(trained["ns"]), "m.bin"]) == 0
+    assert main(["import", "m.bin", "m.h5"]) == 0
+    assert main(["nn", "m.bin", "vierzig", "--topn", "2"]) == 0
+    assert main(["export", "m.bin", "m.vec"]) == 0
+    assert "20 vectors of size 6" in capsys.readouterr().out
+    assert main(["export", str(trained["ns"]), "n.bin", "--restrict", "3"]) == 2
+    assert "--restrict 3: --format fasttext holds the whole model" in capsys.readouterr().err
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path, trained):
+    export_vectors(trained["ns"], tmp_path / "m.bin")
+    whole = read_fasttext(tmp_path / "m.bin")
+    inputs = whole.inputs[:]
+    inputs[100] = np.inf
+    with (tmp_path / "n.bin").open("wb") as file:
+        write_fasttext(file, replace(whole, inputs=inputs))
+    with pytest.raises(InputError, match="the input matrix holds a number that is not finite"):
+        import_vectors(tmp_path / "n.bin", tmp_path / "n.h5")
+    assert not (tmp_path / "n.h5").exists()
+    with pytest.raises(UsageError, match="--errors is 'x'"):
+        import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", errors="x")
