@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.quantize_options import QuantizeOptions
     from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
+    from cooc_engine.models.supervised_options import SupervisedOptions
     from cooc_engine.pipeline.describe import info
     from cooc_engine.pipeline.job import run
     from cooc_engine.pipeline.stages import append
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.vectors.alignment import align
+    from cooc_engine.vectors.classifier import Classifier
     from cooc_engine.vectors.documents import DocumentVectors, infer
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
     from cooc_engine.vectors.quantisation import quantize
@@ -62,6 +64,7 @@ _HOME = {
     "QuantizeOptions": "models.quantize_options",
     "SimplerGloveOptions": "models.matrix_options",
     "SkipgramOptions": "models.sampled_options",
+    "SupervisedOptions": "models.supervised_options",
     "Cooc": "counts.directory",
     "count": "counts.count",
     "merge": "counts.merge",
@@ -90,6 +93,7 @@ _HOME = {
     "SparseSVD": "matrix.estimators",
     "Progress": "runtime.progress",
     "open_progress": "runtime.progress",
+    "Classifier": "vectors.classifier",
     "Vectors": "vectors.query",
     "nn": "vectors.query",
     "DocumentVectors": "vectors.documents",
@@ -110,11 +114,11 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
-    "Doc2vecOptions", "FasttextOptions",
+    "Doc2vecOptions", "FasttextOptions", "SupervisedOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
-    "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer",
+    "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
     "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ import cooc_engine
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
@@ -37,6 +38,7 @@ QUICK = {
     "cbow": STREAM,
     "doc2vec": {**STREAM, "words": "on"},
     "fasttext": {**STREAM, "buckets": 300},
+    "supervised": {"vector_size": 7, "epochs": 2, "lr": 0.5, "seed": 3, "deterministic": True, "label": "wört6"},
 }
 
 OTHER = {"pmi": {"cds": 0.5}}  # what makes another model, where that is not another seed
@@ -56,15 +58,31 @@ def text(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def corpus(text) -> Corpus:
-    return encode(text, text.with_name("corpus"), EncodeOptions(min_count=5))
+def corpora(text) -> dict[type[EncodeOptions], Corpus]:
+    """What each family makes of a text, by the class of the options."""
+    kinds = {family.encoding for family in trainable().values()}
+    return {kind: encode(text, text.with_name(kind.__name__), kind()) for kind in kinds}
+
+
+@pytest.fixture
+def corpus(family, corpora) -> Corpus:
+    return corpora[FAMILIES[family].encoding]
 
 
 @pytest.fixture(scope="module")
-def coocs(corpus) -> dict[type[CountOptions], Cooc]:
+def coocs(corpora) -> dict[type[CountOptions], Cooc]:
     """The counts that each family makes of a text, by the class of their options."""
-    kinds = {family.counting or CountOptions for family in trainable().values()}
+    kinds, corpus = {family.counting or CountOptions for family in trainable().values()}, corpora[EncodeOptions]
     return {kind: count(corpus, corpus.path.with_name(kind.__name__), kind(window=10)) for kind in kinds}
+
+
+def words_of(family: str, data: Corpus | Cooc) -> Vocabulary:
+    """The words that a model of the family has; a classifier's are without labels, but with the line end."""
+    if family != "supervised":
+        return data.vocabulary
+    counts = dict(zip(data.vocabulary.words, data.vocabulary.counts.tolist(), strict=True)) | {"</s>": data.documents}
+    words = sorted((word for word in counts if not word.startswith("wört6")), key=lambda word: (-counts[word], word.encode()))
+    return Vocabulary.from_words(words, [counts[word] for word in words])
 
 
 @pytest.fixture
@@ -103,8 +121,9 @@ def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, cor
     opened = open_model(model.path, verify=True)
     assert opened.family == family
     assert arrays(opened) == arrays(model)
-    lengths = {"V": len(data.vocabulary), "C": len(data.vocabulary)}
+    lengths = {"V": len(words_of(family, data)), "C": len(data.vocabulary)}
     lengths |= {"d": QUICK[family].get("vector_size"), "B": QUICK[family].get("buckets")}
+    lengths["L"] = 0 if opened.labels is None else sum(word.startswith("wört6") for word in data.vocabulary.words)
     lengths["D"] = 0 if opened.document_ids is None else corpus.documents
     for name, axes in FAMILIES[family].arrays.items() if FAMILIES[family].rows == "dense" else ():
         if name not in FAMILIES[family].optional or name in opened.names:
@@ -118,9 +137,10 @@ def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, cor
 
 
 def test_the_vocabulary_is_that_of_the_counts(family, data, model):
-    assert model.vocabulary.words == data.vocabulary.words
-    assert np.array_equal(model.vocabulary.counts, data.vocabulary.counts)
-    assert model.vocabulary.digest == data.vocabulary.digest
+    words = words_of(family, data)
+    assert model.vocabulary.words == words.words
+    assert np.array_equal(model.vocabulary.counts, words.counts)
+    assert model.vocabulary.digest == words.digest
 
 
 def test_threads_do_not_change_a_bit(family, data, model, tmp_path):
@@ -161,7 +181,7 @@ def test_options_of_the_stages_before_are_taken_from_python_too(family, text, da
 
 
 def test_every_option_of_every_stage_is_recorded(family, model):
-    stages = {"encode": EncodeOptions(min_count=5), "train": quick(family)}
+    stages = {"encode": FAMILIES[family].encoding(), "train": quick(family)}
     if counting := FAMILIES[family].counting:
         stages["count"] = counting(window=10)
     assert model.config == {stage: options.record() for stage, options in stages.items()}

@@ -10,6 +10,7 @@ from cooc_engine._kernels.jit import named, out
 
 CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # the input: the window's other words, its centre, or nothing but the document
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
+ALL, EACH = 3, 4  # that of a classifier besides: a full softmax, or one logistic regression for each label
 OUTPUT_ROWS, WORD_ROWS = 1, 2  # bits of `Rule.frozen`
 
 
@@ -21,7 +22,7 @@ class Rule(NamedTuple):
     spread     1: an input's gradient is its share 1/C of the hidden row's; 0: the whole
     document   first input row of the documents, which have one row each; -1: none
     window     the radius; drawn from 1..window unless `fixed`
-    output     NOISE, PATH or LIST
+    output     NOISE, PATH or LIST; of a classifier NOISE, PATH, ALL or EACH
     negative   noise words of each target
     group      neighbouring windows that are trained as one example
     shared     noise words that a group shares, each with weight `negative / shared`; 0: each hidden row draws its own

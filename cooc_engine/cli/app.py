@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 import cooc_engine
 from cooc_engine._version import __version__
-from cooc_engine.cli import ask
+from cooc_engine.cli import ask, classify
 from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
 from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
@@ -176,7 +176,7 @@ def _train_command(model: str, family: Family) -> None:
         on_counts(source, output=output, options=options, encode=encode, run=run)
 
     command, source = (on_counts, COUNTED) if family.counting else (on_text, "An encoded corpus, or a text.")
-    kinds = {"options": family.options, "encode": EncodeOptions, "count": family.counting, "run": TrainOptions}
+    kinds = {"options": family.options, "encode": family.encoding, "count": family.counting, "run": TrainOptions}
     annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
     command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items() if kind}
     fields = f"source\n    {source}\noutput\n    The model file to write, HDF5.\n"
@@ -236,7 +236,7 @@ VERBS = [
     encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, align, export, quantize,
     infer,
 ]  # fmt: skip
-for called in (*VERBS, *(getattr(ask, name) for name in ask.__all__)):
+for called in (*VERBS, *(getattr(home, name) for home in (ask, classify) for name in home.__all__)):
     add_verb(app, called)
 add_verb(app, run_job, "run")
 add_verb(app, import_file, "import")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from cyclopts import App, Parameter
 
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.options import AtLeast, Flag, Options, Unparsed
 from cooc_engine.runtime.progress import Kind
 
 __all__ = [
@@ -61,6 +61,8 @@ def _parameter(extra: Any) -> Any:
     """Return what stands beside a type as the parser's: other names of a flag, or its help."""
     if isinstance(extra, str):
         return Parameter(help=extra)
+    if isinstance(extra, Unparsed):
+        return Parameter(parse=False)
     return Parameter(alias=extra.alias) if isinstance(extra, Flag) else extra
 
 

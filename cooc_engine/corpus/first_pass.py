@@ -407,10 +407,15 @@ def tokenize(
 
 
 def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:
-    """Fill the buffers with the ids of the block, growing the table as often as needed."""
-    block = piece.block
-    piece.ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
-    tokens = TokenizedText(piece.ids, piece.ends)
+    piece.ends = np.empty(np.count_nonzero(piece.block.text[: piece.block.size] == 10), np.int64)
+    piece.words = word_ids(piece.block, table, TokenizedText(piece.ids, piece.ends))
+
+
+def word_ids(block: readers.Block, table: WordTable, tokens: TokenizedText) -> int:
+    """Fill buffers with the ids of the words of a block, growing the table as often as needed; return the number of words.
+
+    Raises `InputError`, naming source and byte, for bytes that are not UTF-8.
+    """
     why, place, sizes = encoding.FULL, 0, (0, 0)
     while why != encoding.DONE:
         why, place, sizes = encoding.tokenize(block.text, place, block.size, table.arrays, tokens, sizes)
@@ -418,4 +423,5 @@ def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:
             raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place)
         if why == encoding.FULL:
             table.grow(block.size - place)
-    piece.words = sizes[0]
+    words: int = sizes[0]
+    return words

@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.published import RECIPES
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
+from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.options import Options
 
 __all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable"]
@@ -37,16 +39,17 @@ class NoOptions(Options):
 class Family:
     """A model family: its options, the function that trains it, and the options of counting a text for it.
 
-    A family without counting options is trained on the text itself, an encoded corpus. One training serves all values of the
-    options in `derived`: `vectors(model, options)` computes the vectors for each by the function `derive`.
+    A text is encoded with the options `encoding`, unless told. A family without counting options is trained on the text itself,
+    an encoded corpus. One training serves all values of the options in `derived`: `vectors(model, options)` computes the
+    vectors for each by the function `derive`.
 
     title      the first line of the help of the command that trains it
     product    what the inner product of a word's and a context's vector estimates, up to terms that depend on only one of
                them: "log count", "pmi", or "" for neither
     item       the unit that training counts, as `items` in a model's history
     arrays     the axes of each parameter by name, as "V d": V is the number of words, d the vector size, C the number of
-               contexts, D that of documents, whose ids the file then has; other letters name further axes, which have the
-               same length in all arrays
+               contexts, D that of documents and L that of labels, whose names the file then has; other letters name further
+               axes, which have the same length in all arrays
     optional   those of `arrays` that a model may lack
     published  the choices among `RECIPES` that make vectors of them
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
@@ -58,6 +61,7 @@ class Family:
     options: type[Options] = NoOptions
     train: Callable[..., Any] = untrained
     counting: type[CountOptions] | None = CountOptions
+    encoding: type[EncodeOptions] = EncodeOptions
     derived: tuple[str, ...] = ()
     derive: Callable[[Any, Any], Any] = lambda model, options: model.vectors
     title: str = ""
@@ -183,6 +187,16 @@ FAMILIES = {
         arrays={"words": "V d", "own": "V d", "subwords": "B d", "contexts": "V d", "nodes": "N d"},
         optional=("subwords", "contexts", "nodes"),
         subwords=named("cooc_engine.models.subwords:subwords_of"),
+    ),
+    "supervised": Family(
+        SupervisedOptions,
+        sampled("supervised", "cooc_engine.sampled.supervised:design_supervised"),
+        counting=None,
+        encoding=AllWordsOptions,
+        title="Train a classifier of lines, as fastText's program does (Joulin et al. 2017).",
+        arrays={"words": "V d", "ngrams": "B d", "labels": "L d"},
+        optional=("ngrams",),
+        published=("w",),
     ),
     "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }

@@ -44,6 +44,7 @@ CHECKPOINT = "cooc-engine checkpoint"
 
 RECORDS = ("config", "provenance", "history")
 DOCUMENTS, IDS = "documents", "document-ids"  # the array of their vectors, and the element of their ids
+NAMES = {"D": IDS, "L": "labels"}  # elements that name the rows of an axis, as the vocabulary does of V
 CENTER = {"center": "p"}  # for any family; p is the dimension of the published vectors
 
 
@@ -64,6 +65,7 @@ class ModelData:
     document_ids  for a family with the axis D: ids of the documents, with the number of tokens of each as its count
     codes         arrays that are quantised, with the names and axes of `arrays`, in the place of these; a model that has any
                   may lack whatever its published vectors do not need
+    labels        for a family with the axis L: the labels, with the number of times that each occurs
     """
 
     family: str
@@ -77,6 +79,13 @@ class ModelData:
     axes: Mapping[str, str] = field(default_factory=dict)
     document_ids: Vocabulary | None = None
     codes: Mapping[str, Quantised] = field(default_factory=dict)
+    labels: Vocabulary | None = None
+
+    @property
+    def named(self) -> dict[str, Vocabulary]:
+        """The names of the rows of further axes, by the axis."""
+        found = {"D": self.document_ids, "L": self.labels}
+        return {axis: names for axis, names in found.items() if names is not None}
 
 
 class Model:
@@ -84,7 +93,8 @@ class Model:
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes: as in `ModelData`.
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels: as in
+    `ModelData`.
     """
 
     def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int | list[int]]) -> None:
@@ -94,7 +104,7 @@ class Model:
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
-        self.document_ids, self.codes = data.document_ids, data.codes
+        self.document_ids, self.codes, self.labels = data.document_ids, data.codes, data.labels
 
     @property
     def names(self) -> list[str]:
@@ -185,8 +195,7 @@ def save_model(path: Path, model: ModelData) -> None:
     path = Path(path)
     _check_data(model)
     elements = {"vocabulary": _named(path, "vocabulary", model.vocabulary), "parameters": _parameters(path, model)}
-    if model.document_ids is not None:
-        elements[IDS] = _named(path, IDS, model.document_ids)
+    elements |= {NAMES[axis]: _named(path, NAMES[axis], names) for axis, names in model.named.items()}
     elements |= {name: document(getattr(model, name), path, name) for name in RECORDS}
     elements |= codes_elements(path, model.codes)
     if model.evaluation:
@@ -196,7 +205,7 @@ def save_model(path: Path, model: ModelData) -> None:
 
 
 def _named(path: Path, name: str, rows: Vocabulary) -> Element:
-    """Make the element that names the rows of an axis: by words, or by ids of documents."""
+    """Make the element that names the rows of an axis: by words, ids of documents, or labels."""
     check_words(rows.text, rows.offsets, rows.counts, element_name(path, name))
     return vocabulary_element(path, name, Words(rows.text, rows.offsets, rows.counts, rows.sorted_rows()))
 
@@ -227,11 +236,12 @@ def _check_data(model: ModelData) -> None:
         raise UsageError(f"--vectors is {model.published!r}; it must be one of {', '.join(known)}")
 
 
-def _check_parameters(parameters: Element, size: int, documents: int | None) -> dict[str, str]:
+def _check_parameters(parameters: Element, sizes: Mapping[str, int]) -> dict[str, str]:
     """Check an element against its family's entry and return the axes of its arrays; raises `FormatError`.
 
-    `size` is the number of words, `documents` that of ids of documents, if the file has any.
+    `sizes` has the number of names that the file has of each axis, V being that of words.
     """
+    size = sizes["V"]
     name = parameters.labels["family"]
     family = FAMILIES[name]
     if (parameters.kind == "csr") != (family.rows == "sparse"):
@@ -242,9 +252,11 @@ def _check_parameters(parameters: Element, size: int, documents: int | None) -> 
             raise FormatError(f"{parameters.where} does not fit the vocabulary of {size} words")
         return {}
     axes = _read_axes(parameters, family)
-    _check_lengths(parameters, axes, {"V": size} if documents is None else {"V": size, "D": documents})
-    if documents is None and any("D" in letters.split() for letters in axes.values()):
-        raise FormatError(f"{parameters.where}: its rows are documents, but the file has no element {IDS}")
+    _check_lengths(parameters, axes, dict(sizes))
+    used = {letter for letters in axes.values() for letter in letters.split()}
+    missing = [name for axis, name in NAMES.items() if axis in used and axis not in sizes]
+    if missing:
+        raise FormatError(f"{parameters.where}: its rows have names, but the file has no element {missing[0]}")
     _check_published(parameters, size)
     return axes
 
@@ -314,14 +326,16 @@ def _read(found: Contents) -> ModelData:
     vocabulary = Vocabulary(*found.take("vocabulary", "vocabulary"))
     sparse = "parameters" in found and found.elements["parameters"].kind == "csr"
     parameters: Element = found.take("parameters", "csr" if sparse else "parameters")
-    ids = Vocabulary(*found.take(IDS, "vocabulary")) if IDS in found else None
+    named = {axis: Vocabulary(*found.take(name, "vocabulary")) for axis, name in NAMES.items() if name in found}
     records = {name: found.take(name, "document") for name in RECORDS}
     records["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
     checked = checked_documents(records, f"{found.path}")
     family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
     codes = read_codes(found)
-    axes = _check_parameters(_with_codes(parameters, codes), len(vocabulary), None if ids is None else len(ids))
-    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, ids, codes)
+    sizes = {"V": len(vocabulary), **{axis: len(names) for axis, names in named.items()}}
+    axes = _check_parameters(_with_codes(parameters, codes), sizes)
+    parts = named.get("D"), codes, named.get("L")
+    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, *parts)
 
 
 def _with_codes(parameters: Element, codes: Mapping[str, Quantised]) -> Element:

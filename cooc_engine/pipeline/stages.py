@@ -71,12 +71,14 @@ def prepared(
     count_options: CountOptions | None = None,
     *,
     counting: type[CountOptions] | None = CountOptions,
+    encoding: type[EncodeOptions] = EncodeOptions,
     **run: Unpack[RunKeywords],
 ) -> Iterator[Any]:
     """Yield the counts or the corpus for `source`: a co-occurrence directory, an encoded corpus, or texts.
 
-    Without `count_options` a text is counted with the defaults of `counting`, which is None for a model that is trained on
-    the corpus itself. What is missing is made in `OUTPUT.work`, which is removed when the block is left without an error.
+    Without options a text is encoded and counted with the defaults of `encoding` and `counting`; the latter is None for a model
+    that is trained on the corpus itself. What is missing is made in `OUTPUT.work`, which is removed when the block is left
+    without an error.
     """
     data = _opened(source)
     _check_options(data, encode_options, count_options, counting)
@@ -85,7 +87,7 @@ def prepared(
         return
     force, resume = run.pop("force", False), run.pop("resume", False)
     with _workspace(output, force=force, resume=resume) as work:
-        corpus = data if isinstance(data, Corpus) else encoded(data, work / "corpus", encode_options or EncodeOptions(), **run)
+        corpus = data if isinstance(data, Corpus) else encoded(data, work / "corpus", encode_options or encoding(), **run)
         yield corpus if counting is None else counted(corpus, work / "cooc", count_options or counting(), **run)
 
 

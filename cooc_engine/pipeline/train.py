@@ -46,6 +46,6 @@ def train(
     if not isinstance(options, family.options):
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
-    with prepared(source, output, encode, count, counting=family.counting, **stages) as data:
+    with prepared(source, output, encode, count, counting=family.counting, encoding=family.encoding, **stages) as data:
         trained: Model = family.train(data, output, options, **run)
         return trained

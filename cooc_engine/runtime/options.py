@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from cooc_engine.errors import FormatError, UsageError
 
-__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "checked", "from_mapping", "recorded_options"]
+__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "checked", "from_mapping", "recorded_options"]
 
 HUGE = 2**1023  # a whole number that cannot be converted to a float
 O = TypeVar("O", bound="Options")  # noqa: E741
@@ -70,6 +70,11 @@ class Flag:
 
 def _annotations(cls: type[Options]) -> dict[str, Any]:
     return typing.get_type_hints(cls, include_extras=True)
+
+
+@dataclass(frozen=True)
+class Unparsed:
+    """Marks an option that is no flag of the command line, where another one has its name."""
 
 
 class Options:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cooc_engine._kernels import rules
+from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import Model
@@ -15,7 +16,7 @@ from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
 
-__all__ = ["FLOOR", "GROUP", "Design", "SampledModel", "group_of"]
+__all__ = ["FLOOR", "GROUP", "Design", "LineModel", "SampledModel", "group_of"]
 
 Arrays = Mapping[str, Matrix]
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
@@ -64,6 +65,15 @@ class SampledModel:
         """Return the number of tokens after which the rate would reach 0 if training went on; `tokens` is the text's length."""
         return self.epochs * tokens / (1 - self.floor) if self.floor < 1 else math.inf
 
+    def team(self, threads: int) -> int:
+        """Return how many of some threads can train at a time."""
+        return threads
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables."""
+        return sum(int(table.nbytes) for table in self.tables)
+
     @property
     def listed(self) -> bool:
         """Whether examples are listed for a full softmax."""
@@ -98,6 +108,46 @@ class SampledModel:
         return max(1, PART // (self.part * self.batch))
 
 
+@dataclass(frozen=True, kw_only=True)
+class LineModel(SampledModel):
+    """A classifier of lines. Deterministic training is that of one thread, which takes one step after another.
+
+    labels       their number
+    longest      words of the longest line
+    most_inputs  bound of the input rows of a line
+    """
+
+    lines: Lines
+    labels: int
+    longest: int
+    most_inputs: int
+
+    def team(self, threads: int) -> int:
+        """Return how many of some threads can train at a time."""
+        return 1 if self.deterministic else threads
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables."""
+        laid = self.lines
+        return super().table_bytes + sum(int(table.nbytes) for table in (laid.kinds, laid.starts, laid.rows, laid.hashes))
+
+    @property
+    def part(self) -> int:
+        """Tokens of a part."""
+        return PART
+
+    @property
+    def batch(self) -> int:
+        """Parts that are trained together."""
+        return 1
+
+    @property
+    def round(self) -> int:
+        """Parts between two moments at which the state is consistent."""
+        return ROUND
+
+
 @dataclass(frozen=True)
 class Design:
     """Everything that training needs from a family; the result of its `design(corpus, options)`.
@@ -110,6 +160,7 @@ class Design:
     begin    begins with an older model: takes over rows that are not words', and returns the others by the older one's names
     finish   from the vocabulary and the trained arrays, those of the model file
     finished  numbers of rows, by name, of the arrays that `finish` adds
+    vocabulary, labels: the words of the model, if they are not those of the corpus, and the labels of a classifier
 
     The arrays are otherwise those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
     "documents": D} document k has row V + k, and `Rule.document` is V.
@@ -123,3 +174,5 @@ class Design:
     begin: Callable[[Model, Arrays], Arrays] = lambda older, arrays: arrays
     finish: Callable[[Vocabulary, Arrays], Arrays] = lambda vocabulary, arrays: arrays
     finished: Mapping[str, int] = field(default_factory=dict)
+    vocabulary: Vocabulary | None = None
+    labels: Vocabulary | None = None

@@ -15,7 +15,10 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.runtime.types import Counts, Floats
 
-__all__ = ["NO_USES", "InputRows", "Paths", "Uses", "alias_table", "expected_uses", "huffman", "longest_document", "tables"]
+__all__ = [
+    "NO_USES", "InputRows", "Paths", "Uses", "alias_table", "children_of", "expected_uses", "huffman", "longest_document",
+    "tables",
+]  # fmt: skip
 
 
 InputRows = tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]
@@ -57,15 +60,29 @@ class Paths:
 
 def huffman(counts: Counts) -> Paths:
     """Return the paths of a Huffman tree of the counts (Huffman 1952), built as word2vec's program does."""
-    words = len(counts)
-    sums, parents = np.zeros(2 * words - 1, np.int64), np.zeros(2 * words - 1, np.int64)
-    codes, starts = np.zeros(2 * words - 1, np.int8), np.zeros(words + 1, np.int64)
-    sums[:words] = counts
-    sampling.join_huffman(np.argsort(-counts, kind="stable"), sums, parents, codes)
+    (parents, codes), starts = _joined(counts), np.zeros(len(counts) + 1, np.int64)
     sampling.trace_paths(parents, codes, starts, np.empty(0, np.int32), np.empty(0, np.float32), 0)
     nodes, labels = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
     sampling.trace_paths(parents, codes, starts, nodes, labels, 1)
     return Paths(starts, nodes, labels)
+
+
+def children_of(counts: Counts) -> npt.NDArray[np.int32]:
+    """Return the left and the right child of each node of that tree, (2 V - 1, 2): words first, the last node is the root."""
+    parents, codes = _joined(counts)
+    children = np.full((len(parents), 2), -1, np.int32)
+    children[parents[:-1], codes[:-1]] = np.arange(len(parents) - 1)
+    return children
+
+
+def _joined(counts: Counts) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
+    """Build the tree; return the parent of each node, and whether it is the right child."""
+    words = len(counts)
+    sums, parents = np.zeros(2 * words - 1, np.int64), np.zeros(2 * words - 1, np.int64)
+    codes = np.zeros(2 * words - 1, np.int8)
+    sums[:words] = counts
+    sampling.join_huffman(np.argsort(-counts, kind="stable"), sums, parents, codes)
+    return parents, codes
 
 
 # Of Uses.frequent and Uses.stretch. One epoch on 17 M words, one seed, SCALED 1 and 4: MEN 40.3 and 41.2, WS-353 44.0 and 46.0,

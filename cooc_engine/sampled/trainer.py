@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels import classify, rules, sgd
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
 from cooc_engine.corpus.directory import Corpus
@@ -29,10 +29,10 @@ from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.model import LineModel, SampledModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.softmax import Examples, softmax_step
-from cooc_engine.sampled.workspace import Workspace
+from cooc_engine.sampled.workspace import Workspace, workspace_of
 
 __all__ = ["State", "run_epochs"]
 
@@ -75,6 +75,7 @@ def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, 
 
     Raises `DivergenceError` for a loss that is not finite or absurdly high, `InputError` if no epoch had an example.
     """
+    threads = model.team(threads)
     # BLAS threads would change the last bits of a full softmax, and its small products are faster without them.
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
         team = _Team(model, state.network, pool, threads)
@@ -204,7 +205,7 @@ class _Team:
 
     def __init__(self, model: SampledModel, network: Network, pool: ThreadPoolExecutor, threads: int) -> None:
         self.model, self.network, self.pool, self.threads = model, network, pool, threads
-        self.workspace = Workspace(model, network.d)
+        self.workspace = workspace_of(model, network.d)
         self.free = deque(self.workspace.scratch() for _ in range(threads))
         self.log = self.workspace.step_log()
         self.uses = np.zeros(self.workspace.uses_shape(len(network.inputs), len(network.outputs)), np.int32)
@@ -223,16 +224,26 @@ class _Team:
         def work(piece: tuple[slice, Team]) -> None:
             share, team = piece
             scratch = self.free.pop()
-            sgd.train_batches(
-                shard.ids, shard.offsets, batches[share], model.batch, model.part, team, model.rule, model.tables, clock,
-                self.network.inputs, self.network.outputs, scratch, self.log, model.most_steps, self.uses, results[share],
-            )  # fmt: skip
+            self._train(shard, clock, batches[share], team, scratch, results[share])
             self.free.append(scratch)
 
         list(self.pool.map(work, shares))
         for number, later in batches.tolist() if model.listed else ():
             results[0, 0, sgd.LOSS] = self._soften(_rate(clock, number * model.part + later))
         return results
+
+    def _train(self, shard: Shard, clock: Clock, batches: Any, team: Team, scratch: Any, results: Any) -> None:
+        model, matrices = self.model, (self.network.inputs, self.network.outputs)
+        if isinstance(model, LineModel):
+            classify.train_lines(
+                shard.ids, shard.offsets, batches, model.part, model.rule, model.tables, model.lines, clock, *matrices, scratch,
+                results,
+            )  # fmt: skip
+        else:
+            sgd.train_batches(
+                shard.ids, shard.offsets, batches, model.batch, model.part, team, model.rule, model.tables, clock, *matrices,
+                scratch, self.log, model.most_steps, self.uses, results,
+            )  # fmt: skip
 
     def _soften(self, lr: float) -> float:
         rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]

@@ -54,7 +54,8 @@ def train_sampled(
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
-        extra = _older_bytes(older, len(corpus.vocabulary), options)
+        vocabulary = made.vocabulary or corpus.vocabulary
+        extra = _older_bytes(older, len(vocabulary), options)
         ids = ID * corpus.documents if "documents" in made.inputs else 0
         means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ids)
         needed, mapped = memory_plan(made, means)
@@ -68,7 +69,7 @@ def train_sampled(
                 saved.load()
             elif older is not None:
                 arrays = made.begin(older, state.network.arrays())
-                begin_with(older, corpus.vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
+                begin_with(older, vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older))
     return open_model(output)
@@ -98,11 +99,13 @@ def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> in
 def _model_data(
     family: str, corpus: Corpus, design: Design, state: State, options: SampledOptions, threads: int, older: Model | None
 ) -> ModelData:
-    vocabulary = corpus.vocabulary
+    vocabulary = design.vocabulary or corpus.vocabulary
     arrays: Mapping[str, Matrix] = state.network.arrays()
     if options.extend and older is not None:
         vocabulary, arrays = extended(older, vocabulary, arrays, FAMILIES[family].arrays)
     arrays = design.finish(vocabulary, arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)
     ids = document_ids(corpus) if "documents" in design.inputs else None
-    return ModelData(family, vocabulary, arrays, options.vectors, *origin, state.history, document_ids=ids)
+    return ModelData(
+        family, vocabulary, arrays, options.vectors, *origin, state.history, document_ids=ids, labels=design.labels
+    )

@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 
 from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels.classify import LineScratch
 from cooc_engine._kernels.examples import SIZES, TOPS, Example
+from cooc_engine._kernels.lines import Line
 from cooc_engine._kernels.simd import COLUMNS, LANES, TILE
 from cooc_engine._kernels.step import Scratch, StepLog
 from cooc_engine.runtime.budget import Disk, Plan
-from cooc_engine.sampled.model import Design, SampledModel
+from cooc_engine.sampled.model import Design, LineModel, SampledModel
 from cooc_engine.storage.scratch import aligned_zeros, padded
 
-__all__ = ["Workspace", "memory_plan"]
+__all__ = ["Workspace", "memory_plan", "workspace_of"]
 
 SELDOM = ("older model", "ids of documents", "published vectors")  # parts of a plan that most models lack
 
@@ -151,7 +153,7 @@ class Workspace:
             "output_steps": (np.float32, (outputs, self.width)),
         }
 
-    def scratch(self) -> Scratch:
+    def scratch(self) -> Any:
         """Allocate the scratch of one thread."""
         ahead, behind = (Example(**_zeros_of(self.example_shapes())) for _ in range(2))
         return Scratch(d=self.d, ahead=ahead, behind=behind, **_zeros_of(self.shapes()))
@@ -193,6 +195,52 @@ class Workspace:
         arrays = [*self.shapes().values(), *2 * [*self.example_shapes().values()]]
         scratch: int = sum(math.prod(shape) * np.dtype(kind).itemsize + 64 for kind, shape in arrays)
         return steps + listed + threads * scratch
+
+
+@dataclass(frozen=True)
+class LineWorkspace(Workspace):
+    """The working memory of a classifier of lines, which is that of one line."""
+
+    model: LineModel
+
+    def example_shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """Return the type and shape of every list of a line."""
+        longest = self.model.longest + 1
+        return {
+            "inputs": (np.int32, (self.model.most_inputs,)),
+            "labels": (np.int32, (longest,)),
+            "hashes": (np.int32, (longest,)),
+            "sizes": (np.int64, (2,)),
+        }
+
+    def shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """Return the type and shape of every array in the scratch of one thread, without the line."""
+        return {
+            "hidden": (np.float32, (self.width,)),
+            "step": (np.float32, (self.width,)),
+            "scores": (np.float32, (self.model.labels,)),
+            "random": (np.uint64, (8,)),
+        }
+
+    def scratch(self) -> LineScratch:
+        """Allocate the scratch of one thread."""
+        return LineScratch(line=Line(**_zeros_of(self.example_shapes())), **_zeros_of(self.shapes()))
+
+    @property
+    def logged(self) -> tuple[int, int, int]:
+        """No steps are recorded."""
+        return 0, 0, 0
+
+    def untrained_loss(self, outputs: int) -> float:
+        """Return the largest loss of a line if all vectors are 0: log 2 for each output row that it has, or log L."""
+        if self.model.rule.output == rules.ALL:
+            return math.log(outputs)
+        return math.log(2) * outputs if self.model.rule.output == rules.EACH else super().untrained_loss(outputs)
+
+
+def workspace_of(model: SampledModel, d: int) -> Workspace:
+    """Return the working memory of a model with rows of d floats, which are padded."""
+    return LineWorkspace(model, d) if isinstance(model, LineModel) else Workspace(model, d)
 
 
 @dataclass(frozen=True)
@@ -240,8 +288,8 @@ def _plan(design: Design, means: Means, rows: Mapping[str, int], mapped: list[st
     held = sum(size for name, size in sizes.items() if name not in mapped)
     memory = {
         "vectors": held,
-        "tables of words": sum(table.nbytes for table in design.model.tables) + 48 * outputs,  # and what they are made with
-        "steps": Workspace(design.model, means.d).memory(rows["inputs"], outputs, means.threads),
+        "tables of words": design.model.table_bytes + 48 * outputs,  # and what they are made with
+        "steps": workspace_of(design.model, means.d).memory(rows["inputs"], outputs, means.threads),
         "older model": means.older,
         "ids of documents": means.ids,
         "published vectors": 4 * means.d * sum(design.finished.values()),

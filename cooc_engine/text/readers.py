@@ -37,6 +37,7 @@ __all__ = [
     "file_blocks",
     "file_pieces",
     "line_batches",
+    "ready_pieces",
     "sample_text",
     "stamps",
     "stream_blocks",
@@ -330,6 +331,21 @@ def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
             offset, number = offset + len(text), number + text.count(b"\n")
         else:
             rest += data
+
+
+def ready_pieces(stream: BinaryIO, name: str) -> Iterator[Piece]:
+    """Yield the lines of a stream as they come, in pieces of whole lines: what is there is not kept waiting for more."""
+    rest, offset, number = b"", 0, 1
+    while data := stream.read1(PIECE_BYTES):  # type: ignore[attr-defined]
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            text, rest = rest + data[:cut], data[cut:]
+            yield Piece(text, LINES, name, number, offset)
+            offset, number = offset + len(text), number + text.count(b"\n")
+        else:
+            rest += data
+    if rest:
+        yield Piece(rest, LINES, name, number, offset)
 
 
 def _read(source: _Source) -> bytes:

@@ -1,0 +1,170 @@
+"""A line of words as the input of a classifier: its rows, those of its word n-grams, and its labels (Joulin et al. 2017)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from numba import int32, int64, uint64
+
+from cooc_engine._kernels.basics import prefetch
+from cooc_engine._kernels.jit import helper, named, out
+from cooc_engine._kernels.simd import LANES
+
+UNKNOWN, NO_LABEL, LABEL = -1, -2, -3  # kinds of words: without a row, a label that is not known, label k is LABEL - k
+NGRAM_FACTOR = 116049371  # of fastText's hash of word n-grams
+AHEAD = 16  # rows that are prefetched before they are read
+STEP = 8  # columns added at a time: a loop of known length is a vector, also where rows are short
+
+
+class Lines(NamedTuple):
+    """How the words of a line become input rows.
+
+    kinds      (words,): the row of a word, or what else it is: UNKNOWN, NO_LABEL, or LABEL - k for label k
+    starts     (words + 1,), rows: the input rows of each word that is no label; empty if these are `kinds`
+    hashes     (words,): for word n-grams, which unknown words belong to as well
+    ngrams     words of the longest word n-gram
+    first      first row of n-grams, of which there are `buckets`
+    end        row of the line end, or UNKNOWN; it is the last word of each line, and has the hash `end_hash`
+    """
+
+    kinds: Any
+    starts: Any
+    rows: Any
+    hashes: Any
+    ngrams: int
+    first: int
+    buckets: int
+    end: int
+    end_hash: int
+
+
+class Line(NamedTuple):
+    """Room for one line: its input rows, its labels, the hashes of its words, all int32, and sizes (2,): inputs and labels."""
+
+    inputs: Any
+    labels: Any
+    hashes: Any
+    sizes: Any
+
+
+LINES = named(
+    Lines, kinds=out(int32), starts=out(int64), rows=out(int32), hashes=out(int32), ngrams=int64, first=int64,
+    buckets=int64, end=int64, end_hash=int64,
+)  # fmt: skip
+LINE = named(Line, inputs=out(int32), labels=out(int32), hashes=out(int32), sizes=out(int64))
+INPUTS, LABELS = 0, 1  # places of `Line.sizes`
+
+
+@helper
+def list_line(ids, begin, end, lines, line):
+    """List the input rows and the labels of the words ids[begin:end]; words that a corpus left out are -1."""
+    n, labels, words = 0, 0, 0
+    for p in range(begin, end):
+        word = int64(ids[p])
+        kind = int64(lines.kinds[word]) if word >= 0 else int64(NO_LABEL)
+        if kind <= LABEL:
+            line.labels[labels] = LABEL - kind
+            labels += 1
+        elif kind != NO_LABEL:
+            if lines.starts.shape[0] > 0:
+                for place in range(lines.starts[word], lines.starts[word + 1]):
+                    line.inputs[n] = lines.rows[place]
+                    n += 1
+            elif kind >= 0:
+                line.inputs[n] = kind
+                n += 1
+            if lines.ngrams > 1:
+                line.hashes[words] = lines.hashes[word]
+                words += 1
+    if lines.end >= 0:
+        line.inputs[n] = lines.end
+        n += 1
+    if lines.ngrams > 1:
+        line.hashes[words] = lines.end_hash
+        n = list_ngrams(lines, line, words + 1, n)
+    line.sizes[INPUTS], line.sizes[LABELS] = n, labels
+
+
+@helper
+def list_ngrams(lines, line, words, n):
+    """Append the rows of all n-grams of two words or more; returns the number of input rows."""
+    for i in range(words):
+        value = uint64(int64(line.hashes[i]))
+        for j in range(i + 1, min(words, i + lines.ngrams)):
+            value = value * uint64(NGRAM_FACTOR) + uint64(int64(line.hashes[j]))
+            line.inputs[n] = lines.first + int64(value % uint64(lines.buckets))
+            n += 1
+    return n
+
+
+@helper
+def prefetch_row(matrix, row):
+    """Prefetch a row, a cache line at a time."""
+    for z in range(0, matrix.shape[1], LANES):
+        prefetch(matrix, row * matrix.shape[1] + z)
+
+
+@helper
+def add_row(matrix, row, total):
+    """Add a row to a vector."""
+    d = matrix.shape[1]
+    whole = d - d % STEP
+    for z in range(0, whole, STEP):
+        for k in range(STEP):
+            total[z + k] += matrix[row, z + k]
+    for z in range(whole, d):
+        total[z] += matrix[row, z]
+
+
+@helper
+def add_to(matrix, row, step):
+    """Add a vector to a row."""
+    d = matrix.shape[1]
+    whole = d - d % STEP
+    for z in range(0, whole, STEP):
+        for k in range(STEP):
+            matrix[row, z + k] += step[z + k]
+    for z in range(whole, d):
+        matrix[row, z] += step[z]
+
+
+@helper
+def add_input(words, ngrams, row, hidden):
+    """Add an input row, of which those of n-grams may be in a matrix of their own."""
+    if row < words.shape[0]:
+        add_row(words, row, hidden)
+    else:
+        add_row(ngrams, row - words.shape[0], hidden)
+
+
+@helper
+def prefetch_input(words, ngrams, row):
+    """Prefetch an input row."""
+    if row < words.shape[0]:
+        prefetch_row(words, row)
+    else:
+        prefetch_row(ngrams, row - words.shape[0])
+
+
+@helper
+def mean_row(words, ngrams, line, hidden):
+    """Write the mean of a line's input rows."""
+    n = line.sizes[INPUTS]
+    for i in range(min(n, AHEAD)):
+        prefetch_input(words, ngrams, int64(line.inputs[i]))
+    hidden[:] = 0
+    for i in range(n):
+        if i + AHEAD < n:
+            prefetch_input(words, ngrams, int64(line.inputs[i + AHEAD]))
+        add_input(words, ngrams, int64(line.inputs[i]), hidden)
+    for z in range(hidden.shape[0]):
+        hidden[z] /= n
+
+
+@helper
+def dot(matrix, row, vector):
+    """Return the inner product of a row and a vector."""
+    total = matrix[row, 0] * vector[0]
+    for z in range(1, vector.shape[0]):
+        total += matrix[row, z] * vector[z]
+    return total

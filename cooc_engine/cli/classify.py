@@ -1,0 +1,157 @@
+"""The verbs of a classifier, with the arguments and the output of fastText's program."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from cooc_engine.cli.console import print_json, print_lines, print_result
+from cooc_engine.cli.foreign_flags import given
+from cooc_engine.cli.parameters import ModelFile, TrustTokenizer
+from cooc_engine.errors import InputError
+from cooc_engine.runtime.options import AtLeast, Flag
+
+if TYPE_CHECKING:
+    from cooc_engine.vectors.classifier import Answers, Classifier, Scores
+
+__all__ = ["predict", "predict_prob", "test", "test_label"]
+
+TITLES = {"F1-Score": "f1score", "Precision": "precision", "Recall": "recall"}
+Lines = Annotated[str, Parameter(name="TEXT"), "The text, one line after another, or - for stdin."]
+Most = Annotated[int, Parameter(name="K"), "Number of labels of each line; -1 for all."]
+Least = Annotated[float, Parameter(name="THRESHOLD"), "The least probability of a label."]
+Threads = Annotated[int | None, AtLeast(1), Flag(("--thread", "--workers")), "Number of threads; all cores by default."]
+JsonLines = Annotated[bool, "Print one JSON object per line."]
+Json = Annotated[bool, "Print one JSON object."]
+
+
+def predict(
+    model: ModelFile,
+    text: Lines,
+    k: Most = 1,
+    threshold: Least = 0.0,
+    /,
+    *,
+    threads: Threads = None,
+    json: JsonLines = False,
+    trust_tokenizer: TrustTokenizer = False,
+) -> None:
+    """Print the labels of each line of a text, on a line of their own."""
+    _print_answers(model, text, (k, threshold, threads), trust=trust_tokenizer, json=json, shares=False)
+
+
+def predict_prob(
+    model: ModelFile,
+    text: Lines,
+    k: Most = 1,
+    threshold: Least = 0.0,
+    /,
+    *,
+    threads: Threads = None,
+    json: JsonLines = False,
+    trust_tokenizer: TrustTokenizer = False,
+) -> None:
+    """Print the labels of each line of a text with their probabilities, on a line of their own."""
+    _print_answers(model, text, (k, threshold, threads), trust=trust_tokenizer, json=json, shares=True)
+
+
+def test(
+    model: ModelFile,
+    text: Lines,
+    k: Most = 1,
+    threshold: Least = 0.0,
+    /,
+    *,
+    threads: Threads = None,
+    json: Json = False,
+    trust_tokenizer: TrustTokenizer = False,
+) -> None:
+    """Print precision and recall at K over the lines of a labelled text."""
+    scores = _opened(model, trust_tokenizer).test(_source(text), k, threshold, threads)
+    print_result(json, scores.record(), _lines_of(scores, k))
+
+
+def test_label(
+    model: ModelFile,
+    text: Lines,
+    k: Most = 1,
+    threshold: Least = 0.0,
+    /,
+    *,
+    threads: Threads = None,
+    json: Json = False,
+    trust_tokenizer: TrustTokenizer = False,
+) -> None:
+    """Print F1, precision and recall of each label, then those of `test`."""
+    scores = _opened(model, trust_tokenizer).test(_source(text), k, threshold, threads)
+    found = scores.of_labels()
+    lines = (
+        "  ".join(f"{title} : {_fixed(row[name])}" for title, name in TITLES.items()) + f"   {label}"
+        for label, row in found.items()
+    )
+    record = {**scores.record(), "labels": {label: _known(row) for label, row in found.items()}}
+    print_result(json, record, [*lines, *_lines_of(scores, k)])
+
+
+def _opened(model: Path, trust: bool) -> Classifier:
+    from cooc_engine.vectors.classifier import Classifier
+
+    return Classifier.open(model, trust_tokenizer=trust)
+
+
+def _source(text: str) -> Path:
+    return Path(given(text))
+
+
+def _print_answers(
+    model: Path, text: str, how: tuple[int, float, int | None], *, trust: bool, json: bool, shares: bool
+) -> None:
+    classifier = _opened(model, trust)
+    for answers in _answers(classifier, given(text), how):
+        if json:
+            for record in _records(classifier, answers):
+                print_json(record)
+        else:
+            print_lines(_texts(classifier, answers, shares))
+        sys.stdout.flush()
+
+
+def _answers(classifier: Classifier, text: str, how: tuple[int, float, int | None]) -> Iterator[Answers]:
+    """Yield answers; the lines of stdin are answered as they come."""
+    if text != "-":
+        return classifier.predict_file(text, *how)
+    from cooc_engine.text.readers import ready_pieces
+
+    if sys.stdin is None:
+        raise InputError("-: the standard input is closed")
+    return classifier.answers(ready_pieces(sys.stdin.buffer, "-"), *how)
+
+
+def _texts(classifier: Classifier, answers: Answers, shares: bool) -> Iterator[str]:
+    for labels, values in classifier.named(answers):
+        if shares:
+            yield " ".join(f"{label} {value:.6g}" for label, value in zip(labels, values.tolist(), strict=True))
+        else:
+            yield " ".join(labels)
+
+
+def _records(classifier: Classifier, answers: Answers) -> Iterator[dict[str, Any]]:
+    for labels, values in classifier.named(answers):
+        yield {"labels": list(labels), "probabilities": values.tolist()}
+
+
+def _lines_of(scores: Scores, k: int) -> Iterable[str]:
+    return [f"N\t{scores.lines}", f"P@{k}\t{scores.precision:.3g}", f"R@{k}\t{scores.recall:.3g}"]
+
+
+def _fixed(value: float) -> str:
+    return "--------" if math.isnan(value) else f"{value:.6f}"
+
+
+def _known(row: dict[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in row.items()}

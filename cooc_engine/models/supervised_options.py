@@ -1,0 +1,73 @@
+"""Options of the classifier, by the names of fastText's program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.errors import UsageError
+from cooc_engine.runtime.options import Above, AtLeast, Flag, Options, Unparsed
+
+__all__ = ["AllWordsOptions", "SupervisedOptions"]
+
+
+@dataclass(frozen=True)
+class AllWordsOptions(EncodeOptions):
+    """How a text is encoded for a model that cuts the vocabulary itself: with all its words."""
+
+    min_count: Annotated[int, AtLeast(1), Unparsed()] = 1
+    """Words that occur fewer times than this are left out of the vocabulary."""
+
+
+@dataclass(frozen=True)
+class SupervisedOptions(Options):
+    """A classifier of lines (Joulin et al. 2017)."""
+
+    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
+    """Dimension of the vectors."""
+    loss: Literal["softmax", "hs", "ns", "ova"] = "softmax"
+    """Softmax over all labels, hierarchical softmax, negative sampling, or one logistic regression for each label."""
+    negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
+    """With ns: number of negative samples per line."""
+    label: Annotated[str, Flag(alias=("--label-prefix",))] = "__label__"
+    """Words that begin with this are labels; they may stand anywhere in a line."""
+    min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount", "--mincount"))] = 1
+    """Words that occur fewer times than this have no vector; they still belong to n-grams."""
+    min_count_label: Annotated[int, AtLeast(1), Flag(alias=("--minCountLabel",))] = 1
+    """Labels that occur fewer times than this are ignored."""
+    word_ngrams: Annotated[int, AtLeast(1), Flag(alias=("--wordNgrams",))] = 1
+    """Number of words of the longest word n-gram."""
+    min_n: Annotated[int, AtLeast(0), Flag(alias=("--minn",))] = 0
+    """Number of characters of the shortest subword."""
+    max_n: Annotated[int, AtLeast(0), Flag(alias=("--maxn",))] = 0
+    """Number of characters of the longest subword; 0 takes none."""
+    buckets: Annotated[int, AtLeast(1), Flag(alias=("--bucket",))] = 2_000_000
+    """Number of rows that n-grams and subwords are hashed to, if there are any."""
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
+    """Number of passes over the text."""
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.1
+    """Initial learning rate; it falls linearly to 0."""
+    init: Annotated[str | None, Flag(alias=("--pretrained", "--pretrainedVectors"))] = None
+    """Start from the vectors of this model; words that it lacks are initialised as usual."""
+    seed: Annotated[int, AtLeast(0)] = 1
+    """Random seed of the initial values and of all sampling."""
+    deterministic: bool = False
+    """Give the same vectors with any number of threads, by training in one."""
+    extend: ClassVar[bool] = False
+    vectors: ClassVar[str] = "w"
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for an empty prefix, and for subwords that are longer than the longest."""
+        super().__post_init__()
+        if not self.label or self.label.split() != [self.label]:
+            raise UsageError(f"--label is {self.label!r}; it must be the beginning of a word, such as __label__")
+        if self.min_n > self.max_n:
+            raise UsageError(f"--min-n is {self.min_n}, above --max-n, {self.max_n}; pass both, or neither")
+        if self.negative != type(self).negative and self.loss != "ns":
+            raise UsageError(f"--negative is {self.negative}, but with --loss {self.loss} there are no negative samples")
+
+    @property
+    def ngram_rows(self) -> int:
+        """The number of rows of n-grams: none without word n-grams and subwords."""
+        return self.buckets if self.word_ngrams > 1 or self.max_n else 0

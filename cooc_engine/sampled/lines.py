@@ -1,0 +1,43 @@
+"""What the words of lines are to a classifier: labels, words with a row of their own, rows of subwords."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels.lines import Lines
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.models.subwords import Subwords
+from cooc_engine.runtime.types import Mask, Offsets, WordIds
+
+__all__ = ["begin_with", "most_inputs", "rows_of_words"]
+
+
+def begin_with(words: Vocabulary, prefix: bytes) -> Mask:
+    """Tell which words begin with a prefix."""
+    begins, sizes = words.offsets[:-1], np.diff(words.offsets)
+    found = sizes >= len(prefix)
+    for place, byte in enumerate(prefix):
+        found[found] = words.text[begins[found] + place] == byte
+    return found
+
+
+def rows_of_words(
+    words: Vocabulary, kinds: npt.NDArray[np.int32], first: int, subwords: Subwords
+) -> tuple[Offsets, npt.NDArray[np.int32]]:
+    """Return starts and input rows of words: each one's own, if it has one, and those of its subwords, from row `first` on."""
+    listed = subwords.rows(words)
+    own = kinds >= 0
+    rows = np.insert(listed.rows + first, listed.starts[:-1][own], kinds[own]).astype(np.int32)
+    return listed.starts + np.concatenate([np.zeros(1, np.int64), np.cumsum(own)]), rows
+
+
+def most_inputs(lines: Lines, ids: WordIds, offsets: Offsets) -> int:
+    """Return a bound of the input rows of a line, for lines of the words ids[offsets[i]:offsets[i + 1]]."""
+    longest = int(np.diff(offsets).max(initial=0))
+    most = longest
+    if len(lines.starts):
+        sizes = np.diff(lines.starts)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(ids >= 0, sizes[ids], 0))])
+        most = int(np.diff(ends[offsets]).max(initial=0))
+    return most + 1 + (lines.ngrams - 1) * (longest + 1)

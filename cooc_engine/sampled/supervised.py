@@ -1,0 +1,129 @@
+"""The classifier of fastText (Joulin, Grave, Bojanowski and Mikolov 2017): the words of a line predict its labels.
+
+    h = mean of the rows of the line's words, their subwords and its word n-grams
+    softmax   −log exp(u_t·h) / Σ_j exp(u_j·h), with one of the line's labels drawn as t
+    hs        −Σ_j log σ(±h·θ_j) over the path of t;  ns  −log σ(h·u_t) − Σ_k log σ(−h·u_k), k labels from n_l^½
+    ova       −Σ_j log σ(±h·u_j), + for all labels of the line
+
+The corpus holds every word; here words and labels are told apart, and cut by counts of their own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import encoding, lines, rules
+from cooc_engine._kernels.lines import Lines
+from cooc_engine._kernels.rules import Rule
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
+from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.runtime.types import Rows
+from cooc_engine.sampled import sampler
+from cooc_engine.sampled.lines import begin_with, most_inputs, rows_of_words
+from cooc_engine.sampled.model import Design, LineModel
+
+__all__ = ["design_supervised"]
+
+CLAMP = 8.0  # beyond this, fastText's program takes σ as 0 or 1
+NOISE_POWER = 0.5
+OUTPUTS = {"softmax": rules.ALL, "hs": rules.PATH, "ns": rules.NOISE, "ova": rules.EACH}
+
+
+class Dictionary(NamedTuple):
+    """The words and the labels of a classifier, and what each word of the corpus is, as `Lines.kinds` has it."""
+
+    words: Vocabulary
+    labels: Vocabulary
+    kinds: npt.NDArray[np.int32]
+
+
+def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
+    """Return the classifier of a corpus whose documents are the lines; raises `InputError` if it has no label.
+
+    Raises `UsageError` for n-grams of a corpus that lacks words.
+    """
+    if options.ngram_rows and corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
+        raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count 1")
+    found = _dictionary(corpus, options)
+    laid = _lines(corpus.vocabulary, found, options)
+    counts = found.labels.counts
+    rule = Rule(
+        inputs=rules.DOCUMENT, mean=1, spread=1, document=-1, window=0, fixed=1, output=OUTPUTS[options.loss],
+        negative=options.negative if options.loss == "ns" else 0, group=1, shared=0, clamp=CLAMP, beyond=1.0, redraw=1,
+    )  # fmt: skip
+    paths = sampler.huffman(counts) if options.loss == "hs" else None
+    tables = sampler.tables(counts, noise_power=NOISE_POWER if options.loss == "ns" else None, paths=paths)
+    longest = sampler.longest_document(corpus)
+    model = LineModel(
+        rule, tables, options.epochs, options.lr, options.seed, options.deterministic, floor=0.0, lines=laid,
+        labels=len(counts), longest=longest, most_inputs=_most_inputs(corpus, laid),
+    )  # fmt: skip
+    inputs = {"words": len(found.words), "ngrams": options.ngram_rows}
+    inputs = {name: rows for name, rows in inputs.items() if rows}
+    return Design(model, inputs, {"labels": len(counts)}, vocabulary=found.words, labels=found.labels)
+
+
+def _dictionary(corpus: Corpus, options: SupervisedOptions) -> Dictionary:
+    """Tell words and labels apart; the line end is a word, as often as there are lines."""
+    vocabulary, counts = corpus.vocabulary, corpus.counts
+    if vocabulary.find(LINE_END) >= 0:
+        raise InputError(f"{corpus.path}: {LINE_END} is a word of the text; the classifier puts it at each line's end")
+    is_label = begin_with(vocabulary, options.label.encode())
+    labels = np.flatnonzero(is_label & (counts >= options.min_count_label))
+    if not len(labels):
+        raise InputError(
+            f"{corpus.path}: no word begins with {options.label}, so there is no label; or lower --min-count-label"
+        )
+    words = np.flatnonzero(~is_label & (counts >= options.min_count))
+    kinds = np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32)
+    kept, place = _with_line_end(_chosen(vocabulary, counts, words), corpus.documents, options.min_count)
+    kinds[words] = np.arange(len(words)) + (np.arange(len(words)) >= place)
+    kinds[labels] = lines.LABEL - np.arange(len(labels))
+    return Dictionary(kept, _chosen(vocabulary, counts, labels), kinds)
+
+
+def _chosen(vocabulary: Vocabulary, counts: npt.NDArray[np.int64], rows: Rows) -> Vocabulary:
+    """Return some words of a vocabulary with these counts, by falling counts."""
+    rows = rows[np.argsort(-counts[rows], kind="stable")]
+    begins, lengths = vocabulary.offsets[rows], vocabulary.offsets[rows + 1] - vocabulary.offsets[rows]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    text = np.empty(offsets[-1], np.uint8)
+    encoding.gather_words(np.ascontiguousarray(vocabulary.text), begins, lengths, offsets, text)
+    return Vocabulary(text, offsets, counts[rows])
+
+
+def _with_line_end(words: Vocabulary, count: int, least: int) -> tuple[Vocabulary, int]:
+    """Return the vocabulary with the line end in its place, and that place; it is left out if it is too rare."""
+    if count < least:
+        return words, len(words)
+    place = int(np.searchsorted(-words.counts, -count, "left"))
+    end = np.frombuffer(LINE_END.encode(), np.uint8)
+    at = words.offsets[place]
+    text = np.concatenate([words.text[:at], end, words.text[at:]])
+    offsets = np.concatenate([words.offsets[: place + 1], words.offsets[place:] + len(end)])
+    return Vocabulary(text, offsets, np.insert(words.counts, place, count)), place
+
+
+def _lines(vocabulary: Vocabulary, found: Dictionary, options: SupervisedOptions) -> Lines:
+    """Return how lines of a vocabulary become input rows."""
+    words = len(found.words)
+    starts, rows = np.empty(0, np.int64), np.empty(0, np.int32)
+    if options.max_n:
+        starts, rows = rows_of_words(vocabulary, found.kinds, words, Subwords(options.min_n, options.max_n, options.buckets))
+    hashes = word_hashes(vocabulary).view(np.int32) if options.word_ngrams > 1 else np.empty(0, np.int32)
+    end_hash = int(word_hashes([LINE_END]).view(np.int32)[0])
+    end = found.words.find(LINE_END)
+    return Lines(found.kinds, starts, rows, hashes, options.word_ngrams, words, max(1, options.ngram_rows), end, end_hash)
+
+
+def _most_inputs(corpus: Corpus, laid: Lines) -> int:
+    """Return a bound of the input rows of a line of the corpus."""
+    shards = map(corpus.shard, range(corpus.shards))
+    return max(most_inputs(laid, shard.ids, shard.offsets) for shard in shards)

@@ -1,0 +1,229 @@
+"""A trained classifier of lines: its labels for texts and for files, and how often they are right, as fastText's program says.
+
+Each line of a text gets an answer, an empty one too, and the last whether or not it has a line end: a line always ends with
+the word `</s>`. So answers are the same from Python and the command line.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import predict
+from cooc_engine._kernels.predict import Found, Predicting, Tree
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.options import recorded_options
+from cooc_engine.runtime.threads import in_order
+from cooc_engine.runtime.types import Counts, Matrix, PathLike
+from cooc_engine.sampled import sampler
+from cooc_engine.sampled.supervised import CLAMP, OUTPUTS
+from cooc_engine.text.readers import Piece, bad_byte, file_pieces
+from cooc_engine.text.tokenizer_worker import LINES
+from cooc_engine.text.tokenizers import Splitting, lines_of
+from cooc_engine.vectors.line_reader import Dictionary, LineReader
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Answers", "Classifier", "Scores"]
+
+LONGEST = 1 << 26  # bytes of a line
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well labels were predicted, over lines that have both labels and words.
+
+    lines                   their number N
+    gold, predicted, hits   (L,) how often each label was there, was predicted, and was both
+    """
+
+    labels: Sequence[str]
+    lines: int
+    gold: Counts
+    predicted: Counts
+    hits: Counts
+
+    @property
+    def precision(self) -> float:
+        """The share of all predicted labels that were right; NaN if none was predicted."""
+        return _share(self.hits.sum(), self.predicted.sum())
+
+    @property
+    def recall(self) -> float:
+        """The share of all true labels that were predicted."""
+        return _share(self.hits.sum(), self.gold.sum())
+
+    @property
+    def f1(self) -> float:
+        """The harmonic mean of precision and recall."""
+        return _share(2 * self.hits.sum(), self.predicted.sum() + self.gold.sum())
+
+    def record(self) -> dict[str, float | None]:
+        """Return the number of lines, precision, recall and F1, JSON-serialisable."""
+        shares = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {"lines": self.lines, **{name: value if value == value else None for name, value in shares.items()}}
+
+    def of_labels(self) -> dict[str, dict[str, float]]:
+        """Return precision, recall and their harmonic mean of each label, as the fasttext package names them."""
+        numbers = zip(self.labels, self.gold.tolist(), self.predicted.tolist(), self.hits.tolist(), strict=True)
+        return {
+            label: {
+                "precision": _share(hits, predicted),
+                "recall": _share(hits, gold),
+                "f1score": _share(2 * hits, predicted + gold),
+            }
+            for label, gold, predicted, hits in numbers
+        }
+
+
+def _share(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
+
+
+class Answers(NamedTuple):
+    """Answers for some lines: how many labels each has, their numbers and their probabilities (lines, k), the best first.
+
+    `tally` is that of `predict_lines`, for `lines` lines.
+    """
+
+    numbers: npt.NDArray[np.int32]
+    labels: npt.NDArray[np.int32]
+    probabilities: Matrix
+    lines: int
+    tally: Counts
+
+
+class Classifier:
+    """A trained classifier, which is a model of family `supervised`.
+
+    Probabilities are exp(log(p + 10⁻⁵)), as fastText's program prints them, so they may be a little above 1.
+    """
+
+    def __init__(self, model: Model, *, trust_tokenizer: bool = False) -> None:
+        """Take an open model. Raises `UsageError` if it is not a classifier."""
+        if model.labels is None:
+            raise UsageError(f"{model.path}: is not a classifier, but a model of family {model.family}")
+        self.options = recorded_options(
+            SupervisedOptions, model.config.get("train", {}), model.path, done="trained", redo="train"
+        )
+        self.labels: list[str] = model.labels.words
+        self._dictionary = Dictionary(model, model.labels, self.options)
+        splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
+        plain = splitting.options.get("tokenizer", "whitespace") == "whitespace" and not splitting.options.get("lowercase")
+        splitting.check()
+        self._cut: Callable[[str], bytes] | None = None if plain else lines_of({**splitting.options, "here": False})
+        self._rows, self._outputs = model.array("words"), model.array("labels")
+        self._ngrams = model.array("ngrams") if "ngrams" in model.names else self._rows[:0]
+        self._is_tree = self.options.loss == "hs"
+        self._children = sampler.children_of(model.labels.counts) if self._is_tree else np.empty((0, 2), np.int32)
+
+    @classmethod
+    def open(cls, path: PathLike, *, trust_tokenizer: bool = False) -> Self:
+        """Open a classifier; raises what `open_model` raises, and `UsageError` if it is another model.
+
+        If the model names a Python function as tokenizer, that is code from a file: it raises `UsageError`, unless
+        `trust_tokenizer`.
+        """
+        return cls(open_model(Path(path)), trust_tokenizer=trust_tokenizer)
+
+    def get_labels(self) -> list[str]:
+        """Return all labels, the most frequent first."""
+        return self.labels
+
+    def predict(
+        self, text: str | Sequence[str], k: int = 1, threshold: float = 0.0
+    ) -> tuple[tuple[str, ...], Matrix] | tuple[list[tuple[str, ...]], list[Matrix]]:
+        """Return up to k labels of a text, or of each of several, of at least a probability, and these; the best first.
+
+        With k = −1 all labels are returned. Raises `InputError` for a text of several lines.
+        """
+        texts = [text] if isinstance(text, str) else list(text)
+        for number, each in enumerate(texts):
+            if "\n" in each:
+                raise InputError(f"text {number} has a line end, but one line is predicted at a time; take it out")
+        data = b"".join(each.encode(errors="surrogatepass") + b"\n" for each in texts)
+        pieces = [Piece(data, LINES, "text", 1, 0)] if data else []
+        found = [pair for answers in self.answers(pieces, k, threshold, threads=1) for pair in self.named(answers)]
+        if isinstance(text, str):
+            return found[0]
+        return [labels for labels, _ in found], [probabilities for _, probabilities in found]
+
+    def named(self, answers: Answers) -> Iterator[tuple[tuple[str, ...], Matrix]]:
+        """Yield the labels and their probabilities for each line."""
+        for n, labels, shares in zip(answers.numbers.tolist(), answers.labels.tolist(), answers.probabilities, strict=True):
+            yield tuple(self.labels[label] for label in labels[:n]), shares[:n]
+
+    def predict_file(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Iterator[Answers]:
+        """Yield answers for the lines of a file, compressed or not, in their order; raises `InputError` as `encode` does."""
+        return self.answers(file_pieces([Path(path)], LONGEST), k, threshold, threads)
+
+    def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:
+        """Return how well up to k predicted labels are those of a file's lines."""
+        lines, tally = 0, np.zeros((3, len(self.labels)), np.int64)
+        for answers in self.predict_file(path, k, threshold, threads):
+            lines += answers.lines
+            tally += answers.tally
+        return Scores(self.labels, lines, *tally)
+
+    def answers(
+        self, pieces: Iterable[Piece], k: int = 1, threshold: float = 0.0, threads: int | None = None
+    ) -> Iterator[Answers]:
+        """Yield answers for pieces of whole lines, in their order.
+
+        Raises `UsageError` for a k that is neither −1 nor positive.
+        """
+        if k != -1 and k < 1:
+            raise UsageError(f"k is {k}; it must be at least 1, or -1 for all labels")
+        most, threads = len(self.labels) if k == -1 else min(k, len(self.labels)), threads or usable_cores()
+        free = deque(LineReader(self._dictionary) for _ in range(threads))
+
+        def work(piece: Piece) -> Answers:
+            reader = free.pop()
+            try:
+                return self._answer(reader, piece, most, threshold)
+            finally:
+                free.append(reader)
+
+        if threads == 1:
+            yield from map(work, map(self._words, pieces))
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            yield from in_order(pool, work, map(self._words, pieces), threads + 2)
+
+    def _words(self, piece: Piece) -> Piece:
+        """Return a piece as words between spaces, cut by the model's tokenizer."""
+        if self._cut is None:
+            return piece
+        try:
+            texts = piece.text.decode().removesuffix("\n").split("\n")
+        except UnicodeDecodeError as error:
+            raise bad_byte(piece.source, piece.text[error.start], piece.offset + error.start) from None
+        return replace(piece, text=b"".join(self._cut(text) + b"\n" for text in texts))
+
+    def _answer(self, reader: LineReader, piece: Piece, k: int, threshold: float) -> Answers:
+        words, labels, d = reader.read(piece), len(self.labels), self._rows.shape[1]
+        count = len(words.ends)
+        found = Found(np.zeros(count, np.int32), np.zeros((count, k), np.int32), np.zeros((count, k), np.float32))
+        buffers = Predicting(
+            words.line(), np.empty(d, np.float32), np.empty(labels, np.float32), np.empty(k + 1, np.float32),
+            np.empty(k + 1, np.int32),
+        )  # fmt: skip
+        depth = labels + 1 if self._is_tree else 0
+        tree = Tree(self._children, np.empty(depth, np.int32), np.empty(depth, np.float32))
+        tally = np.zeros((3, labels), np.int64)
+        lines = predict.predict_lines(
+            words.ids, words.ends, OUTPUTS[self.options.loss], CLAMP, words.lines, tree, self._rows, self._ngrams,
+            self._outputs, k, np.float32(threshold), buffers, found, tally,
+        )  # fmt: skip
+        return Answers(found.numbers, found.labels, np.exp(found.scores), lines, tally)

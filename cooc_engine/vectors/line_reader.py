@@ -1,0 +1,135 @@
+"""From lines of text to the words of a classifier: known words and labels, and words that it has never seen."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import encoding, lines
+from cooc_engine._kernels.encoding import PADDING, HashTable, TokenizedText
+from cooc_engine._kernels.lines import Line, Lines
+from cooc_engine.corpus.first_pass import word_ids
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable, packed
+from cooc_engine.models.file import Model
+from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
+from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.runtime.types import Offsets, WordIds
+from cooc_engine.sampled.lines import begin_with, most_inputs, rows_of_words
+from cooc_engine.text.readers import Block, Piece
+
+__all__ = ["Dictionary", "LineReader", "Words"]
+
+NEW_WORDS = 1 << 18  # words outside the vocabulary that a reader remembers
+
+
+class Words(NamedTuple):
+    """The words of some lines: ids, the number of words before the end of each line, and what the words are."""
+
+    ids: WordIds
+    ends: Offsets
+    lines: Lines
+
+    def line(self) -> Line:
+        """Return room for the longest line."""
+        longest = int(np.diff(self.ends, prepend=0).max(initial=0)) + 1
+        most = most_inputs(self.lines, self.ids, np.concatenate([np.zeros(1, np.int64), self.ends]))
+        inputs, labels, hashes = (np.empty(size, np.int32) for size in (most, longest, longest))
+        return Line(inputs, labels, hashes, np.zeros(2, np.int64))
+
+
+class Dictionary:
+    """The words and the labels of a classifier, by which lines are read."""
+
+    def __init__(self, model: Model, labels: Vocabulary, options: SupervisedOptions) -> None:
+        """Take the words of a model and its labels."""
+        self.options, self.words, self.labels = options, len(model.vocabulary), len(labels)
+        self.table = WordTable.of(model.vocabulary)
+        for records in packed(labels):
+            self.table.add(records)
+        self.end, self.end_hash = model.vocabulary.find(LINE_END), int(word_hashes([LINE_END]).view(np.int32)[0])
+        self.subwords = Subwords(options.min_n, options.max_n, options.buckets) if options.max_n else None
+        kinds = [np.arange(self.words), lines.LABEL - np.arange(self.labels)]
+        self.known = self._described([model.vocabulary, labels], np.concatenate(kinds).astype(np.int32))
+
+    def described(self, new: Vocabulary) -> Lines:
+        """Return what words are that are neither known words nor known labels."""
+        is_label = begin_with(new, self.options.label.encode())
+        return self._described([new], np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32))
+
+    def _described(self, words: list[Vocabulary], kinds: npt.NDArray[np.int32]) -> Lines:
+        options = self.options
+        starts, rows = self._rows_of(words, kinds)
+        hashes = [word_hashes(some).view(np.int32) for some in words if options.word_ngrams > 1]
+        return Lines(
+            kinds, starts, rows, np.concatenate(hashes) if hashes else np.empty(0, np.int32), options.word_ngrams, self.words,
+            max(1, options.ngram_rows), self.end, self.end_hash,
+        )  # fmt: skip
+
+    def _rows_of(self, words: list[Vocabulary], kinds: npt.NDArray[np.int32]) -> tuple[Offsets, npt.NDArray[np.int32]]:
+        """Return starts and input rows of words; both are empty without subwords."""
+        if self.subwords is None:
+            return np.empty(0, np.int64), np.empty(0, np.int32)
+        starts, rows, first = np.zeros(1, np.int64), np.empty(0, np.int32), 0
+        for some in words:
+            more, listed = rows_of_words(some, kinds[first : first + len(some)], self.words, self.subwords)
+            starts, rows = np.concatenate([starts, more[1:] + starts[-1]]), np.concatenate([rows, listed])
+            first += len(some)
+        return starts, rows
+
+
+class LineReader:
+    """Reads lines in one thread. It remembers what new words are, and forgets them all when they are too many."""
+
+    def __init__(self, dictionary: Dictionary) -> None:
+        """Begin with the words of the dictionary."""
+        self._dictionary = dictionary
+        self._forget()
+
+    def _forget(self) -> None:
+        self._table, known = WordTable(), self._dictionary.table.arrays
+        self._table.arrays = HashTable(*(values.copy() for values in known))
+        self._lines = self._dictionary.known
+
+    def read(self, piece: Piece) -> Words:
+        """Return the words of a piece of text. Raises `InputError`, naming source and byte, for bytes that are not UTF-8."""
+        if len(self._table) > self._dictionary.words + self._dictionary.labels + NEW_WORDS:
+            self._forget()
+        block = _block(piece)
+        ids = np.empty(block.size // 2 + 1, np.int32)
+        ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
+        words, used = len(self._table), self._table.used
+        count = word_ids(block, self._table, TokenizedText(ids, ends))
+        if len(self._table) > words:
+            self._lines = _joined(self._lines, self._dictionary.described(self._new_words(words, used)))
+        return Words(ids[:count], ends, self._lines)
+
+    def _new_words(self, words: int, used: int) -> Vocabulary:
+        """Return the words that the table has got since it had so many, and so much of its records was in use."""
+        records = self._table.records[used : self._table.used]
+        counts, places, lengths = (np.empty(len(self._table), np.int64) for _ in range(3))
+        encoding.list_words(records, len(records), counts, places, lengths)
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[words:])])
+        text = np.empty(offsets[-1], np.uint8)
+        encoding.gather_words(records.view(np.uint8), 8 * places[words:], lengths[words:], offsets, text)
+        return Vocabulary(text, offsets, counts[words:])
+
+
+def _block(piece: Piece) -> Block:
+    """Return a piece of whole lines as a block; the last line is ended if it is not."""
+    ended = piece.text.endswith(b"\n")
+    text = np.frombuffer(piece.text + (b"" if ended else b"\n") + bytes(PADDING), np.uint8)
+    return Block(text, len(text) - PADDING, piece.source, piece.offset)
+
+
+def _joined(known: Lines, new: Lines) -> Lines:
+    """Return what known and new words are."""
+    starts = known.starts
+    if len(starts):
+        starts = np.concatenate([starts, new.starts[1:] + starts[-1]])
+    kinds, rows, hashes = (
+        np.concatenate([a, b]) for a, b in ((known.kinds, new.kinds), (known.rows, new.rows), (known.hashes, new.hashes))
+    )
+    return known._replace(kinds=kinds, starts=starts, rows=rows, hashes=hashes)
