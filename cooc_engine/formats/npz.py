@@ -21,7 +21,7 @@ from cooc_engine.formats.incoming import CHUNK, Faults, Incoming, check_shapes
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import Rounded, Values
 from cooc_engine.text.bounded import exactly
-from cooc_engine.text.compression import opened
+from cooc_engine.text.compression import opened_plain
 from cooc_engine.text.tokenizers import LONGEST_WORD
 
 __all__ = ["read_npz", "write_npz"]
@@ -71,7 +71,7 @@ def _beside(outgoing: Outgoing, rounded: Rounded) -> dict[str, Values]:
 def read_npz(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read an npz with the arrays `words` and `vectors`, or with exactly one array of each kind under any name."""
     try:
-        with opened(path) as file:
+        with opened_plain(path) as file:
             _check_directory(file)
             with zipfile.ZipFile(file) as archive:
                 _read_arrays(path, archive, incoming)

@@ -20,7 +20,7 @@ from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import Rounded, Values
 from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import exactly
-from cooc_engine.text.compression import opened
+from cooc_engine.text.compression import opened_plain
 
 __all__ = ["read_safetensors", "write_safetensors"]
 TYPES = {"F32": "<f4", "F16": "<f2", "I8": "|i1", "U8": "|u1", "I64": "<i8"}
@@ -78,7 +78,7 @@ def _bytes_of_a_value(part: tuple[str, tuple[str, list[int]]]) -> int:
 
 def read_safetensors(path: Path, faults: Faults, incoming: Incoming) -> None:
     """Read a file as `write_safetensors` writes it."""
-    with opened(path) as file:
+    with opened_plain(path) as file:
         head = _read_head(path, file)
         missing = [name for name in ("vectors", "text", "offsets") if name not in head]
         if missing:

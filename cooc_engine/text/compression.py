@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from cooc_engine.errors import CoocError, InputError
 
-__all__ = ["SUFFIXES", "Decompressed", "beginning", "opened"]
+__all__ = ["SUFFIXES", "Decompressed", "beginning", "opened", "opened_plain"]
 
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 SUFFIXES = frozenset(f".{kind}" for kind in MAGIC.values())
@@ -164,6 +164,15 @@ class _Streams(io.RawIOBase):
 def opened(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading from its start, decompressed; raises `InputError` as `Decompressed` does."""
     with Decompressed(path) as raw, io.BufferedReader(raw, BUFFER) as file:
+        yield file
+
+
+@contextmanager
+def opened_plain(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that is read at many places, which would unpack a compressed one again and again: that is refused."""
+    with Decompressed(path) as raw, io.BufferedReader(raw, BUFFER) as file:
+        if raw.compressed:
+            raise InputError(f"{path}: is a compressed file of a format that is read at many places; decompress it first")
         yield file
 
 

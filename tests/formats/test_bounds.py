@@ -19,7 +19,7 @@ from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import CoocError, InputError
 from cooc_engine.evaluation.sets import read_analogies, read_categories, read_outliers, read_pairs, read_sentence_pairs
-from cooc_engine.formats.vectors import import_vectors, read_vectors
+from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
 from cooc_engine.pipeline.job import run
 from cooc_engine.text import bounded
 
@@ -68,6 +68,19 @@ def test_a_compressed_file_of_one_line(tmp_path, form, head):
     path.with_name("v-metadata.gz").write_bytes(b"a\nb\nc\n")
     says = refused(read_vectors, path, form)
     assert "has more than 4,194,304 bytes; is it the right file?" in says or "head of two numbers" in says
+
+
+@pytest.mark.parametrize("form", ["npz", "safetensors"])
+def test_a_compressed_archive_is_not_unpacked(tmp_path, form):
+    """Neither to find its end, nor again for each array: the bomb behind it is never reached."""
+    path = tmp_path / f"v.{form}.gz"
+    (tmp_path / "t").write_text("a 1 2\nb 3 4\n")
+    import_vectors(tmp_path / "t", tmp_path / "m.h5")
+    export_vectors(tmp_path / "m.h5", tmp_path / "v", form)
+    path.write_bytes(
+        gzip.compress((tmp_path / "v").read_bytes() + bytes(LARGE), 1)[:-8]
+    )  # truncated: its end would be an error
+    assert refused(read_vectors, path).endswith("decompress it first")
 
 
 def test_a_decompressor_that_asks_for_gigabytes(tmp_path):

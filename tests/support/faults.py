@@ -41,6 +41,7 @@ from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import ResourceError, UsageError
+from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.models.families import family_of, trainable
 from cooc_engine.models.file import open_model
 from cooc_engine.storage.hdf5 import form_of
@@ -129,6 +130,8 @@ def prepare(at: Path) -> None:
     (at / "job.toml").write_text(JOB)
     cooc_engine.export_hdf5(at / "one", at / "counts.h5")
     (at / "v.txt").write_text("3 2\na 1 2\nb 2 3\nc 4 1\n")
+    cooc_engine.import_vectors(at / "v.txt", at / "m.h5")
+    cooc_engine.export_glove(at / "one", at / "records.bin", at / "vocab.txt")
     assert corpus.shards > 1 and len(one.blocks) > 1 and runs > 2
 
 
@@ -164,13 +167,28 @@ def fresh(how: dict) -> dict:
     return {key: value for key, value in how.items() if key != "resume"}
 
 
+def anew(how: dict) -> dict:
+    """Return the keywords of what cannot go on: where the rest would, it replaces what is there."""
+    return {**fresh(how), "force": "resume" in how}
+
+
 SCENARIOS: dict[str, Callable] = {
     **{name: functools.partial(trained, name) for name in trainable()},
     "append": lambda at, how: cooc_engine.append(at / "one", at / "new.txt", at / "out", **how),
     "import": lambda at, how: cooc_engine.import_hdf5(at / "counts.h5", at / "out", **how),
     "job": lambda at, how: cooc_engine.run(at / "job.toml", **fresh(how)),
-    "export": lambda at, how: cooc_engine.export_hdf5(at / "one", at / "out.h5", **fresh(how), force="resume" in how),
+    "export": lambda at, how: cooc_engine.export_hdf5(at / "one", at / "out.h5", **anew(how)),
+    "export-glove": lambda at, how: cooc_engine.export_glove(at / "one", at / "out", at / "out.txt", **anew(how)),
+    "import-glove": lambda at, how: cooc_engine.import_glove(
+        at / "records.bin", at / "vocab.txt", at / "out", CountOptions(window=3), **how
+    ),
     "import-vectors": lambda at, how: cooc_engine.import_vectors(at / "v.txt", at / "out.h5", force="resume" in how),
+    "export-vectors": lambda at, how: cooc_engine.export_vectors(at / "m.h5", at / "out.npz", force="resume" in how),
+    "align": lambda at, how: cooc_engine.align(at / "m.h5", at / "m.h5", at / "out.h5", force="resume" in how),
+    "index": lambda at, how: cooc_engine.build_index(at / "m.h5", threads=1, force="resume" in how),
+    "compare": lambda at, how: cooc_engine.compare(
+        {"one": at / "m.h5", "two": at / "m.h5"}, at / "out", options=CompareOptions(samples=100), force="resume" in how
+    ),
     "text": lambda at, how: cooc_engine.train("pmi", at / "new.txt", at / "out.h5", encode=EncodeOptions(min_count=2), **how),
     "encode": lambda at, how: encode(at / "text.txt", at / "out", EncodeOptions(min_count=2), **how),
     "news": lambda at, how: encode(at / "new.txt", at / "out", EncodeOptions(vocabulary=str(at / "corpus")), **how),
@@ -221,20 +239,34 @@ def content(file: Path) -> bytes:
     return repr([(name, model.array(name).tobytes()) for name in model.names]).encode()
 
 
-def output(name: str) -> str:
-    """Return the name of what a scenario makes."""
-    return "out.h5" if name in {*trainable(), "export", "import-vectors", "text"} else "out"
+OUTPUTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys((*trainable(), "export", "import-vectors", "align", "text"), ("out.h5",)),
+    "export-glove": ("out", "out.txt"),
+    "export-vectors": ("out.npz",),
+    "index": ("m.h5.index",),
+}
+IN_PIECES = {"job", "compare"}  # whose directory is there before all is in it
 
 
-def wrong(kind: str, name: str, at: Path, whole: dict[str, bytes], code: int, n: int) -> str | None:
+def outputs(name: str) -> tuple[str, ...]:
+    """Return the names of what a scenario makes."""
+    return OUTPUTS.get(name, ("out",))
+
+
+def made(name: str, at: Path) -> dict[str, dict[str, bytes]]:
+    """Return the contents of what is there of a scenario's outputs."""
+    return {output: contents(at / output) for output in outputs(name) if (at / output).exists()}
+
+
+def wrong(kind: str, name: str, at: Path, whole: dict[str, dict[str, bytes]], code: int, n: int) -> str | None:
     """Resume after a fault; returns what is wrong, if anything is."""
-    before, out = {path.name for path in at.iterdir()}, at / output(name)
+    before, out = {path.name for path in at.iterdir()}, {*outputs(name)}
     if code != (4 if kind == "full" else -signal.SIGKILL):
         return f"ended with {code}"
-    done = out.name in before and name not in ("replace", "job")
-    if name != "job" and (fault := half_written(name, at, whole)):
+    done = out <= before and name != "replace" and name not in IN_PIECES
+    if name not in IN_PIECES and (fault := half_written(name, at, whole)):
         return fault
-    if done and before - INPUTS == {out.name}:
+    if done and before - INPUTS == out:
         return None
     how = {"resume": True, "threads": 1 + n % 3} | ({} if name == "runs" else {"memory": BUDGETS[n % 3]})
     try:
@@ -244,27 +276,33 @@ def wrong(kind: str, name: str, at: Path, whole: dict[str, bytes], code: int, n:
             return f"resumed: {error}"
     except BaseException:
         return f"resumed: {traceback.format_exc()}"
-    if contents(out) != whole:
-        return f"resumed: made {sorted(contents(out))} and not {sorted(whole)}, or with other bytes"
+    if (found := made(name, at)) != whole:
+        return f"resumed: made {names_in(found)} and not {names_in(whole)}, or with other bytes"
     after = {path.name for path in at.iterdir()} - INPUTS
-    return None if after == {out.name} else f"resumed, and left {sorted(after)}"
+    return None if after == out else f"resumed, and left {sorted(after)}"
 
 
-def half_written(name: str, at: Path, whole: dict[str, bytes]) -> str | None:
-    """Return what is wrong with what bears the name of the output."""
-    there = contents(at / output(name)) if (at / output(name)).exists() else whole
-    there.pop("lock", None)  # marks what is about to be replaced
-    if there not in ((whole, contents(at / "one")) if name == "replace" else (whole,)):
-        return f"something half-written has the name: {sorted(there)}"
+def names_in(found: dict[str, dict[str, bytes]]) -> dict[str, list[str]]:
+    return {output: sorted(files) for output, files in found.items()}
+
+
+def half_written(name: str, at: Path, whole: dict[str, dict[str, bytes]]) -> str | None:
+    """Return what is wrong with what bears the name of an output."""
+    for output, there in made(name, at).items():
+        there.pop("lock", None)  # marks what is about to be replaced
+        if there != whole[output] and not (name == "replace" and there == contents(at / "one")):
+            return f"something half-written has the name {output}: {sorted(there)}"
     return None
 
 
-INPUTS = {"text.txt", "new.txt", "corpus", "news", "one", "two", "job.toml", "counts.h5", "v.txt"}
+INPUTS = {
+    "text.txt", "new.txt", "corpus", "news", "one", "two", "job.toml", "counts.h5", "v.txt", "m.h5", "records.bin", "vocab.txt",
+}  # fmt: skip
 
 
 def remove(at: Path) -> None:
     """Delete all that a run left."""
-    for path in at.glob("out*"):
+    for path in (*at.glob("out*"), *at.glob("m.h5.*")):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -292,7 +330,7 @@ def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) ->
     start = time.perf_counter()
     SCENARIOS[name](at, {"threads": 2})
     duration = time.perf_counter() - start
-    whole, failures, points = contents(at / output(name)), list[str](), 0
+    whole, failures, points = made(name, at), list[str](), 0
     every = range(1, 31 if kind == "random" else MOST_POINTS + 1)
     for point in drawn(name, at, most, chance) if most else every:
         remove(at)
@@ -304,7 +342,7 @@ def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) ->
         else:
             code = (run if kind == "full" else killed)(name, at, {"threads": 2}, Faults(point, kind))
         if code == 0:
-            if contents(at / output(name)) != whole:
+            if made(name, at) != whole:
                 failures.append(f"{point}: ended well, with other files")
             if kind != "random" and not most:
                 break
