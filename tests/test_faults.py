@@ -99,7 +99,7 @@ EXTRAS = {"index": "usearch", "compare": "matplotlib"}  # verbs that need a pack
     ("verbs", "points"),
     [
         ("append,import,job,export,text", 5),
-        (",".join(trainable()), 5),
+        (",".join(trainable()), 3),
         (",".join([FILES, *(verb for verb, package in EXTRAS.items() if importlib.util.find_spec(package))]), 3),
     ],
 )
