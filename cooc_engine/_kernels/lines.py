@@ -24,6 +24,7 @@ class Lines(NamedTuple):
     hashes     (words,): for word n-grams, which unknown words belong to as well
     ngrams     words of the longest word n-gram
     first      first row of n-grams, of which there are `buckets`
+    kept       (buckets,): the row of each bucket among those of n-grams, or -1 if it was left out; empty if all have one
     end        row of the line end, or UNKNOWN; it is the last word of each line, and has the hash `end_hash`
     """
 
@@ -34,6 +35,7 @@ class Lines(NamedTuple):
     ngrams: int
     first: int
     buckets: int
+    kept: Any
     end: int
     end_hash: int
 
@@ -49,7 +51,7 @@ class Line(NamedTuple):
 
 LINES = named(
     Lines, kinds=out(int32), starts=out(int64), rows=out(int32), hashes=out(int32), ngrams=int64, first=int64,
-    buckets=int64, end=int64, end_hash=int64,
+    buckets=int64, kept=out(int32), end=int64, end_hash=int64,
 )  # fmt: skip
 LINE = named(Line, inputs=out(int32), labels=out(int32), hashes=out(int32), sizes=out(int64))
 INPUTS, LABELS = 0, 1  # places of `Line.sizes`
@@ -92,8 +94,12 @@ def list_ngrams(lines, line, words, n):
         value = uint64(int64(line.hashes[i]))
         for j in range(i + 1, min(words, i + lines.ngrams)):
             value = value * uint64(NGRAM_FACTOR) + uint64(int64(line.hashes[j]))
-            line.inputs[n] = lines.first + int64(value % uint64(lines.buckets))
-            n += 1
+            row = int64(value % uint64(lines.buckets))
+            if lines.kept.shape[0] > 0:
+                row = int64(lines.kept[row])
+            if row >= 0:
+                line.inputs[n] = lines.first + row
+                n += 1
     return n
 
 

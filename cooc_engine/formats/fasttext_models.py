@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.file import Model, ModelData
 from cooc_engine.models.published import ListedRows, Published, Recipe
 from cooc_engine.models.subwords import Subwords
+from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import on_disk
 
@@ -78,21 +79,42 @@ def _blocks(rows: Any) -> Iterator[tuple[int, int, Matrix]]:
 def model_data(whole: FastTextFile, directory: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> ModelData:
     """Return a file's content as a model of the family of its own: word vectors with n-grams, or a classifier.
 
-    directory  where word vectors are spooled in an unnamed file
+    directory  where matrices are spooled in unnamed files
     config     how it was read, to which the options of its training are added
     """
-    if whole.supervised:
-        raise UsageError("is a classifier, of which only the words can be read; export them to another format first")
-    options = _options(whole.arguments)
-    own, ngrams = _parts(whole)
-    named = {"own": own, **({"subwords": ngrams} if len(ngrams) else {})}
-    hierarchical = LOSSES[whole.arguments.loss] == "hs"
-    named |= {"nodes": whole.outputs.of(slice(0, len(whole.words) - 1))} if hierarchical else {"contexts": whole.outputs}
+    config = {**config, "import": {**config["import"], **_options(whole.arguments), "tokens": whole.tokens}}
+    named = _named_classifier(whole) if whole.supervised else _named_vectors(whole)
     codes = {name: matrix for name, matrix in named.items() if isinstance(matrix, Quantised)}
     arrays = {name: _checked(matrix, directory) for name, matrix in named.items() if name not in codes}
-    arrays["words"] = _checked(word_vectors(whole), directory)
-    both = {**config, "import": {**config["import"], **options}}
-    return ModelData("fasttext", whole.words, arrays, "w", both, provenance, codes=codes)
+    if not whole.supervised:
+        return ModelData("fasttext", whole.words, arrays, "w", config, provenance, codes=codes)
+    config["train"] = _classifier_options(whole.arguments).record()
+    kind = MODELS[whole.arguments.model]
+    return ModelData(
+        kind, whole.words, arrays, "w", config, provenance, codes=codes, labels=whole.labels, kept=whole.kept
+    )  # fmt: skip
+
+
+def _named_vectors(whole: FastTextFile) -> dict[str, Any]:
+    own, ngrams = _parts(whole)
+    hierarchical = LOSSES[whole.arguments.loss] == "hs"
+    outputs = {"nodes": whole.outputs.of(slice(0, len(whole.words) - 1))} if hierarchical else {"contexts": whole.outputs}
+    return {"own": own, **({"subwords": ngrams} if len(ngrams) else {}), **outputs, "words": word_vectors(whole)}
+
+
+def _named_classifier(whole: FastTextFile) -> dict[str, Any]:
+    own, ngrams = _parts(whole)
+    return {"words": own, **({"ngrams": ngrams} if len(ngrams) else {}), "labels": whole.outputs}
+
+
+def _classifier_options(found: Arguments) -> SupervisedOptions:
+    """Return the options of a classifier, as far as a file holds them."""
+    told: dict[str, Any] = {"negative": max(1, found.neg)} if LOSSES[found.loss] == "ns" else {}
+    told |= {"buckets": found.bucket} if found.bucket else {}
+    told |= {"vector_size": found.dim, "loss": LOSSES[found.loss], "min_n": min(found.minn, found.maxn), "max_n": found.maxn}
+    least = {"min_count": found.min_count, "word_ngrams": found.word_ngrams, "epochs": found.epoch}
+    told |= {name: max(1, value) for name, value in least.items()}
+    return SupervisedOptions(**told)
 
 
 def _options(found: Arguments) -> dict[str, Any]:
@@ -146,24 +168,50 @@ def write_word_vectors(file: BinaryIO, outgoing: Outgoing) -> None:
 
 def is_whole(model: Model) -> bool:
     """Tell whether a model has what a file of fastText holds beside words: their own rows, or labels."""
-    return "own" in model.names
+    return "own" in model.names or model.labels is not None
 
 
 def file_of(model: Model) -> FastTextFile:
-    """Return a model with n-grams as fastText's file."""
-    options = model.config.get("train") or model.config.get("import", {})
-    inputs = [model.reader(name) for name in ("own", "subwords") if name in model.names]
-    words, width = inputs[0].shape
-    if "nodes" in model.names:
-        outputs = _Stacked([model.reader("nodes")], 1)
-    else:
-        outputs = model.reader("contexts") if "contexts" in model.names else _Stacked([inputs[0][:0]], words)
+    """Return a model with n-grams, or a classifier, as fastText's file.
+
+    Raises `UsageError` if only a part of its input rows is quantised, or if they have other centroids each.
+    """
+    options = {**model.config.get("import", {}), **model.config.get("train", {})}
+    names = ("words", "ngrams") if model.labels is not None else ("own", "subwords")
+    inputs = [model.reader(name) for name in names if name in model.names]
     told = {theirs: options[ours] for theirs, ours in NAMES.items() if ours in options}
-    loss = next(number for number, name in LOSSES.items() if name == options.get("loss", LOSSES[NO_LOSS]))
-    kind = next(number for number, name in MODELS.items() if name == options.get("architecture", MODELS[WORDS_ALONE.model]))
-    arguments = WORDS_ALONE._replace(**told, dim=width, loss=loss, model=kind)
-    arguments = arguments._replace(bucket=len(inputs[1])) if inputs[1:] else arguments._replace(minn=0, maxn=0)
-    return _whole(arguments, model.vocabulary, _Stacked(inputs), outputs)
+    loss = _number(LOSSES, options.get("loss"), NO_LOSS)
+    kind = _number(MODELS, options.get("architecture", model.family), WORDS_ALONE.model)
+    arguments = WORDS_ALONE._replace(**told, dim=inputs[0].shape[1], loss=loss, model=kind)
+    if len(inputs) > 1:
+        arguments = arguments._replace(bucket=options["buckets"])
+    elif model.labels is None:
+        arguments = arguments._replace(minn=0, maxn=0)
+    whole = _whole(arguments, model.vocabulary, _joined(inputs, model.path), _outputs(model, *inputs[0].shape))
+    labels = model.labels or whole.labels
+    tokens = options.get("tokens", whole.tokens + int(labels.counts.sum()))
+    return replace(whole, labels=labels, tokens=tokens, kept=model.kept)
+
+
+def _number(names: Mapping[int, str], name: str | None, otherwise: int) -> int:
+    return next((number for number, known in names.items() if known == name), otherwise)
+
+
+def _outputs(model: Model, words: int, width: int) -> Any:
+    if "nodes" in model.names:
+        return _Stacked([model.reader("nodes")], 1)
+    name = "labels" if model.labels is not None else "contexts"
+    return model.reader(name) if name in model.names else _Stacked([np.empty((0, width), np.float32)], words)
+
+
+def _joined(parts: Sequence[Any], path: Path) -> Any:
+    """Return the rows of words, and then those of n-grams, still as codes if they are."""
+    if not any(isinstance(part, Quantised) for part in parts):
+        return _Stacked(parts)
+    first, *others = parts
+    if not all(isinstance(part, Quantised) and first.like(part) for part in parts):
+        raise UsageError(f"{path}: words and n-grams are not quantised together, as fastText's files hold them")
+    return first.stacked(others)
 
 
 def _whole(arguments: Arguments, words: Vocabulary, inputs: Any, outputs: Any) -> FastTextFile:

@@ -7,6 +7,7 @@ for that part (Jégou, Douze and Schmid 2011). With the lengths of rows quantise
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -81,6 +82,17 @@ class Quantised:
         """Return some of the rows, still as codes; those of a slice are not copied."""
         norm_codes = None if self.norm_codes is None else self.norm_codes[rows]
         return replace(self, codes=self.codes[rows], norm_codes=norm_codes)
+
+    def like(self, other: Quantised) -> bool:
+        """Tell whether the codes of another matrix mean the same as these."""
+        both = ((self.centroids, other.centroids), (self.norms, other.norms))
+        return self.dsub == other.dsub and all(np.array_equal(ours, theirs) for ours, theirs in both)  # type: ignore[arg-type]
+
+    def stacked(self, others: Sequence[Quantised]) -> Quantised:
+        """Return these rows and, below them, those of others whose codes mean the same."""
+        codes = np.concatenate([self.codes, *(other.codes for other in others)])
+        norm_codes = [each.norm_codes for each in (self, *others) if each.norm_codes is not None]
+        return replace(self, codes=codes, norm_codes=np.concatenate(norm_codes) if norm_codes else None)
 
     def dot(self, vector: Matrix, begin: int = 0, end: int | None = None) -> Matrix:
         """Return the inner products (n,) of rows begin:end with a vector (d,): one addition for each part of a row."""

@@ -23,6 +23,7 @@ from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import SubwordRows
+from cooc_engine.runtime.types import Rows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
 from cooc_engine.storage.relations import check_words
@@ -66,6 +67,7 @@ class ModelData:
     codes         arrays that are quantised, with the names and axes of `arrays`, in the place of these; a model that has any
                   may lack whatever its published vectors do not need
     labels        for a family with the axis L: the labels, with the number of times that each occurs
+    kept          the bucket of each row of n-grams, ascending, if they are quantised and some were left out
     """
 
     family: str
@@ -80,6 +82,7 @@ class ModelData:
     document_ids: Vocabulary | None = None
     codes: Mapping[str, Quantised] = field(default_factory=dict)
     labels: Vocabulary | None = None
+    kept: Rows | None = None
 
     @property
     def named(self) -> dict[str, Vocabulary]:
@@ -93,7 +96,7 @@ class Model:
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels: as in
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept: as in
     `ModelData`.
     """
 
@@ -104,7 +107,7 @@ class Model:
         self.family, self.published, self.vocabulary = data.family, data.published, data.vocabulary
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
-        self.document_ids, self.codes, self.labels = data.document_ids, data.codes, data.labels
+        self.document_ids, self.codes, self.labels, self.kept = data.document_ids, data.codes, data.labels, data.kept
 
     @property
     def names(self) -> list[str]:
@@ -197,7 +200,7 @@ def save_model(path: Path, model: ModelData) -> None:
     elements = {"vocabulary": _named(path, "vocabulary", model.vocabulary), "parameters": _parameters(path, model)}
     elements |= {NAMES[axis]: _named(path, NAMES[axis], names) for axis, names in model.named.items()}
     elements |= {name: document(getattr(model, name), path, name) for name in RECORDS}
-    elements |= codes_elements(path, model.codes)
+    elements |= codes_elements(path, model.codes, model.kept)
     if model.evaluation:
         elements["evaluation"] = document(model.evaluation, path, "evaluation")
     _read(Contents(path, elements))  # what would be refused later is not written
@@ -331,10 +334,10 @@ def _read(found: Contents) -> ModelData:
     records["evaluation"] = found.take("evaluation", "document") if "evaluation" in found else []
     checked = checked_documents(records, f"{found.path}")
     family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
-    codes = read_codes(found)
+    codes, kept = read_codes(found)
     sizes = {"V": len(vocabulary), **{axis: len(names) for axis, names in named.items()}}
     axes = _check_parameters(_with_codes(parameters, codes), sizes)
-    parts = named.get("D"), codes, named.get("L")
+    parts = named.get("D"), codes, named.get("L"), kept
     return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, *parts)
 
 

@@ -8,9 +8,9 @@ import numpy.typing as npt
 from cooc_engine._kernels.lines import Lines
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.subwords import Subwords
-from cooc_engine.runtime.types import Mask, Offsets, WordIds
+from cooc_engine.runtime.types import Mask, Offsets, Rows, WordIds
 
-__all__ = ["begin_with", "most_inputs", "rows_of_words"]
+__all__ = ["begin_with", "most_inputs", "places", "rows_of_words"]
 
 
 def begin_with(words: Vocabulary, prefix: bytes) -> Mask:
@@ -23,13 +23,24 @@ def begin_with(words: Vocabulary, prefix: bytes) -> Mask:
 
 
 def rows_of_words(
-    words: Vocabulary, kinds: npt.NDArray[np.int32], first: int, subwords: Subwords
+    words: Vocabulary, kinds: npt.NDArray[np.int32], first: int, subwords: Subwords, kept: Rows | None = None
 ) -> tuple[Offsets, npt.NDArray[np.int32]]:
-    """Return starts and input rows of words: each one's own, if it has one, and those of its subwords, from row `first` on."""
-    listed = subwords.rows(words)
+    """Return starts and input rows of words: each one's own, if it has one, and those of its subwords, from row `first` on.
+
+    `kept` are the buckets that have a row, if not all have.
+    """
+    listed = subwords.rows(words) if kept is None else subwords.rows(words).among(kept)
     own = kinds >= 0
     rows = np.insert(listed.rows + first, listed.starts[:-1][own], kinds[own]).astype(np.int32)
     return listed.starts + np.concatenate([np.zeros(1, np.int64), np.cumsum(own)]), rows
+
+
+def places(kept: Rows | None, buckets: int) -> npt.NDArray[np.int32]:
+    """Return the row of each bucket among those kept, or -1; nothing if all are kept."""
+    found = np.full(0 if kept is None else buckets, -1, np.int32)
+    if kept is not None:
+        found[kept] = np.arange(len(kept))
+    return found
 
 
 def most_inputs(lines: Lines, ids: WordIds, offsets: Offsets) -> int:

@@ -25,7 +25,7 @@ from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Rows
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.lines import begin_with, most_inputs, rows_of_words
+from cooc_engine.sampled.lines import begin_with, most_inputs, places, rows_of_words
 from cooc_engine.sampled.model import Design, LineModel
 
 __all__ = ["design_supervised"]
@@ -120,7 +120,8 @@ def _lines(vocabulary: Vocabulary, found: Dictionary, options: SupervisedOptions
     hashes = word_hashes(vocabulary).view(np.int32) if options.word_ngrams > 1 else np.empty(0, np.int32)
     end_hash = int(word_hashes([LINE_END]).view(np.int32)[0])
     end = found.words.find(LINE_END)
-    return Lines(found.kinds, starts, rows, hashes, options.word_ngrams, words, max(1, options.ngram_rows), end, end_hash)
+    buckets = max(1, options.ngram_rows), places(None, 0)
+    return Lines(found.kinds, starts, rows, hashes, options.word_ngrams, words, *buckets, end, end_hash)
 
 
 def _most_inputs(corpus: Corpus, laid: Lines) -> int:

@@ -147,6 +147,10 @@ def _read_codes(element: Element) -> Element:
     if "norms" in element.datasets or "norm-codes" in element.datasets:
         element.array("norms", FLOAT, (CENTROIDS,))
         element.array("norm-codes", np.uint8, (size,))
+    if "kept" in element.datasets:
+        kept = element.array("kept", np.int32, (size,))
+        if size and (kept[0] < 0 or (kept[1:] <= kept[:-1]).any()):
+            raise FormatError(f"{element.where}/kept: its numbers do not rise from 0 on")
     for name, dataset in element.datasets.items():
         replace(dataset, bound=LARGEST).verify(f"{element.where}/{name}")
     return element

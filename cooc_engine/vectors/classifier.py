@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import predict
 from cooc_engine._kernels.predict import Found, Predicting, Tree
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_cores
@@ -125,6 +125,11 @@ class Classifier:
         self._cut: Callable[[str], bytes] | None = None if plain else lines_of({**splitting.options, "here": False})
         self._rows, self._outputs = model.array("words"), model.array("labels")
         self._ngrams = model.array("ngrams") if "ngrams" in model.names else self._rows[:0]
+        rows = len(model.kept) if model.kept is not None else self.options.ngram_rows
+        if len(self._ngrams) != rows or (model.kept is not None and (model.kept >= self.options.buckets).any()):
+            raise FormatError(
+                f"{model.path}: has {len(self._ngrams)} rows of n-grams, expected {rows} of {self.options.buckets}"
+            )
         self._is_tree = self.options.loss == "hs"
         self._children = sampler.children_of(model.labels.counts) if self._is_tree else np.empty((0, 2), np.int32)
 

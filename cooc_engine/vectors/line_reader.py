@@ -17,7 +17,7 @@ from cooc_engine.models.file import Model
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Offsets, WordIds
-from cooc_engine.sampled.lines import begin_with, most_inputs, rows_of_words
+from cooc_engine.sampled.lines import begin_with, most_inputs, places, rows_of_words
 from cooc_engine.text.readers import Block, Piece
 
 __all__ = ["Dictionary", "LineReader", "Words"]
@@ -52,6 +52,7 @@ class Dictionary:
         self.end, self.end_hash = model.vocabulary.find(LINE_END), int(word_hashes([LINE_END]).view(np.int32)[0])
         self.subwords = Subwords(options.min_n, options.max_n, options.buckets) if options.max_n else None
         kinds = [np.arange(self.words), lines.LABEL - np.arange(self.labels)]
+        self._kept = model.kept
         self.known = self._described([model.vocabulary, labels], np.concatenate(kinds).astype(np.int32))
 
     def described(self, new: Vocabulary) -> Lines:
@@ -65,7 +66,7 @@ class Dictionary:
         hashes = [word_hashes(some).view(np.int32) for some in words if options.word_ngrams > 1]
         return Lines(
             kinds, starts, rows, np.concatenate(hashes) if hashes else np.empty(0, np.int32), options.word_ngrams, self.words,
-            max(1, options.ngram_rows), self.end, self.end_hash,
+            max(1, options.ngram_rows), places(self._kept, options.buckets), self.end, self.end_hash,
         )  # fmt: skip
 
     def _rows_of(self, words: list[Vocabulary], kinds: npt.NDArray[np.int32]) -> tuple[Offsets, npt.NDArray[np.int32]]:
@@ -74,7 +75,7 @@ class Dictionary:
             return np.empty(0, np.int64), np.empty(0, np.int32)
         starts, rows, first = np.zeros(1, np.int64), np.empty(0, np.int32), 0
         for some in words:
-            more, listed = rows_of_words(some, kinds[first : first + len(some)], self.words, self.subwords)
+            more, listed = rows_of_words(some, kinds[first : first + len(some)], self.words, self.subwords, self._kept)
             starts, rows = np.concatenate([starts, more[1:] + starts[-1]]), np.concatenate([rows, listed])
             first += len(some)
         return starts, rows

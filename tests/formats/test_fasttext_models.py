@@ -17,6 +17,8 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats.fasttext import read_fasttext, write_fasttext
 from cooc_engine.formats.vectors import export_vectors, format_of, import_vectors, read_vectors
 from cooc_engine.models.file import open_model, save_model
+from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.vectors.classifier import Classifier
 from cooc_engine.vectors.query import Vectors, nn
 
 LOSSES = ["ns", "hs", "softmax"]
@@ -142,3 +144,58 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, trained):
     assert not (tmp_path / "n.h5").exists()
     with pytest.raises(UsageError, match="--errors is 'x'"):
         import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", errors="x")
+
+
+# -------------------------------------------------------------------------------------------------------- classifiers
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory) -> Path:
+    path, chance = tmp_path_factory.mktemp("labelled") / "text.txt", Random(3)
+    lines = [f"__label__{kind} " + " ".join(f"{kind}{chance.randint(0, 120)}" for _ in range(9)) for kind in "abc" * 130]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+LINES = ["a1 a2 b3 a119", "b5 never c3 b6", "", "c1", "never a7 words"]
+
+
+def assert_equal_answers(ours: Classifier, theirs, within: float = 2e-6) -> None:
+    for line in LINES:
+        labels, shares = ours.predict(line, k=-1)
+        wanted_labels, wanted = theirs.predict(line, k=-1)
+        np.testing.assert_allclose(shares, wanted, rtol=0, atol=within)
+        assert sorted(labels) == sorted(wanted_labels)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "hs", "ova", "ns"])
+def test_classifiers_answer_the_same_in_both_programs(tmp_path, labelled, package, loss):
+    options = {"loss": loss, "vector_size": 5, "word_ngrams": 2, "max_n": 3, "min_n": 2, "buckets": 200, "lr": 0.5, "epochs": 3}
+    train("supervised", labelled, tmp_path / "ours.h5", SupervisedOptions(**options), threads=1)
+    export_vectors(tmp_path / "ours.h5", tmp_path / "m.bin")
+    theirs = package.load_model(str(tmp_path / "m.bin"))
+    within = 0.008 if loss in ("ova", "ns") else 2e-6  # for these the program takes σ from a table, in steps of 1/32
+    assert_equal_answers(Classifier.open(tmp_path / "ours.h5"), theirs, within)
+    assert theirs.test(str(labelled))[1] > 0.9
+    again, _ = import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
+    assert again.labels.words == theirs.labels
+    assert_equal_answers(Classifier.open(tmp_path / "again.h5"), theirs, within)
+    export_vectors(tmp_path / "again.h5", tmp_path / "twice.bin")
+    assert (tmp_path / "twice.bin").read_bytes() == (tmp_path / "m.bin").read_bytes()
+
+
+@pytest.mark.parametrize("qout", [False, True])
+@pytest.mark.parametrize("sizes", [{"wordNgrams": 2}, {"minn": 2, "maxn": 3, "wordNgrams": 3}, {}], ids=str)
+def test_quantised_classifiers_of_theirs_answer_the_same_here_and_back(tmp_path, labelled, package, sizes, qout):
+    if qout:  # a matrix of fewer than 256 rows is not quantised by the program
+        labelled = tmp_path / "many.txt"
+        labelled.write_text("".join(f"__label__{n % 300} w{n % 300} w{n % 7} a1 b5\n" for n in range(900)))
+    theirs = package.train_supervised(str(labelled), dim=5, epoch=3, bucket=600, loss="softmax", thread=1, verbose=0, **sizes)
+    theirs.quantize(input=str(labelled), cutoff=280, retrain=True, qnorm=True, qout=qout, epoch=1, thread=1, verbose=0)
+    theirs.save_model(str(tmp_path / "m.ftz"))
+    model, _ = import_vectors(tmp_path / "m.ftz", tmp_path / "m.h5")
+    assert sum(model.shapes[name][0] for name in ("words", "ngrams") if name in model.names) == 280
+    assert set(model.codes) == {*({"words", "ngrams"} & {*model.names}), *(["labels"] if qout else [])}
+    assert_equal_answers(Classifier.open(tmp_path / "m.h5"), theirs)
+    export_vectors(tmp_path / "m.h5", tmp_path / "back.ftz", "fasttext")
+    assert_equal_answers(Classifier.open(tmp_path / "m.h5"), package.load_model(str(tmp_path / "back.ftz")))
