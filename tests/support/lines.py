@@ -27,7 +27,7 @@ def listed(ids, words, lines, line):
 
 def rows_of(chosen: SupervisedOptions, text: str) -> tuple[list[int], list[int]]:
     vocabulary, labels = (Vocabulary.from_words(words, [1] * len(words)) for words in (WORDS, LABELS))
-    reader = LineReader(Dictionary(SimpleNamespace(vocabulary=vocabulary), labels, chosen))
+    reader = LineReader(Dictionary(SimpleNamespace(vocabulary=vocabulary, kept=None), labels, chosen))
     words = reader.read(Piece(text.encode(), KIND, "text", 1, 0))
     line = words.line()
     n = listed(words.ids, len(words.ids), words.lines, line)
