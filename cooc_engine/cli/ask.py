@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cooc_engine import DocumentVectors, Vectors
 
 __all__ = [
-    "analogies", "doesnt_match", "keywords", "n_similarity", "nn", "norms", "related",
+    "analogies", "doesnt_match", "get_subwords", "keywords", "n_similarity", "nn", "norms", "related",
     "sentence_similarity", "sentence_vector", "similar", "similarity", "vector",
 ]  # fmt: skip
 
@@ -47,7 +47,10 @@ Of = Annotated[
 Normalize = Annotated[bool, "Scale all vectors to length 1 first."]
 ContextWords = Annotated[Positive, "Number of frequent words to correlate over: 500 favours grammar, 10000 topic."]
 Method = Annotated[Literal["add", "mul"], "3CosAdd, which adds b - a + c, or 3CosMul, which multiplies b * c / a."]
-Unknown = Annotated[Literal["raise", "zero"], "Report a word outside the vocabulary as an error, or print zeros."]
+Unknown = Annotated[
+    Literal["subword", "zero", "raise"],
+    "For a word outside the vocabulary: print the mean of its n-grams, if the model has any, or zeros, or report an error.",
+]
 Extremes = Annotated[Topn, "Number of the shortest and of the longest vectors to print."]
 Among = Annotated[Positive, "Search only this many of the most frequent words."]
 How = Annotated[
@@ -229,6 +232,11 @@ def _words_and_numbers(answer: Answer) -> Iterator[str]:
     return (f"{word} {numbers}" for word, numbers in zip(answer, _numbers(answer), strict=True))
 
 
+def _ngrams(answer: Answer) -> Iterator[str]:
+    for found in answer.values():
+        yield from (f"{ngram} {row}" for ngram, row in zip(found["subwords"], found["rows"], strict=True))
+
+
 def _lengths(answer: Answer) -> Iterator[str]:
     for word, row in answer.items():
         surprise = "      --" if row["minus_log_p"] is None else f"{row['minus_log_p']:8.4f}"
@@ -301,9 +309,16 @@ def doesnt_match(vectors: Vectors, words: list[str]) -> Answer:
 
 
 @_verb(EACH_WORD, "The words.", _words_and_numbers)
-def vector(vectors: Vectors, word: str, *, oov: Unknown = "raise") -> Answer:
+def vector(vectors: Vectors, word: str, *, oov: Unknown = "subword") -> Answer:
     """Print the vector of each WORD, one per line; - reads words from stdin."""
     return {word: vectors.vector(word, oov).tolist()}
+
+
+@_verb(EACH_WORD, "The words.", _ngrams)
+def get_subwords(vectors: Vectors, word: str) -> Answer:
+    """Print what the vector of each WORD is the mean of: the word itself and its n-grams, each with its row; - reads words."""
+    ngrams, rows = vectors.get_subwords(word)
+    return {word: {"subwords": ngrams, "rows": rows.tolist()}}
 
 
 @_verb(EACH_WORD, "The words.", _lengths, optional=True)

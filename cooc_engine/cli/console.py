@@ -76,6 +76,8 @@ def score_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
         if row.get("low") is not None:
             value += f" ({row['low']:6.4f}–{row['high']:6.4f})"
         among = f" among the first {row['restrict']:,} words" if "restrict" in row else ""
+        if "unseen" in row:
+            among = f", {row['unseen']} of them by subwords"
         yield f"{row['model']}  {row['dataset']:24s}  {row['kind']:11s}  {value}  {row['covered']} of {row['total']}{among}"
 
 

@@ -143,7 +143,9 @@ def _same_words(one: Vocabulary, other: Vocabulary) -> bool:
 def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
     ids = model.vocabulary.ids
     rows = np.array([ids[word] for word in words])
-    return _Entrant(name, model, Vectors(model.vocabulary, model.rows()).some(rows), model.vocabulary.counts[rows])
+    return _Entrant(
+        name, model, Vectors(model.vocabulary, model.rows(), subwords=model.subwords).some(rows), model.vocabulary.counts[rows]
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------- scores

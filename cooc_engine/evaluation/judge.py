@@ -123,9 +123,10 @@ def evaluate(
     by_section  add a row for each section of analogies, as dataset "file:section"
     more        sentence_pairs, categories, outliers, bootstrap, seed and trust_tokenizer: see `More`
 
-    Words are matched as written or else lower-cased. `value` is None where it is undefined: fewer than two covered pairs, no
-    covered question, or a constant series. `dataset` is the file's name without its suffix. Raises `InputError`, naming the
-    line, for a file that cannot be read, and what `Vectors.open` raises.
+    Words are matched as written or else lower-cased. `unseen`, if there are any, is the number of covered pairs with a word
+    outside the vocabulary, which has a vector from its subwords. `value` is None where it is undefined: fewer than two covered
+    pairs, no covered question, or a constant series. `dataset` is the file's name without suffix. Raises `InputError`, naming
+    the line, for a file that cannot be read, and what `Vectors.open` raises.
     """
     if restrict is not None and restrict < 1:
         raise UsageError(f"--restrict is {restrict}; it must be at least 1")
@@ -160,7 +161,10 @@ class _Judge:
 
     def pairs(self, data: PairSet) -> list[Row]:
         cosines, covered = pair_cosines(self.vectors, data)
-        return self._correlations(data, cosines[covered], covered)
+        rows = self._correlations(data, cosines[covered], covered)
+        known = [self.vectors.rows_of(pair[side] for pair in data.pairs) >= 0 for side in (0, 1)]
+        unseen = int((covered & ~(known[0] & known[1])).sum())
+        return [{**row, "unseen": unseen} for row in rows] if unseen else rows
 
     def sentence_pairs(self, data: PairSet) -> list[Row]:
         values = [self.vectors.sentence_similarity(*pair, measure="cosine") for pair in data.pairs]

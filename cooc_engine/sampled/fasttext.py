@@ -27,7 +27,9 @@ from cooc_engine.sampled.word2vec import design_words
 
 __all__ = ["design_fasttext"]
 
-HABITS = {"mean": 1, "spread": 0, "redraw": 1, "clamp": 8.0, "beyond": 1.0}
+# With 16 noise words a group, as for skip-gram, one epoch on 17 M words answers 36 % of the analogies instead of 43 %.
+SHARED = 64
+HABITS = {"shared": SHARED, "mean": 1, "spread": 0, "redraw": 1, "clamp": 8.0, "beyond": 1.0}
 GEOMETRY = ("min_n", "max_n", "buckets")  # the options on which the row of an n-gram depends
 
 

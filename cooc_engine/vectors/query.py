@@ -24,6 +24,7 @@ from cooc_engine.formats.vectors import format_of, read_vectors
 from cooc_engine.models.file import open_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
+from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Floats, Mask, Matrix, Rows
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.profiles import profile_factor
@@ -61,7 +62,7 @@ class Vectors:
     """V words and their vectors, and queries on them; row i, float32 (d,), belongs to word i, most frequent words first.
 
     `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
-    raises `UnknownWordError`, which is a `KeyError` too, unless a subclass makes vectors for such words (`outside`). Vectors
+    raises `UnknownWordError`, which is a `KeyError` too, unless its subwords give it a vector, as in fastText's models. Vectors
     that are sums of a model's matrices are added only where needed, and words are looked up in a model file's mapped
     index: opening reads almost nothing.
 
@@ -78,19 +79,21 @@ class Vectors:
         family: str = "",
         splitting: Splitting | None = None,
         digest: str = "",
+        subwords: SubwordRows | None = None,
     ) -> None:
         """Take a vocabulary, or words in the order of the rows, and a matrix (V, d); float32 is not copied.
 
         family     the model family that made them, if known
         splitting  how a text is split into words; at white space if unknown
         digest     a checksum that identifies these words and vectors; computed when needed if unknown
+        subwords   the rows of n-grams, which give words outside the vocabulary a vector
         """
         if not isinstance(words, Vocabulary):
             words = list(words)
             words = Vocabulary.from_words(words, [0] * len(words))
         self.vocabulary, self.family, self._splitting = words, family, splitting or Splitting({})
         self._rows: RowReader = matrix if isinstance(matrix, Published | SparseVectors) else np.asarray(matrix, np.float32)
-        self._digest = digest
+        self._digest, self._subwords = digest, subwords
         if len(self._rows.shape) != 2 or self._rows.shape[0] != len(words):
             raise FormatError(f"{len(words)} words do not fit a matrix of shape {self._rows.shape}")
         self._exact = search_of(self._rows)
@@ -108,7 +111,8 @@ class Vectors:
             return cls(found.vocabulary, found.vectors)
         model = open_model(path)
         splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
-        return cls(model.vocabulary, model.rows(), family=model.family, splitting=splitting, digest=model.digest)
+        known: Any = {"family": model.family, "digest": model.digest, "subwords": model.subwords}
+        return cls(model.vocabulary, model.rows(), splitting=splitting, **known)
 
     # --------------------------------------------------------------------------------------------------------------- access
 
@@ -127,7 +131,8 @@ class Vectors:
         """Return the words and vectors of the given rows; explicit ones stay sparse."""
         words = self.index_to_key
         vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
-        return type(self)([words[row] for row in rows], vectors, family=self.family, splitting=self._splitting)
+        known: Any = {"family": self.family, "splitting": self._splitting, "subwords": self._subwords}
+        return type(self)([words[row] for row in rows], vectors, **known)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -189,11 +194,33 @@ class Vectors:
         vector: Matrix = scaled(self[word][None])[0] if norm else self[word]
         return vector
 
-    def vector(self, word: str, oov: str = "raise") -> Matrix:
-        """Return the vector (d,) of a word; for one without a vector, zeros if `oov` is "zero", or an error if "raise"."""
-        if oov not in ("raise", "zero"):
-            raise UsageError(f"oov is {oov!r}; it must be raise or zero")
-        return self._vectors([word], self._rows_of([word]))[0][0] if oov == "zero" else self[word]
+    def vector(self, word: str, oov: str = "subword") -> Matrix:
+        """Return the vector (d,) of a word; for one outside the vocabulary what `oov` says.
+
+        "subword": the mean of its n-grams, or an error where it has none; "zero": zeros; "raise": an error.
+        """
+        if oov not in ("subword", "zero", "raise"):
+            raise UsageError(f"oov is {oov!r}; it must be subword, zero or raise")
+        row = self._find(word)
+        if row < 0 and oov == "zero":
+            return np.zeros(self.vector_size, np.float32)
+        vector: Matrix = self[word] if oov == "subword" else self._rows[self.row(word)]
+        return vector
+
+    def get_word_vector(self, word: str) -> Matrix:
+        """Return the vector (d,) of a word, or else the mean of its n-grams, or else zeros, as fastText's program does."""
+        found: Matrix = self._vectors([word], self._rows_of([word]))[0][0]
+        return found
+
+    def get_subwords(self, word: str) -> tuple[list[str], Rows]:
+        """Return what a word's vector is the mean of: the word itself, if it is in the vocabulary, and its n-grams.
+
+        Their rows are those of fastText's program: that of the word, and V plus the bucket of an n-gram.
+        """
+        row = self._find(word)
+        ngrams, rows = self._subwords.subwords.of(word) if self._subwords else ([], np.empty(0, np.int64))
+        own = [row] if row >= 0 else []
+        return [word] * len(own) + ngrams, np.concatenate([np.array(own, np.int64), len(self) + rows])
 
     # ---------------------------------------------------------------------------------------------------------------- words
 
@@ -232,11 +259,13 @@ class Vectors:
         return self._splitting.cut()
 
     def outside(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
-        """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): in this class, none has.
+        """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): the means of their n-grams.
 
-        A subclass that makes such vectors, for example from subwords, overrides only this method: all queries and evaluations
-        call it. Such a word is still not in the vocabulary, and never an answer.
+        Without subwords none has one. A subclass that makes them otherwise overrides only this method: all queries and
+        evaluations call it. Such a word is still not in the vocabulary, and never an answer.
         """
+        if self._subwords is not None:
+            return self._subwords.vectors(words)
         return np.zeros((len(words), self.vector_size), np.float32), np.zeros(len(words), bool)
 
     def _rows_of(self, words: Sequence[str]) -> Rows:

@@ -60,7 +60,7 @@ def pairs(answers) -> list[list]:
 
 
 def test_every_question_has_its_verb():
-    assert len(ask_module.__all__) == 12 and all(callable(getattr(ask_module, name)) for name in ask_module.__all__)
+    assert len(ask_module.__all__) == 13 and all(callable(getattr(ask_module, name)) for name in ask_module.__all__)
 
 
 def test_words(ask, kv):
@@ -125,6 +125,7 @@ STREAMS = {
     "related": ["king", "ice"],
     "similar": ["king", "ice"],
     "vector": ["king", "ice"],
+    "get-subwords": ["king", "ice"],
     "norms": ["king", "ice"],
     "similarity": ["king ice", "the\twater"],
     "analogies": ["man king woman", "the ice water"],
@@ -144,7 +145,7 @@ def test_a_stream_gets_an_answer_a_line(ask, verb):
     assert (code, error) == (0, "")
     found = [json.loads(line) for line in text.splitlines()]
     assert len(found) == len(lines)
-    cut = (lambda s: [s]) if verb in ("nn", "related", "similar", "vector", "norms") else str.split
+    cut = (lambda s: [s]) if verb in ("nn", "related", "similar", "vector", "norms", "get-subwords") else str.split
     cut = (lambda s: s.split("\t")) if verb in ("n-similarity", "sentence-similarity") else cut
     for line, record in zip(lines, found, strict=True):
         if line:

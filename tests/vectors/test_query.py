@@ -469,7 +469,10 @@ def test_a_word_outside_the_vocabulary_can_have_a_vector():
     kv = Spelt(plain.index_to_key, plain.vectors)
     made = kv.outside(["strange"])[0][0]
     assert "strange" not in kv and "strange" not in kv.key_to_index
-    assert np.array_equal(kv["strange"], made) and np.array_equal(kv.vector("strange", oov="zero"), made)
+    assert np.array_equal(kv["strange"], made) and np.array_equal(kv.vector("strange"), made)
+    assert np.array_equal(kv.get_word_vector("strange"), made) and not kv.vector("strange", oov="zero").any()
+    with pytest.raises(UnknownWordError, match="'strange' is not in the vocabulary"):
+        kv.vector("strange", oov="raise")
     assert np.array_equal(kv[["w3", "strange"]], [kv["w3"], made])
     assert kv.similarity("strange", "w3") == pytest.approx(naive.cosine(made, kv["w3"]))
     assert kv.n_similarity(["strange"], ["strange"]) == pytest.approx(1)
