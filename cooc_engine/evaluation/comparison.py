@@ -123,7 +123,10 @@ def _entrants(named: Mapping[str, Path], *, common: bool) -> list[_Entrant]:
     first = next(iter(models.values()))
     other = next((model for model in models.values() if not _same_words(model.vocabulary, first.vocabulary)), None)
     if other is None:
-        return [_Entrant(n, m, Vectors(m.vocabulary, m.rows()), m.vocabulary.counts) for n, m in models.items()]
+        return [
+            _Entrant(name, model, Vectors(model.vocabulary, model.rows(), subwords=model.subwords), model.vocabulary.counts)
+            for name, model in models.items()
+        ]
     if not common:
         raise UsageError(
             f"{other.path}: has other words than {first.path} ({len(other.vocabulary):,} and {len(first.vocabulary):,}); "
@@ -143,9 +146,7 @@ def _same_words(one: Vocabulary, other: Vocabulary) -> bool:
 def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
     ids = model.vocabulary.ids
     rows = np.array([ids[word] for word in words])
-    return _Entrant(
-        name, model, Vectors(model.vocabulary, model.rows(), subwords=model.subwords).some(rows), model.vocabulary.counts[rows]
-    )
+    return _Entrant(name, model, Vectors(model.vocabulary, model.rows()).some(rows), model.vocabulary.counts[rows])
 
 
 # ------------------------------------------------------------------------------------------------------------- scores
