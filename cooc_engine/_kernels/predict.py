@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 from numba import float32, float64, int32, int64
 
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.lines import INPUTS, LABELS, LINE, LINES, dot, list_line, mean_row
 from cooc_engine._kernels.rules import ALL, PATH
 
+SIGMAS = np.float32(512)  # numbers between −clamp and clamp
 EXTRA = 1e-5  # of a probability whose logarithm is taken
 GOLD, PREDICTED, HITS = 0, 1, 2  # rows of the tally
 
@@ -130,10 +132,14 @@ def fill_softmax(C, hidden, shares):
 
 @helper
 def fill_logistic(C, hidden, clamp, shares):
-    """Compute the probability of each label by itself; it is 0 or 1 beyond ±`clamp`."""
+    """Compute the probability of each label by itself; it is 0 or 1 beyond ±`clamp`.
+
+    As in fastText's program, σ is that of the next lower of SIGMAS numbers, so that there are as many equal probabilities.
+    """
     for label in range(shares.shape[0]):
         z = dot(C, label, hidden)
-        share = float32(1) / (float32(1) + math.exp(-z))
+        lower = float32(math.floor((z + clamp) * SIGMAS / clamp / 2)) * 2 * clamp / SIGMAS - clamp
+        share = float32(1) / (float32(1) + math.exp(-lower))
         shares[label] = float32(1) if z > clamp else float32(0) if z < -clamp else share
 
 
