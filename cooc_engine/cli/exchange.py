@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 import cooc_engine
 from cooc_engine.cli.console import print_result
-from cooc_engine.cli.parameters import Force, Json, NewModel, Positive
+from cooc_engine.cli.parameters import Force, Json, NewModel, Positive, ProgressKind
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.runtime.progress import open_progress
 
 __all__ = ["align", "export", "import_file", "quantize"]
 
@@ -101,10 +102,12 @@ def quantize(
     options: QuantizeOptions | None = None,
     threads: Annotated[Positive | None, "Number of threads; all cores by default."] = None,
     force: Force = False,
+    progress: ProgressKind = "auto",
     json: Json = False,
 ) -> None:
     """Make a model small: its vectors become codes of a byte for some components each, which queries are answered from."""
-    done = cooc_engine.quantize(model, output, options, threads=threads, force=force)
+    shown = open_progress(progress)
+    done = cooc_engine.quantize(model, output, options, threads=threads, force=force, progress=shown)
     errors = f"cosine error: mean {done.mean_error:.2e}, largest {done.largest_error:.2e}"
     sizes = f"{show_size(done.bytes_after)} instead of {show_size(done.bytes_before)}"
     print_result(json, done.record(), [f"{output}: {done.words:,} vectors in {sizes}, {errors}"])

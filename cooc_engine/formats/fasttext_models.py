@@ -104,7 +104,8 @@ def _named_vectors(whole: FastTextFile) -> dict[str, Any]:
 
 def _named_classifier(whole: FastTextFile) -> dict[str, Any]:
     own, ngrams = _parts(whole)
-    return {"words": own, **({"ngrams": ngrams} if len(ngrams) else {}), "labels": whole.outputs}
+    some = len(ngrams) or whole.kept is not None
+    return {"words": own, **({"ngrams": ngrams} if some else {}), "labels": whole.outputs}
 
 
 def _classifier_options(found: Arguments) -> SupervisedOptions:

@@ -20,7 +20,7 @@ from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.hdf5 import BEYOND, LARGEST
 from cooc_engine.storage.scratch import map_rows, nameless
 
-__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8", "repeated"]
+__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8", "repeated", "taken"]
 
 CHUNK = 1 << 22  # bytes processed at a time
 WIDEST = 1 << 20  # numbers of a vector: longer ones are taken for a damaged header
@@ -107,7 +107,7 @@ class Incoming:
         again = self._repeated(vocabulary)
         if len(again):
             kept = np.delete(np.arange(len(vocabulary)), again)
-            vocabulary, rows = _taken(vocabulary, kept), self._spooled(rows, kept)
+            vocabulary, rows = taken(vocabulary, kept), self._spooled(rows, kept)
         return vocabulary, rows
 
     def _repeated(self, vocabulary: Vocabulary) -> Rows:
@@ -134,10 +134,11 @@ def repeated(vocabulary: Vocabulary) -> list[tuple[int, int]]:
     return sorted((second, first) for first, second in pairs if vocabulary.word(first) == vocabulary.word(second))
 
 
-def _taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
-    taken = Vocabulary.from_words((vocabulary.word(row) for row in rows), vocabulary.counts[rows])
-    taken.order = taken.sorted_rows()
-    return taken
+def taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
+    """Return some words of a vocabulary."""
+    found = Vocabulary.from_words((vocabulary.word(row) for row in rows), vocabulary.counts[rows])
+    found.order = found.sorted_rows()
+    return found
 
 
 class Described(Protocol):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from cooc_engine.runtime.options import AtLeast, Options
+from cooc_engine.errors import UsageError
+from cooc_engine.runtime.options import Above, AtLeast, Flag, Options
 
 __all__ = ["QuantizeOptions"]
 
@@ -18,5 +19,21 @@ class QuantizeOptions(Options):
     """Components of a vector that one byte stands for."""
     qnorm: bool = False
     """Quantise the lengths of vectors apart from their directions, for one more byte per vector."""
+    qout: bool = False
+    """Quantise the output vectors of a classifier too."""
+    cutoff: Annotated[int, AtLeast(0)] = 0
+    """Of a classifier, keep only so many words and n-grams, those with the longest vectors; 0 keeps all."""
+    retrain: str | None = None
+    """With --cutoff: a text, or its corpus, on which what was kept is trained again before it is quantised."""
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch",))] = 5
+    """With --retrain: number of passes over the text."""
+    lr: Annotated[float, Above(0)] = 0.05
+    """With --retrain: initial learning rate; it falls linearly to 0."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the first centroids."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for training again what was not cut."""
+        super().__post_init__()
+        if self.retrain is not None and not self.cutoff:
+            raise UsageError("--retrain trains what --cutoff has kept; pass --cutoff too")

@@ -10,6 +10,7 @@ The corpus holds every word; here words and labels are told apart, and cut by co
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -23,12 +24,15 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
-from cooc_engine.runtime.types import Rows
+from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.lines import begin_with, most_inputs, places, rows_of_words
 from cooc_engine.sampled.model import Design, LineModel
+from cooc_engine.sampled.network import Network
+from cooc_engine.sampled.trainer import State, run_epochs
 
-__all__ = ["design_supervised"]
+__all__ = ["Pruned", "design_supervised", "retrained"]
 
 CLAMP = 8.0  # beyond this, fastText's program takes σ as 0 or 1
 NOISE_POWER = 0.5
@@ -43,6 +47,20 @@ class Dictionary(NamedTuple):
     kinds: npt.NDArray[np.int32]
 
 
+class Pruned(NamedTuple):
+    """A classifier of which words and n-grams may have been left out: what is left, and its arrays by name.
+
+    kept    the buckets of the n-grams, ascending, or None if all have rows
+    prefix  how labels begin
+    """
+
+    words: Vocabulary
+    labels: Vocabulary
+    kept: Rows | None
+    arrays: Mapping[str, Matrix]
+    prefix: str
+
+
 def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
     """Return the classifier of a corpus whose documents are the lines; raises `InputError` if it has no label.
 
@@ -50,8 +68,31 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
     """
     if options.ngram_rows and corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
         raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count 1")
-    found = _dictionary(corpus, options)
-    laid = _lines(corpus.vocabulary, found, options)
+    return _design(corpus, options, _dictionary(corpus, options))
+
+
+def retrained(corpus: Corpus, options: SupervisedOptions, pruned: Pruned, threads: int, stage: Stage) -> dict[str, Matrix]:
+    """Return the arrays of a classifier of which words and n-grams were left out, trained again (Joulin et al. 2016)."""
+    made = _design(corpus, options, _known(corpus.vocabulary, pruned), pruned.kept)
+    network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed)
+    for name, values in network.arrays().items():
+        values[:] = pruned.arrays[name]
+    run_epochs(State(network, corpus.shards), made.model, corpus, threads, stage, lambda step, whole: None)
+    return {**pruned.arrays, **network.arrays()}  # n-grams of which none was kept have no place in a network
+
+
+def _known(vocabulary: Vocabulary, pruned: Pruned) -> Dictionary:
+    """Tell what the words of a text are to a classifier that has its words and labels already."""
+    is_label = begin_with(vocabulary, pruned.prefix.encode())
+    kinds = np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32)
+    for known, first, step in ((pruned.words, 0, 1), (pruned.labels, lines.LABEL, -1)):
+        rows, places = vocabulary.common(known)
+        kinds[rows] = first + step * places
+    return Dictionary(pruned.words, pruned.labels, kinds)
+
+
+def _design(corpus: Corpus, options: SupervisedOptions, found: Dictionary, kept: Rows | None = None) -> Design:
+    laid = _lines(corpus.vocabulary, found, options, kept)
     counts = found.labels.counts
     rule = Rule(
         inputs=rules.DOCUMENT, mean=1, spread=1, document=-1, window=0, fixed=1, output=OUTPUTS[options.loss],
@@ -64,7 +105,7 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
         rule, tables, options.epochs, options.lr, options.seed, options.deterministic, floor=0.0, lines=laid,
         labels=len(counts), longest=longest, most_inputs=_most_inputs(corpus, laid),
     )  # fmt: skip
-    inputs = {"words": len(found.words), "ngrams": options.ngram_rows}
+    inputs = {"words": len(found.words), "ngrams": options.ngram_rows if kept is None else len(kept)}
     inputs = {name: rows for name, rows in inputs.items() if rows}
     return Design(model, inputs, {"labels": len(counts)}, vocabulary=found.words, labels=found.labels)
 
@@ -111,16 +152,18 @@ def _with_line_end(words: Vocabulary, count: int, least: int) -> tuple[Vocabular
     return Vocabulary(text, offsets, np.insert(words.counts, place, count)), place
 
 
-def _lines(vocabulary: Vocabulary, found: Dictionary, options: SupervisedOptions) -> Lines:
+def _lines(vocabulary: Vocabulary, found: Dictionary, options: SupervisedOptions, kept: Rows | None) -> Lines:
     """Return how lines of a vocabulary become input rows."""
     words = len(found.words)
     starts, rows = np.empty(0, np.int64), np.empty(0, np.int32)
     if options.max_n:
-        starts, rows = rows_of_words(vocabulary, found.kinds, words, Subwords(options.min_n, options.max_n, options.buckets))
+        starts, rows = rows_of_words(
+            vocabulary, found.kinds, words, Subwords(options.min_n, options.max_n, options.buckets), kept
+        )
     hashes = word_hashes(vocabulary).view(np.int32) if options.word_ngrams > 1 else np.empty(0, np.int32)
     end_hash = int(word_hashes([LINE_END]).view(np.int32)[0])
     end = found.words.find(LINE_END)
-    buckets = max(1, options.ngram_rows), places(None, 0)
+    buckets = max(1, options.ngram_rows), places(kept, options.buckets)
     return Lines(found.kinds, starts, rows, hashes, options.word_ngrams, words, *buckets, end, end_hash)
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
+from cooc_engine.formats.incoming import taken
 from cooc_engine.linalg.quantisation import Quantised, quantise
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
+from cooc_engine.models.subwords import LINE_END
+from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.options import recorded_options
+from cooc_engine.runtime.progress import Progress, open_progress
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
+from cooc_engine.sampled.supervised import Pruned, retrained
 from cooc_engine.storage.outputs import disk_errors, refuse_file
 from cooc_engine.vectors.search import BLOCK, RowReader, cosines
 
@@ -47,27 +57,104 @@ def quantize(
     *,
     threads: int | None = None,
     force: bool = False,
+    progress: Progress | None = None,
 ) -> Small:
-    """Write a model whose vectors are codes: those that queries use, one byte for each `dsub` components.
+    """Write a model whose vectors are codes, from which it answers: one byte for each `dsub` components of a vector.
 
-    Queries are answered from the codes, and so are the rows of subwords of words that were never seen. What queries do not use,
-    such as context vectors or biases, is left out. Raises
-    `UsageError` for explicit vectors, and for a model that is quantised already.
+    Of word vectors those that queries use are kept, and the rows of subwords; context vectors and biases, which queries do not
+    use, are left out. Of a classifier the rows of words and of word n-grams become codes of one quantiser, as in a `.ftz`
+    (Joulin et al. 2016); `cutoff` keeps only some of them, and `retrain` trains these again. Errors of cosines are those of
+    the rows of words that are kept.
+
+    Raises `UsageError` for explicit vectors, and for a model that is quantised already.
     """
     output, options, older = Path(output), options or QuantizeOptions(), open_model(Path(model))
     refuse_file(output, force=force)
-    rows = _rows(older)
-    matrices = {"words": rows} | ({} if older.subwords is None else {"subwords": older.subwords.matrix})
-    how: dict[str, Any] = {"norms": options.qnorm, "seed": options.seed, "threads": threads or usable_cores()}
-    codes = {name: quantise(matrix, options.dsub, **how) for name, matrix in matrices.items()}
+    if older.codes:
+        raise UsageError(f"{older.path}: is quantised already; name the model that it was made of")
+    how = _How(options, threads or usable_cores(), progress or open_progress("none"), output.parent)
+    rows, small = _small_classifier(older, how) if older.labels is not None else _small_vectors(older, how)
     config = {**older.config, "quantize": options.record()}
     provenance = {**older.provenance, "quantized": {"model": str(model), **versions()}}
     with disk_errors(output):
-        kept = config, provenance, older.history
-        save_model(output, ModelData(older.family, older.vocabulary, {}, "w", *kept, codes=codes))
-    errors = _errors(rows, codes["words"])
+        save_model(output, replace(small, config=config, provenance=provenance, published="w", evaluation=(), axes={}))
+    errors = _errors(rows, small.codes["words"])
     before, after = (path.stat().st_size for path in (older.path, output))
-    return Small(output, len(older.vocabulary), before, after, float(errors.mean()), float(errors.max(initial=0)))
+    return Small(output, len(small.vocabulary), before, after, float(errors.mean()), float(errors.max(initial=0)))
+
+
+class _How(NamedTuple):
+    """How a model is quantised: the options, threads, progress, and where temporary files go."""
+
+    options: QuantizeOptions
+    threads: int
+    progress: Progress
+    directory: Path
+
+    def codes(self, rows: Any, dsub: int | None = None) -> Quantised:
+        """Return a matrix as codes."""
+        options = self.options
+        return quantise(rows, dsub or options.dsub, norms=options.qnorm, seed=options.seed, threads=self.threads)
+
+
+def _small_vectors(older: Model, how: _How) -> tuple[RowReader, ModelData]:
+    """Return the published vectors of words, and the model in which they are codes."""
+    if how.options.cutoff or how.options.qout:
+        raise UsageError(f"{older.path}: --cutoff and --qout are for classifiers; leave them out")
+    rows = _rows(older)
+    matrices = {"words": rows} | ({} if older.subwords is None else {"subwords": older.subwords.matrix})
+    codes = {name: how.codes(matrix) for name, matrix in matrices.items()}
+    return rows, replace(older.data(), arrays={}, codes=codes, document_ids=None)
+
+
+def _small_classifier(older: Model, how: _How) -> tuple[RowReader, ModelData]:
+    """Return the rows of words, and the classifier in which they and those of n-grams are codes of one quantiser."""
+    arrays = {name: older.array(name) for name in older.names}
+    pruned = _pruned(older, arrays, how.options.cutoff)
+    if how.options.retrain is not None:
+        pruned = pruned._replace(arrays=_retrained(older, pruned, how, how.options.retrain))
+    arrays, size = dict(pruned.arrays), len(pruned.words)
+    names = [name for name in ("words", "ngrams") if name in arrays]
+    both = how.codes(np.concatenate([arrays[name] for name in names]))
+    codes = {"words": both.of(slice(0, size)), "ngrams": both.of(slice(size, len(both)))}
+    codes = {name: codes[name] for name in names}
+    if how.options.qout:
+        codes["labels"] = how.codes(arrays["labels"], 2)
+    plain = {name: values for name, values in arrays.items() if name not in codes}
+    return arrays["words"], replace(older.data(), vocabulary=pruned.words, arrays=plain, codes=codes, kept=pruned.kept)
+
+
+def _pruned(older: Model, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
+    """Return a classifier with only the longest rows of words and n-grams, and that of the line end."""
+    labels, prefix = older.labels or Vocabulary.from_words([], []), older.config["train"]["label"]
+    words = older.vocabulary
+    inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
+    if not 0 < cutoff < sum(map(len, inputs)):
+        return Pruned(words, labels, None, arrays, prefix)
+    lengths = np.concatenate([np.linalg.norm(matrix, axis=1) for matrix in inputs])
+    if (end := words.find(LINE_END)) >= 0:
+        lengths[end] = np.inf
+    rows = np.sort(np.argpartition(-lengths, cutoff)[:cutoff])
+    own, kept = rows[rows < len(words)], rows[rows >= len(words)] - len(words)
+    chosen = {**arrays, "words": arrays["words"][own]} | ({"ngrams": arrays["ngrams"][kept]} if inputs[1:] else {})
+    return Pruned(taken(words, own), labels, kept if inputs[1:] else None, chosen, prefix)
+
+
+def _retrained(older: Model, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:
+    """Train again what was kept, on a corpus or on a text, which is encoded in a temporary directory."""
+    options = recorded_options(SupervisedOptions, older.config["train"], older.path, done="trained", redo="train")
+    options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
+    with tempfile.TemporaryDirectory(dir=how.directory) as directory:
+        corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, Path(directory))
+        with how.progress.stage("retrain", options.epochs * corpus.tokens, "words") as stage:
+            return retrained(corpus, options, pruned, how.threads, stage)
+
+
+def _encoded(source: str, older: Model, how: _How, directory: Path) -> Corpus:
+    splitting = older.config.get("encode", {})
+    names = ("tokenizer", "lowercase", "pattern", "hmm")
+    options = AllWordsOptions(**{name: splitting[name] for name in names if name in splitting})
+    return encode(source, directory / "corpus", options, threads=how.threads, progress=how.progress)
 
 
 def _rows(model: Model) -> RowReader:
@@ -75,8 +162,6 @@ def _rows(model: Model) -> RowReader:
     rows = model.rows()
     if isinstance(rows, SparseVectors):
         raise UsageError(f"{model.path}: {SPARSE}")
-    if model.codes:
-        raise UsageError(f"{model.path}: is quantised already; name the model that it was made of")
     return rows
 
 

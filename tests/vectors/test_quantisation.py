@@ -11,11 +11,15 @@ from support.models import make_data
 
 from cooc_engine.cli.app import main
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.formats.vectors import export_vectors
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.file import append_evaluation, open_model, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
+from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.pipeline.train import train
 from cooc_engine.storage import elements
-from cooc_engine.vectors import search
+from cooc_engine.vectors import quantisation, search
+from cooc_engine.vectors.classifier import Classifier
 from cooc_engine.vectors.quantisation import quantize
 from cooc_engine.vectors.query import Vectors
 
@@ -67,7 +71,7 @@ def test_what_is_stored_is_the_published_vectors(models):
     assert (small.family, small.published, small.names) == ("glove", "w", ["words"])
     assert small.shapes == {"words": (300, 6)} and small.vocabulary.words == whole.vocabulary.words
     assert small.codes["words"].codes.shape == (300, 3)
-    assert small.config["quantize"] == {"dsub": 2, "qnorm": True, "seed": 1}
+    assert small.config["quantize"] == QuantizeOptions(qnorm=True).record()
     assert np.array_equal(small.vectors, small.array("words"))
     cosines = search.cosines(whole.vectors, small.vectors)
     assert cosines.mean() > 0.98
@@ -154,3 +158,66 @@ def test_words_never_seen_have_vectors_of_quantised_subwords(tmp_path):
     found, known = small.subwords.vectors(["never", "x"])
     wanted, _ = open_model(tmp_path / "m.h5").subwords.vectors(["never", "x"])
     assert known.all() and search.cosines(found, wanted).min() > 0.9
+
+
+# -------------------------------------------------------------------------------------------------------- classifiers
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory) -> tuple[Path, Path]:
+    """A text of 300 lines, and a classifier of it."""
+    at, random = tmp_path_factory.mktemp("classifier"), np.random.default_rng(4)
+    lines = [f"__label__{kind} " + " ".join(f"{kind}{n}" for n in random.integers(60, size=7)) for kind in "abc" * 100]
+    (at / "text.txt").write_text("\n".join(lines) + "\n")
+    options = SupervisedOptions(vector_size=6, word_ngrams=2, buckets=900, lr=0.5, epochs=5, deterministic=True)
+    train("supervised", at / "text.txt", at / "m.h5", options, threads=1)
+    return at / "text.txt", at / "m.h5"
+
+
+def test_a_classifier_keeps_its_longest_rows_and_the_line_end(tmp_path, classifier):
+    whole = open_model(classifier[1])
+    quantize(classifier[1], tmp_path / "s.h5", QuantizeOptions(cutoff=900, qnorm=True, qout=True), threads=1)
+    small = open_model(tmp_path / "s.h5")
+    assert set(small.codes) == {"words", "ngrams", "labels"} and "</s>" in small.vocabulary
+    assert small.shapes["words"][0] + small.shapes["ngrams"][0] == 900 and len(small.kept) == small.shapes["ngrams"][0]
+    lengths = np.linalg.norm(np.concatenate([whole.array("words"), whole.array("ngrams")]), axis=1)
+    own = [whole.vocabulary.find(word) for word in small.vocabulary if word != "</s>"]
+    lengths[whole.vocabulary.find("</s>")] = np.inf
+    least = np.sort(lengths)[-900:].min()
+    assert lengths[own].min() >= least and lengths[small.kept + len(whole.vocabulary)].min() >= least
+    same = whole.array("words")[[whole.vocabulary.find(word) for word in small.vocabulary]]
+    np.testing.assert_allclose(small.array("words"), same, atol=0.1)
+    assert Classifier.open(tmp_path / "s.h5").test(classifier[0]).precision > 0.9
+
+
+def test_what_is_kept_is_trained_again(tmp_path, classifier, monkeypatch):
+    seen = {}
+    original = quantisation.retrained
+    monkeypatch.setattr(quantisation, "retrained", lambda *given: seen.setdefault("arrays", original(*given)))
+    options = QuantizeOptions(cutoff=120, retrain=str(classifier[0]), epochs=3, lr=0.3)
+    quantize(classifier[1], tmp_path / "s.h5", options, threads=1)
+    small, whole = open_model(tmp_path / "s.h5"), open_model(classifier[1])
+    assert not np.array_equal(small.array("labels"), whole.array("labels"))
+    assert np.array_equal(small.array("labels"), seen["arrays"]["labels"])
+    np.testing.assert_allclose(small.array("words"), seen["arrays"]["words"], atol=0.1)
+    assert len(small.kept) == small.shapes["ngrams"][0] == 120 - len(small.vocabulary)
+    assert Classifier.open(tmp_path / "s.h5").test(classifier[0]).precision > 0.95
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.h5"]
+
+
+def test_small_classifiers_answer_the_same_in_the_other_program(tmp_path, classifier):
+    package = pytest.importorskip("fasttext")
+    quantize(classifier[1], tmp_path / "s.h5", QuantizeOptions(cutoff=400, qnorm=True), threads=1)
+    export_vectors(tmp_path / "s.h5", tmp_path / "s.ftz", "fasttext")
+    ours, theirs = Classifier.open(tmp_path / "s.h5"), package.load_model(str(tmp_path / "s.ftz"))
+    for line in ("a1 a2 b7", "", "c1 never seen c9"):
+        (labels, shares), (wanted, probabilities) = ours.predict(line, k=-1), theirs.predict(line, k=-1)
+        assert labels == wanted
+        np.testing.assert_allclose(shares, probabilities, atol=2e-6)
+
+
+def test_options_of_classifiers_are_refused_elsewhere(models, tmp_path):
+    with pytest.raises(UsageError, match="--cutoff and --qout are for classifiers"):
+        quantize(models[0], tmp_path / "s.h5", QuantizeOptions(cutoff=3))
+    with pytest.raises(UsageError, match="pass --cutoff too"):
+        QuantizeOptions(retrain="text.txt")
