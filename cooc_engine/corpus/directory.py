@@ -22,11 +22,12 @@ from cooc_engine.storage.outputs import read_manifest
 from cooc_engine.storage.relations import check_sum
 from cooc_engine.storage.schema import Digest, Natural, Relation
 
-__all__ = ["COUNTS", "KIND", "VERSION", "Corpus", "CorpusDigest"]
+__all__ = ["COUNTS", "ID_FILES", "KIND", "VERSION", "Corpus", "CorpusDigest"]
 
 KIND, VERSION = "corpus", 2
 READ = (1, 2)
 COUNTS = "word-counts.bin"
+ID_FILES = {"document-ids-text.bin": np.uint8, "document-ids-offsets.bin": np.int64}
 PIECE = 1 << 20  # values of a shard that are read at a time
 
 
@@ -106,6 +107,14 @@ class Corpus:
             counts = self._files.load(COUNTS, np.int64, len(self.vocabulary))
         check_sum(counts, self.manifest["tokens_in_vocabulary"], f"{self.path}: the counts of the words")
         return counts
+
+    @property
+    def ids(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None:
+        """The ids of the documents: their text, one after another, and where each begins and the last ends; None without."""
+        if self.options.doc_id_column is None:
+            return None
+        text, offsets = (self._files.load(name, kind) for name, kind in ID_FILES.items())
+        return text, offsets
 
     def shard(self, number: int) -> Shard:
         """Open shard `number`; its values are checked only the first time, since counting in runs opens it once per run."""

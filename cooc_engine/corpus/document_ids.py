@@ -2,20 +2,60 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import TracebackType
+
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.directory import ID_FILES, Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import InputError
+from cooc_engine.storage.arrays import ArrayWriter
+from cooc_engine.storage.relations import check_words
 
-__all__ = ["document_ids"]
+__all__ = ["IdsWriter", "document_ids"]
+
+LINE_END = 10
+
+
+class IdsWriter:
+    """Writes the files of the ids that a text has, piece by piece."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory, self._size = directory, 0
+
+    def __enter__(self) -> IdsWriter:
+        self._text, self._offsets = (ArrayWriter(self._directory / name, kind) for name, kind in ID_FILES.items())
+        self._offsets.append(np.zeros(1, np.int64))
+        return self
+
+    def append(self, ids: npt.NDArray[np.uint8]) -> None:
+        """Write the next ids: their bytes, with a line end after each; the last may go on in the next piece."""
+        ends = np.flatnonzero(ids == LINE_END)
+        self._text.append(ids[ids != LINE_END])
+        self._offsets.append(self._size + ends - np.arange(len(ends)))
+        self._size += len(ids) - len(ends)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for file in (self._text, self._offsets):
+            file.__exit__(kind, error, trace)
 
 
 def document_ids(corpus: Corpus) -> Vocabulary:
-    """Return the ids of the documents of a corpus, in the order of the text, with the number of tokens of each as its count."""
-    lengths = [np.diff(corpus.shard(number).offsets) for number in range(corpus.shards)]
-    text, offsets = line_numbers(corpus.documents)
-    return Vocabulary(text, offsets, np.concatenate([*lengths, np.empty(0, np.int64)]))
+    """Return the ids of the documents of a corpus, in the order of the text, with the number of tokens of each as its count.
+
+    Raises `InputError` if two documents have the same id.
+    """
+    lengths = np.concatenate([*(np.diff(corpus.shard(n).offsets) for n in range(corpus.shards)), np.empty(0, np.int64)])
+    if corpus.ids is None:
+        return Vocabulary(*line_numbers(corpus.documents), lengths)
+    ids = Vocabulary(*corpus.ids, lengths)
+    check_words(ids.text, ids.offsets, lengths, f"{corpus.path}: the ids of documents")
+    ids.order = ids.sorted_rows()
+    if (row := ids.repeated()) is not None:
+        raise InputError(f"{corpus.path}: several documents have the id {ids.word(row)!r}; give each its own, and encode again")
+    return ids
 
 
 def line_numbers(count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

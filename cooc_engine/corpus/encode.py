@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.allotment import Allotment
-from cooc_engine.corpus.directory import KIND, VERSION, Corpus
+from cooc_engine.corpus.directory import ID_FILES, KIND, VERSION, Corpus
+from cooc_engine.corpus.document_ids import IdsWriter
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, tokenize
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
@@ -32,6 +33,7 @@ from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import bound_files
 from cooc_engine.storage.outputs import building, clear
 from cooc_engine.text import readers
+from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.tokenizer_pool import Processes
 
 if TYPE_CHECKING:
@@ -115,8 +117,10 @@ def encode_documents(
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
 
-    A string is split by the tokenizer of the options; a sequence of words is taken unchanged.
+    A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1.
     """
+    if options is not None and options.doc_id_column is not None:
+        raise UsageError("--doc-id-column is a column of text files; documents of an iterable have none")
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
     return _encode(text, Path(output), options, Run.of("encode_documents", run, FreshKeywords))
@@ -166,11 +170,13 @@ def _first_pass(
     progress: Progress,
 ) -> PassCheckpoint:
     """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
-    blocks = functools.partial(text.blocks, start=point.place) if point else text.blocks
+    ids = IdsWriter(work) if options.doc_id_column else None
+    column: dict[str, Any] = {"ids": IdColumn(options.doc_id_column, ids.append)} if ids and options.doc_id_column else {}
+    blocks = functools.partial(text.blocks, **({"start": point.place} if point else {}), **column)
     if processes:
-        blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line)))
+        blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line, **column)))
     tables = Tables(work, room.threads, room.table, room.ranking, point)
-    with Spool(work, point) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
+    with ids or nullcontext(), Spool(work, point) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
 
         def save(place: readers.Place) -> None:
             written = tables.flush()
@@ -178,7 +184,7 @@ def _first_pass(
             bounds = {**tables.bounds, **spool.bounds}
             PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place, spools=bounds).save(work)
 
-        again = None not in stamps and not processes
+        again = None not in stamps and not processes and not ids
         with readers.unchanged(text.paths):
             tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
@@ -194,7 +200,7 @@ def _first_pass(
         point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)
     if options.vocabulary is not None:
         vocabulary.save(work)
-    point = replace(point, files=bound_files(work, VOCABULARY_FILES))
+    point = replace(point, files=bound_files(work, {**VOCABULARY_FILES, **(ID_FILES if ids else {})}))
     point.save(work)
     return point
 

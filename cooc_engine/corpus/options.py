@@ -33,6 +33,8 @@ class EncodeOptions(Options):
     """Number of passes that join frequent word pairs into phrases such as new_york (word2phrase); 0 joins none."""
     phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
     """Join a and b if (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""
+    doc_id_column: Annotated[int | None, AtLeast(1)] = None
+    """The column of tab-separated lines, from 1, with the ids of documents, which are no text; line numbers by default."""
     reserved: Literal["refuse", "keep"] = "refuse"
     """Refuse or keep `<unk>` and `</s>` as words of the text; GloVe, word2vec and fastText reserve them."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
-from cooc_engine.corpus.directory import COUNTS, KIND, VERSION, CorpusDigest
+from cooc_engine.corpus.directory import COUNTS, ID_FILES, KIND, VERSION, CorpusDigest
 from cooc_engine.corpus.first_pass import PIECE_TOKENS, PassCheckpoint, Spooled
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.shards import SHARD_TOKENS, Shard, load_shard, shard_files
@@ -32,7 +32,8 @@ PIECE_DOCUMENTS = 1 << 16
 
 def write_corpus(work: Path, point: PassCheckpoint, options: EncodeOptions, names: list[str], run: Run) -> None:
     """Write the missing shards and the manifest."""
-    vocabulary = Vocabulary.load(ArrayFiles(work, point.files))
+    files = ArrayFiles(work, point.files)
+    vocabulary = Vocabulary.load(files)
     foreign = options.vocabulary is not None
     tally = new_raw(work / "counts.spool", np.int64, len(vocabulary) + 1) if foreign else None
     with run.shown.stage("write shards", point.tokens, "words") as stage:
@@ -43,6 +44,10 @@ def write_corpus(work: Path, point: PassCheckpoint, options: EncodeOptions, name
         kinds[COUNTS] = np.int64
         with ArrayWriter(work / COUNTS, np.int64) as file:
             file.append(counts)
+    if options.doc_id_column is not None:
+        kinds |= ID_FILES
+        for name, kind in ID_FILES.items():
+            files.load(name, kind)  # an interrupted run may have left them
     for number in range(len(shards)):
         kinds |= shard_files(number)
     fields = {

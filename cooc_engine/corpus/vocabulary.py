@@ -130,13 +130,24 @@ class Vocabulary:
         """Return `order`, computed if it is missing: sorted by the first 16 bytes as two integers, then by all bytes."""
         if self.order is not None:
             return self.order
+        return order_by([*self._heads()], self._bytes).astype(np.int32)
+
+    def _heads(self) -> npt.NDArray[np.uint64]:
+        """Return the first 16 bytes of each word, filled up with zeros, as two integers, (2, V)."""
         text = np.concatenate([self.text, np.zeros(16, np.uint8)])
         begins, sizes = self.offsets[:-1], np.diff(self.offsets)
         keys = np.zeros((2, len(self)), np.uint64)
         for byte in range(16):
             keys[byte // 8] <<= np.uint64(8)
             keys[byte // 8] |= np.where(byte < sizes, text[begins + byte], 0).astype(np.uint64)
-        return order_by([*keys], self._bytes).astype(np.int32)
+        return keys
+
+    def repeated(self) -> int | None:
+        """Return the row of a word that another row has too, or None if all differ."""
+        order, keys = self.sorted_rows(), self._heads()
+        alike = (keys[:, order[1:]] == keys[:, order[:-1]]).all(0)
+        pairs = ((int(order[at]), int(order[at + 1])) for at in np.flatnonzero(alike))
+        return next((row for row, other in pairs if self._bytes(row) == self._bytes(other)), None)
 
     def find(self, word: str) -> int:
         """Return the row of a word, or -1: from the dictionary if it exists, else by `order`, else by a linear search."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.document_ids import document_ids
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
@@ -56,11 +57,12 @@ def train_sampled(
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
         vocabulary = made.vocabulary or corpus.vocabulary
         extra = _older_bytes(older, len(vocabulary), options)
-        ids = ID * corpus.documents if "documents" in made.inputs else 0
-        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ids)
+        documents = corpus.documents if "documents" in made.inputs else 0
+        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ID * documents)
         needed, mapped = memory_plan(made, means)
         needed.check()
         run.shown.say(needed.line())
+        ids = document_ids(corpus) if documents else None
         network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, made.start, mapped)
         state = State(network, corpus.shards)
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
@@ -71,7 +73,7 @@ def train_sampled(
                 arrays = made.begin(older, state.network.arrays())
                 begin_with(older, vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
-            save_model(output, _model_data(family, corpus, made, state, options, run.workers, older))
+            save_model(output, _model_data(family, corpus, made, state, options, run.workers, older, ids))
     return open_model(output)
 
 
@@ -97,7 +99,14 @@ def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> in
 
 
 def _model_data(
-    family: str, corpus: Corpus, design: Design, state: State, options: SampledOptions, threads: int, older: Model | None
+    family: str,
+    corpus: Corpus,
+    design: Design,
+    state: State,
+    options: SampledOptions,
+    threads: int,
+    older: Model | None,
+    ids: Vocabulary | None,
 ) -> ModelData:
     vocabulary = design.vocabulary or corpus.vocabulary
     arrays: Mapping[str, Matrix] = state.network.arrays()
@@ -105,7 +114,6 @@ def _model_data(
         vocabulary, arrays = extended(older, vocabulary, arrays, FAMILIES[family].arrays)
     arrays = design.finish(vocabulary, arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)
-    ids = document_ids(corpus) if "documents" in design.inputs else None
     return ModelData(
         family, vocabulary, arrays, options.vectors, *origin, state.history, document_ids=ids, labels=design.labels
     )

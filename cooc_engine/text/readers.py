@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from cooc_engine._kernels.encoding import PADDING
 from cooc_engine.errors import InputError
 from cooc_engine.storage.schema import Natural
 from cooc_engine.text.compression import Decompressed
+from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
 
@@ -136,14 +137,19 @@ def _state(path: Path) -> tuple[int, int, int, int] | None:
     return state if stat.S_ISREG(found.st_mode) and str(path) != "-" else None
 
 
-def file_blocks(paths: Sequence[Path], take: Callable[[], Block], start: Place = Place(0, 0)) -> Iterator[Block]:  # noqa: B008
+def file_blocks(
+    paths: Sequence[Path],
+    take: Callable[[], Block],
+    start: Place = Place(0, 0),  # noqa: B008
+    ids: IdColumn | None = None,
+) -> Iterator[Block]:
     """Yield the text of all files in blocks obtained from `take`; `-` is standard input. The end of a file ends its line.
 
-    Reading begins at `start`, the `behind` of an earlier block. Raises `InputError`, naming the file, if one is missing,
-    unreadable or damaged.
+    Reading begins at `start`, the `behind` of an earlier block; the ids of documents, if there are any, are taken out. Raises
+    `InputError`, naming the file, if one is missing, unreadable or damaged.
     """
     for number, path in enumerate(paths[start.file :], start.file):
-        with _Source(path) as source:
+        with _Source(path, ids) as source:
             begin = start.byte if number == start.file else 0
             for block in stream_blocks(source, str(path), take, source.advance, begin, source.skip(begin)):
                 block.behind = Place(number, block.offset + block.size)
@@ -181,11 +187,18 @@ class Readable(Protocol):
 
 
 class _Source(Decompressed):
-    """A file or the standard input, decompressed."""
+    """A file or the standard input, decompressed, without the ids of documents if it has a column of them."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, ids: IdColumn | None = None) -> None:
         super().__init__(path, _standard_input() if str(path) == "-" else None)
-        self._told = self.taken
+        self._told, self._ids = self.taken, ids
+
+    def readinto(self, target: Any) -> int:
+        """Fill `target` with bytes of the text and return their number, 0 at the end."""
+        size = super().readinto(target)
+        if self._ids and len(target):
+            self._ids.strip(target, size, self.name)
+        return size
 
     def skip(self, size: int) -> bytes:
         """Skip `size` decompressed bytes; return the last of them, or a line end if there is none."""
@@ -299,10 +312,10 @@ def _line(number: int, document: str | Sequence[str]) -> bytes:
         raise InputError(f"documents: document {number} has {error}") from None
 
 
-def file_pieces(paths: Sequence[Path], longest: int) -> Iterator[Piece]:
+def file_pieces(paths: Sequence[Path], longest: int, ids: IdColumn | None = None) -> Iterator[Piece]:
     """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes."""
     for path in paths:
-        with _Source(path) as source:
+        with _Source(path, ids) as source:
             yield from _line_pieces(source, str(path), longest)
 
 

@@ -11,10 +11,10 @@ from support.steps import matrices, run_kernel, twin_of
 from support.topics import bits, make_corpus, planted
 
 from cooc_engine.corpus.directory import Corpus
-from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import open_model, save_model
 from cooc_engine.models.sampled_options import Doc2vecOptions
 from cooc_engine.pipeline.train import train
@@ -69,6 +69,22 @@ def test_rows_are_named_by_the_numbers_of_lines(corpus, tmp_path):
     assert opened.document_ids.words == [str(line) for line in range(1, 151)]
     assert opened.document_ids.counts.tolist() == [25] * 150
     assert [opened.document_ids.find(line) for line in ("1", "77", "150", "0", "151")] == [0, 76, 149, -1, -1]
+
+
+def test_rows_are_named_by_the_column_of_ids(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"doc {k}\tice steam w{k}\n" for k in range(30)))
+    corpus = encode(tmp_path / "a.txt", tmp_path / "corpus", EncodeOptions(min_count=1, doc_id_column=1))
+    model = open_model(train("doc2vec", corpus, tmp_path / "m.h5", options_of(epochs=1)).path)
+    assert model.document_ids.words == [f"doc {k}" for k in range(30)]
+    assert model.document_ids.find("doc 7") == 7
+
+
+def test_an_id_twice_is_refused_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "run_epochs", lambda *given: pytest.fail("it was trained"))
+    (tmp_path / "a.txt").write_text("a\tice\na\tice\n")
+    corpus = encode(tmp_path / "a.txt", tmp_path / "corpus", EncodeOptions(min_count=1, doc_id_column=1))
+    with pytest.raises(InputError, match="several documents have the id 'a'"):
+        train("doc2vec", corpus, tmp_path / "m.h5", options_of())
 
 
 @pytest.mark.parametrize("changes", [{"document_ids": None}, {"document_ids": 149}], ids=str)

@@ -1,0 +1,59 @@
+"""The column of a tab-separated text that holds the ids of documents: it is taken out of the text while this is read."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine._kernels import columns
+from cooc_engine.errors import InputError
+
+__all__ = ["IdColumn"]
+
+BOM = np.frombuffer(b"\xef\xbb\xbf", np.uint8)
+
+
+class IdColumn:
+    """Takes the ids out of files that are read one after another; the text keeps its length, so that places in it stay true.
+
+    column   of the ids, from 1
+    write    is called with the next ids, as bytes with a line end after each; they are UTF-8 and not empty
+    """
+
+    def __init__(self, column: int, write: Callable[[npt.NDArray[np.uint8]], None]) -> None:
+        self._column, self._write = column, write
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        self._state, self._begun, self._open = np.zeros(4, np.int64), False, False
+
+    def strip(self, target: Any, size: int, source: str) -> None:
+        """Take the ids out of the next `size` bytes of a source; with none, the source has ended, and with it the last line."""
+        text = np.frombuffer(target, np.uint8)[:size]
+        if size == 0 and self._open:
+            self._take(np.full(1, columns.LINE_END, np.uint8), source)
+        if not self._begun and np.array_equal(text[:3], BOM):
+            text[:3] = columns.SPACE
+            text = text[3:]
+        if len(text):
+            self._take(text, source)
+        self._begun = size > 0
+        if size == 0:
+            self._state[:] = 0
+
+    def _take(self, text: npt.NDArray[np.uint8], source: str) -> None:
+        self._open = bool(text[-1] != columns.LINE_END)
+        taken = np.empty(len(text), np.uint8)
+        self._check(taken[: columns.take_column(text, len(text), self._column - 1, self._state, taken)], source)
+
+    def _check(self, ids: npt.NDArray[np.uint8], source: str) -> None:
+        if line := int(self._state[columns.EMPTY]):
+            raise InputError(f"{source}:{line}: has no document id in column {self._column}; columns are separated by tabs")
+        try:
+            if "\0" in self._decode(ids.tobytes()):
+                raise InputError(f"{source}: a document id has a NUL byte; is it a binary file?")
+        except UnicodeDecodeError:
+            raise InputError(f"{source}: a document id near line {self._state[columns.LINES] + 1} is not UTF-8") from None
+        self._write(ids)

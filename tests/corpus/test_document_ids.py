@@ -1,0 +1,122 @@
+"""Ids of documents from a column: taken out of the text, kept in its order, whatever the text is cut into."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cooc_engine.corpus import second_pass
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.document_ids import document_ids
+from cooc_engine.corpus.encode import encode, encode_documents
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.errors import InputError, InterruptedRun, UsageError
+from cooc_engine.text import readers
+from cooc_engine.text.id_column import IdColumn
+
+
+def options_of(column: int | None = 1, **more) -> EncodeOptions:
+    return EncodeOptions(min_count=1, doc_id_column=column, **more)
+
+
+def words_of(corpus: Corpus) -> list[list[str]]:
+    shard = corpus.shard(0)
+    return [[corpus.vocabulary.word(w) for w in shard.ids[a:b]] for a, b in zip(shard.offsets, shard.offsets[1:], strict=False)]
+
+
+field = st.text(st.characters(exclude_characters="\t\n\r\0", exclude_categories=["Cs"]), min_size=1)
+
+
+def naive(text: bytes, column: int) -> list[bytes]:
+    return [line.split(b"\t")[column - 1] for line in text.removesuffix(b"\n").split(b"\n")]
+
+
+@given(st.lists(st.lists(field, min_size=3, max_size=3), min_size=1), st.integers(1, 3), st.integers(1, 9), st.booleans())
+def test_the_column_is_taken_out_in_pieces_of_any_size(rows, column, size, ended):
+    text = ("\n".join("\t".join(row) for row in rows) + "\n" * ended).encode()
+    taken: list[bytes] = []
+    ids = IdColumn(column, lambda part: taken.append(part.tobytes()))
+    left = bytearray(text)
+    for begin in range(0, len(left), size):
+        ids.strip(memoryview(left)[begin : begin + size], len(left[begin : begin + size]), "text")
+    ids.strip(memoryview(bytearray(9)), 0, "text")
+    wanted = naive(text, column)
+    assert b"".join(taken) == b"".join(part + b"\n" for part in wanted)
+    for line, row in zip(bytes(left).removesuffix(b"\n").split(b"\n"), rows, strict=True):
+        kept = [b" " * len(one.encode()) if n == column else one.encode() for n, one in enumerate(row, 1)]
+        assert line == b"\t".join(kept)
+
+
+@pytest.mark.parametrize("tokenizer", ["whitespace", "regex"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ids_are_no_text(tmp_path, tokenizer, threads):
+    (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfx\xc3\xa4 1\tice steam\r\n9223372036854775807\t\n")
+    (tmp_path / "b.txt").write_bytes(b"last\tice")
+    texts = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    corpus = encode(texts, tmp_path / "corpus", options_of(tokenizer=tokenizer), threads=threads)
+    assert words_of(corpus) == [["ice", "steam"], [], ["ice"]]
+    ids = document_ids(corpus)
+    assert (ids.words, ids.counts.tolist()) == (["xä 1", "9223372036854775807", "last"], [2, 0, 1])
+    assert [ids.find(name) for name in ("last", "xä 1", "x")] == [2, 0, -1]
+
+
+def test_ids_of_many_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 1 << 12)
+    monkeypatch.setattr(second_pass, "SHARD_TOKENS", 700)
+    lines = [f"ice{k % 7} steam\tid-{k}" for k in range(5000)]
+    (tmp_path / "a.txt").write_text("\n".join(lines) + "\n")
+    corpus = encode(tmp_path / "a.txt", tmp_path / "corpus", options_of(2))
+    assert document_ids(corpus).words == [f"id-{k}" for k in range(5000)]
+    plain = encode_documents([line.split("\t")[0] for line in lines], tmp_path / "plain", options_of(None))
+    assert corpus.digest == plain.digest, "the text is the same"
+
+
+FAULTS = [
+    (b"a\tx\n\tx\n", 1, "a.txt:2: has no document id in column 1"),
+    (b"a\tx\nb", 2, "a.txt:2: has no document id in column 2"),
+    (b"a\tx\n\nb\tx\n", 1, "a.txt:2: has no document id"),
+    (b"a\xff\tx\n", 1, "a.txt: a document id near line 2 is not UTF-8"),
+    (b"a\0\tx\n", 1, "a document id has a NUL byte"),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "why"), FAULTS, ids=str)
+def test_lines_without_an_id_are_refused_by_their_place(tmp_path, text, column, why):
+    (tmp_path / "a.txt").write_bytes(text)
+    with pytest.raises(InputError, match=why):
+        encode(tmp_path / "a.txt", tmp_path / "corpus", options_of(column))
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_an_id_that_two_documents_have_is_refused(tmp_path):
+    long = "the same in its first sixteen bytes "
+    (tmp_path / "a.txt").write_text(f"{long}1\tx\nb\tx\n{long}2\tx\nb\tx\n")
+    corpus = encode(tmp_path / "a.txt", tmp_path / "corpus", options_of())
+    with pytest.raises(InputError, match="several documents have the id 'b'"):
+        document_ids(corpus)
+    (tmp_path / "a.txt").write_text(f"{long}1\tx\nb\tx\n{long}2\tx\n")
+    assert len(document_ids(encode(tmp_path / "a.txt", tmp_path / "other", options_of()))) == 3
+
+
+def test_an_interrupted_run_is_resumed_with_all_ids(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("".join(f"id{k}\tice steam\n" for k in range(300)))
+    wanted = encode(tmp_path / "a.txt", tmp_path / "whole", options_of())
+    with monkeypatch.context() as patch:
+        patch.setattr("cooc_engine.corpus.encode.write_corpus", interrupted)
+        with pytest.raises(InterruptedRun):
+            encode(tmp_path / "a.txt", tmp_path / "corpus", options_of())
+    found = encode(tmp_path / "a.txt", tmp_path / "corpus", options_of(), resume=True)
+    assert found.manifest["files"] == wanted.manifest["files"]
+    assert np.array_equal(document_ids(found).counts, document_ids(wanted).counts)
+    assert sorted(path.name for path in found.path.iterdir()) == sorted(path.name for path in wanted.path.iterdir())
+
+
+def interrupted(*given, **how):
+    raise InterruptedRun("interrupted")
+
+
+def test_documents_of_an_iterable_have_no_column(tmp_path):
+    with pytest.raises(UsageError, match="documents of an iterable have none"):
+        encode_documents(["a b"], tmp_path / "corpus", options_of())
