@@ -22,12 +22,12 @@ from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.models.subwords import SubwordRows
+from cooc_engine.models.subwords import NgramOptions, SubwordRows
 from cooc_engine.runtime.types import Rows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
 from cooc_engine.storage.relations import check_words
-from cooc_engine.storage.schema import read_json
+from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.storage.verified import VerifiedArrays
 
 __all__ = [
@@ -169,8 +169,11 @@ class Model:
         family = FAMILIES[self.family]
         if family.subwords is None or "subwords" not in self._arrays or self.published != "w":
             return None
-        options = self.config.get("train") or self.config.get("import", {})
-        return SubwordRows(family.subwords(options), self.reader("subwords"))
+        where, matrix = element_name(self.path, "config"), self.reader("subwords")
+        options = fitted(self.config.get("train") or self.config.get("import", {}), NgramOptions, where)
+        if len(matrix) != options["buckets"]:
+            raise FormatError(f"{where}: {options['buckets']} buckets, but {len(matrix)} rows of n-grams; train again")
+        return SubwordRows(family.subwords(options), matrix)
 
     def document_rows(self) -> tuple[Vocabulary, Published]:
         """Return the ids of documents and their vectors; raises `UsageError` if there are none."""

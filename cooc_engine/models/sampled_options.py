@@ -137,7 +137,7 @@ class FasttextOptions(SampledOptions):
     """The centre predicts each of its contexts, or the mean of all rows of all context words predicts the centre."""
     min_n: Annotated[int, AtLeast(1), Flag(alias=("--minn",))] = 3
     """Length of the shortest n-grams, in characters."""
-    max_n: Annotated[int, AtLeast(0), Flag(alias=("--maxn",))] = 6
+    max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 6
     """Length of the longest n-grams; 0 for words without n-grams."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
     """Number of rows that the n-grams share; each has the row of its hash."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ import numpy.typing as npt
 from cooc_engine._kernels import subwords
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.published import ListedRows, Published, Recipe
+from cooc_engine.runtime.options import AtLeast, Below
 from cooc_engine.runtime.types import Mask, Matrix, Offsets, Rows
+from cooc_engine.storage.schema import Natural, Positive
 
-__all__ = ["LINE_END", "SubwordRows", "Subwords", "subwords_of", "word_hashes", "word_means"]
+__all__ = ["LINE_END", "NgramOptions", "SubwordRows", "Subwords", "subwords_of", "word_hashes", "word_means"]
 
 LINE_END = "</s>"  # the token that fastText's program puts at each line's end; it has no n-grams
 BEGIN, END = b"<>"
@@ -73,6 +75,16 @@ class Subwords:
 
     def _hashed(self, text: Bytes, begins: Offsets, ends: Offsets) -> Rows:
         return (_hashes(text, begins, ends) % np.uint32(self.buckets)).astype(np.int64)
+
+
+class NgramOptions(TypedDict):
+    """What a model's record of its training must say of n-grams."""
+
+    min_n: Natural
+    max_n: Annotated[
+        int, AtLeast(0), Below(64)
+    ]  # as in the options of training: a long word has as many n-grams of each length
+    buckets: Positive
 
 
 def subwords_of(options: Mapping[str, Any]) -> Subwords:

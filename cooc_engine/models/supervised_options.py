@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import Above, AtLeast, Flag, Options, Unparsed
+from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options, Unparsed
 
 __all__ = ["AllWordsOptions", "SupervisedOptions"]
 
@@ -40,7 +40,7 @@ class SupervisedOptions(Options):
     """Number of words of the longest word n-gram."""
     min_n: Annotated[int, AtLeast(0), Flag(alias=("--minn",))] = 0
     """Number of characters of the shortest subword."""
-    max_n: Annotated[int, AtLeast(0), Flag(alias=("--maxn",))] = 0
+    max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 0
     """Number of characters of the longest subword; 0 takes none."""
     buckets: Annotated[int, AtLeast(1), Flag(alias=("--bucket",))] = 2_000_000
     """Number of rows that n-grams and subwords are hashed to, if there are any."""

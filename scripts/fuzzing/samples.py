@@ -36,7 +36,7 @@ FORMATS = {
     "npz": "v.npz", "safetensors": "v.safetensors", "tsv": "v.tsv",
 }  # fmt: skip
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
-QUICK: dict[str, Any] = {"epochs": 3, "vector_size": 4, "x_max": 10.0, "buckets": 50, "deterministic": True}
+QUICK: dict[str, Any] = {"epochs": 3, "vector_size": 4, "x_max": 10.0, "buckets": 50, "label": "w1", "deterministic": True}
 TRAINED = {  # for each family that is trained, those of these options that it has
     name: {option.name: QUICK[option.name] for option in fields(family_of(name).options) if option.name in QUICK}
     for name in trainable()

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from twins import subwords as naive
 
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import FormatError
+from cooc_engine.models.file import ModelData, open_model, save_model
 from cooc_engine.models.subwords import Subwords, word_hashes
 
 WRITTEN = [
@@ -87,3 +89,21 @@ def test_ngrams_are_those_of_fasttexts_package(programs, data):
     own = int(word in program.words)  # such a word's own row comes first
     found = Subwords(*sizes).of(word)
     assert (found[0], (found[1] + len(program.words)).tolist()) == (texts[own:], rows[own:].tolist())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"min_n": None}, "element config: min_n is null; it must be a whole number"),
+        ({"max_n": 2**62}, "element config: max_n is .*; it must be below 64"),
+        ({"buckets": 9}, "element config: 9 buckets, but 4 rows of n-grams"),
+    ],
+)
+def test_ngrams_that_a_record_does_not_describe_are_refused(tmp_path, changes, says):
+    """It is what a forger wrote: no row is looked for beyond the matrix, and no n-gram made without end."""
+    two, four = np.ones((2, 3), np.float32), np.ones((4, 3), np.float32)
+    arrays, vocabulary = {"words": two, "own": two, "subwords": four}, Vocabulary.from_words(["a", "b"], [2, 1])
+    config = {"train": {"min_n": 2, "max_n": 3, "buckets": 4, **changes}}
+    save_model(tmp_path / "m.h5", ModelData("fasttext", vocabulary, arrays, "w", config, {}))
+    with pytest.raises(FormatError, match=says):
+        open_model(tmp_path / "m.h5").subwords  # noqa: B018 -- read when it is asked for

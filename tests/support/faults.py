@@ -151,7 +151,9 @@ model = "glove"
 vector-size = 3
 epochs = 2
 """
-OPTIONS = {"vector_size": 4, "epochs": 1, "seed": 3, "buckets": 50, "deterministic": True}  # of a family, those that it has
+OPTIONS = {  # of a family, those that it has
+    "vector_size": 4, "epochs": 1, "seed": 3, "buckets": 50, "label": "w1", "deterministic": True,
+}  # fmt: skip
 
 
 def trained(name: str, at: Path, how: dict) -> None:
