@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.quantize_options import QuantizeOptions
     from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
-    from cooc_engine.models.supervised_options import SupervisedOptions
+    from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
+    from cooc_engine.pipeline.autotune import autotune
     from cooc_engine.pipeline.describe import info
     from cooc_engine.pipeline.job import run
     from cooc_engine.pipeline.stages import append
@@ -64,6 +65,8 @@ _HOME = {
     "QuantizeOptions": "models.quantize_options",
     "SimplerGloveOptions": "models.matrix_options",
     "SkipgramOptions": "models.sampled_options",
+    "AutotuneOptions": "models.supervised_options",
+    "autotune": "pipeline.autotune",
     "SupervisedOptions": "models.supervised_options",
     "Cooc": "counts.directory",
     "count": "counts.count",
@@ -114,7 +117,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
-    "Doc2vecOptions", "FasttextOptions", "SupervisedOptions",
+    "Doc2vecOptions", "FasttextOptions", "SupervisedOptions", "autotune", "AutotuneOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",

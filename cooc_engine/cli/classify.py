@@ -10,17 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from cooc_engine.cli.console import print_json, print_lines, print_result
+from cooc_engine.cli.console import Work, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import ModelFile, TrustTokenizer
+from cooc_engine.cli.parameters import ModelFile, NewModel, TrustTokenizer
 from cooc_engine.errors import InputError
+from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
+from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import AtLeast, Flag
+from cooc_engine.runtime.run_options import RunOptions
 
 if TYPE_CHECKING:
+    from cooc_engine.pipeline.autotune import Trial
     from cooc_engine.vectors.classifier import Answers, Classifier, Scores
 
-__all__ = ["predict", "predict_prob", "test", "test_label"]
+__all__ = ["autotune", "predict", "predict_prob", "test", "test_label"]
 
+RUN = RunOptions()
 TITLES = {"F1-Score": "f1score", "Precision": "precision", "Recall": "recall"}
 Lines = Annotated[str, Parameter(name="TEXT"), "The text, one line after another, or - for stdin."]
 Most = Annotated[int, Parameter(name="K"), "Number of labels of each line; -1 for all."]
@@ -96,6 +101,36 @@ def test_label(
     )
     record = {**scores.record(), "labels": {label: _known(row) for label, row in found.items()}}
     print_result(json, record, [*lines, *_lines_of(scores, k)])
+
+
+def autotune(
+    text: Annotated[str, Parameter(name="TEXT"), "The labelled text to train on."],
+    /,
+    *,
+    output: NewModel,
+    validation: Annotated[Path, Flag(("--autotune-validation",)), "The labelled text to judge by."],
+    options: AutotuneOptions | None = None,
+    base: SupervisedOptions | None = None,
+    run: RunOptions = RUN,
+) -> None:
+    """Search for the options of `train supervised` that predict a held-out text best, and keep the best model."""
+    from cooc_engine.pipeline.autotune import autotune
+
+    with Work(run) as work:
+        _, trials = autotune(given(text), validation, output, options, base, **run.keywords())
+    if not run.json:
+        print_lines(_trial_lines(trials))
+    best = max(trial["score"] for trial in trials)
+    work.print(output, f"{len(trials)} trials, best {best:.4f}", {"trials": trials})
+
+
+def _trial_lines(trials: list[Trial]) -> Iterator[str]:
+    """Yield a table of trials, the best first."""
+    names = [*trials[0]["options"]]
+    yield "\t".join(["score", "seconds", "MB", *names])
+    for trial in sorted(trials, key=lambda trial: -trial["score"]):
+        values = [show_value(trial["options"][name]) for name in names]
+        yield "\t".join([f"{trial['score']:.4f}", f"{trial['seconds']:.1f}", f"{trial['bytes'] / 1e6:.1f}", *values])
 
 
 def _opened(model: Path, trust: bool) -> Classifier:

@@ -9,7 +9,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options, Unparsed
 
-__all__ = ["AllWordsOptions", "SupervisedOptions"]
+__all__ = ["AllWordsOptions", "AutotuneOptions", "SupervisedOptions"]
 
 
 @dataclass(frozen=True)
@@ -71,3 +71,21 @@ class SupervisedOptions(Options):
     def ngram_rows(self) -> int:
         """The number of rows of n-grams: none without word n-grams and subwords."""
         return self.buckets if self.word_ngrams > 1 or self.max_n else 0
+
+
+@dataclass(frozen=True)
+class AutotuneOptions(Options):
+    """How the options of a classifier are searched for."""
+
+    duration: Annotated[float, AtLeast(0), Flag(alias=("--autotune-duration",))] = 300.0
+    """Seconds after which no trial is begun."""
+    trials: Annotated[int | None, AtLeast(1)] = None
+    """Number of trials, at most."""
+    metric: Annotated[str, Flag(alias=("--autotune-metric",))] = "f1"
+    """What is to be as high as possible: `f1`, `precision` or `recall` of the best labels, or `f1:LABEL` of one."""
+    predictions: Annotated[int, AtLeast(1), Flag(alias=("--autotune-predictions",))] = 1
+    """Number of labels that are predicted for each line."""
+    model_size: Annotated[str | None, Flag(alias=("--autotune-modelsize",))] = None
+    """The most bytes of the model's vectors, such as 2M; larger models are not tried."""
+    search_seed: Annotated[int, AtLeast(0)] = 1
+    """Random seed of the search."""

@@ -1,0 +1,228 @@
+"""Choosing the options of a classifier by its answers on a held-out text, within a time, and if wanted within a size.
+
+Trials are proposed by Optuna's TPE sampler (Bergstra et al. 2011) and recorded beside the output, so that a search that was
+interrupted goes on. The best model is the output; nothing of the others is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
+from cooc_engine.pipeline.stages import encoded
+from cooc_engine.runtime.budget import memory_budget
+from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
+from cooc_engine.storage.schema import fitted, read_json
+from cooc_engine.vectors.classifier import Classifier, Scores
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Trial", "autotune"]
+
+SUBWORDS = {"none": (0, 0), "2-5": (2, 5), "3-6": (3, 6)}  # sizes of the shortest and the longest
+
+
+class Trial(TypedDict):
+    """A trial: the options that differ from others', the score on the held-out text, seconds, and bytes of the vectors."""
+
+    options: dict[str, Any]
+    score: float
+    seconds: float
+    bytes: int
+
+
+class _Trials(TypedDict):
+    plan: dict[str, Any]
+    trials: list[Trial]
+
+
+def autotune(
+    text: PathLike,
+    validation: PathLike,
+    output: PathLike,
+    options: AutotuneOptions | None = None,
+    base: SupervisedOptions | None = None,
+    **run: Unpack[RunKeywords],
+) -> tuple[Model, list[Trial]]:
+    """Train classifiers of a text with options proposed by Optuna; write the best one to `output`; return it and all trials.
+
+    `base` are the options of the first trial, and those that are not searched for. Trials are recorded in `OUTPUT.trials.json`;
+    with `resume` they count, and the search goes on. Raises `UsageError` if Optuna is missing or no model is small enough.
+    """
+    require("autotune", "tune", "optuna")
+    how, output = Run.of("autotune", run), Path(output)
+    options, base = options or AutotuneOptions(), base or SupervisedOptions()
+    if not Path(validation).is_file():
+        raise InputError(f"{validation}: no such file")
+    if base.init is not None:
+        raise UsageError("--init fixes the vector size, which is searched for; leave it out")
+    refuse_overwrite(output, _record_of(output), force=how.force, resume=how.resume)
+    with _workspace(output, how) as work:
+        stage = {"threads": how.threads, "memory": how.memory, "progress": how.progress}
+        corpus = encoded([text], work / "corpus", AllWordsOptions(), **stage)  # type: ignore[arg-type]
+        search = _Search(corpus, Path(validation), output, options, base, how)
+        search.run()
+        return search.finish(), search.trials
+
+
+@contextmanager
+def _workspace(output: Path, run: Run) -> Iterator[Path]:
+    """Create `OUTPUT.work`, and remove it at the end unless trials are left to go on from."""
+    work, record = beside(output, ".work"), _record_of(output)
+    if not run.resume:
+        shutil.rmtree(work, ignore_errors=True)
+        record.unlink(missing_ok=True)
+    work.mkdir(exist_ok=True)
+    try:
+        yield work
+    except BaseException:
+        if not record.exists():
+            shutil.rmtree(work)
+        raise
+    shutil.rmtree(work)
+
+
+def _record_of(output: Path) -> Path:
+    return beside(output, ".trials.json")
+
+
+class _Search:
+    """A search: its trials so far, and the best model."""
+
+    def __init__(
+        self, corpus: Corpus, validation: Path, output: Path, options: AutotuneOptions, base: SupervisedOptions, run: Run
+    ) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._corpus, self._validation, self._output = corpus, validation, output
+        self._options, self._base, self._run = options, base, run
+        self._best = beside(output, ".work") / "best.h5"
+        self._limit = math.inf if options.model_size is None else memory_budget(options.model_size)
+        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=options.search_seed))
+        self._space = _space()
+        self._plan = {"corpus": corpus.digest, "base": base.record(), "metric": options.metric, "k": options.predictions}
+        self.trials: list[Trial] = self._recorded() if run.resume else []
+        for trial in self.trials:
+            found: dict[str, Any] = {"params": trial["options"], "distributions": self._space, "value": trial["score"]}
+            self._study.add_trial(optuna.trial.create_trial(**found))
+
+    def _recorded(self) -> list[Trial]:
+        path = _record_of(self._output)
+        if not path.exists():
+            return []
+        found = fitted(read_json(path.read_bytes(), dict[str, Any], f"{path}"), _Trials, f"{path}")
+        if found["plan"] != self._plan:
+            raise UsageError(f"{path}: was begun with other options or from other data; pass --force to start anew")
+        return found["trials"]
+
+    def run(self) -> None:
+        """Try options until the time is over."""
+        begin, most = time.monotonic(), self._options.trials or math.inf
+        if not self.trials:
+            self._study.enqueue_trial(_first(self._base, self._space))
+        while len(self.trials) < most and time.monotonic() - begin < self._options.duration:
+            asked = self._study.ask(self._space)
+            chosen = _chosen(self._base, asked.params)
+            if _bytes(chosen, self._corpus) > self._limit:
+                self._study.tell(asked, state=_pruned())
+                continue
+            trial = self._tried(chosen, asked.params)
+            self._study.tell(asked, trial["score"])
+            self._note(trial)
+
+    def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial:
+        path, begin = self._best.with_name("trial.h5"), time.monotonic()
+        train = FAMILIES["supervised"].train
+        model: Model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
+        seconds = time.monotonic() - begin
+        scores = Classifier(model).test(self._validation, self._options.predictions, threads=self._run.threads)
+        return {
+            "options": dict(params), "score": _score(scores, self._options.metric), "seconds": seconds,
+            "bytes": _bytes(chosen, self._corpus),
+        }  # fmt: skip
+
+    def _note(self, trial: Trial) -> None:
+        """Record a trial, and keep its model if it is the best."""
+        if trial["score"] > max((earlier["score"] for earlier in self.trials), default=-math.inf) or not self._best.exists():
+            self._best.with_name("trial.h5").replace(self._best)
+        self.trials.append(trial)
+        write_whole(_record_of(self._output), json.dumps({"plan": self._plan, "trials": self.trials}).encode())
+        self._run.shown.say(f"trial {len(self.trials)}: {self._options.metric} {trial['score']:.4f}, {trial['seconds']:.1f} s")
+
+    def finish(self) -> Model:
+        """Move the best model to the output; raises `UsageError` if there is none."""
+        if not self._best.exists():
+            raise UsageError("--duration or --model-size leaves room for no trial; give more")
+        self._best.replace(self._output)
+        return open_model(self._output)
+
+
+def _space() -> dict[str, Any]:
+    """Return what is searched: the options and their ranges."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    return {
+        "lr": FloatDistribution(0.01, 5.0, log=True),
+        "epochs": IntDistribution(1, 100, log=True),
+        "vector_size": IntDistribution(4, 300, log=True),
+        "word_ngrams": IntDistribution(1, 4),
+        "subwords": CategoricalDistribution([*SUBWORDS]),
+        "buckets": IntDistribution(10_000, 4_000_000, log=True),
+        "loss": CategoricalDistribution(["softmax", "ova"]),
+    }
+
+
+def _pruned() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.PRUNED
+
+
+def _first(base: SupervisedOptions, space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first trial: the base, or what is nearest to it of what is searched."""
+    numbers = {name: kind for name, kind in space.items() if hasattr(kind, "low")}
+    found = {name: min(max(getattr(base, name), kind.low), kind.high) for name, kind in numbers.items()}
+    sizes = {pair: name for name, pair in SUBWORDS.items()}
+    loss = base.loss if base.loss in space["loss"].choices else space["loss"].choices[0]
+    return {**found, "subwords": sizes.get((base.min_n, base.max_n), "none"), "loss": loss}
+
+
+def _chosen(base: SupervisedOptions, params: Mapping[str, Any]) -> SupervisedOptions:
+    min_n, max_n = SUBWORDS[params["subwords"]]
+    named = {name: value for name, value in params.items() if name != "subwords"}
+    return dataclasses.replace(base, **named, min_n=min_n, max_n=max_n)
+
+
+def _bytes(options: SupervisedOptions, corpus: Corpus) -> int:
+    """Return the bytes of a model's vectors, of which those of words and labels are counted together."""
+    rows = int((corpus.counts >= options.min_count).sum()) + options.ngram_rows
+    return 4 * options.vector_size * rows
+
+
+def _score(scores: Scores, metric: str) -> float:
+    """Return a metric; raises `UsageError` for one that there is not."""
+    name, _, label = metric.partition(":")
+    if name not in ("f1", "precision", "recall") or (label and label not in scores.labels):
+        raise UsageError(f"--metric is {metric!r}; it must be f1, precision or recall, or with a label of the text f1:LABEL")
+    if not label:
+        found = float(getattr(scores, name))
+    else:
+        found = scores.of_labels()[label]["f1score" if name == "f1" else name]
+    return 0.0 if math.isnan(found) else found

@@ -1,0 +1,105 @@
+"""The search for a classifier's options: it keeps the best, within limits, and goes on after an interruption."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cooc_engine.cli.app import main
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
+from cooc_engine.pipeline.autotune import autotune
+from cooc_engine.vectors.classifier import Classifier
+
+BASE = SupervisedOptions(vector_size=5, lr=0.01, epochs=1, deterministic=True, buckets=10_000)
+
+
+@pytest.fixture
+def texts(tmp_path: Path, monkeypatch) -> list[Path]:
+    import optuna
+
+    from cooc_engine.pipeline import autotune as module
+
+    small = module._space() | {
+        "epochs": optuna.distributions.IntDistribution(1, 5),
+        "vector_size": optuna.distributions.IntDistribution(2, 8),
+        "buckets": optuna.distributions.IntDistribution(10_000, 10_001),
+    }
+    monkeypatch.setattr(module, "_space", lambda: small)
+    rng = np.random.default_rng(3)
+    for name in ("train", "valid"):
+        lines = [f"__label__{kind} " + " ".join(f"{kind}{k}" for k in rng.integers(9, size=4)) for kind in "aab" * 15]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    return [tmp_path / "train", tmp_path / "valid"]
+
+
+def test_the_best_trial_is_the_output(texts, tmp_path):
+    model, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
+    scores = [trial["score"] for trial in trials]
+    assert trials[0]["options"]["lr"] == BASE.lr, "the base is tried first"
+    assert Classifier(model).test(texts[1]).f1 == pytest.approx(max(scores))
+    best = trials[int(np.argmax(scores))]
+    assert model.config["train"]["lr"] == best["options"]["lr"]
+    assert best["bytes"] == sum(model.array(name).nbytes for name in ("words", "ngrams") if name in model.names) + 4 * (
+        best["options"]["vector_size"]
+    ) * (len(model.labels) - 1)  # the line end is a word that the text lacks
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "m.h5.trials.json", "train", "valid"]
+
+
+def test_an_interrupted_search_goes_on(texts, tmp_path, monkeypatch):
+    import dataclasses
+
+    real, calls = FAMILIES["supervised"].train, []
+
+    def failing(*given, **how):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*given, **how)
+
+    monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=failing))
+    with pytest.raises(KeyboardInterrupt):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
+    kept = json.loads((tmp_path / "m.h5.trials.json").read_text())["trials"]
+    assert len(kept) == 2
+    with pytest.raises(UsageError, match="--resume"):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
+    with pytest.raises(UsageError, match="other options"):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4, metric="recall"), BASE, resume=True)
+    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE, resume=True)
+    assert trials[:2] == kept
+    assert len(trials) == 4
+    assert len(calls) == 5
+
+
+def test_models_that_are_too_large_are_not_tried(texts, tmp_path):
+    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=3, model_size="2k"), BASE)
+    assert len(trials) == 3
+    assert max(trial["bytes"] for trial in trials) <= 2048
+
+
+def test_what_cannot_be_searched_is_refused(texts, tmp_path):
+    for options, base, message in (
+        (AutotuneOptions(duration=0), BASE, "no trial"),
+        (AutotuneOptions(metric="f2"), BASE, "--metric is 'f2'"),
+        (AutotuneOptions(metric="f1:none"), BASE, "--metric is 'f1:none'"),
+        (AutotuneOptions(), SupervisedOptions(init="x.h5"), "--init"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            autotune(*texts, tmp_path / "m.h5", options, base)
+    with pytest.raises(InputError, match=r"none\.txt: no such file"):
+        autotune(texts[0], tmp_path / "none.txt", tmp_path / "m.h5")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train", "valid"]
+
+
+def test_the_command_prints_a_table_of_trials(texts, tmp_path, capsys):
+    arguments = ["--autotune-validation", texts[1], "--output", tmp_path / "m.h5", "--trials", "2", "--progress", "none"]
+    assert main(["autotune", *map(str, [texts[0], *arguments])]) == 0
+    head, *rows, last = capsys.readouterr().out.splitlines()
+    assert head.split("\t")[:4] == ["score", "seconds", "MB", "lr"]
+    assert len(rows) == 2
+    assert "2 trials, best" in last
