@@ -131,10 +131,10 @@ def _pruned(older: Model, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
     if not 0 < cutoff < sum(map(len, inputs)):
         return Pruned(words, labels, None, arrays, prefix)
-    lengths = np.concatenate([np.linalg.norm(matrix, axis=1) for matrix in inputs])
+    squares = np.concatenate([np.einsum("ij,ij->i", matrix, matrix) for matrix in inputs])
     if (end := words.find(LINE_END)) >= 0:
-        lengths[end] = np.inf
-    rows = np.sort(np.argpartition(-lengths, cutoff)[:cutoff])
+        squares[end] = np.inf
+    rows = np.sort(np.argpartition(-squares, cutoff)[:cutoff])
     own, kept = rows[rows < len(words)], rows[rows >= len(words)] - len(words)
     chosen = {**arrays, "words": arrays["words"][own]} | ({"ngrams": arrays["ngrams"][kept]} if inputs[1:] else {})
     return Pruned(taken(words, own), labels, kept if inputs[1:] else None, chosen, prefix)
