@@ -8,7 +8,7 @@ fasttext                 fastText's models, `.bin` and `.ftz`: whole models with
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -64,8 +64,16 @@ _FORMS: Mapping[str, _Form] = {
     "tsv": _Form(vectors_text.write_projector, vectors_text.read_projector, "", b"\t\n\r"),
 }
 FORMATS = tuple(_FORMS)
+WRITTEN = (*FORMATS, "floret")  # whose table of n-grams has no words to read
 ALIASES = {"projector": "tsv"}
-SUFFIXES = {".npz": "npz", ".safetensors": "safetensors", ".tsv": "tsv", ".bin": "word2vec-bin", ".vec": "fasttext-vec"}
+SUFFIXES = {
+    ".npz": "npz",
+    ".safetensors": "safetensors",
+    ".tsv": "tsv",
+    ".bin": "word2vec-bin",
+    ".vec": "fasttext-vec",
+    ".floret": "floret",
+}
 
 
 def format_of(path: PathLike) -> str | None:
@@ -229,7 +237,7 @@ def export_vectors(
 ) -> Exported:
     """Write the vectors of a model, or of a file in any of the formats, for another program; the write is atomic.
 
-    format     one of `FORMATS`; if None, by the suffix of `output`, and word2vec's text format for an unknown suffix
+    format     one of `WRITTEN`; if None, by the suffix of `output`, and word2vec's text format for an unknown suffix
     dtype      float16 and int8 are for npz and safetensors only; the result reports how they change the directions
     vectors    "w", "c", "w+c" or "concat", instead of those that queries use; or "documents", with their ids for words
     restrict   write only this many of the first, most frequent words
@@ -237,7 +245,9 @@ def export_vectors(
     Raises `UsageError` for a word that the format cannot represent, and if `output` exists, unless `force`.
     """
     output = Path(output)
-    format = _known(format) if format is not None else _format_by_suffix(Path(source), output)
+    format = _known(format, WRITTEN) if format is not None else _format_by_suffix(Path(source), output)
+    if format == "floret":
+        return _export_floret(Path(source), output, vectors, restrict, force=force)
     form = _FORMS[format]
     if format == "fasttext" and (model := _whole_model(Path(source))):
         return _export_fasttext(model, output, vectors, restrict, force=force)
@@ -270,9 +280,7 @@ def _whole_model(source: Path) -> Model | None:
 
 
 def _export_fasttext(model: Model, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
-    for flag, value in (("--vectors", vectors), ("--restrict", restrict)):
-        if value is not None:
-            raise UsageError(f"{flag} {value}: --format fasttext holds the whole model; leave it out, or take another format")
+    _refuse_parts("fasttext", vectors, restrict)
     whole = fasttext_models.file_of(model)
     Outgoing(model.vocabulary, model.reader("words")).refuse(b"\0", "fasttext")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
@@ -280,10 +288,27 @@ def _export_fasttext(model: Model, output: Path, vectors: str | None, restrict: 
     return Exported((output,), len(model.vocabulary), whole.arguments.dim, None, None)
 
 
-def _known(format: str) -> str:
+def _export_floret(source: Path, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
+    """Write the table of a model of floret's mode, which has no words."""
+    _refuse_parts("floret", vectors, restrict)
+    model = open_model(source) if format_of(source) is None else None
+    if model is None or model.subwords is None or not model.subwords.subwords.hashes:
+        raise UsageError(f"{source}: has no table of floret's; train fasttext --mode floret makes a model that has one")
+    with writing_files((output,), force=force) as (part,), part.open("wb") as file:
+        vectors_text.write_floret(file, model.subwords)
+    return Exported((output,), len(model.vocabulary), model.subwords.matrix.shape[1], None, None)
+
+
+def _refuse_parts(format: str, vectors: str | None, restrict: int | None) -> None:
+    for flag, value in (("--vectors", vectors), ("--restrict", restrict)):
+        if value is not None:
+            raise UsageError(f"{flag} {value}: --format {format} holds the whole model; leave it out, or take another format")
+
+
+def _known(format: str, formats: Sequence[str] = FORMATS) -> str:
     known = ALIASES.get(format, format)
-    if known not in _FORMS:
-        raise UsageError(f"--format is {format!r}; it must be one of {', '.join(FORMATS)}")
+    if known not in formats:
+        raise UsageError(f"--format is {format!r}; it must be one of {', '.join(formats)}")
     return known
 
 

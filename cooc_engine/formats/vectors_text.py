@@ -14,16 +14,19 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from cooc_engine._kernels.subwords import MURMUR_SEED
 from cooc_engine.errors import InputError
 from cooc_engine.formats.incoming import WIDEST, Faults, Incoming
 from cooc_engine.formats.outgoing import Outgoing
+from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.text import bounded
 from cooc_engine.text.compression import opened
 
-__all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write_projector", "write_text"]
+__all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write_floret", "write_projector", "write_text"]
 
 LINES = 1 << 20  # bytes of lines parsed at a time
+ROWS = 1 << 12  # rows of a table that are written at a time
 LONGEST_LINE = 1 << 22  # bytes of a line
 SHOWN = 40  # bytes shown of a line
 SAMPLE = 100  # lines from which the vector size is inferred if there is no header
@@ -57,6 +60,17 @@ def write_projector(file: BinaryIO, metadata: BinaryIO, outgoing: Outgoing) -> N
             metadata.writelines(b"%b\t%d\n" % pair for pair in zip(words, counts, strict=True))
         else:
             metadata.writelines(word + b"\n" for word in words)
+
+
+def write_floret(file: BinaryIO, subwords: SubwordRows) -> None:
+    """Write floret's table: a line of what finds the rows, then the number of each row and its numbers."""
+    (rows, width), sizes = subwords.matrix.shape, subwords.subwords
+    head = (rows, width, sizes.min_n, sizes.max_n, sizes.hashes, MURMUR_SEED, "<", ">")
+    file.write(" ".join(map(str, head)).encode() + b"\n")
+    line = " ".join(["%.9g"] * width).encode()
+    for start in range(0, rows, ROWS):
+        block = subwords.matrix[start : start + ROWS].tolist()
+        file.writelines(b"%d %b\n" % (start + number, line % tuple(row)) for number, row in enumerate(block))
 
 
 def metadata_path(path: Path) -> Path:

@@ -183,9 +183,9 @@ FAMILIES = {
         sampled("fasttext", "cooc_engine.sampled.fasttext:design_fasttext"),
         counting=None,
         title="Train fastText's word vectors, from words and their n-grams (Bojanowski et al. 2017).",
-        # `words` are the vectors of words, the means of what is trained: each word's own row and the rows of its subwords.
+        # `words` are means of what is trained, the vectors of words: each word's own row, but for floret, and its subwords'.
         arrays={"words": "V d", "own": "V d", "subwords": "B d", "contexts": "V d", "nodes": "N d"},
-        optional=("subwords", "contexts", "nodes"),
+        optional=("own", "subwords", "contexts", "nodes"),
         subwords=named("cooc_engine.models.subwords:subwords_of"),
     ),
     "supervised": Family(

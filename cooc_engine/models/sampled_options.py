@@ -141,6 +141,10 @@ class FasttextOptions(SampledOptions):
     """Length of the longest n-grams; 0 for words without n-grams."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
     """Number of rows that the n-grams share; each has the row of its hash."""
+    mode: Literal["fasttext", "floret"] = "fasttext"
+    """Each word has a row of its own, or, as in floret, words are hashed like n-grams, into one table that may be small."""
+    hashes: Annotated[int, AtLeast(1), Below(5), Flag(alias=("--hash-count", "--hashCount"))] = 1
+    """With floret: number of rows of each word and n-gram."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.5
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-4
@@ -153,6 +157,8 @@ class FasttextOptions(SampledOptions):
     def __post_init__(self) -> None:
         """Raise `UsageError` for n-grams of no length, and for a choice of noise that there is not."""
         super().__post_init__()
+        if self.mode == "fasttext":
+            self._refuse("--mode fasttext gives each n-gram one row", "hashes")
         if 0 < self.max_n < self.min_n:
             raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n 0 for no n-grams")
         if self.architecture == "cbow":

@@ -29,33 +29,37 @@ class Subwords:
 
     A character is a UTF-8 sequence, not what a reader takes for a letter: a combining mark is one. A boundary character alone
     is not an n-gram. The row of an n-gram is its hash modulo `buckets`, so several may have one row.
+
+    With `hashes` they are those of floret (Explosion 2022): the word as a whole comes first, and each has so many rows, 1 to 4.
     """
 
     min_n: int
     max_n: int
     buckets: int
+    hashes: int = 0
 
     def rows(self, words: Vocabulary | Sequence[str]) -> ListedRows:
         """Return the rows of each word's n-grams, in their order; an n-gram that occurs twice is listed twice."""
         words = words if isinstance(words, Vocabulary) else _vocabulary(words)
         starts = np.zeros(len(words) + 1, np.int64)
         np.cumsum(self._sizes(words), out=starts[1:])
-        rows = np.empty(starts[-1], np.int64)
+        each = max(1, self.hashes)
+        rows = np.empty(starts[-1] * each, np.int64)
         for first, last in words.pieces():
             part = slice(words.offsets[first], words.offsets[last])
             text, offsets = _bracketed(words.text[part], words.offsets[first : last + 1] - part.start)
             parts = self._ngrams(text, offsets, starts[first : last + 1] - starts[first])
-            rows[starts[first] : starts[last]] = self._hashed(text, *parts)
-        return ListedRows(starts, rows)
+            rows[starts[first] * each : starts[last] * each] = self._hashed(text, *parts)
+        return ListedRows(starts * each, rows)
 
     def of(self, word: str) -> tuple[list[str], Rows]:
-        """Return the n-grams of a word and their rows, in the order of `rows`."""
+        """Return the n-grams of a word and their rows, in the order of `rows`; an n-gram stands once for each of its rows."""
         words = _vocabulary([word])
         text, offsets = _bracketed(words.text, words.offsets)
         begins, ends = self._ngrams(text, offsets, np.array([0, *self._sizes(words)]))
         pairs = zip(begins.tolist(), ends.tolist(), strict=True)
         ngrams = [text[begin:end].tobytes().decode(errors="surrogateescape") for begin, end in pairs]
-        return ngrams, self._hashed(text, begins, ends)
+        return [ngram for ngram in ngrams for _ in range(max(1, self.hashes))], self._hashed(text, begins, ends)
 
     def _sizes(self, words: Vocabulary) -> Offsets:
         """Return the number of n-grams of each word."""
@@ -65,16 +69,20 @@ class Subwords:
         if self.min_n <= 1 <= self.max_n:
             sizes -= 2  # the boundary characters
         sizes[_equal(words, LINE_END.encode())] = 0
-        return sizes
+        return sizes + (self.hashes > 0)
 
     def _ngrams(self, text: Bytes, offsets: Offsets, starts: Offsets) -> tuple[Offsets, Offsets]:
         """Return where each n-gram begins and ends in the text of bracketed words."""
         begins, ends = np.empty((2, starts[-1]), np.int64)
-        subwords.list_ngrams(text, offsets, self.min_n, self.max_n, starts, begins, ends)
+        subwords.list_ngrams(text, offsets, self.min_n, self.max_n, self.hashes > 0, starts, begins, ends)
         return begins, ends
 
     def _hashed(self, text: Bytes, begins: Offsets, ends: Offsets) -> Rows:
-        return (_hashes(text, begins, ends) % np.uint32(self.buckets)).astype(np.int64)
+        if not self.hashes:
+            return (_hashes(text, begins, ends) % np.uint32(self.buckets)).astype(np.int64)
+        hashes = np.empty((len(begins), self.hashes), np.uint32)
+        subwords.murmur_parts(text, begins, ends, hashes)
+        return (hashes.reshape(-1) % np.uint32(self.buckets)).astype(np.int64)
 
 
 class NgramOptions(TypedDict):
@@ -89,7 +97,8 @@ class NgramOptions(TypedDict):
 
 def subwords_of(options: Mapping[str, Any]) -> Subwords:
     """Return the subwords of a training, from its options."""
-    return Subwords(*(options[name] for name in ("min_n", "max_n", "buckets")))
+    hashes = options["hashes"] if options.get("mode") == "floret" else 0
+    return Subwords(options["min_n"], options["max_n"], options["buckets"], hashes)
 
 
 class SubwordRows(NamedTuple):
@@ -105,10 +114,10 @@ class SubwordRows(NamedTuple):
         return means[:], np.diff(lists.starts) > 0
 
 
-def word_means(own: Matrix, subwords: SubwordRows, words: Vocabulary) -> Matrix:
-    """Return the vectors of words, (V, d): the mean of each word's own row and the rows of its n-grams."""
-    lists = subwords.subwords.rows(words)
-    return Published({"own": own, "subwords": subwords.matrix}, Recipe(("own",), listed="subwords"), lists=lists)[:]
+def word_means(arrays: Mapping[str, Matrix], subwords: Subwords, words: Vocabulary) -> Matrix:
+    """Return the vectors of words, (V, d): the mean of each word's row of `own`, if any, and its n-grams' of `subwords`."""
+    recipe = Recipe(("own",) if "own" in arrays else (), listed="subwords")
+    return Published(arrays, recipe, lists=subwords.rows(words))[:]
 
 
 def word_hashes(words: Vocabulary | Sequence[str]) -> npt.NDArray[np.uint32]:

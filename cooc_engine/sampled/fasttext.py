@@ -2,13 +2,15 @@
 
 A word's vector is the mean of its own row and the rows of its n-grams, and each of these receives the mean's whole gradient,
 as in fastText's program. Its other habits: noise that equals the target is drawn again, σ is 0 or 1 beyond 8, no node of a
-Huffman tree is skipped, and a node's label is 1 for the right child, not the left.
+Huffman tree is skipped, and a node's label is 1 for the right child, not the left. In floret's mode words have no rows of their
+own, but are hashed as n-grams are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.file import Model
 from cooc_engine.models.published import ListedRows
 from cooc_engine.models.sampled_options import FasttextOptions
-from cooc_engine.models.subwords import SubwordRows, subwords_of, word_means
+from cooc_engine.models.subwords import subwords_of, word_means
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.model import Design
 from cooc_engine.sampled.sampler import InputRows
@@ -30,14 +32,20 @@ __all__ = ["design_fasttext"]
 # With 16 noise words a group, as for skip-gram, one epoch on 17 M words answers 36 % of the analogies instead of 43 %.
 SHARED = 64
 HABITS = {"shared": SHARED, "mean": 1, "spread": 0, "redraw": 1, "clamp": 8.0, "beyond": 1.0}
-GEOMETRY = ("min_n", "max_n", "buckets")  # the options on which the row of an n-gram depends
+GEOMETRY = ("mode", "min_n", "max_n", "buckets", "hashes")  # the options on which the row of an n-gram depends
+FASTTEXT: Mapping[str, Any] = {"mode": "fasttext", "hashes": 1}  # those of models that were made without a choice
 
 
 def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
     """Return fastText: a word predicts its contexts, or those predict it, by the mean of all rows of the inputs."""
     inputs = rules.CENTRE if options.architecture == "skipgram" else rules.CONTEXTS
-    words, subwords = len(corpus.vocabulary), {"subwords": options.buckets} if options.max_n else {}
-    rows = input_rows(subwords_of(options.record()).rows(corpus.vocabulary), words)
+    subwords, words = subwords_of(options.record()), len(corpus.vocabulary)
+    matrices = {"own": words, "subwords": options.buckets}
+    if subwords.hashes:
+        del matrices["own"]
+    elif not options.max_n:
+        del matrices["subwords"]
+    rows = input_rows(subwords.rows(corpus.vocabulary), matrices.get("own", 0))
     made = design_words(corpus, options, rows, corpus.tokens, inputs=inputs, **HABITS)
     tables = made.model.tables._replace(path_labels=-made.model.tables.path_labels)
     model = replace(made.model, tables=tables)
@@ -46,13 +54,16 @@ def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
         return begun(older, arrays, options)
 
     def finish(vocabulary: Vocabulary, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
-        return {**arrays, "words": means_of(vocabulary, arrays, options)}
+        means = word_means(arrays, subwords, vocabulary) if "subwords" in arrays else arrays["own"]
+        return {**arrays, "words": means}
 
-    return replace(made, model=model, inputs={"own": words, **subwords}, begin=begin, finish=finish, finished={"words": words})
+    return replace(made, model=model, inputs=matrices, begin=begin, finish=finish, finished={"words": words})
 
 
 def input_rows(lists: ListedRows, words: int) -> InputRows:
-    """Return the input rows of each word: its own, then those of its n-grams, which come after the rows of all words."""
+    """Return the input rows of each word: those of its n-grams, after its own, if the first `words` rows are words' own."""
+    if not words:
+        return lists.starts, lists.rows.astype(np.int32)
     starts = lists.starts + np.arange(words + 1)
     rows = np.empty(starts[-1], np.int32)
     is_own = np.zeros(starts[-1], bool)
@@ -65,11 +76,13 @@ def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) 
     """Take over the rows of n-grams from an older model, and return the arrays of words as it calls them.
 
     The vectors of a model without n-grams become the words' own rows, as those of a file of vectors in fastText's program.
-    Raises `UsageError` if its n-grams have other rows.
+    Raises `UsageError` if its n-grams have other rows, or if there are neither n-grams nor own rows.
     """
-    if "own" not in older.names:
+    if not {"own", "subwords"} & {*older.names}:
+        if "own" not in arrays:
+            raise UsageError(f"--init {older.path}: has no n-grams to start from; leave --mode floret out, or --init")
         return {**{name: values for name, values in arrays.items() if name != "own"}, "words": arrays["own"]}
-    theirs = older.config.get("train") or older.config.get("import", {})
+    theirs = {**FASTTEXT, **(older.config.get("train") or older.config.get("import", {}))}
     for name in GEOMETRY:
         if theirs.get(name) != getattr(options, name):
             flag = "--" + name.replace("_", "-")
@@ -77,10 +90,3 @@ def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) 
     if "subwords" in arrays:
         arrays["subwords"][:] = older.array("subwords")
     return arrays
-
-
-def means_of(vocabulary: Vocabulary, arrays: Mapping[str, Matrix], options: FasttextOptions) -> Matrix:
-    """Return the vectors of words, from the trained arrays; without n-grams they are the words' own rows."""
-    if "subwords" not in arrays:
-        return arrays["own"]
-    return word_means(arrays["own"], SubwordRows(subwords_of(options.record()), arrays["subwords"]), vocabulary)
