@@ -37,7 +37,7 @@ class Inference:
         self._model, self._d, self._words = model, outputs.shape[1], len(words)
         self._inputs = _padded_copy(words, self._words + threads)
         self._outputs = _padded_copy(outputs, len(outputs))
-        space = Workspace(model, padded(self._d))
+        space = Workspace(model, self._d)
         self._free = deque((slot, space.scratch()) for slot in range(threads))
         self._log = space.step_log()
         self._pool = ThreadPoolExecutor(threads)

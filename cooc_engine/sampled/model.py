@@ -32,9 +32,8 @@ FLOOR = 1e-4  # the learning rate falls to this fraction of its initial value
 
 def group_of(uses: Uses, lr: float) -> int:
     """Return the number of windows that are trained together: fewer where a row would be used too often by them."""
-    document = (
-        1.0 if uses.longest else 0.0
-    )  # its row is used by each window: with 32 instead of 4, 1 % more reviews are misjudged
+    # A document's row is used by each window: with groups of 32 instead of 4, 1 % more reviews are misjudged.
+    document = 1.0 if uses.longest else 0.0
     return min(GROUP, max(1, int(GROUP_RATE / lr / max(uses.word, uses.root, document, 1e-9))))
 
 
