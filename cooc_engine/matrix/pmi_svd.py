@@ -32,7 +32,6 @@ from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
-from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.scratch import in_memory, on_disk
@@ -221,7 +220,7 @@ def derive(model: Model, options: PmiSvdOptions) -> Any:
 
     Raises `UsageError` for a model that was normalized and so has lost the lengths of its vectors.
     """
-    had = recorded_options(PmiSvdOptions, model.config.get("train", {}), model.path, done="trained", redo="train")
+    had = model.trained_with(PmiSvdOptions)
     if had.normalize:
         raise UsageError(f"{model.path}: was made with a different normalize")
     if options.solver == "none":

@@ -23,6 +23,7 @@ from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
+from cooc_engine.runtime.options import O, recorded_options
 from cooc_engine.runtime.types import Rows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
@@ -147,6 +148,10 @@ class Model:
         `SparseVectors`, on the mapped file.
         """
         return self.rows()[:]
+
+    def trained_with(self, kind: type[O]) -> O:
+        """Return the options of the model's training; raises `FormatError` for those of a later version."""
+        return recorded_options(kind, self.config.get("train", {}), self.path, done="trained", redo="train")
 
     def rows(self, published: str | None = None) -> Published | SparseVectors:
         """Return the published vectors, or those of another choice, for reading a part at a time.

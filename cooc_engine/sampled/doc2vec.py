@@ -15,7 +15,6 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import Model
 from cooc_engine.models.sampled_options import Doc2vecOptions
-from cooc_engine.runtime.options import recorded_options
 from cooc_engine.sampled.inference import Inference
 from cooc_engine.sampled.model import Design, SampledModel, group_of
 from cooc_engine.sampled.sampler import Uses
@@ -43,7 +42,7 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
 
 def inference_doc2vec(model: Model, epochs: int, seed: int, threads: int) -> Inference:
     """Return what infers new documents by a model; raises `UsageError` if it was trained with a full softmax."""
-    options = recorded_options(Doc2vecOptions, model.config["train"], model.path, done="trained", redo="train")
+    options = model.trained_with(Doc2vecOptions)
     if options.loss == "softmax":
         raise UsageError(f"{model.path}: documents are not inferred with --loss softmax; train with ns or hs")
     words = model.array("words") if options.architecture == "dm" else np.empty((0, options.vector_size), np.float32)

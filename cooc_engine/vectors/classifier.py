@@ -22,7 +22,6 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled import sampler
@@ -114,9 +113,7 @@ class Classifier:
         """Take an open model. Raises `UsageError` if it is not a classifier."""
         if model.labels is None:
             raise UsageError(f"{model.path}: is not a classifier, but a model of family {model.family}")
-        self.options = recorded_options(
-            SupervisedOptions, model.config.get("train", {}), model.path, done="trained", redo="train"
-        )
+        self.options = model.trained_with(SupervisedOptions)
         self.labels: list[str] = model.labels.words
         self._dictionary = Dictionary(model, model.labels, self.options)
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)

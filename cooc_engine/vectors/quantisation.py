@@ -21,7 +21,6 @@ from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import LINE_END
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.progress import Progress, open_progress
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
@@ -126,7 +125,7 @@ def _small_classifier(older: Model, how: _How) -> tuple[RowReader, ModelData]:
 
 def _pruned(older: Model, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
     """Return a classifier with only the longest rows of words and n-grams, and that of the line end."""
-    labels, prefix = older.labels or Vocabulary.from_words([], []), older.config["train"]["label"]
+    labels, prefix = older.labels or Vocabulary.from_words([], []), older.trained_with(SupervisedOptions).label
     words = older.vocabulary
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
     if not 0 < cutoff < sum(map(len, inputs)):
@@ -142,7 +141,7 @@ def _pruned(older: Model, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
 
 def _retrained(older: Model, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:
     """Train again what was kept, on a corpus or on a text, which is encoded in a temporary directory."""
-    options = recorded_options(SupervisedOptions, older.config["train"], older.path, done="trained", redo="train")
+    options = older.trained_with(SupervisedOptions)
     options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
     with tempfile.TemporaryDirectory(dir=how.directory) as directory:
         corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, Path(directory))
