@@ -22,7 +22,7 @@ from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, Fast
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.options import Options
 
-__all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable"]
+__all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable", "trainer_of"]
 
 
 def untrained(*given: Any, **how: Any) -> Any:
@@ -213,3 +213,9 @@ def family_of(model: str) -> Family:
     if model not in families:
         raise UsageError(f"unknown model {model!r}; there are: {', '.join(families)}")
     return families[model]
+
+
+def trainer_of(options: Options) -> Callable[..., Any]:
+    """Return the training function of the family that has options of this kind."""
+    (found,) = (family.train for family in FAMILIES.values() if family.options is type(options))
+    return found

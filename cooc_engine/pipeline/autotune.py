@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.families import trainer_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import encoded
@@ -149,7 +149,7 @@ class _Search:
 
     def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial:
         path, begin = self._best.with_name("trial.h5"), time.monotonic()
-        train = FAMILIES["supervised"].train
+        train = trainer_of(chosen)
         model: Model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
         seconds = time.monotonic() - begin
         scores = Classifier(model).test(self._validation, self._options.predictions, threads=self._run.threads)
