@@ -26,7 +26,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
-nitpick_ignore_regex = [("py:.*", r"(?!cooc_engine\.).*")]  # types of other packages, whose pages are not here
+# Types of other packages, whose pages are not here, and the type variable of options.
+nitpick_ignore_regex = [("py:.*", r"(?!cooc_engine\.).*|cooc_engine\.runtime\.options\.O")]
 
 html_theme = "alabaster"
 html_theme_options = {

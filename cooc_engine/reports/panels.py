@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cooc_engine.reports.charts import WIDTH, Dots, Lines
+from cooc_engine.storage.outputs import utf8
 
 __all__ = ["png"]
 
@@ -50,7 +51,7 @@ def png(panels: Sequence[Dots | Lines], heading: str, colours: Sequence[str], le
 
 
 def _write(home: Any, x: float, y: float, text: str, size: float, **style: Any) -> None:
-    home.text(x, y, text, **{"color": INK, "fontsize": size * POINT, "parse_math": False, **style})
+    home.text(x, y, utf8(text).decode(), **{"color": INK, "fontsize": size * POINT, "parse_math": False, **style})
 
 
 def _draw_dots(axes: Any, panel: Dots, colours: Sequence[str]) -> None:
