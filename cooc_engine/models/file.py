@@ -250,11 +250,15 @@ def _check_data(model: ModelData) -> None:
 def _check_parameters(parameters: Element, sizes: Mapping[str, int]) -> dict[str, str]:
     """Check an element against its family's entry and return the axes of its arrays; raises `FormatError`.
 
-    `sizes` has the number of names that the file has of each axis, V being that of words.
+    `sizes` has the length of each axis that the file tells: the numbers of its names, V being that of words, and N.
     """
     size = sizes["V"]
     name = parameters.labels["family"]
     family = FAMILIES[name]
+    letters = {letter for axes in family.arrays.values() for letter in axes.split()}
+    needless = [element for axis, element in NAMES.items() if axis in sizes and axis not in letters]
+    if needless:
+        raise FormatError(f"{parameters.where}: the file has an element {needless[0]}, of which family {name!r} has no rows")
     if (parameters.kind == "csr") != (family.rows == "sparse"):
         raise FormatError(f"{parameters.where} is of type {parameters.kind!r}, which family {name!r} does not have")
     if parameters.kind == "csr":
@@ -343,7 +347,7 @@ def _read(found: Contents) -> ModelData:
     checked = checked_documents(records, f"{found.path}")
     family, published = (_choice(parameters, *pair) for pair in (("family", FAMILIES), ("published", RECIPES)))
     codes, kept = read_codes(found)
-    sizes = {"V": len(vocabulary), **{axis: len(names) for axis, names in named.items()}}
+    sizes = {"V": len(vocabulary), "N": len(vocabulary) - 1, **{axis: len(names) for axis, names in named.items()}}
     axes = _check_parameters(_with_codes(parameters, codes), sizes)
     parts = named.get("D"), codes, named.get("L"), kept
     return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, *parts)

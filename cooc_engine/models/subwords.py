@@ -85,19 +85,21 @@ class Subwords:
         return (hashes.reshape(-1) % np.uint32(self.buckets)).astype(np.int64)
 
 
-class NgramOptions(TypedDict):
-    """What a model's record of its training must say of n-grams."""
-
+class _NgramOptions(TypedDict):
     min_n: Natural
-    max_n: Annotated[
-        int, AtLeast(0), Below(64)
-    ]  # as in the options of training: a long word has as many n-grams of each length
+    max_n: Annotated[int, AtLeast(0), Below(64)]
     buckets: Positive
+
+
+class NgramOptions(_NgramOptions, total=False):
+    """What a model's record of its training says of n-grams, within the bounds of the options of training."""
+
+    hashes: Annotated[int, AtLeast(1), Below(5)]
 
 
 def subwords_of(options: Mapping[str, Any]) -> Subwords:
     """Return the subwords of a training, from its options."""
-    hashes = options["hashes"] if options.get("mode") == "floret" else 0
+    hashes = options.get("hashes", 1) if options.get("mode") == "floret" else 0
     return Subwords(options["min_n"], options["max_n"], options["buckets"], hashes)
 
 

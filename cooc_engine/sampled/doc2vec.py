@@ -45,11 +45,11 @@ def inference_doc2vec(model: Model, epochs: int, seed: int, threads: int) -> Inf
     options = model.trained_with(Doc2vecOptions)
     if options.loss == "softmax":
         raise UsageError(f"{model.path}: documents are not inferred with --loss softmax; train with ns or hs")
-    words = model.array("words") if options.architecture == "dm" else np.empty((0, options.vector_size), np.float32)
+    outputs = model.array("nodes" if options.loss == "hs" else "contexts")
+    words = model.array("words") if options.architecture == "dm" else np.empty((0, outputs.shape[1]), np.float32)
     rule, tables, _ = rule_and_tables(model.vocabulary.counts, options, **_predicting(options, len(words)), frozen=FROZEN)
     rule = rule._replace(group=group_of(Uses(longest=1), options.lr))
     trained = SampledModel(rule, tables, epochs, options.lr, seed % 2**63, floor=floor_of(options))
-    outputs = model.array("nodes" if options.loss == "hs" else "contexts")
     return Inference(trained, words, outputs, threads)
 
 

@@ -97,6 +97,7 @@ def test_ngrams_are_those_of_fasttexts_package(programs, data):
         ({"min_n": None}, "element config: min_n is null; it must be a whole number"),
         ({"max_n": 2**62}, "element config: max_n is .*; it must be below 64"),
         ({"buckets": 9}, "element config: 9 buckets, but 4 rows of n-grams"),
+        ({"mode": "floret", "hashes": 10**9}, "element config: hashes is 1000000000; it must be below 5"),
     ],
 )
 def test_ngrams_that_a_record_does_not_describe_are_refused(tmp_path, changes, says):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -13,7 +14,7 @@ from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.formats.vectors import export_vectors, read_vectors
-from cooc_engine.models.file import open_model
+from cooc_engine.models.file import open_model, save_model
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled.doc2vec import inference_doc2vec
@@ -187,3 +188,11 @@ def test_a_quantised_model_answers_for_words(corpus, tmp_path):
     assert len(nn(tmp_path / "q.h5", ["w1"], 3)["w1"]) == 3
     with pytest.raises(UsageError, match="has no vectors of documents"):
         DocumentVectors.open(tmp_path / "q.h5")
+
+
+def test_the_size_of_vectors_is_that_of_the_arrays(corpus, tmp_path):
+    """Whatever the record of the training says, which a forger may have written."""
+    model = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=20, epochs=1))
+    config = {**model.config, "train": {**model.config["train"], "vector_size": 4}}
+    save_model(tmp_path / "other.h5", dataclasses.replace(model.data(), config=config))
+    assert np.array_equal(infer(tmp_path / "other.h5", ["w1 w2"]), infer(model.path, ["w1 w2"]))
