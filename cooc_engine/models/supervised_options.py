@@ -36,13 +36,13 @@ class SupervisedOptions(Options):
     """Words that occur fewer times than this have no vector; they still belong to n-grams."""
     min_count_label: Annotated[int, AtLeast(1), Flag(alias=("--minCountLabel",))] = 1
     """Labels that occur fewer times than this are ignored."""
-    word_ngrams: Annotated[int, AtLeast(1), Flag(alias=("--wordNgrams",))] = 1
+    word_ngrams: Annotated[int, AtLeast(1), Below(64), Flag(alias=("--wordNgrams",))] = 1
     """Number of words of the longest word n-gram."""
     min_n: Annotated[int, AtLeast(0), Flag(alias=("--minn",))] = 0
     """Number of characters of the shortest subword."""
     max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 0
     """Number of characters of the longest subword; 0 takes none."""
-    buckets: Annotated[int, AtLeast(1), Flag(alias=("--bucket",))] = 2_000_000
+    buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
     """Number of rows that n-grams and subwords are hashed to, if there are any."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
     """Number of passes over the text."""

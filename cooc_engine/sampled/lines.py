@@ -51,4 +51,4 @@ def most_inputs(lines: Lines, ids: WordIds, offsets: Offsets) -> int:
         sizes = np.diff(lines.starts)
         ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(ids >= 0, sizes[ids], 0))])
         most = int(np.diff(ends[offsets]).max(initial=0))
-    return most + 1 + (lines.ngrams - 1) * (longest + 1)
+    return most + 1 + min(lines.ngrams - 1, longest) * (longest + 1)

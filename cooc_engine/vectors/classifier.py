@@ -6,6 +6,7 @@ the word `</s>`. So answers are the same from Python and the command line.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Answers", "Classifier", "Scores"]
 
 LONGEST = 1 << 26  # bytes of a line
+ANSWERS = 1 << 22  # labels of the lines that are answered at a time
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ class Classifier:
         """Take an open model. Raises `UsageError` if it is not a classifier."""
         if model.labels is None:
             raise UsageError(f"{model.path}: is not a classifier, but a model of family {model.family}")
+        if not len(model.labels):
+            raise FormatError(f"{model.path}: is a classifier without labels; train again")
         self.options = model.trained_with(SupervisedOptions)
         self.labels: list[str] = model.labels.words
         self._dictionary = Dictionary(model, model.labels, self.options)
@@ -146,9 +150,10 @@ class Classifier:
     def predict(
         self, text: str | Sequence[str], k: int = 1, threshold: float = 0.0
     ) -> tuple[tuple[str, ...], Matrix] | tuple[list[tuple[str, ...]], list[Matrix]]:
-        """Return up to k labels of a text, or of each of several, of at least a probability, and these; the best first.
+        """Return up to k labels of a text and their probabilities, the best first; of several texts, a list of each.
 
-        With k = −1 all labels are returned. Raises `InputError` for a text of several lines.
+        Labels of a probability below `threshold` are left out; k = −1 returns all others. Raises `InputError` for a text of
+        several lines, and `UsageError` for a k that is neither −1 nor positive, and for a threshold that is not from 0 to 1.
         """
         texts = [text] if isinstance(text, str) else list(text)
         for number, each in enumerate(texts):
@@ -183,11 +188,15 @@ class Classifier:
     ) -> Iterator[Answers]:
         """Yield answers for pieces of whole lines, in their order.
 
-        Raises `UsageError` for a k that is neither −1 nor positive.
+        Raises `UsageError` for a k that is neither −1 nor positive, and for a threshold that is not from 0 to 1.
         """
         if k != -1 and k < 1:
             raise UsageError(f"k is {k}; it must be at least 1, or -1 for all labels")
-        most, threads = len(self.labels) if k == -1 else min(k, len(self.labels)), threads or usable_cores()
+        if not 0 <= threshold <= 1:  # NaN is not
+            raise UsageError(f"threshold is {threshold:g}; it must be from 0 to 1")
+        most = len(self.labels) if k == -1 else min(k, len(self.labels))
+        threads = min(threads or usable_cores(), usable_cores())  # each has a copy of the words
+        words = (self._words(part) for piece in pieces for part in _parts(piece, max(1, ANSWERS // most)))
         free = deque(LineReader(self._dictionary) for _ in range(threads))
 
         def work(piece: Piece) -> Answers:
@@ -198,10 +207,10 @@ class Classifier:
                 free.append(reader)
 
         if threads == 1:
-            yield from map(work, map(self._words, pieces))
+            yield from map(work, words)
             return
         with ThreadPoolExecutor(threads) as pool:
-            yield from in_order(pool, work, map(self._words, pieces), threads + 2)
+            yield from in_order(pool, work, words, threads + 2)
 
     def _words(self, piece: Piece) -> Piece:
         """Return a piece as words between spaces, cut by the model's tokenizer."""
@@ -229,3 +238,12 @@ class Classifier:
             self._outputs, k, np.float32(threshold), buffers, found, tally,
         )  # fmt: skip
         return Answers(found.numbers, found.labels, np.exp(found.scores), lines, tally)
+
+
+def _parts(piece: Piece, most: int) -> Iterator[Piece]:
+    """Yield the lines of a piece, at most so many at a time."""
+    lines, offset = re.findall(rb"[^\n]*\n|[^\n]+", piece.text), piece.offset
+    for first in range(0, len(lines), most):
+        text = b"".join(lines[first : first + most])
+        yield replace(piece, text=text, number=piece.number + first, offset=offset)
+        offset += len(text)

@@ -13,6 +13,7 @@ from cooc_engine._kernels.lines import Line, Lines
 from cooc_engine.corpus.first_pass import word_ids
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, packed
+from cooc_engine.errors import FormatError
 from cooc_engine.models.file import Model
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
@@ -44,15 +45,17 @@ class Dictionary:
     """The words and the labels of a classifier, by which lines are read."""
 
     def __init__(self, model: Model, labels: Vocabulary, options: SupervisedOptions) -> None:
-        """Take the words of a model and its labels."""
+        """Take the words of a model and its labels; raises `FormatError` if one of them is there twice."""
         self.options, self.words, self.labels = options, len(model.vocabulary), len(labels)
         self.table = WordTable.of(model.vocabulary)
         for records in packed(labels):
             self.table.add(records)
+        if len(self.table) != self.words + self.labels:
+            raise FormatError(f"{model.path}: a word is there twice, or is a label too; train again")
         self.end, self.end_hash = model.vocabulary.find(LINE_END), int(word_hashes([LINE_END]).view(np.int32)[0])
         self.subwords = Subwords(options.min_n, options.max_n, options.buckets) if options.max_n else None
         kinds = [np.arange(self.words), lines.LABEL - np.arange(self.labels)]
-        self._kept = model.kept
+        self._kept, self._places = model.kept, places(model.kept, options.buckets)
         self.known = self._described([model.vocabulary, labels], np.concatenate(kinds).astype(np.int32))
 
     def described(self, new: Vocabulary) -> Lines:
@@ -66,7 +69,7 @@ class Dictionary:
         hashes = [word_hashes(some).view(np.int32) for some in words if options.word_ngrams > 1]
         return Lines(
             kinds, starts, rows, np.concatenate(hashes) if hashes else np.empty(0, np.int32), options.word_ngrams, self.words,
-            max(1, options.ngram_rows), places(self._kept, options.buckets), self.end, self.end_hash,
+            max(1, options.ngram_rows), self._places, self.end, self.end_hash,
         )  # fmt: skip
 
     def _rows_of(self, words: list[Vocabulary], kinds: npt.NDArray[np.int32]) -> tuple[Offsets, npt.NDArray[np.int32]]:

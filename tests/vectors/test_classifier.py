@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 
@@ -14,7 +15,9 @@ from twins.lines import Lines, Network, sigma, softmax
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.models.file import save_model
 from cooc_engine.models.sampled_options import SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.pipeline.train import train
@@ -179,11 +182,42 @@ def test_what_is_no_classifier_is_refused(corpus, tmp_path, models):
     classifier = Classifier(models["softmax"])
     with pytest.raises(UsageError, match="k is 0"):
         classifier.predict("a", k=0)
+    for threshold in (math.nan, -0.1, 1.5):
+        with pytest.raises(UsageError, match="threshold is .*; it must be from 0 to 1"):
+            classifier.predict("a", threshold=threshold)
     with pytest.raises(InputError, match="text 1 has a line end"):
         classifier.predict(["a", "b\nc"])
     with pytest.raises(InputError, match=r"bad.txt: byte 0xff is not UTF-8 \(at byte 3\)"):
         (tmp_path / "bad.txt").write_bytes(b"ok \xff")
         list(classifier.predict_file(tmp_path / "bad.txt"))
+
+
+def test_many_labels_are_answered_for_few_lines_at_a_time(models, tmp_path, monkeypatch):
+    path, classifier = tmp_path / "text.txt", Classifier(models["softmax"])
+    path.write_text("\n".join(TEXTS))
+    wanted = classifier.predict(TEXTS, k=-1)
+    monkeypatch.setattr("cooc_engine.vectors.classifier.ANSWERS", 2 * len(classifier.labels))
+    parts = list(classifier.predict_file(path, -1))
+    assert [len(answers.numbers) for answers in parts] == [2, 2, 2]
+    found = [pair for answers in parts for pair in classifier.named(answers)]
+    assert [labels for labels, _ in found] == wanted[0]
+    path.write_bytes(b"a1\nb1\nc1\n\xff\n")
+    with pytest.raises(InputError, match=r"byte 0xff is not UTF-8 \(at byte 9\)"):
+        list(classifier.predict_file(path, -1))
+
+
+def test_labels_that_cannot_be_told_are_refused(models, tmp_path):
+    """A forger's: the rows of labels would be looked for where there are none."""
+    data = models["softmax"].data()
+    word, others = data.vocabulary.word(0), data.labels.words[1:]
+    twice = Vocabulary.from_words([word, *others], [1] * (1 + len(others)))
+    save_model(tmp_path / "twice.h5", dataclasses.replace(data, labels=twice))
+    with pytest.raises(FormatError, match="a word is there twice, or is a label too"):
+        Classifier.open(tmp_path / "twice.h5")
+    none = {**data.arrays, "labels": np.empty((0, 6), np.float32)}
+    save_model(tmp_path / "none.h5", dataclasses.replace(data, labels=Vocabulary.from_words([], []), arrays=none))
+    with pytest.raises(FormatError, match="without labels"):
+        Classifier.open(tmp_path / "none.h5")
 
 
 def test_lines_are_cut_by_the_models_tokenizer(tmp_path):
