@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cooc_engine.corpus.directory import Corpus
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.models.families import trainer_of
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import encoded
-from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
@@ -69,10 +70,11 @@ def autotune(
     how, output = Run.of("autotune", run), Path(output)
     options, base = options or AutotuneOptions(), base or SupervisedOptions()
     if not Path(validation).is_file():
-        raise InputError(f"{validation}: no such file")
+        raise InputError(f"{validation}: {'is not a file' if Path(validation).exists() else 'no such file'}")
     if base.init is not None:
         raise UsageError("--init fixes the vector size, which is searched for; leave it out")
-    refuse_overwrite(output, _record_of(output), force=how.force, resume=how.resume)
+    for left in (_record_of(output), _work_of(output)):
+        refuse_overwrite(output, left, force=how.force, resume=how.resume)
     with _workspace(output, how) as work:
         stage = {"threads": how.threads, "memory": how.memory, "progress": how.progress}
         corpus = encoded([text], work / "corpus", AllWordsOptions(), **stage)  # type: ignore[arg-type]
@@ -84,7 +86,7 @@ def autotune(
 @contextmanager
 def _workspace(output: Path, run: Run) -> Iterator[Path]:
     """Create `OUTPUT.work`, and remove it at the end unless trials are left to go on from."""
-    work, record = beside(output, ".work"), _record_of(output)
+    work, record = _work_of(output), _record_of(output)
     if not run.resume:
         shutil.rmtree(work, ignore_errors=True)
         record.unlink(missing_ok=True)
@@ -102,6 +104,10 @@ def _record_of(output: Path) -> Path:
     return beside(output, ".trials.json")
 
 
+def _work_of(output: Path) -> Path:
+    return beside(output, ".work")
+
+
 class _Search:
     """A search: its trials so far, and the best model."""
 
@@ -113,15 +119,34 @@ class _Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._corpus, self._validation, self._output = corpus, validation, output
         self._options, self._base, self._run = options, base, run
-        self._best = beside(output, ".work") / "best.h5"
-        self._limit = math.inf if options.model_size is None else memory_budget(options.model_size)
-        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=options.search_seed))
+        self._best = _work_of(output) / "best.h5"
+        self._limit = math.inf if options.model_size is None else parse_size(options.model_size, "--model-size")
         self._space = _space()
-        self._plan = {"corpus": corpus.digest, "base": base.record(), "metric": options.metric, "k": options.predictions}
-        self.trials: list[Trial] = self._recorded() if run.resume else []
+        _check_metric(options.metric, base, corpus)
+        self._check_limit()
+        told = {"metric": options.metric, "k": options.predictions, "validation": crc32_of(validation, validation.stat().st_size)}
+        self._plan = {"corpus": corpus.digest, "base": base.record(), **told}
+        self.trials: list[Trial] = self._recorded() if run.resume and self._best.exists() else []
+        seed = options.search_seed + len(self.trials)  # so that what was drawn at the start is not drawn again
+        self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
         for trial in self.trials:
-            found: dict[str, Any] = {"params": trial["options"], "distributions": self._space, "value": trial["score"]}
-            self._study.add_trial(optuna.trial.create_trial(**found))
+            self._study.add_trial(self._finished(trial))
+
+    def _check_limit(self) -> None:
+        """Raise `UsageError` if even the smallest model of the search is too large."""
+        least = {name: kind.low for name, kind in _numbers(self._space).items()}
+        size = _bytes(_chosen(self._base, {**least, "subwords": "none"}), self._corpus)
+        if size > self._limit:
+            raise UsageError(f"--model-size {self._options.model_size}: the smallest model takes {show_size(size)}; give more")
+
+    def _finished(self, trial: Trial) -> Any:
+        """Return a recorded trial as Optuna's; raises `FormatError` for options that are not those of the search."""
+        from optuna.trial import create_trial
+
+        try:
+            return create_trial(params=trial["options"], distributions=self._space, value=trial["score"])
+        except (TypeError, ValueError):
+            raise FormatError(f"{_record_of(self._output)}: has a trial of other options; pass --force to start anew") from None
 
     def _recorded(self) -> list[Trial]:
         path = _record_of(self._output)
@@ -140,19 +165,26 @@ class _Search:
         while len(self.trials) < most and time.monotonic() - begin < self._options.duration:
             asked = self._study.ask(self._space)
             chosen = _chosen(self._base, asked.params)
-            if _bytes(chosen, self._corpus) > self._limit:
+            trial = self._tried(chosen, asked.params) if _bytes(chosen, self._corpus) <= self._limit else None
+            if trial is None:
                 self._study.tell(asked, state=_pruned())
                 continue
-            trial = self._tried(chosen, asked.params)
             self._study.tell(asked, trial["score"])
             self._note(trial)
 
-    def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial:
+    def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial | None:
+        """Train and judge a model; None if its training diverges. Raises `InputError` if the held-out text judges nothing."""
         path, begin = self._best.with_name("trial.h5"), time.monotonic()
         train = trainer_of(chosen)
-        model: Model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
+        try:
+            model: Model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
+        except DivergenceError:
+            self._run.shown.say(f"a trial diverged with --lr {chosen.lr:g}")
+            return None
         seconds = time.monotonic() - begin
         scores = Classifier(model).test(self._validation, self._options.predictions, threads=self._run.threads)
+        if not scores.lines:
+            raise InputError(f"{self._validation}: no line has a label of the text; pass lines as those to train on")
         return {
             "options": dict(params), "score": _score(scores, self._options.metric), "seconds": seconds,
             "bytes": _bytes(chosen, self._corpus),
@@ -195,10 +227,14 @@ def _pruned() -> Any:
     return TrialState.PRUNED
 
 
+def _numbers(space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ranges of the options that are numbers."""
+    return {name: kind for name, kind in space.items() if hasattr(kind, "low")}
+
+
 def _first(base: SupervisedOptions, space: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first trial: the base, or what is nearest to it of what is searched."""
-    numbers = {name: kind for name, kind in space.items() if hasattr(kind, "low")}
-    found = {name: min(max(getattr(base, name), kind.low), kind.high) for name, kind in numbers.items()}
+    found = {name: min(max(getattr(base, name), kind.low), kind.high) for name, kind in _numbers(space).items()}
     sizes = {pair: name for name, pair in SUBWORDS.items()}
     loss = base.loss if base.loss in space["loss"].choices else space["loss"].choices[0]
     return {**found, "subwords": sizes.get((base.min_n, base.max_n), "none"), "loss": loss}
@@ -216,11 +252,18 @@ def _bytes(options: SupervisedOptions, corpus: Corpus) -> int:
     return 4 * options.vector_size * rows
 
 
-def _score(scores: Scores, metric: str) -> float:
-    """Return a metric; raises `UsageError` for one that there is not."""
-    name, _, label = metric.partition(":")
-    if name not in ("f1", "precision", "recall") or (label and label not in scores.labels):
+def _check_metric(metric: str, base: SupervisedOptions, corpus: Corpus) -> None:
+    """Raise `UsageError` for a metric that there is not, or of a label that a model of the corpus does not have."""
+    name, colon, label = metric.partition(":")
+    row = corpus.vocabulary.find(label) if label.startswith(base.label) else -1
+    is_label = row >= 0 and corpus.counts[row] >= base.min_count_label
+    if name not in ("f1", "precision", "recall") or (colon and not is_label):
         raise UsageError(f"--metric is {metric!r}; it must be f1, precision or recall, or with a label of the text f1:LABEL")
+
+
+def _score(scores: Scores, metric: str) -> float:
+    """Return a metric, 0 where it is undefined."""
+    name, _, label = metric.partition(":")
     if not label:
         found = float(getattr(scores, name))
     else:

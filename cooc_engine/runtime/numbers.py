@@ -14,11 +14,11 @@ PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e3))
 ABSENT = "–"
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes of `512M`, `4GiB`, `1.5g`; units are binary. Raises `UsageError`."""
+def parse_size(text: str, flag: str = "--memory") -> int:
+    """Return the bytes of `512M`, `4GiB`, `1.5g`; units are binary. Raises `UsageError`, naming the flag."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)(?:i?B)?\s*", text, re.IGNORECASE)
     if not match or not float(match[1]):
-        raise UsageError(f"--memory is {text!r}; write a size such as 512M or 4G")
+        raise UsageError(f"{flag} is {text!r}; write a size such as 512M or 4G")
     return int(float(match[1]) * UNITS[match[2].upper()])
 
 

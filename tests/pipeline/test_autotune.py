@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from cooc_engine.cli.app import main
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.autotune import autotune
@@ -51,8 +52,6 @@ def test_the_best_trial_is_the_output(texts, tmp_path):
 
 
 def test_an_interrupted_search_goes_on(texts, tmp_path, monkeypatch):
-    import dataclasses
-
     real, calls = FAMILIES["supervised"].train, []
 
     def failing(*given, **how):
@@ -70,6 +69,8 @@ def test_an_interrupted_search_goes_on(texts, tmp_path, monkeypatch):
         autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
     with pytest.raises(UsageError, match="other options"):
         autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4, metric="recall"), BASE, resume=True)
+    with pytest.raises(UsageError, match="other data"):
+        autotune(texts[0], texts[0], tmp_path / "m.h5", AutotuneOptions(trials=4), BASE, resume=True)
     _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE, resume=True)
     assert trials[:2] == kept
     assert len(trials) == 4
@@ -82,17 +83,69 @@ def test_models_that_are_too_large_are_not_tried(texts, tmp_path):
     assert max(trial["bytes"] for trial in trials) <= 2048
 
 
-def test_what_cannot_be_searched_is_refused(texts, tmp_path):
+def test_a_search_that_is_over_has_no_model_to_go_on_from(texts, tmp_path):
+    """Its best is the output, which a worse one of a few more trials would replace."""
+    autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=2), BASE)
+    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE, force=True, resume=True)
+    assert len(trials) == 1
+
+
+def test_a_trial_that_diverges_is_left_out(texts, tmp_path, monkeypatch):
+    real, calls = FAMILIES["supervised"].train, []
+
+    def diverging(*given, **how):
+        calls.append(1)
+        if len(calls) == 1:
+            raise DivergenceError("the loss is not finite")
+        return real(*given, **how)
+
+    monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=diverging))
+    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+    assert (len(trials), len(calls)) == (1, 2)
+
+
+def test_a_text_that_judges_nothing_is_refused(texts, tmp_path):
+    texts[1].write_text("a1 a2\n__label__none a3\n")
+    with pytest.raises(InputError, match="valid: no line has a label of the text"):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+
+
+def test_a_directory_of_someone_else_stays(texts, tmp_path):
+    (tmp_path / "m.h5.work").mkdir()
+    with pytest.raises(UsageError, match=r"m\.h5\.work: left by an interrupted run"):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+    assert (tmp_path / "m.h5.work").is_dir()
+
+
+def test_a_record_that_was_changed_is_refused(texts, tmp_path, monkeypatch):
+    monkeypatch.setattr("cooc_engine.pipeline.autotune._Search.finish", lambda search: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+    path = tmp_path / "m.h5.trials.json"
+    found = json.loads(path.read_text())
+    found["trials"][0]["options"]["lr"] = "x"
+    path.write_text(json.dumps(found))
+    with pytest.raises(FormatError, match="has a trial of other options"):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE, resume=True)
+
+
+def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=None))  # before any training
     for options, base, message in (
         (AutotuneOptions(duration=0), BASE, "no trial"),
         (AutotuneOptions(metric="f2"), BASE, "--metric is 'f2'"),
         (AutotuneOptions(metric="f1:none"), BASE, "--metric is 'f1:none'"),
+        (AutotuneOptions(metric="recall:__label__none"), BASE, "--metric is 'recall:__label__none'"),
+        (AutotuneOptions(model_size="10"), BASE, "--model-size 10: the smallest model takes"),
+        (AutotuneOptions(model_size="x"), BASE, "--model-size is 'x'"),
         (AutotuneOptions(), SupervisedOptions(init="x.h5"), "--init"),
     ):
         with pytest.raises(UsageError, match=message):
             autotune(*texts, tmp_path / "m.h5", options, base)
     with pytest.raises(InputError, match=r"none\.txt: no such file"):
         autotune(texts[0], tmp_path / "none.txt", tmp_path / "m.h5")
+    with pytest.raises(InputError, match="is not a file"):
+        autotune(texts[0], tmp_path, tmp_path / "m.h5")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train", "valid"]
 
 
