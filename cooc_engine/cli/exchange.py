@@ -18,7 +18,7 @@ __all__ = ["align", "export", "import_file", "quantize"]
 
 FormatOut = Annotated[
     str | None,
-    "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, npz, safetensors, or tsv for TensorFlow's projector; "
+    "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, floret, npz, safetensors, or tsv for TensorFlow's projector; "
     "by default the suffix of FILE decides, else it is word2vec.",
 ]
 FormatIn = Annotated[

@@ -346,11 +346,18 @@ def _read_centroids(source: _Source, what: str, width: int) -> tuple[Matrix, int
 
 
 def write_fasttext(file: BinaryIO, whole: FastTextFile) -> None:
-    """Write a file of version 12; it is a `.ftz` if the input matrix is `Quantised`."""
+    """Write a file of version 12; it is a `.ftz` if the input matrix is `Quantised`.
+
+    Raises `UsageError` for what such files cannot hold.
+    """
     inputs, outputs = isinstance(whole.inputs, Quantised), isinstance(whole.outputs, Quantised)
     if outputs and not inputs:
         raise UsageError("fastText's files have no quantised outputs beside inputs that are not; quantise both")
-    file.write(MAGIC + struct.pack("<i", VERSION) + ARGUMENTS.pack(*whole.arguments))
+    try:
+        arguments = ARGUMENTS.pack(*whole.arguments)
+    except struct.error:
+        raise UsageError("an option of the training is too large for a file of fastText; take another --format") from None
+    file.write(MAGIC + struct.pack("<i", VERSION) + arguments)
     words, labels, kept = len(whole.words), len(whole.labels), whole.kept
     file.write(struct.pack("<3i2q", words + labels, words, labels, whole.tokens, -1 if kept is None else len(kept)))
     for vocabulary, kind in ((whole.words, WORD), (whole.labels, LABEL)):

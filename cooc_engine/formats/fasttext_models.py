@@ -32,7 +32,7 @@ WORDS_ALONE = Arguments(
 # The names of the program's arguments in the options of our families; buckets are only told where there are n-grams.
 NAMES = {
     "ws": "window", "epoch": "epochs", "min_count": "min_count", "neg": "negative", "word_ngrams": "word_ngrams",
-    "minn": "min_n", "maxn": "max_n", "t": "subsample",
+    "minn": "min_n", "maxn": "max_n", "lr_update_rate": "lr_update_rate", "t": "subsample",
 }  # fmt: skip
 
 
@@ -177,7 +177,7 @@ def file_of(model: Model) -> FastTextFile:
 
     Raises `UsageError` if only a part of its input rows is quantised, or if they have other centroids each.
     """
-    options = {**model.config.get("import", {}), **model.config.get("train", {})}
+    options = {**model.config.get("train", {}), **model.config.get("import", {})}  # an import has all, as its file had them
     names = ("words", "ngrams") if model.labels is not None else ("own", "subwords")
     inputs = [model.reader(name) for name in names if name in model.names]
     told = {theirs: options[ours] for theirs, ours in NAMES.items() if ours in options}
@@ -185,7 +185,7 @@ def file_of(model: Model) -> FastTextFile:
     kind = _number(MODELS, options.get("architecture", model.family), WORDS_ALONE.model)
     arguments = WORDS_ALONE._replace(**told, dim=inputs[0].shape[1], loss=loss, model=kind)
     if len(inputs) > 1:
-        arguments = arguments._replace(bucket=options["buckets"])
+        arguments = arguments._replace(bucket=options.get("buckets", len(inputs[1])))
     elif model.labels is None:
         arguments = arguments._replace(minn=0, maxn=0)
     whole = _whole(arguments, model.vocabulary, _joined(inputs, model.path), _outputs(model, *inputs[0].shape))

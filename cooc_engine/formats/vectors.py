@@ -174,6 +174,8 @@ def import_vectors(
     refuse_file(output, force=force)
     with disk_errors(output):
         if (_known(format) if format is not None else format_of(path)) == "fasttext":
+            if vocab is not None:
+                raise UsageError(f"--vocab {vocab}: {path} records how often words occur; leave it out")
             return _import_fasttext(Path(path), output, errors)
         found = read_vectors(path, format, errors=errors, directory=output.parent)
         vocabulary = found.vocabulary if vocab is None else _counted(found.vocabulary, Path(vocab))
@@ -293,7 +295,7 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
     _refuse_parts("floret", vectors, restrict)
     model = open_model(source) if format_of(source) is None else None
     if model is None or model.subwords is None or not model.subwords.subwords.hashes:
-        raise UsageError(f"{source}: has no table of floret's; train fasttext --mode floret makes a model that has one")
+        raise UsageError(f"{source}: has no floret table; train fasttext --mode floret makes a model that has one")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         vectors_text.write_floret(file, model.subwords)
     return Exported((output,), len(model.vocabulary), model.subwords.matrix.shape[1], None, None)

@@ -129,8 +129,8 @@ def quantise(rows: Any, dsub: int = 2, *, norms: bool = False, seed: int = 1, th
 
     Centroids are learned from 65,536 rows at most. The result does not depend on `threads`.
     """
-    size, width = rows.shape
-    random = np.random.default_rng(seed)
+    (size, width), random = rows.shape, np.random.default_rng(seed)
+    dsub = min(dsub, width)
     learned, lengths = _directions(rows[np.sort(random.permutation(size)[:SAMPLE])], norms)
     cuts = parts_of(width, dsub)
     codes, norm_codes = np.empty((size, len(cuts)), np.uint8), np.empty(size if norms else 0, np.uint8)

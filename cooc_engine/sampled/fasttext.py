@@ -17,7 +17,7 @@ import numpy as np
 from cooc_engine._kernels import rules
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.models.file import Model
 from cooc_engine.models.published import ListedRows
 from cooc_engine.models.sampled_options import FasttextOptions
@@ -32,7 +32,7 @@ __all__ = ["design_fasttext"]
 # With 16 noise words a group, as for skip-gram, one epoch on 17 M words answers 36 % of the analogies instead of 43 %.
 SHARED = 64
 HABITS = {"shared": SHARED, "mean": 1, "spread": 0, "redraw": 1, "clamp": 8.0, "beyond": 1.0}
-GEOMETRY = ("mode", "min_n", "max_n", "buckets", "hashes")  # the options on which the row of an n-gram depends
+GEOMETRY = ("max_n", "min_n", "buckets", "hashes")  # with the mode, the options on which the row of an n-gram depends
 FASTTEXT: Mapping[str, Any] = {"mode": "fasttext", "hashes": 1}  # those of models that were made without a choice
 
 
@@ -83,10 +83,14 @@ def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) 
             raise UsageError(f"--init {older.path}: has no n-grams to start from; leave --mode floret out, or --init")
         return {**{name: values for name, values in arrays.items() if name != "own"}, "words": arrays["own"]}
     theirs = {**FASTTEXT, **(older.config.get("train") or older.config.get("import", {}))}
-    for name in GEOMETRY:
+    has_ngrams = theirs.get("max_n") or options.max_n or options.mode == "floret"
+    for name in ("mode", *(GEOMETRY if has_ngrams else ())):
         if theirs.get(name) != getattr(options, name):
             flag = "--" + name.replace("_", "-")
             raise UsageError(f"--init {older.path}: was made with {flag} {theirs.get(name)}; pass {flag} {theirs.get(name)}")
     if "subwords" in arrays:
-        arrays["subwords"][:] = older.array("subwords")
+        rows = older.array("subwords")
+        if rows.shape != arrays["subwords"].shape:
+            raise FormatError(f"{older.path}: {len(rows)} rows of n-grams, but its record says {options.buckets}; train again")
+        arrays["subwords"][:] = rows
     return arrays

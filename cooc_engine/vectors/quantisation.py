@@ -79,7 +79,8 @@ def quantize(
         save_model(output, replace(small, config=config, provenance=provenance, published="w", evaluation=(), axes={}))
     errors = _errors(rows, small.codes["words"])
     before, after = (path.stat().st_size for path in (older.path, output))
-    return Small(output, len(small.vocabulary), before, after, float(errors.mean()), float(errors.max(initial=0)))
+    mean = float(errors.mean()) if len(errors) else 0.0
+    return Small(output, len(small.vocabulary), before, after, mean, float(errors.max(initial=0)))
 
 
 class _How(NamedTuple):
@@ -170,4 +171,4 @@ def _errors(rows: RowReader, found: Quantised) -> Any:
     for start in range(0, len(found), BLOCK):
         block = rows[start : start + BLOCK]
         parts.append((1 - cosines(block, found[start : start + BLOCK]))[block.any(1)])
-    return np.concatenate(parts)
+    return np.concatenate([np.empty(0), *parts])

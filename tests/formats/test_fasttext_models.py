@@ -79,9 +79,8 @@ def test_what_is_exported_is_the_same_there_and_back(tmp_path, trained, package,
 
 @pytest.mark.parametrize(("architecture", "loss"), [("skipgram", "ns"), ("cbow", "hs")])
 def test_what_they_trained_is_the_same_here_and_back(tmp_path, text, package, architecture, loss):
-    theirs = package.train_unsupervised(
-        str(text), model=architecture, loss=loss, dim=5, epoch=1, bucket=300, minCount=1, minn=1, maxn=3, thread=1, verbose=0
-    )
+    sizes = {"dim": 5, "epoch": 1, "bucket": 300, "minCount": 1, "minn": 1, "maxn": 3, "lrUpdateRate": 50}
+    theirs = package.train_unsupervised(str(text), model=architecture, loss=loss, thread=1, verbose=0, **sizes)
     path = tmp_path / "m.bin"
     theirs.save_model(str(path))
     model, _ = import_vectors(path, tmp_path / "m.h5")
@@ -130,6 +129,29 @@ def test_the_command_line(tmp_path, trained, capsys, monkeypatch):
     assert "20 vectors of size 6" in capsys.readouterr().out
     assert main(["export", str(trained["ns"]), "n.bin", "--restrict", "3"]) == 2
     assert "--restrict 3: --format fasttext holds the whole model" in capsys.readouterr().err
+
+
+def test_a_file_without_ngrams_is_a_start(tmp_path, text):
+    sizes = {"vector_size": 6, "epochs": 1, "max_n": 0}
+    how = {"encode": EncodeOptions(min_count=1), "threads": 1}
+    first = train("fasttext", text, tmp_path / "m.h5", FasttextOptions(**sizes), **how)
+    export_vectors(first.path, tmp_path / "m.bin")
+    import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
+    started = FasttextOptions(**sizes, lr=1e-12, init=str(tmp_path / "again.h5"))
+    model = train("fasttext", text, tmp_path / "next.h5", started, **how)
+    np.testing.assert_allclose(model.array("own"), first.array("own"), atol=1e-6)
+
+
+def test_what_a_file_cannot_say_is_refused(tmp_path, trained):
+    export_vectors(trained["ns"], tmp_path / "m.bin")
+    with pytest.raises(UsageError, match=r"--vocab .*records how often words occur"):
+        import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", vocab=tmp_path / "vocab.txt")
+    model = open_model(trained["ns"])
+    config = {**model.config, "train": {**model.config["train"], "epochs": 2**40}}
+    save_model(tmp_path / "n.h5", replace(model.data(), config=config))
+    with pytest.raises(UsageError, match="too large for a file of fastText"):
+        export_vectors(tmp_path / "n.h5", tmp_path / "n.bin")
+    assert not (tmp_path / "n.bin").exists()
 
 
 def test_numbers_that_are_not_finite_are_refused(tmp_path, trained):
@@ -182,6 +204,15 @@ def test_classifiers_answer_the_same_in_both_programs(tmp_path, labelled, packag
     assert_equal_answers(Classifier.open(tmp_path / "again.h5"), theirs, within)
     export_vectors(tmp_path / "again.h5", tmp_path / "twice.bin")
     assert (tmp_path / "twice.bin").read_bytes() == (tmp_path / "m.bin").read_bytes()
+
+
+def test_a_classifier_of_theirs_is_the_same_file_again(tmp_path, labelled, package):
+    """Also where it has options that its loss does not use."""
+    theirs = package.train_supervised(str(labelled), dim=5, epoch=1, neg=9, lrUpdateRate=50, minn=3, thread=1, verbose=0)
+    theirs.save_model(str(tmp_path / "m.bin"))
+    import_vectors(tmp_path / "m.bin", tmp_path / "m.h5")
+    export_vectors(tmp_path / "m.h5", tmp_path / "back.bin")
+    assert (tmp_path / "back.bin").read_bytes() == (tmp_path / "m.bin").read_bytes()
 
 
 @pytest.mark.parametrize("qout", [False, True])

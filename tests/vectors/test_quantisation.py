@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from support.models import make_data
 
 from cooc_engine.cli.app import main
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.formats.vectors import export_vectors
 from cooc_engine.linalg.quantisation import Quantised
@@ -221,3 +223,22 @@ def test_options_of_classifiers_are_refused_elsewhere(models, tmp_path):
         quantize(models[0], tmp_path / "s.h5", QuantizeOptions(cutoff=3))
     with pytest.raises(UsageError, match="pass --cutoff too"):
         QuantizeOptions(retrain="text.txt")
+
+
+def test_vectors_that_are_all_zero_have_no_error(tmp_path):
+    arrays = {name: np.zeros_like(values) for name, values in make_data(9, 4).arrays.items()}
+    save_model(tmp_path / "m.h5", make_data(9, 4, arrays=arrays))
+    done = quantize(tmp_path / "m.h5", tmp_path / "s.h5", QuantizeOptions(dsub=2**70))
+    assert (done.mean_error, done.largest_error) == (0, 0)
+    assert open_model(tmp_path / "s.h5").codes["words"].dsub == 4, "no part is longer than a vector"
+
+
+def test_a_classifier_may_lose_all_its_words(tmp_path, classifier):
+    """A line without the n-gram that is left has no answer."""
+    data = open_model(classifier[1]).data()
+    longest = {**data.arrays, "words": np.zeros_like(data.arrays["words"])}
+    vocabulary = Vocabulary.from_words([f"x{word}" for word in data.vocabulary], data.vocabulary.counts)
+    save_model(tmp_path / "m.h5", replace(data, arrays=longest, vocabulary=vocabulary))
+    done = quantize(tmp_path / "m.h5", tmp_path / "s.h5", QuantizeOptions(cutoff=1))
+    assert (done.words, done.mean_error) == (0, 0)
+    assert Classifier.open(tmp_path / "s.h5").predict("a1 a2")[0] == ()
