@@ -161,10 +161,12 @@ def _answers(classifier: Classifier, text: str, how: tuple[int, float, int | Non
     if text != "-":
         return classifier.predict_file(text, *how)
     from cooc_engine.text.readers import ready_pieces
+    from cooc_engine.vectors.classifier import LONGEST
 
     if sys.stdin is None:
         raise InputError("-: the standard input is closed")
-    return classifier.answers(ready_pieces(sys.stdin.buffer, "-"), *how)
+    k, threshold, _ = how  # with more threads the answer to a line would wait for later lines
+    return classifier.answers(ready_pieces(sys.stdin.buffer, "-", LONGEST), k, threshold, threads=1)
 
 
 def _texts(classifier: Classifier, answers: Answers, shares: bool) -> Iterator[str]:

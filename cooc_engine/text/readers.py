@@ -334,31 +334,44 @@ def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
         data = _read(source)
         ended = len(data) < PIECE_BYTES
         cut = len(data) if ended else data.rfind(b"\n") + 1
-        if len(rest) + (data.find(b"\n") + 1 or len(data)) > longest:
-            raise _too_long(f"{name}:{number}", longest)
+        _check_length(f"{name}:{number}", rest, data, longest)
         if cut or ended:
             text, rest = bytes(rest + data[:cut]), bytearray(data[cut:])
-            skipped = len(BOM) if offset == 0 and text.startswith(BOM) else 0
             if text:
-                yield Piece(text[skipped:] or b"\n", LINES, name, number, offset + skipped, source.advance())
+                yield _piece(text, name, number, offset, source.advance())
             offset, number = offset + len(text), number + text.count(b"\n")
         else:
             rest += data
 
 
-def ready_pieces(stream: BinaryIO, name: str) -> Iterator[Piece]:
-    """Yield the lines of a stream as they come, in pieces of whole lines: what is there is not kept waiting for more."""
-    rest, offset, number = b"", 0, 1
+def ready_pieces(stream: BinaryIO, name: str, longest: int) -> Iterator[Piece]:
+    """Yield the lines of a stream as they come, in pieces of whole lines: what is there is not kept waiting for more.
+
+    Raises `InputError` for a line over `longest` bytes.
+    """
+    rest, offset, number = bytearray(), 0, 1
     while data := stream.read1(PIECE_BYTES):  # type: ignore[attr-defined]
-        cut = data.rfind(b"\n") + 1
-        if cut:
-            text, rest = rest + data[:cut], data[cut:]
-            yield Piece(text, LINES, name, number, offset)
-            offset, number = offset + len(text), number + text.count(b"\n")
-        else:
-            rest += data
+        _check_length(f"{name}:{number}", rest, data, longest)
+        rest += data
+        if cut := rest.rfind(b"\n", len(rest) - len(data)) + 1:
+            text = bytes(rest[:cut])
+            yield _piece(text, name, number, offset)
+            del rest[:cut]
+            offset, number = offset + cut, number + text.count(b"\n")
     if rest:
-        yield Piece(rest, LINES, name, number, offset)
+        yield _piece(bytes(rest), name, number, offset)
+
+
+def _piece(text: bytes, name: str, number: int, offset: int, read: int = 0) -> Piece:
+    """Return whole lines as a piece, without the mark at the beginning of a source."""
+    skipped = len(BOM) if offset == 0 and text.startswith(BOM) else 0
+    return Piece(text[skipped:] or b"\n", LINES, name, number, offset + skipped, read)
+
+
+def _check_length(place: str, rest: bytearray, data: bytes, longest: int) -> None:
+    """Raise `InputError` if a line that begins with `rest` and goes on in `data` has more than `longest` bytes."""
+    if len(rest) + (data.find(b"\n") + 1 or len(data)) > longest:
+        raise _too_long(place, longest)
 
 
 def _read(source: _Source) -> bytes:
@@ -372,7 +385,8 @@ def _read(source: _Source) -> bytes:
 
 def _too_long(place: str, longest: int) -> InputError:
     return InputError(
-        f"{place}: has more than {longest} bytes, and a tokenizer takes a line as a whole; pass more --memory, or split it"
+        f"{place}: has more than {longest} bytes, and a line is taken as a whole; split it, or pass more --memory, "
+        "if the command has that option"
     )
 
 

@@ -139,7 +139,7 @@ def test_a_long_line_is_one_document_or_is_refused_by_its_number(monkeypatch):
     corpus = encode_text(f"first\n{long}\nlast", options("regex"))
     assert corpus.shard(0).offsets.tolist() == [0, 1, 300_001, 300_002]
     with pytest.raises(
-        InputError, match=r"^text:2: has more than \d+ bytes, and a tokenizer takes a line as a whole; pass more --memory"
+        InputError, match=r"^text:2: has more than \d+ bytes, and a line is taken as a whole; split it, or pass more --memory"
     ):
         encode_text(f"first\n{long}\nlast", options("regex"), threads=1, memory="48M")
     with pytest.raises(InputError, match=r"^documents: document 1: has more than"):

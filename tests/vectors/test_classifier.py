@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins.lines import Lines, Network, sigma, softmax
 
+from cooc_engine.cli import classify
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
@@ -183,7 +185,7 @@ def test_what_is_no_classifier_is_refused(corpus, tmp_path, models):
     with pytest.raises(UsageError, match="k is 0"):
         classifier.predict("a", k=0)
     for threshold in (math.nan, -0.1, 1.5):
-        with pytest.raises(UsageError, match="threshold is .*; it must be from 0 to 1"):
+        with pytest.raises(UsageError, match=r"threshold is .*; it must be from 0 to 1"):
             classifier.predict("a", threshold=threshold)
     with pytest.raises(InputError, match="text 1 has a line end"):
         classifier.predict(["a", "b\nc"])
@@ -198,7 +200,7 @@ def test_many_labels_are_answered_for_few_lines_at_a_time(models, tmp_path, monk
     wanted = classifier.predict(TEXTS, k=-1)
     monkeypatch.setattr("cooc_engine.vectors.classifier.ANSWERS", 2 * len(classifier.labels))
     parts = list(classifier.predict_file(path, -1))
-    assert [len(answers.numbers) for answers in parts] == [2, 2, 2]
+    assert [len(answers.numbers) for answers in parts] == [2, 2, 2, 1]
     found = [pair for answers in parts for pair in classifier.named(answers)]
     assert [labels for labels, _ in found] == wanted[0]
     path.write_bytes(b"a1\nb1\nc1\n\xff\n")
@@ -227,6 +229,36 @@ def test_lines_are_cut_by_the_models_tokenizer(tmp_path):
     model = train("supervised", corpus, tmp_path / "m.h5", SupervisedOptions(vector_size=4, lr=0.5, epochs=9))
     assert Classifier(model).predict(["GUT!", "schlecht", ""])[0][:2] == [("__label__a",), ("__label__b",)]
     assert EncodeOptions(**model.config["encode"]).lowercase
+
+
+def given_stdin(monkeypatch, *pieces: bytes) -> list[int]:
+    """Have the standard input return these pieces, one at a time; returns a list of how much was asked for so far."""
+    waiting, asked = iter(pieces), []
+
+    def read1(size: int) -> bytes:
+        asked.append(size)
+        return next(waiting, b"")
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=SimpleNamespace(read1=read1)))
+    return asked
+
+
+def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
+    classifier = Classifier(models["softmax"])
+    asked = given_stdin(monkeypatch, b"\xef\xbb\xbfa1 a2\nb", b"1 b3\n", b"c1")
+    answers = classify._answers(classifier, "-", (1, 0.0, 3))
+    found = [classifier.named(next(answers))]
+    assert len(asked) == 1, "nothing is read before that is answered"
+    found += map(classifier.named, answers)
+    wanted = [(labels, shares.tolist()) for labels, shares in zip(*classifier.predict(["a1 a2", "b1 b3", "c1"]), strict=True)]
+    assert [(labels, shares.tolist()) for some in found for labels, shares in some] == wanted
+
+
+def test_a_line_of_stdin_without_an_end_is_refused(models, monkeypatch):
+    monkeypatch.setattr("cooc_engine.vectors.classifier.LONGEST", 99)
+    given_stdin(monkeypatch, b"a1\n", *[b"x" * 40] * 9)
+    with pytest.raises(InputError, match=r"^-:2: has more than 99 bytes"):
+        list(classify._answers(Classifier(models["softmax"]), "-", (1, 0.0, None)))
 
 
 def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsys):
