@@ -93,9 +93,9 @@ def _share(part: float, whole: float) -> float:
 
 
 class Answers(NamedTuple):
-    """Answers for some lines: how many labels each has, their numbers and their probabilities (lines, k), the best first.
+    """Answers for some lines: how many labels each has (lines,), and these, as rows, with their probabilities (lines, k).
 
-    `tally` is that of `predict_lines`, for `lines` lines.
+    The best are the first. `tally` is that of `predict_lines`, for the `lines` of them that have words and labels.
     """
 
     numbers: npt.NDArray[np.int32]

@@ -60,12 +60,12 @@ class DocumentVectors(Vectors):
         """Return the vectors (n, d) of new documents, each a string or a list of words.
 
         A vector depends on the model, the text, `epochs` and `seed` alone, not on the other texts, their order or `threads`, by
-        default all cores. A document in which no word is known gets zeros. Strings are split as the model's text was; of a
-        list, words are taken as they are. Raises `UsageError` if the model was trained with a full softmax.
+        default, and at most, all cores. A document in which no word is known gets zeros. Strings are split as the model's text
+        was; of a list, words are taken as they are. Raises `UsageError` if the model was trained with a full softmax.
         """
         if epochs < 1:
             raise UsageError(f"epochs is {epochs}; it must be at least 1")
-        key = epochs, seed, threads or usable_cores()
+        key = epochs, seed, min(threads or usable_cores(), usable_cores())
         if key not in self._inferring:
             inference = FAMILIES[self.family].inference
             assert inference is not None, "a family with documents infers them"
