@@ -12,11 +12,11 @@ from cyclopts import Parameter
 
 from cooc_engine.cli.console import Work, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import ModelFile, NewModel, TrustTokenizer
+from cooc_engine.cli.parameters import Json, JsonLines, ModelFile, NewModel, Threads, TrustTokenizer
 from cooc_engine.errors import InputError
 from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
 from cooc_engine.runtime.numbers import show_value
-from cooc_engine.runtime.options import AtLeast, Flag
+from cooc_engine.runtime.options import Flag
 from cooc_engine.runtime.run_options import RunOptions
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ TITLES = {"F1-Score": "f1score", "Precision": "precision", "Recall": "recall"}
 Lines = Annotated[str, Parameter(name="TEXT"), "The text, one line after another, or - for stdin."]
 Most = Annotated[int, Parameter(name="K"), "Number of labels of each line; -1 for all."]
 Least = Annotated[float, Parameter(name="THRESHOLD"), "The least probability of a label."]
-Threads = Annotated[int | None, AtLeast(1), Flag(("--thread", "--workers")), "Number of threads; all cores by default."]
-JsonLines = Annotated[bool, "Print one JSON object per line."]
-Json = Annotated[bool, "Print one JSON object."]
 
 
 def predict(

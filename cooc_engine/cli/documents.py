@@ -8,7 +8,7 @@ from typing import Annotated
 import cooc_engine
 from cooc_engine.cli.console import print_json, print_lines
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import ModelFile, Positive, TextFiles, TrustTokenizer
+from cooc_engine.cli.parameters import JsonLines, ModelFile, Positive, TextFiles, Threads, TrustTokenizer
 from cooc_engine.runtime.options import AtLeast, Flag
 
 __all__ = ["infer"]
@@ -23,9 +23,9 @@ def infer(
     *,
     epochs: Annotated[Positive, Flag(("--epoch",)), "Number of passes over each document."] = 20,
     seed: Annotated[int, AtLeast(0), "Random seed; the same text always gets the same vector."] = 1,
-    threads: Annotated[Positive | None, Flag(("--thread", "--workers")), "Number of threads; all cores by default."] = None,
+    threads: Threads = None,
     trust_tokenizer: TrustTokenizer = False,
-    json: Annotated[bool, "Print one JSON object per line."] = False,
+    json: JsonLines = False,
 ) -> None:
     """Infer the vectors of new documents, and print one line for each line of the text; zeros if no word of it is known."""
     from cooc_engine.text.readers import line_batches

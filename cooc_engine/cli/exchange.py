@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 import cooc_engine
 from cooc_engine.cli.console import print_result
-from cooc_engine.cli.parameters import Force, Json, NewModel, Positive, ProgressKind
+from cooc_engine.cli.parameters import Force, Json, NewModel, ProgressKind, Threads
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.progress import open_progress
@@ -100,7 +100,7 @@ def quantize(
     *,
     output: NewModel,
     options: QuantizeOptions | None = None,
-    threads: Annotated[Positive | None, "Number of threads; all cores by default."] = None,
+    threads: Threads = None,
     force: Force = False,
     progress: ProgressKind = "auto",
     json: Json = False,

@@ -18,8 +18,9 @@ from cooc_engine.runtime.options import AtLeast, Flag, Options, Unparsed
 from cooc_engine.runtime.progress import Kind
 
 __all__ = [
-    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "ModelFile", "ModelFiles", "NewModel", "Positive",
-    "ProgressKind", "TextFiles", "Topn", "TrustTokenizer", "VectorsFile", "add_verb", "flags", "translated",
+    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "JsonLines", "ModelFile", "ModelFiles", "NewModel",
+    "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer", "VectorsFile", "add_verb", "flags",
+    "translated",
 ]  # fmt: skip
 
 CoocDirectory = Annotated[Path, Parameter(name="COOC"), "The co-occurrence directory."]
@@ -35,7 +36,9 @@ Topn = Annotated[Positive, Flag(("--k", "-k"))]
 HowMany = Annotated[Topn, "Number of words to print."]
 Force = Annotated[bool, "Replace an existing file."]
 ProgressKind = Annotated[Kind, "How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."]
+Threads = Annotated[int | None, Flag(("--thread", "--workers")), "Number of threads, at most and by default one for each core."]
 Json = Annotated[bool, "Print one JSON object."]
+JsonLines = Annotated[bool, "Print one JSON object per line."]
 TrustTokenizer = Annotated[bool, "Run the Python function by which the file says that its text was split, if there is one."]
 
 
@@ -90,4 +93,4 @@ def _whole(kind: object, tokens: Sequence[Any]) -> int:
     with suppress(ValueError):
         if (number := float(text)).is_integer():
             return int(number)
-    raise UsageError(f"{tokens[0].keyword} is {text}; it must be a whole number")
+    raise UsageError(f"{tokens[0].keyword or 'the number'} is {text}; it must be a whole number")

@@ -7,12 +7,21 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["default_memory", "return_memory", "usable_cores"]
+from cooc_engine.errors import UsageError
+
+__all__ = ["default_memory", "return_memory", "usable_cores", "usable_threads"]
 
 
 def usable_cores() -> int:
     """Return the number of cores that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def usable_threads(wanted: int | None) -> int:
+    """Return a number of threads: at most one for each core, as by default. Raises `UsageError` for fewer than one."""
+    if wanted is not None and wanted < 1:
+        raise UsageError(f"--threads is {wanted}; it must be at least 1")
+    return min(wanted or usable_cores(), usable_cores())
 
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")

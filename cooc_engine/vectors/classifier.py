@@ -22,7 +22,7 @@ from cooc_engine._kernels.predict import Found, Predicting, Tree
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled import sampler
@@ -195,7 +195,7 @@ class Classifier:
         if not 0 <= threshold <= 1:  # NaN is not
             raise UsageError(f"threshold is {threshold:g}; it must be from 0 to 1")
         most = len(self.labels) if k == -1 else min(k, len(self.labels))
-        threads = min(threads or usable_cores(), usable_cores())  # each has a copy of the words
+        threads = usable_threads(threads)  # each has a copy of the words
         words = (self._words(part) for piece in pieces for part in _parts(piece, max(1, ANSWERS // most)))
         free = deque(LineReader(self._dictionary) for _ in range(threads))
 

@@ -11,7 +11,7 @@ import numpy as np
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, open_model
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.types import Matrix, WordIds
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.query import Vectors
@@ -65,7 +65,7 @@ class DocumentVectors(Vectors):
         """
         if epochs < 1:
             raise UsageError(f"epochs is {epochs}; it must be at least 1")
-        key = epochs, seed, min(threads or usable_cores(), usable_cores())
+        key = epochs, seed, usable_threads(threads)
         if key not in self._inferring:
             inference = FAMILIES[self.family].inference
             assert inference is not None, "a family with documents infers them"

@@ -17,7 +17,7 @@ import numpy as np
 
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
@@ -105,7 +105,7 @@ def build_index(
     size, width = len(exact), exact.vector_size
     if isinstance(exact._rows, SparseVectors):
         raise UsageError(f"{path}: {SPARSE}")
-    output, threads = index_path(path), min(threads or usable_cores(), usable_cores())
+    output, threads = index_path(path), usable_threads(threads)
     with building(output, {"kind": KIND, "vectors": exact.digest}, force=force, resume=True) as work:
         graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
         with (progress or Progress()).stage("index", size, "words") as stage:

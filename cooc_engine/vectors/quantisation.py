@@ -20,7 +20,7 @@ from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import LINE_END
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.progress import Progress, open_progress
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
@@ -71,7 +71,7 @@ def quantize(
     refuse_file(output, force=force)
     if older.codes:
         raise UsageError(f"{older.path}: is quantised already; name the model that it was made of")
-    how = _How(options, threads or usable_cores(), progress or open_progress("none"), output.parent)
+    how = _How(options, usable_threads(threads), progress or open_progress("none"), output.parent)
     rows, small = _small_classifier(older, how) if older.labels is not None else _small_vectors(older, how)
     config = {**older.config, "quantize": options.record()}
     provenance = {**older.provenance, "quantized": {"model": str(model), **versions()}}

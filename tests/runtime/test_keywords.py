@@ -7,8 +7,9 @@ import inspect
 import pytest
 
 import cooc_engine
+from cooc_engine.errors import UsageError
 from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords, TrainKeywords
-from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.machine import usable_cores, usable_threads
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.run_options import RunOptions
 
@@ -65,3 +66,10 @@ def test_the_command_line_speaks_the_same_words():
     assert set(options.keywords()) == set(RunKeywords.__annotations__)
     assert set(options.fresh_keywords()) == set(FreshKeywords.__annotations__)
     assert Run.of("f", options.keywords()).workers == 2
+
+
+def test_threads_are_at_most_one_for_each_core():
+    assert [usable_threads(wanted) for wanted in (None, 1, 10**9)] == [usable_cores(), 1, usable_cores()]
+    for wanted in (0, -3):
+        with pytest.raises(UsageError, match=f"--threads is {wanted}; it must be at least 1"):
+            usable_threads(wanted)

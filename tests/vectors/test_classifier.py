@@ -276,3 +276,6 @@ def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsy
     assert run_main("test", model.path, path)[0] == "N\t2"
     assert [line.partition("\t")[0] for line in run_main("test", model.path, path, "3")] == ["N", "P@3", "R@3"]
     assert run_main("test-label", model.path, path)[0].startswith("F1-Score : ")
+    for wrong, says in ((["1.5"], "the number is 1.5; it must be a whole number"), (["--threads", "-1"], "--threads is -1")):
+        assert main(["predict", str(model.path), str(path), *wrong]) == 2
+        assert says in capsys.readouterr().err
