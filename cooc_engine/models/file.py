@@ -153,6 +153,12 @@ class Model:
         """Return the options of the model's training; raises `FormatError` for those of a later version."""
         return recorded_options(kind, self.config.get("train", {}), self.path, done="trained", redo="train")
 
+    @property
+    def recorded(self) -> Mapping[str, Any]:
+        """The options of the model's training as they were recorded, by us or in the file that it was imported from."""
+        found: Mapping[str, Any] = self.config.get("train") or self.config.get("import", {})
+        return found
+
     def rows(self, published: str | None = None) -> Published | SparseVectors:
         """Return the published vectors, or those of another choice, for reading a part at a time.
 
@@ -175,7 +181,7 @@ class Model:
         if family.subwords is None or "subwords" not in self._arrays or self.published != "w":
             return None
         where, matrix = element_name(self.path, "config"), self.reader("subwords")
-        options = fitted(self.config.get("train") or self.config.get("import", {}), NgramOptions, where)
+        options = fitted(self.recorded, NgramOptions, where)
         if len(matrix) != options["buckets"]:
             raise FormatError(f"{where}: {options['buckets']} buckets, but {len(matrix)} rows of n-grams; train again")
         return SubwordRows(family.subwords(options), matrix)

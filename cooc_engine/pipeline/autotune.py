@@ -124,8 +124,13 @@ class _Search:
         self._space = _space()
         _check_metric(options.metric, base, corpus)
         self._check_limit()
-        told = {"metric": options.metric, "k": options.predictions, "validation": crc32_of(validation, validation.stat().st_size)}
-        self._plan = {"corpus": corpus.digest, "base": base.record(), **told}
+        self._plan = {
+            "corpus": corpus.digest,
+            "base": base.record(),
+            "metric": options.metric,
+            "k": options.predictions,
+            "validation": crc32_of(validation, validation.stat().st_size),
+        }
         self.trials: list[Trial] = self._recorded() if run.resume and self._best.exists() else []
         seed = options.search_seed + len(self.trials)  # so that what was drawn at the start is not drawn again
         self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))

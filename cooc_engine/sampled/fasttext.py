@@ -82,7 +82,7 @@ def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) 
         if "own" not in arrays:
             raise UsageError(f"--init {older.path}: has no n-grams to start from; leave --mode floret out, or --init")
         return {**{name: values for name, values in arrays.items() if name != "own"}, "words": arrays["own"]}
-    theirs = {**FASTTEXT, **(older.config.get("train") or older.config.get("import", {}))}
+    theirs = {**FASTTEXT, **older.recorded}
     has_ngrams = theirs.get("max_n") or options.max_n or options.mode == "floret"
     for name in ("mode", *(GEOMETRY if has_ngrams else ())):
         if theirs.get(name) != getattr(options, name):

@@ -10,10 +10,10 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.subwords import Subwords
 from cooc_engine.runtime.types import Mask, Offsets, Rows, WordIds
 
-__all__ = ["begin_with", "most_inputs", "places", "rows_of_words"]
+__all__ = ["have_prefix", "most_inputs", "places", "rows_of_words"]
 
 
-def begin_with(words: Vocabulary, prefix: bytes) -> Mask:
+def have_prefix(words: Vocabulary, prefix: bytes) -> Mask:
     """Tell which words begin with a prefix."""
     begins, sizes = words.offsets[:-1], np.diff(words.offsets)
     found = sizes >= len(prefix)

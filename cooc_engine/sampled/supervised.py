@@ -27,7 +27,7 @@ from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.lines import begin_with, most_inputs, places, rows_of_words
+from cooc_engine.sampled.lines import have_prefix, most_inputs, places, rows_of_words
 from cooc_engine.sampled.model import Design, LineModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
@@ -83,7 +83,7 @@ def retrained(corpus: Corpus, options: SupervisedOptions, pruned: Pruned, thread
 
 def _known(vocabulary: Vocabulary, pruned: Pruned) -> Dictionary:
     """Tell what the words of a text are to a classifier that has its words and labels already."""
-    is_label = begin_with(vocabulary, pruned.prefix.encode())
+    is_label = have_prefix(vocabulary, pruned.prefix.encode())
     kinds = np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32)
     for known, first, step in ((pruned.words, 0, 1), (pruned.labels, lines.LABEL, -1)):
         rows, places = vocabulary.common(known)
@@ -115,7 +115,7 @@ def _dictionary(corpus: Corpus, options: SupervisedOptions) -> Dictionary:
     vocabulary, counts = corpus.vocabulary, corpus.counts
     if vocabulary.find(LINE_END) >= 0:
         raise InputError(f"{corpus.path}: {LINE_END} is a word of the text; the classifier puts it at each line's end")
-    is_label = begin_with(vocabulary, options.label.encode())
+    is_label = have_prefix(vocabulary, options.label.encode())
     labels = np.flatnonzero(is_label & (counts >= options.min_count_label))
     if not len(labels):
         raise InputError(

@@ -6,6 +6,7 @@ the word `</s>`. So answers are the same from Python and the command line.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -73,7 +74,7 @@ class Scores:
     def record(self) -> dict[str, float | None]:
         """Return the number of lines, precision, recall and F1, JSON-serialisable."""
         shares = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
-        return {"lines": self.lines, **{name: value if value == value else None for name, value in shares.items()}}
+        return {"lines": self.lines, **{name: None if math.isnan(value) else value for name, value in shares.items()}}
 
     def of_labels(self) -> dict[str, dict[str, float]]:
         """Return precision, recall and their harmonic mean of each label, as the fasttext package names them."""

@@ -18,7 +18,7 @@ from cooc_engine.models.file import Model
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Offsets, WordIds
-from cooc_engine.sampled.lines import begin_with, most_inputs, places, rows_of_words
+from cooc_engine.sampled.lines import have_prefix, most_inputs, places, rows_of_words
 from cooc_engine.text.readers import Block, Piece
 
 __all__ = ["Dictionary", "LineReader", "Words"]
@@ -60,7 +60,7 @@ class Dictionary:
 
     def described(self, new: Vocabulary) -> Lines:
         """Return what words are that are neither known words nor known labels."""
-        is_label = begin_with(new, self.options.label.encode())
+        is_label = have_prefix(new, self.options.label.encode())
         return self._described([new], np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32))
 
     def _described(self, words: list[Vocabulary], kinds: npt.NDArray[np.int32]) -> Lines:

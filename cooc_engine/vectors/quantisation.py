@@ -72,7 +72,7 @@ def quantize(
     if older.codes:
         raise UsageError(f"{older.path}: is quantised already; name the model that it was made of")
     how = _How(options, usable_threads(threads), progress or open_progress("none"), output.parent)
-    rows, small = _small_classifier(older, how) if older.labels is not None else _small_vectors(older, how)
+    rows, small = _small_classifier(older, older.labels, how) if older.labels is not None else _small_vectors(older, how)
     config = {**older.config, "quantize": options.record()}
     provenance = {**older.provenance, "quantized": {"model": str(model), **versions()}}
     with disk_errors(output):
@@ -107,10 +107,10 @@ def _small_vectors(older: Model, how: _How) -> tuple[RowReader, ModelData]:
     return rows, replace(older.data(), arrays={}, codes=codes, document_ids=None)
 
 
-def _small_classifier(older: Model, how: _How) -> tuple[RowReader, ModelData]:
+def _small_classifier(older: Model, labels: Vocabulary, how: _How) -> tuple[RowReader, ModelData]:
     """Return the rows of words, and the classifier in which they and those of n-grams are codes of one quantiser."""
     arrays = {name: older.array(name) for name in older.names}
-    pruned = _pruned(older, arrays, how.options.cutoff)
+    pruned = _pruned(older, labels, arrays, how.options.cutoff)
     if how.options.retrain is not None:
         pruned = pruned._replace(arrays=_retrained(older, pruned, how, how.options.retrain))
     arrays, size = dict(pruned.arrays), len(pruned.words)
@@ -124,10 +124,9 @@ def _small_classifier(older: Model, how: _How) -> tuple[RowReader, ModelData]:
     return arrays["words"], replace(older.data(), vocabulary=pruned.words, arrays=plain, codes=codes, kept=pruned.kept)
 
 
-def _pruned(older: Model, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
+def _pruned(older: Model, labels: Vocabulary, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
     """Return a classifier with only the longest rows of words and n-grams, and that of the line end."""
-    labels, prefix = older.labels or Vocabulary.from_words([], []), older.trained_with(SupervisedOptions).label
-    words = older.vocabulary
+    words, prefix = older.vocabulary, older.trained_with(SupervisedOptions).label
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
     if not 0 < cutoff < sum(map(len, inputs)):
         return Pruned(words, labels, None, arrays, prefix)
