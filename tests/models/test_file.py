@@ -179,6 +179,21 @@ def test_appended_evaluation(model):
 # ------------------------------------------------------------------------------------------------- what is not written
 
 
+@pytest.mark.parametrize("named", ["labels", "document_ids"])
+def test_names_of_rows_that_the_family_does_not_have_are_refused(tmp_path, named):
+    """Neither a classifier nor documents are made of a model of words by adding names and arrays."""
+    arrays = {**make_data().arrays, "labels": np.ones((2, 5)), "documents": np.ones((2, 5))}
+    data = make_data(arrays=arrays, **{named: Vocabulary.from_words(["x", "y"], [1, 1])})
+    with pytest.raises(FormatError, match="of which family 'glove' has no rows"):
+        save_model(tmp_path / "m.h5", data)
+
+
+def test_a_tree_has_one_node_fewer_than_words(tmp_path):
+    arrays = {"words": np.ones((12, 5)), "nodes": np.ones((10, 5))}
+    with pytest.raises(FormatError, match="parameters/nodes"):
+        save_model(tmp_path / "m.h5", make_data(family="cbow", published="w", arrays=arrays))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
 def test_values_that_are_not_finite_are_refused(tmp_path, name, bad):
