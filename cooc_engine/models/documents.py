@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypedDict
 
-from cooc_engine.storage.schema import Natural, Positive, fitted
+from cooc_engine.storage.schema import Natural, Positive, Total, fitted
 
 __all__ = ["Config", "Documents", "Epoch", "Evaluation", "Provenance", "checked_documents"]
 
@@ -19,7 +19,7 @@ class Provenance(TypedDict, total=False):
 
     corpus: str
     cooc: str
-    tokens: Natural
+    tokens: Total
     entries: Natural
     seed: int | None
     threads: Positive

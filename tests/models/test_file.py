@@ -73,6 +73,11 @@ def fails(path, kind: type[CoocError] = FormatError, *says: str, verify: bool = 
 # ------------------------------------------------------------------------------------------------- writing, reading
 
 
+def test_the_tokens_of_counts_may_be_a_sum_beyond_64_bits(tmp_path):
+    save_model(tmp_path / "m.h5", make_data(provenance={"tokens": 2**63}))
+    assert open_model(tmp_path / "m.h5").provenance == {"tokens": 2**63}
+
+
 def test_round_trip(model):
     opened = open_model(model, verify=True)
     assert_same(opened, make_data())
