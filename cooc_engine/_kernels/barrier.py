@@ -1,4 +1,4 @@
-"""A barrier for threads that are inside kernels, which costs a microsecond where a call from Python costs a hundred."""
+"""A barrier for threads that are inside kernels, so that they need not return to Python to wait for each other."""
 
 from __future__ import annotations
 

@@ -217,9 +217,10 @@ class _Team:
         """
         model, gate = self.model, np.zeros(GATE, np.int64)
         results = np.zeros((len(batches), model.batch, 3))
-        shares = [(slice(n, n + 1), Team(0, 1, gate)) for n in range(len(batches))]
         if model.batch > 1:
             shares = [(slice(None), Team(rank, self.threads, gate)) for rank in range(self.threads)]
+        else:
+            shares = [(slice(n, n + 1), Team(0, 1, gate)) for n in range(len(batches))]
 
         def work(piece: tuple[slice, Team]) -> None:
             share, team = piece

@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from support.documents import KINDS
 from support.steps import twin_of
 
 from cooc_engine.cli.app import main
@@ -21,14 +22,6 @@ from cooc_engine.sampled.doc2vec import inference_doc2vec
 from cooc_engine.vectors.documents import DocumentVectors, infer
 from cooc_engine.vectors.quantisation import quantize
 from cooc_engine.vectors.query import nn
-
-KINDS = {
-    "PV-DBOW": {},
-    "PV-DBOW with words": {"words": "on"},
-    "PV-DM": {"architecture": "dm"},
-    "PV-DBOW with words, hs": {"words": "on", "loss": "hs"},
-    "PV-DM, hs": {"architecture": "dm", "loss": "hs"},
-}
 
 
 @pytest.fixture(scope="module")
