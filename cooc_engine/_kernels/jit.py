@@ -1,7 +1,8 @@
 """The compiler options of all kernels, and a disk cache that is invalidated by every relevant change.
 
 Numba's own cache looks only at the file of the function: it ignores jit options, and helpers in other files. Here the
-stamp of a cached kernel covers all kernel files and the options, so any edit to these recompiles it, and nothing else does.
+stamp of a cached kernel covers the options, its file, and all kernel files that this one imports, directly or through others:
+any edit to these recompiles it, and nothing else does.
 Kernels have explicit signatures: they are compiled, or loaded from the cache, when their module is imported, never while a
 stage is being timed, and an array of the wrong type is an error instead of a second specialisation.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.resources
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +25,7 @@ from numba.core import caching
 # `nnan` and `ninf` are deliberately absent: they would let the compiler remove checks for NaN and infinity.
 FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 SETTINGS: Any = numba.config
+IMPORT = re.compile(rb"^from cooc_engine\._kernels\.(\w+) import ", re.MULTILINE)  # a test allows no other form
 RANGE = types.UniTuple(types.int64, 2)  # begin, end
 COMMON = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
@@ -48,11 +51,19 @@ def named(cls: Any, **kinds: Any) -> types.BaseTuple:
 
 
 @functools.cache
-def digest() -> str:
-    """Return a digest of the current contents of all kernel files."""
-    files = (f for f in importlib.resources.files(__package__).iterdir() if f.name.endswith(".py"))
-    contents = b"\0".join(f.name.encode() + b"\0" + f.read_bytes() for f in sorted(files, key=lambda f: f.name))
-    return hashlib.sha256(contents).hexdigest()
+def sources(module: str) -> dict[str, bytes]:
+    """Return the contents of a kernel file and of all that it imports, directly or not, by module name."""
+    contents = (importlib.resources.files(__package__) / f"{module}.py").read_bytes()
+    found = {module: contents}
+    for name in IMPORT.findall(contents):
+        found |= sources(name.decode())
+    return found
+
+
+def digest(module: str) -> str:
+    """Return a digest of `sources`, which are all that the code of a kernel of this file can depend on."""
+    parts = (part for name, contents in sorted(sources(module).items()) for part in (name.encode(), contents))
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 @functools.cache
@@ -79,8 +90,8 @@ class _Locator(caching._CacheLocator):
             SETTINGS.BOUNDSCHECK,
             SETTINGS.OPT,
         )
-        self._stamp = hashlib.sha256(f"{digest()} {settings}".encode()).hexdigest()
         self._name = function.__module__
+        self._stamp = hashlib.sha256(f"{digest(self._name.rpartition('.')[2])} {settings}".encode()).hexdigest()
 
     def get_cache_path(self) -> str:
         return cache_directory()

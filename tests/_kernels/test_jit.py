@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -90,6 +91,10 @@ def test_a_second_process_compiles_nothing_until_something_changes(package, tmp_
     )
     assert_compiled(probe(package, NUMBA_CACHE_DIR=cache))
     assert_read(probe(package, NUMBA_CACHE_DIR=cache))
+    # A file that these kernels do not import is not.
+    with (package / "_kernels" / "encoding.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert_read(probe(package, NUMBA_CACHE_DIR=cache))
 
 
 def test_no_module_compiles_a_kernel_again(package, tmp_path):
@@ -159,6 +164,7 @@ def stamp(jit, **options) -> str:
     def kernel():
         pass
 
+    kernel.__module__ = "cooc_engine._kernels.counting"
     return jit._Locator(kernel, {**jit.COMMON, "fastmath": False, **options}).get_source_stamp()
 
 
@@ -171,8 +177,32 @@ def test_what_the_stamp_depends_on(jit, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(jit.SETTINGS, name, value)
             assert stamp(jit) != plain
-    monkeypatch.setattr(jit, "digest", lambda: "other files")
+    monkeypatch.setattr(jit, "digest", lambda module: f"another {module}")
     assert stamp(jit) != plain
+
+
+def kernel_imports(source: str) -> set[str]:
+    """The kernel modules named by the import statements of a file, whatever their form."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{'.' * node.level}{node.module}"} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if "_kernels" in name or name.startswith(".")}
+
+
+def test_the_digest_covers_every_file_that_a_kernel_file_imports(jit):
+    """A kernel's code holds that of the helpers of other files; the search for these knows one form of import statement."""
+    files = {path.stem: path.read_text("utf-8") for path in (PACKAGE / "_kernels").glob("*.py")}
+    for name, source in files.items():
+        direct = {f"cooc_engine._kernels.{found.decode()}" for found in jit.IMPORT.findall(source.encode())}
+        imported = kernel_imports(source)
+        assert {module for module in imported if module.count(".") == 2} == direct, name
+        reached = {name}.union(*(jit.sources(module.rpartition(".")[2]) for module in direct))
+        assert set(jit.sources(name)) == reached
+    assert set(jit.sources("sgd")) > {"sgd", "step", "examples", "simd", "basics", "jit"}
+    assert "encoding" not in jit.sources("sgd")
 
 
 def test_kernels_take_nothing_but_their_types():
