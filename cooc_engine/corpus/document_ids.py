@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -26,7 +27,11 @@ class IdsWriter:
         self._directory, self._size = directory, 0
 
     def __enter__(self) -> IdsWriter:
-        self._text, self._offsets = (ArrayWriter(self._directory / name, kind) for name, kind in ID_FILES.items())
+        with ExitStack() as files:
+            self._text, self._offsets = (
+                files.enter_context(ArrayWriter(self._directory / name, kind)) for name, kind in ID_FILES.items()
+            )
+            self._files = files.pop_all()
         self._offsets.append(np.zeros(1, np.int64))
         return self
 
@@ -38,8 +43,7 @@ class IdsWriter:
         self._size += len(ids) - len(ends)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for file in (self._text, self._offsets):
-            file.__exit__(kind, error, trace)
+        self._files.__exit__(kind, error, trace)
 
 
 def document_ids(corpus: Corpus) -> Vocabulary:

@@ -163,7 +163,7 @@ class Vocabulary:
         pattern, text = re.compile(re.escape(word.encode(errors="surrogatepass"))), np.ascontiguousarray(self.text).data
         match = pattern.search(text)
         while match:
-            row = int(np.searchsorted(self.offsets, match.start()))
+            row = int(np.searchsorted(self.offsets, match.start(), "right")) - 1  # not an empty word
             if self.offsets[row] == match.start() and self.offsets[row + 1] == match.end():
                 return row
             match = pattern.search(text, match.start() + 1)

@@ -17,7 +17,7 @@ from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.file import Model, ModelData
 from cooc_engine.models.published import ListedRows, Published, Recipe
-from cooc_engine.models.subwords import Subwords
+from cooc_engine.models.subwords import SubwordRows, Subwords
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import on_disk
@@ -55,17 +55,23 @@ def _lists(whole: FastTextFile) -> ListedRows:
     found = whole.arguments
     if not found.maxn:
         return ListedRows(np.zeros(len(whole.words) + 1, np.int64), np.empty(0, np.int64))
-    lists = Subwords(found.minn, found.maxn, found.bucket).rows(whole.words)
+    lists = _subwords(found).rows(whole.words)
     return lists if whole.kept is None else lists.among(whole.kept)
 
 
+def _subwords(found: Arguments) -> Subwords:
+    return Subwords(found.minn, found.maxn, found.bucket)
+
+
 def read_word_vectors(path: Path, faults: Faults, incoming: Incoming) -> None:
-    """Read the words of a `.bin` or `.ftz` file with their vectors."""
+    """Read the words of a `.bin` or `.ftz` file with their vectors, and its n-grams unless some were left out."""
     whole = read_fasttext(path, faults)
     counts = whole.words.counts.tolist()
     for first, last, block in _blocks(word_vectors(whole)):
         words = [whole.words.word(row).encode() for row in range(first, last)]
         incoming.add(words, block, range(first + 1, last + 1), counts[first:last])
+    if whole.arguments.maxn and whole.kept is None:
+        incoming.subwords = SubwordRows(_subwords(whole.arguments), _parts(whole)[1])
 
 
 def _blocks(rows: Any) -> Iterator[tuple[int, int, Matrix]]:

@@ -16,6 +16,7 @@ import numpy as np
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.formats.rounding import Values, restored
+from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.hdf5 import BEYOND, LARGEST
 from cooc_engine.storage.scratch import map_rows, nameless
@@ -53,6 +54,7 @@ class Incoming:
 
     def __init__(self, faults: Faults, directory: Path | None = None, places: str = "") -> None:
         self.faults, self._directory, self._places = faults, directory, places
+        self.subwords: SubwordRows | None = None  # those of a file that has any, set by its reader
         self._text, self._ends = bytearray(), array("q", [0])
         self._counts, self._numbers = array("q"), array("q")
         self._spool, self.width = nameless(directory), 0

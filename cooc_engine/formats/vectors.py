@@ -29,6 +29,7 @@ from cooc_engine.formats.vectors_text import WHITE_SPACE, metadata_path
 from cooc_engine.models.file import Model, ModelData, open_model, save_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
+from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE
@@ -122,12 +123,16 @@ def _are_numbers(fields: list[bytes]) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """A file of vectors that was read: words, vectors (V, d), mapped, format, and the faults skipped, by kind."""
+    """A file of vectors that was read: words, vectors (V, d), mapped, format, and the faults skipped, by kind.
+
+    `subwords` are the rows of n-grams of a file that has any: they give vectors to words that it lacks.
+    """
 
     vocabulary: Vocabulary
     vectors: Matrix
     format: str
     tally: Mapping[str, int]
+    subwords: SubwordRows | None = None
 
 
 def read_vectors(
@@ -153,7 +158,7 @@ def read_vectors(
     with Incoming(faults, directory, _FORMS[found].places) as incoming:
         _FORMS[found].read(path, faults, incoming)
         vocabulary, rows = incoming.finish()
-    return Found(vocabulary, rows, found, dict(faults.tally))
+    return Found(vocabulary, rows, found, dict(faults.tally), incoming.subwords)
 
 
 def import_vectors(

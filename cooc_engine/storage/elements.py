@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import DivergenceError, FormatError
 from cooc_engine.runtime.types import Counts
-from cooc_engine.storage.hdf5 import FLOAT, LARGEST, Dataset, Element, Stream, read_elements
+from cooc_engine.storage.hdf5 import FLOAT, LARGEST, UNWRITTEN, Dataset, Element, Stream, read_elements
 from cooc_engine.storage.relations import check_offsets, check_within, check_words
 from cooc_engine.storage.schema import Natural, Positive, fitted, parse_json
 
@@ -61,7 +61,7 @@ def document(content: Any, path: Path, name: str) -> Element:
     try:
         text = json.dumps(content, sort_keys=True, allow_nan=False, default=_plain)
     except ValueError:
-        raise DivergenceError(f"{path}: {name} holds a number that is not finite; nothing was written; lower --lr") from None
+        raise DivergenceError(f"{path}: {name} holds a number that is not finite; {UNWRITTEN}") from None
     where = element_name(path, name)
     return Element(where, "document", 1, {"json": Dataset.of(np.array(text.encode()), where)})
 

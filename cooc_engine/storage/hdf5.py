@@ -34,6 +34,7 @@ FLOAT = np.dtype("<f4")
 LARGEST = 1e15  # no parameter is beyond it: sums and squares of larger ones could leave the range of float32
 BLOCK = 1 << 20  # bytes of rows that have a checksum of their own
 BEYOND = f"beyond {LARGEST:g}"
+UNWRITTEN = "nothing was written; if it was trained, lower --lr"
 MOST_BLOCKS = 1 << 13  # blocks of a dataset: their checksums are an attribute, which holds at most 64 KB
 
 
@@ -72,7 +73,7 @@ class Dataset:
         wanted = np.dtype(values.dtype if dtype is None else dtype).newbyteorder("<")
         crc, sound = _checksum(values, wanted)
         if not sound:
-            raise DivergenceError(f"{where} holds values that are not finite; nothing was written; lower --lr")
+            raise DivergenceError(f"{where} holds values that are not finite; {UNWRITTEN}")
         return cls(values, wanted, (crc,))
 
     @classmethod
@@ -81,7 +82,7 @@ class Dataset:
         block = rows_of_a_block(values.shape, FLOAT) if values.ndim else 0
         found = [_checksum(part, FLOAT, LARGEST) for part in _parts(values, block)]
         if not all(sound for _, sound in found):
-            raise DivergenceError(f"{where} holds values that are not finite, or {BEYOND}; nothing was written; lower --lr")
+            raise DivergenceError(f"{where} holds values that are not finite, or {BEYOND}; {UNWRITTEN}")
         return cls(values, FLOAT, tuple(crc for crc, _ in found), block)
 
     @property

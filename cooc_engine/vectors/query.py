@@ -108,7 +108,7 @@ class Vectors:
         """
         if format_of(path) is not None:
             found = read_vectors(path)
-            return cls(found.vocabulary, found.vectors)
+            return cls(found.vocabulary, found.vectors, subwords=found.subwords)
         model = open_model(path)
         splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
         known: Any = {"family": model.family, "digest": model.digest, "subwords": model.subwords}

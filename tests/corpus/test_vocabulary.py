@@ -57,3 +57,9 @@ def test_an_order_that_is_none_is_refused(tmp_path, row):
         order.attrs.modify("crc-32", np.uint32(zlib.crc32(order[:].tobytes())))
     with pytest.raises(FormatError, match="vocabulary/order: a value is outside 0 to 49"):
         open_model(tmp_path / "m.h5")
+
+
+def test_words_are_found_beside_empty_ones():
+    words = Vocabulary.from_words(["", "", "on", "", "one"], [0] * 5)
+    words.order = None
+    assert [words.find(word) for word in ("on", "one", "n")] == [2, 4, -1]

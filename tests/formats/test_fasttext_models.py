@@ -91,7 +91,11 @@ def test_what_they_trained_is_the_same_here_and_back(tmp_path, text, package, ar
     assert (tmp_path / "back.bin").read_bytes() == path.read_bytes()
     found = read_vectors(path)
     assert np.array_equal(found.vectors, model.vectors) and found.vocabulary.counts.tolist() == model.vocabulary.counts.tolist()
-    near = Vectors.open(path).neighbours(["vierzig"], 4)["vierzig"]
+    opened = Vectors.open(path)
+    assert "unseen" not in opened
+    np.testing.assert_allclose(opened["unseen"], vector(theirs, "unseen"), atol=1e-6)
+    assert opened.get_subwords("unseen")[0] == theirs.get_subwords("unseen")[0]
+    near = opened.neighbours(["vierzig"], 4)["vierzig"]
     assert [word for word, _ in near] == [word for _, word in theirs.get_nearest_neighbors("vierzig", k=4)]
 
 
@@ -106,6 +110,7 @@ def test_vectors_of_quantised_files_are_theirs(tmp_path, package, qnorm):
     theirs.save_model(str(tmp_path / "m.ftz"))
     found = read_vectors(tmp_path / "m.ftz")
     assert found.vocabulary.words == theirs.words and len(theirs.words) < 600
+    assert found.subwords is None, "of the n-grams some were left out"
     np.testing.assert_allclose(found.vectors, [vector(theirs, word) for word in theirs.words], atol=1e-6)
 
 
