@@ -20,7 +20,7 @@ PACKAGE = Path(cooc_engine.__file__).parent
 # The data's way: a module imports from its own room and from those that stand before it.
 ROOMS = [
     "errors", "_version", "_kernels", "runtime", "storage", "text", "corpus", "linalg", "counts", "models", "matrix", "sampled",
-    "formats", "vectors", "evaluation", "reports", "pipeline", "cli", "__main__",
+    "contextual", "formats", "vectors", "evaluation", "reports", "pipeline", "cli", "__main__",
 ]  # fmt: skip
 KERNELS_MAY = {"numba", "llvmlite", "numpy", "cooc_engine"}
 MOST_LINES = 500

@@ -1,0 +1,112 @@
+"""The network of ELMo (Peters et al. 2018) for reading: words become vectors, and sentences all layers of their words.
+
+    i, j, f, o = the four blocks of [u; h] W + B,  u the layer's input
+    c ← clip(σ(f + 1) c + σ(i) tanh(j)),  h ← clip((σ(o) tanh(c)) W_P),  output h, or h + u after the first layer
+
+Both directions read `<S>`, the sentence and `</S>`, the backward one from its end. Sentences are read side by side in `LANES`;
+a sentence has the same bits in any company.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cooc_engine._kernels import lstm
+from cooc_engine.contextual.characters import Words
+from cooc_engine.contextual.shape import DIRECTIONS, Shape, of_layer
+from cooc_engine.contextual.words import word_vectors
+from cooc_engine.runtime.types import Matrix, Rows
+
+__all__ = ["LANES", "Network", "States"]
+
+LANES = 32  # sentences whose products are taken together
+PIECE = 1 << 12  # words whose vectors are computed together
+
+
+class States(NamedTuple):
+    """What the layers remember: hidden (2, L, rows, P) and cells (2, L, rows, C), for both directions."""
+
+    hidden: Matrix
+    cells: Matrix
+
+    @classmethod
+    def zero(cls, shape: Shape, rows: int) -> States:
+        """Return the states in which nothing has been read."""
+        layers = (len(DIRECTIONS), shape.layers, rows)
+        return cls(np.zeros((*layers, shape.vector_size), np.float32), np.zeros((*layers, shape.cells), np.float32))
+
+    def among(self, first: int, last: int) -> States:
+        """Return copies for some rows, with zeros for those beyond the end."""
+        parts = (array[:, :, first:last] for array in self)
+        pads = (np.pad(part, ((0, 0), (0, 0), (0, last - first - part.shape[2]), (0, 0))) for part in parts)
+        return States(*pads)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network: its shape and its parameters by name, float32, with the shapes that `shape.parameters` lists."""
+
+    shape: Shape
+    parameters: Mapping[str, Matrix]
+
+    def word_vectors(self, words: Words, rows: Rows) -> Matrix:
+        """Return the vectors of some words without context, (n, P): a word's bits do not depend on the others."""
+        vectors = np.empty((len(rows), self.shape.vector_size), np.float32)
+        with threadpool_limits(1, "blas"):
+            for first in range(0, len(rows), PIECE):
+                spelled = words.spelled(rows[first : first + PIECE])
+                vectors[first : first + PIECE] = word_vectors(self.shape, self.parameters, spelled)[0]
+        return vectors
+
+    def contextual(self, sentences: Sequence[Matrix], states: States | None = None) -> list[Matrix]:
+        """Return all layers of each sentence, (L + 1, n, 2 P), given the vectors of its words, (n + 2, P).
+
+        The first and the last word of a sentence are `<S>` and `</S>`, which the layers leave out. Each begins with a state of
+        zero, or with the row of `states` of its number, which becomes the state at its end.
+        """
+        found: list[Matrix] = []
+        with threadpool_limits(1, "blas"):
+            for first in range(0, len(sentences), LANES):
+                group = sentences[first : first + LANES]
+                own = States.zero(self.shape, LANES) if states is None else states.among(first, first + LANES)
+                found += self._read(group, own)
+                for kept, new in zip(states or (), own, strict=False):
+                    kept[:, :, first : first + len(group)] = new[:, :, : len(group)]
+        return found
+
+    def _read(self, sentences: Sequence[Matrix], states: States) -> list[Matrix]:
+        """Return all layers of at most `LANES` sentences; `states` is moved on."""
+        P, lengths = self.shape.vector_size, np.array([len(sentence) for sentence in sentences])
+        layers = [np.empty((self.shape.layers + 1, n - 2, 2 * P), np.float32) for n in lengths]
+        for direction, columns in enumerate((slice(0, P), slice(P, None))):
+            turn = slice(None, None, -1 if direction else 1)
+            inputs = np.zeros((lengths.max(), LANES, P), np.float32)
+            for lane, sentence in enumerate(sentences):
+                inputs[: len(sentence), lane] = sentence[turn]
+            for layer in range(self.shape.layers + 1):
+                if layer:
+                    inputs = self._layer(direction, layer - 1, inputs, lengths, states)
+                for lane, n in enumerate(lengths):
+                    layers[lane][layer, :, columns] = inputs[:n, lane][turn][1:-1]
+        return layers
+
+    def _layer(self, direction: int, layer: int, inputs: Matrix, lengths: Rows, states: States) -> Matrix:
+        """Return the outputs of a layer, (T, LANES, P); the state of a lane stays as it is at the lane's end."""
+        shape = self.shape
+        weights, bias, projection = (self.parameters[name] for name in of_layer(direction, layer))
+        h, c = (array[direction, layer] for array in states)
+        added = np.broadcast_to(bias, (LANES, len(bias))).copy()
+        gates, (after, squashed, made) = np.empty_like(added), np.empty((3, *c.shape), np.float32)
+        outputs, clip = np.empty_like(inputs), shape.projection_clip
+        for t, u in enumerate(inputs):
+            np.matmul(np.concatenate([u, h], 1), weights, out=gates)
+            lstm.step_cells(gates, added, c, after, squashed, made, np.float32(shape.cell_clip))
+            np.clip(made @ projection, -clip, clip, out=outputs[t])
+            lives = np.flatnonzero(lengths > t)
+            h[lives], c[lives] = outputs[t][lives], after[lives]
+        return outputs + inputs if shape.residual and layer else outputs
