@@ -41,7 +41,8 @@ def word_vectors(shape: Shape, parameters: Parameters, spelled: Spelled) -> tupl
     padded, n = _padded(spelled), len(spelled.ids)
     places = np.empty((len(padded.ids), shape.features), np.int16)
     values = _convolved(shape, parameters, padded, places).reshape(-1, BLOCK, shape.features)
-    v = z = np.tanh(values) if shape.activation == "tanh" else np.maximum(values, 0)
+    v: Matrix = np.tanh(values) if shape.activation == "tanh" else np.maximum(values, 0)
+    z = v
     highways = []
     for number in range(shape.highways):
         carry, carry_bias, transform, transform_bias = (parameters[name] for name in of_highway(number))
@@ -56,7 +57,7 @@ def word_vectors(shape: Shape, parameters: Parameters, spelled: Spelled) -> tupl
 
 def word_gradient(shape: Shape, parameters: Parameters, trace: Traced, gradient: Matrix, into: Parameters) -> None:
     """Write the gradient of the parameters, given that of the vectors, (n, P), to the arrays of `into`."""
-    d = np.zeros((len(trace.spelled.ids), shape.vector_size), np.float32)
+    d: Matrix = np.zeros((len(trace.spelled.ids), shape.vector_size), np.float32)
     d[: len(gradient)] = gradient
     (projection, bias), flat = of_projection(), (len(d), shape.features)
     np.matmul(trace.last.reshape(flat).T, d, out=into[projection])
@@ -65,19 +66,20 @@ def word_gradient(shape: Shape, parameters: Parameters, trace: Traced, gradient:
     for number in reversed(range(shape.highways)):
         v, gate, raised = (array.reshape(flat) for array in trace.highways[number])
         carry, carry_bias, transform, transform_bias = of_highway(number)
-        of_gate = d * (raised - v) * gate * (1 - gate)
-        of_raised = d * gate * (raised > 0)
+        of_gate: Matrix = d * (raised - v) * gate * (1 - gate)
+        of_raised: Matrix = d * gate * (raised > 0)
         for name, bias, part in ((carry, carry_bias, of_gate), (transform, transform_bias, of_raised)):
             np.matmul(v.T, part, out=into[name])
             np.sum(part, 0, out=into[bias])
-        d = d * (1 - gate) + of_gate @ parameters[carry].T + of_raised @ parameters[transform].T
+        d = d - d * gate + of_gate @ parameters[carry].T + of_raised @ parameters[transform].T
     z = trace.activated.reshape(flat)
     _unconvolve(shape, parameters, trace, d * ((1 - z * z) if shape.activation == "tanh" else (z > 0)), into)
 
 
 def logistic(x: Matrix) -> Matrix:
     """Return 1 / (1 + exp(-x)), without overflow."""
-    return np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x)
+    share: Matrix = np.float32(0.5) + np.float32(0.5) * np.tanh(np.float32(0.5) * x)
+    return share
 
 
 def _padded(spelled: Spelled) -> Spelled:
