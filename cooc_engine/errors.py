@@ -9,16 +9,48 @@
     ├── ResourceError            4   out of disk or memory while running; the run can be resumed
     └── InterruptedRun         130   stopped by the user; the run can be resumed
 
-A message is one line: what is wrong, where, and what to do about it.
+A message is one line: what is wrong, where, and what to do about it. It is written with options as flags, `--loss=hs` where
+their value belongs to them. In Python, `str(error)` has them as keywords, `loss='hs'`; the command line shows `error.flags`.
 """
 
 from __future__ import annotations
+
+import re
+
+OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])(?:=([^\s,;:()]+))?")
+SWITCHES = frozenset(
+    ("common", "deterministic", "extend", "force", "lowercase", "normalize", "positional", "resume", "trust-tokenizer")
+)  # flags without a value
+AS_WRITTEN = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?|[A-Z_.]+|True|False|None")  # values without quotes: numbers, and FILE
 
 
 class CoocError(Exception):
     """Base of all errors raised on purpose."""
 
     exit_code = 1
+
+    @property
+    def text(self) -> str:
+        """The message as it is written, to be part of another one."""
+        return super().__str__()
+
+    @property
+    def flags(self) -> str:
+        """The message in the terms of the command line."""
+        return OPTION.sub(lambda found: found[0].replace("=", " ", 1), self.text)
+
+    def __str__(self) -> str:
+        """Return the message in the terms of Python."""
+        return OPTION.sub(_keyword, self.text)
+
+
+def _keyword(found: re.Match[str]) -> str:
+    """Return an option as Python has it: its name, `name=value`, or `name=True` for a switch."""
+    flag, value = found.groups()
+    name = flag.replace("-", "_")
+    if value is None:
+        return f"{name}=True" if flag in SWITCHES else name
+    return f"{name}={value}" if AS_WRITTEN.fullmatch(value) else f"{name}={value!r}"
 
 
 class InputError(CoocError):
@@ -32,8 +64,9 @@ class FormatError(InputError):
 class UnknownWordError(InputError, KeyError):
     """A word that is not in the vocabulary."""
 
-    def __str__(self) -> str:
-        """Return the message as it is, where a `KeyError` would put it in quotes."""
+    @property
+    def text(self) -> str:
+        """The message as it is written, where a `KeyError` would put it in quotes."""
         return str(self.args[0])
 
 

@@ -165,7 +165,7 @@ def test_a_window_wider_than_a_run_has_its_room(tmp_path, window):
     options = CountOptions(window=window, window_weight="uniform")
     with pytest.raises(UsageError, match="too little to count") as refused:
         count(corpus, tmp_path / "none", options, memory="1K", threads=1)
-    least = str(refused.value).rpartition("--memory ")[2]
+    least = refused.value.flags.rpartition("--memory ")[2]
     assert count(corpus, tmp_path / "out", options, memory=least, threads=1).entries == 20 * 20
 
 
@@ -242,7 +242,7 @@ def test_the_least_that_a_refusal_names_will_do(tmp_path, threads):
     for plan, source in ((plan_encode, text), (plan_count, corpus)):
         with pytest.raises(UsageError, match="too little to") as refused:
             plan(source, tmp_path / "out", memory="1K", threads=threads)
-        assert plan(source, tmp_path / "out", memory=str(refused.value).rpartition("--memory ")[2], threads=threads).disk
+        assert plan(source, tmp_path / "out", memory=refused.value.flags.rpartition("--memory ")[2], threads=threads).disk
 
 
 # ---------------------------------------------------------------------------------------------------------- command line

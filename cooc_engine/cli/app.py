@@ -253,7 +253,7 @@ def main(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         return fail(_one_line(error), UsageError.exit_code)
     except CoocError as error:
-        return fail(str(error), error.exit_code)
+        return fail(error.flags, error.exit_code)
     except KeyboardInterrupt:
         return fail("interrupted", InterruptedRun.exit_code)
     except MemoryError:
@@ -269,6 +269,6 @@ def _one_line(error: CycloptsError) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, CoocError):
-            return str(cause)
+            return cause.flags
         cause = cause.__cause__ or cause.__context__
     return " ".join(given(str(error)).split())

@@ -187,7 +187,7 @@ def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], sh
             found = answer(cut(line.decode(errors="replace").rstrip("\r\n")))
             texts = show(found)
         except CoocError as error:
-            failed, found, texts = failed + 1, {"error": str(error)}, [f"error: {error}"]
+            failed, found, texts = failed + 1, {"error": error.flags}, [f"error: {error.flags}"]
         print_json(found, flush=True) if json else print_lines(texts, flush=True)
     if failed:
         raise InputError(f"{failed} of {lines} lines could not be answered; see the answers for the reasons")

@@ -227,5 +227,5 @@ def _refuse_reserved(vocabulary: Vocabulary, names: list[str]) -> None:
         if (row := vocabulary.find(word)) >= 0:
             raise InputError(
                 f"{', '.join(names)}: {word} is a word of the text ({vocabulary.counts[row]:,} times), which {RESERVED[word]}; "
-                f"write <raw_{word[1:]} for it in the text, or pass --reserved keep"
+                f"write <raw_{word[1:]} for it in the text, or pass --reserved=keep"
             )

@@ -205,7 +205,7 @@ class _Job:
 def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: CountOptions) -> None:
     if int(counts.max()) * window.most >= 2**63:
         raise UsageError(
-            f"--window {options.window}: {options.window_weight} sums could overflow 64 bits; "
+            f"--window={options.window}: {options.window_weight} sums could overflow 64 bits; "
             f"take a smaller window or uniform weights"
         )
     if len(counts) * window.slots >= 2**31 - 2 * window.slots:

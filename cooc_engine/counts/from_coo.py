@@ -287,7 +287,7 @@ def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress
             marks = marks[0] + tally.marks[0], marks[1] + tally.marks[1]
     if options.context_side == "both" and window.slots == 1 and (marks[0] - marks[1]) % 2**64:
         raise FormatError(
-            f"{entries.name}: counts of contexts on both sides are symmetric, these are not; pass --context-side left or right"
+            f"{entries.name}: counts of contexts on both sides are symmetric, these are not; pass --context-side=left or right"
         )
     blocks = _blocks(entries, window, lengths, sums)
     files = [RowFiles(work, f"run-{number:05d}", run) for number, run in enumerate(runs)]

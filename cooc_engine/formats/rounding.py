@@ -45,7 +45,7 @@ class Rounded:
             with np.errstate(over="ignore"):
                 halves: Values = rows.astype("<f2")
             if not np.isfinite(halves).all():
-                raise UsageError(f"{where}: holds numbers above 65504, too large for float16; take --dtype int8 or float32")
+                raise UsageError(f"{where}: holds numbers above 65504, too large for float16; take --dtype=int8 or float32")
             self._compare(rows, halves.astype(np.float32))
             return halves
         scales = np.abs(rows).max(axis=1, initial=0) / np.float32(127)

@@ -261,7 +261,7 @@ def export_vectors(
     if dtype not in STORED:
         raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
-        raise UsageError(f"--dtype {dtype}: --format {format} holds only float32; use npz or safetensors")
+        raise UsageError(f"--dtype={dtype}: --format={format} holds only float32; use npz or safetensors")
     outgoing = _outgoing(Path(source), vectors, restrict)
     if form.not_in_words:
         outgoing.refuse(form.not_in_words, format)
@@ -300,7 +300,7 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
     _refuse_parts("floret", vectors, restrict)
     model = open_model(source) if format_of(source) is None else None
     if model is None or model.subwords is None or not model.subwords.subwords.hashes:
-        raise UsageError(f"{source}: has no floret table; train fasttext --mode floret makes a model that has one")
+        raise UsageError(f"{source}: has no floret table; train fasttext --mode=floret makes a model that has one")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         vectors_text.write_floret(file, model.subwords)
     return Exported((output,), len(model.vocabulary), model.subwords.matrix.shape[1], None, None)
@@ -309,7 +309,7 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
 def _refuse_parts(format: str, vectors: str | None, restrict: int | None) -> None:
     for flag, value in (("--vectors", vectors), ("--restrict", restrict)):
         if value is not None:
-            raise UsageError(f"{flag} {value}: --format {format} holds the whole model; leave it out, or take another format")
+            raise UsageError(f"{flag}={value}: --format={format} holds the whole model; leave it out, or take another format")
 
 
 def _known(format: str, formats: Sequence[str] = FORMATS) -> str:
@@ -330,7 +330,7 @@ def _outgoing(source: Path, vectors: str | None, restrict: int | None) -> Outgoi
             raise UsageError(f"{source}: {SPARSE}")
         words, rows = model.vocabulary, found_rows
     elif vectors is not None:
-        raise UsageError(f"--vectors {vectors}: {source} has one set of vectors")
+        raise UsageError(f"--vectors={vectors}: {source} has one set of vectors")
     else:
         found = read_vectors(source)
         words, rows = found.vocabulary, found.vectors

@@ -201,7 +201,7 @@ def _check(solver: Solver, cooc: Cooc) -> None:
 def _check_tiles(tiles: Tiles, cooc: Cooc, held_out: float) -> None:
     if held_out and not (tiles.held_out and tiles.trained):
         what = "none" if tiles.trained else "all"
-        raise UsageError(f"--held-out {held_out:g} of {cooc.entries} entries is {what}; take another share")
+        raise UsageError(f"--held-out={held_out:g} of {cooc.entries} entries is {what}; take another share")
     if not tiles.trained:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words paired with themselves")
 

@@ -81,7 +81,7 @@ def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
     if options.vector_size > most:
         raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {most} words has {most} components at most")
     if cooc.positional and options.vectors != "w":
-        raise UsageError(f"--vectors {options.vectors}: {cooc.path} has a context for each position; take --vectors w")
+        raise UsageError(f"--vectors={options.vectors}: {cooc.path} has a context for each position; take --vectors=w")
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def _scale(arrays: dict[str, Any], values: npt.NDArray[np.floating], power: floa
     with np.errstate(over="ignore"):
         powers = (np.where(values > 0, values, 1).astype(np.float64) ** power).astype(np.float32)
         if not np.isfinite(powers).all():
-            raise UsageError(f"--eig {power:g}: the singular values, up to {values.max():.0f}, to this power are too large")
+            raise UsageError(f"--eig={power:g}: the singular values, up to {values.max():.0f}, to this power are too large")
         for matrix in arrays.values():
             matrix *= powers
 

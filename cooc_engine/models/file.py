@@ -166,7 +166,7 @@ class Model:
         """
         arrays, chosen, family = self._arrays, published or self.published, FAMILIES[self.family]
         if chosen not in family.published or (family.rows == "dense" and not {*RECIPES[chosen].needs} <= {*arrays}):
-            raise UsageError(f"{self.path}: --vectors {chosen}: the model has only {', '.join(self.names)}")
+            raise UsageError(f"{self.path}: --vectors={chosen}: the model has only {', '.join(self.names)}")
         if family.rows == "sparse":
             shape = tuple(self.array("shape").tolist())
             rows = SparseRows(shape, *(self.array(name) for name in ("indptr", "indices", "data")))

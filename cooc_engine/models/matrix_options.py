@@ -84,7 +84,7 @@ class SimplerGloveOptions(Options):
         """Settle what queries use; raises `UsageError` for a choice that tied vectors do not have."""
         super().__post_init__()
         if self.tying == "tied" and self.vectors not in (None, "w"):
-            raise UsageError(f"--vectors is {self.vectors!r}, but tied vectors are a single set: pass --tying free, or w")
+            raise UsageError(f"--vectors is {self.vectors!r}, but tied vectors are a single set: pass --tying=free, or w")
         object.__setattr__(self, "vectors", self.vectors or ("w" if self.tying == "tied" else "concat"))
 
 
@@ -132,10 +132,10 @@ class PmiSvdOptions(Options):
         super().__post_init__()
         if self.solver == "none" and self.vectors != "w":
             raise UsageError(
-                f"--vectors is {self.vectors!r}; without an SVD (--solver none) there are only word vectors: pass w"
+                f"--vectors is {self.vectors!r}; without an SVD (--solver=none) there are only word vectors: pass w"
             )
         if self.solver == "none" and self.normalize:
-            raise UsageError("--normalize: without an SVD (--solver none) vectors are PMI values, not scaled; leave it out")
+            raise UsageError("--normalize: without an SVD (--solver=none) vectors are PMI values, not scaled; leave it out")
 
     @property
     def matrix(self) -> PmiOptions:

@@ -52,12 +52,12 @@ class SampledOptions(Options):
     def __post_init__(self) -> None:
         """Raise `UsageError` for options of noise where nothing is noise."""
         if self.negative == 0:
-            raise UsageError("--negative is 0, but ns needs samples; for the hierarchical softmax pass --loss hs without it")
+            raise UsageError("--negative is 0, but ns needs samples; for the hierarchical softmax pass --loss=hs without it")
         super().__post_init__()
         if self.min_lr is not None and self.min_lr > self.lr:
             raise UsageError(f"--min-lr is {self.min_lr:g}, above --lr, {self.lr:g}; the rate must not rise")
         if self.loss != "ns":
-            self._refuse(f"with --loss {self.loss} there are no negative samples", "negative", "noise", "noise_power")
+            self._refuse(f"with --loss={self.loss} there are no negative samples", "negative", "noise", "noise_power")
 
     def _refuse(self, why: str, *names: str) -> None:
         """Raise `UsageError` if one of some options is not as it is by default: it would change nothing."""
@@ -119,9 +119,9 @@ class Doc2vecOptions(SampledOptions):
         if self.architecture == "dm" or not self.has_words:
             self._refuse("a target is predicted once, with one set of negative samples", "noise")
         if not self.has_words and self.loss == "hs":
-            raise UsageError("--loss hs with --model dbow has no vectors of words; pass --words on as well")
+            raise UsageError("--loss=hs with --architecture=dbow has no vectors of words; pass --words=on as well")
         if not self.has_words and self.vectors != "c":
-            raise UsageError(f"--vectors is {self.vectors}; --model dbow has only c, output vectors, unless --words is on")
+            raise UsageError(f"--vectors is {self.vectors}; --architecture=dbow has only c, output vectors, unless --words is on")
 
     @property
     def has_words(self) -> bool:
@@ -158,8 +158,8 @@ class FasttextOptions(SampledOptions):
         """Raise `UsageError` for n-grams of no length, and for a choice of noise that there is not."""
         super().__post_init__()
         if self.mode == "fasttext":
-            self._refuse("--mode fasttext gives each n-gram one row", "hashes")
+            self._refuse("--mode=fasttext gives each n-gram one row", "hashes")
         if 0 < self.max_n < self.min_n:
-            raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n 0 for no n-grams")
+            raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n=0 for no n-grams")
         if self.architecture == "cbow":
             self._refuse("the mean of a window is one input, with one set of negative samples", "noise")

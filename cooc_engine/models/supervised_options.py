@@ -65,7 +65,7 @@ class SupervisedOptions(Options):
         if self.min_n > self.max_n:
             raise UsageError(f"--min-n is {self.min_n}, above --max-n, {self.max_n}; pass both, or neither")
         if self.negative != type(self).negative and self.loss != "ns":
-            raise UsageError(f"--negative is {self.negative}, but with --loss {self.loss} there are no negative samples")
+            raise UsageError(f"--negative is {self.negative}, but with --loss={self.loss} there are no negative samples")
 
     @property
     def ngram_rows(self) -> int:

@@ -30,7 +30,7 @@ def open_older(path: str | None, d: int) -> Model | None:
         raise UsageError(f"--init {path}: has no word vectors to start from")
     found = widths[0]
     if found != d:
-        raise UsageError(f"--init {path}: its vectors have {found} components; pass --vector-size {found}")
+        raise UsageError(f"--init {path}: its vectors have {found} components; pass --vector-size={found}")
     return model
 
 

@@ -142,7 +142,7 @@ class _Search:
         least = {name: kind.low for name, kind in _numbers(self._space).items()}
         size = _bytes(_chosen(self._base, {**least, "subwords": "none"}), self._corpus)
         if size > self._limit:
-            raise UsageError(f"--model-size {self._options.model_size}: the smallest model takes {show_size(size)}; give more")
+            raise UsageError(f"--model-size={self._options.model_size}: the smallest model takes {show_size(size)}; give more")
 
     def _finished(self, trial: Trial) -> Any:
         """Return a recorded trial as Optuna's; raises `FormatError` for options that are not those of the search."""

@@ -179,7 +179,7 @@ def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> 
             _claim(output)
             return _pipeline(output, progress or Progress())
     except tuple(hints) as error:
-        what = str(error).partition(";")[0]  # the rest is advice for single stages
+        what = error.text.partition(";")[0]  # the rest is advice for single stages
         raise type(error)(f"{what}; {hints[type(error)]}") from None
 
 
@@ -222,7 +222,7 @@ def _picture(model: Path, path: Path) -> str:
     try:
         return str(plot_model(open_model(model), path))
     except UsageError as error:
-        return f"none; {error}"
+        return f"none; {error.flags}"
 
 
 def _neighbours(model: Path) -> list[str]:

@@ -73,9 +73,10 @@ class Plan:
         """Raise `UsageError` if the budget cannot hold the plan."""
         if self.least > self.budget:
             parts = ", ".join(f"{what} {show_size(size)}" for what, size in self.memory.items())
+            given, enough = (show_size(size).replace(" ", "") for size in (self.budget, 1.01 * self.least))
             raise UsageError(
-                f"--memory {show_size(self.budget)} is too little to {self.stage}: it takes {show_size(self.least)} ({parts}); "
-                f"pass --memory {show_size(1.01 * self.least)}"
+                f"--memory={given} is too little to {self.stage}: it takes {show_size(self.least)} ({parts}); "
+                f"pass --memory={enough}"
             )
 
     def line(self) -> str:

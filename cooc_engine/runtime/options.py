@@ -147,4 +147,4 @@ def recorded_options(cls: type[O], values: Mapping[str, Any], path: Path, *, don
     try:
         return from_mapping(cls, values, str(path))
     except UsageError as error:
-        raise FormatError(f"{path}: was {done} with options of another version ({error}); {redo} again") from None
+        raise FormatError(f"{path}: was {done} with options of another version ({error.text}); {redo} again") from None

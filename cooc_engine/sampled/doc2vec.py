@@ -32,7 +32,7 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     if words + corpus.documents > MOST_ROWS:
         raise UsageError(f"{corpus.path}: {corpus.documents:,} documents are too many; Doc2Vec takes {MOST_ROWS - words:,}")
     if options.loss == "hs" and not np.array_equal(corpus.counts, corpus.vocabulary.counts):
-        raise UsageError(f"{corpus.path}: has the vocabulary of another, whose tree of --loss hs is not this one's; use ns")
+        raise UsageError(f"{corpus.path}: has the vocabulary of another, whose tree of --loss=hs is not this one's; use ns")
     interleaved = {"inputs": rules.CONTEXTS, "mean": 0, "document": words}
     changes = interleaved if options.architecture == "dbow" and words else _predicting(options, words)
     made = design_words(corpus, options, **changes)
@@ -44,7 +44,7 @@ def inference_doc2vec(model: Model, epochs: int, seed: int, threads: int) -> Inf
     """Return what infers new documents by a model; raises `UsageError` if it was trained with a full softmax."""
     options = model.trained_with(Doc2vecOptions)
     if options.loss == "softmax":
-        raise UsageError(f"{model.path}: documents are not inferred with --loss softmax; train with ns or hs")
+        raise UsageError(f"{model.path}: documents are not inferred with --loss=softmax; train with ns or hs")
     outputs = model.array("nodes" if options.loss == "hs" else "contexts")
     words = model.array("words") if options.architecture == "dm" else np.empty((0, outputs.shape[1]), np.float32)
     rule, tables, _ = rule_and_tables(model.vocabulary.counts, options, **_predicting(options, len(words)), frozen=FROZEN)

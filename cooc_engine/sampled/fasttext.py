@@ -80,14 +80,14 @@ def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) 
     """
     if not {"own", "subwords"} & {*older.names}:
         if "own" not in arrays:
-            raise UsageError(f"--init {older.path}: has no n-grams to start from; leave --mode floret out, or --init")
+            raise UsageError(f"--init {older.path}: has no n-grams to start from; leave --mode=floret out, or --init")
         return {**{name: values for name, values in arrays.items() if name != "own"}, "words": arrays["own"]}
     theirs = {**FASTTEXT, **older.recorded}
     has_ngrams = theirs.get("max_n") or options.max_n or options.mode == "floret"
     for name in ("mode", *(GEOMETRY if has_ngrams else ())):
         if theirs.get(name) != getattr(options, name):
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"--init {older.path}: was made with {flag} {theirs.get(name)}; pass {flag} {theirs.get(name)}")
+            option = f"--{name.replace('_', '-')}={theirs.get(name)}"
+            raise UsageError(f"--init {older.path}: was made with {option}; pass {option}")
     if "subwords" in arrays:
         rows = older.array("subwords")
         if rows.shape != arrays["subwords"].shape:

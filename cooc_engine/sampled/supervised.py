@@ -67,7 +67,7 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
     Raises `UsageError` for n-grams of a corpus that lacks words.
     """
     if options.ngram_rows and corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
-        raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count 1")
+        raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count=1")
     return _design(corpus, options, _dictionary(corpus, options))
 
 

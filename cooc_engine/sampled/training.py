@@ -84,7 +84,7 @@ def _check_extension(options: SampledOptions, older: Model | None, names: Iterab
     if older is None:
         raise UsageError("--extend keeps the words of another model; name it with --init FILE")
     if options.loss == "hs":
-        raise UsageError("--extend goes with --loss ns or softmax; the tree of hs is that of one text's words")
+        raise UsageError("--extend goes with --loss=ns or softmax; the tree of hs is that of one text's words")
     for missing in [name for name in names if has_words(axes[name]) and name not in older.names]:
         raise UsageError(f"--extend: {older.path} has no {missing} to keep, only {', '.join(older.names)}")
 

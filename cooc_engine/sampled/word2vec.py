@@ -54,7 +54,7 @@ def design_words(
     """
     words, counts = len(corpus.vocabulary), corpus.counts
     if options.loss == "hs" and options.vectors != "w":
-        raise UsageError(f"--vectors is {options.vectors}; --loss hs has no output vector for a word, only w")
+        raise UsageError(f"--vectors is {options.vectors}; --loss=hs has no output vector for a word, only w")
     rule, tables, paths = rule_and_tables(counts, options, rows, total, **changes)
     longest = sampler.longest_document(corpus) if rule.document >= 0 else 0
     uses = sampler.expected_uses(counts, tables, rule, longest)

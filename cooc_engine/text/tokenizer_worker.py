@@ -68,7 +68,7 @@ def main() -> None:
             record = json.loads(sys.argv[2])
             line_of = lines_of(record)
         except UsageError as error:
-            send(target, REFUSED, str(error).encode(errors="backslashreplace"))
+            send(target, REFUSED, error.text.encode(errors="backslashreplace"))
             return
         send(target, READY, b"")
         while (message := receive(source)) is not None:
@@ -107,7 +107,7 @@ def _answer(name: str, line_of: Callable[[str], bytes], kind: bytes, data: bytes
         try:
             words.append(line_of(text if kind == DOCUMENTS else text.removesuffix("\r")))
         except InputError as error:
-            return FAULT, json.dumps([number, None, str(error)]).encode()
+            return FAULT, json.dumps([number, None, error.text]).encode()
         except (TypeError, ValueError) as error:
             return FAULT, json.dumps([number, None, f"--tokenizer {name} gave {_complaint(error)}"]).encode()
     words.append(b"")

@@ -49,9 +49,9 @@ def check_options(name: str, pattern: str | None, hmm: str) -> None:
     if name.startswith("__main__:"):
         raise UsageError(f"--tokenizer {name}: other processes cannot import it; put the function in a module of its own")
     if pattern is not None and name != "regex":
-        raise UsageError(f"--pattern is for --tokenizer regex; the tokenizer is {name}")
+        raise UsageError(f"--pattern is for --tokenizer=regex; the tokenizer is {name}")
     if hmm != "on" and name != "jieba":
-        raise UsageError(f"--hmm is for --tokenizer jieba; the tokenizer is {name}")
+        raise UsageError(f"--hmm is for --tokenizer=jieba; the tokenizer is {name}")
     if pattern is not None:
         _compiled(pattern)
 
@@ -171,7 +171,7 @@ def _jieba(hmm: bool) -> Cut:
             words = jieba.Tokenizer()
             words.FREQ, words.total = words.gen_pfdict(words.get_dict_file())
     except ImportError:
-        raise UsageError('--tokenizer jieba needs the package jieba: pip install "cooc_engine[zh]"') from None
+        raise UsageError('--tokenizer=jieba needs the package jieba: pip install "cooc_engine[zh]"') from None
     words.initialized = True
     return lambda text: [word for word in words.cut(text, HMM=hmm) if not word.isspace()]
 

@@ -149,7 +149,7 @@ def _open_graph(path: Path, vectors: Vectors) -> Any:
     try:
         fields = read_manifest(place, KIND, (VERSION,), _Manifest)
     except FormatError as error:
-        raise FormatError(f"{str(error).removesuffix('; build it again')}; build it again with --force") from None
+        raise FormatError(f"{error.text.removesuffix('; build it again')}; build it again with --force") from None
     if fields["vectors"] != vectors.digest:
         raise FormatError(f"{place}: was built for other vectors than {path} has now; build it again with --force")
     if not (place / GRAPH).is_file() or graph_checksum(place / GRAPH) != fields["crc-32"]:

@@ -441,7 +441,7 @@ def test_no_words(tmp_path, text):
 
 def test_no_word_over_min_count_names_file_and_the_nearest_miss(tmp_path):
     (tmp_path / "t").write_bytes(b"a b a\n")
-    with pytest.raises(InputError, match=r"t: no word occurs 5 times or more \(the most frequent, 'a', 2\); lower --min-count"):
+    with pytest.raises(InputError, match=r"t: no word occurs 5 times or more \(the most frequent, 'a', 2\); lower min_count"):
         encode(tmp_path / "t", tmp_path / "c")
 
 
@@ -481,11 +481,11 @@ def test_interrupted_and_resumed_gives_the_same_bytes(tmp_path, small, monkeypat
         "write_shards": (second_pass.ArrayWriter, "append", 9),
         "renumber": (first_pass.Spooled, "pieces", 3),
     }[where]
-    with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="c: interrupted; continue with --resume"):
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="c: interrupted; continue with resume=True"):
         patch.setattr(owner, name, interrupt_after(calls, getattr(owner, name)))
         encode(tmp_path / "t", tmp_path / "c", ALL, threads=2)
     assert not (tmp_path / "c").exists()
-    with pytest.raises(UsageError, match=r"c\.part: left by an interrupted run; pass --resume"):
+    with pytest.raises(UsageError, match=r"c\.part: left by an interrupted run; pass resume=True"):
         encode(tmp_path / "t", tmp_path / "c", ALL)
     with pytest.raises(UsageError, match="begun with other options"):
         encode(tmp_path / "t", tmp_path / "c", EncodeOptions(min_count=2), resume=True)

@@ -63,7 +63,7 @@ def test_phrases_are_the_twins(tmp_path_factory, documents, passes, min_count, t
     wanted = joined(documents, passes, min_count, threshold)
     options = EncodeOptions(min_count=min_count, phrases=passes, phrase_threshold=threshold)
     if not any(w for text in wanted for w in text):
-        with pytest.raises(InputError, match="--min-count"):
+        with pytest.raises(InputError, match="min_count"):
             encode_documents(documents, tmp_path_factory.mktemp("phrases") / "c", options)
         return
     real = phrases.join_phrases
@@ -97,5 +97,5 @@ def test_new_york_times(tmp_path):
 
 def test_words_that_are_given_are_not_joined(tmp_path):
     first = encode_documents([["a", "b"]], tmp_path / "a", EncodeOptions(min_count=1))
-    with pytest.raises(UsageError, match="--phrases and --vocabulary cannot be combined"):
+    with pytest.raises(UsageError, match="phrases and vocabulary cannot be combined"):
         encode_documents([["a", "b"]], tmp_path / "b", EncodeOptions(vocabulary=str(first.path), phrases=1))

@@ -56,9 +56,9 @@ def refused(path: Path, says: str) -> None:
         ({"blocks": [[0, 4]]}, r"blocks\[0\] is a list of 2; it must be a list of 3"),
         ({"blocks": [[0, 4, True]]}, "values-00000.bin: .*expected"),
         ({"corpus": {"digest": "", "options": {}}}, 'corpus.digest is ""; it must be a SHA-256'),
-        ({"options": {"window": 10**9}}, "--window is 1e.09; it must be below 100000"),
-        ({"options": {"window": 10**400}}, "--window is a number of more than 300 digits"),
-        ({"options": {"subsample": 10**400}}, "--subsample is a number of more than 300 digits"),
+        ({"options": {"window": 10**9}}, "window is 1e.09; it must be below 100000"),
+        ({"options": {"window": 10**400}}, "window is a number of more than 300 digits"),
+        ({"options": {"subsample": 10**400}}, "subsample is a number of more than 300 digits"),
         ({"files": {}}, "is not the file that the manifest names"),
     ],
 )

@@ -280,7 +280,7 @@ def test_bad_analogy_files(tmp_path, text, says):
 
 
 def test_restrict_must_make_sense():
-    with pytest.raises(UsageError, match="--restrict is 0"):
+    with pytest.raises(UsageError, match="restrict is 0"):
         evaluate({"m": make_vectors()}, restrict=0)
 
 

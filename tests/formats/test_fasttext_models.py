@@ -149,7 +149,7 @@ def test_a_file_without_ngrams_is_a_start(tmp_path, text):
 
 def test_what_a_file_cannot_say_is_refused(tmp_path, trained):
     export_vectors(trained["ns"], tmp_path / "m.bin")
-    with pytest.raises(UsageError, match=r"--vocab .*records how often words occur"):
+    with pytest.raises(UsageError, match=r"vocab .*records how often words occur"):
         import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", vocab=tmp_path / "vocab.txt")
     model = open_model(trained["ns"])
     config = {**model.config, "train": {**model.config["train"], "epochs": 2**40}}
@@ -169,7 +169,7 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, trained):
     with pytest.raises(InputError, match="the input matrix holds a number that is not finite"):
         import_vectors(tmp_path / "n.bin", tmp_path / "n.h5")
     assert not (tmp_path / "n.h5").exists()
-    with pytest.raises(UsageError, match="--errors is 'x'"):
+    with pytest.raises(UsageError, match="errors is 'x'"):
         import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", errors="x")
 
 

@@ -61,12 +61,12 @@ def test_a_model_of_floret_is_a_start_for_another(path, tmp_path):
     still = {**FLORET, "epochs": 1, "lr": 1e-12, "init": str(path)}
     model = train("fasttext", corpus, tmp_path / "m.h5", options_of("fasttext", **still))
     np.testing.assert_allclose(model.vectors, [Vectors.open(path)[word] for word in model.vocabulary], atol=1e-6)
-    with pytest.raises(UsageError, match="was made with --hashes 2; pass --hashes 2"):
+    with pytest.raises(UsageError, match="was made with hashes=2; pass hashes=2"):
         train("fasttext", corpus, tmp_path / "x.h5", options_of("fasttext", **{**still, "hashes": 3}))
     plain = train("skipgram", corpus, tmp_path / "s.h5", options_of("skipgram", epochs=1)).path
     with pytest.raises(UsageError, match=r"s\.h5: has no n-grams to start from"):
         train("fasttext", corpus, tmp_path / "x.h5", options_of("fasttext", **{**still, "init": str(plain)}))
-    with pytest.raises(UsageError, match="leave --hashes out"):
+    with pytest.raises(UsageError, match="leave hashes out"):
         FasttextOptions(hashes=2)
 
 
@@ -77,7 +77,7 @@ def test_the_table_is_written_for_spacy(path, tmp_path):
     table = np.array([line.split() for line in lines[1:]], np.float64)
     assert table[:, 0].tolist() == list(range(60))
     assert np.array_equal(table[:, 1:].astype(np.float32), open_model(path).array("subwords"))
-    with pytest.raises(UsageError, match="--restrict 3: --format floret holds the whole model"):
+    with pytest.raises(UsageError, match="restrict=3: format='floret' holds the whole model"):
         export_vectors(path, tmp_path / "x.floret", restrict=3)
     plain = train("skipgram", make_corpus(tmp_path / "c", planted()), tmp_path / "s.h5", options_of("skipgram", epochs=1))
     with pytest.raises(UsageError, match=r"s\.h5: has no floret table"):

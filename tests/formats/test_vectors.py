@@ -126,7 +126,7 @@ def test_what_is_written_may_be_another_choice_or_a_part(tmp_path):
     assert (tmp_path / "o.vec").read_text().startswith("7 10\nwört0 ")
     with pytest.raises(UsageError, match="one set of vectors"):
         export_vectors(tmp_path / "o.vec", tmp_path / "p.vec", vectors="c")
-    with pytest.raises(UsageError, match="--vectors c: the model has only words"):
+    with pytest.raises(UsageError, match="vectors='c': the model has only words"):
         export_vectors(write_model(tmp_path / "w.h5", ["a"], [[1]]), tmp_path / "p.vec", vectors="c")
 
 
@@ -235,10 +235,10 @@ def test_rounded_vectors_and_what_it_costs(tmp_path, form, dtype, most):
 
 def test_float16_does_not_hold_everything(tmp_path):
     model = write_model(tmp_path / "m.h5", ["a"], [[1e6]])
-    with pytest.raises(UsageError, match="too large for float16; take --dtype int8"):
+    with pytest.raises(UsageError, match="too large for float16; take dtype='int8'"):
         export_vectors(model, tmp_path / "o.npz", dtype="float16")
     assert not (tmp_path / "o.npz").exists()
-    with pytest.raises(UsageError, match="--format glove holds only float32"):
+    with pytest.raises(UsageError, match="format='glove' holds only float32"):
         export_vectors(model, tmp_path / "o", "glove", dtype="int8")
 
 
@@ -384,7 +384,7 @@ def test_what_is_no_file_of_vectors(tmp_path, content, says):
 
 def test_outputs_are_whole_or_not_there(tmp_path, model, monkeypatch):
     export_vectors(model, tmp_path / "o.npz")
-    with pytest.raises(UsageError, match="exists; pass --force"):
+    with pytest.raises(UsageError, match="exists; pass force=True"):
         export_vectors(model, tmp_path / "o.npz")
     before = (tmp_path / "o.npz").read_bytes()
     monkeypatch.setattr(rounding.Rounded, "take", lambda *_: (_ for _ in ()).throw(RuntimeError("stop")))

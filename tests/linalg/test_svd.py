@@ -285,7 +285,7 @@ def test_blocks_are_widened_until_every_copy_is_found(pool):
     assert state.space.width > svd_module.first_width(90)
     assert np.allclose(found.singular_values[3:], 2, rtol=1e-4)
     tight = Krylov.empty(operator(matrix), 90, 1, room=svd_module.basis_bytes((200, 180), 90))
-    with pytest.raises(ResourceError, match="--memory"):
+    with pytest.raises(ResourceError, match="memory"):
         krylov(tight, 1e-5, 200, pool)
 
 

@@ -188,7 +188,7 @@ def test_threads_budget_and_pieces_do_not_change_a_byte(cooc, model, tmp_path, m
 def test_the_budget_holds_rows_and_not_the_matrix(cooc, tmp_path):
     least = memory_plan(cooc, 0).least
     assert train_pmi(cooc, tmp_path / "model.h5", EXPLICIT, threads=2, memory=least)
-    with pytest.raises(UsageError, match=r"--memory .* is too little to train pmi:"):
+    with pytest.raises(UsageError, match=r"memory=.* is too little to train pmi:"):
         train_pmi(cooc, tmp_path / "none.h5", EXPLICIT, threads=2, memory=least - 1)
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 
@@ -272,7 +272,7 @@ def test_an_interrupted_run_leaves_nothing_and_can_be_resumed(cooc, tmp_path, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(sparse_pmi, "save_model", interrupted)
-        with pytest.raises(InterruptedRun, match="--resume"):
+        with pytest.raises(InterruptedRun, match="resume=True"):
             train_pmi(cooc, tmp_path / "model.h5", EXPLICIT)
     assert not list(tmp_path.iterdir())
     assert train_pmi(cooc, tmp_path / "model.h5", EXPLICIT, resume=True)

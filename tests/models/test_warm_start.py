@@ -92,5 +92,5 @@ def test_a_family_without_words(tmp_path, monkeypatch):
     model = open_model(tmp_path / "m.h5", verify=True)
     assert (model.names, model.vectors.shape) == (["contexts", "documents"], (4, D))
     assert open_older(str(tmp_path / "m.h5"), D) is not None
-    with pytest.raises(UsageError, match="--vectors w: the model has only contexts, documents"):
+    with pytest.raises(UsageError, match="vectors='w': the model has only contexts, documents"):
         model.rows("w")

@@ -65,7 +65,7 @@ def test_an_interrupted_search_goes_on(texts, tmp_path, monkeypatch):
         autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
     kept = json.loads((tmp_path / "m.h5.trials.json").read_text())["trials"]
     assert len(kept) == 2
-    with pytest.raises(UsageError, match="--resume"):
+    with pytest.raises(UsageError, match="resume=True"):
         autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
     with pytest.raises(UsageError, match="other options"):
         autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4, metric="recall"), BASE, resume=True)

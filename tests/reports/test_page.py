@@ -151,7 +151,7 @@ def test_without_sets_of_words_the_rest_is_shown(sources, tmp_path):
 
 def test_a_page_is_not_replaced_unless_told(sources, page):
     before = page.read_bytes()
-    with pytest.raises(UsageError, match=r"page\.html: exists; pass --force"):
+    with pytest.raises(UsageError, match=r"page\.html: exists; pass force=True"):
         compare(**sources, output=page, options=QUICK)
     compare(**sources, output=page, options=QUICK, force=True)
     assert page.read_bytes() == before

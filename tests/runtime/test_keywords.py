@@ -71,5 +71,5 @@ def test_the_command_line_speaks_the_same_words():
 def test_threads_are_at_most_one_for_each_core():
     assert [usable_threads(wanted) for wanted in (None, 1, 10**9)] == [usable_cores(), 1, usable_cores()]
     for wanted in (0, -3):
-        with pytest.raises(UsageError, match=f"--threads is {wanted}; it must be at least 1"):
+        with pytest.raises(UsageError, match=f"threads is {wanted}; it must be at least 1"):
             usable_threads(wanted)

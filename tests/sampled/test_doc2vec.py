@@ -106,8 +106,8 @@ def test_a_budget_that_documents_exceed_maps_them(tmp_path, monkeypatch, archite
 
 
 OPTIONS = [
-    ({"loss": "hs"}, "no vectors of words; pass --words on"),
-    ({"vectors": "w"}, "--model dbow has only c"),
+    ({"loss": "hs"}, "no vectors of words; pass words='on'"),
+    ({"vectors": "w"}, "architecture='dbow' has only c"),
     ({"architecture": "dm", "words": "on"}, "dm trains words"),
     ({"architecture": "dm", "noise": "own"}, "predicted once"),
     ({"noise": "own"}, "predicted once"),

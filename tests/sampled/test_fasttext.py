@@ -109,7 +109,7 @@ def test_a_model_with_ngrams_is_a_start(corpus, tmp_path):
         for name in ("own", "words", "contexts"):
             np.testing.assert_allclose(model.array(name)[here], first.array(name)[there], atol=1e-6)
         np.testing.assert_allclose(plain.vectors[here], first.vectors[there], atol=1e-6)
-    with pytest.raises(UsageError, match=r"first\.h5: was made with --buckets 40; pass --buckets 40"):
+    with pytest.raises(UsageError, match=r"first\.h5: was made with buckets=40; pass buckets=40"):
         train("fasttext", other, tmp_path / "x.h5", options(**still, buckets=41))
 
 
@@ -142,7 +142,7 @@ def test_the_plan_counts_what_is_made_at_the_end(corpus, tmp_path):
 
 
 def test_impossible_ngrams_are_refused():
-    with pytest.raises(UsageError, match="--max-n is 2, below --min-n, 3; pass --max-n 0 for no n-grams"):
+    with pytest.raises(UsageError, match="max_n is 2, below min_n, 3; pass max_n=0 for no n-grams"):
         FasttextOptions(max_n=2)
-    with pytest.raises(UsageError, match="leave --noise out"):
+    with pytest.raises(UsageError, match="leave noise out"):
         FasttextOptions(architecture="cbow", noise="own")

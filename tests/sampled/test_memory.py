@@ -53,7 +53,7 @@ def test_the_plan_holds_what_is_taken(tmp_path, monkeypatch, changes):
 
 
 def test_a_budget_that_cannot_hold_is_refused(corpus, tmp_path):
-    with pytest.raises(UsageError, match=r"--memory 16\.0K is too little to train skipgram"):
+    with pytest.raises(UsageError, match=r"memory='16\.0K' is too little to train skipgram"):
         train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram"), memory="16K")
     assert not list(tmp_path.iterdir())
 

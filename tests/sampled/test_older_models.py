@@ -26,7 +26,7 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
         np.testing.assert_allclose(model.vectors[here], first.vectors[there], atol=1e-6)
         np.testing.assert_allclose(model.array("contexts")[here], first.array("contexts")[there], atol=1e-6)
     assert 0 < np.abs(model.vectors[model.vocabulary.ids["new"]]).max() <= 0.1
-    with pytest.raises(UsageError, match="pass --vector-size 10"):
+    with pytest.raises(UsageError, match="pass vector_size=10"):
         train("skipgram", other, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
     strange = make_corpus(tmp_path / "strange", [["q", "r"]])
     with pytest.raises(InputError, match="has no word in common with"):
@@ -36,7 +36,7 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
 def test_an_older_model_is_looked_at_before_any_work(corpus, tmp_path, monkeypatch):
     first = train("skipgram", corpus, tmp_path / "first.h5", options_of("skipgram"))
     monkeypatch.setattr(training, "memory_plan", lambda *args: pytest.fail("planned already"))
-    with pytest.raises(UsageError, match="pass --vector-size 10"):
+    with pytest.raises(UsageError, match="pass vector_size=10"):
         train("skipgram", corpus, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
     counts = count(corpus, tmp_path / "cooc")
     tied = train("simpler-glove", counts, tmp_path / "tied.h5", SimplerGloveOptions(vector_size=10, epochs=1))
@@ -72,6 +72,6 @@ def test_words_of_an_older_model_are_kept(corpus, tmp_path):
         for name in ("words", "contexts"):
             same = np.array_equal(model.array(name)[row], first.array(name)[old])
             assert same == (word != "a1"), "what the new text does not have stays as it is"
-    for change, says in (({"init": None}, "--init FILE"), ({"loss": "hs"}, "--loss ns or softmax")):
+    for change, says in (({"init": None}, "init FILE"), ({"loss": "hs"}, "loss='ns' or softmax")):
         with pytest.raises(UsageError, match=says):
             train("cbow", other, tmp_path / "x.h5", dataclasses.replace(options, **change))

@@ -161,7 +161,7 @@ def test_the_rate_falls_in_a_straight_line_to_its_end(corpus, tmp_path, min_lr, 
 
 
 def test_a_rate_that_would_rise_is_refused():
-    with pytest.raises(UsageError, match=r"--min-lr is 0\.1, above --lr, 0\.025"):
+    with pytest.raises(UsageError, match=r"min_lr is 0\.1, above lr, 0\.025"):
         SkipgramOptions(min_lr=0.1)
 
 

@@ -232,7 +232,7 @@ def test_nothing_is_left_after_an_error(tmp_path, error):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_leaves_what_can_be_resumed(tmp_path, number):
-    says = rf"out: {os.strerror(number)}; free some and run again with --resume"
+    says = rf"out: {os.strerror(number)}; free some and run again with resume=True"
     with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN) as work:
         (work / "data").write_bytes(b"x")
         raise OSError(number, "x")
@@ -248,12 +248,12 @@ def test_a_full_disk_says_what_is_needed_and_where(tmp_path):
 
 @pytest.mark.parametrize("peak", [lambda: None, lambda: Path("/not/there").stat().st_size])
 def test_what_cannot_be_predicted_is_not_said(tmp_path, peak):
-    with pytest.raises(ResourceError, match=r"with --resume$"), building(tmp_path / "out", PLAN, peak=peak):
+    with pytest.raises(ResourceError, match=r"with resume=True$"), building(tmp_path / "out", PLAN, peak=peak):
         raise OSError(errno.ENOSPC, "x")
 
 
 def test_no_memory_leaves_what_can_be_resumed(tmp_path):
-    says = r"out of memory; run again with --resume and a smaller --memory"
+    says = r"out of memory; run again with resume=True and a smaller memory"
     with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN) as work:
         (work / "data").write_bytes(b"x")
         raise MemoryError
@@ -306,7 +306,7 @@ def test_interrupted_refused_resumed(tmp_path):
     output = tmp_path / "out"
     leave_part(output)
     assert names(tmp_path) == ["out.part"]
-    fails(build, output, kind=UsageError, says=r"out\.part: left by an interrupted run; pass --resume .* or --force")
+    fails(build, output, kind=UsageError, says=r"out\.part: left by an interrupted run; pass resume=True .* or force=True")
     seen = []
     with building(output, PLAN, resume=True) as work:
         seen = names(work)
@@ -327,7 +327,7 @@ def test_resumed_with_other_options_is_refused_and_keeps_the_work(tmp_path):
     output = tmp_path / "out"
     leave_part(output)
     changed = {**PLAN, "texts": ["b"], "more": 1}
-    with pytest.raises(UsageError, match=r"begun with other options \(more, texts\); pass --force"):
+    with pytest.raises(UsageError, match=r"begun with other options \(more, texts\); pass force=True"):
         build(output, plan=changed, resume=True)
     assert (tmp_path / "out.part" / "data").read_bytes() == b"first half"
     build(output, plan=changed, force=True)
@@ -356,8 +356,8 @@ def test_killed_between_manifest_and_name(tmp_path):
 def test_a_whole_output_is_replaced_only_by_force(tmp_path):
     output = tmp_path / "out"
     build(output, b"old")
-    fails(build, output, kind=UsageError, says="exists; pass --force")
-    with pytest.raises(UsageError, match="exists; pass --force"):
+    fails(build, output, kind=UsageError, says="exists; pass force=True")
+    with pytest.raises(UsageError, match="exists; pass force=True"):
         build(output, resume=True)
     assert (output / "data").read_bytes() == b"old"
     build(output, b"new", force=True)

@@ -139,7 +139,7 @@ def test_a_long_line_is_one_document_or_is_refused_by_its_number(monkeypatch):
     corpus = encode_text(f"first\n{long}\nlast", options("regex"))
     assert corpus.shard(0).offsets.tolist() == [0, 1, 300_001, 300_002]
     with pytest.raises(
-        InputError, match=r"^text:2: has more than \d+ bytes, and a line is taken as a whole; split it, or pass more --memory"
+        InputError, match=r"^text:2: has more than \d+ bytes, and a line is taken as a whole; split it, or pass more memory"
     ):
         encode_text(f"first\n{long}\nlast", options("regex"), threads=1, memory="48M")
     with pytest.raises(InputError, match=r"^documents: document 1: has more than"):
@@ -227,14 +227,14 @@ def wait_until(reached) -> None:
 def test_a_process_that_is_killed_is_an_error_that_can_be_resumed(alone, monkeypatch):
     monkeypatch.setattr(readers, "PIECE_BYTES", 32)
     text = "good line\n" * 50 + "die here\n" + "good line\n" * 50
-    with pytest.raises(ResourceError, match=r"^text:\d+: the process of --tokenizer mine:die was killed by SIGKILL here or"):
+    with pytest.raises(ResourceError, match=r"^text:\d+: the process of tokenizer mine:die was killed by SIGKILL here or"):
         encode_text(text, options("mine:die"), threads=2)
     Path("mine.py").write_text(FUNCTIONS.replace('"die" in', '"never" in'))
     assert encode("text", "corpus", options("mine:die"), resume=True).documents == 101
 
 
 def test_a_process_that_ends_is_an_error(alone):
-    with pytest.raises(InputError, match=r"^text:1: the process of --tokenizer mine:leave ended with code 3 here or"):
+    with pytest.raises(InputError, match=r"^text:1: the process of tokenizer mine:leave ended with code 3 here or"):
         encode_text("a b\n", options("mine:leave"), threads=2)
 
 
@@ -260,7 +260,7 @@ def test_an_interruption_leaves_no_process(alone, monkeypatch, where):
     def stop(*given):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="continue with --resume"):
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="continue with resume=True"):
         if where == "append":
             patch.setattr(Spool, "append", stop)
         else:

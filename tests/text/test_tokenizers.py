@@ -64,7 +64,7 @@ def test_a_pattern_is_recorded_and_a_group_is_the_word():
 
 @pytest.mark.parametrize("pattern", ["(", "[a", "*", "a**", r"\p{nothing}", "(?P<a>b)(?P<a>c)(", "[[:foo:]]("])
 def test_a_pattern_that_does_not_compile(pattern):
-    with pytest.raises(UsageError, match=r"--pattern '.*' is not a regular expression \(") as caught:
+    with pytest.raises(UsageError, match=r"pattern '.*' is not a regular expression \(") as caught:
         options("regex", pattern=pattern)
     assert "\n" not in str(caught.value)
 
@@ -87,9 +87,9 @@ def test_a_pattern_that_matches_nothing(pattern):
         ({"tokenizer": "a/b:f"}, "module:function"),
         ({"tokenizer": 3}, "must be of type str"),
         ({"tokenizer": "__main__:f"}, "put the function in a module of its own"),
-        ({"tokenizer": "jieba", "pattern": "x"}, "--pattern is for --tokenizer regex; the tokenizer is jieba"),
+        ({"tokenizer": "jieba", "pattern": "x"}, "pattern is for tokenizer='regex'; the tokenizer is jieba"),
         ({"pattern": "x"}, "the tokenizer is whitespace"),
-        ({"hmm": "off"}, "--hmm is for --tokenizer jieba; the tokenizer is whitespace"),
+        ({"hmm": "off"}, "hmm is for tokenizer='jieba'; the tokenizer is whitespace"),
         ({"tokenizer": "jieba", "hmm": "no"}, "must be one of on, off"),
         ({"tokenizer": "regex", "pattern": "(a)(b)"}, "has 2 groups"),
         ({"reserved": "no"}, "must be one of refuse, keep"),
@@ -196,7 +196,7 @@ def test_a_package_that_is_missing(monkeypatch):
 @pytest.mark.parametrize("name", ["whitespace", "mine:split"])
 def test_reserved_words_are_refused_unless_they_are_kept(word, name, tmp_path, monkeypatch):
     text = f"a b {word} c\n" * 7 + f"{word}x x{word} {word}{word}\n" * 9
-    with pytest.raises(InputError, match=rf"^text: {word} is a word of the text \(7 times\), which .* pass --reserved keep$"):
+    with pytest.raises(InputError, match=rf"^text: {word} is a word of the text \(7 times\), which .* pass reserved='keep'$"):
         encode_text(text, options(name))
     assert not Path("corpus").exists() and not Path("corpus.part").exists()
     rare = encode_text(text, options(name, min_count=8))  # too rare to be a word of the vocabulary
@@ -231,9 +231,9 @@ def test_a_corpus_without_the_younger_options_is_taken_as_made_with_their_defaul
     write_manifest(corpus.path, "corpus", 1, {**fields, "options": old})
     assert Corpus("corpus").options == from_mapping(EncodeOptions, old, "") == EncodeOptions(min_count=1)
     assert encoded(["text"], Path("corpus"), EncodeOptions(min_count=1)).manifest["options"] == old
-    with pytest.raises(UsageError, match="corpus: was made with different lowercase; pass --force"):
+    with pytest.raises(UsageError, match="corpus: was made with different lowercase; pass force=True"):
         encoded(["text"], Path("corpus"), EncodeOptions(min_count=1, lowercase=True))
-    with pytest.raises(UsageError, match="corpus: was made with different tokenizer, pattern; pass --force"):
+    with pytest.raises(UsageError, match="corpus: was made with different tokenizer, pattern; pass force=True"):
         encoded(["text"], Path("corpus"), options("regex"))
     write_manifest(corpus.path, "corpus", 1, {**fields, "options": {**old, "newer": 1}})
     with pytest.raises(FormatError, match="options of another version"):

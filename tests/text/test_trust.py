@@ -17,7 +17,7 @@ from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.text import tokenizers
 from cooc_engine.vectors.query import Vectors
 
-REFUSED = r"m\.h5: splits text by Python code, strange:split, which only runs if you trust it: pass --trust-tokenizer$"
+REFUSED = r"m\.h5: splits text by Python code, strange:split, which only runs if you trust it: pass trust_tokenizer=True$"
 
 
 def save(encode, name: str = "m.h5") -> Path:
@@ -99,7 +99,7 @@ def test_a_pattern_has_a_limited_time(tmp_path, monkeypatch):
     monkeypatch.setattr(tokenizers, "PATIENCE", 0.05)
     kv = Vectors.open(save({"tokenizer": "regex", "pattern": "(?:a|aa)+b"}, str(tmp_path / "m.h5")))
     with pytest.raises(
-        InputError, match=r"^--pattern '\(\?:a\|aa\)\+b' takes too long for a text of 60 characters; simplify it$"
+        InputError, match=r"^pattern '\(\?:a\|aa\)\+b' takes too long for a text of 60 characters; simplify it$"
     ):
         kv.sentence_vector("a" * 60)
 
@@ -108,5 +108,5 @@ def test_a_pattern_has_a_limited_time(tmp_path, monkeypatch):
     "pattern", ["(((a?){100}){100}){100}", "(?:a{1000}){2000}", "(" * 5000 + "a" + ")" * 5000, "a" * (1 << 21)]
 )
 def test_a_pattern_takes_little_memory(pattern):
-    with pytest.raises(CoocError, match=r"^--pattern .* is (too large|not a regular expression)"):
+    with pytest.raises(CoocError, match=r"^pattern .* is (too large|not a regular expression)"):
         cooc_engine.EncodeOptions(tokenizer="regex", pattern=pattern)

@@ -42,16 +42,16 @@ def test_what_goes_wrong_in_a_function_is_one_line_with_its_place(monkeypatch, f
     text = "good line\n" * 20 + "a bad line\n" + "good line\n" * 20 if function == "fail" else "line\n"
     with pytest.raises(InputError) as caught:
         encode_text(text, options(f"mine:{function}"), threads=2)
-    assert str(caught.value) == f"text:{21 if function == 'fail' else 1}: --tokenizer mine:{function} {says}"
+    assert str(caught.value) == f"text:{21 if function == 'fail' else 1}: tokenizer mine:{function} {says}"
     assert not Path("corpus").exists() and not Path("corpus.part").exists()
     with pytest.raises(InputError) as caught:
         encode_documents(["good", ["word"], "bad", "worse"], "corpus", options(f"mine:{function}"))
-    assert str(caught.value).startswith(f"documents: document {2 if function == 'fail' else 0}: --tokenizer mine:{function} ")
+    assert str(caught.value).startswith(f"documents: document {2 if function == 'fail' else 0}: tokenizer mine:{function} ")
 
 
 def test_a_line_of_an_error_is_short():
     Path("mine.py").write_text("def f(text): raise OSError('x' * 10_000)")
-    with pytest.raises(InputError, match=r"^text:1: --tokenizer mine:f failed \(OSError: x{191} \.\.\.\)$"):
+    with pytest.raises(InputError, match=r"^text:1: tokenizer mine:f failed \(OSError: x{191} \.\.\.\)$"):
         encode_text("a", options("mine:f"))
 
 

@@ -124,7 +124,7 @@ def test_a_damaged_index_is_refused(tmp_path, harm):
     path = save(tmp_path / "m.h5", 50)
     build_index(path)
     harm(index_path(path) / GRAPH)
-    with pytest.raises(FormatError, match=r"graph\.usearch: damaged; build it again with --force$"):
+    with pytest.raises(FormatError, match=r"graph\.usearch: damaged; build it again with force=True$"):
         IndexedVectors.open(path)
 
 
@@ -153,10 +153,10 @@ def test_an_index_of_an_older_version_or_with_a_damaged_manifest_is_to_be_built_
     path = save(tmp_path / "m.h5", 50)
     build_index(path)
     write_manifest(index_path(path), KIND, 1, {"vectors": Vectors.open(path).digest, "words": 50, "bytes": 1, "recall": 1})
-    with pytest.raises(FormatError, match=r"index version 1; this program reads version 2; build it again with --force$"):
+    with pytest.raises(FormatError, match=r"index version 1; this program reads version 2; build it again with force=True$"):
         IndexedVectors.open(path)
     (index_path(path) / "manifest.json").write_text("{}")
-    with pytest.raises(FormatError, match=r"manifest\.json: damaged \(.*\); build it again with --force$"):
+    with pytest.raises(FormatError, match=r"manifest\.json: damaged \(.*\); build it again with force=True$"):
         IndexedVectors.open(path)
     write_manifest(index_path(path), KIND, VERSION, {})
     with pytest.raises(FormatError, match=r"index"):

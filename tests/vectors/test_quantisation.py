@@ -77,7 +77,7 @@ def test_what_is_stored_is_the_published_vectors(models):
     assert np.array_equal(small.vectors, small.array("words"))
     cosines = search.cosines(whole.vectors, small.vectors)
     assert cosines.mean() > 0.98
-    with pytest.raises(UsageError, match="--vectors c: the model has only words"):
+    with pytest.raises(UsageError, match="vectors='c': the model has only words"):
         small.rows("c")
     assert small.digest != whole.digest
 
@@ -105,7 +105,7 @@ def test_the_command_says_what_is_lost(models, tmp_path, capsys):
 def test_what_cannot_be_quantised_is_refused(models, tmp_path):
     with pytest.raises(UsageError, match="is quantised already"):
         quantize(models[1], tmp_path / "s.h5")
-    with pytest.raises(UsageError, match="--dsub is 0"):
+    with pytest.raises(UsageError, match="dsub is 0"):
         QuantizeOptions(dsub=0)
 
 
@@ -219,9 +219,9 @@ def test_small_classifiers_answer_the_same_in_the_other_program(tmp_path, classi
 
 
 def test_options_of_classifiers_are_refused_elsewhere(models, tmp_path):
-    with pytest.raises(UsageError, match="--cutoff and --qout are for classifiers"):
+    with pytest.raises(UsageError, match="cutoff and qout are for classifiers"):
         quantize(models[0], tmp_path / "s.h5", QuantizeOptions(cutoff=3))
-    with pytest.raises(UsageError, match="pass --cutoff too"):
+    with pytest.raises(UsageError, match="pass cutoff too"):
         QuantizeOptions(retrain="text.txt")
 
 
