@@ -39,7 +39,7 @@ def test_a_word_in_a_message_stands_without_quotes():
 
 
 def test_the_same_error_from_python_and_from_the_command_line(capsys, tmp_path):
-    with pytest.raises(UsageError, match="^cds is -1; it must be at least 0$"):
+    with pytest.raises(UsageError, match=r"^cds is -1; it must be at least 0$"):
         PmiSvdOptions(cds=-1)
     assert main(["train", "pmi-svd", str(tmp_path), "--output", "m.h5", "--cds", "-1"]) == 2
     assert capsys.readouterr().err == "cooc-engine: --cds is -1; it must be at least 0\n"

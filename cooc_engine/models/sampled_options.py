@@ -121,7 +121,9 @@ class Doc2vecOptions(SampledOptions):
         if not self.has_words and self.loss == "hs":
             raise UsageError("--loss=hs with --architecture=dbow has no vectors of words; pass --words=on as well")
         if not self.has_words and self.vectors != "c":
-            raise UsageError(f"--vectors is {self.vectors}; --architecture=dbow has only c, output vectors, unless --words is on")
+            raise UsageError(
+                f"--vectors is {self.vectors}; --architecture=dbow has only c, output vectors, unless --words is on"
+            )
 
     @property
     def has_words(self) -> bool:
