@@ -75,7 +75,7 @@ def plan_encode(
     for path in text.paths:
         if str(path) != "-" and not path.exists():
             raise InputError(f"{path}: no such file")
-    options = options or EncodeOptions()
+    options = (options or EncodeOptions()).loaded()
     room = Allotment.of(how.budget, how.workers, options)
     return room.foreseen(text.paths, options, Path(output))
 
@@ -127,7 +127,7 @@ def encode_documents(
 
 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
-    options, progress, threads = options or EncodeOptions(), run.shown, run.workers
+    options, progress, threads = (options or EncodeOptions()).loaded(), run.shown, run.workers
     room = Allotment.of(run.budget, threads, options)
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")

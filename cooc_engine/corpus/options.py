@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cooc_engine.errors import InputError
 from cooc_engine.runtime.options import AtLeast, Flag, Options
-from cooc_engine.text.tokenizers import DEFAULT_PATTERN, check_options
+from cooc_engine.text.bounded import whole
+from cooc_engine.text.tokenizers import CUT, DEFAULT_PATTERN, WORD_LISTS, check_options, is_plain
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["EncodeOptions", "RecordedOptions"]
+
+LONGEST_LIST = 1 << 22  # bytes of a list of words
 
 
 @dataclass(frozen=True)
@@ -27,8 +35,17 @@ class EncodeOptions(Options):
     """The pattern of a word, for `regex`; by default words, also with ' or - inside, and numbers such as 1,000.5."""
     hmm: Literal["on", "off"] = "on"
     """Whether `jieba` uses its hidden Markov model to find words that are not in its dictionary."""
+    user_dict: str | None = None
+    """A file of words for `jieba` to know besides its own: in each line one, and perhaps its frequency and its tag."""
+    html: bool = False
+    """The text is HTML: take out tags, comments, scripts and styles, and replace entities such as &eacute;."""
+    normalize: Literal["NFC", "NFKC"] | None = None
+    """Write each character of the text in one way before it is split: `NFC` joins accents to their letters, `NFKC` also makes
+    full-width forms, ligatures and the like plain."""
     lowercase: bool = False
     """Convert the text to lower case, by Unicode's rules, before it is split."""
+    stop_words: str | None = None
+    """A file of words to leave out of the text, one per line, before windows are laid over it."""
     phrases: Annotated[int, AtLeast(0)] = 0
     """Number of passes that join frequent word pairs into phrases such as new_york (word2phrase); 0 joins none."""
     phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
@@ -41,23 +58,47 @@ class EncodeOptions(Options):
     def __post_init__(self) -> None:
         """Check the tokenizer too, and fill in the pattern, so that the record says what was used."""
         super().__post_init__()
-        check_options(self.tokenizer, self.pattern, self.hmm)
+        check_options({name: getattr(self, name) for name in CUT})
         if self.tokenizer == "regex" and self.pattern is None:
             object.__setattr__(self, "pattern", DEFAULT_PATTERN)
 
     @property
     def cut(self) -> dict[str, Any]:
         """The options that say how a line is cut into words, by a function that may also lie in the working directory."""
-        return {**{name: getattr(self, name) for name in ("tokenizer", "pattern", "hmm", "lowercase")}, "here": True}
+        return {**{name: getattr(self, name) for name in CUT}, "here": True}
 
     @property
     def runs_python(self) -> bool:
         """Whether the text is cut by Python code, and so in processes."""
-        return self.tokenizer != "whitespace" or self.lowercase
+        return not is_plain(self.record())
+
+    def loaded(self) -> Self:
+        """Return these options with the lists of words themselves in place of the files that hold them.
+
+        Raises `InputError` for a file that cannot be read, and `UsageError` for a line that is no word of its kind.
+        """
+        lists: dict[str, Any] = {}
+        for name in WORD_LISTS:
+            given = getattr(self, name)
+            lists[name] = _lines(Path(given)) if given is not None and "\n" not in given else given
+        return replace(self, **lists)
+
+
+def _lines(path: Path) -> str:
+    """Return the lines of a file, without empty ones."""
+    try:
+        text = whole(path, LONGEST_LIST).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte 0x{error.object[error.start]:02x} is not UTF-8 (at byte {error.start})") from None
+    return "".join(f"{line.strip()}\n" for line in text.splitlines() if line.strip()) or "\n"
 
 
 class RecordedOptions(EncodeOptions):
-    """Options that a file records: a function that it names is imported from the user's own path alone."""
+    """Options that a file records: a function that it names is imported from the user's own path alone, and no list is read."""
+
+    def loaded(self) -> Self:
+        """Return these options: what is recorded are lists, never files."""
+        return self
 
     @property
     def cut(self) -> dict[str, Any]:

@@ -50,6 +50,7 @@ from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import whole
+from cooc_engine.text.tokenizers import WORD_LISTS
 from cooc_engine.vectors.query import Vectors
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class _Plan:
         self.texts = self._paths(table.pop("texts", []), "[encode] texts")
         if not self.texts:
             raise UsageError(f"{path}: [encode] names no texts")
-        self.encode = from_mapping(EncodeOptions, table, f"{path} [encode]")
+        self.encode = from_mapping(EncodeOptions, self._beside(table), f"{path} [encode]").loaded()
         count, tables = self._table(fields, "count"), self._tables(fields)
         self._several = len(tables) > 1
         self._counting = list(self._combined(CountOptions, count, f"{path} [count]"))
@@ -149,6 +150,11 @@ class _Plan:
         self.grid = any(isinstance(value, list) for table in (count, *tables) for value in table.values())
         self.judged = self._judged(dict(self._table(fields, "eval")))
         self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
+
+    def _beside(self, table: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options of encoding with the files of words that they name found beside the job file, as texts are."""
+        lists = [key for key in table if key.replace("-", "_") in WORD_LISTS]
+        return {**table, **{key: str(self.path.parent / self._text(table, key, "")) for key in lists}}
 
     def _combined(self, kind: type[O], table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], O]]:
         """Yield the listed values and the options of each combination."""

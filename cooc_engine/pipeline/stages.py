@@ -36,6 +36,7 @@ Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[RunKeywords]) -> Corpus:
     """Return the corpus at `at` if it was made from these texts with these options; otherwise make or finish it there."""
     run["resume"] = not run.get("force", False)
+    options = options.loaded()
     if at.exists() and run["resume"]:
         corpus = Corpus(at)
         found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}

@@ -21,7 +21,7 @@ from typing import Any
 from cooc_engine.errors import CoocError, InputError, ResourceError, UsageError
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.text.readers import Piece, bad_byte
-from cooc_engine.text.tokenizer_worker import COMMAND, FAULT, READY, WORDS, inside, receive, send
+from cooc_engine.text.tokenizer_worker import COMMAND, FAULT, OPTIONS, READY, WORDS, inside, receive, send
 
 __all__ = ["Processes", "pieces_under_way"]
 
@@ -42,7 +42,8 @@ class Processes:
     def __init__(self, record: Mapping[str, Any], count: int) -> None:
         self._name, self._count = record["tokenizer"], count
         path = [*sys.path, str(Path.cwd())] if record["here"] else sys.path
-        self._command = [sys.executable, "-c", COMMAND, json.dumps(path), json.dumps(record), str(os.getpid())]
+        self._command = [sys.executable, "-c", COMMAND, json.dumps(path), str(os.getpid())]
+        self._record = json.dumps(record).encode()  # may be longer than an argument of a program
         self._all: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
         self._pool = ThreadPoolExecutor(count)
@@ -65,7 +66,11 @@ class Processes:
     def _start(self) -> None:
         # The workers have a session each: Ctrl-C at a terminal reaches only this process, which then ends them.
         pipe = subprocess.PIPE
-        self._all.append(subprocess.Popen(self._command, stdin=pipe, stdout=pipe, start_new_session=True))
+        process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, start_new_session=True)
+        self._all.append(process)
+        assert process.stdin is not None
+        with suppress(BrokenPipeError):  # how it ended is said when it should be ready
+            send(process.stdin, OPTIONS, self._record)
 
     def _expect_ready(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None

@@ -6,7 +6,7 @@ not imported again, and it needs no `__main__` guard. A message, in either direc
     LINES      lines of a file                      WORDS    one document per line, words separated by spaces
     DOCUMENTS  documents separated by NUL           READY    the tokenizer was found
     FAULT      JSON: number of the line or document in the piece, offset of the bad byte or null, and what is wrong
-    REFUSED    the tokenizer was not found, and why
+    REFUSED    the tokenizer was not found, and why OPTIONS   JSON: the options of the tokenizer, before all else
 """
 
 from __future__ import annotations
@@ -25,9 +25,22 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.streams import messages
 from cooc_engine.text.tokenizers import lines_of
 
-__all__ = ["COMMAND", "DOCUMENTS", "FAULT", "LINES", "READY", "REFUSED", "WORDS", "inside", "main", "receive", "send"]
+__all__ = [
+    "COMMAND",
+    "DOCUMENTS",
+    "FAULT",
+    "LINES",
+    "OPTIONS",
+    "READY",
+    "REFUSED",
+    "WORDS",
+    "inside",
+    "main",
+    "receive",
+    "send",
+]
 
-LINES, DOCUMENTS, WORDS, READY, FAULT, REFUSED = b"L", b"D", b"W", b"R", b"F", b"U"
+OPTIONS, LINES, DOCUMENTS, WORDS, READY, FAULT, REFUSED = b"O", b"L", b"D", b"W", b"R", b"F", b"U"
 HEADER = struct.Struct("<cQ")
 COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from cooc_engine.text.tokenizer_worker import main; main()"
 PR_SET_PDEATHSIG = 1
@@ -58,14 +71,16 @@ def receive(source: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 
 def main() -> None:
-    """Serve until the pipe is closed. Arguments: sys.path, the tokenizer's options, and the caller's process id."""
+    """Serve until the pipe is closed. Arguments: sys.path, and the caller's process id."""
     global _inside
     _inside = True
-    _die_with(int(sys.argv[3]))
+    _die_with(int(sys.argv[2]))
     source, target = _own_pipes()
     with suppress(BrokenPipeError):
+        if (options := receive(source)) is None:
+            return
+        record = json.loads(options[1])
         try:
-            record = json.loads(sys.argv[2])
             line_of = lines_of(record)
         except UsageError as error:
             send(target, REFUSED, error.text.encode(errors="backslashreplace"))

@@ -5,6 +5,7 @@
     jieba             Chinese, by jieba's dictionary and, for words outside it, its hidden Markov model
     module:function   a function of a Python module, from a string to an iterable of words
 
+What a text is before it is cut, and which words are left out, is said by `preparation`.
 A function is code, so only the user names it: one that a file names is refused unless the user trusts the file.
 This module imports nothing heavy: every tokenizer process loads it.
 """
@@ -12,6 +13,7 @@ This module imports nothing heavy: every tokenizer process loads it.
 from __future__ import annotations
 
 import importlib
+import io
 import math
 import operator
 import re
@@ -23,25 +25,33 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.text.preparation import check_preparation, prepares, preparing, short, stop_words
 
-__all__ = ["DEFAULT_PATTERN", "LONGEST_WORD", "Cut", "Splitting", "check_options", "joined", "lines_of", "tokenizer"]
+__all__ = [
+    "CUT", "DEFAULT_PATTERN", "LONGEST_WORD", "WORD_LISTS", "Cut", "Splitting", "check_options", "is_plain",
+    "joined", "lines_of", "tokenizer",
+]  # fmt: skip
 
 Cut = Callable[[str], list[str]]
+CUT = ("tokenizer", "pattern", "hmm", "user_dict", "html", "normalize", "lowercase", "stop_words")  # options that make words
+WORD_LISTS = ("user_dict", "stop_words")  # of these, those that name a file: its lines are what is recorded
 
-# Letters, digits, marks and _; single apostrophes and hyphens between them; points and commas between digits.
-DEFAULT_PATTERN = r"\w+(?:['’‐-]\w+|(?<=\d)[.,]\d\w*)*"
+# Letters, digits, marks and _, of which no mark or joiner is the first; single apostrophes and hyphens between them; points and
+# commas between digits.
+DEFAULT_PATTERN = r"(?![\p{M}\p{Join_Control}])\w+(?:['’‐-]\w+|(?<=\d)[.,]\d\w*)*"
 NAMES = ("whitespace", "regex", "jieba")
+ABSURD = re.compile(r"^.* [0-9]{13,}(?: [a-z]+)?$", re.M)  # a frequency in a dictionary of jieba's
 LONGEST_WORD = 1 << 18  # bytes; anything longer is not a word, and would not fit into a block of text
 NOT_IN_WORDS = b"\t\n\v\f\r\0"
-SHOWN = 200  # characters shown of another library's message
 PATIENCE, PATIENCE_PER_CHARACTER = 5.0, 2e-5  # seconds that a pattern may take for a text: some 20 times what one takes
 LARGEST_PATTERN = 1 << 20  # characters of a pattern whose repetitions, such as {3}, are written out: `regex` does that
 
 
-def check_options(name: str, pattern: str | None, hmm: str) -> None:
-    """Raise `UsageError` for an invalid tokenizer name or pattern, or for an option that the tokenizer does not take."""
-    if not (isinstance(name, str) and isinstance(pattern, str | None)):
-        raise TypeError("the name or the pattern is not a string")
+def check_options(record: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for an invalid tokenizer, pattern or preparation, or for an option that it does not take."""
+    name, pattern, user_dict = record.get("tokenizer", "whitespace"), record.get("pattern"), record.get("user_dict")
+    if not (isinstance(name, str) and isinstance(pattern, str | None) and isinstance(user_dict, str | None)):
+        raise TypeError("the name, the pattern or the dictionary is not a string")
     if name not in NAMES and not re.fullmatch(r"[^\W\d][\w.]*:[^\W\d][\w.]*", name):
         raise UsageError(
             f"--tokenizer is {name!r}; it must be one of {', '.join(NAMES)}, or a Python function as module:function"
@@ -50,10 +60,19 @@ def check_options(name: str, pattern: str | None, hmm: str) -> None:
         raise UsageError(f"--tokenizer {name}: other processes cannot import it; put the function in a module of its own")
     if pattern is not None and name != "regex":
         raise UsageError(f"--pattern is for --tokenizer=regex; the tokenizer is {name}")
-    if hmm != "on" and name != "jieba":
-        raise UsageError(f"--hmm is for --tokenizer=jieba; the tokenizer is {name}")
+    for flag, value in (("--hmm", record.get("hmm", "on") != "on"), ("--user-dict", user_dict)):
+        if value and name != "jieba":
+            raise UsageError(f"{flag} is for --tokenizer=jieba; the tokenizer is {name}")
     if pattern is not None:
         _compiled(pattern)
+    if user_dict and (line := ABSURD.search(user_dict)):
+        raise UsageError(f"--user-dict has the line {short(repr(line[0]))}; a frequency has at most 12 digits")
+    check_preparation(record)
+
+
+def is_plain(record: Mapping[str, Any]) -> bool:
+    """Tell whether a text is cut at white space and nothing else is done to it, which takes no Python code."""
+    return record.get("tokenizer", "whitespace") == "whitespace" and not prepares(record)
 
 
 class Splitting(NamedTuple):
@@ -66,14 +85,21 @@ class Splitting(NamedTuple):
     def check(self) -> None:
         """Raise `UsageError` for a Python function that is not trusted, and `FormatError` for what is no tokenizer at all."""
         try:
-            name, pattern, hmm = (self.options.get(key) for key in ("tokenizer", "pattern", "hmm"))
-            check_options(name or "whitespace", pattern, hmm or "on")
+            given = {key: self.options[key] for key in CUT if self.options.get(key) is not None}
+            check_options(given)
+            if any("\n" not in given.get(name, "\n") for name in WORD_LISTS):
+                raise UsageError("a list of words without lines")
         except (UsageError, TypeError, AttributeError) as error:
-            text = _short(str(error))
+            text = short(str(error))
             raise FormatError(f"{self.where}: does not record how its text was split into words ({text})") from None
-        if name and name not in NAMES and not self.trusted:
-            code = f"{self.where}: splits text by Python code, {_short(name)}"
+        if self.is_code and not self.trusted:
+            code = f"{self.where}: splits text by Python code, {short(given['tokenizer'])}"
             raise UsageError(f"{code}, which only runs if you trust it: pass --trust-tokenizer")
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the text was split by a function of the user's."""
+        return (self.options.get("tokenizer") or "whitespace") not in NAMES
 
     def cut(self) -> Cut:
         """Return the tokenizer; a function is not imported from the working directory. Raises as `check` and `tokenizer` do."""
@@ -88,26 +114,30 @@ def tokenizer(record: Mapping[str, Any]) -> Cut:
     Raises `UsageError` if a package or a function is missing. The returned function raises `InputError` if the user's
     function that it calls fails, or returns anything but an iterable of words, and if a pattern takes too long.
     """
-    name, pattern = record.get("tokenizer", "whitespace"), record.get("pattern")
-    cut: Cut
+    cut, prepare, left_out = _cutting(record), preparing(record), stop_words(record)
+    if left_out:
+        return lambda text: [word for word in cut(prepare(text)) if word not in left_out]
+    return (lambda text: cut(prepare(text))) if prepares(record) else cut
+
+
+def _cutting(record: Mapping[str, Any]) -> Cut:
+    name = record.get("tokenizer", "whitespace")
     if name == "whitespace":
-        cut = _ascii_words
-    elif name == "regex":
-        cut = _matches(pattern or DEFAULT_PATTERN)
-    elif name == "jieba":
-        cut = _jieba(record.get("hmm", "on") == "on")
-    else:
-        cut = _function(name, here=record.get("here", False))
-    return (lambda text: cut(text.lower())) if record.get("lowercase") else cut
+        return _ascii_words
+    if name == "regex":
+        return _matches(record.get("pattern") or DEFAULT_PATTERN)
+    if name == "jieba":
+        return _jieba(record.get("hmm", "on") == "on", record.get("user_dict"))
+    return _function(name, here=record.get("here", False))
 
 
 def lines_of(record: Mapping[str, Any]) -> Callable[[str], bytes]:
     """Return the function from a text to its words as `joined` writes them; `whitespace` makes no list of words on the way."""
-    cut = tokenizer(record)
-    if record.get("tokenizer", "whitespace") != "whitespace":
+    if record.get("tokenizer", "whitespace") != "whitespace" or stop_words(record):
+        cut = tokenizer(record)
         return lambda text: joined(cut(text))
-    lower = record.get("lowercase", False)
-    return lambda text: b" ".join((text.lower() if lower else text).encode().split())
+    prepare = preparing(record)
+    return lambda text: b" ".join(prepare(text).encode().split())
 
 
 def joined(words: Sequence[str]) -> bytes:
@@ -117,7 +147,7 @@ def joined(words: Sequence[str]) -> bytes:
     data = f" {' '.join(words)} ".encode()
     if data.count(b" ") != len(words) + 1 or b"  " in data or len(data.translate(None, NOT_IN_WORDS)) < len(data):
         bad = next(word for word in words if word.encode().split() != [word.encode()] or "\0" in word)
-        raise ValueError(f"a word that is empty, or holds white space or a NUL: {_short(repr(bad))}")
+        raise ValueError(f"a word that is empty, or holds white space or a NUL: {short(repr(bad))}")
     if len(data) > LONGEST_WORD and any(len(word.encode()) >= LONGEST_WORD for word in words):
         raise ValueError(f"a word of {LONGEST_WORD} bytes or more")
     return data[1:-1]
@@ -135,7 +165,7 @@ def _matches(pattern: str) -> Cut:
         try:
             found: list[str] = find(text, timeout=PATIENCE + PATIENCE_PER_CHARACTER * len(text))
         except TimeoutError:
-            shown = _short(repr(pattern))
+            shown = short(repr(pattern))
             raise InputError(f"--pattern {shown} takes too long for a text of {len(text):,} characters; simplify it") from None
         return found
 
@@ -147,7 +177,7 @@ def _compiled(pattern: str) -> Any:
     import regex
 
     if len(pattern) * math.prod(max(1, int(least)) for least in re.findall(r"{(\d+)", pattern)) > LARGEST_PATTERN:
-        raise UsageError(f"--pattern {_short(repr(pattern))} is too large with its repetitions written out; simplify it")
+        raise UsageError(f"--pattern {short(repr(pattern))} is too large with its repetitions written out; simplify it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -161,7 +191,7 @@ def _compiled(pattern: str) -> Any:
     return compiled
 
 
-def _jieba(hmm: bool) -> Cut:
+def _jieba(hmm: bool, user_dict: str | None) -> Cut:
     """Return jieba's `cut`, with a freshly built dictionary: jieba's cache in /tmp is shared by all users."""
     try:
         with warnings.catch_warnings():
@@ -173,6 +203,8 @@ def _jieba(hmm: bool) -> Cut:
     except ImportError:
         raise UsageError('--tokenizer=jieba needs the package jieba: pip install "cooc_engine[zh]"') from None
     words.initialized = True
+    if user_dict:
+        words.load_userdict(io.StringIO(user_dict))
     return lambda text: [word for word in words.cut(text, HMM=hmm) if not word.isspace()]
 
 
@@ -203,7 +235,7 @@ def _function(name: str, *, here: bool) -> Cut:
     except AttributeError:
         raise UsageError(f"--tokenizer {name}: {getattr(home, '__file__', None) or module} has no {path}") from None
     if not callable(function):
-        raise UsageError(f"--tokenizer {name}: is not a function, but {_short(repr(function))}")
+        raise UsageError(f"--tokenizer {name}: is not a function, but {short(repr(function))}")
 
     def cut(text: str) -> list[str]:
         try:
@@ -218,9 +250,4 @@ def _function(name: str, *, here: bool) -> Cut:
 
 
 def _said(error: BaseException) -> str:
-    return _short(f"{type(error).__name__}: {error}".removesuffix(": "))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else line[:SHOWN] + " ..."
+    return short(f"{type(error).__name__}: {error}".removesuffix(": "))

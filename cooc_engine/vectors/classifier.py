@@ -30,7 +30,7 @@ from cooc_engine.sampled import sampler
 from cooc_engine.sampled.supervised import CLAMP, OUTPUTS
 from cooc_engine.text.readers import Piece, bad_byte, file_pieces
 from cooc_engine.text.tokenizer_worker import LINES
-from cooc_engine.text.tokenizers import Splitting, lines_of
+from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
 from cooc_engine.vectors.line_reader import Dictionary, LineReader
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ class Classifier:
         self.labels: list[str] = model.labels.words
         self._dictionary = Dictionary(model, model.labels, self.options)
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
-        plain = splitting.options.get("tokenizer", "whitespace") == "whitespace" and not splitting.options.get("lowercase")
         splitting.check()
+        plain = is_plain(splitting.options)
         self._cut: Callable[[str], bytes] | None = None if plain else lines_of({**splitting.options, "here": False})
         self._rows, self._outputs = model.array("words"), model.array("labels")
         self._ngrams = model.array("ngrams") if "ngrams" in model.names else self._rows[:0]

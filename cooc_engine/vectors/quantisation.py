@@ -26,6 +26,7 @@ from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.sampled.supervised import Pruned, retrained
 from cooc_engine.storage.outputs import disk_errors, refuse_file
+from cooc_engine.text.tokenizers import CUT, Splitting
 from cooc_engine.vectors.search import BLOCK, RowReader, cosines
 
 __all__ = ["Small", "quantize"]
@@ -150,9 +151,13 @@ def _retrained(older: Model, pruned: Pruned, how: _How, source: str) -> dict[str
 
 
 def _encoded(source: str, older: Model, how: _How, directory: Path) -> Corpus:
-    splitting = older.config.get("encode", {})
-    names = ("tokenizer", "lowercase", "pattern", "hmm")
-    options = AllWordsOptions(**{name: splitting[name] for name in names if name in splitting})
+    splitting = Splitting(older.config.get("encode", {}), older.path)
+    if splitting.is_code:
+        raise UsageError(
+            f"{older.path}: splits text by Python code of its own; encode {source} yourself and retrain on the corpus"
+        )
+    splitting.check()
+    options = AllWordsOptions(**{name: splitting.options[name] for name in CUT if name in splitting.options})
     return encode(source, directory / "corpus", options, threads=how.threads, progress=how.progress)
 
 

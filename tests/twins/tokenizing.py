@@ -15,6 +15,9 @@ def naive_words(text: str) -> list[str]:
 
     while i < len(text):
         j = i
+        if text[i] in "\u200c\u200d" or unicodedata.category(text[i])[0] == "M":  # belongs to a letter, or to no word
+            i += 1
+            continue
         while j < len(text):
             glued = j + 1 < len(text) and j > i and is_word(text[j - 1]) and is_word(text[j + 1])
             within = text[j] in "'’‐-" or (text[j] in ".," and text[j - 1].isdigit() and text[j + 1 : j + 2].isdigit())

@@ -207,6 +207,13 @@ def test_what_is_kept_is_trained_again(tmp_path, classifier, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.h5"]
 
 
+def test_a_function_that_a_model_names_is_not_run_to_train_again(tmp_path, classifier):
+    config = {**open_model(classifier[1]).config, "encode": {"tokenizer": "os:system"}}
+    save_model(tmp_path / "m.h5", replace(open_model(classifier[1]).data(), config=config))
+    with pytest.raises(UsageError, match=r"m\.h5: splits text by Python code of its own; encode .*text\.txt yourself"):
+        quantize(tmp_path / "m.h5", tmp_path / "s.h5", QuantizeOptions(cutoff=120, retrain=str(classifier[0])), threads=1)
+
+
 def test_small_classifiers_answer_the_same_in_the_other_program(tmp_path, classifier):
     package = pytest.importorskip("fasttext")
     quantize(classifier[1], tmp_path / "s.h5", QuantizeOptions(cutoff=400, qnorm=True), threads=1)
