@@ -7,7 +7,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -17,12 +19,14 @@ import cooc_engine
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.families import FAMILIES, trainable
 from cooc_engine.models.file import open_model
 from cooc_engine.pipeline.describe import info
 from cooc_engine.pipeline.job import run
 from cooc_engine.pipeline.train import train
 from cooc_engine.reports.page import compare
+from cooc_engine.runtime.options import Flag, Options, Unparsed
+from cooc_engine.runtime.run_options import TrainOptions
 from cooc_engine.vectors.query import Vectors, nn
 
 PACKAGE = Path(cooc_engine.__file__).parent
@@ -52,6 +56,25 @@ def text(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def corpus(text) -> Corpus:
     return encode(text, text.with_name("corpus"), EncodeOptions(min_count=1))
+
+
+def flags_of(options: type[Options]) -> list[str]:
+    """The flags of the options that are on the command line, with their other names."""
+    found = []
+    for name, hint in get_type_hints(options, include_extras=True).items():
+        extras = get_args(hint)
+        if not any(isinstance(extra, Unparsed) for extra in extras):
+            found.append("--" + name.replace("_", "-"))
+            found += [alias for extra in extras if isinstance(extra, Flag) for alias in extra.alias]
+    return found
+
+
+@pytest.mark.parametrize("name", trainable())
+def test_no_two_options_of_a_command_have_the_same_flag(name):
+    family = trainable()[name]
+    kinds = [family.options, family.encoding, TrainOptions, *([family.counting] if family.counting else [])]
+    counts = Counter(flag for kind in kinds for flag in flags_of(kind))
+    assert [flag for flag, times in counts.items() if times > 1] == []
 
 
 def command(*arguments: object) -> str:

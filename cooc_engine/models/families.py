@@ -16,7 +16,7 @@ from typing import Any, Literal
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
+from cooc_engine.models.matrix_options import AsWrittenOptions, GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.published import RECIPES
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
@@ -151,6 +151,7 @@ FAMILIES = {
     "pmi-svd": Family(
         PmiSvdOptions,
         named("cooc_engine.matrix.pmi_svd:train_pmi_svd"),
+        encoding=AsWrittenOptions,
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
         item="products",

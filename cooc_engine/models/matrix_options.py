@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
+from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options, Unparsed
 
-__all__ = ["GloveOptions", "PmiOptions", "PmiSvdOptions", "SimplerGloveOptions"]
+__all__ = ["AsWrittenOptions", "GloveOptions", "PmiOptions", "PmiSvdOptions", "SimplerGloveOptions"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,14 @@ class PmiOptions(Options):
     """The log of this is subtracted from the PMI; it corresponds to the number of negative samples in skip-gram."""
     cds: Annotated[float, AtLeast(0)] = 0.75
     """Context distribution smoothing: the exponent applied to context counts."""
+
+
+@dataclass(frozen=True)
+class AsWrittenOptions(EncodeOptions):
+    """How a text is encoded for a family with an option `normalize` of its own, which is about vectors."""
+
+    normalize: Annotated[Literal["NFC", "NFKC"] | None, Unparsed()] = None
+    """Not a flag here: encode the text first, with the form of its characters."""
 
 
 @dataclass(frozen=True)

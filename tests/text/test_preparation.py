@@ -118,9 +118,9 @@ def test_french_elisions_by_a_pattern():
 @pytest.mark.parametrize(
     "given, says",
     [
-        ({"normalize": "nfc"}, "--normalize is 'nfc'; it must be one of NFC, NFKC"),
+        ({"normalize": "nfc"}, "normalize is 'nfc'; it must be one of NFC, NFKC"),
         ({"html": "yes"}, "must be of type bool"),
-        ({"user_dict": "x"}, "--user-dict is for --tokenizer jieba; the tokenizer is whitespace"),
+        ({"user_dict": "x"}, "user_dict is for tokenizer='jieba'; the tokenizer is whitespace"),
         (
             {"tokenizer": "jieba", "user_dict": "a\ntea 5\n茶 1000000000000 n\n"},
             "has the line '茶 1000000000000 n'; a frequency has",
