@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from cooc_engine.counts.merge import merge, plan_merge
     from cooc_engine.counts.options import CountOptions
     from cooc_engine.errors import CoocError
+    from cooc_engine.evaluation.classification import classify
+    from cooc_engine.evaluation.clustering import cluster
     from cooc_engine.evaluation.judge import evaluate
-    from cooc_engine.evaluation.options import CompareOptions
+    from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions
     from cooc_engine.formats.glove_counts import export_glove, import_glove
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
     from cooc_engine.formats.scipy_counts import import_matrix
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "CbowOptions": "models.sampled_options",
+    "ClassifyOptions": "evaluation.options",
+    "ClusterOptions": "evaluation.options",
     "CompareOptions": "evaluation.options",
     "CountOptions": "counts.options",
     "Doc2vecOptions": "models.sampled_options",
@@ -88,6 +92,8 @@ _HOME = {
     "CoocError": "errors",
     "compare": "reports.page",
     "evaluate": "evaluation.judge",
+    "cluster": "evaluation.clustering",
+    "classify": "evaluation.classification",
     "run": "pipeline.job",
     "Model": "models.file",
     "open_model": "models.file",
@@ -122,7 +128,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
     "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
-    "ratio", "evaluate", "compare", "CompareOptions", "info", "run",
+    "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -12,10 +12,8 @@ Needs scikit-learn.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 
 import numpy as np
-from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -47,12 +45,6 @@ def read_reviews(path: str) -> tuple[list[str], np.ndarray]:
     return texts, np.array(labels)
 
 
-def summed(vectors: Vectors, texts: Sequence[str]) -> np.ndarray:
-    """Return `sentence_vector` of each text, float64 (n, d), by one sparse product."""
-    counts = CountVectorizer(vocabulary=vectors.index_to_key, analyzer=str.split, dtype=np.float64).transform(texts)
-    return counts @ vectors.vectors
-
-
 def told_right(make, train, test, seed: int) -> np.ndarray:
     """Return which test reviews a classifier predicts correctly, bool (n,); train and test are (features, labels)."""
     classifier = make_pipeline(StandardScaler(), make(seed)).fit(*train)
@@ -75,7 +67,7 @@ def main() -> None:
     print("", "family", *CLASSIFIERS, sep=" | ")
     for path in given.models:
         vectors = Vectors.open(path)
-        known = (summed(vectors, train), train_labels), (summed(vectors, test), test_labels)
+        known = (vectors.sentence_vectors(train), train_labels), (vectors.sentence_vectors(test), test_labels)
         cells = [shown(told_right(make, *known, given.seed), given.seed) for make in CLASSIFIERS.values()]
         print(path, vectors.family, *cells, sep=" | ", flush=True)
 

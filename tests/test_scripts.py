@@ -236,13 +236,6 @@ def test_reviews_are_told_by_vectors_that_know_good_from_bad_and_by_chance_witho
     assert all(low <= 65 and high >= 35 for _, low, high in scores[2:])
 
 
-def test_summed_reviews_are_sentence_vectors(imdb: ModuleType, tmp_path: Path) -> None:
-    vectors = imdb.Vectors.open(vectors_of(tmp_path / "knows.txt", [0.0, 0.0, 0.5], [0.0, 0.0, -0.5]))
-    texts, labels = imdb.read_reviews(str(reviews(tmp_path / "train", 1)))
-    assert labels.tolist() == [True, False] * 100
-    assert np.allclose(imdb.summed(vectors, texts), [vectors.sentence_vector(text) for text in texts])
-
-
 def test_review_without_a_label_is_named(imdb: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "bad").write_text("__label__pos a film\na film\n")
     with pytest.raises(SystemExit, match=r"bad:2: .*'a'.*__label__neg, __label__pos"):

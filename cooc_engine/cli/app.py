@@ -14,12 +14,12 @@ from cyclopts import App, CycloptsError, Parameter
 
 import cooc_engine
 from cooc_engine._version import __version__
-from cooc_engine.cli import ask, classify
+from cooc_engine.cli import ask, classifier
 from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
 from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
 from cooc_engine.cli.foreign_flags import given, modern
-from cooc_engine.cli.judge import compare, evaluate, info, ratio
+from cooc_engine.cli.judge import classify, cluster, compare, evaluate, info, ratio
 from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, TrustTokenizer, VectorsFile, add_verb
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
@@ -233,10 +233,10 @@ def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> Non
 
 
 VERBS = [
-    encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, align, export, quantize,
-    infer,
+    encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, cluster, classify, align,
+    export, quantize, infer,
 ]  # fmt: skip
-for called in (*VERBS, *(getattr(home, name) for home in (ask, classify) for name in home.__all__)):
+for called in (*VERBS, *(getattr(home, name) for home in (ask, classifier) for name in home.__all__)):
     add_verb(app, called)
 add_verb(app, run_job, "run")
 add_verb(app, import_file, "import")

@@ -1,10 +1,11 @@
-"""The verbs that tell what a path is, and how good a model is."""
+"""The verbs that tell what a path is, and how good a model is, by words and by documents."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -12,14 +13,39 @@ import cooc_engine
 from cooc_engine.cli.console import figure, print_result, score_lines
 from cooc_engine.cli.parameters import Files, Json, ModelFile, ModelFiles, ProgressKind
 from cooc_engine.errors import UsageError
-from cooc_engine.evaluation.options import CompareOptions, EvalOptions
+from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions, EvalOptions
+from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.progress import Kind
+from cooc_engine.storage.outputs import refuse_file
 
-__all__ = ["compare", "evaluate", "info", "ratio"]
+if TYPE_CHECKING:
+    from cooc_engine.evaluation.documents import Task
+
+__all__ = ["classify", "cluster", "compare", "evaluate", "info", "ratio"]
 
 Page = Annotated[
     Path,
     "The page to write, PAGE.html, or a directory for it; its main picture (.png) and all numbers (.json) go beside it.",
 ]
+Models = Annotated[list[Path], Parameter(name="MODEL"), "The model files, or files of vectors of other programs."]
+
+
+@dataclass(frozen=True)
+class TableOptions(Options):
+    """Where a table of scores goes."""
+
+    output: Path | None = None
+    """A file for the table too, tab-separated, a line for each score."""
+    force: bool = False
+    """Replace an existing file."""
+    progress: Kind = "auto"
+    """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
+    json: bool = False
+    """Print one JSON list."""
+
+
+JsonList = Annotated[bool, "Print one JSON list."]
+Labels = Annotated[Files, "Files of labels, one a line, a file for each text, if the labels are not in the texts."]
 
 
 def info(path: Annotated[Path, Parameter(name="PATH"), "The directory or file."], /, *, json: Json = False) -> None:
@@ -38,7 +64,7 @@ def ratio(
     /,
     *,
     counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts as well."] = None,
-    json: Annotated[bool, "Print one JSON list."] = False,
+    json: JsonList = False,
 ) -> None:
     """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: large, small, or near 1 for both or neither."""
     rows = cooc_engine.ratio(model, word1, word2, contexts, counts)
@@ -62,7 +88,7 @@ def evaluate(
     categories: Annotated[Files, "Files of words and their classes, one pair per line; purity of the clusters."] = None,
     outliers: Annotated[Files, "Files of topics: words that belong together, a blank line, words that do not belong."] = None,
     options: EvalOptions | None = None,
-    json: Annotated[bool, "Print one JSON list."] = False,
+    json: JsonList = False,
 ) -> None:
     """Evaluate models on word pairs, sentence pairs, analogies, categories and outliers."""
     from cooc_engine.evaluation.judge import SETS
@@ -106,3 +132,49 @@ def _compared(page: str, record: dict[str, Any]) -> Iterator[str]:
             yield f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"
         yield f"  {verdict(data)}"
     yield f"{page}: {len(record['models'])} models on {len(record['sets'])} sets of words"
+
+
+def cluster(
+    models: Models,
+    /,
+    *,
+    texts: Annotated[Files, "The texts, one labelled document a line; all are clustered together."] = None,
+    labels: Labels = None,
+    options: ClusterOptions | None = None,
+    table: TableOptions | None = None,
+) -> None:
+    """Cluster documents by their vectors: mutual information, adjusted Rand index and purity of (spherical) k-means."""
+    from cooc_engine.evaluation.clustering import Clustering
+
+    if not texts:
+        raise UsageError("there is nothing to cluster; pass --texts FILE")
+    _judge(models, Clustering.of(texts, options, labels or ()), table or TableOptions())
+
+
+def classify(
+    models: Models,
+    /,
+    *,
+    train: Annotated[Path, "The text to learn from, one labelled document a line."],
+    test: Annotated[Path, "The text to classify, one labelled document a line."],
+    labels: Labels = None,
+    options: ClassifyOptions | None = None,
+    table: TableOptions | None = None,
+) -> None:
+    """Classify documents by their vectors: accuracy and F1 of nearest neighbours and of logistic regression."""
+    from cooc_engine.evaluation.classification import Classification
+
+    _judge(models, Classification.of(train, test, options, labels or ()), table or TableOptions())
+
+
+def _judge(models: list[Path], task: Task, table: TableOptions) -> None:
+    """Judge models by a task, and print the table, or its rows as JSON."""
+    from cooc_engine.evaluation.documents import task_rows
+    from cooc_engine.reports.table import score_table, write_scores
+
+    if table.output:
+        refuse_file(table.output, force=table.force)
+    rows = task_rows(task, models, cooc_engine.open_progress(table.progress))
+    if table.output:
+        write_scores(rows, table.output)
+    print_result(table.json, rows, score_table(rows))

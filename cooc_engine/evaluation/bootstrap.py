@@ -7,6 +7,7 @@ drawn cancels in their differences (Efron and Tibshirani 1993; Koehn 2004).
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,10 +16,15 @@ import numpy.typing as npt
 
 from cooc_engine.runtime.types import Floats
 
-__all__ = ["difference", "interval", "resampled_correlations", "resampled_means", "resamples"]
+__all__ = ["difference", "draws_of", "interval", "resampled_correlations", "resampled_means", "resamples"]
 
 LEVEL = 0.95
 HELD = 1 << 20  # draws held at a time: 8 MB
+
+
+def draws_of(name: str, samples: int, seed: int) -> tuple[int, tuple[int, int]]:
+    """Return the number of resamples of a test set and their seed, which depends on the set's name, not on its position."""
+    return samples, (seed, zlib.crc32(name.encode()))
 
 
 def resamples(items: int, samples: int, seed: Sequence[int]) -> Iterator[Floats]:

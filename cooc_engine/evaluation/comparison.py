@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,17 @@ import numpy as np
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
-from cooc_engine.evaluation.bootstrap import difference, interval, resampled_correlations, resampled_means
+from cooc_engine.evaluation.bootstrap import draws_of, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.evaluation.geometry import nearest_rows, norm_profile, overlaps, spectrum
 from cooc_engine.evaluation.judge import SETS, answered, pair_cosines
 from cooc_engine.evaluation.options import CompareOptions
+from cooc_engine.evaluation.scores import SetScores, judged
 from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import Model, open_model
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Counts, Floats, PathLike
+from cooc_engine.runtime.types import Counts, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
 
@@ -42,18 +42,6 @@ class _Entrant:
     model: Model
     vectors: Vectors
     counts: Counts
-
-
-@dataclass(frozen=True)
-class _Answered:
-    """The results of all models on one test set: the score of each model, and its score on each resample."""
-
-    name: str
-    kind: str
-    total: int
-    covered: int
-    scores: Sequence[float | None]
-    resampled: Floats
 
 
 def comparison(
@@ -82,7 +70,7 @@ def comparison(
     sets: list[dict[str, Any]] = []
     with progress.stage("compare", len(read) + 1, "steps") as stage:
         for answer, data in read:
-            sets.append(_judged(answer(entrants, data, options), [entrant.name for entrant in entrants]))
+            sets.append(judged(answer(entrants, data, options), [entrant.name for entrant in entrants]))
             stage.advance(1)
         record = {
             "words": len(entrants[0].vectors),
@@ -152,75 +140,31 @@ def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
 # ------------------------------------------------------------------------------------------------------------- scores
 
 
-def _draws(name: str, options: CompareOptions) -> tuple[int, tuple[int, int]]:
-    """Return the number of resamples and their seed, which depends on the set's name, not on its position."""
-    return options.samples, (options.seed, zlib.crc32(name.encode()))
-
-
-def _answer_pairs(entrants: Sequence[_Entrant], data: PairSet, options: CompareOptions) -> _Answered:
+def _answer_pairs(entrants: Sequence[_Entrant], data: PairSet, options: CompareOptions) -> SetScores:
     found = [pair_cosines(entrant.vectors, data) for entrant in entrants]
     covered = np.all([known for _, known in found], axis=0)
     cosines = [values[covered] for values, _ in found]
     wanted = np.array(data.scores, np.float64)[covered]
-    resampled = resampled_correlations("spearman", cosines, wanted, *_draws(data.name, options))
+    resampled = resampled_correlations("spearman", cosines, wanted, *draws_of(data.name, options.samples, options.seed))
     scores = [spearman(series, wanted) for series in cosines]
-    return _Answered(data.name, "spearman", len(covered), len(wanted), scores, resampled)
+    return SetScores(data.name, "spearman", len(covered), len(wanted), scores, resampled)
 
 
-def _answer_analogies(entrants: Sequence[_Entrant], data: AnalogySet, options: CompareOptions) -> _Answered:
+def _answer_analogies(entrants: Sequence[_Entrant], data: AnalogySet, options: CompareOptions) -> SetScores:
     limit = min(options.restrict, len(entrants[0].vectors))
     found = [answered(entrant.vectors, data, limit) for entrant in entrants]
     covered = np.all([known for _, known in found], axis=0)
     hits = [added[covered] for (added, _), _ in found]
     scores = [float(hit.mean()) if len(hit) else None for hit in hits]
-    resampled = resampled_means(hits, *_draws(data.name, options))
-    return _Answered(data.name, "analogy-add", len(covered), int(covered.sum()), scores, resampled)
+    resampled = resampled_means(hits, *draws_of(data.name, options.samples, options.seed))
+    return SetScores(data.name, "analogy-add", len(covered), int(covered.sum()), scores, resampled)
 
 
 # The kinds of `SETS` that models are compared on: those whose score, a mean over items or a correlation, can be resampled.
-COMPARED: Mapping[str, Callable[[Sequence[_Entrant], Any, CompareOptions], _Answered]] = {
+COMPARED: Mapping[str, Callable[[Sequence[_Entrant], Any, CompareOptions], SetScores]] = {
     "pairs": _answer_pairs,
     "analogies": _answer_analogies,
 }
-
-
-def _judged(answered: _Answered, names: Sequence[str]) -> dict[str, Any]:
-    """Return the record of a test set."""
-    scores: list[dict[str, Any]] = []
-    for name, value, values in zip(names, answered.scores, answered.resampled, strict=True):
-        low, high = (None if value is None else interval(values)) or (None, None)
-        scores.append({"model": name, "value": value, "low": low, "high": high})
-    differences = list(_differences(answered, names))
-    return {
-        "name": answered.name,
-        "kind": answered.kind,
-        "covered": answered.covered,
-        "total": answered.total,
-        "scores": scores,
-        "differences": differences,
-        "leaders": _leaders(scores, differences),
-    }
-
-
-def _differences(answered: _Answered, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the difference of each pair of models, the better one first."""
-    known = [i for i, score in enumerate(answered.scores) if score is not None]
-    ranked = sorted(known, key=lambda i: -(answered.scores[i] or 0.0))
-    for place, i in enumerate(ranked):
-        for j in ranked[place + 1 :]:
-            value = (answered.scores[i] or 0.0) - (answered.scores[j] or 0.0)
-            found = difference(value, answered.resampled[i], answered.resampled[j])
-            if found:
-                yield {"first": names[i], "second": names[j], **found}
-
-
-def _leaders(scores: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the best model, followed by those that are not clearly below it."""
-    known = sorted((score for score in scores if score["value"] is not None), key=lambda score: -score["value"])
-    if not known:
-        return []
-    best = known[0]["model"]
-    return [best, *(gap["second"] for gap in differences if gap["first"] == best and not gap["clear"])]
 
 
 # -------------------------------------------------------------------------------------------------------------- costs

@@ -16,7 +16,7 @@ from cooc_engine.text.compression import SUFFIXES
 
 __all__ = [
     "AnalogySet", "CategorySet", "OutlierSet", "PairSet",
-    "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs",
+    "name_of", "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs",
 ]  # fmt: skip
 LONGEST = 1 << 24  # bytes of a file: the largest sets in use have a quarter
 
@@ -86,7 +86,7 @@ def _read_scored(path: Path, what: str, *, spaces: bool) -> PairSet:
         scores.append(_score(path, number, fields[2]))
     if not pairs:
         raise InputError(f"{path}: holds no {what} pairs")
-    return PairSet(_name(path), pairs, scores)
+    return PairSet(name_of(path), pairs, scores)
 
 
 def _score(path: Path, number: int, text: str) -> float:
@@ -117,7 +117,7 @@ def read_analogies(path: Path | str) -> AnalogySet:
         sections.append(section)
     if not questions:
         raise InputError(f"{path}: holds no analogies")
-    return AnalogySet(_name(path), questions, sections)
+    return AnalogySet(name_of(path), questions, sections)
 
 
 def read_categories(path: Path | str) -> CategorySet:
@@ -136,7 +136,7 @@ def read_categories(path: Path | str) -> CategorySet:
         classes.append(fields[1])
     if not words:
         raise InputError(f"{path}: holds no words")
-    return CategorySet(_name(path), words, classes)
+    return CategorySet(name_of(path), words, classes)
 
 
 def read_outliers(path: Path | str) -> OutlierSet:
@@ -160,7 +160,7 @@ def read_outliers(path: Path | str) -> OutlierSet:
         topics.append((members, outliers))
     if not topics:
         raise InputError(f"{path}: holds no words")
-    return OutlierSet(_name(path), topics)
+    return OutlierSet(name_of(path), topics)
 
 
 def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -178,7 +178,7 @@ def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield first, lines
 
 
-def _name(path: Path) -> str:
+def name_of(path: Path) -> str:
     """Return the name of a set: its file's name without the suffix, or without both suffixes of a compressed file."""
     return Path(path.stem).stem if path.suffix in SUFFIXES else path.stem
 

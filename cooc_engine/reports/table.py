@@ -1,15 +1,17 @@
-"""The table of a grid search: the settings of each combination and its scores."""
+"""Tables: of a grid search, the settings of each combination and its scores; of models, their scores with intervals."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cooc_engine.runtime.numbers import show_percent, show_value
+from cooc_engine.storage.outputs import utf8, write_whole
 
-__all__ = ["Record", "Table"]
+__all__ = ["Record", "Table", "score_table", "write_scores"]
 
 SHORT = {"spearman": "", "analogy-add": " add", "analogy-mul": " mul"}  # measures in the printed table, with their suffixes
 
@@ -115,3 +117,22 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return rows as lines with aligned columns, numbers aligned to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+# ------------------------------------------------------------------------------------------------------ scores of models
+
+
+def score_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return lines to print, one for each model: each score, and half of its 95 % interval."""
+    models: dict[str, list[str]] = {}
+    for row in rows:
+        line = models.setdefault(row["model"], [row["model"], row["documents"], f"{row['covered']} of {row['total']}"])
+        line.append(f"{row['value']:.3f} ±{(row['high'] - row['low']) / 2:.3f}")
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    return _aligned([["model", "documents", "covered", *kinds], *models.values()])
+
+
+def write_scores(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write scores as tab-separated values, one a line."""
+    lines = [list(rows[0]), *([f"{value}" for value in row.values()] for row in rows)]
+    write_whole(path, utf8("".join("\t".join(line) + "\n" for line in lines)))

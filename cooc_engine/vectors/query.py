@@ -42,6 +42,7 @@ from cooc_engine.vectors.search import (
     search_of,
     top,
 )
+from cooc_engine.vectors.sentences import word_table
 from cooc_engine.vectors.spelling import similar_spelling
 
 if TYPE_CHECKING:
@@ -163,6 +164,11 @@ class Vectors:
     def vector_size(self) -> int:
         """Length d of the vectors."""
         return int(self._rows.shape[1])
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the vectors are explicit ones, most of whose numbers are 0."""
+        return isinstance(self._rows, SparseVectors)
 
     @property
     def inverse_norms(self) -> Matrix:
@@ -347,7 +353,7 @@ class Vectors:
         The function returns the cosines of the words with rows begin:end, float32 (n, end - begin). Words are looked up once,
         as in `unit`; explicit vectors stay sparse.
         """
-        if isinstance(self._rows, SparseVectors):
+        if self.is_sparse:
             rows = self.rows_of(words, limit)
             return functools.partial(self._sparse_table, rows), rows >= 0
         units, known = self.unit(words, limit)
@@ -524,25 +530,29 @@ class Vectors:
         A text is tokenized as the model's own was. Words are looked up as written or else lower-cased; others are left out,
         and a sentence without a known word gives zeros.
         """
-        return self._summed(sentence, how).astype(np.float32)
+        found: Matrix = self.sentence_vectors([sentence], how)[0]
+        return found
 
-    def _summed(self, sentence: Text, how: str) -> Floats:
+    def sentence_vectors(self, sentences: Sequence[Text], how: str = "sum") -> Matrix:
+        """Return the vectors (n, d) of many texts, as `sentence_vector` does of one; each distinct word is looked up once."""
+        return self._summed(sentences, how).astype(np.float32)
+
+    def _summed(self, sentences: Sequence[Text], how: str) -> Floats:
         if how not in ("sum", "mean", "sif"):
             raise UsageError(f"how is {how!r}; it must be one of sum, mean, sif")
-        words = self.words_of(sentence)
+        words, table = word_table([self.words_of(sentence) for sentence in sentences])
         rows = self.rows_of(words)
         weights = np.ones(len(rows))
         if how == "sif":
             if self._total == 0:
                 raise UsageError("sif weights words by their frequency, which is not known; import with --vocab")
             weights = SIF / (SIF + self._shares(rows))
-        total, count = np.zeros(self.vector_size), 0
+        total, known = np.zeros((len(sentences), self.vector_size)), np.zeros(len(rows))
         for start in range(0, len(rows), self._step):
             part = slice(start, start + self._step)
-            vectors, known = self._vectors(words[part], rows[part])
-            total += weights[part][known] @ vectors[known]
-            count += int(known.sum())
-        return total if how == "sum" else total / max(1, count)
+            vectors, known[part] = self._vectors(words[part], rows[part])
+            total += table[:, part] @ (weights[part, None] * vectors)
+        return total if how == "sum" else total / np.maximum(1, table @ known)[:, None]
 
     def sentence_similarity(self, sentence1: Text, sentence2: Text, measure: str = "dot") -> float:
         """Return the inner product of two sentences' summed vectors, or their cosine (`measure` "dot" or "cosine").
@@ -550,7 +560,7 @@ class Vectors:
         In PMI models the inner product is the sum of the PMI of each word of one sentence with each word of the other, which
         is the PMI of the sentences if their words are independent (Su Jianlin 2017).
         """
-        a, b = (self._summed(sentence, "sum") for sentence in (sentence1, sentence2))
+        a, b = self._summed([sentence1, sentence2], "sum")
         return float(a @ b) if _measured(measure) == "dot" else float(cosines(a[None], b[None])[0])
 
     def keywords(self, text: Text, topn: int = 10, measure: str = "dot") -> Answers:
@@ -570,7 +580,7 @@ class Vectors:
         vectors, known = self._vectors(list(unique), np.array(list(unique.values()), np.int64))
         names = [name for name, there in zip(unique, known, strict=True) if there]
         found: Floats = vectors[known].astype(np.float64)
-        total, topn = self._summed(words, "sum"), top(max(1, len(names)), topn)
+        total, topn = self._summed([words], "sum")[0], top(max(1, len(names)), topn)
         values = found @ total if _measured(measure) == "dot" else cosines(found, np.broadcast_to(total, found.shape))
         return [(names[at], float(values[at])) for at in np.argsort(-values, kind="stable")[:topn]]
 

@@ -387,6 +387,11 @@ def test_sentence_vectors():
     weights = 1e-3 / (1e-3 + shares[rows])
     assert np.allclose(kv.sentence_vector(text, how="sif"), weights @ wide[rows] / 4, atol=1e-6)
     assert not kv.sentence_vector("nothing known").any() and kv.sentence_vector("").dtype == np.float32
+    texts = [text, "", "w7", "nothing known", text]
+    for how in ("sum", "mean", "sif"):
+        wanted = [kv.sentence_vector(one, how) for one in texts]
+        np.testing.assert_allclose(kv.sentence_vectors(texts, how), wanted, rtol=1e-6)
+    assert kv.sentence_vectors([]).shape == (0, kv.vector_size)
 
 
 @settings(max_examples=30, deadline=None)

@@ -1,0 +1,128 @@
+"""Clustering documents: do clusters of their vectors agree with their labels?
+
+Clusters are those of k-means, and of spherical k-means (Dhillon and Modha 2001), whose centres are of length 1 as the documents
+are. Each is begun anew with several seeds: a score is the mean over these, and its interval holds 95 % of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cooc_engine.evaluation.documents import Outcome, Task, as_list, task_rows
+from cooc_engine.evaluation.judge import purity
+from cooc_engine.evaluation.labelled import Labelled, read_labelled
+from cooc_engine.evaluation.options import ClusterOptions
+from cooc_engine.evaluation.scores import SetScores
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import Matrix, PathLike, Rows
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.search import scaled
+
+__all__ = ["Clustering", "cluster", "spherical_k_means"]
+
+MOST_STEPS = 300  # of a clustering
+
+
+def cluster(
+    models: PathLike | Iterable[PathLike] | Mapping[str, Vectors],
+    texts: PathLike | Sequence[PathLike],
+    options: ClusterOptions | None = None,
+    *,
+    labels: PathLike | Sequence[PathLike] = (),
+    progress: Progress | None = None,
+) -> list[dict[str, Any]]:
+    """Cluster labelled documents by their vectors; return rows of model, dataset, kind, value, low, high, covered and total.
+
+    models    model files or files of vectors, or opened ones by name
+    texts     of one document a line, all of which are clustered together; `options` say where labels and vectors come from
+    labels    files of labels, one a line, for each text one
+
+    Kinds are mutual information ("mi", in nats), normalized ("nmi", by the mean of both entropies), the adjusted Rand index
+    ("ari") and purity, each of "k-means" and of "spherical" k-means. `value` is the mean over `runs` seeds, `low` and `high`
+    hold 95 % of them; `covered` documents have a vector, and `documents` tells how it was made. Raises `UsageError` if
+    scikit-learn is missing, and what `read_labelled` raises.
+    """
+    return task_rows(Clustering.of(as_list(texts), options, as_list(labels)), models, progress)
+
+
+class Clustering(Task):
+    """Labelled documents to cluster, all together."""
+
+    options: ClusterOptions
+
+    @classmethod
+    def of(
+        cls, texts: Sequence[PathLike], options: ClusterOptions | None = None, labels: Sequence[PathLike] = ()
+    ) -> Clustering:
+        """Read the documents."""
+        options = options or ClusterOptions()
+        return cls(read_labelled(texts, options, labels), options)
+
+    @property
+    def documents(self) -> Labelled:
+        """All documents, whose name is that of all their files."""
+        fields = ([*itertools.chain(*column)] for column in list(zip(*self.parts, strict=True))[1:])
+        return Labelled("+".join(part.name for part in self.parts), *fields)
+
+    def outcome(self, vectors: Vectors) -> Outcome:
+        """Return the scores of each run of both kinds of clustering."""
+        documents, options = self.documents, self.options
+        results: dict[str, list[float]] = {}
+        points = self.points(documents, vectors)
+        count = min(options.clusters or len(set(documents.labels)), len(np.unique(points.vectors, axis=0)))
+        for kind, clusters_of in KINDS.items():
+            seeds = range(options.seed, options.seed + options.runs)
+            runs = [_scores(documents.labels, clusters_of(points.vectors, count, seed)) for seed in seeds]
+            results |= {f"{kind}-{name}": [run[name] for run in runs] for name in runs[0]}
+        return {"covered": points.covered, "documents": points.made, "results": results}
+
+    def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
+        """Yield the scores of several models from their outcomes; run by run, they had the same seeds."""
+        documents, covered = self.documents, min(outcome["covered"] for outcome in outcomes)
+        for kind in outcomes[0]["results"]:
+            runs = np.array([outcome["results"][kind] for outcome in outcomes], np.float64)
+            yield SetScores(documents.name, kind, len(documents.labels), covered, runs.mean(axis=1).tolist(), runs)
+
+
+def _scores(labels: Sequence[str], clusters: Rows) -> dict[str, float]:
+    from sklearn import metrics
+
+    return {
+        "nmi": float(metrics.normalized_mutual_info_score(labels, clusters)),
+        "mi": float(metrics.mutual_info_score(labels, clusters)),
+        "ari": float(metrics.adjusted_rand_score(labels, clusters)),
+        "purity": purity(clusters, labels),
+    }
+
+
+def _k_means(points: Matrix, count: int, seed: int) -> Rows:
+    from sklearn.cluster import KMeans
+
+    clusters: Rows = KMeans(count, n_init=1, max_iter=MOST_STEPS, random_state=seed).fit_predict(points)
+    return clusters
+
+
+def spherical_k_means(points: Matrix, count: int, seed: int) -> Rows:
+    """Return the cluster of each point, (n,): that of the centre with the greatest cosine; a centre is the mean's direction.
+
+    The first centres are drawn as those of k-means++. A cluster that loses its last point keeps its centre.
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    units = scaled(points)
+    centres, clusters = kmeans_plusplus(units, count, random_state=seed)[0], np.full(len(units), -1)
+    for _ in range(MOST_STEPS):
+        found = (units @ centres.T).argmax(axis=1)
+        if np.array_equal(found, clusters):
+            break
+        clusters = found
+        sums = np.stack([units[clusters == cluster].sum(axis=0) for cluster in range(count)])
+        centres = np.where(sums.any(axis=1, keepdims=True), scaled(sums), centres)
+    return clusters
+
+
+KINDS: Mapping[str, Callable[[Matrix, int, int], Rows]] = {"k-means": _k_means, "spherical": spherical_k_means}

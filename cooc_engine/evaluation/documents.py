@@ -1,0 +1,141 @@
+"""What clustering and classifying documents have in common: where the vectors come from, and what is kept of each model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+from cooc_engine._version import __version__
+from cooc_engine.errors import UsageError
+from cooc_engine.evaluation.labelled import Labelled
+from cooc_engine.evaluation.options import DocumentOptions
+from cooc_engine.evaluation.scores import SetScores, judged
+from cooc_engine.formats.vectors import format_of
+from cooc_engine.models.file import open_model
+from cooc_engine.models.sparse_vectors import SPARSE
+from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.storage.schema import Natural
+from cooc_engine.vectors.documents import DocumentVectors
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.search import scaled
+
+__all__ = ["Outcome", "Points", "Task", "as_list", "open_vectors", "task_rows"]
+
+
+class Outcome(TypedDict):
+    """What came of one model, from which all scores are computed.
+
+    covered    documents that have a vector
+    documents  how vectors were made: "trained", "inferred", or of words, by "mean", "sum" or "sif"
+    results    by kind of score, that of each run, or the number of the label predicted for each test document
+    """
+
+    covered: Natural
+    documents: str
+    results: dict[str, list[float]]
+
+
+class Points(NamedTuple):
+    """The vectors (n, d) of documents, and how they were made."""
+
+    vectors: Matrix
+    made: str
+
+    @property
+    def covered(self) -> int:
+        """Number of documents that have a vector."""
+        return int(self.vectors.any(axis=1).sum())
+
+
+class Task(ABC):
+    """Something to do with the vectors of labelled documents, after which they are judged.
+
+    parts    the documents, by file
+    options  how their vectors are made
+    """
+
+    def __init__(self, parts: Sequence[Labelled], options: DocumentOptions) -> None:
+        require("judging vectors of documents", "sklearn", "sklearn.cluster", "sklearn.linear_model")
+        self.parts, self.options = parts, options
+
+    @abstractmethod
+    def outcome(self, vectors: Vectors) -> Outcome:
+        """Return what comes of the vectors of one model."""
+
+    @abstractmethod
+    def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
+        """Yield the scores of several models from their outcomes, kind by kind."""
+
+    @cached_property
+    def digest(self) -> str:
+        """Digest that identifies documents and options."""
+        made_of = [__version__, type(self).__name__, self.options.record(), self.parts]
+        return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+
+    def points(self, documents: Labelled, vectors: Vectors) -> Points:
+        """Return the vectors of documents, as the options say."""
+        found = self._points(documents, vectors)
+        return Points(scaled(found.vectors), found.made) if self.options.normalize == "on" else found
+
+    def _points(self, documents: Labelled, vectors: Vectors) -> Points:
+        options = self.options
+        if isinstance(vectors, DocumentVectors):
+            if options.documents == "trained":
+                return Points(vectors[documents.ids], "trained")
+            if options.documents == "infer":
+                how: Any = {"epochs": options.infer_epochs, "seed": options.seed}
+                return Points(vectors.infer_vectors(documents.texts, **how), "inferred")
+            vectors = vectors.words
+        if vectors.is_sparse:
+            raise UsageError(SPARSE)
+        return Points(vectors.sentence_vectors(documents.texts, options.words), options.words)
+
+
+def open_vectors(path: PathLike, *, trust_tokenizer: bool = False) -> Vectors:
+    """Open the documents of a model that has any, or else the words of a model, or of a file of vectors."""
+    has_documents = format_of(Path(path)) is None and open_model(Path(path)).document_ids is not None
+    return (DocumentVectors if has_documents else Vectors).open(Path(path), trust_tokenizer=trust_tokenizer)
+
+
+def as_list(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
+    """Return one path, or several, as a list."""
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
+def task_rows(
+    task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of a task for several models; only one of them is open at a time."""
+    paths = {} if isinstance(models, Mapping) else {str(path): path for path in as_list(models)}
+    names = list(models if isinstance(models, Mapping) else paths)
+    outcomes: list[Outcome] = []
+    with (progress or Progress()).stage("judge", len(names), "models") as stage:
+        for name in names:
+            trust = task.options.trust_tokenizer
+            found = models[name] if isinstance(models, Mapping) else open_vectors(paths[name], trust_tokenizer=trust)
+            outcomes.append(task.outcome(found))
+            stage.advance(1, name)
+    return rows_of(task, dict(zip(names, outcomes, strict=True)))
+
+
+def rows_of(task: Task, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """Return the rows of models from their outcomes, one model after the other."""
+    names = list(outcomes)
+    sets = [judged(scores, names) for scores in task.scored(list(outcomes.values()))]
+    return [
+        {
+            "model": name, "dataset": data["name"], "kind": data["kind"],
+            **{key: data["scores"][place][key] for key in ("value", "low", "high")},
+            "covered": outcome["covered"], "total": data["total"], "documents": outcome["documents"],
+        }
+        for place, (name, outcome) in enumerate(outcomes.items())
+        for data in sets
+    ]  # fmt: skip
