@@ -147,7 +147,7 @@ def cluster(
     from cooc_engine.evaluation.clustering import Clustering
 
     if not texts:
-        raise UsageError("there is nothing to cluster; pass --texts FILE")
+        raise UsageError("there is nothing to cluster; pass --texts=FILE")
     _judge(models, Clustering.of(texts, options, labels or ()), table or TableOptions())
 
 

@@ -83,7 +83,7 @@ class Task(ABC):
     def points(self, documents: Labelled, vectors: Vectors) -> Points:
         """Return the vectors of documents, as the options say."""
         found = self._points(documents, vectors)
-        return Points(scaled(found.vectors), found.made) if self.options.normalize == "on" else found
+        return Points(scaled(found.vectors), found.made) if self.options.unit == "on" else found
 
     def _points(self, documents: Labelled, vectors: Vectors) -> Points:
         options = self.options

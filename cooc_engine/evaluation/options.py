@@ -58,7 +58,7 @@ class DocumentOptions(Options):
     """From a model of documents, take vectors inferred from the text, those trained for its id, or those of its words."""
     words: Literal["mean", "sum", "sif"] = "mean"
     """How vectors of words become one of a document: as a mean, a sum, or a mean with the weights of SIF."""
-    normalize: Literal["on", "off"] = "on"
+    unit: Literal["on", "off"] = "on"
     """Scale the vectors of documents to length 1."""
     infer_epochs: Annotated[int, AtLeast(1)] = 20
     """Number of passes over each document that is inferred."""

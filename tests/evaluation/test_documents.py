@@ -105,7 +105,7 @@ def test_files_of_labels_that_do_not_fit_are_refused(home):
 
 
 def points(home: Path, model: str, **options) -> tuple[np.ndarray, str]:
-    task = Clustering.of([home / "train.txt", home / "test.txt"], ClusterOptions(normalize="off", **options))
+    task = Clustering.of([home / "train.txt", home / "test.txt"], ClusterOptions(unit="off", **options))
     found = task.points(task.documents, open_vectors(home / model))
     return found.vectors, found.made
 
