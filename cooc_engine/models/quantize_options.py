@@ -33,7 +33,10 @@ class QuantizeOptions(Options):
     """Random seed of the first centroids."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for training again what was not cut."""
+        """Raise `UsageError` for training again what was not cut, and for options of a training that is not wanted."""
         super().__post_init__()
+        for name in ("epochs", "lr"):
+            if self.retrain is None and getattr(self, name) != getattr(type(self), name):
+                raise UsageError(f"--{name} is for --retrain; pass --retrain too, or leave it out")
         if self.retrain is not None and not self.cutoff:
             raise UsageError("--retrain trains what --cutoff has kept; pass --cutoff too")

@@ -78,7 +78,7 @@ class AutotuneOptions(Options):
     """How the options of a classifier are searched for."""
 
     duration: Annotated[float, AtLeast(0), Flag(alias=("--autotune-duration",))] = 300.0
-    """Seconds after which no trial is begun."""
+    """Seconds for all trials; none is begun that would take longer than what is left."""
     trials: Annotated[int | None, AtLeast(1)] = None
     """Number of trials, at most."""
     metric: Annotated[str, Flag(alias=("--autotune-metric",))] = "f1"
@@ -86,6 +86,6 @@ class AutotuneOptions(Options):
     predictions: Annotated[int, AtLeast(1), Flag(alias=("--autotune-predictions",))] = 1
     """Number of labels that are predicted for each line."""
     model_size: Annotated[str | None, Flag(alias=("--autotune-modelsize",))] = None
-    """The most bytes of the model's vectors, such as 2M; larger models are not tried."""
+    """The most bytes of the model's file, such as 2M: models are quantised, and cut so that they fit."""
     search_seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the search."""

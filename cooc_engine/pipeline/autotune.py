@@ -1,4 +1,4 @@
-"""Choosing the options of a classifier by its answers on a held-out text, within a time, and if wanted within a size.
+"""Choosing the options of a classifier by its answers on a held-out text, within a time, and if wanted within a file size.
 
 Trials are proposed by Optuna's TPE sampler (Bergstra et al. 2011) and recorded beside the output, so that a search that was
 interrupted goes on. The best model is the output; nothing of the others is kept.
@@ -14,12 +14,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageError
+from cooc_engine.linalg.quantisation import CENTROIDS
 from cooc_engine.models.families import trainer_of
 from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import encoded
 from cooc_engine.runtime.extras import require
@@ -30,6 +33,7 @@ from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
+from cooc_engine.vectors.quantisation import quantize
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -37,10 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["Trial", "autotune"]
 
 SUBWORDS = {"none": (0, 0), "2-5": (2, 5), "3-6": (3, 6)}  # sizes of the shortest and the longest
+HEAD, ROW = 20_000, 25  # bytes of a quantised model's file without any vectors, and of a word beside its codes
+IN_VAIN = 100  # proposals in succession that fail, or would take longer than the time that is left
 
 
 class Trial(TypedDict):
-    """A trial: the options that differ from others', the score on the held-out text, seconds, and bytes of the vectors."""
+    """A trial: the options that differ from others', the score on the held-out text, seconds, and bytes of the model file."""
 
     options: dict[str, Any]
     score: float
@@ -63,8 +69,10 @@ def autotune(
 ) -> tuple[Model, list[Trial]]:
     """Train classifiers of a text with options proposed by Optuna; write the best one to `output`; return it and all trials.
 
-    `base` are the options of the first trial, and those that are not searched for. Trials are recorded in `OUTPUT.trials.json`;
-    with `resume` they count, and the search goes on. Raises `UsageError` if Optuna is missing or no model is small enough.
+    Options of `base` that differ from their defaults are kept, as in fastText's program; the others are searched for, and the
+    first trial has their defaults. With a `model_size`, models are quantised, and only as many of their words and n-grams are
+    kept, and trained again, as fit into a file of that size. Trials are recorded in `OUTPUT.trials.json`; with `resume` they
+    count, and the search goes on. Raises `UsageError` if Optuna is missing, or no model is small enough.
     """
     require("autotune", "tune", "optuna")
     how, output = Run.of("autotune", run), Path(output)
@@ -119,9 +127,9 @@ class _Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._corpus, self._validation, self._output = corpus, validation, output
         self._options, self._base, self._run = options, base, run
-        self._best = _work_of(output) / "best.h5"
+        self._best, self._small = (_work_of(output) / name for name in ("best.h5", "small.h5"))
         self._limit = math.inf if options.model_size is None else parse_size(options.model_size, "--model-size")
-        self._space = _space()
+        self._space = _searched(base, quantised=options.model_size is not None)
         _check_metric(options.metric, base, corpus)
         self._check_limit()
         self._plan = {
@@ -129,6 +137,7 @@ class _Search:
             "base": base.record(),
             "metric": options.metric,
             "k": options.predictions,
+            "model_size": options.model_size,
             "validation": crc32_of(validation, validation.stat().st_size),
         }
         self.trials: list[Trial] = self._recorded() if run.resume and self._best.exists() else []
@@ -138,11 +147,15 @@ class _Search:
             self._study.add_trial(self._finished(trial))
 
     def _check_limit(self) -> None:
-        """Raise `UsageError` if even the smallest model of the search is too large."""
-        least = {name: kind.low for name, kind in _numbers(self._space).items()}
-        size = _bytes(_chosen(self._base, {**least, "subwords": "none"}), self._corpus)
-        if size > self._limit:
-            raise UsageError(f"--model-size={self._options.model_size}: the smallest model takes {show_size(size)}; give more")
+        """Raise `UsageError` if there is no room for a model without any words."""
+        width = self._space["vector_size"].low if "vector_size" in self._space else self._base.vector_size
+        least = _overhead(width, self._labels)
+        if least > self._limit:
+            raise UsageError(f"--model-size={self._options.model_size}: a model takes at least {show_size(least)}; give more")
+
+    @property
+    def _labels(self) -> int:
+        return sum(word.startswith(self._base.label) for word in self._corpus.vocabulary.words)
 
     def _finished(self, trial: Trial) -> Any:
         """Return a recorded trial as Optuna's; raises `FormatError` for options that are not those of the search."""
@@ -163,22 +176,33 @@ class _Search:
         return found["trials"]
 
     def run(self) -> None:
-        """Try options until the time is over."""
-        begin, most = time.monotonic(), self._options.trials or math.inf
+        """Try options until the time is over, but none that would take longer than what is left of it."""
+        end, most, vain = time.monotonic() + self._options.duration, self._options.trials or math.inf, 0
         if not self.trials:
             self._study.enqueue_trial(_first(self._base, self._space))
-        while len(self.trials) < most and time.monotonic() - begin < self._options.duration:
+        while len(self.trials) < most and (left := end - time.monotonic()) > 0 and vain < IN_VAIN:
             asked = self._study.ask(self._space)
             chosen = _chosen(self._base, asked.params)
-            trial = self._tried(chosen, asked.params) if _bytes(chosen, self._corpus) <= self._limit else None
+            in_time = self._pace * _work(chosen) <= left
+            trial = self._tried(chosen, asked.params) if in_time else None
+            vain = 0 if trial else vain + 1
             if trial is None:
                 self._study.tell(asked, state=_pruned())
                 continue
             self._study.tell(asked, trial["score"])
             self._note(trial)
 
+    @property
+    def _pace(self) -> float:
+        """The median of the seconds that trials took by unit of `_work`; 0 before the first."""
+        paces = [trial["seconds"] / _work(_chosen(self._base, trial["options"])) for trial in self.trials]
+        return median(paces) if paces else 0.0
+
     def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial | None:
-        """Train and judge a model; None if its training diverges. Raises `InputError` if the held-out text judges nothing."""
+        """Train and judge a model; None if its training diverges, or if no word of it would fit into the size.
+
+        Raises `InputError` if the held-out text judges nothing.
+        """
         path, begin = self._best.with_name("trial.h5"), time.monotonic()
         train = trainer_of(chosen)
         try:
@@ -186,14 +210,34 @@ class _Search:
         except DivergenceError:
             self._run.shown.say(f"a trial diverged with --lr {chosen.lr:g}")
             return None
+        if self._limit < math.inf and not self._made_small(model, chosen, params["dsub"]):
+            return None
         seconds = time.monotonic() - begin
-        scores = Classifier(model).test(self._validation, self._options.predictions, threads=self._run.threads)
+        scores = Classifier.open(path).test(self._validation, self._options.predictions, threads=self._run.threads)
         if not scores.lines:
             raise InputError(f"{self._validation}: no line has a label of the text; pass lines as those to train on")
-        return {
-            "options": dict(params), "score": _score(scores, self._options.metric), "seconds": seconds,
-            "bytes": _bytes(chosen, self._corpus),
-        }  # fmt: skip
+        score = _score(scores, self._options.metric)
+        return {"options": dict(params), "score": score, "seconds": seconds, "bytes": path.stat().st_size}
+
+    def _made_small(self, model: Model, chosen: SupervisedOptions, dsub: int) -> bool:
+        """Replace a model by its quantised one that fits into the size; tell whether any of its words do."""
+        rows, small = sum(len(model.reader(name)) for name in ("words", "ngrams") if name in model.names), self._small
+        room = self._limit - _overhead(chosen.vector_size, len(model.labels or ()))
+        cutoff, size = min(rows, int(room / (chosen.vector_size / dsub + ROW))), math.inf
+        while cutoff > 0 and size > self._limit:
+            size = self._quantized(model, QuantizeOptions(dsub=dsub, qnorm=True, cutoff=cutoff))
+            kept, cutoff = cutoff, int(0.9 * cutoff)
+        if size > self._limit:
+            return False
+        if kept < rows:
+            again: dict[str, Any] = {"retrain": str(self._corpus.path), "epochs": chosen.epochs, "lr": chosen.lr}
+            self._quantized(model, QuantizeOptions(dsub=dsub, qnorm=True, cutoff=kept, **again))
+        small.replace(model.path)
+        return True
+
+    def _quantized(self, model: Model, options: QuantizeOptions) -> int:
+        """Write a quantised model; return the bytes of its file."""
+        return quantize(model.path, self._small, options, threads=self._run.threads, force=True).bytes_after
 
     def _note(self, trial: Trial) -> None:
         """Record a trial, and keep its model if it is the best."""
@@ -212,7 +256,7 @@ class _Search:
 
 
 def _space() -> dict[str, Any]:
-    """Return what is searched: the options and their ranges."""
+    """Return what can be searched: options and their ranges."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     return {
@@ -224,6 +268,17 @@ def _space() -> dict[str, Any]:
         "buckets": IntDistribution(10_000, 4_000_000, log=True),
         "loss": CategoricalDistribution(["softmax", "ova"]),
     }
+
+
+def _searched(base: SupervisedOptions, *, quantised: bool) -> dict[str, Any]:
+    """Return what is searched: what the base leaves at its defaults, and the parts of the codes of a model to be quantised."""
+    from optuna.distributions import CategoricalDistribution
+
+    sizes = ("min_n", "max_n")
+    left = {name for name, value in vars(SupervisedOptions()).items() if getattr(base, name) == value}
+    left = left - {*sizes} | ({"subwords"} if left >= {*sizes} else set())
+    found = {name: kind for name, kind in _space().items() if name in left}
+    return {**found, "dsub": CategoricalDistribution([2, 4, 8])} if quantised else found
 
 
 def _pruned() -> Any:
@@ -238,23 +293,27 @@ def _numbers(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first(base: SupervisedOptions, space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first trial: the base, or what is nearest to it of what is searched."""
+    """Return the first trial: the defaults, or what is nearest to them of what is searched."""
     found = {name: min(max(getattr(base, name), kind.low), kind.high) for name, kind in _numbers(space).items()}
-    sizes = {pair: name for name, pair in SUBWORDS.items()}
-    loss = base.loss if base.loss in space["loss"].choices else space["loss"].choices[0]
-    return {**found, "subwords": sizes.get((base.min_n, base.max_n), "none"), "loss": loss}
+    return {**found, **{name: kind.choices[0] for name, kind in space.items() if name not in found}}
 
 
 def _chosen(base: SupervisedOptions, params: Mapping[str, Any]) -> SupervisedOptions:
-    min_n, max_n = SUBWORDS[params["subwords"]]
-    named = {name: value for name, value in params.items() if name != "subwords"}
-    return dataclasses.replace(base, **named, min_n=min_n, max_n=max_n)
+    """Return the options of a trial."""
+    named = {name: value for name, value in params.items() if name not in ("subwords", "dsub")}
+    if "subwords" in params:
+        named["min_n"], named["max_n"] = SUBWORDS[params["subwords"]]
+    return dataclasses.replace(base, **named)
 
 
-def _bytes(options: SupervisedOptions, corpus: Corpus) -> int:
-    """Return the bytes of a model's vectors, of which those of words and labels are counted together."""
-    rows = int((corpus.counts >= options.min_count).sum()) + options.ngram_rows
-    return 4 * options.vector_size * rows
+def _work(options: SupervisedOptions) -> float:
+    """Return what the time of a training is roughly proportional to: epochs, size, and input rows for each word."""
+    return options.epochs * options.vector_size * (options.word_ngrams + 4 * (options.max_n - options.min_n))
+
+
+def _overhead(vector_size: int, labels: int) -> int:
+    """Return the bytes of a quantised model's file without words: centroids, and the vectors of labels."""
+    return HEAD + 4 * vector_size * (CENTROIDS + labels)
 
 
 def _check_metric(metric: str, base: SupervisedOptions, corpus: Corpus) -> None:

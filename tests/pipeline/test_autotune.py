@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,10 @@ from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageEr
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.autotune import autotune
+from cooc_engine.runtime.numbers import parse_size
 from cooc_engine.vectors.classifier import Classifier
 
-BASE = SupervisedOptions(vector_size=5, lr=0.01, epochs=1, deterministic=True, buckets=10_000)
+BASE = SupervisedOptions(deterministic=True)
 
 
 @pytest.fixture
@@ -41,13 +43,11 @@ def texts(tmp_path: Path, monkeypatch) -> list[Path]:
 def test_the_best_trial_is_the_output(texts, tmp_path):
     model, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=4), BASE)
     scores = [trial["score"] for trial in trials]
-    assert trials[0]["options"]["lr"] == BASE.lr, "the base is tried first"
+    assert trials[0]["options"]["lr"] == BASE.lr, "the defaults are tried first"
     assert Classifier(model).test(texts[1]).f1 == pytest.approx(max(scores))
     best = trials[int(np.argmax(scores))]
     assert model.config["train"]["lr"] == best["options"]["lr"]
-    assert best["bytes"] == sum(model.array(name).nbytes for name in ("words", "ngrams") if name in model.names) + 4 * (
-        best["options"]["vector_size"]
-    ) * (len(model.labels) - 1)  # the line end is a word that the text lacks
+    assert best["bytes"] == model.path.stat().st_size
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "m.h5.trials.json", "train", "valid"]
 
 
@@ -77,10 +77,41 @@ def test_an_interrupted_search_goes_on(texts, tmp_path, monkeypatch):
     assert len(calls) == 5
 
 
-def test_models_that_are_too_large_are_not_tried(texts, tmp_path):
-    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=3, model_size="2k"), BASE)
-    assert len(trials) == 3
-    assert max(trial["bytes"] for trial in trials) <= 2048
+def test_what_is_given_is_not_searched_for(texts, tmp_path):
+    base = dataclasses.replace(BASE, loss="hs", lr=0.7, min_n=2, max_n=3)
+    model, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=3), base)
+    assert {*trials[0]["options"]} == {"epochs", "vector_size", "word_ngrams", "buckets"}
+    had = model.config["train"]
+    assert [had[name] for name in ("loss", "lr", "min_n", "max_n")] == ["hs", 0.7, 2, 3]
+
+
+@pytest.mark.parametrize(("size", "all_fit"), [("600k", True), ("26k", False)])
+def test_models_are_made_to_fit_a_size(texts, tmp_path, size, all_fit):
+    base = dataclasses.replace(BASE, vector_size=4, word_ngrams=2)
+    model, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=2, model_size=size), base)
+    most = parse_size(size, "")
+    assert max(trial["bytes"] for trial in trials) <= most
+    assert model.path.stat().st_size in {trial["bytes"] for trial in trials}
+    assert {*model.codes} == {"words", "ngrams"}
+    assert (model.kept is None) == all_fit
+    assert Classifier(model).test(texts[1]).f1 == pytest.approx(max(trial["score"] for trial in trials))
+
+
+def test_no_trial_is_begun_that_would_take_longer_than_what_is_left(texts, tmp_path, monkeypatch):
+    """Each trial takes ten seconds of a clock that stands still otherwise."""
+    clock, real, epochs = [0.0], FAMILIES["supervised"].train, []
+
+    def slow(corpus, path, options, **how):
+        clock[0] += 10 * options.epochs
+        epochs.append(options.epochs)
+        return real(corpus, path, options, **how)
+
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=slow))
+    base = dataclasses.replace(BASE, vector_size=4, word_ngrams=1 + 1, min_n=2, max_n=3)
+    autotune(*texts, tmp_path / "m.h5", AutotuneOptions(duration=75), base)
+    assert epochs[0] == 5
+    assert 10 * sum(epochs) <= 75
 
 
 def test_a_search_that_is_over_has_no_model_to_go_on_from(texts, tmp_path):
@@ -136,7 +167,7 @@ def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
         (AutotuneOptions(metric="f2"), BASE, "--metric is 'f2'"),
         (AutotuneOptions(metric="f1:none"), BASE, "--metric is 'f1:none'"),
         (AutotuneOptions(metric="recall:__label__none"), BASE, "--metric is 'recall:__label__none'"),
-        (AutotuneOptions(model_size="10"), BASE, "--model-size 10: the smallest model takes"),
+        (AutotuneOptions(model_size="10"), BASE, "--model-size=10: a model takes at least"),
         (AutotuneOptions(model_size="x"), BASE, "--model-size is 'x'"),
         (AutotuneOptions(), SupervisedOptions(init="x.h5"), "--init"),
     ):

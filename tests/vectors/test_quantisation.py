@@ -230,6 +230,9 @@ def test_options_of_classifiers_are_refused_elsewhere(models, tmp_path):
         quantize(models[0], tmp_path / "s.h5", QuantizeOptions(cutoff=3))
     with pytest.raises(UsageError, match="pass cutoff too"):
         QuantizeOptions(retrain="text.txt")
+    for given in ({"epochs": 3}, {"lr": 0.2}):
+        with pytest.raises(UsageError, match="pass --retrain too"):
+            QuantizeOptions(cutoff=5, **given)
 
 
 def test_vectors_that_are_all_zero_have_no_error(tmp_path):
