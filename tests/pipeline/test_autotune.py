@@ -164,12 +164,12 @@ def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=None))  # before any training
     for options, base, message in (
         (AutotuneOptions(duration=0), BASE, "no trial"),
-        (AutotuneOptions(metric="f2"), BASE, "--metric is 'f2'"),
-        (AutotuneOptions(metric="f1:none"), BASE, "--metric is 'f1:none'"),
-        (AutotuneOptions(metric="recall:__label__none"), BASE, "--metric is 'recall:__label__none'"),
-        (AutotuneOptions(model_size="10"), BASE, "--model-size=10: a model takes at least"),
-        (AutotuneOptions(model_size="x"), BASE, "--model-size is 'x'"),
-        (AutotuneOptions(), SupervisedOptions(init="x.h5"), "--init"),
+        (AutotuneOptions(metric="f2"), BASE, "metric is 'f2'"),
+        (AutotuneOptions(metric="f1:none"), BASE, "metric is 'f1:none'"),
+        (AutotuneOptions(metric="recall:__label__none"), BASE, "metric is 'recall:__label__none'"),
+        (AutotuneOptions(model_size="10"), BASE, "model_size=10: a model takes at least"),
+        (AutotuneOptions(model_size="x"), BASE, "model_size is 'x'"),
+        (AutotuneOptions(), SupervisedOptions(init="x.h5"), "init fixes"),
     ):
         with pytest.raises(UsageError, match=message):
             autotune(*texts, tmp_path / "m.h5", options, base)

@@ -231,7 +231,7 @@ def test_options_of_classifiers_are_refused_elsewhere(models, tmp_path):
     with pytest.raises(UsageError, match="pass cutoff too"):
         QuantizeOptions(retrain="text.txt")
     for given in ({"epochs": 3}, {"lr": 0.2}):
-        with pytest.raises(UsageError, match="pass --retrain too"):
+        with pytest.raises(UsageError, match="pass retrain too"):
             QuantizeOptions(cutoff=5, **given)
 
 
