@@ -9,20 +9,23 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import pages  # noqa: E402
 import plaintext  # noqa: E402
 
 import cooc_engine  # noqa: E402
-from cooc_engine.cli.app import app as command_line  # noqa: E402
 
 project = "cooc-engine"
 author = copyright = "the authors of cooc-engine"
 version = release = cooc_engine.__version__
 
-extensions = ["sphinx.ext.autodoc", "myst_parser"]
-exclude_patterns = ["_build"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "myst_parser"]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+smartquotes = False  # two dashes begin a flag
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 autodoc_member_order = "bysource"
+autodoc_default_options = {"exclude-members": "encoding, answers, load, record"}
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
@@ -47,15 +50,20 @@ html_copy_source = False
 html_show_copyright = False
 
 
+def write_commands(app: Any) -> None:
+    """Write a page for each command."""
+    pages.write_pages(HERE / "reference" / "commands")
+
+
 def add_commands(app: object, name: str, source: list[str]) -> None:
-    """Add what the command line says of itself to its page."""
+    """Add the tables of all commands to the page that leads to them."""
     if name == "reference/commands":
-        _, head, commands = command_line.generate_docs(output_format="markdown").partition("**Commands**:")
-        source[0] += head + commands
+        source[0] += pages.command_tables()
 
 
 def setup(app: Any) -> None:
     """Let docstrings be the plain text that they are, and the commands speak for themselves."""
+    app.connect("builder-inited", write_commands)
     app.connect("source-read", add_commands)
     app.connect("autodoc-process-docstring", plaintext.on_docstring)
     app.connect("autodoc-process-signature", plaintext.on_signature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import html
 import importlib
 import os
@@ -14,17 +15,18 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from cyclopts import App
 from support import tutorial
 
 import cooc_engine
 from cooc_engine.cli.app import app
 from cooc_engine.cli.foreign_flags import FOREIGN
+from cooc_engine.cli.hints import commands
 from cooc_engine.runtime.options import Options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
-PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")), *DOCS.rglob("*.md")]
+WRITTEN = (path for path in DOCS.rglob("*.md") if path.parent.name != "commands")  # and not generated
+PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")), *WRITTEN]
 BUILD = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet")
 
 
@@ -124,37 +126,35 @@ def test_the_script_builds_as_strictly_as_the_test():
     assert "scripts/docs" in (ROOT / ".ci" / "run").read_text().split()
 
 
-def test_every_public_name_is_on_the_page(pages):
-    page = (pages / "reference" / "python.html").read_text("utf-8")
-    missing = [name for name in cooc_engine.__all__ if f'id="cooc_engine.{name}"' not in page]
-    assert not missing
+def page_of(pages: Path, name: str) -> str:
+    return (pages / "reference" / "python" / f"cooc_engine.{name}.html").read_text("utf-8")
 
 
-def test_every_option_of_python_is_on_the_page(pages):
-    page = (pages / "reference" / "python.html").read_text("utf-8")
+def test_every_public_name_has_a_page(pages):
+    listed = (pages / "reference" / "python.html").read_text("utf-8")
+    for name in cooc_engine.__all__:
+        assert f'id="cooc_engine.{name}"' in page_of(pages, name)
+        assert f'href="python/cooc_engine.{name}.html' in listed
+
+
+def test_every_option_of_python_is_on_its_page(pages):
     classes = [cls for name in cooc_engine.__all__ if isinstance(cls := getattr(cooc_engine, name), type)]
     for cls in [cls for cls in classes if issubclass(cls, Options)]:
-        entry = page.partition(f'id="cooc_engine.{cls.__name__}"')[2].partition('<dt class="sig')[0]
+        entry = page_of(pages, cls.__name__).partition(f'id="cooc_engine.{cls.__name__}"')[2].partition('<dt class="sig')[0]
         shown = re.findall(r'<dt><code[^>]*><span class="pre">(\w+)</span>', entry)
         assert shown == [field.name for field in dataclasses.fields(cls)], cls
 
 
-def commands(program: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
-    """Yield every command that does something, with its names."""
-    inner = [name for name in program if not name.startswith("-")]
-    if not inner:
-        yield path, program
-    for name in inner:
-        yield from commands(program[name], (*path, name))
-
-
-def test_every_command_and_flag_is_on_the_page(pages):
-    page = html.unescape((pages / "reference" / "commands.html").read_text("utf-8"))
+def test_every_command_has_a_page_with_its_flags(pages):
+    listed = (pages / "reference" / "commands.html").read_text("utf-8")
     found = list(commands(app))
-    assert "--no-" not in page, "a switch has no opposite here"
     assert {("encode",), ("train", "glove"), ("eval",)} <= {path for path, _ in found}
     for path, command in found:
-        section = page.partition(f'<section id="cooc-engine-{"-".join(path)}">')[2].partition("</section>")[0]
+        name = f"commands/{'-'.join(path)}.html"
+        section = html.unescape((pages / "reference" / name).read_text("utf-8"))
+        assert f'href="{name}"' in listed
+        assert "--no-" not in section, "a switch has no opposite here"
+        assert "For example:" in section and f"cooc-engine {' '.join(path)} " in section
         shown = set(re.sub("<[^>]*>", " ", section).replace(",", " ").split())
         for argument in command.assemble_argument_collection():
             if argument.show:
@@ -168,16 +168,17 @@ def test_pages_ask_for_nothing_from_elsewhere(pages):
         assert not asked, page.name
 
 
-def flags(program: App) -> set[str]:
+@functools.cache
+def flags() -> set[str]:
     """Every flag of every command, and those of other programs that are understood."""
-    known = {name for _, command in commands(program) for arg in command.assemble_argument_collection() for name in arg.names}
-    return known | set(FOREIGN) | {"--help"}
+    known = {name for _, command in commands(app) for arg in command.assemble_argument_collection() for name in arg.names}
+    return known | {name for name in app if name.startswith("-")} | set(FOREIGN)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_flags_that_are_spoken_of_exist(page):
     said = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", page.read_text("utf-8")))
-    assert said <= flags(app)
+    assert said <= flags()
 
 
 def links(page: Path) -> Iterator[str]:

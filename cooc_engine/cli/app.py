@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import CycloptsError, Group, Parameter
 
 import cooc_engine
 from cooc_engine._version import __version__
@@ -19,8 +19,9 @@ from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, pr
 from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
 from cooc_engine.cli.foreign_flags import given, modern
+from cooc_engine.cli.hints import explanation
 from cooc_engine.cli.judge import classify, cluster, compare, evaluate, info, ratio
-from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, TrustTokenizer, VectorsFile, add_verb
+from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, TrustTokenizer, VectorsFile, add_verb, new_app
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
@@ -36,22 +37,18 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-SWITCHES = Parameter(negative=())  # which have no opposite such as --no-force
-
-app = App(
-    name="cooc-engine",
-    help="From text to co-occurrence statistics and word vectors on one machine.",
+app = new_app(
+    "cooc-engine",
+    "From text to co-occurrence statistics and word vectors on one machine.",
     version=__version__,
-    default_parameter=SWITCHES,
+    version_flags=["--version", "-V"],
+    group_commands=Group("Flags", sort_key=99),
     help_format="plaintext",
     result_action="return_value",
 )
-train = App(
-    name="train",
-    help="Train a model on counts, on a corpus, or on a text, which is encoded, and counted if need be, on the way.",
-    default_parameter=SWITCHES,
+train = new_app(
+    "train", "Train a model on a text, on an encoded corpus, or on counts; a text is encoded and counted on the way."
 )
-app.command(train)
 
 RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
 CountFile = Annotated[
@@ -62,7 +59,13 @@ CountFile = Annotated[
 def encode(
     texts: TextFiles, /, *, output: Directory, options: EncodeOptions | None = None, run: PlannedOptions = PLANNED
 ) -> None:
-    """Encode text files, one document per line, into a corpus directory. Compressed files are recognised; - reads stdin."""
+    """Encode text files, one document per line, into a corpus directory. Compressed files are recognised; - reads stdin.
+
+    For example:
+
+        cooc-engine encode text.txt.xz --output corpus --min-count 5
+        cat *.txt | cooc-engine encode - --output corpus --tokenizer regex
+    """
     carry_out(run, cooc_engine.encode, cooc_engine.plan_encode, _tokens, list(map(given, texts)), output, options)
 
 
@@ -80,18 +83,29 @@ def count(
     options: CountOptions | None = None,
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory."""
+    """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory.
+
+    For example:
+
+        cooc-engine count corpus --output cooc --window 10
+        cooc-engine count corpus --output cooc --memory 512M --dry-run
+    """
     carry_out(run, cooc_engine.count, cooc_engine.plan_count, _entries_and_tokens, corpus, output, options)
 
 
 def merge(
-    coocs: Annotated[list[Path], Parameter(name="COOC"), "The co-occurrence directories."],
+    coocs: Annotated[list[Path], Parameter(name="COOC..."), "The co-occurrence directories."],
     /,
     *,
     output: Directory,
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Add up co-occurrence directories that have the same vocabulary and options."""
+    """Add up co-occurrence directories that have the same vocabulary and options.
+
+    For example:
+
+        cooc-engine merge cooc-1 cooc-2 --output cooc
+    """
     carry_out(run, cooc_engine.merge, cooc_engine.plan_merge, _entries_and_tokens, coocs, output)
 
 
@@ -104,7 +118,12 @@ def append(
     trust_tokenizer: TrustTokenizer = False,
     run: RunOptions = RUN,
 ) -> None:
-    """Count new text with the vocabulary and options of a co-occurrence directory, and add up both counts."""
+    """Count new text with the vocabulary and options of a co-occurrence directory, and add up both counts.
+
+    For example:
+
+        cooc-engine append cooc new.txt --output both
+    """
     with Work(run) as work:
         new = [given(text) for text in texts]
         both = cooc_engine.append(cooc, new, output, trust_tokenizer=trust_tokenizer, **run.keywords())
@@ -125,7 +144,13 @@ def export_counts(
     format: Annotated[Literal["glove", "hdf5"], "The format of the file; `import-counts` recognises both."] = "glove",
     run: RunOptions = RUN,
 ) -> None:
-    """Export counts for other programs: GloVe's binary records and vocabulary, or one HDF5 file with a CSR matrix."""
+    """Export counts for other programs: GloVe's binary records and vocabulary, or one HDF5 file with a CSR matrix.
+
+    For example:
+
+        cooc-engine export-counts cooc counts.h5 --format hdf5
+        cooc-engine export-counts cooc records.bin --vocab vocab.txt
+    """
     if vocab is None and format == "glove":
         raise UsageError("--format glove also writes the vocabulary; pass --vocab FILE")
     if vocab is not None and format == "hdf5":
@@ -148,7 +173,13 @@ def import_counts(
     options: CountOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
-    """Import counts that `export-counts` wrote, or records of GloVe's `cooccur` or `shuffle`, in any order."""
+    """Import counts that `export-counts` wrote, or records of GloVe's `cooccur` or `shuffle`, in any order.
+
+    For example:
+
+        cooc-engine import-counts counts.h5 --output cooc
+        cooc-engine import-counts records.bin --vocab vocab.txt --output cooc
+    """
     from cooc_engine.storage.hdf5 import form_of
 
     foreign = not form_of(source)
@@ -180,10 +211,12 @@ def _train_command(model: str, family: Family) -> None:
     annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
     command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items() if kind}
     fields = f"source\n    {source}\noutput\n    The model file to write, HDF5.\n"
-    command.__doc__ = f"{family.title}\n\nParameters\n----------\n{fields}"
-    add_verb(train, command, model)
+    example = f"For example:\n\n    cooc-engine train {model} {'cooc' if family.counting else 'text.txt'} --output {model}.h5"
+    command.__doc__ = f"{family.title}\n\n{example}\n\nParameters\n----------\n{fields}"
+    add_verb(train, command, model, ON_COUNTS if family.counting else ON_TEXT)
 
 
+ON_COUNTS, ON_TEXT = Group("Trained on counts", sort_key=0), Group("Trained on the text", sort_key=1)
 COUNTED = "A co-occurrence directory, an encoded corpus, or a text."
 for name, family in trainable().items():
     _train_command(name, family)
@@ -207,8 +240,13 @@ def _train(
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
-def run_job(job: Annotated[Path, Parameter(name="JOB.toml"), "The job file."], /, *, run: RunOptions = RUN) -> None:
-    """Run a batch job; finished stages are kept, and an interrupted one is continued."""
+def run_job(job: Annotated[Path, Parameter(name="JOB"), "The job file."], /, *, run: RunOptions = RUN) -> None:
+    """Run a batch job; finished stages are kept, and an interrupted one is continued.
+
+    For example:
+
+        cooc-engine run job.toml
+    """
     from cooc_engine.reports.table import Table
 
     with Work(run) as work:
@@ -218,7 +256,13 @@ def run_job(job: Annotated[Path, Parameter(name="JOB.toml"), "The job file."], /
 
 
 def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
-    """Build an index for nn --approximate beside a model of millions of words, and print its recall."""
+    """Build an index for nn --approximate beside a model of millions of words, and print its recall.
+
+    For example:
+
+        cooc-engine index model.h5
+        cooc-engine nn --approximate model.h5 water
+    """
     with Work(run) as work:
         built = cooc_engine.build_index(model, threads=work.threads, force=run.force, progress=open_progress(run.progress))
     text = f"{built.words:,} words, finds {100 * built.recall:.1f} % of the nearest 10"
@@ -226,21 +270,57 @@ def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
 
 
 def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> None:
-    """Run the whole pipeline on the documentation of this Python installation."""
+    """Run the whole pipeline on the documentation of this Python installation.
+
+    For example:
+
+        cooc-engine demo --output cooc-demo
+    """
     from cooc_engine.pipeline.demo import demo
 
     print_lines(demo(output, open_progress(run.progress)))
 
 
-VERBS = [
-    encode, count, merge, append, export_counts, import_counts, index, demo, info, ratio, compare, cluster, classify, align,
-    export, quantize, infer,
-]  # fmt: skip
-for called in (*VERBS, *(getattr(home, name) for home in (ask, classifier) for name in home.__all__)):
-    add_verb(app, called)
-add_verb(app, run_job, "run")
-add_verb(app, import_file, "import")
-add_verb(app, evaluate, "eval")
+def help(command: Annotated[tuple[str, ...], Parameter(name="COMMAND...")] = (), /) -> None:
+    """Show the help of a command.
+
+    For example:
+
+        cooc-engine help train glove
+    """
+    app.help_print([*command])
+
+
+def install_completion(
+    *, shell: Annotated[Literal["bash", "zsh", "fish"] | None, "The shell; by default the one that you are using."] = None
+) -> None:
+    """Install completion of verbs and flags by TAB for your shell, in your home directory."""
+    from cyclopts.completion import ShellDetectionError
+
+    try:
+        script = app.install_completion(shell=shell)
+    except ShellDetectionError:
+        raise UsageError("the shell is not known; pass --shell bash, zsh or fish") from None
+    print_lines([f"{script}: written, and loaded by new shells"])
+
+
+# All verbs, by what one wants to do, in the order of the help.
+VERBS: dict[str, Sequence[Any]] = {
+    "From text to counts": (encode, count, merge, append),
+    "Models": (train, classifier.autotune, infer, quantize, align, index, run_job),
+    "Questions": [getattr(ask, name) for name in ask.__all__],
+    "Classification": (classifier.predict, classifier.predict_prob, classifier.test, classifier.test_label),
+    "Judging": (evaluate, compare, cluster, classify, ratio, info),
+    "Other programs": (export, import_file, export_counts, import_counts),
+    "Getting started": (demo, help),
+}
+NAMES = {"run_job": "run", "import_file": "import", "evaluate": "eval"}  # verbs whose functions cannot be named after them
+
+for place, (title, verbs) in enumerate(VERBS.items()):
+    group = Group(title, sort_key=place)
+    for verb in verbs:
+        add_verb(app, verb, NAMES.get(getattr(verb, "__name__", "")), group)
+add_verb(app, install_completion, "--install-completion")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -251,7 +331,7 @@ def main(arguments: Sequence[str]) -> int:
     except ReaderGone as error:
         return error.exit_code
     except CycloptsError as error:
-        return fail(_one_line(error), UsageError.exit_code)
+        return fail(explanation(error, app), UsageError.exit_code)
     except CoocError as error:
         return fail(error.flags, error.exit_code)
     except KeyboardInterrupt:
@@ -263,12 +343,3 @@ def main(arguments: Sequence[str]) -> int:
         what = error.strerror or str(error)
         return fail(f"{error.filename}: {what}" if error.filename else what, code)
     return 0
-
-
-def _one_line(error: CycloptsError) -> str:
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, CoocError):
-            return cause.flags
-        cause = cause.__cause__ or cause.__context__
-    return " ".join(given(str(error)).split())

@@ -115,7 +115,7 @@ def _verb(
                 _answer_together(path, questions, _noting(answer), show, json)
 
         kind = list[str] | None if optional else list[str]
-        annotations = {"path": model, "arguments": Annotated[kind, Parameter(name=form.name, help=asked)]}
+        annotations = {"path": model, "arguments": Annotated[kind, Parameter(name=f"{form.name}...", help=asked)]}
         command.__annotations__ = annotations | {flag.name: hints[flag.name] for flag in flags} | {"json": JsonLines}
         arguments = Argument("arguments", Argument.POSITIONAL_ONLY, default=None if optional else Argument.empty)
         json = Argument("json", Argument.KEYWORD_ONLY, default=False)
@@ -260,7 +260,13 @@ def nn(
     documents: Documents = False,
     of: Of = None,
 ) -> Answer:
-    """Print the words, or the documents, nearest to each WORD by cosine; - reads words from stdin."""
+    """Print the words, or the documents, nearest to each WORD by cosine; - reads words from stdin.
+
+    For example:
+
+        cooc-engine nn model.h5 water king --topn 5
+        cooc-engine nn model.h5 - < words.txt
+    """
     asked = "documents" if documents else "words"
     if (of or asked) != asked:
         ids = cast("DocumentVectors", vectors)
@@ -271,19 +277,34 @@ def nn(
 
 @_verb(EACH_WORD, "The words to look up.", _ranked)
 def related(vectors: Vectors, word: str, *, topn: HowMany = 10, normalize: Normalize = False) -> Answer:
-    """Print the words with the largest inner product with each WORD: the PMI, in PMI models; - reads words from stdin."""
+    """Print the words with the largest inner product with each WORD: the PMI, in PMI models; - reads words from stdin.
+
+    For example:
+
+        cooc-engine related simpler-glove.h5 water
+    """
     return {word: vectors.related(word, topn, normalize)}
 
 
 @_verb(EACH_WORD, "The words to look up.", _ranked)
 def similar(vectors: Vectors, word: str, *, topn: HowMany = 10, context_words: ContextWords = 10_000) -> Answer:
-    """Print the words whose PMI with frequent words correlates best with that of each WORD; - reads words from stdin."""
+    """Print the words whose PMI with frequent words correlates best with that of each WORD; - reads words from stdin.
+
+    For example:
+
+        cooc-engine similar simpler-glove.h5 water --context-words 500
+    """
     return {word: vectors.similar(word, topn, context_words)}
 
 
 @_verb(WORDS, "A, B and C.", _ranked)
 def analogies(vectors: Vectors, words: list[str], *, topn: HowMany = 10, method: Method = "add") -> Answer:
-    """Print the words that are to C as B is to A, for WORDs A B C; - reads three words per line from stdin."""
+    """Print the words that are to C as B is to A, for WORDs A B C; - reads three words per line from stdin.
+
+    For example:
+
+        cooc-engine analogies model.h5 man king woman --method mul
+    """
     a, b, c = _expect(words, 3, "three words")
     most_similar = vectors.most_similar if method == "add" else vectors.most_similar_cosmul
     return {" ".join(words): most_similar(positive=[b, c], negative=[a], topn=topn)}
@@ -291,39 +312,70 @@ def analogies(vectors: Vectors, words: list[str], *, topn: HowMany = 10, method:
 
 @_verb(WORDS, "The two words.", _value)
 def similarity(vectors: Vectors, words: list[str]) -> Answer:
-    """Print the cosine of two WORDs; - reads two words per line from stdin."""
+    """Print the cosine of two WORDs; - reads two words per line from stdin.
+
+    For example:
+
+        cooc-engine similarity model.h5 ice water
+    """
     return {"similarity": vectors.similarity(*_expect(words, 2, "two words"))}
 
 
 @_verb(TEXTS, "The two lists; words are separated by white space.", _value)
 def n_similarity(vectors: Vectors, lists: list[str]) -> Answer:
-    """Print the cosine of the mean vectors of two quoted lists of words; - reads tab-separated pairs from stdin."""
+    """Print the cosine of the mean vectors of two quoted lists of words; - reads tab-separated pairs from stdin.
+
+    For example:
+
+        cooc-engine n-similarity model.h5 "king queen" "ice water"
+    """
     first, second = _expect(lists, 2, "two lists of words")
     return {"similarity": vectors.n_similarity(first.split(), second.split())}
 
 
 @_verb(WORDS, "The words.", _value)
 def doesnt_match(vectors: Vectors, words: list[str]) -> Answer:
-    """Print the WORD that is farthest from the mean of all; - reads words from stdin."""
+    """Print the WORD that is farthest from the mean of all; - reads words from stdin.
+
+    For example:
+
+        cooc-engine doesnt-match model.h5 breakfast cereal dinner lunch
+    """
     return {"word": vectors.doesnt_match(words)}
 
 
 @_verb(EACH_WORD, "The words.", _words_and_numbers)
 def vector(vectors: Vectors, word: str, *, oov: Unknown = "subword") -> Answer:
-    """Print the vector of each WORD, one per line; - reads words from stdin."""
+    """Print the vector of each WORD, one per line; - reads words from stdin.
+
+    For example:
+
+        cooc-engine vector model.h5 water
+    """
     return {word: vectors.vector(word, oov).tolist()}
 
 
 @_verb(EACH_WORD, "The words.", _ngrams)
 def get_subwords(vectors: Vectors, word: str) -> Answer:
-    """Print what the vector of each WORD is the mean of: the word itself and its n-grams, each with its row; - reads words."""
+    """Print what the vector of each WORD is the mean of: the word itself and its n-grams, each with its row; - reads words.
+
+    For example:
+
+        cooc-engine get-subwords fasttext.h5 water
+    """
     ngrams, rows = vectors.get_subwords(word)
     return {word: {"subwords": ngrams, "rows": rows.tolist()}}
 
 
 @_verb(EACH_WORD, "The words.", _lengths, optional=True)
 def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: Among = 2000) -> Answer:
-    """Print |v|^2 and -log P of each WORD, or of the shortest and longest vectors if none is given; - reads words."""
+    """Print |v|^2 and -log P of each WORD, or of the shortest and longest vectors if none is given; - reads words.
+
+    For example:
+
+        cooc-engine norms model.h5 water the
+        cooc-engine norms model.h5 --topn 20
+    """
     if word is None:
         frequent = [vectors.vocabulary.word(row) for row in range(min(restrict, len(vectors)))]
         order = vectors.norms(frequent)[0].argsort(kind="stable").tolist()
@@ -342,7 +394,12 @@ def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: 
 
 @_verb(TEXT, "The text.", _numbers)
 def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum", trust_tokenizer: TrustTokenizer = False) -> Answer:
-    """Print the vector of a TEXT on one line; - reads one text per line from stdin."""
+    """Print the vector of a TEXT on one line; - reads one text per line from stdin.
+
+    For example:
+
+        cooc-engine sentence-vector model.h5 "the king of France" --how sif
+    """
     return {"vector": vectors.sentence_vector(text, how).tolist()}
 
 
@@ -350,7 +407,12 @@ def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum", trust_toke
 def sentence_similarity(
     vectors: Vectors, texts: list[str], *, measure: Nearness = "dot", trust_tokenizer: TrustTokenizer = False
 ) -> Answer:
-    """Print the sum of the PMIs between the words of two quoted TEXTs; - reads tab-separated pairs from stdin."""
+    """Print the sum of the PMIs between the words of two quoted TEXTs; - reads tab-separated pairs from stdin.
+
+    For example:
+
+        cooc-engine sentence-similarity model.h5 "king of France" "a queen"
+    """
     first, second = _expect(texts, 2, "two texts")
     return {"similarity": vectors.sentence_similarity(first, second, measure)}
 
@@ -359,5 +421,10 @@ def sentence_similarity(
 def keywords(
     vectors: Vectors, text: str, *, topn: HowMany = 10, measure: Telling = "dot", trust_tokenizer: TrustTokenizer = False
 ) -> Answer:
-    """Print the words most typical of a TEXT; - reads one text per line. Not for GloVe, whose ranking is reversed."""
+    """Print the words most typical of a TEXT; - reads one text per line. Not for GloVe, whose ranking is reversed.
+
+    For example:
+
+        cooc-engine keywords model.h5 "the king of France and his court" --topn 3
+    """
     return {"keywords": vectors.keywords(text, topn, measure)}

@@ -43,7 +43,13 @@ def predict(
     json: JsonLines = False,
     trust_tokenizer: TrustTokenizer = False,
 ) -> None:
-    """Print the labels of each line of a text, on a line of their own."""
+    """Print the labels of each line of a text, on a line of their own.
+
+    For example:
+
+        cooc-engine predict classifier.h5 new.txt
+        cooc-engine predict classifier.h5 - 3 0.1
+    """
     _print_answers(model, text, (k, threshold, threads), trust=trust_tokenizer, json=json, shares=False)
 
 
@@ -58,7 +64,12 @@ def predict_prob(
     json: JsonLines = False,
     trust_tokenizer: TrustTokenizer = False,
 ) -> None:
-    """Print the labels of each line of a text with their probabilities, on a line of their own."""
+    """Print the labels of each line of a text with their probabilities, on a line of their own.
+
+    For example:
+
+        cooc-engine predict-prob classifier.h5 new.txt 3
+    """
     _print_answers(model, text, (k, threshold, threads), trust=trust_tokenizer, json=json, shares=True)
 
 
@@ -73,7 +84,12 @@ def test(
     json: Json = False,
     trust_tokenizer: TrustTokenizer = False,
 ) -> None:
-    """Print precision and recall at K over the lines of a labelled text."""
+    """Print precision and recall at K over the lines of a labelled text.
+
+    For example:
+
+        cooc-engine test classifier.h5 held-out.txt
+    """
     scores = _opened(model, trust_tokenizer).test(_source(text), k, threshold, threads)
     print_result(json, scores.record(), _lines_of(scores, k))
 
@@ -89,7 +105,12 @@ def test_label(
     json: Json = False,
     trust_tokenizer: TrustTokenizer = False,
 ) -> None:
-    """Print F1, precision and recall of each label, then those of `test`."""
+    """Print F1, precision and recall of each label, then those of `test`.
+
+    For example:
+
+        cooc-engine test-label classifier.h5 held-out.txt
+    """
     scores = _opened(model, trust_tokenizer).test(_source(text), k, threshold, threads)
     found = scores.of_labels()
     lines = (
@@ -110,7 +131,12 @@ def autotune(
     base: SupervisedOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
-    """Search for the options of `train supervised` that predict a held-out text best, and keep the best model."""
+    """Search for the options of `train supervised` that predict a held-out text best, and keep the best model.
+
+    For example:
+
+        cooc-engine autotune train.txt --validation test.txt --output model.h5
+    """
     from cooc_engine.pipeline.autotune import autotune
 
     with Work(run) as work:

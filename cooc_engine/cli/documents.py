@@ -27,7 +27,12 @@ def infer(
     trust_tokenizer: TrustTokenizer = False,
     json: JsonLines = False,
 ) -> None:
-    """Infer the vectors of new documents, and print one line for each line of the text; zeros if no word of it is known."""
+    """Infer the vectors of new documents, and print one line for each line of the text; zeros if no word of it is known.
+
+    For example:
+
+        cooc-engine infer doc2vec.h5 new.txt > vectors.txt
+    """
     from cooc_engine.text.readers import line_batches
 
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)

@@ -46,7 +46,13 @@ def export(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Export the vectors of a model for other programs."""
+    """Export the vectors of a model for other programs.
+
+    For example:
+
+        cooc-engine export model.h5 vectors.txt
+        cooc-engine export model.h5 vectors.safetensors --dtype float16
+    """
     done = cooc_engine.export_vectors(model, output, format, dtype=dtype, vectors=vectors, restrict=restrict, force=force)
     text = f"{' and '.join(map(str, done.files))}: {done.words:,} vectors of size {done.vector_size}"
     if done.mean_error is not None:
@@ -56,7 +62,7 @@ def export(
 
 def import_file(
     source: Annotated[Path, Parameter(name="FILE"), "The file of vectors."],
-    output: Annotated[NewModel, Parameter(name="MODEL.h5")],
+    output: Annotated[NewModel, Parameter(name="MODEL")],
     /,
     *,
     format: FormatIn = None,
@@ -67,7 +73,12 @@ def import_file(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Import vectors of another program, from a plain or compressed file, into a model file."""
+    """Import vectors of another program, from a plain or compressed file, into a model file.
+
+    For example:
+
+        cooc-engine import glove.6B.100d.txt model.h5
+    """
     model, tally = cooc_engine.import_vectors(source, output, format, errors=errors, vocab=vocab, force=force)
     size, width = model.shapes["words"]
     record = {"output": str(output), "format": model.config["import"]["format"], "words": size, "vector_size": width}
@@ -81,13 +92,18 @@ def align(
     reference: Annotated[
         Path, Parameter(name="REFERENCE"), "The model, or file of vectors, to align to; of the same vector size or larger."
     ],
-    output: Annotated[NewModel, Parameter(name="OUT.h5")],
+    output: Annotated[NewModel, Parameter(name="OUT")],
     /,
     *,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Rotate the vectors of a model onto those of a reference, by the words they share (orthogonal Procrustes)."""
+    """Rotate the vectors of a model onto those of a reference, by the words they share (orthogonal Procrustes).
+
+    For example:
+
+        cooc-engine align 1990s.h5 1900s.h5 aligned.h5
+    """
     done = cooc_engine.align(model, reference, output, force=force)
     before = "" if done.before is None else f" (before: {done.before:.4f})"
     text = f"{output}: aligned by {done.words:,} words, whose mean cosine is {done.after:.4f}{before}"
@@ -105,7 +121,12 @@ def quantize(
     progress: ProgressKind = "auto",
     json: Json = False,
 ) -> None:
-    """Make a model small: its vectors become codes of a byte for some components each, which queries are answered from."""
+    """Make a model small: its vectors become codes of a byte for some components each, which queries are answered from.
+
+    For example:
+
+        cooc-engine quantize model.h5 --output small.h5
+    """
     shown = open_progress(progress)
     done = cooc_engine.quantize(model, output, options, threads=threads, force=force, progress=shown)
     errors = f"cosine error: mean {done.mean_error:.2e}, largest {done.largest_error:.2e}"

@@ -27,7 +27,7 @@ Page = Annotated[
     Path,
     "The page to write, PAGE.html, or a directory for it; its main picture (.png) and all numbers (.json) go beside it.",
 ]
-Models = Annotated[list[Path], Parameter(name="MODEL"), "The model files, or files of vectors of other programs."]
+Models = Annotated[list[Path], Parameter(name="MODEL..."), "The model files, or files of vectors of other programs."]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,12 @@ Labels = Annotated[Files, "Files of labels, one a line, a file for each text, if
 
 
 def info(path: Annotated[Path, Parameter(name="PATH"), "The directory or file."], /, *, json: Json = False) -> None:
-    """Describe a corpus, a co-occurrence directory or a model: print everything that it records."""
+    """Describe a corpus, a co-occurrence directory or a model: print everything that it records.
+
+    For example:
+
+        cooc-engine info model.h5
+    """
     from cooc_engine.pipeline.describe import lines
 
     record = cooc_engine.info(path)
@@ -60,13 +65,18 @@ def ratio(
     model: ModelFile,
     word1: Annotated[str, Parameter(name="WORD1"), "The word of the numerator."],
     word2: Annotated[str, Parameter(name="WORD2"), "The word of the denominator."],
-    contexts: Annotated[list[str], Parameter(name="CONTEXT"), "The context words."],
+    contexts: Annotated[list[str], Parameter(name="CONTEXT..."), "The context words."],
     /,
     *,
     counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts as well."] = None,
     json: JsonList = False,
 ) -> None:
-    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: large, small, or near 1 for both or neither."""
+    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: large, small, or near 1 for both or neither.
+
+    For example:
+
+        cooc-engine ratio model.h5 ice steam solid gas water fashion --counts cooc
+    """
     rows = cooc_engine.ratio(model, word1, word2, contexts, counts)
     print_result(json, rows, map(_ratio, rows))
 
@@ -90,7 +100,12 @@ def evaluate(
     options: EvalOptions | None = None,
     json: JsonList = False,
 ) -> None:
-    """Evaluate models on word pairs, sentence pairs, analogies, categories and outliers."""
+    """Evaluate models on word pairs, sentence pairs, analogies, categories and outliers.
+
+    For example:
+
+        cooc-engine eval model.h5 --pairs men.tsv --bootstrap 1000
+    """
     from cooc_engine.evaluation.judge import SETS
 
     given = {"pairs": pairs, "analogies": analogies, "sentence_pairs": sentence_pairs}
@@ -115,7 +130,12 @@ def compare(
     progress: ProgressKind = "auto",
     json: Annotated[bool, "Print all numbers as one JSON object."] = False,
 ) -> None:
-    """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms."""
+    """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms.
+
+    For example:
+
+        cooc-engine compare glove.h5 skipgram.h5 --pairs men.tsv --output page.html
+    """
     from cooc_engine.reports.page import page_of
 
     shown, page = cooc_engine.open_progress(progress), str(page_of(output))
@@ -143,7 +163,12 @@ def cluster(
     options: ClusterOptions | None = None,
     table: TableOptions | None = None,
 ) -> None:
-    """Cluster documents by their vectors: mutual information, adjusted Rand index and purity of (spherical) k-means."""
+    """Cluster documents by their vectors: mutual information, adjusted Rand index and purity of (spherical) k-means.
+
+    For example:
+
+        cooc-engine cluster model.h5 --texts labelled.txt
+    """
     from cooc_engine.evaluation.clustering import Clustering
 
     if not texts:
@@ -161,7 +186,12 @@ def classify(
     options: ClassifyOptions | None = None,
     table: TableOptions | None = None,
 ) -> None:
-    """Classify documents by their vectors: accuracy and F1 of nearest neighbours and of logistic regression."""
+    """Classify documents by their vectors: accuracy and F1 of nearest neighbours and of logistic regression.
+
+    For example:
+
+        cooc-engine classify model.h5 --train train.txt --test test.txt
+    """
     from cooc_engine.evaluation.classification import Classification
 
     _judge(models, Classification.of(train, test, options, labels or ()), table or TableOptions())

@@ -11,49 +11,78 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from cyclopts import App, Parameter
+from cyclopts import App, Group, Parameter
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import AtLeast, Flag, Options, Unparsed
 from cooc_engine.runtime.progress import Kind
+from cooc_engine.runtime.run_options import RunOptions
 
 __all__ = [
     "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "JsonLines", "ModelFile", "ModelFiles", "NewModel",
     "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer", "VectorsFile", "add_verb", "flags",
-    "translated",
+    "new_app", "translated",
 ]  # fmt: skip
 
+HEADINGS = ("Arguments", "Options", "Searching", "Encoding the text", "Counting", "Running")  # of flags, in their order
+
+
+def panel(title: str) -> Group:
+    """Return the group of flags that has this heading in the help of a command."""
+    return Group(title, sort_key=HEADINGS.index(title))
+
+
+Running = Parameter(group=panel(RunOptions.heading))
 CoocDirectory = Annotated[Path, Parameter(name="COOC"), "The co-occurrence directory."]
-TextFiles = Annotated[list[str], Parameter(name="TEXT"), "The text files."]
-ModelFile = Annotated[Path, Parameter(name="FILE.h5"), "The model file."]
-ModelFiles = Annotated[list[Path], Parameter(name="FILE.h5"), "The model files."]
-VectorsFile = Annotated[Path, Parameter(name="FILE.h5"), "The model file, or a file of vectors of another program."]
+TextFiles = Annotated[list[str], Parameter(name="TEXT..."), "The text files."]
+ModelFile = Annotated[Path, Parameter(name="MODEL"), "The model file."]
+ModelFiles = Annotated[list[Path], Parameter(name="MODEL..."), "The model files."]
+VectorsFile = Annotated[Path, Parameter(name="MODEL"), "The model file, or a file of vectors of another program."]
 NewModel = Annotated[Path, "The model file to write, HDF5."]
 Directory = Annotated[Path, "The directory to write."]
 Files = Annotated[list[Path] | None, Parameter(consume_multiple=True)]
 Positive = Annotated[int, AtLeast(1)]
 Topn = Annotated[Positive, Flag(("--k", "-k"))]
 HowMany = Annotated[Topn, "Number of words to print."]
-Force = Annotated[bool, "Replace an existing file."]
-ProgressKind = Annotated[Kind, "How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."]
-Threads = Annotated[int | None, Flag(("--thread", "--workers")), "Number of threads, at most and by default one for each core."]
-Json = Annotated[bool, "Print one JSON object."]
-JsonLines = Annotated[bool, "Print one JSON object per line."]
-TrustTokenizer = Annotated[bool, "Run the Python function by which the file says that its text was split, if there is one."]
+Force = Annotated[bool, Running, "Replace an existing file."]
+ProgressKind = Annotated[Kind, Running, "How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."]
+Threads = Annotated[
+    int | None,
+    Running,
+    Flag(("--thread", "--workers")),
+    "Number of threads, at most and by default one for each core.",
+]
+Json = Annotated[bool, Running, "Print one JSON object."]
+JsonLines = Annotated[bool, Running, "Print one JSON object per line."]
+TrustTokenizer = Annotated[
+    bool, Running, "Run the Python function by which the file says that its text was split, if there is one."
+]
 
 
-def add_verb(app: App, function: Callable[..., Any], name: str | None = None) -> None:
+def new_app(name: str, help: str, **how: Any) -> App:
+    """Return a command of commands; its switches have no opposite, such as --no-force."""
+    how |= {"group_arguments": panel("Arguments"), "group_parameters": panel(Options.heading)}
+    return App(name=name, help=help, default_parameter=Parameter(negative=()), **how)
+
+
+def add_verb(
+    app: App, function: Callable[..., Any] | App, name: str | None = None, group: Group | tuple[Group, ...] = ()
+) -> None:
     """Make a command of a function: each parameter is an argument or a flag, each class of options one flag per field."""
+    if isinstance(function, App):
+        function.group = group
+        app.command(function)
+        return
     hints = get_type_hints(function, include_extras=True)
     function.__annotations__ = {parameter: translated(hint) for parameter, hint in hints.items()}
-    app.command(function, name=name)
+    app.command(function, name=name, group=group)
 
 
 def translated(hint: Any) -> Any:
     """Return an annotation of the library as the parser reads it."""
     kind, *extras = get_args(hint) if get_origin(hint) is Annotated else (hint,)
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    known = [Parameter(converter=_whole)] if int in kinds else []
+    known = [Parameter(converter=_whole)] if int in kinds else [Parameter(show_default=False)] if kind is bool else []
     known += map(_parameter, extras)
     if any(map(_holds_options, kinds)):
         kind = functools.reduce(operator.or_, (flags(k) if _holds_options(k) else k for k in kinds))
@@ -82,7 +111,7 @@ def flags(options: type[Options]) -> type[Options]:
     """
     hints = {name: translated(hint) for name, hint in get_type_hints(options, include_extras=True).items()}
     body = {"__annotations__": hints, "__module__": __name__, "__doc__": options.__doc__}
-    return Parameter(name="*")(dataclass(frozen=True)(type(options.__name__, (options,), body)))
+    return Parameter(name="*", group=panel(options.heading))(dataclass(frozen=True)(type(options.__name__, (options,), body)))
 
 
 def _whole(kind: object, tokens: Sequence[Any]) -> int:

@@ -23,6 +23,8 @@ LONGEST_LIST = 1 << 22  # bytes of a list of words
 class EncodeOptions(Options):
     """How text becomes an encoded corpus."""
 
+    heading = "Encoding the text"
+
     min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount", "--mincount"))] = 5
     """Words that occur fewer times than this are left out of the vocabulary."""
     max_vocab: Annotated[int | None, AtLeast(1)] = None

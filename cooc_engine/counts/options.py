@@ -17,6 +17,8 @@ WIDEST = 100_000  # words on a side of the centre: weights, and gaps between doc
 class CountOptions(Options):
     """Options of counting: which pairs of words co-occur, and with which weight."""
 
+    heading = "Counting"
+
     window: Annotated[int, AtLeast(1), Below(WIDEST), Flag(alias=("--window-size", "--ws", "--win"))] = 10
     """Number of context words on each side of the centre."""
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic"

@@ -77,6 +77,8 @@ class SupervisedOptions(Options):
 class AutotuneOptions(Options):
     """How the options of a classifier are searched for."""
 
+    heading = "Searching"
+
     duration: Annotated[float, AtLeast(0), Flag(alias=("--autotune-duration",))] = 300.0
     """Seconds for all trials; none is begun that would take longer than what is left."""
     trials: Annotated[int | None, AtLeast(1)] = None

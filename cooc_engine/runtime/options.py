@@ -78,7 +78,12 @@ class Unparsed:
 
 
 class Options:
-    """Base of the option classes: frozen, validated when made, converted to a plain record and back."""
+    """Base of the option classes: frozen, validated when made, converted to a plain record and back.
+
+    `heading` is what the help of a command calls their flags.
+    """
+
+    heading = "Options"
 
     def __post_init__(self) -> None:
         """Check every field against its annotation, so that Python, TOML and flags fail alike."""

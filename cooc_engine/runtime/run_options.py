@@ -16,11 +16,12 @@ __all__ = ["PlannedOptions", "RunOptions", "TrainOptions"]
 class RunOptions(Options):
     """How a command runs; nothing here changes a result."""
 
+    heading = "Running"
+
     threads: Annotated[int | None, AtLeast(1), Flag(alias=("--thread", "--workers"))] = None
     """Number of threads; all cores by default."""
     memory: str | None = None
-    """Memory budget, such as 512M or 4G (binary), above what an idle interpreter takes and without mapped files; by default
-    half of the memory of the machine, or of its control group."""
+    """Memory budget, such as 512M or 4G, beside an idle interpreter and mapped files; half of all memory by default."""
     force: bool = False
     """Replace an existing output."""
     resume: bool = False

@@ -1,0 +1,65 @@
+"""What the command line says of arguments that it cannot parse, in one line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnknownOptionError
+
+from cooc_engine.cli.foreign_flags import given
+from cooc_engine.errors import CoocError
+
+__all__ = ["commands", "explanation"]
+
+ALIKE = 0.7  # similarity above which a flag is taken for a misspelling of another
+MOST = 4  # commands that are named
+ELSEWHERE = {  # flags of other programs that have no counterpart of one flag here
+    "--sg": "Choose the model by name: train skipgram or train cbow.",
+    "--cbow": "Choose the model by name: train skipgram or train cbow.",
+    "--hs": "Pass --loss hs.",
+    "--alpha": "The learning rate is --lr; GloVe's exponent is --weight-power.",
+}
+
+
+def explanation(error: CycloptsError, root: App) -> str:
+    """Return what is wrong, in one line: what our own checks say, if one of them failed, or else what the parser says."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, CoocError):
+            return cause.flags
+        cause = cause.__cause__ or cause.__context__
+    text = _unknown_option(error, root) if isinstance(error, UnknownOptionError) else str(error)
+    return " ".join(given(text).split())
+
+
+def _unknown_option(error: UnknownOptionError, root: App) -> str:
+    flag = (error.token.keyword or error.token.value).partition("=")[0]
+    return f"Unknown option: {flag}. {_hint(flag, error, root)}"
+
+
+def _hint(flag: str, error: UnknownOptionError, root: App) -> str:
+    """Return a flag that may have been meant, or the commands that have this one; nothing rather than something far-fetched."""
+    if flag in ELSEWHERE:
+        return ELSEWHERE[flag]
+    names = {name.lstrip("-"): name for argument in error.argument_collection if argument.parse for name in argument.names}
+    near = difflib.get_close_matches(flag.lstrip("-"), names, 1, ALIKE)
+    if near:
+        return f"Did you mean {names[near[0]]}?"
+    homes = [" ".join(path) for path, command in commands(root) if flag in _flags(command)]
+    more = f" and {len(homes) - MOST} more" if len(homes) > MOST else ""
+    return f"It belongs to {', '.join(homes[:MOST])}{more}." if homes else ""
+
+
+def commands(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Yield every command that does something, with its names."""
+    inner = [name for name in app if not name.startswith("-")]
+    if not inner:
+        yield path, app
+    for name in inner:
+        yield from commands(app[name], (*path, name))
+
+
+def _flags(command: App) -> set[str]:
+    return {name for argument in command.assemble_argument_collection() if argument.show for name in argument.names}

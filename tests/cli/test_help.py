@@ -1,0 +1,88 @@
+"""What the command line says of itself: grouped help with examples, hints, completion."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+
+import pytest
+from cyclopts.completion import ShellDetectionError
+from support.command import assert_one_line
+
+from cooc_engine.cli import app as module
+from cooc_engine.cli.app import VERBS, app
+from cooc_engine.cli.foreign_flags import modern
+from cooc_engine.cli.hints import commands
+
+COMMANDS = dict(commands(app))
+
+
+WIDTH = 80  # of a terminal that is not wide
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_verb_has_examples_that_are_understood(path):
+    examples = inspect.getdoc(COMMANDS[path].default_command).partition("For example:\n\n")[2].partition("\n\n")[0].splitlines()
+    assert any(f"cooc-engine {' '.join(path)} " in line for line in examples)
+    assert all(len(line) <= WIDTH for line in examples)
+    for line in map(str.strip, examples):
+        begin, _, words = line.partition("cooc-engine ")
+        assert begin in ("", "cat *.txt | ")
+        words = words.partition(" <")[0].partition(" >")[0]
+        app.parse_args(modern(words.replace('"', "").split()), exit_on_error=False, print_error=False)
+
+
+def test_help_is_grouped_in_the_order_of_the_table(call):
+    text = call("--help")[1]
+    places = [text.index(f"─ {title} ─") for title in [*VERBS, "Flags"]]
+    assert places == sorted(places) and "─ Commands ─" not in text
+    assert call("help")[1] == text
+    shown = call("help", "train", "glove")[1]
+    assert shown == call("train", "glove", "--help")[1]
+    assert "default: False" not in shown and "default: None" not in shown
+    places = [shown.index(f"─ {title} ─") for title in ("Arguments", "Options", "Encoding the text", "Counting", "Running")]
+    assert places == sorted(places)
+    assert places[1] < shown.index("--x-max") < places[2] < shown.index("--lowercase") < places[3] < shown.index("--threads")
+
+
+def test_usage_shows_what_repeats(call):
+    for verb, repeated in {"nn": "MODEL WORD...", "encode": "TEXT...", "compare": "MODEL...", "merge": "COOC..."}.items():
+        assert call(verb, "--help")[1].splitlines()[0].endswith(repeated)
+
+
+def test_the_version(call):
+    assert call("-V") == call("--version")
+    assert call("-V")[1].strip() == module.__version__
+
+
+@pytest.mark.parametrize(
+    ("flag", "says"),
+    [
+        ("--init", "Unknown option: --init. It belongs to train glove, train simpler-glove, train skipgram, train cbow and"),
+        ("--stopwords", "Unknown option: --stopwords."),
+        ("--sg", "Choose the model by name: train skipgram or train cbow."),
+        ("--vectr-size=3", "Unknown option: --vectr-size. Did you mean --vector-size?"),
+        ("--dry-run", "It belongs to encode, count, merge."),
+    ],
+)
+def test_hints_do_not_mislead(call, flag, says):
+    result = call("train", "pmi-svd", "cooc", "--output", "m.h5", flag)
+    assert_one_line(*result, 2, says)
+    assert "--win" not in result[2] and "--workers" not in result[2] and "--ws" not in result[2]
+
+
+def test_completion_is_installed_and_completes(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    code, text, _ = call("--install-completion", "--shell", "bash")
+    script = tmp_path / ".local/share/bash-completion/completions/cooc-engine"
+    assert (code, text) == (0, f"{script}: written, and loaded by new shells\n")
+    ask = f'. {script}; COMP_WORDS=(cooc-engine train glove --vec); COMP_CWORD=3; _cooc_engine; echo "${{COMPREPLY[@]}}"'
+    assert subprocess.run(["bash", "-c", ask], capture_output=True, text=True).stdout == "--vector-size --vectors\n"
+
+
+def test_a_shell_that_is_not_known(call, monkeypatch):
+    def detect() -> str:
+        raise ShellDetectionError
+
+    monkeypatch.setattr("cyclopts.completion.detect.detect_shell", detect)
+    assert_one_line(*call("--install-completion"), 2, "the shell is not known; pass --shell bash, zsh or fish")
