@@ -1,4 +1,4 @@
-"""Elements in HDF5: the one module that talks to h5py. FORMAT.md specifies the layout.
+"""Elements in HDF5. FORMAT.md specifies the layout.
 
 A file consists of elements: groups with a type and a version, holding contiguous datasets with a checksum each. HDF5
 keeps the structure (with its own checksums); this module writes and maps the values at the offsets that HDF5 assigns, so
@@ -7,6 +7,7 @@ a file opens without its values being read, and a full disk fails in a plain `wr
 
 from __future__ import annotations
 
+import functools
 import math
 import mmap
 import os
@@ -25,7 +26,22 @@ from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputErr
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.outputs import disk_errors, locked, part_path
 
-__all__ = ["FLOAT", "Dataset", "Element", "Stream", "form_of", "read_elements", "write_elements"]
+__all__ = [
+    "FLOAT",
+    "VERSIONS",
+    "Dataset",
+    "Element",
+    "Stream",
+    "are_parameters",
+    "form_of",
+    "member",
+    "read_elements",
+    "reading",
+    "reserve",
+    "write_elements",
+    "write_values",
+    "writing",
+]  # fmt: skip
 
 VERSION = 1
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -92,10 +108,7 @@ class Dataset:
 
     def write(self, file: BinaryIO) -> None:
         """Write the values at the file's current position."""
-        for chunk in _chunks(self.values, self.dtype):
-            data = chunk.view(np.uint8).data
-            while data:
-                data = data[file.write(data) :]
+        write_values(file, self.values, self.dtype)
 
     def verify(self, where: str) -> None:
         """Raise `FormatError` if the values do not match their checksums, or are not finite."""
@@ -116,6 +129,19 @@ class Dataset:
         """Drop the pages read from the mapped file from this process; they may stay in the system's page cache."""
         if self.mapped:
             self.mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def write_values(file: BinaryIO, values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any] = FLOAT) -> None:
+    """Write values at the position of an unbuffered file."""
+    for chunk in _chunks(values, dtype):
+        data = chunk.view(np.uint8).data
+        while data:
+            data = data[file.write(data) :]
+
+
+def are_parameters(values: npt.NDArray[Any]) -> bool:
+    """Tell whether all values can be parameters: as float32 they are finite, and not beyond `LARGEST`."""
+    return all(_is_within(chunk, LARGEST) for chunk in _chunks(values, FLOAT))
 
 
 def rows_of_a_block(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
@@ -211,7 +237,7 @@ def write_elements(path: Path, form: str, elements: Mapping[str, Element]) -> No
                     file.seek(place)
                     elements[element].datasets[name].write(file)
                 os.fsync(file.fileno())
-            with _writing(), h5py.File(work, "r+", libver=("v108", "v108"), locking=False) as whole:
+            with writing(), h5py.File(work, "r+", libver=VERSIONS, locking=False) as whole:
                 whole.attrs.modify("complete", np.uint8(1))
             work.replace(path)
         except BaseException:
@@ -225,7 +251,7 @@ def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> 
     The file format of HDF5 1.8 has checksums over all of its structure and is read by every later version.
     """
     places = {}
-    with _writing(), h5py.File(work, "w", libver=("v108", "v108"), locking=False, **_ALIGNED) as file:
+    with writing(), h5py.File(work, "w", libver=VERSIONS, locking=False, **_ALIGNED) as file:
         file.attrs["format"] = np.bytes_(form)
         file.attrs["format-version"] = np.uint32(VERSION)
         file.attrs["complete"] = np.uint8(0)
@@ -244,19 +270,13 @@ def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> 
     return places
 
 
+VERSIONS = "v108", "v108"  # of HDF5 that all of a file is written for
 _ALIGNED = {"alignment_threshold": 1, "alignment_interval": 64}  # so that mapped rows suit vector instructions
 
 
 def _create_dataset(group: h5py.Group, name: str, dataset: Dataset) -> int | None:
     """Reserve space for a dataset without writing values; return its offset in the file, None if it is empty."""
-    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    properties.set_layout(h5py.h5d.CONTIGUOUS)
-    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    properties.set_obj_track_times(False)
-    space = h5py.h5s.create_simple(dataset.values.shape) if dataset.values.ndim else h5py.h5s.create(h5py.h5s.SCALAR)
-    kind = h5py.h5t.py_create(dataset.dtype, logical=True)
-    created = h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, properties))
+    created = reserve(group, name, dataset.values.shape, dataset.dtype)
     created.attrs["crc-32"] = np.asarray(dataset.crc, np.uint32)
     if dataset.block:
         created.attrs["block"] = np.uint64(dataset.block)
@@ -264,8 +284,26 @@ def _create_dataset(group: h5py.Group, name: str, dataset: Dataset) -> int | Non
     return place
 
 
+def reserve(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> h5py.Dataset:
+    """Create a contiguous dataset with space in the file, and write no values to it."""
+    space = h5py.h5s.create_simple(shape) if shape else h5py.h5s.create(h5py.h5s.SCALAR)
+    kind = h5py.h5t.py_create(dtype, logical=True)
+    return h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, _contiguous()))
+
+
+@functools.cache
+def _contiguous() -> Any:
+    """Return the properties of a dataset whose space is reserved at once, and not filled."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.CONTIGUOUS)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    properties.set_obj_track_times(False)
+    return properties
+
+
 @contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
     """Turn HDF5's errors into `OSError` with the errno that they mention, so that a full disk is recognised."""
     try:
         yield
@@ -280,7 +318,7 @@ def _writing() -> Iterator[None]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Turn whatever h5py raises on a damaged file, which may be nearly anything, into a one-line `FormatError`."""
     try:
         yield
@@ -301,7 +339,7 @@ def form_of(path: Path) -> str:
         return ""
     if head != SIGNATURE:
         return ""
-    with _reading(path), h5py.File(path, "r", locking=False) as structure:
+    with reading(path), h5py.File(path, "r", locking=False) as structure:
         return _label(structure, "format", f"{path}") if "format" in structure.attrs else ""
 
 
@@ -313,7 +351,7 @@ def read_elements(path: Path, form: str, known: Collection[tuple[str, int]]) -> 
         raise InputError(f"{path}: no such file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    with file, _reading(path):
+    with file, reading(path):
         head = file.read(len(SIGNATURE))
         if head != SIGNATURE:
             raise FormatError(f"{path}: {'not an HDF5 file' if head else 'empty file'}, expected a {form}")
@@ -355,7 +393,7 @@ def _number(owner: h5py.Group | h5py.Dataset, name: str, where: str) -> int:
     return int(value)
 
 
-def _member(owner: h5py.Group, name: str, where: str) -> Any:
+def member(owner: h5py.Group, name: str, where: str) -> Any:
     """Return a group or dataset; a link, which could lead to another file, is not followed."""
     if not isinstance(owner.get(name, getlink=True), h5py.HardLink):
         raise FormatError(f"{where} is a link")
@@ -367,7 +405,7 @@ def _member(owner: h5py.Group, name: str, where: str) -> Any:
 
 def _read_element(path: Path, name: str, file: h5py.File, mapped: mmap.mmap, known: Collection[tuple[str, int]]) -> Element:
     where = f"{path}: element {name}"
-    group = _member(file, name, where)
+    group = member(file, name, where)
     if not isinstance(group, h5py.Group):
         raise FormatError(f"{where} is not a group")
     kind, version = _label(group, "element-type", where), _number(group, "element-version", where)
@@ -377,7 +415,7 @@ def _read_element(path: Path, name: str, file: h5py.File, mapped: mmap.mmap, kno
         raise FormatError(f"{where} is of type {kind!r} version {version}; this program {hint}")
     numbers = {key: tuple(value.tolist()) for key, value in group.attrs.items() if _are_numbers(value)}
     labels = {key: _label(group, key, where) for key in group.attrs if key not in numbers and not key.startswith("element-")}
-    datasets = {key: _map_dataset(f"{where}/{key}", _member(group, key, f"{where}/{key}"), mapped) for key in group}
+    datasets = {key: _map_dataset(f"{where}/{key}", member(group, key, f"{where}/{key}"), mapped) for key in group}
     return Element(where, kind, version, datasets, labels, numbers)
 
 

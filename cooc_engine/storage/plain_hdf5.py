@@ -1,0 +1,127 @@
+"""Plain HDF5 files, as other programs write and read them: datasets of numbers by their paths, without any of our attributes.
+
+What is read is bounded by what the file holds, whatever its structure promises; links, which could lead to another file, are
+not followed. A file is written in two steps: its structure, which reserves the space of all values, and then the values, in
+plain writes at their places. So a full disk is an error of a write, and a writer that was killed can go on.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.errors import FormatError, InputError
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.hdf5 import (
+    BEYOND,
+    FLOAT,
+    SIGNATURE,
+    VERSIONS,
+    are_parameters,
+    member,
+    reading,
+    reserve,
+    write_values,
+    writing,
+)
+
+__all__ = ["lay_out", "placing", "read_plain", "write_plain"]
+
+Shape = tuple[int | None, ...]
+FREE = 1 << 24  # bytes of values that may be compressed as far as they can be
+MOST_RATIO = 64  # of the size of larger values to their size in the file
+
+
+def read_plain(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Matrix]:
+    """Return datasets of a file by their paths, as float32, after checking their shapes (None: any length).
+
+    Raises `InputError` if the file cannot be read, and `FormatError`, naming the dataset, if one is missing, has another shape,
+    or holds anything but finite numbers.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(SIGNATURE))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if head != SIGNATURE:
+        raise FormatError(f"{path}: {'not an HDF5 file' if head else 'empty file'}")
+    with reading(path), h5py.File(path, "r", locking=False) as structure:
+        return {name: _values(_found(structure, name, path), shape, f"{path}: {name}") for name, shape in shapes.items()}
+
+
+def _found(owner: Any, name: str, path: Path) -> Any:
+    """Return the dataset at a path of names."""
+    for part in name.split("/"):
+        if not isinstance(owner, h5py.Group) or owner.get(part, getlink=True) is None:
+            raise FormatError(f"{path}: has no dataset {name}")
+        owner = member(owner, part, f"{path}: {name}")
+    return owner
+
+
+def _values(dataset: Any, shape: Shape, where: str) -> Matrix:
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape is None or dataset.dtype.kind != "f":
+        raise FormatError(f"{where} is not a dataset of floating-point numbers")
+    if len(dataset.shape) != len(shape) or any(s not in (None, a) for s, a in zip(shape, dataset.shape, strict=True)):
+        wanted = " x ".join("any" if length is None else str(length) for length in shape)
+        raise FormatError(f"{where} has the shape {' x '.join(map(str, dataset.shape))}, expected {wanted}")
+    _check_size(dataset, where)
+    values: npt.NDArray[Any] = dataset[...]
+    with np.errstate(over="ignore"):
+        found = values.astype(np.float32, copy=False)
+    if not are_parameters(found):
+        raise FormatError(f"{where} holds numbers that are not finite, or {BEYOND}")
+    return found
+
+
+def _check_size(dataset: h5py.Dataset, where: str) -> None:
+    """Raise `FormatError` unless the values are in the file, so that no more memory is taken than it justifies."""
+    size, stored = math.prod(dataset.shape) * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if dataset.is_virtual or dataset.external:
+        raise FormatError(f"{where} lies in another file")
+    if size > (stored if dataset.chunks is None else max(FREE, MOST_RATIO * stored)):
+        raise FormatError(f"{where} takes {size:,} bytes, and {stored:,} are in the file; truncated or damaged")
+    if dataset.chunks is not None and math.prod(dataset.chunks) * dataset.dtype.itemsize > FREE + size:
+        raise FormatError(f"{where} is stored in chunks of {' x '.join(map(str, dataset.chunks))}, larger than itself")
+
+
+def write_plain(path: Path, arrays: Mapping[str, Matrix]) -> None:
+    """Write arrays as float32 datasets under their paths; equal arrays give equal bytes."""
+    lay_out(path, ((name, values.shape) for name, values in arrays.items()))
+    with placing(path) as place:
+        for name, values in arrays.items():
+            place(name, values)
+
+
+def lay_out(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], texts: Mapping[str, str] | None = None) -> None:
+    """Write the structure of a file: float32 datasets by path and shape, and `texts`, each a dataset of one string."""
+    with writing(), h5py.File(path, "w", libver=VERSIONS, locking=False) as file:
+        for name, shape in shapes:
+            parent, _, leaf = name.rpartition("/")
+            reserve(file.require_group(parent) if parent else file, leaf, shape, FLOAT)
+        for name, text in (texts or {}).items():
+            file.create_dataset(name, (1,), h5py.string_dtype(), data=[text])
+
+
+@contextmanager
+def placing(path: Path) -> Iterator[Callable[[str, Matrix], None]]:
+    """Yield a function that writes the values of a dataset, by its path, to a file that `lay_out` made."""
+    with h5py.File(path, "r", locking=False) as structure, path.open("r+b", buffering=0) as file:
+
+        def place(name: str, values: Matrix) -> None:
+            dataset = h5py.h5d.open(structure.id, name.encode())
+            if dataset.shape != values.shape:
+                raise ValueError(f"{path}: {name} has room for {dataset.shape}, not for {values.shape}")
+            if values.size:
+                file.seek(dataset.get_offset())
+                write_values(file, values)
+
+        yield place
+        os.fsync(file.fileno())
