@@ -3,6 +3,7 @@
 word2vec, word2vec-bin   word2vec and gensim        glove, fasttext-vec   text files of these programs
 npz, safetensors         with float16 and int8      tsv                   TensorFlow's projector, in two files
 fasttext                 fastText's models, `.bin` and `.ftz`: whole models with n-grams, both ways, or words alone
+elmo                     models of ELMo's programs, both ways, in several files
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats import fasttext_models, npz, safetensors, vectors_text, word2vec_binary
+from cooc_engine.formats.elmo import elmo_model, write_elmo
 from cooc_engine.formats.fasttext import is_fasttext, read_fasttext, write_fasttext
 from cooc_engine.formats.incoming import Faults, Incoming, is_utf8
 from cooc_engine.formats.outgoing import Outgoing
@@ -32,7 +34,7 @@ from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
-from cooc_engine.storage.hdf5 import SIGNATURE
+from cooc_engine.storage.hdf5 import SIGNATURE, form_of
 from cooc_engine.storage.outputs import disk_errors, refuse_file, writing_files
 from cooc_engine.text.compression import beginning
 
@@ -65,7 +67,8 @@ _FORMS: Mapping[str, _Form] = {
     "tsv": _Form(vectors_text.write_projector, vectors_text.read_projector, "", b"\t\n\r"),
 }
 FORMATS = tuple(_FORMS)
-WRITTEN = (*FORMATS, "floret")  # whose table of n-grams has no words to read
+IMPORTED = (*FORMATS, "elmo")
+WRITTEN = (*IMPORTED, "floret")  # whose table of n-grams has no words to read
 ALIASES = {"projector": "tsv"}
 SUFFIXES = {
     ".npz": "npz",
@@ -74,6 +77,7 @@ SUFFIXES = {
     ".bin": "word2vec-bin",
     ".vec": "fasttext-vec",
     ".floret": "floret",
+    ".hdf5": "elmo",
 }
 
 
@@ -168,17 +172,26 @@ def import_vectors(
     *,
     errors: Literal["strict", "skip"] = "strict",
     vocab: PathLike | None = None,
+    options: PathLike | None = None,
     force: bool = False,
 ) -> tuple[Model, dict[str, int]]:
     """Convert a file of vectors to a model file; return the opened model and the number of faults skipped, by kind.
 
     Few formats record how often words occur; `vocab` is a file with a word and its count per line, as GloVe's and word2vec's
-    programs write it. Words that it lacks have count 0. The order of the words is kept. Raises what `read_vectors` raises.
+    programs write it. Words that it lacks have count 0. The order of the words is kept. For a file of ELMo's weights `vocab` is
+    its vocabulary, a word per line, and `options` its options; both are found by their names if they lie beside it. Raises
+    what `read_vectors` raises.
     """
     output = Path(output)
     refuse_file(output, force=force)
     with disk_errors(output):
-        if (_known(format) if format is not None else format_of(path)) == "fasttext":
+        found_format = _known(format, IMPORTED) if format is not None else _format_of_model(Path(path))
+        if found_format == "elmo":
+            save_model(output, elmo_model(Path(path), options and Path(options), vocab and Path(vocab)))
+            return open_model(output), {}
+        if options is not None:
+            raise UsageError(f"--options {options}: only a model of ELMo has such a file; leave it out")
+        if found_format == "fasttext":
             if vocab is not None:
                 raise UsageError(f"--vocab {vocab}: {path} records how often words occur; leave it out")
             return _import_fasttext(Path(path), output, errors)
@@ -188,6 +201,12 @@ def import_vectors(
         provenance = {"file": str(path), "left_out": dict(found.tally), **versions()}
         save_model(output, ModelData("imported", vocabulary, {"words": found.vectors}, "w", config, provenance))
     return open_model(output), dict(found.tally)
+
+
+def _format_of_model(path: Path) -> str | None:
+    """Return the format by the content of a file; an HDF5 file that is none of ours has weights of ELMo."""
+    found = format_of(path)
+    return "elmo" if found is None and not form_of(path) else found
 
 
 def _import_fasttext(path: Path, output: Path, errors: str) -> tuple[Model, dict[str, int]]:
@@ -255,6 +274,8 @@ def export_vectors(
     format = _known(format, WRITTEN) if format is not None else _format_by_suffix(Path(source), output)
     if format == "floret":
         return _export_floret(Path(source), output, vectors, restrict, force=force)
+    if format == "elmo":
+        return _export_elmo(Path(source), output, vectors, restrict, force=force)
     form = _FORMS[format]
     if format == "fasttext" and (model := _whole_model(Path(source))):
         return _export_fasttext(model, output, vectors, restrict, force=force)
@@ -304,6 +325,15 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         vectors_text.write_floret(file, model.subwords)
     return Exported((output,), len(model.vocabulary), model.subwords.matrix.shape[1], None, None)
+
+
+def _export_elmo(source: Path, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
+    """Write the files of a model of ELMo, of which `output` has the weights."""
+    _refuse_parts("elmo", vectors, restrict)
+    if format_of(source) is not None:
+        raise UsageError(f"{source}: is no model of ELMo")
+    model = open_model(source)
+    return Exported(tuple(write_elmo(model, output, force=force)), *model.shapes["words"], None, None)
 
 
 def _refuse_parts(format: str, vectors: str | None, restrict: int | None) -> None:

@@ -199,6 +199,8 @@ FAMILIES = {
         optional=("ngrams",),
         published=("w",),
     ),
+    # Vectors of words without context; what makes them, and those in context, has axes of its own, which a model file records.
+    "elmo": Family(arrays={"words": "V d"}, published=("w",)),
     "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }
 

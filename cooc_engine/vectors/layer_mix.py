@@ -1,8 +1,8 @@
 """One vector of all layers of a word: γ Σ_j softmax(s)_j h_j, with γ and s given or learned for a task (Peters et al. 2018).
 
-They are learned with a softmax regression on the mix, all at once, by L-BFGS on the mean cross entropy plus λ Σ_j s_j² and a small
-decay of the regression to 0 and of γ to 1, without which one could grow as the other shrinks. With λ = 1 the mix is nearly the
-mean of the layers, with λ = 0.001 it is free.
+They are learned with a softmax regression on the mix, all at once, by L-BFGS on the mean cross entropy plus λ Σ_j s_j² and a
+small decay of the regression to 0 and of γ to 1, without which one could grow as the other shrinks. With λ = 1 the mix is
+nearly the mean of the layers, with λ = 0.001 it is free.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LayerMix:
 
 @dataclass(frozen=True)
 class FittedMix:
-    """A learned mix, and the softmax regression with which it was learned: coefficients (d, K) and intercept (K,) of K classes."""
+    """A learned mix, and the softmax regression learned with it: coefficients (d, K) and intercept (K,) of K classes."""
 
     mix: LayerMix
     classes: tuple[Any, ...]
@@ -75,8 +75,8 @@ class FittedMix:
 def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, decay: float = DECAY) -> FittedMix:
     """Learn γ and s, with a softmax regression, for labels of n items whose layers are (J, n, d): tags of words, say.
 
-    The items may be words in their sentences, or means over sentences. With one layer this is the regression on it alone. The
-    result depends on the items alone, not on their order but for rounding. Raises `UsageError` if there are fewer than two labels.
+    The items may be words in their sentences, or means over sentences. With one layer this is the regression on it alone.
+    Raises `UsageError` if there are fewer than two labels.
     """
     classes = tuple(sorted(set(labels)))
     if layers.ndim != 3 or layers.shape[1] != len(labels):
