@@ -18,11 +18,11 @@ __all__ = ["align", "export", "import_file", "quantize"]
 
 FormatOut = Annotated[
     str | None,
-    "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, floret, npz, safetensors, or tsv for TensorFlow's projector; "
+    "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, floret, npz, safetensors, tsv for TensorFlow's projector, or elmo; "
     "by default the suffix of FILE decides, else it is word2vec.",
 ]
 FormatIn = Annotated[
-    str | None, "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, npz, safetensors or tsv; recognised by default."
+    str | None, "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, npz, safetensors, tsv or elmo; recognised by default."
 ]
 Dtype = Annotated[
     Literal["float32", "float16", "int8"],
@@ -36,7 +36,11 @@ Published = Annotated[
 
 def export(
     model: Annotated[Path, Parameter(name="MODEL"), "The model file, or a file of vectors in one of the formats."],
-    output: Annotated[Path, Parameter(name="FILE"), "The file to write; `tsv` writes the words to a metadata file beside it."],
+    output: Annotated[
+        Path,
+        Parameter(name="FILE"),
+        "The file to write; `tsv` writes the words to a file beside it, `elmo` words and options too.",
+    ],
     /,
     *,
     format: FormatOut = None,
@@ -61,7 +65,7 @@ def export(
 
 
 def import_file(
-    source: Annotated[Path, Parameter(name="FILE"), "The file of vectors."],
+    source: Annotated[Path, Parameter(name="FILE"), "The file of vectors, or of the weights of ELMo."],
     output: Annotated[NewModel, Parameter(name="MODEL")],
     /,
     *,
@@ -69,17 +73,22 @@ def import_file(
     errors: Annotated[
         Literal["strict", "skip"], "Refuse malformed lines and repeated words, or skip and count them."
     ] = "strict",
-    vocab: Annotated[Path | None, "A file of words and counts, one pair per line; most formats hold none."] = None,
+    vocab: Annotated[
+        Path | None,
+        "A file of words and counts, one pair per line; most formats hold none. For weights of ELMo, its vocabulary.",
+    ] = None,
+    options: Annotated[Path | None, "The options.json of weights of ELMo, by default the one beside them."] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Import vectors of another program, from a plain or compressed file, into a model file.
+    """Import vectors of another program, from a plain or compressed file, or a model of ELMo, into a model file.
 
     For example:
 
         cooc-engine import glove.6B.100d.txt model.h5
     """
-    model, tally = cooc_engine.import_vectors(source, output, format, errors=errors, vocab=vocab, force=force)
+    files = {"vocab": vocab, "options": options}
+    model, tally = cooc_engine.import_vectors(source, output, format, errors=errors, **files, force=force)
     size, width = model.shapes["words"]
     record = {"output": str(output), "format": model.config["import"]["format"], "words": size, "vector_size": width}
     left_out = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.items()))

@@ -81,8 +81,8 @@ class NgramModel:
             raise UsageError(f"{words:,} words are too many for {n}-grams of whole numbers; take fewer")
         stream, targets = _stream(sentences, n, marks)
         if n == 1:
-            counts = np.bincount(stream[targets], minlength=words) + 1.0
-            return cls(counts / counts.sum(), (), words, marks)
+            smoothed = np.bincount(stream[targets], minlength=words) + 1.0
+            return cls(smoothed / smoothed.sum(), (), words, marks)
         grams, counts = np.unique(_grams(stream, targets, n, words), return_counts=True)
         orders = [_Order.of(grams, counts, words)]
         for size in range(n - 1, 0, -1):

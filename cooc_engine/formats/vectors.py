@@ -187,7 +187,8 @@ def import_vectors(
     with disk_errors(output):
         found_format = _known(format, IMPORTED) if format is not None else _format_of_model(Path(path))
         if found_format == "elmo":
-            save_model(output, elmo_model(Path(path), options and Path(options), vocab and Path(vocab)))
+            beside = (None if name is None else Path(name) for name in (options, vocab))
+            save_model(output, elmo_model(Path(path), *beside))
             return open_model(output), {}
         if options is not None:
             raise UsageError(f"--options {options}: only a model of ELMo has such a file; leave it out")
@@ -333,7 +334,8 @@ def _export_elmo(source: Path, output: Path, vectors: str | None, restrict: int 
     if format_of(source) is not None:
         raise UsageError(f"{source}: is no model of ELMo")
     model = open_model(source)
-    return Exported(tuple(write_elmo(model, output, force=force)), *model.shapes["words"], None, None)
+    words, size = model.shapes["words"]
+    return Exported(tuple(write_elmo(model, output, force=force)), words, size, None, None)
 
 
 def _refuse_parts(format: str, vectors: str | None, restrict: int | None) -> None:
