@@ -18,7 +18,6 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.models.file import Model, ModelData
 from cooc_engine.runtime.types import Matrix
-from cooc_engine.storage.schema import parse_json
 
 __all__ = ["FAMILY", "elmo_data", "imported_config", "network_of", "vectors_without_context"]
 
@@ -71,4 +70,4 @@ def _shape(model: Model) -> Shape:
         return Shape.of(model.trained_with(ElmoOptions), words)
     where = f"{model.path}: options"
     text = str(model.config.get("import", {}).get("options", ""))
-    return replace(shape_of_sizes(parse_json(text.encode(errors="replace"), where), where), words=words)
+    return replace(shape_of_sizes(text.encode(errors="replace"), where), words=words)

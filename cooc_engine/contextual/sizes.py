@@ -9,7 +9,7 @@ from cooc_engine.contextual.shape import CHARACTERS, Shape
 from cooc_engine.errors import FormatError
 from cooc_engine.models.elmo_options import MOST_CHARACTERS
 from cooc_engine.runtime.options import Above, AtLeast, Below
-from cooc_engine.storage.schema import fitted
+from cooc_engine.storage.schema import read_json
 
 __all__ = ["shape_of_sizes", "sizes_of"]
 
@@ -52,11 +52,9 @@ class _Sizes(TypedDict):
     lstm: _Lstm
 
 
-def shape_of_sizes(content: Any, where: str) -> Shape:
-    """Return the shape, without a softmax, that the content of `options.json` says; raises `FormatError`, naming the option."""
-    if isinstance(content, dict) and "char_cnn" not in content:
-        raise FormatError(f"{where}: has no char_cnn; a model that knows words only as a whole is not read")
-    sizes = fitted(content, _Sizes, where)
+def shape_of_sizes(content: bytes, where: str) -> Shape:
+    """Return the shape, without a softmax, that the JSON of `options.json` says; raises `FormatError`, naming the option."""
+    sizes = read_json(content, _Sizes, where)
     cnn, lstm = sizes["char_cnn"], sizes["lstm"]
     if not 1 <= len(cnn["filters"]) <= MOST:
         raise FormatError(f"{where}: char_cnn.filters has {len(cnn['filters'])} widths; there must be 1 to {MOST}")

@@ -30,7 +30,6 @@ from cooc_engine.runtime.types import Matrix
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import writing_files
 from cooc_engine.storage.plain_hdf5 import read_plain, write_plain
-from cooc_engine.storage.schema import parse_json
 from cooc_engine.text.bounded import lines, whole
 from cooc_engine.text.compression import opened
 from cooc_engine.text.tokenizers import LONGEST_WORD
@@ -89,7 +88,7 @@ def elmo_model(weights: Path, options: Path | None = None, vocabulary: Path | No
 
 def read_options(path: Path) -> Shape:
     """Return the sizes of a model, without a softmax, from `options.json`; raises `FormatError`, naming the option."""
-    return shape_of_sizes(parse_json(whole(path, LONGEST), f"{path}"), f"{path}")
+    return shape_of_sizes(whole(path, LONGEST), f"{path}")
 
 
 def read_weights(path: Path, shape: Shape) -> dict[str, Matrix]:

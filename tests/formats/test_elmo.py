@@ -187,7 +187,7 @@ def test_a_model_of_whole_words_is_refused(tmp_path, published):
 
 def test_missing_options_are_named(tmp_path, published):
     (published / FILES.options).rename(published / "other.json")
-    refused(tmp_path, published, "without options.json beside them; pass --options FILE")
+    refused(tmp_path, published, "without options.json beside them; pass options FILE")
     import_vectors(published / FILES.weights, tmp_path / "again.h5", options=published / "other.json")
 
 
@@ -298,7 +298,7 @@ def test_a_vocabulary_that_is_not_utf8_is_refused(tmp_path, published):
 
 def test_options_belong_to_elmo_alone(tmp_path, published):
     (tmp_path / "a.vec").write_text("1 2\na 1 2\n")
-    with pytest.raises(UsageError, match="--options"):
+    with pytest.raises(UsageError, match="only a model of ELMo has such a file"):
         import_vectors(tmp_path / "a.vec", tmp_path / "b.h5", options=published / FILES.options)
 
 

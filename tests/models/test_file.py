@@ -557,10 +557,10 @@ def test_a_checkpoint_survives_a_failed_one(tmp_path):
 
 
 def test_errors_of_hdf5_keep_their_number():
-    with pytest.raises(OSError, match="No space") as caught, hdf5._writing():
+    with pytest.raises(OSError, match="No space") as caught, hdf5.writing():
         raise RuntimeError("Can't decrement id ref count (write failed: errno = 28, error message = 'x')")
     assert caught.value.errno == 28
-    with pytest.raises(RuntimeError), hdf5._writing():
+    with pytest.raises(RuntimeError), hdf5.writing():
         raise RuntimeError("something else")
 
 
