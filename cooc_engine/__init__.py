@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from cooc_engine.formats.scipy_counts import import_matrix
     from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
-    from cooc_engine.models.file import Model, open_model
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.quantize_options import QuantizeOptions
     from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from cooc_engine.vectors.alignment import align
     from cooc_engine.vectors.classifier import Classifier
     from cooc_engine.vectors.documents import DocumentVectors, infer
+    from cooc_engine.vectors.model import Model, open_model
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
     from cooc_engine.vectors.quantisation import quantize
     from cooc_engine.vectors.query import Vectors, nn
@@ -95,8 +95,8 @@ _HOME = {
     "cluster": "evaluation.clustering",
     "classify": "evaluation.classification",
     "run": "pipeline.job",
-    "Model": "models.file",
-    "open_model": "models.file",
+    "Model": "vectors.model",
+    "open_model": "vectors.model",
     "train": "pipeline.train",
     "PMITransformer": "matrix.estimators",
     "SparseSVD": "matrix.estimators",
@@ -142,4 +142,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(["__version__", *__all__])

@@ -3,6 +3,7 @@
     CoocError                    1
     ├── InputError               1   text or a file that cannot be read as what it should be
     │   ├── FormatError          1   a damaged, half-written or foreign file of ours
+    │   │   └── UnknownArrayError    a parameter that a model does not have; also a KeyError
     │   └── UnknownWordError     1   a word that is not in the vocabulary; also a KeyError
     ├── UsageError               2   an option or a combination of options that makes no sense
     ├── DivergenceError          3   a loss or a parameter that is no longer finite, or an absurd loss
@@ -32,7 +33,7 @@ class CoocError(Exception):
     @property
     def text(self) -> str:
         """The message as it is written, to be part of another one."""
-        return super().__str__()
+        return Exception.__str__(self)  # a `KeyError` would put it in quotes
 
     @property
     def flags(self) -> str:
@@ -61,13 +62,12 @@ class FormatError(InputError):
     """A file of ours is damaged, half-written, or of another version or kind."""
 
 
+class UnknownArrayError(FormatError, KeyError):
+    """A parameter that a model does not have."""
+
+
 class UnknownWordError(InputError, KeyError):
     """A word that is not in the vocabulary."""
-
-    @property
-    def text(self) -> str:
-        """The message as it is written, where a `KeyError` would put it in quotes."""
-        return str(self.args[0])
 
 
 class UsageError(CoocError, ValueError):

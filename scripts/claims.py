@@ -73,7 +73,7 @@ def word_counts(text: str) -> Counter[str]:
 
 
 def squared_norms(model: Model) -> np.ndarray:
-    vectors = model.vectors.astype(np.float64)
+    vectors = model.matrix.astype(np.float64)
     return np.einsum("ij,ij->i", vectors, vectors)
 
 
@@ -89,7 +89,7 @@ def shortest(model: Model, among: int = FREQUENT) -> list[str]:
 
 def stop_words_share(model: Model, counts: Counter[str], *, centred: bool) -> float:
     """Return s_stop·s / |s|²: s is the sum of the vectors of all words of a text, s_stop of its most frequent ones."""
-    vectors = model.vectors.astype(np.float64)
+    vectors = model.matrix.astype(np.float64)
     if centred:
         vectors -= vectors.mean(0)
     here = np.array([counts.get(word, 0) for word in model.vocabulary.words], np.float64)

@@ -47,7 +47,7 @@ def test_families(name, version):
     wanted, model = facts[name], open_model(at / f"{name}.h5", verify=True)
     assert (model.family, list(model.names), len(model.history)) == (wanted["family"], wanted["arrays"], wanted["epochs"])
     assert (model.vocabulary.words, model.vocabulary.counts.tolist()) == (WORDS, [4, 2, 2, 2])
-    vectors = np.asarray(model.vectors[np.arange(len(WORDS))], np.float64)
+    vectors = np.asarray(model.matrix[np.arange(len(WORDS))], np.float64)
     np.testing.assert_allclose(vectors, wanted["vectors"], rtol=1e-6, atol=1e-9)
     assert len(Vectors.open(model.path).most_similar("cat", topn=3)) == 3
     axes = json.loads((ARCHIVE / "families-v2" / "facts.json").read_text())[name]["axes"]

@@ -20,7 +20,7 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWordError, UsageError
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.models.families import FAMILIES, family_of, trainable
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline import stages
 from cooc_engine.pipeline.describe import info
 from cooc_engine.pipeline.train import train
@@ -107,12 +107,12 @@ def other(family: str):
     return quick(family, **OTHER.get(family, {"seed": 4}))
 
 
-def arrays(model: Model) -> dict[str, bytes]:
+def arrays(model: ModelFile) -> dict[str, bytes]:
     return {name: model.array(name).tobytes() for name in model.names}
 
 
 @pytest.fixture
-def model(family, data, tmp_path) -> Model:
+def model(family, data, tmp_path) -> ModelFile:
     return train(family, data, tmp_path / "model.h5", quick(family), threads=2)
 
 
@@ -132,7 +132,7 @@ def test_the_file_opens_whole_with_finite_arrays_of_the_right_shapes(family, cor
         assert opened.array(name).dtype == CSR.get(name, np.float32)
         assert np.isfinite(opened.array(name)).all()
         assert np.ptp(opened.array(name)) > 0 or name == "shape"
-    assert opened.vectors.shape[0] == lengths["V"]
+    assert opened.matrix.shape[0] == lengths["V"]
 
 
 def test_the_vocabulary_is_that_of_the_counts(family, data, model):
@@ -306,7 +306,7 @@ def test_every_choice_of_vectors_can_be_asked_and_judged(family, data, tmp_path)
         kv = Vectors.open(path)
         word, cosine = found["wört1"][0]
         assert kv.similarity("wört1", word) == pytest.approx(cosine, abs=1e-5)
-        assert np.array_equal(kv["wört1"], trained.vectors[trained.vocabulary.ids["wört1"]])
+        assert np.array_equal(kv["wört1"], trained.matrix[trained.vocabulary.ids["wört1"]])
         assert evaluate([path], pairs=[pairs])[0]["covered"] == 3
     with pytest.raises(UnknownWordError, match="'' is not in the vocabulary"):
         nn(path, [""])  # which is too short for an n-gram

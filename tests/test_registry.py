@@ -90,9 +90,9 @@ def test_train_and_the_model_file(corpus, tmp_path):
     opened = open_model(tmp_path / "m.h5", verify=True)
     assert opened.family == pv_dbow.NAME
     assert opened.array("documents").shape == (corpus.documents, 6)
-    assert opened.vectors.shape == (len(corpus.vocabulary), 6)
+    assert opened.matrix.shape == (len(corpus.vocabulary), 6)
     assert np.ptp(opened.array("documents")) > 0
-    assert np.ptp(opened.vectors) > 0
+    assert np.ptp(opened.matrix) > 0
     again = train(pv_dbow.NAME, corpus, tmp_path / "again.h5", OPTIONS, threads=1)
     assert all(np.array_equal(model.array(name), again.array(name)) for name in model.names)
 

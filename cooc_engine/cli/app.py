@@ -235,7 +235,7 @@ def _train(
 
     with Work(run) as work:
         trained = train(model, source, output, options, encode=encode, count=count, **run.training_keywords())
-    rows, size = trained.vectors.shape
+    rows, size = trained.matrix.shape
     loss = f", loss {trained.history[-1]['loss']:.4f}" if trained.history else ""
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 

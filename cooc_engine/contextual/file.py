@@ -16,7 +16,7 @@ from cooc_engine.contextual.sizes import shape_of_sizes, sizes_of
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.models.elmo_options import ElmoOptions
-from cooc_engine.models.file import Model, ModelData
+from cooc_engine.models.file import ModelData, ModelFile
 from cooc_engine.runtime.types import Matrix
 
 __all__ = ["FAMILY", "elmo_data", "imported_config", "network_of", "vectors_without_context"]
@@ -48,7 +48,7 @@ def imported_config(shape: Shape) -> dict[str, Any]:
     return {"format": FAMILY, "options": json.dumps(sizes_of(shape))}
 
 
-def network_of(model: Model) -> Network:
+def network_of(model: ModelFile) -> Network:
     """Return the network of a model, whose parameters are verified and mapped.
 
     Raises `UsageError` for a model of another family, `FormatError` if a parameter does not fit the recorded options.
@@ -64,7 +64,7 @@ def network_of(model: Model) -> Network:
     return Network(shape, {parameter.name: model.array(parameter.name) for parameter in shape.parameters})
 
 
-def _shape(model: Model) -> Shape:
+def _shape(model: ModelFile) -> Shape:
     words = model.shapes.get(SOFTMAX, (0,))[0]
     if "train" in model.config:
         return Shape.of(model.trained_with(ElmoOptions), words)

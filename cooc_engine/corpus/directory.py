@@ -15,6 +15,7 @@ from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary, VocabularyRecord
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.options import recorded_options
+from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Offsets, PathLike, WordIds
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, BoundFiles
 from cooc_engine.storage.checksums import crc32
@@ -72,8 +73,8 @@ class CorpusDigest:
         return hashlib.sha256(f"{vocabulary} {tokens} {documents} {[self.ids, self.ends]}".encode()).hexdigest()
 
 
-class Corpus:
-    """An encoded corpus on disk, opened lazily.
+class Corpus(Shown):
+    """An encoded corpus on disk, opened lazily. It is accepted in place of its path, and pickled as it.
 
     Raises `InputError` if there is no corpus at `path`, `FormatError` if it is damaged or of another version.
     """
@@ -93,6 +94,20 @@ class Corpus:
     def of(cls, source: PathLike | Corpus) -> Corpus:
         """Return an open corpus unchanged, or open the one at a path."""
         return source if isinstance(source, Corpus) else cls(source)
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path."""
+        return type(self), (self.path.absolute(),)
+
+    def facts(self) -> dict[str, str]:
+        """Return the numbers of the corpus, its first words, and its path."""
+        sizes = {"tokens": self.tokens, "documents": self.documents, "words": len(self.vocabulary)}
+        shown = {name: f"{size:,}" for name, size in sizes.items()}
+        return {**shown, "first": self.vocabulary.beginning(), "path": str(self.path)}
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:

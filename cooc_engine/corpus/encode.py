@@ -29,7 +29,7 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
 from cooc_engine.runtime.machine import return_memory
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, listed
 from cooc_engine.storage.arrays import bound_files
 from cooc_engine.storage.outputs import building, clear
 from cooc_engine.text import readers
@@ -94,7 +94,7 @@ class TextInput:
     @classmethod
     def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
         """Return the text input for files."""
-        paths = [Path(texts)] if isinstance(texts, str | os.PathLike) else [Path(text) for text in texts]
+        paths = listed(texts)
         ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
         return cls(text_names(paths), paths, *ways)
 
@@ -119,6 +119,8 @@ def encode_documents(
 
     A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1.
     """
+    if isinstance(documents, str | bytes):
+        raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
     if options is not None and options.doc_id_column is not None:
         raise UsageError("--doc-id-column is a column of text files; documents of an iterable have none")
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)

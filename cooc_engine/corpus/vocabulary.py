@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError
+from cooc_engine.runtime.shown import Shown
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles
 from cooc_engine.storage.outputs import is_directory_of, part_path, read_manifest
 from cooc_engine.storage.relations import check_words
@@ -67,7 +68,7 @@ def order_by(keys: Sequence[npt.NDArray[Any]], whole: Callable[[int], bytes]) ->
     return order
 
 
-class Vocabulary:
+class Vocabulary(Shown):
     """Words, as concatenated UTF-8 bytes, with their counts; word `i` is row `i` of every matrix.
 
     text     (bytes,) uint8    the words without separators
@@ -119,6 +120,15 @@ class Vocabulary:
 
     def _bytes(self, row: int) -> bytes:
         return self.text[self.offsets[row] : self.offsets[row + 1]].tobytes()
+
+    def beginning(self, words: int = 5) -> str:
+        """Return the first words as a text."""
+        shown = ", ".join(self.word(row) for row in range(min(words, len(self))))
+        return shown + (", ..." if len(self) > words else "")
+
+    def facts(self) -> dict[str, str]:
+        """Return the numbers of words and of their occurrences, and the first words."""
+        return {"words": f"{len(self):,}", "tokens": f"{self.counts.sum():,}", "first": self.beginning()}
 
     def common(self, other: Vocabulary) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Return the rows of the common words: in this vocabulary, ascending, and in the other."""

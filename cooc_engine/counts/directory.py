@@ -20,10 +20,12 @@ from cooc_engine.corpus.options import RecordedOptions
 from cooc_engine.corpus.vocabulary import VOCABULARY_FILES, Vocabulary, VocabularyRecord
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import RowFiles
-from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.errors import FormatError, InputError, UnknownWordError, UsageError
 from cooc_engine.runtime.budget import memory_budget
+from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import recorded_options
+from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles, bound_files
@@ -117,8 +119,10 @@ def index_type(entries: int, columns: int) -> np.dtype[Any]:
     return np.dtype(np.int64 if max(entries, columns) >= 2**31 else np.int32)
 
 
-class Cooc:
+class Cooc(Shown):
     """A co-occurrence directory, opened lazily: a V × columns matrix of exact counts in row blocks.
+
+    `cooc["river", "water"]` is the count of a pair. The directory is accepted in place of its path, and pickled as it.
 
     Raises `InputError` if there is no such directory at `path`, `FormatError` if it is damaged or of another version.
     """
@@ -143,6 +147,74 @@ class Cooc:
     def of(cls, source: PathLike | Cooc) -> Cooc:
         """Return an open directory unchanged, or open the one at a path."""
         return source if isinstance(source, Cooc) else cls(source)
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path."""
+        return type(self), (self.path.absolute(),)
+
+    def facts(self) -> dict[str, str]:
+        """Return the numbers of the counts, their density and options, and their path."""
+        density = self.entries / max(1, self._size * self.columns)
+        how = f"{self.options.window}, {self.options.window_weight}, {self.options.context_side}"
+        sizes = {"words": f"{self._size:,}", "entries": f"{self.entries:,}", "density": f"{density:.3%}"}
+        return {**sizes, "window": how, "path": str(self.path)}
+
+    def __getitem__(self, pair: tuple[str, str]) -> float:
+        """Return how often a context word occurs near a word, 0 for never; positional counts are summed over the positions.
+
+        Raises `UnknownWordError` for a word outside the vocabulary.
+        """
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise UsageError(f"counts are of pairs, a word and its context, such as cooc['river', 'water'], not {pair!r}")
+        row, context = map(self._row_of, pair)
+        columns, counts = self.row(row)
+        slots = self.manifest["slots"]
+        begin, end = np.searchsorted(columns, [context * slots, (context + 1) * slots])
+        return float(counts[begin:end].sum())
+
+    def _row_of(self, word: str) -> int:
+        row = self.vocabulary.find(word)
+        if row < 0:
+            raise UnknownWordError(f"{self.path}: {word!r} is not in the vocabulary")
+        return row
+
+    def to_frame(self, word: str | None = None, *, memory: str | int | None = None) -> Any:
+        """Return a pandas `DataFrame` with a row for each entry: word, context, count; of one `word`, or of all.
+
+        Positional counts have the column `distance` too. Raises `UsageError` if pandas is missing, and as `csr` does.
+        """
+        require("a frame", "frames", "pandas")
+        import pandas as pd
+
+        if word is None:
+            matrix = self.csr(memory=memory).tocoo()
+            rows, columns, counts = matrix.row, matrix.col, matrix.data
+        else:
+            columns, counts = self.row(self._row_of(word))
+            rows = np.full(len(columns), self._row_of(word))
+        words, slots = np.array(self.vocabulary.words, object), self.manifest["slots"]
+        frame = {"word": words[rows], "context": words[columns // slots]}
+        if self.positional:
+            frame["distance"] = np.array(self.options.distances)[columns % slots]
+        return pd.DataFrame({**frame, "count": counts})
+
+    def to_anndata(self, *, memory: str | int | None = None) -> Any:
+        """Return an `AnnData`: the counts as CSR, words as names of observations and, with their distance, of variables.
+
+        `obs` has the words' own counts. Raises `UsageError` if anndata is missing, and as `csr` does.
+        """
+        require("AnnData", "anndata", "anndata")
+        import pandas as pd
+        from anndata import AnnData
+
+        words, matrix = self.vocabulary.words, scipy.sparse.csr_matrix(self.csr(memory=memory))
+        obs = pd.DataFrame({"count": self.vocabulary.counts}, index=pd.Index(words, name="word"))
+        names = [f"{word}{at:+d}" for word in words for at in self.options.distances] if self.positional else words
+        return AnnData(X=matrix, obs=obs, var=pd.DataFrame(index=pd.Index(names, name="context")))
 
     @property
     def positional(self) -> bool:

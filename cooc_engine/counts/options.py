@@ -48,6 +48,12 @@ class CountOptions(Options):
         sides = 2 if self.context_side == "both" else 1
         return sides * self.window if self.positional else 1
 
+    @property
+    def distances(self) -> list[int]:
+        """The signed distances of the contexts from the centre, ascending: for positional counts those of a word's columns."""
+        left = range(-self.window, 0) if self.context_side != "right" else ()
+        return [*left, *(range(1, self.window + 1) if self.context_side != "left" else ())]
+
 
 @dataclass(frozen=True)
 class UniformCountOptions(CountOptions):

@@ -20,7 +20,7 @@ from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.evaluation.scores import SetScores, judged
 from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import Counts, PathLike
 from cooc_engine.runtime.versions import versions
@@ -39,7 +39,7 @@ class _Entrant:
     """A model in the comparison: its name, and the vectors and counts of the words that are compared."""
 
     name: str
-    model: Model
+    model: ModelFile
     vectors: Vectors
     counts: Counts
 
@@ -131,7 +131,7 @@ def _same_words(one: Vocabulary, other: Vocabulary) -> bool:
     return one is other or (np.array_equal(one.offsets, other.offsets) and np.array_equal(one.text, other.text))
 
 
-def _reduced(name: str, model: Model, words: Sequence[str]) -> _Entrant:
+def _reduced(name: str, model: ModelFile, words: Sequence[str]) -> _Entrant:
     ids = model.vocabulary.ids
     rows = np.array([ids[word] for word in words])
     return _Entrant(name, model, Vectors(model.vocabulary, model.rows()).some(rows), model.vocabulary.counts[rows])
@@ -192,11 +192,11 @@ def _facts(entrant: _Entrant) -> dict[str, Any]:
     }
 
 
-def _is_sparse(model: Model) -> bool:
+def _is_sparse(model: ModelFile) -> bool:
     return FAMILIES[model.family].rows == "sparse"
 
 
-def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
+def _differing(models: Sequence[ModelFile]) -> list[dict[str, Any]]:
     """Return the options on which models differ, or for which a model does not have its family's default."""
     records = [_options_of(model) for model in models]
     defaults = [FAMILIES[model.family].options().record() for model in models]
@@ -211,7 +211,7 @@ def _differing(models: Sequence[Model]) -> list[dict[str, Any]]:
     return rows
 
 
-def _options_of(model: Model) -> dict[str, Any]:
+def _options_of(model: ModelFile) -> dict[str, Any]:
     """Return the options of all stages in one mapping; where names coincide, such as `window`, a later stage wins."""
     return {name: value for stage in STAGES for name, value in dict(model.config.get(stage) or {}).items()}
 

@@ -28,7 +28,7 @@ from cooc_engine.evaluation.sets import (
     read_sentence_pairs,
 )
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.types import Floats, Mask, Matrix, Rows
+from cooc_engine.runtime.types import Floats, Mask, Matrix, Paths, Rows, listed
 from cooc_engine.vectors.query import Vectors
 
 if TYPE_CHECKING:
@@ -96,18 +96,18 @@ class More(TypedDict, total=False):
     trust_tokenizer  whether texts may be split by the Python function that a model file names, as in `Vectors.open`
     """
 
-    sentence_pairs: Iterable[Path | str]
-    categories: Iterable[Path | str]
-    outliers: Iterable[Path | str]
+    sentence_pairs: Paths
+    categories: Paths
+    outliers: Paths
     bootstrap: int
     seed: int
     trust_tokenizer: bool
 
 
 def evaluate(
-    models: Path | str | Iterable[Path | str] | Mapping[str, Judged],
-    pairs: Iterable[Path | str] = (),
-    analogies: Iterable[Path | str] = (),
+    models: Vectors | Paths | Mapping[str, Judged],
+    pairs: Paths = (),
+    analogies: Paths = (),
     restrict: int | None = RESTRICT,
     *,
     by_section: bool = False,
@@ -115,7 +115,7 @@ def evaluate(
 ) -> list[Row]:
     """Evaluate models on word pairs, analogies and more; return rows {model, dataset, kind, value, covered, total}.
 
-    models      model files or files of vectors in other formats, or vectors by name
+    models      models, model files or files of vectors in other formats, or vectors, alone or by name
     pairs       files for `read_pairs`: Spearman and Pearson correlation of the cosines with the human scores, -1..1
     analogies   files for `read_analogies`: accuracy of 3CosAdd and 3CosMul on unit vectors over the covered questions
                 (Levy and Goldberg 2014), the question's own words excluded as answers, 0..1
@@ -131,7 +131,7 @@ def evaluate(
     if restrict is not None and restrict < 1:
         raise UsageError(f"--restrict is {restrict}; it must be at least 1")
     files: dict[str, Any] = {"pairs": pairs, "analogies": analogies, **more}
-    sets = [(kind.judge, kind.read(path)) for name, kind in SETS.items() for path in files.get(name, ())]
+    sets = [(kind.judge, kind.read(path)) for name, kind in SETS.items() for path in listed(files.get(name, ()))]
     rows = []
     for name, vectors in _named(models, more.get("trust_tokenizer", False)):
         limit = min(restrict or len(vectors), len(vectors))
@@ -140,12 +140,14 @@ def evaluate(
     return rows
 
 
-def _named(models: Path | str | Iterable[Path | str] | Mapping[str, Judged], trust: bool) -> Iterator[tuple[str, Judged]]:
+def _named(models: Vectors | Paths | Mapping[str, Judged], trust: bool) -> Iterator[tuple[str, Judged]]:
     """Yield names and vectors; only one model is open at a time."""
+    if isinstance(models, Vectors):
+        models = {"vectors": models}
     if isinstance(models, Mapping):
         yield from models.items()
         return
-    for path in [models] if isinstance(models, (str, Path)) else models:
+    for path in listed(models):
         yield str(path), Vectors.open(path, trust_tokenizer=trust)
 
 

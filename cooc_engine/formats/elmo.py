@@ -25,7 +25,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats.incoming import is_utf8, repeated
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.vectors_text import WHITE_SPACE
-from cooc_engine.models.file import Model, ModelData
+from cooc_engine.models.file import ModelData, ModelFile
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import writing_files
@@ -140,7 +140,7 @@ def check_publishable(shape: Shape) -> None:
             raise UsageError(f"lstm.{name} is {value}: {reason}; the other programs cannot take this model")
 
 
-def write_elmo(model: Model, weights: Path, *, force: bool) -> ElmoFiles:
+def write_elmo(model: ModelFile, weights: Path, *, force: bool) -> ElmoFiles:
     """Write the files of a model, those of words if it has any; return their names.
 
     Raises `UsageError` for a model that the programs would refuse, naming the option, and if a file exists, unless `force`.

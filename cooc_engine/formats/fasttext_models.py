@@ -15,7 +15,7 @@ from cooc_engine.formats.fasttext import LOSSES, MODELS, Arguments, FastTextFile
 from cooc_engine.formats.incoming import CHUNK, Faults, Incoming
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.linalg.quantisation import Quantised
-from cooc_engine.models.file import Model, ModelData
+from cooc_engine.models.file import ModelData, ModelFile
 from cooc_engine.models.published import ListedRows, Published, Recipe
 from cooc_engine.models.subwords import SubwordRows, Subwords
 from cooc_engine.models.supervised_options import SupervisedOptions
@@ -173,12 +173,12 @@ def write_word_vectors(file: BinaryIO, outgoing: Outgoing) -> None:
     write_fasttext(file, whole)
 
 
-def is_whole(model: Model) -> bool:
+def is_whole(model: ModelFile) -> bool:
     """Tell whether a model has what a file of fastText holds beside words: their own rows, or labels."""
     return "own" in model.names or model.labels is not None
 
 
-def file_of(model: Model) -> FastTextFile:
+def file_of(model: ModelFile) -> FastTextFile:
     """Return a model with n-grams, or a classifier, as fastText's file.
 
     Raises `UsageError` if only a part of its input rows is quantised, or if they have other centroids each.
@@ -204,7 +204,7 @@ def _number(names: Mapping[int, str], name: str | None, otherwise: int) -> int:
     return next((number for number, known in names.items() if known == name), otherwise)
 
 
-def _outputs(model: Model, words: int, width: int) -> Any:
+def _outputs(model: ModelFile, words: int, width: int) -> Any:
     if "nodes" in model.names:
         return _Stacked([model.reader("nodes")], 1)
     name = "labels" if model.labels is not None else "contexts"

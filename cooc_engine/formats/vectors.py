@@ -28,7 +28,7 @@ from cooc_engine.formats.incoming import Faults, Incoming, is_utf8
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import STORED, Rounded
 from cooc_engine.formats.vectors_text import WHITE_SPACE, metadata_path
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import SubwordRows
@@ -38,7 +38,7 @@ from cooc_engine.storage.hdf5 import SIGNATURE, form_of
 from cooc_engine.storage.outputs import disk_errors, refuse_file, writing_files
 from cooc_engine.text.compression import beginning
 
-__all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors"]
+__all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors", "write_vectors"]
 
 Dtype = Literal["float32", "float16", "int8"]
 BEGINNING = 1 << 20  # bytes read to recognise a file
@@ -174,7 +174,7 @@ def import_vectors(
     vocab: PathLike | None = None,
     options: PathLike | None = None,
     force: bool = False,
-) -> tuple[Model, dict[str, int]]:
+) -> tuple[ModelFile, dict[str, int]]:
     """Convert a file of vectors to a model file; return the opened model and the number of faults skipped, by kind.
 
     Few formats record how often words occur; `vocab` is a file with a word and its count per line, as GloVe's and word2vec's
@@ -210,7 +210,7 @@ def _format_of_model(path: Path) -> str | None:
     return "elmo" if found is None and not form_of(path) else found
 
 
-def _import_fasttext(path: Path, output: Path, errors: str) -> tuple[Model, dict[str, int]]:
+def _import_fasttext(path: Path, output: Path, errors: str) -> tuple[ModelFile, dict[str, int]]:
     """Convert a `.bin` or `.ftz` file of fastText, n-grams and outputs with it."""
     faults = Faults(path, skip=_skips(errors))
     whole = read_fasttext(path, faults, output.parent)
@@ -284,7 +284,18 @@ def export_vectors(
         raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
         raise UsageError(f"--dtype={dtype}: --format={format} holds only float32; use npz or safetensors")
-    outgoing = _outgoing(Path(source), vectors, restrict)
+    return _written(_outgoing(Path(source), vectors, restrict), output, format, dtype, force=force)
+
+
+def write_vectors(words: Vocabulary, rows: Any, output: PathLike, format: str, *, force: bool = False) -> Exported:
+    """Write words and vectors in memory as `export_vectors` does those of a file."""
+    if isinstance(rows, SparseVectors):
+        raise UsageError(SPARSE)
+    return _written(Outgoing(words, rows), Path(output), _known(format), "float32", force=force)
+
+
+def _written(outgoing: Outgoing, output: Path, format: str, dtype: Dtype, *, force: bool) -> Exported:
+    form = _FORMS[format]
     if form.not_in_words:
         outgoing.refuse(form.not_in_words, format)
     outputs = (output, metadata_path(output)) if format == "tsv" else (output,)
@@ -302,13 +313,13 @@ def _format_by_suffix(source: Path, output: Path) -> str:
     return "fasttext" if found == "word2vec-bin" and _whole_model(source) else found
 
 
-def _whole_model(source: Path) -> Model | None:
+def _whole_model(source: Path) -> ModelFile | None:
     """Return the model if it is one that fastText's files hold as a whole."""
     model = open_model(source) if format_of(source) is None else None
     return model if model and fasttext_models.is_whole(model) else None
 
 
-def _export_fasttext(model: Model, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
+def _export_fasttext(model: ModelFile, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
     _refuse_parts("fasttext", vectors, restrict)
     whole = fasttext_models.file_of(model)
     Outgoing(model.vocabulary, model.reader("words")).refuse(b"\0", "fasttext")

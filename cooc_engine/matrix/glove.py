@@ -21,7 +21,7 @@ from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, entri
 from cooc_engine.matrix.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.models.published import combined, mean_vector
 from cooc_engine.models.record import origin_of_counts, plan_digest
@@ -52,7 +52,7 @@ class Solver:
 
 def train_glove(
     cooc: PathLike | Cooc, output: PathLike, options: GloveOptions | None = None, **run: Unpack[TrainKeywords]
-) -> Model:
+) -> ModelFile:
     """Train GloVe on co-occurrence counts and write the model file `output`.
 
     The vectors have the same bits for any number of threads, interrupted or not. Raises `DivergenceError` as soon as the
@@ -63,7 +63,7 @@ def train_glove(
 
 def train_simpler_glove(
     cooc: PathLike | Cooc, output: PathLike, options: SimplerGloveOptions | None = None, **run: Unpack[TrainKeywords]
-) -> Model:
+) -> ModelFile:
     """Train simpler-GloVe on co-occurrence counts, usually with uniform window weights; otherwise like `train_glove`."""
     how = Run.of("train_simpler_glove", run, TrainKeywords)
     return _train(SIMPLER, cooc, output, options or SimplerGloveOptions(), how)
@@ -159,7 +159,7 @@ class _Allotment:
         return self.plan.line() + (f"; {show_size(self.mapped)} of entries on the disk" if self.mapped else "")
 
 
-def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> Model:
+def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> ModelFile:
     cooc, output = Cooc.of(source), Path(output)
     shape = solver.shape(options)
     grid = Grid.of(len(cooc.vocabulary), shape.row_bytes, tied=shape.tied)
@@ -206,7 +206,7 @@ def _check_tiles(tiles: Tiles, cooc: Cooc, held_out: float) -> None:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words paired with themselves")
 
 
-def _started(family: str, parameters: Parameters, cooc: Cooc, older: Model | None) -> Parameters:
+def _started(family: str, parameters: Parameters, cooc: Cooc, older: ModelFile | None) -> Parameters:
     """Initialise the words that an older model has with its vectors."""
     if older is not None:
         arrays, axes = parameters.arrays(), FAMILIES[family].arrays
@@ -222,7 +222,7 @@ def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, run:
     return ModelData(solver.family, cooc.vocabulary, arrays, published, *origin, state.history)
 
 
-def derive(model: Model, options: Options) -> Any:
+def derive(model: ModelFile, options: Options) -> Any:
     """Return the vectors of a model for a different choice of `vectors`; the `derive` of `Family.vectors`."""
     chosen = options.vectors or model.published
     vectors = combined(model.arrays, chosen)

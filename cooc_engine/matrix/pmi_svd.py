@@ -25,7 +25,7 @@ from cooc_engine.matrix.pmi import copies, transform_cooc
 from cooc_engine.matrix.sparse_pmi import write_rows
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.documents import Counted
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.published import RECIPES, combined
 from cooc_engine.models.record import origin_of_counts, plan_digest
@@ -54,7 +54,7 @@ def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -
 
 def train_pmi_svd(
     cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOptions | None = None, **how: Unpack[TrainKeywords]
-) -> Model:
+) -> ModelFile:
     """Factorise the PMI matrix of co-occurrence counts and write the model file `output`.
 
     The vectors have the same bits for any number of threads and any budget, interrupted or not. The model also holds the
@@ -215,7 +215,7 @@ def _single(found: SVD, stage: Stage, matrix: Operator) -> dict[str, float]:
 # ----------------------------------------------------------------------------------------------- of U, S and V, vectors
 
 
-def derive(model: Model, options: PmiSvdOptions) -> Any:
+def derive(model: ModelFile, options: PmiSvdOptions) -> Any:
     """Return the vectors of a model for a different `eig`, `vectors` or `normalize`; the `derive` of `Family.vectors`.
 
     Raises `UsageError` for a model that was normalized and so has lost the lengths of its vectors.
@@ -224,7 +224,7 @@ def derive(model: Model, options: PmiSvdOptions) -> Any:
     if had.normalize:
         raise UsageError(f"{model.path}: was made with a different normalize")
     if options.solver == "none":
-        return model.vectors
+        return model.matrix
     arrays = {name: model.array(name).copy() for name in RECIPES[options.vectors].arrays}
     if len({len(array) for array in (model.array("words"), *arrays.values())}) > 1:
         raise UsageError(f"{model.path}: has a context for each position; take vectors w")

@@ -17,7 +17,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.linalg.sparse import ENTRY_BYTES
 from cooc_engine.matrix.pmi import PmiStream
 from cooc_engine.models.checkpoints import claimed
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import PmiOptions
 from cooc_engine.models.record import origin_of_counts
 from cooc_engine.runtime.budget import Plan
@@ -46,7 +46,7 @@ def memory_plan(cooc: Cooc, budget: int) -> Plan:
 
 def train_pmi(
     cooc: PathLike | Cooc, output: PathLike, options: PmiOptions | None = None, **how: Unpack[TrainKeywords]
-) -> Model:
+) -> ModelFile:
     """Write the rows of the PMI matrix of co-occurrence counts, sparse, as the vectors of the model file `output`.
 
     The vectors have the same bits for any number of threads and any budget; the model has no history. Raises `InputError`
@@ -56,7 +56,7 @@ def train_pmi(
     return write_rows(Cooc.of(cooc), Path(output), options, options, Run.of("train_pmi", how, TrainKeywords))
 
 
-def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options, run: Run) -> Model:
+def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options, run: Run) -> ModelFile:
     """Write the model; `recorded` are the options that it records, as the user gave them."""
     cooc.refuse_empty()
     plan = memory_plan(cooc, run.budget)

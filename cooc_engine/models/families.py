@@ -63,7 +63,7 @@ class Family:
     counting: type[CountOptions] | None = CountOptions
     encoding: type[EncodeOptions] = EncodeOptions
     derived: tuple[str, ...] = ()
-    derive: Callable[[Any, Any], Any] = lambda model, options: model.vectors
+    derive: Callable[[Any, Any], Any] = lambda model, options: model.matrix
     title: str = ""
     product: str = ""
     item: str = "words"
@@ -81,7 +81,7 @@ class Family:
         """
         had, wanted = model.config.get("train", {}), options.record()
         if had == wanted:
-            return model.vectors
+            return model.matrix
         changed = [name for name in wanted if wanted[name] != had.get(name) and name not in self.derived]
         if changed:
             raise UsageError(f"{model.path}: was made with different {', '.join(changed)}")

@@ -8,13 +8,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.errors import FormatError, UnknownArrayError, UsageError
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.models.coded import PREFIX, codes_elements, read_codes
@@ -24,16 +24,20 @@ from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
 from cooc_engine.runtime.options import O, recorded_options
-from cooc_engine.runtime.types import Rows
+from cooc_engine.runtime.shown import Shown
+from cooc_engine.runtime.types import PathLike, Rows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
 from cooc_engine.storage.relations import check_words
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.storage.verified import VerifiedArrays
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 __all__ = [
-    "Model",
     "ModelData",
+    "ModelFile",
     "append_evaluation",
     "load_arrays",
     "open_model",
@@ -92,8 +96,8 @@ class ModelData:
         return {axis: names for axis, names in found.items() if names is not None}
 
 
-class Model:
-    """An open model: its small parts are in memory, its parameters mapped and read-only.
+class ModelFile(Shown):
+    """An open model file: its small parts are in memory, its parameters mapped and read-only. It is accepted as its path.
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
 
@@ -109,6 +113,44 @@ class Model:
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
         self.document_ids, self.codes, self.labels, self.kept = data.document_ids, data.codes, data.labels, data.kept
+
+    @classmethod
+    def open(cls, path: PathLike, *, verify: bool = False) -> Self:
+        """Open a model as `open_model` does."""
+        path = Path(path)
+        found = Contents.open(path, MODEL)
+        data = _read(found)
+        used = {**found.elements["vocabulary"].datasets, **found.elements["parameters"].datasets}
+        for name in data.codes:
+            used |= {f"{name}/{key}": dataset for key, dataset in found.elements[f"{PREFIX}{name}"].datasets.items()}
+        model = cls(path, data, {name: dataset.crc for name, dataset in used.items()})
+        if verify:
+            model._arrays.verify()
+        return model
+
+    @classmethod
+    def of(cls, model: ModelFile) -> Self:
+        """Return an open model as one of this class."""
+        return cls(model.path, model._data, model._checksums)
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path."""
+        return type(self).open, (self.path.absolute(),)
+
+    def facts(self) -> dict[str, str]:
+        """Return family, numbers, loss, scores and path of the model."""
+        rows, size = self.rows().shape
+        facts = {"family": self.family, "words": f"{rows:,}", "size": f"{size:,}", "vectors": self.published}
+        if self.document_ids is not None:
+            facts["documents"] = f"{len(self.document_ids):,}"
+        if self.history:
+            facts["loss"] = f"{self.history[-1]['loss']:.4f} in epoch {len(self.history)}"
+        scored = [row for row in self.evaluation if row["value"] is not None]
+        return {**facts, **{f"{row['dataset']} {row['kind']}": f"{row['value']:.4f}" for row in scored}, "file": str(self.path)}
 
     @property
     def names(self) -> list[str]:
@@ -126,7 +168,7 @@ class Model:
         return {name: self._arrays.rows[name].shape for name in self.names}
 
     def array(self, name: str) -> npt.NDArray[Any]:
-        """Return a parameter, mapped and read-only; raises `FormatError` if there is none of that name, or it is damaged."""
+        """Return a parameter, mapped and read-only; raises `UnknownArrayError`, naming those there are, or `FormatError`."""
         found: npt.NDArray[Any] = self._reader(name).whole()
         return found
 
@@ -138,10 +180,10 @@ class Model:
         try:
             return self._arrays.rows[name]
         except KeyError:
-            raise FormatError(f"{self.path}: has no parameter {name}; it has {', '.join(self.names)}") from None
+            raise UnknownArrayError(f"{self.path}: has no parameter {name}; it has {', '.join(self.names)}") from None
 
     @functools.cached_property
-    def vectors(self) -> Any:
+    def matrix(self) -> Any:
         """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are computed on first use and kept.
 
         A `center`, if the model has one, is subtracted. `rows` gives a part of them without computing all. Explicit vectors are
@@ -324,22 +366,13 @@ def _check_published(parameters: Element, size: int) -> None:
         parameters.array("center", FLOAT, (recipe.width(width),))
 
 
-def open_model(path: Path | str, *, verify: bool = False) -> Model:
+def open_model(path: PathLike, *, verify: bool = False) -> ModelFile:
     """Open a model without reading its parameters, which are mapped, and verified when they are first read.
 
     Structure, vocabulary and records are checked now; with `verify` so are all parameters. Raises `InputError` if there is no
     such file and `FormatError`, naming file and element, if it is not a complete, undamaged model of a known version.
     """
-    path = Path(path)
-    found = Contents.open(path, MODEL)
-    data = _read(found)
-    used = {**found.elements["vocabulary"].datasets, **found.elements["parameters"].datasets}
-    for name in data.codes:
-        used |= {f"{name}/{key}": dataset for key, dataset in found.elements[f"{PREFIX}{name}"].datasets.items()}
-    model = Model(path, data, {name: dataset.crc for name, dataset in used.items()})
-    if verify:
-        model._arrays.verify()
-    return model
+    return ModelFile.open(path, verify=verify)
 
 
 def _read(found: Contents) -> ModelData:

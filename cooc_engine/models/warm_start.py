@@ -13,14 +13,14 @@ import numpy as np
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.checksums import crc32
 
 __all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 
 
-def open_older(path: str | None, d: int) -> Model | None:
+def open_older(path: str | None, d: int) -> ModelFile | None:
     """Return the model to start from, or None; raises `UsageError` if its vectors are not of dimension d."""
     if path is None:
         return None
@@ -34,7 +34,7 @@ def open_older(path: str | None, d: int) -> Model | None:
     return model
 
 
-def checksums(older: Model | None) -> list[int] | None:
+def checksums(older: ModelFile | None) -> list[int] | None:
     """Return checksums that identify the older model's vectors, for `plan_digest`."""
     if older is None:
         return None
@@ -46,7 +46,7 @@ def has_words(axes: str) -> bool:
     return axes.split()[:1] == ["V"]
 
 
-def _of_words(older: Model, axes: Mapping[str, str]) -> list[str]:
+def _of_words(older: ModelFile, axes: Mapping[str, str]) -> list[str]:
     """Return the arrays whose rows are words both here and in the older model.
 
     The contexts of PMI-SVD are words if there are as many of them; otherwise they are positional.
@@ -57,7 +57,7 @@ def _of_words(older: Model, axes: Mapping[str, str]) -> list[str]:
 
 
 def begin_with(
-    older: Model,
+    older: ModelFile,
     vocabulary: Vocabulary,
     where: Path,
     arrays: Mapping[str, Matrix],
@@ -78,7 +78,7 @@ def begin_with(
 
 
 def extended(
-    older: Model, vocabulary: Vocabulary, arrays: Mapping[str, Matrix], axes: Mapping[str, str]
+    older: ModelFile, vocabulary: Vocabulary, arrays: Mapping[str, Matrix], axes: Mapping[str, str]
 ) -> tuple[Vocabulary, dict[str, Matrix]]:
     """Add the words and the counts of an older model to a new one; words are ranked by the sum of both counts.
 
@@ -99,7 +99,7 @@ def extended(
     return Vocabulary.from_words([words[row] for row in order], [totals[row] for row in order]), whole
 
 
-def common_words(older: Model, vocabulary: Vocabulary, where: Path) -> tuple[Rows, Rows]:
+def common_words(older: ModelFile, vocabulary: Vocabulary, where: Path) -> tuple[Rows, Rows]:
     """Return the rows of the common words in `vocabulary` and in the model; raises `InputError` if there are none.
 
     `where` is the path that the vocabulary belongs to, for the error message.

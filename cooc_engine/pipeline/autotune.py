@@ -21,7 +21,6 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.linalg.quantisation import CENTROIDS
 from cooc_engine.models.families import trainer_of
-from cooc_engine.models.file import Model, open_model
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import encoded
@@ -33,6 +32,7 @@ from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
+from cooc_engine.vectors.model import Model, open_model
 from cooc_engine.vectors.quantisation import quantize
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class _Search:
         path, begin = self._best.with_name("trial.h5"), time.monotonic()
         train = trainer_of(chosen)
         try:
-            model: Model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
+            model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
         except DivergenceError:
             self._run.shown.say(f"a trial diverged with --lr {chosen.lr:g}")
             return None

@@ -37,7 +37,7 @@ from cooc_engine.evaluation.options import CompareOptions, EvalOptions
 from cooc_engine.models.checkpoints import discard_leftovers
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.stages import check_same, counted, encoded
 from cooc_engine.reports.page import check_page, compare, page_of
@@ -295,7 +295,7 @@ def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "model"}
 
 
-def _digest(model: Model, options: Options, judged: Mapping[str, Any]) -> str:
+def _digest(model: ModelFile, options: Options, judged: Mapping[str, Any]) -> str:
     """Return a digest that identifies an evaluation: of the model's origin, the options, and the contents of the files."""
     files = {
         kind: [(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()) for path in judged[kind]]

@@ -11,11 +11,11 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.families import family_of
-from cooc_engine.models.file import Model
 from cooc_engine.pipeline.stages import prepared
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.vectors.model import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,5 +47,4 @@ def train(
         raise UsageError(f"{model} takes {family.options.__name__}, not {type(options).__name__}")
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
     with prepared(source, output, encode, count, counting=family.counting, encoding=family.encoding, **stages) as data:
-        trained: Model = family.train(data, output, options, **run)
-        return trained
+        return Model.of(family.train(data, output, options, **run))

@@ -42,7 +42,7 @@ class Plottable(Protocol):
     """A model that can be drawn."""
 
     @property
-    def vectors(self) -> npt.NDArray[Any]:
+    def matrix(self) -> npt.NDArray[Any]:
         """The published vectors, one row per word."""
 
     @property
@@ -88,7 +88,7 @@ def _draw(figure: Figure, model: Plottable, words: int) -> None:
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 3), left=0.05, right=0.985, bottom=0.09, top=0.88, wspace=0.1)
     _draw_loss(figure.add_subplot(grid[0]), model.history)
     _draw_map(figure, figure.add_subplot(grid[1]), model, words)
-    title = f"{len(model.vocabulary):,} words, {model.vectors.shape[1]} dimensions"
+    title = f"{len(model.vocabulary):,} words, {model.matrix.shape[1]} dimensions"
     figure.suptitle(title, x=0.05, y=0.965, ha="left", fontsize=17, fontweight="bold", color=INK)
 
 
@@ -130,7 +130,7 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     if len(rows) < 3:
         axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)
         return
-    units = _units(np.asarray(model.vectors[rows], np.float64))
+    units = _units(np.asarray(model.matrix[rows], np.float64))
     places, groups = neighbourhood_map(units), _groups(units)
     colours = [COLOURS[group % len(COLOURS)] for group in groups]
     axes.scatter(places[:, 0], places[:, 1], s=7, c=colours, alpha=0.55, linewidths=0)

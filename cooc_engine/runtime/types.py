@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Counts", "Floats", "Mask", "Matrix", "Offsets", "PathLike", "Rows", "WordIds"]
+__all__ = ["Counts", "Floats", "Mask", "Matrix", "Offsets", "PathLike", "Paths", "Rows", "WordIds", "listed"]
 
 PathLike = str | os.PathLike[str]
+Paths = PathLike | Iterable[PathLike]
+"""One path, or several."""
 Matrix = npt.NDArray[np.float32]
 """Vectors, weights or scores, float32."""
 Floats = npt.NDArray[np.float64]
@@ -24,3 +28,8 @@ Rows = npt.NDArray[np.int64]
 """Row numbers of a matrix, int64: their products with a row length do not overflow."""
 WordIds = npt.NDArray[np.int32]
 """Words of a text as a corpus stores them, int32; -1 is a word outside the vocabulary."""
+
+
+def listed(paths: Paths) -> list[Path]:
+    """Return paths as a list: one path alone is one, and not taken letter by letter."""
+    return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]

@@ -13,7 +13,7 @@ import numpy as np
 from cooc_engine._kernels import rules
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
-from cooc_engine.models.file import Model
+from cooc_engine.models.file import ModelFile
 from cooc_engine.models.sampled_options import Doc2vecOptions
 from cooc_engine.sampled.inference import Inference
 from cooc_engine.sampled.model import Design, SampledModel, group_of
@@ -40,7 +40,7 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     return dataclasses.replace(made, inputs={**inputs, "documents": corpus.documents})
 
 
-def inference_doc2vec(model: Model, epochs: int, seed: int, threads: int) -> Inference:
+def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference:
     """Return what infers new documents by a model; raises `UsageError` if it was trained with a full softmax."""
     options = model.trained_with(Doc2vecOptions)
     if options.loss == "softmax":

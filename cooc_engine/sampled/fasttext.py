@@ -18,7 +18,7 @@ from cooc_engine._kernels import rules
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.models.file import Model
+from cooc_engine.models.file import ModelFile
 from cooc_engine.models.published import ListedRows
 from cooc_engine.models.sampled_options import FasttextOptions
 from cooc_engine.models.subwords import subwords_of, word_means
@@ -50,7 +50,7 @@ def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
     tables = made.model.tables._replace(path_labels=-made.model.tables.path_labels)
     model = replace(made.model, tables=tables)
 
-    def begin(older: Model, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
+    def begin(older: ModelFile, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
         return begun(older, arrays, options)
 
     def finish(vocabulary: Vocabulary, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
@@ -72,7 +72,7 @@ def input_rows(lists: ListedRows, words: int) -> InputRows:
     return starts, rows
 
 
-def begun(older: Model, arrays: Mapping[str, Matrix], options: FasttextOptions) -> Mapping[str, Matrix]:
+def begun(older: ModelFile, arrays: Mapping[str, Matrix], options: FasttextOptions) -> Mapping[str, Matrix]:
     """Take over the rows of n-grams from an older model, and return the arrays of words as it calls them.
 
     The vectors of a model without n-grams become the words' own rows, as those of a file of vectors in fastText's program.

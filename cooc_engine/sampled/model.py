@@ -11,7 +11,7 @@ from cooc_engine._kernels import rules
 from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.models.file import Model
+from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
@@ -170,7 +170,7 @@ class Design:
     outputs: Mapping[str, int]
     facts: Mapping[str, Any] = field(default_factory=dict)
     start: float = START
-    begin: Callable[[Model, Arrays], Arrays] = lambda older, arrays: arrays
+    begin: Callable[[ModelFile, Arrays], Arrays] = lambda older, arrays: arrays
     finish: Callable[[Vocabulary, Arrays], Arrays] = lambda vocabulary, arrays: arrays
     finished: Mapping[str, int] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None

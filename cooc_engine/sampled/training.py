@@ -12,7 +12,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.record import origin_of_corpus, plan_digest
 from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.models.warm_start import begin_with, checksums, extended, has_words, open_older
@@ -40,7 +40,7 @@ def train_sampled(
     output: PathLike,
     options: Any,
     **how: Unpack[TrainKeywords],
-) -> Model:
+) -> ModelFile:
     """Train a sampled model of any family on an encoded corpus and write the model file `output`.
 
     `design` returns the design of the model for the corpus and the options. A matrix that does not fit into the budget is
@@ -77,7 +77,7 @@ def train_sampled(
     return open_model(output)
 
 
-def _check_extension(options: SampledOptions, older: Model | None, names: Iterable[str], axes: Mapping[str, str]) -> None:
+def _check_extension(options: SampledOptions, older: ModelFile | None, names: Iterable[str], axes: Mapping[str, str]) -> None:
     """Raise `UsageError` for an impossible extension of the arrays with these names, before any work is done."""
     if not options.extend:
         return
@@ -89,7 +89,7 @@ def _check_extension(options: SampledOptions, older: Model | None, names: Iterab
         raise UsageError(f"--extend: {older.path} has no {missing} to keep, only {', '.join(older.names)}")
 
 
-def _older_bytes(older: Model | None, words: int, options: SampledOptions) -> int:
+def _older_bytes(older: ModelFile | None, words: int, options: SampledOptions) -> int:
     """Return the bytes that an older model takes: rows copied from it, extended matrices, and words as Python objects."""
     if older is None:
         return 0
@@ -105,7 +105,7 @@ def _model_data(
     state: State,
     options: SampledOptions,
     threads: int,
-    older: Model | None,
+    older: ModelFile | None,
     ids: Vocabulary | None,
 ) -> ModelData:
     vocabulary = design.vocabulary or corpus.vocabulary

@@ -305,11 +305,22 @@ def _line(number: int, document: str | Sequence[str]) -> bytes:
     if isinstance(document, str):
         return b" ".join(document.encode(errors="surrogatepass").split()) + b"\n"
     try:
-        return joined(document) + b"\n"
+        return joined(_words(number, document)) + b"\n"
     except UnicodeEncodeError:
         raise InputError(f"documents: document {number} has a word with half of a surrogate pair") from None
     except ValueError as error:
         raise InputError(f"documents: document {number} has {error}") from None
+
+
+def _words(number: int, document: Any) -> list[str]:
+    """Return the words of a document; raises `InputError` if it is neither a string nor an iterable of words."""
+    if isinstance(document, bytes | bytearray) or not isinstance(document, Iterable):
+        raise InputError(f"documents: document {number} is {document!r:.40}; it must be a string or a sequence of words")
+    words = list(document)
+    for at, word in enumerate(words):
+        if not isinstance(word, str):
+            raise InputError(f"documents: document {number} has {word!r:.40} as word {at}; words are strings")
+    return words
 
 
 def file_pieces(paths: Sequence[Path], longest: int, ids: IdColumn | None = None) -> Iterator[Piece]:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import predict
 from cooc_engine._kernels.predict import Found, Predicting, Tree
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.threads import in_order
@@ -112,7 +112,7 @@ class Classifier:
     Probabilities are exp(log(p + 10⁻⁵)), as fastText's program prints them, so they may be a little above 1.
     """
 
-    def __init__(self, model: Model, *, trust_tokenizer: bool = False) -> None:
+    def __init__(self, model: ModelFile, *, trust_tokenizer: bool = False) -> None:
         """Take an open model. Raises `UsageError` if it is not a classifier."""
         if model.labels is None:
             raise UsageError(f"{model.path}: is not a classifier, but a model of family {model.family}")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.types import Matrix, WordIds
+from cooc_engine.runtime.types import Matrix, PathLike, WordIds
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.words import Key
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,18 +35,18 @@ class DocumentVectors(Vectors):
     words: Vectors
 
     @classmethod
-    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
-        """Open the documents of a model file; raises `UsageError` if it has none, and what `Vectors.open` raises."""
-        model = open_model(path)
+    def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
+        """Open the documents of a model, or of its file; raises `UsageError` if it has none, and what `Vectors.open` raises."""
+        model = source if isinstance(source, ModelFile) else open_model(source)
         ids, rows = model.document_rows()
-        splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
+        splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
         how: dict[str, Any] = {"family": model.family, "splitting": splitting}
         opened = cls(ids, rows, **how)
         opened.words = Vectors(model.vocabulary, model.rows(), **how, digest=model.digest)
-        opened._model, opened._inferring = model, {}
+        opened._model, opened._inferring, opened._path = model, {}, model.path.absolute()
         return opened
 
-    _model: Model
+    _model: ModelFile
     _inferring: dict[tuple[int, int, int], Any]
 
     def infer_vector(self, text: Text, *, epochs: int = EPOCHS, seed: int = SEED) -> Matrix:
@@ -73,7 +73,7 @@ class DocumentVectors(Vectors):
         found: Matrix = self._inferring[key].vectors([self._ids(text) for text in texts])
         return found
 
-    def _unknown(self, word: str, hint: bool) -> UnknownWordError:
+    def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
         return UnknownWordError(f"there is no document {word!r}; their ids are {self.vocabulary.word(0)} and so on")
 
     def _ids(self, text: Text) -> WordIds:
@@ -83,7 +83,7 @@ class DocumentVectors(Vectors):
 
 
 def infer(
-    model_path: Path | str,
+    model_path: PathLike,
     texts: Sequence[Text],
     *,
     epochs: int = EPOCHS,

@@ -14,7 +14,7 @@ from cooc_engine.corpus.first_pass import word_ids
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, packed
 from cooc_engine.errors import FormatError
-from cooc_engine.models.file import Model
+from cooc_engine.models.file import ModelFile
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Offsets, WordIds
@@ -44,7 +44,7 @@ class Words(NamedTuple):
 class Dictionary:
     """The words and the labels of a classifier, by which lines are read."""
 
-    def __init__(self, model: Model, labels: Vocabulary, options: SupervisedOptions) -> None:
+    def __init__(self, model: ModelFile, labels: Vocabulary, options: SupervisedOptions) -> None:
         """Take the words of a model and its labels; raises `FormatError` if one of them is there twice."""
         self.options, self.words, self.labels = options, len(model.vocabulary), len(labels)
         self.table = WordTable.of(model.vocabulary)

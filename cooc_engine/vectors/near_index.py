@@ -19,7 +19,7 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Matrix, Rows
+from cooc_engine.runtime.types import Matrix, PathLike, Rows
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
 from cooc_engine.storage.schema import Crc, Digest, Natural
 from cooc_engine.vectors.near_graph import Form, check_graph, graph_checksum
@@ -57,14 +57,14 @@ class IndexedVectors(Vectors):
     """
 
     @classmethod
-    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
+    def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
         """Open vectors and map their index; a tokenizer is trusted or not as in `Vectors.open`.
 
         Raises `InputError` if there is no index, `FormatError` if it is damaged or was built from other vectors, `UsageError`
         if usearch is missing, and what `Vectors.open` raises.
         """
-        vectors = super().open(path, trust_tokenizer=trust_tokenizer)
-        vectors._search = GraphSearch(_open_graph(Path(path), vectors), vectors._rows)
+        vectors = super().open(source, trust_tokenizer=trust_tokenizer)
+        vectors._search = GraphSearch(_open_graph(Path(source), vectors), vectors._rows)
         return vectors
 
 

@@ -15,7 +15,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.incoming import taken
 from cooc_engine.linalg.quantisation import Quantised, quantise
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import LINE_END
@@ -98,7 +98,7 @@ class _How(NamedTuple):
         return quantise(rows, dsub or options.dsub, norms=options.qnorm, seed=options.seed, threads=self.threads)
 
 
-def _small_vectors(older: Model, how: _How) -> tuple[RowReader, ModelData]:
+def _small_vectors(older: ModelFile, how: _How) -> tuple[RowReader, ModelData]:
     """Return the published vectors of words, and the model in which they are codes."""
     if how.options.cutoff or how.options.qout:
         raise UsageError(f"{older.path}: --cutoff and --qout are for classifiers; leave them out")
@@ -108,7 +108,7 @@ def _small_vectors(older: Model, how: _How) -> tuple[RowReader, ModelData]:
     return rows, replace(older.data(), arrays={}, codes=codes, document_ids=None)
 
 
-def _small_classifier(older: Model, labels: Vocabulary, how: _How) -> tuple[RowReader, ModelData]:
+def _small_classifier(older: ModelFile, labels: Vocabulary, how: _How) -> tuple[RowReader, ModelData]:
     """Return the rows of words, and the classifier in which they and those of n-grams are codes of one quantiser."""
     arrays = {name: older.array(name) for name in older.names}
     pruned = _pruned(older, labels, arrays, how.options.cutoff)
@@ -125,7 +125,7 @@ def _small_classifier(older: Model, labels: Vocabulary, how: _How) -> tuple[RowR
     return arrays["words"], replace(older.data(), vocabulary=pruned.words, arrays=plain, codes=codes, kept=pruned.kept)
 
 
-def _pruned(older: Model, labels: Vocabulary, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
+def _pruned(older: ModelFile, labels: Vocabulary, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
     """Return a classifier with only the longest rows of words and n-grams, and that of the line end."""
     words, prefix = older.vocabulary, older.trained_with(SupervisedOptions).label
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
@@ -140,7 +140,7 @@ def _pruned(older: Model, labels: Vocabulary, arrays: dict[str, Matrix], cutoff:
     return Pruned(taken(words, own), labels, kept if inputs[1:] else None, chosen, prefix)
 
 
-def _retrained(older: Model, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:
+def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:
     """Train again what was kept, on a corpus or on a text, which is encoded in a temporary directory."""
     options = older.trained_with(SupervisedOptions)
     options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
@@ -150,7 +150,7 @@ def _retrained(older: Model, pruned: Pruned, how: _How, source: str) -> dict[str
             return retrained(corpus, options, pruned, how.threads, stage)
 
 
-def _encoded(source: str, older: Model, how: _How, directory: Path) -> Corpus:
+def _encoded(source: str, older: ModelFile, how: _How, directory: Path) -> Corpus:
     splitting = Splitting(older.config.get("encode", {}), older.path)
     if splitting.is_code:
         raise UsageError(
@@ -161,7 +161,7 @@ def _encoded(source: str, older: Model, how: _How, directory: Path) -> Corpus:
     return encode(source, directory / "corpus", options, threads=how.threads, progress=how.progress)
 
 
-def _rows(model: Model) -> RowReader:
+def _rows(model: ModelFile) -> RowReader:
     """Return the published vectors, whose rows are read a part at a time."""
     rows = model.rows()
     if isinstance(rows, SparseVectors):

@@ -10,7 +10,7 @@ import numpy as np
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.types import PathLike
 
 __all__ = ["ratio"]
@@ -42,7 +42,7 @@ def ratio(
     ]
 
 
-def _row(model: Model, word: str) -> int:
+def _row(model: ModelFile, word: str) -> int:
     if word not in model.vocabulary.ids:
         raise UnknownWordError(f"{model.path}: {word!r} is not in the vocabulary")
     return model.vocabulary.ids[word]

@@ -33,7 +33,7 @@ def make(directory: Path) -> None:
         data = Corpus(ARCHIVE / "corpus-v1") if name in ON_TEXT else Cooc(ARCHIVE / "cooc-v1")
         kind = "pmi-svd" if name == "pmi" else name
         model = train(kind, data, directory / f"{name}.h5", family_of(kind).options(**options))
-        vectors = np.asarray(model.vectors[np.arange(len(model.vocabulary))], np.float64)
+        vectors = np.asarray(model.matrix[np.arange(len(model.vocabulary))], np.float64)
         facts[name] = {"family": model.family, "arrays": model.names, "epochs": len(model.history), "vectors": vectors.tolist()}
     (directory / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
 

@@ -32,7 +32,7 @@ def make(directory: Path) -> None:
         family = family_of(kind)
         data = Cooc(ARCHIVE / "cooc-v1") if family.counting else Corpus(ARCHIVE / "corpus-v1")
         model = train(kind, data, directory / f"{name}.h5", family.options(**options))
-        vectors = np.asarray(model.vectors[np.arange(len(model.vocabulary))], np.float64)
+        vectors = np.asarray(model.matrix[np.arange(len(model.vocabulary))], np.float64)
         facts[name] = {
             "family": model.family,
             "arrays": model.names,

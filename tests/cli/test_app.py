@@ -120,7 +120,7 @@ def test_a_text_is_encoded_and_counted_on_the_way(call, made):
         == 0
     )
     assert left() == ["m.h5"]
-    assert (open_model("m.h5").vectors == open_model(made / "model.h5").vectors).all()
+    assert (open_model("m.h5").matrix == open_model(made / "model.h5").matrix).all()
 
 
 @pytest.mark.parametrize("model", ["skipgram", "cbow"])
@@ -142,7 +142,7 @@ def test_training_on_a_corpus_or_a_text(call, made, model):
             == trained.config["train"]
         )
         assert trained.config["train"]["noise_power"] == 0.5
-    assert (open_model(Path("corpus.h5")).vectors == open_model(Path("text.h5")).vectors).all()
+    assert (open_model(Path("corpus.h5")).matrix == open_model(Path("text.h5")).matrix).all()
     assert call("nn", "corpus.h5", "w1")[0] == 0
     assert sorted(path.name for path in Path().iterdir()) == ["corpus.h5", "text.h5"]
 

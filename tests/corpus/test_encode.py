@@ -519,3 +519,30 @@ def test_real_text(tmp_path, shared):
     (tmp_path / "t").write_bytes(text)
     options = EncodeOptions(min_count=5)
     assert_twin(encode(tmp_path / "t", tmp_path / "c", options), naive.documents([text]), options)
+
+
+# --------------------------------------------------------------------------------------------- documents of other types
+
+
+@pytest.mark.parametrize("tokenizer", ["whitespace", "regex"])
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (None, "is None; it must be a string or a sequence of words"),
+        (float("nan"), "is nan; it must be a string"),
+        (b"bytes", "is b'bytes'; it must be a string"),
+        (7, "is 7; it must be a string"),
+        (["a", 5], "has 5 as word 1; words are strings"),
+        (["a", None], "has None as word 1; words are strings"),
+    ],
+    ids=repr,
+)
+def test_documents_of_other_types_are_named(tmp_path, tokenizer, bad, says):
+    with pytest.raises(InputError, match=f"^documents: document 2 {says}"):
+        encode_documents(["a b", ["a"], bad], tmp_path / "c", EncodeOptions(min_count=1, tokenizer=tokenizer), threads=1)
+
+
+def test_one_string_is_not_several_documents(tmp_path):
+    with pytest.raises(UsageError, match=r"documents is one string, not several; pass \[text\]"):
+        encode_documents("a b c", tmp_path / "c")
+    assert not list(tmp_path.iterdir())

@@ -296,7 +296,7 @@ def test_overlap_is_that_of_sets(models):
 def naive_units(path: Path) -> np.ndarray:
     from cooc_engine import open_model
 
-    vectors = np.asarray(open_model(path).vectors, np.float64)
+    vectors = np.asarray(open_model(path).matrix, np.float64)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

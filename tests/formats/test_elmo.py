@@ -89,7 +89,7 @@ def test_token_embeddings_are_the_vectors_without_context(made, published):
     model = open_model(made / "model.h5")
     with h5py.File(published / FILES.token_embeddings) as file:
         vectors = file["embedding"][...]
-    assert np.array_equal(vectors[len(MARKS) :], model.vectors)
+    assert np.array_equal(vectors[len(MARKS) :], model.matrix)
     assert vectors.shape == (len(MARKS) + len(WORDS), TINY.vector_size)
 
 

@@ -85,12 +85,12 @@ def test_what_they_trained_is_the_same_here_and_back(tmp_path, text, package, ar
     theirs.save_model(str(path))
     model, _ = import_vectors(path, tmp_path / "m.h5")
     assert model.vocabulary.words == theirs.words
-    np.testing.assert_allclose(model.vectors, [vector(theirs, word) for word in theirs.words], atol=1e-6)
+    np.testing.assert_allclose(model.matrix, [vector(theirs, word) for word in theirs.words], atol=1e-6)
     np.testing.assert_allclose(model.subwords.vectors(["unseen"])[0][0], vector(theirs, "unseen"), atol=1e-6)
     export_vectors(tmp_path / "m.h5", tmp_path / "back.bin")
     assert (tmp_path / "back.bin").read_bytes() == path.read_bytes()
     found = read_vectors(path)
-    assert np.array_equal(found.vectors, model.vectors) and found.vocabulary.counts.tolist() == model.vocabulary.counts.tolist()
+    assert np.array_equal(found.vectors, model.matrix) and found.vocabulary.counts.tolist() == model.vocabulary.counts.tolist()
     opened = Vectors.open(path)
     assert "unseen" not in opened
     np.testing.assert_allclose(opened["unseen"], vector(theirs, "unseen"), atol=1e-6)

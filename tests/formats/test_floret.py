@@ -60,7 +60,7 @@ def test_a_model_of_floret_is_a_start_for_another(path, tmp_path):
     corpus = make_corpus(tmp_path / "corpus", planted(7))
     still = {**FLORET, "epochs": 1, "lr": 1e-12, "init": str(path)}
     model = train("fasttext", corpus, tmp_path / "m.h5", options_of("fasttext", **still))
-    np.testing.assert_allclose(model.vectors, [Vectors.open(path)[word] for word in model.vocabulary], atol=1e-6)
+    np.testing.assert_allclose(model.matrix, [Vectors.open(path)[word] for word in model.vocabulary], atol=1e-6)
     with pytest.raises(UsageError, match="was made with hashes=2; pass hashes=2"):
         train("fasttext", corpus, tmp_path / "x.h5", options_of("fasttext", **{**still, "hashes": 3}))
     plain = train("skipgram", corpus, tmp_path / "s.h5", options_of("skipgram", epochs=1)).path

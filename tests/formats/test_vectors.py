@@ -55,7 +55,7 @@ def test_round_trip(tmp_path, model, form):
     assert format_of(path) == KNOWN.get(form, form)
     again, tally = import_vectors(path, tmp_path / "again.h5")
     assert again.vocabulary.words == wanted.vocabulary.words and not tally
-    assert np.array_equal(again.vectors, wanted.vectors)
+    assert np.array_equal(again.matrix, wanted.matrix)
     counted = form in SPACED
     assert again.vocabulary.counts.tolist() == (wanted.vocabulary.counts.tolist() if counted else [0] * 8)
     assert (again.family, again.published) == ("fasttext" if form == "fasttext" else "imported", "w")
@@ -105,7 +105,7 @@ def test_compressed(tmp_path, model, form, suffix, pack):
     export_vectors(model, tmp_path / "plain", form)
     (tmp_path / "packed").write_bytes(pack((tmp_path / "plain").read_bytes()))
     found = read_vectors(tmp_path / "packed")
-    assert found.format == form and np.array_equal(found.vectors, open_model(model).vectors)
+    assert found.format == form and np.array_equal(found.vectors, open_model(model).matrix)
     (tmp_path / "packed").write_bytes((tmp_path / "packed").read_bytes()[:-30])
     with pytest.raises(InputError, match="packed: "):
         read_vectors(tmp_path / "packed")
@@ -142,21 +142,21 @@ def test_gensim_reads_what_is_written(tmp_path, model, form):
     kv = keyedvectors.KeyedVectors.load_word2vec_format(str(tmp_path / "o"), **options)
     opened = open_model(model)
     assert kv.index_to_key == opened.vocabulary.words
-    assert np.array_equal(kv.vectors, opened.vectors)
+    assert np.array_equal(kv.vectors, opened.matrix)
 
 
 @pytest.mark.parametrize("form", ["word2vec", "word2vec-bin", "glove"])
 def test_what_gensim_writes_is_read(tmp_path, model, form):
     keyedvectors = pytest.importorskip("gensim.models.keyedvectors")
     opened, kv = open_model(model), keyedvectors.KeyedVectors(5)
-    kv.add_vectors(opened.vocabulary.words, opened.vectors)
+    kv.add_vectors(opened.vocabulary.words, opened.matrix)
     for at, count in enumerate(range(9, 1, -1)):
         kv.set_vecattr(kv.index_to_key[at], "count", count)
     options = {"binary": form == "word2vec-bin", "write_header": form != "glove"}
     kv.save_word2vec_format(str(tmp_path / "o"), fvocab=str(tmp_path / "counts"), **options)
     again, _ = import_vectors(tmp_path / "o", tmp_path / "again.h5", vocab=tmp_path / "counts")
     assert again.vocabulary.words == opened.vocabulary.words
-    assert np.array_equal(again.vectors, opened.vectors)
+    assert np.array_equal(again.matrix, opened.matrix)
     assert again.vocabulary.counts.tolist() == list(range(9, 1, -1))
 
 
@@ -165,12 +165,12 @@ def test_the_safetensors_library_reads_and_writes_the_same(tmp_path, model):
     export_vectors(model, tmp_path / "o", "safetensors")
     found = library.load_file(tmp_path / "o")
     opened = open_model(model)
-    assert np.array_equal(found["vectors"], opened.vectors)
+    assert np.array_equal(found["vectors"], opened.matrix)
     text, ends = found["text"].tobytes(), found["offsets"].tolist()
     assert [text[a:b].decode() for a, b in itertools.pairwise(ends)] == opened.vocabulary.words
     library.save_file(found, tmp_path / "again")
     again = read_vectors(tmp_path / "again")
-    assert again.vocabulary.words == opened.vocabulary.words and np.array_equal(again.vectors, opened.vectors)
+    assert again.vocabulary.words == opened.vocabulary.words and np.array_equal(again.vectors, opened.matrix)
 
 
 def test_an_npz_of_numpy_is_read_whatever_its_arrays_are_called(tmp_path):
@@ -197,7 +197,7 @@ def test_the_projectors_files(tmp_path, model):
     lines = (tmp_path / "o-metadata.tsv").read_text().split("\n")
     assert lines[:3] == ["word\tcount", "the\t80", "Köln\t79"] and len(lines) == 10
     matrix = np.loadtxt(tmp_path / "o.tsv", np.float32, delimiter="\t")
-    assert np.array_equal(matrix, open_model(model).vectors)
+    assert np.array_equal(matrix, open_model(model).matrix)
     export_vectors(write_model(tmp_path / "n.h5", ["a", "b"], np.eye(2)), tmp_path / "n.tsv")
     assert (tmp_path / "n-metadata.tsv").read_text() == "a\nb\n"  # one column has no head
     (tmp_path / "n-metadata.tsv").unlink()
@@ -410,7 +410,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 18 << 20, form
-        assert np.array_equal(open_model(tmp_path / "again.h5").vectors, matrix)
+        assert np.array_equal(open_model(tmp_path / "again.h5").matrix, matrix)
 
 
 # ------------------------------------------------------------------------------------------------------ other verbs

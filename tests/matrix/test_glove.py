@@ -306,7 +306,7 @@ def test_loss_falls_and_topics_part(cooc, tmp_path):
     losses = [record["loss"] for record in model.history]
     assert all(later < earlier for earlier, later in itertools.pairwise(losses[:7]))
     assert losses[-1] < losses[0] / 4
-    vectors = Vectors(model.vocabulary, model.vectors)
+    vectors = Vectors(model.vocabulary, model.matrix)
     within = [vectors.similarity(a, b) for topic in (ANIMALS, METALS) for a in topic for b in topic if a != b]
     across = [vectors.similarity(a, b) for a in ANIMALS for b in METALS]
     assert np.mean(within) > np.mean(across) + 0.5
@@ -371,7 +371,7 @@ def test_published_vectors(cooc, tmp_path, published):
     model = train_glove(cooc, tmp_path / "model.h5", dataclasses.replace(SMALL, vectors=published, epochs=1))
     w, c = model.array("words"), model.array("contexts")
     expected = {"w": w, "c": c, "w+c": w + c, "concat": np.hstack([w, c])}[published]
-    assert np.array_equal(model.vectors, expected)
+    assert np.array_equal(model.matrix, expected)
     assert model.published == published
 
 

@@ -159,7 +159,7 @@ def test_vectors_are_those_of_lapack(cooc, tmp_path, changes, solver):
         assert (side <= 2e-4 * values).all()
     assert np.allclose(model.array("residuals"), naive_svd.residuals(matrix, left, values, right)[0] / values, atol=1e-5)
     assert model.history[-1]["loss"] <= 2e-4
-    assert np.array_equal(model.vectors, model.array("words"))
+    assert np.array_equal(model.matrix, model.array("words"))
 
 
 @pytest.mark.parametrize("eig", [0.0, 0.5, 1.0])
@@ -180,7 +180,7 @@ def test_normalized_vectors_have_length_one(cooc, tmp_path):
 
 
 def test_words_of_a_topic_are_neighbours(cooc, tmp_path):
-    kv = Vectors(cooc.vocabulary, train_pmi_svd(cooc, tmp_path / "model.h5", quick(vector_size=8)).vectors)
+    kv = Vectors(cooc.vocabulary, train_pmi_svd(cooc, tmp_path / "model.h5", quick(vector_size=8)).matrix)
     frequent = kv.index_to_key[:40]
     same = [int(near[1:]) % 8 == int(word[1:]) % 8 for word in frequent for near, _ in kv.most_similar(word, topn=3)]
     assert np.mean(same) > 0.9

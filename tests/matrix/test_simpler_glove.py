@@ -304,11 +304,11 @@ def test_centred_vectors_have_no_mean_and_the_parameters_stay(cooc, tmp_path, pu
     centred = train_glove(cooc, tmp_path / "centred.h5", dataclasses.replace(GLOVE, vectors=published, center="mean"))
     for name in plain.names:
         assert np.array_equal(plain.array(name), centred.array(name))
-    mean = plain.vectors.mean(0, dtype=np.float64)
+    mean = plain.matrix.mean(0, dtype=np.float64)
     assert np.abs(mean).max() > 1e-3
     np.testing.assert_allclose(centred.array("center"), mean, atol=1e-6)
-    np.testing.assert_allclose(centred.vectors, plain.vectors - mean, atol=1e-6)
-    np.testing.assert_allclose(open_model(centred.path).vectors.mean(0, dtype=np.float64), 0, atol=1e-6)
+    np.testing.assert_allclose(centred.matrix, plain.matrix - mean, atol=1e-6)
+    np.testing.assert_allclose(open_model(centred.path).matrix.mean(0, dtype=np.float64), 0, atol=1e-6)
 
 
 def test_log1p_targets(cooc):

@@ -122,7 +122,7 @@ def test_opening_reads_no_parameter(model):
     for read in (
         lambda: opened.array("words"),
         lambda: opened.arrays["words"],
-        lambda: opened.vectors,
+        lambda: opened.matrix,
         lambda: opened.rows()[3],
     ):
         with pytest.raises(FormatError, match=r"m\.h5: element parameters/words is damaged \(checksum differs\)$"):
@@ -154,9 +154,9 @@ def test_published_vectors(tmp_path, published):
     words, contexts = (make_data().arrays[name] for name in ("words", "contexts"))
     wanted = {"w": words, "c": contexts, "w+c": words + contexts, "concat": np.hstack([words, contexts])}
     opened = open_model(tmp_path / "m.h5")
-    assert opened.vectors.dtype == np.float32
-    assert np.array_equal(opened.vectors, wanted[published])
-    assert opened.vectors is opened.vectors
+    assert opened.matrix.dtype == np.float32
+    assert np.array_equal(opened.matrix, wanted[published])
+    assert opened.matrix is opened.matrix
 
 
 def test_a_model_stays_open_while_it_is_replaced(model):
@@ -635,7 +635,7 @@ def test_archived_model_v1_still_opens(tmp_path):
     assert model.array("contexts")[0].tolist() == [1.0, 0.9375, 0.875]
     assert model.array("word_bias").tolist() == [0, 0.5, 1, 1.5, 2, 2.5]
     assert model.array("context_bias")[4] == -1
-    assert model.vectors[1].tolist() == [1.1875, 1.25, 1.3125]
+    assert model.matrix[1].tolist() == [1.1875, 1.25, 1.3125]
     assert model.config["glove"] == {"vector_size": 3, "lr": 0.05, "vectors": "w+c"}
     assert model.provenance == {"seed": 1, "program": "0.1.0", "corpus": "Zürich"}
     assert model.history == [{"epoch": 1, "loss": 0.5, "seconds": 0.25, "items": 36, "lr": 0.05}]

@@ -32,7 +32,7 @@ from cooc_engine.matrix import sparse_pmi
 from cooc_engine.matrix.pmi_svd import train_pmi_svd
 from cooc_engine.matrix.sparse_pmi import memory_plan, train_pmi
 from cooc_engine.models import sparse_vectors as explicit_module
-from cooc_engine.models.file import Model, append_evaluation, open_model
+from cooc_engine.models.file import ModelFile, append_evaluation, open_model
 from cooc_engine.models.matrix_options import PmiOptions, PmiSvdOptions
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.pipeline.describe import info
@@ -112,7 +112,7 @@ def test_questions_are_answered_as_with_dense_vectors(pair, monkeypatch):
     assert np.array_equal(ours["w3"], dense["w3"])
     assert np.array_equal(ours[["w3", "w9"]], dense[["w3", "w9"]])
     for together, limit in ((1 << 21, None), (3 * 90, 180)):
-        for module in ("search", "query"):
+        for module in ("search", "words"):
             monkeypatch.setattr(f"cooc_engine.vectors.{module}.DENSE", together)
         found, expected = (kv.neighbours([f"w{i}" for i in range(0, 200, 11)], topn=6) for kv in pair)
         for word in found:
@@ -153,7 +153,7 @@ def cooc(tmp_path_factory) -> Cooc:
 
 
 @pytest.fixture
-def model(cooc, tmp_path) -> Model:
+def model(cooc, tmp_path) -> ModelFile:
     return train_pmi(cooc, tmp_path / "model.h5", EXPLICIT)
 
 
@@ -164,15 +164,15 @@ def test_the_vectors_are_the_twins_rows(tmp_path, changes, counting):
     options = PmiOptions(**changes)
     model = train_pmi(counts, tmp_path / "model.h5", options)
     expected = naive_svd.pmi(counts.csr().toarray(), options.pmi, options.pmi_shift, options.cds)
-    assert model.vectors.shape == expected.shape == (len(counts.vocabulary), counts.columns)
-    assert np.allclose(model.vectors[np.arange(len(expected))], expected, rtol=1e-6, atol=1e-7)
+    assert model.matrix.shape == expected.shape == (len(counts.vocabulary), counts.columns)
+    assert np.allclose(model.matrix[np.arange(len(expected))], expected, rtol=1e-6, atol=1e-7)
     assert (model.family, model.published, list(model.history)) == ("pmi", "w", [])
     assert model.config["train"] == options.record()
     assert open_model(model.path, verify=True).provenance["cooc"] == counts.digest
 
 
 def test_threads_budget_and_pieces_do_not_change_a_byte(cooc, model, tmp_path, monkeypatch):
-    def again(**how) -> Model:
+    def again(**how) -> ModelFile:
         return train_pmi(cooc, tmp_path / "again.h5", EXPLICIT, force=True, **how)
 
     first = again(threads=1).path.read_bytes()
@@ -198,18 +198,18 @@ def test_other_programs_read_the_file(model):
     with h5py.File(model.path) as file:
         group = file["parameters"]
         assert group.attrs["encoding-type"] == b"csr_matrix"
-        assert tuple(group.attrs["shape"]) == model.vectors.shape
+        assert tuple(group.attrs["shape"]) == model.matrix.shape
         parts = group["data"][:], group["indices"][:], group["indptr"][:]
         matrix = scipy.sparse.csr_array(parts, tuple(group["shape"][:]))
     assert matrix.has_sorted_indices
-    assert np.array_equal(matrix.toarray(), model.vectors[np.arange(len(model.vocabulary))])
+    assert np.array_equal(matrix.toarray(), model.matrix[np.arange(len(model.vocabulary))])
 
 
 def test_a_model_is_asked_judged_and_described(cooc, model, tmp_path, capsys):
     one, two, *others = cooc.vocabulary.words[:6]
     lines = [f"{one}\t{word}\t{i * i % 5}\n" for i, word in enumerate([two, *others])]
     (tmp_path / "pairs.tsv").write_text("".join(lines))
-    dense = Vectors(cooc.vocabulary, model.vectors[np.arange(len(cooc.vocabulary))])
+    dense = Vectors(cooc.vocabulary, model.matrix[np.arange(len(cooc.vocabulary))])
     found = nn(model.path, [one, two], topn=4)
     for word, answers in found.items():
         same(answers, dense.most_similar(word, topn=4))
@@ -218,7 +218,7 @@ def test_a_model_is_asked_judged_and_described(cooc, model, tmp_path, capsys):
     append_evaluation(model.path, rows)
     again = open_model(model.path, verify=True)
     assert again.evaluation == rows
-    assert np.array_equal(again.vectors[[0, 1]], model.vectors[[0, 1]])
+    assert np.array_equal(again.matrix[[0, 1]], model.matrix[[0, 1]])
     record = info(model.path)
     assert (record["family"], record["arrays"]["data"]) == ("pmi", [len(model.array("data"))])
     assert main(["nn", str(model.path), one, "--json"]) == 0
@@ -336,7 +336,7 @@ def test_explicit_vectors_are_compared_with_others(cooc, model, tmp_path):
     (judged,) = record["sets"]
     values = [row["value"] for row in evaluate([model.path, dense.path], [tmp_path / "pairs.tsv"]) if row["kind"] == "spearman"]
     assert [score["value"] for score in judged["scores"]] == values
-    squares = (np.asarray(model.vectors[np.arange(len(words))], np.float64) ** 2).sum(1)
+    squares = (np.asarray(model.matrix[np.arange(len(words))], np.float64) ** 2).sum(1)
     wanted = norm_profile(squares, dense.vocabulary.counts)
     for group, other in zip(record["norms"][0]["groups"], wanted["groups"], strict=True):
         assert group == pytest.approx(other, rel=1e-6)
@@ -347,7 +347,7 @@ def test_explicit_vectors_are_compared_with_others(cooc, model, tmp_path):
     assert isinstance(explicit.vectors.vectors, SparseVectors), "a dense copy would be V by V"
     assert explicit.vectors.index_to_key == [word for word in words if word in other.vocabulary]
     kept = [model.vocabulary.ids[word] for word in explicit.vectors.index_to_key]
-    assert np.array_equal(explicit.vectors.vectors[np.arange(len(kept))], model.vectors[np.array(kept)])
+    assert np.array_equal(explicit.vectors.vectors[np.arange(len(kept))], model.matrix[np.array(kept)])
     kv = Vectors.open(model.path)
     (word, *_), nearest = kv.index_to_key, nearest_rows(kv, 20, 3)
     assert [kv.index_to_key[row] for row in nearest[0]] == [near for near, _ in kv.most_similar(word, topn=3)]

@@ -10,7 +10,7 @@ import pytest
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.families import FAMILIES, Family
-from cooc_engine.models.file import Model, ModelData, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.warm_start import begin_with, extended, open_older
 
 OLD = Vocabulary.from_words(["the", "cat", "sat", "mat"], [9, 5, 4, 1])
@@ -32,7 +32,7 @@ def make_arrays(words: int, start: float) -> dict[str, np.ndarray]:
 
 
 @pytest.fixture
-def older(tmp_path) -> Model:
+def older(tmp_path) -> ModelFile:
     save_model(tmp_path / "old.h5", ModelData("toy", OLD, make_arrays(len(OLD), 1000), "w", {}, {}, document_ids=OLD))
     return open_model(tmp_path / "old.h5")
 
@@ -90,7 +90,7 @@ def test_a_family_without_words(tmp_path, monkeypatch):
     ids = Vocabulary.from_words("1234567", [1] * 7)
     save_model(tmp_path / "m.h5", ModelData("dbow", OLD, arrays, "c", {}, {}, document_ids=ids))
     model = open_model(tmp_path / "m.h5", verify=True)
-    assert (model.names, model.vectors.shape) == (["contexts", "documents"], (4, D))
+    assert (model.names, model.matrix.shape) == (["contexts", "documents"], (4, D))
     assert open_older(str(tmp_path / "m.h5"), D) is not None
     with pytest.raises(UsageError, match="vectors='w': the model has only contexts, documents"):
         model.rows("w")

@@ -159,7 +159,7 @@ def fake_model(words: int, width: int, epochs: int = 5) -> SimpleNamespace:
     names[-3:] = ["字词", "наука", "a$x$"]
     vocabulary = Vocabulary.from_words(names, range(words + 10, 10, -1))
     history = [{"epoch": i + 1, "loss": 0.1 / (i + 1)} for i in range(epochs)]
-    return SimpleNamespace(vectors=vectors, vocabulary=vocabulary, history=history)
+    return SimpleNamespace(matrix=vectors, vocabulary=vocabulary, history=history)
 
 
 def test_picture(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_picture_of_equal_vectors(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     pytest.importorskip("sklearn")
     model = fake_model(30, 4)
-    model.vectors[:] = 1
+    model.matrix[:] = 1
     assert pictures.plot_model(model, tmp_path / "flat.png").stat().st_size > 5_000
 
 
@@ -203,7 +203,7 @@ def test_picture_without_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_map_keeps_clusters_together() -> None:
     pytest.importorskip("sklearn")
     model = fake_model(120, 16)
-    places = pictures.neighbourhood_map(model.vectors.astype(np.float64))
+    places = pictures.neighbourhood_map(model.matrix.astype(np.float64))
     distances = np.linalg.norm(places[:, None] - places, axis=2) + 1e9 * np.eye(len(places))
     same = distances.argmin(axis=1) % 4 == np.arange(len(places)) % 4
     assert np.isfinite(places).all() and same.mean() > 0.95

@@ -386,8 +386,8 @@ def test_derived_vectors_are_those_that_training_publishes(cooc, tmp_path, eig, 
     trained = train("pmi-svd", cooc, tmp_path / "trained.h5", options)
     for number, had in enumerate((0.0, 0.5)):
         other = train("pmi-svd", cooc, tmp_path / f"{number}.h5", PmiSvdOptions(vector_size=5, eig=had))
-        assert np.allclose(FAMILIES["pmi-svd"].vectors(other, options), trained.vectors, rtol=1e-5, atol=1e-6)
-        assert np.array_equal(other.vectors, open_model(other.path).vectors), "the model itself stays as it was"
+        assert np.allclose(FAMILIES["pmi-svd"].vectors(other, options), trained.matrix, rtol=1e-5, atol=1e-6)
+        assert np.array_equal(other.matrix, open_model(other.path).matrix), "the model itself stays as it was"
 
 
 def test_what_cannot_be_derived_is_refused(cooc, tmp_path):
@@ -397,12 +397,12 @@ def test_what_cannot_be_derived_is_refused(cooc, tmp_path):
         FAMILIES["pmi-svd"].vectors(model, dataclasses.replace(options, cds=1.0))
     scaled = dataclasses.replace(options, normalize=True)
     model = train("pmi-svd", cooc, tmp_path / "scaled.h5", scaled)
-    assert np.array_equal(FAMILIES["pmi-svd"].vectors(model, scaled), model.vectors)
+    assert np.array_equal(FAMILIES["pmi-svd"].vectors(model, scaled), model.matrix)
     with pytest.raises(UsageError, match="made with a different normalize"):
         FAMILIES["pmi-svd"].vectors(model, options)
     explicit = PmiSvdOptions(solver="none")
     model = train("pmi-svd", cooc, tmp_path / "explicit.h5", explicit)
-    assert FAMILIES["pmi-svd"].vectors(model, dataclasses.replace(explicit, eig=1.0)) is model.vectors
+    assert FAMILIES["pmi-svd"].vectors(model, dataclasses.replace(explicit, eig=1.0)) is model.matrix
 
 
 @pytest.mark.parametrize("center", ["none", "mean"])
@@ -412,5 +412,5 @@ def test_glove_chooses_among_its_vectors(cooc, tmp_path, center):
     model = train("glove", cooc, tmp_path / "model.h5", family.serving(options))
     for wanted in options:
         direct = train("glove", cooc, tmp_path / "direct.h5", wanted, force=True)
-        assert np.array_equal(family.vectors(model, wanted), direct.vectors)
-        assert Vectors(model.vocabulary, family.vectors(model, wanted)).vector_size == direct.vectors.shape[1]
+        assert np.array_equal(family.vectors(model, wanted), direct.matrix)
+        assert Vectors(model.vocabulary, family.vectors(model, wanted)).vector_size == direct.matrix.shape[1]

@@ -72,8 +72,8 @@ def test_planted_topics_are_learned_and_vectors_are_means(corpus, tmp_path, arch
     model = train("fasttext", corpus, tmp_path / "m.h5", options(architecture=architecture, loss=loss, lr=0.2, epochs=4))
     matrix, words = np.concatenate([model.array("own"), model.array("subwords")]), len(corpus.vocabulary)
     for word, row in corpus.vocabulary.ids.items():
-        np.testing.assert_allclose(model.vectors[row], matrix[rows_of(word, row, words)].mean(axis=0), atol=1e-6)
-    units = model.vectors / np.linalg.norm(model.vectors, axis=1)[:, None]
+        np.testing.assert_allclose(model.matrix[row], matrix[rows_of(word, row, words)].mean(axis=0), atol=1e-6)
+    units = model.matrix / np.linalg.norm(model.matrix, axis=1)[:, None]
     topics = np.array([word[0] for word in corpus.vocabulary.words])
     same = topics[:, None] == topics
     assert (units @ units.T)[same].mean() > (units @ units.T)[~same].mean() + 0.3
@@ -93,7 +93,7 @@ def test_deterministic_training_learns_as_much(corpus, tmp_path, loss):
 def test_words_without_ngrams(corpus, tmp_path):
     model = train("fasttext", corpus, tmp_path / "m.h5", options(max_n=0, epochs=1))
     assert model.names == ["contexts", "own", "words"]
-    assert np.array_equal(model.array("own"), model.vectors)
+    assert np.array_equal(model.array("own"), model.matrix)
     assert model.subwords is None
 
 
@@ -108,7 +108,7 @@ def test_a_model_with_ngrams_is_a_start(corpus, tmp_path):
         here, there = model.vocabulary.ids[word], first.vocabulary.ids[word]
         for name in ("own", "words", "contexts"):
             np.testing.assert_allclose(model.array(name)[here], first.array(name)[there], atol=1e-6)
-        np.testing.assert_allclose(plain.vectors[here], first.vectors[there], atol=1e-6)
+        np.testing.assert_allclose(plain.matrix[here], first.matrix[there], atol=1e-6)
     with pytest.raises(UsageError, match=r"first\.h5: was made with buckets=40; pass buckets=40"):
         train("fasttext", other, tmp_path / "x.h5", options(**still, buckets=41))
 
@@ -117,7 +117,7 @@ def test_vectors_without_ngrams_become_the_words_own_rows(corpus, tmp_path):
     first = train("skipgram", corpus, tmp_path / "first.h5", options_of("skipgram", epochs=1))
     started = options(epochs=1, lr=1e-12, init=str(first.path))
     model = train("fasttext", corpus, tmp_path / "second.h5", started)
-    np.testing.assert_allclose(model.array("own"), first.vectors, atol=1e-6)
+    np.testing.assert_allclose(model.array("own"), first.matrix, atol=1e-6)
     with pytest.raises(UsageError, match=r"first\.h5 has no own to keep, only contexts, words"):
         train("fasttext", corpus, tmp_path / "x.h5", dataclasses.replace(started, extend=True))
 
@@ -133,7 +133,7 @@ def test_words_of_an_older_model_are_kept(corpus, tmp_path):
     matrix = np.concatenate([model.array("own"), model.array("subwords")])
     for word in ("b2", "new"):  # of rows that are trained on: what it shares of them moves a kept word too
         wanted = matrix[rows_of(word, ids[word], len(ids))].mean(axis=0)
-        np.testing.assert_allclose(model.vectors[ids[word]], wanted, atol=1e-6)
+        np.testing.assert_allclose(model.matrix[ids[word]], wanted, atol=1e-6)
 
 
 def test_the_plan_counts_what_is_made_at_the_end(corpus, tmp_path):

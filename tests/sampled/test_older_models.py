@@ -23,9 +23,9 @@ def test_vectors_of_another_model_are_a_start(corpus, tmp_path):
     model = train("skipgram", other, tmp_path / "second.h5", options)
     for word in first.vocabulary:
         here, there = model.vocabulary.ids[word], first.vocabulary.ids[word]
-        np.testing.assert_allclose(model.vectors[here], first.vectors[there], atol=1e-6)
+        np.testing.assert_allclose(model.matrix[here], first.matrix[there], atol=1e-6)
         np.testing.assert_allclose(model.array("contexts")[here], first.array("contexts")[there], atol=1e-6)
-    assert 0 < np.abs(model.vectors[model.vocabulary.ids["new"]]).max() <= 0.1
+    assert 0 < np.abs(model.matrix[model.vocabulary.ids["new"]]).max() <= 0.1
     with pytest.raises(UsageError, match="pass vector_size=10"):
         train("skipgram", other, tmp_path / "x.h5", options_of("skipgram", init=str(first.path), vector_size=9))
     strange = make_corpus(tmp_path / "strange", [["q", "r"]])

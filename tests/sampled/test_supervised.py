@@ -16,7 +16,7 @@ from twins.lines import Lines, Network
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
-from cooc_engine.models.file import Model
+from cooc_engine.models.file import ModelFile
 from cooc_engine.models.sampled_options import SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.pipeline.train import train
@@ -48,7 +48,7 @@ def corpus(tmp_path_factory):
     return encoded(tmp_path_factory.mktemp("lines"))
 
 
-def twin_of(model: Model, chosen: SupervisedOptions) -> Lines:
+def twin_of(model: ModelFile, chosen: SupervisedOptions) -> Lines:
     labels = {label: row for row, label in enumerate(model.labels.words)}
     sizes = chosen.word_ngrams, chosen.min_n, chosen.max_n, chosen.buckets
     return Lines(dict(model.vocabulary.ids), labels, chosen.label, *sizes)

@@ -138,7 +138,7 @@ def test_a_softmax_uses_one_thread_of_blas(corpus, tmp_path, monkeypatch):
 def test_one_word_and_single_word_documents(tmp_path, family, loss):
     one = make_corpus(tmp_path / "one", [["x", "x", "x"], ["x"]])
     model = train(family, one, tmp_path / "1.h5", options_of(family, loss=loss))
-    assert model.vectors.shape == (1, 10)
+    assert model.matrix.shape == (1, 10)
     lonely = make_corpus(tmp_path / "lonely", [["x"], ["y"], ["z"]])
     with pytest.raises(InputError, match=r"lonely: holds nothing to train on: no word .* in its document$"):
         train(family, lonely, tmp_path / "2.h5", options_of(family, loss=loss, subsample=0))
@@ -154,7 +154,7 @@ def test_the_vocabulary_of_another_text(corpus, tmp_path, loss, deterministic):
     taken = EncodeOptions(vocabulary=str(corpus.path))
     few = encode_documents([["a1", "a2", "a3"]] * 20, tmp_path / "few", taken)
     options = options_of("skipgram", loss=loss, deterministic=deterministic, subsample=0.5, epochs=2)
-    assert np.isfinite(train("skipgram", few, tmp_path / "few.h5", options).vectors).all()
+    assert np.isfinite(train("skipgram", few, tmp_path / "few.h5", options).matrix).all()
     count(few, tmp_path / "cooc", CountOptions(subsample=0.5))
     none = encode_documents([["q", "r", "s"]] * 20, tmp_path / "none", taken)
     with pytest.raises(InputError, match="none: contains no word of its vocabulary"):

@@ -74,8 +74,8 @@ def test_what_is_stored_is_the_published_vectors(models):
     assert small.shapes == {"words": (300, 6)} and small.vocabulary.words == whole.vocabulary.words
     assert small.codes["words"].codes.shape == (300, 3)
     assert small.config["quantize"] == QuantizeOptions(qnorm=True).record()
-    assert np.array_equal(small.vectors, small.array("words"))
-    cosines = search.cosines(whole.vectors, small.vectors)
+    assert np.array_equal(small.matrix, small.array("words"))
+    cosines = search.cosines(whole.matrix, small.matrix)
     assert cosines.mean() > 0.98
     with pytest.raises(UsageError, match="vectors='c': the model has only words"):
         small.rows("c")
@@ -86,14 +86,14 @@ def test_scores_can_be_added(models, tmp_path):
     path = tmp_path / "small.h5"
     path.write_bytes(models[1].read_bytes())
     append_evaluation(path, [{"dataset": "x", "kind": "y", "value": 1.0, "covered": 1, "total": 1, "model": "m"}])
-    assert np.array_equal(open_model(path, verify=True).vectors, open_model(models[1]).vectors)
+    assert np.array_equal(open_model(path, verify=True).matrix, open_model(models[1]).matrix)
 
 
 def test_the_command_says_what_is_lost(models, tmp_path, capsys):
     whole, small = str(models[0]), str(tmp_path / "s.h5")
     assert main(["quantize", whole, "--output", small, "--dsub", "3", "--threads", "1", "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
-    errors = 1 - search.cosines(open_model(whole).vectors, open_model(small).vectors)
+    errors = 1 - search.cosines(open_model(whole).matrix, open_model(small).matrix)
     assert record["mean_cosine_error"] == pytest.approx(errors.mean()) and record["largest_cosine_error"] == errors.max()
     assert (record["words"], record["bytes_after"]) == (300, Path(small).stat().st_size)
     assert main(["quantize", whole, "--output", small]) == 2

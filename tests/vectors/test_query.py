@@ -291,7 +291,7 @@ def test_the_same_as_gensim(gensims):
     assert np.allclose(ours.get_vector("w3", norm=True), theirs.get_vector("w3", norm=True), atol=1e-6)
     assert np.array_equal(ours.get_vector("w3"), theirs.get_vector("w3")) and np.array_equal(ours["w3"], theirs["w3"])
     assert ours.key_to_index == theirs.key_to_index and ours.index_to_key == theirs.index_to_key
-    assert ("w3" in ours, "x" in ours, 3 in ours) == (True, False, False)
+    assert ("w3" in ours, "x" in ours, 3 in ours, 200 in ours) == (True, False, True, False)
 
 
 def test_cosmul_is_the_twins():

@@ -1,0 +1,63 @@
+"""A model that answers: the model file, and its vectors, which are opened when they are first asked."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from cooc_engine.models.file import ModelFile
+from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.vectors.documents import DocumentVectors, Text
+from cooc_engine.vectors.keyed import Keys
+from cooc_engine.vectors.query import Vectors
+from cooc_engine.vectors.words import Answers
+
+__all__ = ["Model", "open_model"]
+
+
+class Model(ModelFile):
+    """An open model, which answers: `model.vectors.most_similar("ice")`, or `model.wv` and `model.dv` as in gensim.
+
+    Its small parts are in memory, its parameters mapped and read-only. What is read of them has been compared with its checksum
+    before: that raises `FormatError` if it is damaged. A model is accepted in place of its path, and pickled as it.
+
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept: as in
+    `ModelData`.
+    """
+
+    @functools.cached_property
+    def vectors(self) -> Vectors:
+        """The published vectors of words, and queries on them."""
+        return Vectors.open(self)
+
+    @property
+    def wv(self) -> Vectors:
+        """The vectors of words by gensim's name."""
+        return self.vectors
+
+    @functools.cached_property
+    def documents(self) -> DocumentVectors:
+        """The vectors of documents, and queries on them; raises `UsageError` if there are none."""
+        return DocumentVectors.open(self)
+
+    @property
+    def dv(self) -> DocumentVectors:
+        """The vectors of documents by gensim's name."""
+        return self.documents
+
+    def most_similar(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
+        """Return the `topn` nearest words, as `Vectors.most_similar` does."""
+        return self.vectors.most_similar(positive, negative, topn)
+
+    def infer_vector(self, text: Text, **how: Any) -> Matrix:
+        """Return the vector (d,) of a new document, as `DocumentVectors.infer_vector` does."""
+        return self.documents.infer_vector(text, **how)
+
+
+def open_model(path: PathLike, *, verify: bool = False) -> Model:
+    """Open a model without reading its parameters, which are mapped, and verified when they are first read.
+
+    Structure, vocabulary and records are checked now; with `verify` so are all parameters. Raises `InputError` if there is no
+    such file and `FormatError`, naming file and element, if it is not a complete, undamaged model of a known version.
+    """
+    return Model.open(path, verify=verify)
