@@ -35,7 +35,6 @@ from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.sampled.model import GROUP
-from cooc_engine.sampled.word2vec import SHARED
 from cooc_engine.storage.scratch import in_memory, padded
 
 D, NEGATIVE, WINDOW, SUBSAMPLE = 100, 5, 5, 1e-4
@@ -155,7 +154,7 @@ def sampled(corpus: Corpus, work: Path, threads: int) -> Iterator[Need]:
     """An epoch: 6 d operations for each pair of vectors; each group reads and writes the rows of its words and its noise."""
     keep = keep_probabilities(corpus.counts, SUBSAMPLE, corpus.tokens)
     groups = float(corpus.counts @ np.ldexp(keep.astype(np.float64), -64)) / GROUP
-    rows, pitch = groups * (2 * GROUP + 2 * WINDOW + SHARED), 4 * padded(D)
+    rows, pitch = groups * (2 * GROUP + 2 * WINDOW + SkipgramOptions().noise_words), 4 * padded(D)
     for name, options in (("skipgram", SkipgramOptions), ("cbow", CbowOptions)):
         given = options(epochs=1, subsample=SUBSAMPLE, vector_size=D, negative=NEGATIVE, window=WINDOW)
         (epoch,) = train(name, corpus, work / f"{name}.h5", given, threads=threads, force=True).history

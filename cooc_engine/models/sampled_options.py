@@ -28,6 +28,8 @@ class SampledOptions(Options):
     """With ns: number of negative samples per example."""
     noise: Literal["shared", "own"] = "shared"
     """With ns: neighbouring windows share their negative samples, or, as in word2vec's program, each input draws its own."""
+    noise_words: Annotated[int, AtLeast(1), Below(1025)] = 16
+    """With shared noise: words drawn for each group of windows; more of them answer more analogies, and take longer."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-3
@@ -57,7 +59,11 @@ class SampledOptions(Options):
         if self.min_lr is not None and self.min_lr > self.lr:
             raise UsageError(f"--min-lr is {self.min_lr:g}, above --lr, {self.lr:g}; the rate must not rise")
         if self.loss != "ns":
-            self._refuse(f"with --loss={self.loss} there are no negative samples", "negative", "noise", "noise_power")
+            self._refuse(
+                f"with --loss={self.loss} there are no negative samples", "negative", "noise", "noise_words", "noise_power"
+            )
+        if self.noise == "own":
+            self._refuse("with --noise=own each input draws its own", "noise_words")
 
     def _refuse(self, why: str, *names: str) -> None:
         """Raise `UsageError` if one of some options is not as it is by default: it would change nothing."""
@@ -116,6 +122,8 @@ class Doc2vecOptions(SampledOptions):
             object.__setattr__(self, "vectors", "w" if self.has_words else "c")
         if self.architecture == "dm":
             self._refuse("dm trains words in any case", "words")
+        elif not self.has_words:
+            self._refuse("a target is predicted once, with negative samples of its own", "noise_words")
         if self.architecture == "dm" or not self.has_words:
             self._refuse("a target is predicted once, with one set of negative samples", "noise")
         if not self.has_words and self.loss == "hs":
@@ -131,6 +139,8 @@ class Doc2vecOptions(SampledOptions):
         return self.architecture == "dm" or self.words == "on"
 
 
+# Analogies answered, trained on 17 M words: after one epoch of fastText 43 % with 64 noise words, and 36 % with 16; after five
+# of skip-gram 39.2 % with 32, and 37.9 % with 16, in three quarters of the time.
 @dataclass(frozen=True)
 class FasttextOptions(SampledOptions):
     """fastText's word vectors (Bojanowski et al. 2017): a word is the mean of its own row and those of its n-grams."""
@@ -147,6 +157,8 @@ class FasttextOptions(SampledOptions):
     """Each word has a row of its own, or, as in floret, words are hashed like n-grams, into one table that may be small."""
     hashes: Annotated[int, AtLeast(1), Below(5), Flag(alias=("--hash-count", "--hashCount"))] = 1
     """With floret: number of rows of each word and n-gram."""
+    noise_words: Annotated[int, AtLeast(1), Below(1025)] = 64
+    """With shared noise: words drawn for each group of windows; more of them answer more analogies, and take longer."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.5
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-4

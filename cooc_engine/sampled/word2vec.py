@@ -28,9 +28,8 @@ from cooc_engine.storage.scratch import padded
 
 __all__ = ["design_cbow", "design_skipgram", "design_words", "floor_of", "rule_and_tables"]
 
-SHARED = 16  # noise words of a group
 # Word2vec's program takes σ as 0 or 1 beyond 6.
-PLAIN: dict[str, Any] = {"inputs": rules.CONTEXTS, "mean": 0, "spread": 0, "document": -1, "shared": SHARED, "clamp": 6.0}
+PLAIN: dict[str, Any] = {"inputs": rules.CONTEXTS, "mean": 0, "spread": 0, "document": -1, "clamp": 6.0}
 OUTPUTS = {"ns": rules.NOISE, "hs": rules.PATH, "softmax": rules.LIST}
 
 
@@ -76,9 +75,8 @@ def rule_and_tables(
     """Return the rule of a model of words with single windows, its tables and, for hs, its Huffman paths, as `design_words`."""
     paths = sampler.huffman(counts) if options.loss == "hs" else None
     negative = options.negative if options.loss == "ns" else 0
-    given: dict[str, Any] = {**PLAIN, "beyond": 0.0 if paths else 1.0, **changes}
-    if given["shared"]:
-        given["shared"] = max(given["shared"], padded(negative, TILE)) if negative and options.noise == "shared" else 0
+    shared = padded(max(options.noise_words, negative), TILE) if negative and options.noise == "shared" else 0
+    given: dict[str, Any] = {**PLAIN, "shared": shared, "beyond": 0.0 if paths else 1.0, **changes}
     rule = Rule(
         window=options.window,
         fixed=int(options.radius == "fixed"),

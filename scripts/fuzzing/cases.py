@@ -68,8 +68,8 @@ class Outcome:
 
     @property
     def result(self) -> tuple[Any, ...]:
-        """What is the same if damage was harmless: everything but the time that it took."""
-        return self.code, re.sub(r"\d+\.\d+ s\b", "", self.stdout), self.outputs
+        """What is the same if damage was harmless: everything but the time that it took, and the size of the file."""
+        return self.code, re.sub(r"\d+\.\d+ s\b|instead of \S+", "", self.stdout), self.outputs
 
 
 @dataclass(frozen=True)

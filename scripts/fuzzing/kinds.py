@@ -69,7 +69,17 @@ ASKED = (
     "index {} --force --threads 1 --progress none",
     training("glove", "cooc", "--init {}"),
     training("skipgram", "corpus", "--init {}"),
+    "quantize {} --output out.h5 --threads 1",
 )
+LINES = tuple(f"{verb} {{}} more.txt --threads 1" for verb in ("predict", "predict-prob", "test", "test-label"))
+MORE = {  # commands that read models of some families alone
+    "supervised": (
+        *LINES,
+        "quantize {} --output out.h5 --cutoff 9 --retrain corpus --threads 1 --progress none",
+        "export {} out.bin",
+    ),
+    "doc2vec": ("infer {} more.txt --epochs 2 --threads 1", "nn {} --documents 1 --threads 1"),
+}
 VECTORS = (
     "import {} out.h5",
     "import {} out.h5 --errors skip",
@@ -120,8 +130,8 @@ KINDS: Mapping[str, Kind] = {
         f"model-{family}": Kind(
             (f"{family}.h5",),
             HDF5,
-            ASKED,
-            ("imported.h5", "pairs.tsv", "analogies.txt", "categories.tsv", "outliers.txt", "cooc", "corpus"),
+            ASKED if family not in MORE else ASKED + 4 * MORE[family],
+            ("imported.h5", "pairs.tsv", "analogies.txt", "categories.tsv", "outliers.txt", "cooc", "corpus", "more.txt"),
         )
         for family in (*TRAINED, "imported", "quantized")
     },

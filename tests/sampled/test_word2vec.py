@@ -25,7 +25,7 @@ from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled import sampler, trainer
 from cooc_engine.sampled.softmax import softmax_step
-from cooc_engine.sampled.word2vec import SHARED, design_cbow, design_skipgram
+from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
 from cooc_engine.vectors.query import Vectors
 
 # --------------------------------------------------------------------------------------------------------- whole models
@@ -190,8 +190,10 @@ def test_every_option_reaches_the_training(corpus):
     assert model.uses == sampler.expected_uses(counts, wanted, model.rule)
     assert model.uses.word > 0.1
     paper = design_skipgram(corpus, SkipgramOptions(predict="contexts", subsample=0)).model
-    assert paper.rule == Rule(rules.CENTRE, 0, 0, -1, 5, 0, rules.NOISE, 5, paper.rule.group, SHARED, 6.0, 1.0, 0)
+    assert paper.rule == Rule(rules.CENTRE, 0, 0, -1, 5, 0, rules.NOISE, 5, paper.rule.group, 16, 6.0, 1.0, 0)
     assert not len(paper.tables.keep)
+    more = [SkipgramOptions(noise_words=30), SkipgramOptions(noise_words=1, negative=9), SkipgramOptions(noise="own")]
+    assert [design_skipgram(corpus, options).model.rule.shared for options in more] == [32, 12, 0], "whole tiles of 4 rows"
     tree = design_cbow(corpus, CbowOptions(loss="hs", gradient="share")).model
     assert tree.rule == Rule(rules.CONTEXTS, 1, 1, -1, 5, 0, rules.PATH, 0, tree.rule.group, 0, 6.0, 0.0, 0)
     np.testing.assert_array_equal(tree.tables.path_nodes, sampler.huffman(counts).nodes)
@@ -207,16 +209,15 @@ def test_designs_differ_in_their_rule_alone(corpus):
     assert [f for f in Rule._fields if getattr(rules[0], f) != getattr(rules[1], f)] == ["mean"]
 
 
-IDLE = {"negative": 7, "noise": "own", "noise_power": 1.0}
+IDLE = {"negative": 7, "noise": "own", "noise_words": 8, "noise_power": 1.0}
 
 
 @pytest.mark.parametrize("name", IDLE)
 @pytest.mark.parametrize("loss", ["hs", "softmax"])
 def test_an_option_that_changes_nothing_is_refused(name, loss):
-    flag = "--" + name.replace("_", "-")
     for options in (SkipgramOptions, CbowOptions):
         assert options(loss=loss, **{name: getattr(options(), name)}).loss == loss, "the default may be said"
-        with pytest.raises(UsageError, match=rf"{flag} is {IDLE[name]}, but .*; leave {flag} out"):
+        with pytest.raises(UsageError, match=rf"{name} is {IDLE[name]}, but .*; leave {name} out"):
             options(loss=loss, **{name: IDLE[name]})
 
 
@@ -225,6 +226,8 @@ def test_noise_of_ones_own_where_there_is_no_other():
         SkipgramOptions(predict="contexts", noise="own")
     with pytest.raises(UsageError, match="noise is own"):
         CbowOptions(noise="own")
+    with pytest.raises(UsageError, match="noise_words is 32"):
+        SkipgramOptions(noise="own", noise_words=32)
 
 
 def test_no_negative_samples_is_another_loss():
