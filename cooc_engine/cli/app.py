@@ -25,7 +25,7 @@ from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, Trus
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.models.families import Family, trainable
+from cooc_engine.models.families import Family, family_of, trainable
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
@@ -236,7 +236,7 @@ def _train(
     with Work(run) as work:
         trained = train(model, source, output, options, encode=encode, count=count, **run.training_keywords())
     rows, size = trained.matrix.shape
-    loss = f", loss {trained.history[-1]['loss']:.4f}" if trained.history else ""
+    loss = f", {family_of(model).measure} {trained.history[-1]['loss']:.4f}" if trained.history else ""
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 

@@ -76,7 +76,17 @@ class Form(NamedTuple):
 
     def parts(self, vectors: Vectors, question: Any) -> list[Any]:
         """Return what is asked one by one: the words of a line, unless it is itself a word with spaces in it."""
-        return [question] if self.join or not question or question in vectors else question.split() or [question]
+        if not question or self.name != "WORD":
+            return [question]
+        if self.join:
+            return [[_spelt(vectors, word) for word in question]]
+        words = [question] if question in vectors else question.split() or [question]
+        return [_spelt(vectors, word) for word in words]
+
+
+def _spelt(vectors: Vectors, word: str) -> str:
+    """Return a word as written, or in lower case if only that is in the vocabulary, as evaluations look words up."""
+    return word.lower() if word not in vectors and word.lower() in vectors else word
 
 
 EACH_WORD = Form("WORD", str.strip)
@@ -168,12 +178,18 @@ def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
 
 
 def _answer_together(path: Path, questions: list[Any], answer: Callable[[Any], Answer], show: Show, json: bool) -> None:
-    try:
-        answers = list(map(answer, questions))
-    except UnknownWordError as error:
-        raise UnknownWordError(f"{path}: {error}") from None
-    whole = {key: value for each in answers for key, value in each.items()}
-    print_result(json, whole, show(whole))
+    """Print one answer to all questions; those about unknown words are left out, and named in the error at the end."""
+    whole: Answer = {}
+    unknown: list[str] = []
+    for question in questions:
+        try:
+            whole |= answer(question)
+        except UnknownWordError as error:
+            unknown.append(error.flags)
+    if whole:
+        print_result(json, whole, show(whole))
+    if unknown:
+        raise UnknownWordError(f"{path}: {'; '.join(unknown)}")
 
 
 def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], show: Show, json: bool) -> None:

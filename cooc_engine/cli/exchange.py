@@ -58,7 +58,7 @@ def export(
         cooc-engine export model.h5 vectors.safetensors --dtype float16
     """
     done = cooc_engine.export_vectors(model, output, format, dtype=dtype, vectors=vectors, restrict=restrict, force=force)
-    text = f"{' and '.join(map(str, done.files))}: {done.words:,} vectors of size {done.vector_size}"
+    text = f"{' and '.join(map(str, done.files))}: {done.words:,} vectors of size {done.vector_size}, as {done.format}"
     if done.mean_error is not None:
         text += f", cosine error: mean {done.mean_error:.2e}, largest {done.largest_error:.2e}"
     print_result(json, done.record(), [text])

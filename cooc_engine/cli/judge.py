@@ -78,12 +78,15 @@ def ratio(
         cooc-engine ratio model.h5 ice steam solid gas water fashion --counts cooc
     """
     rows = cooc_engine.ratio(model, word1, word2, contexts, counts)
-    print_result(json, rows, map(_ratio, rows))
+    print_result(json, rows, _ratios(rows, word1, word2))
 
 
-def _ratio(row: dict[str, Any]) -> str:
-    counted = f"  counted {figure(row['counted'])}" if "counted" in row else ""
-    return f"{figure(row['model'])}{counted}  {row['context']}"
+def _ratios(rows: list[dict[str, Any]], word1: str, word2: str) -> Iterator[str]:
+    """Yield a line for each context word, under a head."""
+    columns = [name for name in ("model", "counted") if name in rows[0]]
+    yield "  ".join([*(f"{name:>9s}" for name in columns), f"P(word | {word1}) / P(word | {word2})"])
+    for row in rows:
+        yield "  ".join([*(figure(row[name]) for name in columns), row["context"]])
 
 
 def evaluate(

@@ -237,9 +237,10 @@ def _counted(words: Vocabulary, path: Path) -> Vocabulary:
 
 @dataclass(frozen=True)
 class Exported:
-    """The result of an export: files, words, vector size and, if rounded, the mean and largest 1 - cos of the vectors."""
+    """The result of an export: files, format, words, vector size and, if rounded, mean and largest 1 - cos of the vectors."""
 
     files: tuple[Path, ...]
+    format: str
     words: int
     vector_size: int
     mean_error: float | None
@@ -248,7 +249,7 @@ class Exported:
     def record(self) -> dict[str, Any]:
         """Return a JSON-serialisable record."""
         errors = {"mean_cosine_error": self.mean_error, "largest_cosine_error": self.largest_error}
-        shape = {"words": self.words, "vector_size": self.vector_size}
+        shape = {"format": self.format, "words": self.words, "vector_size": self.vector_size}
         return {"files": [str(file) for file in self.files], **shape, **(errors if self.mean_error is not None else {})}
 
 
@@ -304,7 +305,7 @@ def _written(outgoing: Outgoing, output: Path, format: str, dtype: Dtype, *, for
         opened = [files.enter_context(part.open("wb")) for part in parts]
         form.write(*opened, outgoing, *([rounded] if form.rounds else []))
     errors = (None, None) if dtype == "float32" else (rounded.mean, rounded.largest)
-    return Exported(outputs, *outgoing.shape, *errors)
+    return Exported(outputs, format, *outgoing.shape, *errors)
 
 
 def _format_by_suffix(source: Path, output: Path) -> str:
@@ -325,7 +326,7 @@ def _export_fasttext(model: ModelFile, output: Path, vectors: str | None, restri
     Outgoing(model.vocabulary, model.reader("words")).refuse(b"\0", "fasttext")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         write_fasttext(file, whole)
-    return Exported((output,), len(model.vocabulary), whole.arguments.dim, None, None)
+    return Exported((output,), "fasttext", len(model.vocabulary), whole.arguments.dim, None, None)
 
 
 def _export_floret(source: Path, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
@@ -336,7 +337,7 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
         raise UsageError(f"{source}: has no floret table; train fasttext --mode=floret makes a model that has one")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         vectors_text.write_floret(file, model.subwords)
-    return Exported((output,), len(model.vocabulary), model.subwords.matrix.shape[1], None, None)
+    return Exported((output,), "floret", len(model.vocabulary), model.subwords.matrix.shape[1], None, None)
 
 
 def _export_elmo(source: Path, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:

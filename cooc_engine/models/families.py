@@ -46,6 +46,7 @@ class Family:
     title      the first line of the help of the command that trains it
     product    what the inner product of a word's and a context's vector estimates, up to terms that depend on only one of
                them: "log count", "pmi", or "" for neither
+    measure    what the `loss` of a model's history is
     item       the unit that training counts, as `items` in a model's history
     arrays     the axes of each parameter by name, as "V d": V is the number of words, d the vector size, C the number of
                contexts, D that of documents and L that of labels, whose names the file then has; other letters name further
@@ -67,6 +68,7 @@ class Family:
     title: str = ""
     product: str = ""
     item: str = "words"
+    measure: str = "loss"
     arrays: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     published: tuple[str, ...] = tuple(RECIPES)
@@ -155,6 +157,7 @@ FAMILIES = {
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),
         item="products",
+        measure="largest residual",
         title="Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).",
         arrays={"words": "V d", "contexts": "C d", "singular_values": "d", "residuals": "d"},
     ),

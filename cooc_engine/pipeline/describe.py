@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cooc_engine.corpus import directory
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts import directory as directory_module
 from cooc_engine.errors import FormatError
+from cooc_engine.runtime.numbers import ABSENT, show_setting
 from cooc_engine.storage.outputs import is_directory_of
 
 __all__ = ["info", "lines"]
+
+FIRST = 10  # words, and items of a list, that are shown
+LABELS = {"shards": ("tokens", "documents"), "blocks": ("first row", "end", "of wide values")}  # numbers of one item
 
 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -24,7 +28,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     path = Path(path)
     for kind, opened in (("corpus", directory.Corpus), ("cooc", directory_module.Cooc)):
         if is_directory_of(path, kind):
-            return {"path": str(path), "kind": kind, **opened(path).info()}
+            found = opened(path)
+            return {"path": str(path), "kind": kind, **found.info(), "first_words": first_words(found.vocabulary)}
     if path.is_dir():
         raise FormatError(f"{path}: neither an encoded corpus nor a co-occurrence directory (it has no sound manifest.json)")
     from cooc_engine.formats.hdf5_counts import COUNTS, CountFile
@@ -39,6 +44,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "kind": "model",
         "family": model.family,
         "words": len(model.vocabulary),
+        "first_words": first_words(model.vocabulary),
         "arrays": {name: list(shape) for name, shape in model.shapes.items()},
         "vectors": model.published,
         "config": model.config,
@@ -48,14 +54,34 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
+def first_words(vocabulary: Vocabulary) -> list[str]:
+    """Return the most frequent words."""
+    return [vocabulary.word(row) for row in range(min(FIRST, len(vocabulary)))]
+
+
 def lines(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Yield a nested record as indented lines."""
+    """Yield a nested record as indented lines: sizes with what they are of, and long lists by their beginning."""
     for key, value in record.items():
         if isinstance(value, dict):
             yield f"{indent}{key}:"
-            yield from lines(value, indent + "  ")
-        elif isinstance(value, list) and value and isinstance(value[0], dict | list):
-            yield f"{indent}{key}: {len(value)}"
-            yield from (f"{indent}  {json.dumps(item, ensure_ascii=False)}" for item in value)
+            yield from lines({name: _size(item) if key == "arrays" else item for name, item in value.items()}, indent + "  ")
+        elif isinstance(value, list) and value and isinstance(value[0], dict | list | tuple):
+            yield f"{indent}{key}: {len(value):,}"
+            yield from (f"{indent}  {_labelled(key, item)}" for item in value)
         else:
-            yield f"{indent}{key}: {value}"
+            yield f"{indent}{key}: {_listed(value) if isinstance(value, list) else show_setting(value)}"
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " × ".join(f"{length:,}" for length in shape)
+
+
+def _labelled(key: str, item: Any) -> str:
+    """Return the numbers of a shard, a block or an epoch with what they are."""
+    pairs = item.items() if isinstance(item, dict) else zip(LABELS[key], item, strict=True)
+    return ", ".join(f"{name} {show_setting(value)}" for name, value in pairs)
+
+
+def _listed(values: list[Any]) -> str:
+    shown = ", ".join(map(show_setting, values[:FIRST])) or ABSENT
+    return shown + (f" and {len(values) - FIRST:,} more" if len(values) > FIRST else "")

@@ -14,7 +14,7 @@ from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import charts
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
-from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_size
+from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
@@ -110,7 +110,7 @@ def render(record: Mapping[str, Any]) -> str:
         size=show_size,
         duration=show_duration,
         rate=_rate,
-        given=_given,
+        given=show_setting,
         verdict=verdict,
     )
     colours = _numbers(record)
@@ -144,13 +144,6 @@ def _asked(sets: Sequence[Mapping[str, Any]]) -> str:
 
 def _rate(value: float | None) -> str:
     return ABSENT if value is None else show_number(value, " ", ".1f")
-
-
-def _given(value: Any) -> str:
-    """Return the value of an option as the user would write it."""
-    if value is None or isinstance(value, bool):
-        return {None: "–", True: "on", False: "off"}[value]
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _picture(record: Mapping[str, Any]) -> bytes:

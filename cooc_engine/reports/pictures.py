@@ -227,8 +227,9 @@ def _draw_table(figure: Figure, table: Table) -> None:
         for axes, option in zip(row, part.options, strict=False):
             _draw_choices(axes, part, option, titles)
         row[0].set_ylabel(f"{name + ': ' if name else ''}points above the mean", fontsize=11, color=INK)
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="center right", frameon=False, fontsize=10)
     width, height = figure.get_size_inches()
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1 - 2.2 / width, 1 - 0.9 / height)}
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), **beside, frameon=False, fontsize=10)
     title = f"What each choice does, on average over all others of {len(table.records)} combinations"
     figure.suptitle(title, x=0.8 / width, ha="left", fontsize=15, color=INK)
     edges = {"left": 0.8 / width, "right": 1 - 2.3 / width, "top": 1 - 1 / height, "bottom": 0.4 / height}

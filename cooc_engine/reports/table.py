@@ -13,6 +13,7 @@ from cooc_engine.storage.outputs import utf8, write_whole
 
 __all__ = ["Record", "Table", "score_table", "write_scores"]
 
+SCORES = "scores times 100: Spearman's correlation of pairs, share of analogies that are right"
 SHORT = {"spearman": "", "analogy-add": " add", "analogy-mul": " mul"}  # measures in the printed table, with their suffixes
 
 
@@ -79,12 +80,12 @@ class Table:
         return {name: max(found, key=lambda r: r.scores[name] or 0.0) for name, found in scored.items() if found}
 
     def lines(self) -> list[str]:
-        """Return lines to print: all scores, then the means and the best combinations of each model family, times 100."""
+        """Return lines to print: all scores, times 100, then the means and the best combinations of each model family."""
         titles = self.titles()
         rows = [
             [*self._shown(record), *(show_percent(record.scores.get(m)) for m in titles.values())] for record in self.records
         ]
-        parts = [[[*self.options, *titles], *rows]]
+        parts = [(SCORES, [[*self.options, *titles], *rows])]
         for name, part in self.parts().items():
             means = [
                 [
@@ -96,8 +97,10 @@ class Table:
             ]
             best = {title: part.best()[measure] for title, measure in titles.items() if measure in part.best()}
             tops = [[title, show_percent(r.scores[titles[title]]), *part._shown(r)] for title, r in best.items()]
-            parts += [[["mean by", name, *titles], *means], [["best", name, *part.options], *tops]]
-        return [line for part in parts for line in (*_aligned(part), "")][:-1]
+            of = f"{name}: " if name else ""
+            parts.append((f"{of}mean of all combinations with a value", [["option", "value", *titles], *means]))
+            parts.append((f"{of}best combination by each score", [["score", "best", *part.options], *tops]))
+        return [line for title, part in parts for line in (title, *_aligned(part), "")][:-1]
 
     def tsv(self) -> str:
         """Return all scores as tab-separated values."""

@@ -7,7 +7,10 @@ from typing import Any
 
 from cooc_engine.errors import UsageError
 
-__all__ = ["ABSENT", "parse_size", "show_clock", "show_duration", "show_number", "show_percent", "show_size", "show_value"]
+__all__ = [
+    "ABSENT", "parse_size", "show_clock", "show_duration", "show_number", "show_percent", "show_setting", "show_size",
+    "show_value",
+]  # fmt: skip
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 PREFIXES = (("G", 1e9), ("M", 1e6), ("k", 1e3))
@@ -66,4 +69,13 @@ def show_value(value: Any) -> str:
     """Return the value of an option as in TOML, but a whole float without its point."""
     if isinstance(value, bool):
         return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def show_setting(value: Any) -> str:
+    """Return a recorded value for reading: `on`, `off`, a dash for None, and whole numbers with commas."""
+    if value is None or isinstance(value, bool):
+        return {None: ABSENT, True: "on", False: "off"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -91,6 +91,7 @@ def test_json(call, made):
         code, stdout, _ = call("info", path, "--json")
         assert json.loads(stdout)["kind"] == kind
         assert call("info", path)[1].startswith(f"path: {path}\n")
+        assert "\nfirst_words: w0, w1" in call("info", path)[1]
     code, stdout, _ = call("nn", "m.h5", "w1", "w2", "--topn", 3, "--json")
     assert {word: len(found) for word, found in json.loads(stdout).items()} == {"w1": 3, "w2": 3}
     Path("pairs.tsv").write_text("w1\tw2\t3\nw3\tw4\t4\nw1\tw5\t1\n")

@@ -79,6 +79,22 @@ def test_words(ask, kv):
     assert np.array_equal(np.array(text.split()[1:6], np.float32), kv["ice"])
 
 
+def test_known_words_are_answered_beside_unknown_ones(ask, kv, path):
+    code, text, error = ask("nn", "king", "qqq", "ice", "kong", "--topn", "1")
+    assert code == 1 and [line for line in text.splitlines() if not line.startswith(" ")] == ["king", "ice"]
+    unknown = "'qqq' is not in the vocabulary; 'kong' is not in the vocabulary; did you mean 'king'?"
+    assert error == f"cooc-engine: {path}: {unknown}\n"
+    code, text, error = ask("norms", "king", "qqq", "--json")
+    assert code == 1 and list(json.loads(text)) == ["king"] and "'qqq'" in error
+    assert ask("vector", "qqq") == (1, "", f"cooc-engine: {path}: 'qqq' is not in the vocabulary\n")
+
+
+def test_words_are_looked_up_in_lower_case_too(ask, kv):
+    assert ask("nn", "King", "KÖLN") == (1, ask("nn", "king")[1], ask("nn", "KÖLN")[2])
+    assert as_json(ask("similarity", "ICE", "Water", "--json")) == {"similarity": kv.similarity("ice", "water")}
+    assert ask("nn", "-", stdin="King ice\n")[1] == ask("nn", "king", "ice")[1]
+
+
 def test_several_words_make_one_question(ask, kv):
     wanted = {"man king woman": pairs(kv.most_similar(["king", "woman"], ["man"], topn=2))}
     assert as_json(ask("analogies", "man", "king", "woman", "--topn", "2", "--json")) == wanted

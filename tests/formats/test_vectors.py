@@ -432,9 +432,9 @@ def test_queries_take_any_format(tmp_path, model, form):
 def test_the_command_line(tmp_path, model, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["export", "m.h5", "o.npz", "--dtype", "int8"]) == 0
-    assert capsys.readouterr().out.startswith("o.npz: 8 vectors of size 5, cosine error: mean ")
+    assert capsys.readouterr().out.startswith("o.npz: 8 vectors of size 5, as npz, cosine error: mean ")
     assert main(["export", "m.h5", "o.txt", "--format", "fasttext-vec", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"files": ["o.txt"], "words": 8, "vector_size": 5}
+    assert json.loads(capsys.readouterr().out) == {"files": ["o.txt"], "format": "fasttext-vec", "words": 8, "vector_size": 5}
     assert main(["import", "o.txt", "n.h5", "--json"]) == 0
     wanted = {"output": "n.h5", "format": "word2vec", "words": 8, "vector_size": 5, "left_out": {}}
     assert json.loads(capsys.readouterr().out) == wanted

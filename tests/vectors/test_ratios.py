@@ -80,9 +80,10 @@ def test_unknown_words_and_families_are_named(cooc, model, tmp_path):
 
 def test_from_the_command_line(cooc, model, capsys):
     assert main(["ratio", str(model.path), "animal0", "metal0", *WORDS, "--counts", str(cooc.path)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split(maxsplit=2) == ["model", "counted", "P(word | animal0) / P(word | metal0)"]
     assert [line.split()[-1] for line in lines] == WORDS
-    assert all("counted" in line for line in lines)
+    assert all(len(line.split()) == 3 for line in lines)
     assert main(["ratio", str(model.path), "animal0", "metal0", *WORDS, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["context"] for row in rows] == WORDS

@@ -1,0 +1,37 @@
+"""What `info` prints: sizes with what they are of, long lists cut, settings as one writes them."""
+
+from __future__ import annotations
+
+from cooc_engine.pipeline.describe import lines
+
+
+def test_lines_of_a_record():
+    record = {
+        "tokens": 14_079_468,
+        "arrays": {"words": [88_090, 100]},
+        "shards": [(14_079_468, 985_177)],
+        "blocks": [(0, 4, True)],
+        "config": {"train": {"lr": 0.05, "min_lr": None, "deterministic": True, "loss": "hs"}},
+        "texts": [f"{number}.txt" for number in range(100)],
+        "history": [{"epoch": 1, "loss": 0.25}],
+        "evaluation": [],
+    }
+    assert list(lines(record)) == [
+        "tokens: 14,079,468",
+        "arrays:",
+        "  words: 88,090 × 100",
+        "shards: 1",
+        "  tokens 14,079,468, documents 985,177",
+        "blocks: 1",
+        "  first row 0, end 4, of wide values on",
+        "config:",
+        "  train:",
+        "    lr: 0.05",
+        "    min_lr: –",
+        "    deterministic: on",
+        "    loss: hs",
+        "texts: 0.txt, 1.txt, 2.txt, 3.txt, 4.txt, 5.txt, 6.txt, 7.txt, 8.txt, 9.txt and 90 more",
+        "history: 1",
+        "  epoch 1, loss 0.25",
+        "evaluation: –",
+    ]
