@@ -95,6 +95,19 @@ FILES = "import-glove,export-glove,import-vectors,export-vectors,align"
 EXTRAS = {"index": "usearch", "compare": "matplotlib"}  # verbs that need a package which may be missing
 
 
+@pytest.mark.parametrize(("kind", "points"), [("kill", 12), ("lose", 12)])
+def test_a_kill_of_those_who_share_work_loses_nothing(tmp_path, kind, points):
+    """Of the process that divides the work, or of one that does a part of it; at some moments, others in every run."""
+    command = [sys.executable, HERE / "support" / "faults.py", kind, "ranges,shared-runs,shared-merge", tmp_path, str(points)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=1200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["failures"] == [], f"seed {report['seed']}: {done.stderr}"
+    assert report["points"] >= 3 * points
+
+
 @pytest.mark.parametrize(
     ("verbs", "points"),
     [
@@ -201,7 +214,7 @@ def test_a_finished_first_pass_is_not_run_again(tmp_path, monkeypatch, pieces):
     written, original = [], second_pass.ArrayWriter
 
     def writer(path, dtype):
-        written.append(path.name)
+        written.append(path.name.partition(".bin")[0] + ".bin")
         return original(path, dtype)
 
     monkeypatch.setattr(second_pass, "ArrayWriter", writer)

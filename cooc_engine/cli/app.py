@@ -28,7 +28,7 @@ from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceEr
 from cooc_engine.models.families import Family, family_of, trainable
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
-from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, TrainOptions
+from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, SharedOptions, TrainOptions
 from cooc_engine.runtime.streams import ReaderGone
 from cooc_engine.storage.outputs import FULL
 
@@ -50,7 +50,7 @@ train = new_app(
     "train", "Train a model on a text, on an encoded corpus, or on counts; a text is encoded and counted on the way."
 )
 
-RUN, TRAIN, PLANNED = RunOptions(), TrainOptions(), PlannedOptions()
+RUN, TRAIN, SHARED, PLANNED = RunOptions(), TrainOptions(), SharedOptions(), PlannedOptions()
 CountFile = Annotated[
     Path, Parameter(name="FILE"), "The HDF5 file, or a file of records; the options then say how these were counted."
 ]
@@ -116,7 +116,7 @@ def append(
     *,
     output: Directory,
     trust_tokenizer: TrustTokenizer = False,
-    run: RunOptions = RUN,
+    run: SharedOptions = SHARED,
 ) -> None:
     """Count new text with the vocabulary and options of a co-occurrence directory, and add up both counts.
 
@@ -240,7 +240,7 @@ def _train(
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
-def run_job(job: Annotated[Path, Parameter(name="JOB"), "The job file."], /, *, run: RunOptions = RUN) -> None:
+def run_job(job: Annotated[Path, Parameter(name="JOB"), "The job file."], /, *, run: SharedOptions = SHARED) -> None:
     """Run a batch job; finished stages are kept, and an interrupted one is continued.
 
     For example:

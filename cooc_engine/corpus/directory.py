@@ -18,7 +18,7 @@ from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Offsets, PathLike, WordIds
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, BoundFiles
-from cooc_engine.storage.checksums import crc32
+from cooc_engine.storage.checksums import crc32, crc32_joined
 from cooc_engine.storage.outputs import read_manifest
 from cooc_engine.storage.relations import check_sum
 from cooc_engine.storage.schema import Digest, Natural, Relation
@@ -63,6 +63,10 @@ class CorpusDigest:
     def add_ids(self, ids: WordIds) -> None:
         """Add the next ids."""
         self.ids = crc32(ids.data, self.ids)
+
+    def join_ids(self, crc: int, count: int) -> None:
+        """Add the next `count` ids, given their checksum."""
+        self.ids = crc32_joined(self.ids, crc, 4 * count)
 
     def add_ends(self, ends: Offsets) -> None:
         """Add the next document ends, in tokens from the start of the corpus."""

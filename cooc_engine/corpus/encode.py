@@ -9,12 +9,11 @@ number of threads.
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.corpus.directory import ID_FILES, KIND, VERSION, Corpus
@@ -22,14 +21,17 @@ from cooc_engine.corpus.document_ids import IdsWriter
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, tokenize
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
+from cooc_engine.corpus.ranges import RangesCheckpoint, RangeTables, can_be_shared, spool_ranges, write_range_rows
 from cooc_engine.corpus.second_pass import write_corpus
+from cooc_engine.corpus.text_input import TextInput, text_names
 from cooc_engine.corpus.vocabulary import RESERVED, VOCABULARY_FILES, Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.budget import Plan
-from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords
+from cooc_engine.runtime.keywords import FreshKeywords, Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.machine import return_memory
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import PathLike, listed
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.arrays import bound_files
 from cooc_engine.storage.outputs import building, clear
 from cooc_engine.text import readers
@@ -46,24 +48,25 @@ def encode(
     texts: PathLike | Sequence[PathLike],
     output: PathLike,
     options: EncodeOptions | None = None,
-    **run: Unpack[RunKeywords],
+    **run: Unpack[SharedKeywords],
 ) -> Corpus:
     """Encode text files, one document per line, into the directory `output`.
 
     Files may be compressed (gz, bz2, xz, zst, recognised by their first bytes); `-` is standard input. The result does not
-    depend on `threads` or `memory`, the budget in bytes or as `512M`. A tokenizer written in Python runs in `threads`
-    processes; the budget includes a few lines in each, but not the memory that a user's function takes.
+    depend on `threads`, on `memory`, the budget in bytes or as `512M`, or on `processes`, which share several files among
+    them. A tokenizer written in Python runs in `threads` processes; the budget includes a few lines in each, but not the
+    memory that a user's function takes.
     Raises `InputError`, naming file and byte, for text that is missing, empty, binary, truncated or not UTF-8, and, naming
     file and line, if a tokenizer fails; `UsageError` if there is no such tokenizer.
     """
-    return _encode(TextInput.of(texts), Path(output), options, Run.of("encode", run))
+    return _encode(TextInput.of(texts), Path(output), options, Run.of("encode", run, SharedKeywords))
 
 
 def plan_encode(
     texts: PathLike | Sequence[PathLike],
     output: PathLike,
     options: EncodeOptions | None = None,
-    **run: Unpack[PlanKeywords],
+    **run: Unpack[SharedPlanKeywords],
 ) -> Plan:
     """Return the plan of `encode`, its memory and disk, and write nothing.
 
@@ -71,42 +74,17 @@ def plan_encode(
     text, from their beginnings if compressed. It is None for standard input, invalid text, and Python tokenizers. Raises
     `UsageError` as `encode` does, and `InputError` for a missing file.
     """
-    how, text = Run.of("plan_encode", run, PlanKeywords), TextInput.of(texts)
+    how, text, options = (
+        Run.of("plan_encode", run, SharedPlanKeywords),
+        TextInput.of(texts),
+        (options or EncodeOptions()).loaded(),
+    )
     for path in text.paths:
         if str(path) != "-" and not path.exists():
             raise InputError(f"{path}: no such file")
     options = (options or EncodeOptions()).loaded()
-    room = Allotment.of(how.budget, how.workers, options)
-    return room.foreseen(text.paths, options, Path(output))
-
-
-@dataclass(frozen=True)
-class TextInput:
-    """The text to encode: its names, its files if any, and two ways to read it: `blocks` for the byte kernel, given a function
-    that lends buffers and a starting place; and `pieces` of whole lines for Python code, given the maximum length of a line.
-    """  # fmt: skip
-
-    names: list[str]
-    paths: list[Path]
-    blocks: Callable[..., Iterator[readers.Block]]
-    pieces: Callable[[int], Iterator[readers.Piece]]
-
-    @classmethod
-    def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
-        """Return the text input for files."""
-        paths = listed(texts)
-        ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
-        return cls(text_names(paths), paths, *ways)
-
-    @property
-    def size(self) -> int | None:
-        """Bytes on disk, or None if unknown."""
-        return readers.total_bytes(self.paths) if self.paths else None
-
-
-def text_names(texts: Sequence[PathLike]) -> list[str]:
-    """Return the names of text files as recorded in a manifest: bytes that are not UTF-8 are written as `\\xNN`."""
-    return [os.fsencode(text).decode(errors="backslashreplace") for text in texts]
+    with how.shared() as workers:
+        return Allotment.of(workers.memory, workers.threads, options).foreseen(text.paths, options, Path(output))
 
 
 def encode_documents(
@@ -129,36 +107,83 @@ def encode_documents(
 
 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
-    options, progress, threads = (options or EncodeOptions()).loaded(), run.shown, run.workers
-    room = Allotment.of(run.budget, threads, options)
+    options = (options or EncodeOptions()).loaded()
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
+    with run.shared() as workers:
+        room = Allotment.of(workers.memory, workers.threads, options)
 
-    def peak() -> int | None:
-        return room.foreseen(text.paths, options, output).peak
+        def peak() -> int | None:
+            return room.foreseen(text.paths, options, output).peak
 
-    with (
-        Processes(options.cut, threads) if options.runs_python else nullcontext() as processes,
-        building(output, plan, force=run.force, resume=run.resume, peak=peak) as work,
-    ):
-        if progress.speaks:
-            progress.say(room.foreseen(text.paths, options, output).line())
-        stamps = readers.stamps(text.paths)
-        point = PassCheckpoint.load(work)
-        whole = (work / "manifest.json").exists()
-        if point.texts != stamps if point else not whole:  # nothing of another text may remain
-            point, whole = None, False
-            clear(work)
-        if not whole:
-            if point:
-                point.verify(work)
-            if point is None or point.place is not None:
-                point = _first_pass(work, text, stamps, options, room, point, processes, progress)
-            write_corpus(work, point, options, text.names, run)
-        for path in (*work.glob("*.spool"), work / "first-pass.json"):
-            path.unlink(missing_ok=True)
+        with (
+            Processes(options.cut, workers.threads) if options.runs_python else nullcontext() as processes,
+            building(output, plan, force=run.force, resume=run.resume, peak=peak) as work,
+            workers.at(work),
+        ):
+            if run.shown.speaks:
+                run.shown.say(room.foreseen(text.paths, options, output).line())
+            _build(work, text, options, room, processes, workers, run.shown)
     return Corpus(output)
+
+
+def _build(
+    work: Path,
+    text: TextInput,
+    options: EncodeOptions,
+    room: Allotment,
+    processes: Processes | None,
+    workers: Workers,
+    progress: Progress,
+) -> None:
+    """Write what is missing of the corpus."""
+    stamps = readers.stamps(text.paths)
+    point = RangesCheckpoint.load(work) or PassCheckpoint.load(work)
+    whole = (work / "manifest.json").exists()
+    if point.texts != stamps if point else not whole:  # nothing of another text may remain
+        point, whole = None, False
+        clear(work)
+    if not whole:
+        if point:
+            point.verify(work)
+        if isinstance(point, RangesCheckpoint) or (point is None and workers.count > 1 and can_be_shared(text.paths, options)):
+            point = _first_pass_in_ranges(work, text, options, room, point, workers, progress)
+        elif point is None or not point.complete:
+            own = Allotment.of(workers.here.memory, workers.here.threads, options)
+            point = _first_pass(work, text, stamps, options, own, point, processes, progress)
+        write_corpus(work, point, options, text.names, workers, progress)
+    for path in (*work.glob("*.spool"), work / "first-pass.json", work / "ranges.json"):
+        path.unlink(missing_ok=True)
+
+
+def _first_pass_in_ranges(
+    work: Path,
+    text: TextInput,
+    options: EncodeOptions,
+    room: Allotment,
+    point: RangesCheckpoint | None,
+    workers: Workers,
+    progress: Progress,
+) -> RangesCheckpoint:
+    """Do what `_first_pass` does, in ranges of files that several workers share."""
+    if point and point.complete:
+        return point
+    point = spool_ranges(work, text.paths, options, room, point, workers, progress)
+    if point.tokens == 0:
+        raise _no_words(text.names)
+    with progress.stage("rank words", sum(sum(one.tables) for one in point.passes), "words") as stage:
+        vocabulary = _rank(RangeTables(work, point.passes, room.ranking), options, text.names)
+        if options.vocabulary is not None:
+            vocabulary.save(work)
+        point = write_range_rows(work, point, room.ranking, workers, stage)
+    point = replace(point, files=bound_files(work, VOCABULARY_FILES))
+    point.save(work)
+    return point
+
+
+def _no_words(names: list[str]) -> InputError:
+    return InputError(f"{', '.join(names)}: contains no words; is it the right file?")
 
 
 def _first_pass(
@@ -173,10 +198,8 @@ def _first_pass(
 ) -> PassCheckpoint:
     """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
     ids = IdsWriter(work) if options.doc_id_column else None
-    column: dict[str, Any] = {"ids": IdColumn(options.doc_id_column, ids.append)} if ids and options.doc_id_column else {}
-    blocks = functools.partial(text.blocks, **({"start": point.place} if point else {}), **column)
-    if processes:
-        blocks = functools.partial(readers.word_blocks, processes.words(text.pieces(room.line, **column)))
+    column = IdColumn(options.doc_id_column, ids.append) if ids and options.doc_id_column else None
+    blocks = text.reader(room, processes, point.place if point else None, column)
     tables = Tables(work, room.threads, room.table, room.ranking, point)
     with ids or nullcontext(), Spool(work, point) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
 
@@ -190,7 +213,7 @@ def _first_pass(
         with readers.unchanged(text.paths):
             tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
-        raise InputError(f"{', '.join(text.names)}: contains no words; is it the right file?")
+        raise _no_words(text.names)
     return_memory()
     vocabulary = _rank(tables, options, text.names)
     return_memory()
@@ -207,7 +230,7 @@ def _first_pass(
     return point
 
 
-def _rank(tables: Tables, options: EncodeOptions, names: list[str]) -> Vocabulary:
+def _rank(tables: Tables | RangeTables, options: EncodeOptions, names: list[str]) -> Vocabulary:
     """Rank the words of all tables, or return the vocabulary given in the options."""
     if options.vocabulary is not None:
         return Vocabulary.stored_in(Path(options.vocabulary))

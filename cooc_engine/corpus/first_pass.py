@@ -37,13 +37,15 @@ from cooc_engine.storage.relations import check_rising, check_within
 from cooc_engine.storage.schema import Matches, Natural, Relation
 from cooc_engine.text import readers
 
-__all__ = ["PassCheckpoint", "Spool", "Spooled", "Tables", "Tally", "tokenize"]
+__all__ = [
+    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "raw_bound", "table_path", "tokenize",
+]  # fmt: skip
 
 PIECE_TOKENS = 1 << 20
 CHECKPOINT_SECONDS = 120.0
 
 
-class _PassRecord(TypedDict):
+class PassRecord(TypedDict):
     """What `first-pass.json` holds, as FORMAT.md specifies it."""
 
     texts: list[tuple[Natural, int] | None]
@@ -52,7 +54,7 @@ class _PassRecord(TypedDict):
     blocks: Natural
     tables: list[Natural]
     place: readers.Place | None
-    name: Annotated[str, Matches(r"(phrases-\d\d-)?", "the name of a pass")]
+    name: Annotated[str, Matches(r"(phrases-\d\d-|range-\d{5}-[a-z0-9-]+-)?", "the name of a pass")]
     spools: dict[Annotated[str, Matches(r"[a-z0-9-]+\.spool", "the name of a spool")], Bound]
     files: dict[str, Bound]
 
@@ -88,8 +90,22 @@ class PassCheckpoint:
         path = directory / "first-pass.json"
         if not path.exists():
             return None
-        found = read_record(path, _PassRecord, PLACED, SPOOLS)
+        return cls.of(read_record(path, PassRecord, PLACED, SPOOLS))
+
+    @classmethod
+    def of(cls, found: PassRecord) -> PassCheckpoint:
+        """Return the checkpoint of a record."""
         return cls(**{key: value for key, value in found.items() if key in cls.__dataclass_fields__})  # type: ignore[arg-type]
+
+    @property
+    def complete(self) -> bool:
+        """Whether the rest can be made from the disk alone."""
+        return self.place is None
+
+    @property
+    def passes(self) -> list[PassCheckpoint]:
+        """The parts that the text was read in: this one."""
+        return [self]
 
     def save(self, directory: Path) -> None:
         """Write the checkpoint; all the data that it counts must already be on disk."""
@@ -139,8 +155,10 @@ class Tables:
     disk, with a checkpoint, are kept. `bounds` has size and checksum of what was written: tables, and at the end rows.
     """
 
-    def __init__(self, directory: Path, threads: int, share: int, room: int, point: PassCheckpoint | None = None) -> None:
-        self._directory, self._threads, self._share, self._room = directory, threads, share, room
+    def __init__(
+        self, directory: Path, threads: int, share: int, room: int, point: PassCheckpoint | None = None, name: str = ""
+    ) -> None:
+        self._directory, self._threads, self._share, self._room, self._name = directory, threads, share, room, name
         self._lock = threading.Lock()
         kept = [(self._path("words", number), size) for number, size in enumerate(point.tables if point else ())]
         self.bounds = dict(point.spools) if point else {}
@@ -152,7 +170,7 @@ class Tables:
             self._free.put(self._add())
 
     def _path(self, what: str, number: int) -> Path:
-        return self._directory / f"{what}-{number:05d}.spool"
+        return table_path(self._directory, self._name, what, number)
 
     def _add(self) -> int:
         with self._lock:
@@ -210,6 +228,11 @@ class Tables:
         write_rows(vocabulary, tables, self._room)
         self.bounds = {path.name: raw_bound(path) for _, _, path in tables}
         return [size for _, size, _ in tables]
+
+
+def table_path(directory: Path, name: str, what: str, number: int) -> Path:
+    """Return the file of the `words` of a table of a pass, or of their `rows`."""
+    return directory / f"{name}{what}-{number:05d}.spool"
 
 
 def _spool_names(name: str) -> list[str]:
@@ -288,20 +311,22 @@ class Spooled:
     """The output of a finished first pass: provisional ids and document ends, mapped, and the row of each id.
 
     ids (tokens,) int32; ends (documents,) int64. Raises `FormatError` if a file is not what the checkpoint says, or if its
-    numbers cannot be followed.
+    numbers cannot be followed, which is checked if the number of words is given.
     """
 
-    def __init__(self, directory: Path, point: PassCheckpoint, words: int) -> None:
+    def __init__(self, directory: Path, point: PassCheckpoint, words: int | None = None) -> None:
         paths = [directory / file for file in _spool_names(point.name)]
         sizes = point.tokens, point.documents, 2 * point.blocks
         self._path = paths[0]
         self._ids, self.ends, blocks = (_mapped(*file) for file in zip(paths, "iqq", sizes, strict=True))
         self._stops, self._tables = blocks.reshape(-1, 2).T.copy()
+        files = [table_path(directory, point.name, "rows", number) for number in range(len(point.tables))]
+        self._rows = [_mapped(path, np.int32, size) for path, size in zip(files, point.tables, strict=True)]
+        if words is None:
+            return
         for path, ends in ((paths[1], self.ends), (paths[2], self._stops)):
             check_rising(ends, point.tokens, f"{path}")
         check_within(self._tables, 0, len(point.tables), f"{paths[2]}")
-        files = [directory / f"{point.name}rows-{number:05d}.spool" for number in range(len(point.tables))]
-        self._rows = [_mapped(path, np.int32, size) for path, size in zip(files, point.tables, strict=True)]
         for path, rows in zip(files, self._rows, strict=True):
             check_within(rows, -1, words, f"{path}")
 

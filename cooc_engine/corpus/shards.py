@@ -6,16 +6,17 @@ offsets, where document d is ids[offsets[d]:offsets[d + 1]]. No document is spli
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.storage.arrays import ArrayFiles
+from cooc_engine.storage.arrays import ArrayFiles, Bound
 from cooc_engine.storage.relations import check_offsets, check_within
 
-__all__ = ["SHARD_TOKENS", "Shard", "load_shard", "open_shard", "shard_files"]
+__all__ = ["SHARD_TOKENS", "Shard", "kept_shard", "load_shard", "open_shard", "shard_files"]
 
 SHARD_TOKENS = 1 << 26  # 256 MiB of ids; a longer document makes a longer shard
 
@@ -31,6 +32,11 @@ class Shard:
 def shard_files(number: int) -> dict[str, type[np.signedinteger[Any]]]:
     """Return the names of the files of a shard, and the types of their values."""
     return {f"tokens-{number:05d}.bin": np.int32, f"documents-{number:05d}.bin": np.int64}
+
+
+def kept_shard(number: int, files: Mapping[str, Bound]) -> dict[str, Bound]:
+    """Return the part of a record of files that concerns a shard."""
+    return {name: files[name] for name in shard_files(number) if name in files}
 
 
 def open_shard(files: ArrayFiles, number: int) -> Shard:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,25 +31,37 @@ from cooc_engine.counts.directory import (
 from cooc_engine.counts.forecast import ROWS as SAMPLED_ROWS
 from cooc_engine.counts.forecast import Sample, Sizes, count_sample
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, TextSource, Written, accumulator_bytes, write_rows
-from cooc_engine.counts.windows import CorpusPart, Window, check_text, cut_corpus, read_positions
+from cooc_engine.counts.row_writer import (
+    Accumulator,
+    Merged,
+    RowFiles,
+    Stored,
+    TextSource,
+    Written,
+    accumulator_bytes,
+    entries_in,
+    write_rows,
+)
+from cooc_engine.counts.windows import CorpusPart, Window, check_text, cut_corpus, laid_out_bytes, read_positions
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
-from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
+from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.runtime.threads import cut_by_cost
+from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.outputs import building, part_path, write_whole
 from cooc_engine.storage.schema import Natural, read_json
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Allotment", "count", "plan_count", "write_merged"]
+__all__ = ["Allotment", "count", "merge_blocks", "plan_count", "write_merged"]
 TASK_ENTRIES = 1 << 20  # maximum number of entries counted before they are written
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
 MERGE_BYTES = 28  # bytes per entry that is read and added up
+STRETCHES = 8  # stretches of blocks for each worker, so that none waits long for the last
 MARGIN = 24  # bytes per position within the radius of the window, for a run of any length
 
 
@@ -99,28 +111,28 @@ def count(
     corpus: PathLike | Corpus,
     output: PathLike,
     options: CountOptions | None = None,
-    **run: Unpack[RunKeywords],
+    **run: Unpack[SharedKeywords],
 ) -> Cooc:
     """Count the co-occurrences of an encoded corpus into the directory `output`.
 
-    The bytes of the result depend on neither `threads` nor `memory`, the budget in bytes or as `512M`. Raises `UsageError`
-    if sums could overflow 64 bits, or if the budget is too small.
+    The bytes of the result depend on none of `threads`, `memory`, the budget in bytes or as `512M`, and `processes`, which
+    share the work. Raises `UsageError` if sums could overflow 64 bits, or if the budget is too small.
     """
-    how = Run.of("count", run)
-    job, progress = _Job.of(corpus, options, how), how.shown
-    record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}
-    at = Path(output)
+    how, at = Run.of("count", run, SharedKeywords), Path(output)
+    with how.shared() as workers:
+        job, progress = _Job.of(corpus, options, workers), how.shown
+        record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}
 
-    def peak() -> int | None:
-        return job.plan(at, job.runs(part_path(at))).peak
+        def peak() -> int | None:
+            return job.plan(at, job.runs(part_path(at))).peak
 
-    with building(at, record, force=how.force, resume=how.resume, peak=peak) as work:
-        if progress.speaks:
-            progress.say(job.plan(at, job.runs(work)).line())
-        if not (work / "manifest.json").exists():
-            _count_blocks(work, job, progress)
-            finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
-        clean(work)
+        with building(at, record, force=how.force, resume=how.resume, peak=peak) as work, workers.at(work):
+            if progress.speaks:
+                progress.say(job.plan(at, job.runs(work)).line())
+            if not (work / "manifest.json").exists():
+                _count_blocks(work, job, progress)
+                finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
+            clean(work)
     return Cooc(output)
 
 
@@ -128,14 +140,15 @@ def plan_count(
     corpus: PathLike | Corpus,
     output: PathLike,
     options: CountOptions | None = None,
-    **run: Unpack[PlanKeywords],
+    **run: Unpack[SharedPlanKeywords],
 ) -> Plan:
     """Return the plan of `count`, its memory and disk, and write nothing.
 
     The number of entries is predicted from a sample of rows that are counted exactly. Raises what `count` raises.
     """
-    job = _Job.of(corpus, options, Run.of("plan_count", run, PlanKeywords))
-    return job.plan(Path(output), job.runs(None))
+    with Run.of("plan_count", run, SharedPlanKeywords).shared() as workers:
+        job = _Job.of(corpus, options, workers)
+        return job.plan(Path(output), job.runs(None))
 
 
 @dataclass(frozen=True)
@@ -147,22 +160,24 @@ class _Job:
     window: Window
     blocks: list[Block]
     room: Allotment
+    workers: Workers
 
     @classmethod
-    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, how: Run) -> _Job:
+    def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, workers: Workers) -> _Job:
         """Validate the job; raises `UsageError`."""
         corpus, options = Corpus.of(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
-        room = Allotment.of(len(counts), window, how.budget, how.workers)
+        room = Allotment.of(len(counts), window, workers.memory, workers.threads)
         blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
-        return cls(corpus, options, window, blocks, room)
+        return cls(corpus, options, window, blocks, room, workers)
 
     def runs(self, work: Path | None) -> list[CorpusPart]:
-        """Return the runs to count in; a resumed count keeps those that it started with in `work`, whatever its budget."""
+        """Return the runs to count in, one for each worker or more; a resumed count keeps those that it began with."""
         if work is not None and (work / "runs.json").exists():
             return self._kept_runs(work / "runs.json")
-        return cut_corpus(self.corpus, self.window.size, self.room.text)
+        share = laid_out_bytes(self.corpus, self.window.size, self.workers.count)
+        return cut_corpus(self.corpus, self.window.size, min(self.room.text, share))
 
     def _kept_runs(self, record: Path) -> list[CorpusPart]:
         """Return recorded runs; raises `FormatError` unless they are the whole corpus, one part after another."""
@@ -217,30 +232,57 @@ def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: Coun
 def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
     """Write the missing blocks: directly from the text, or from runs if more than one is needed."""
     todo = [block for block in job.blocks if not block.files(work).whole()]
-    if not todo:
-        return
-    corpus, options, room = job.corpus, job.options, job.room
     runs = job.runs(work)
-    if len(runs) == 1:
-        with progress.stage("lay out", corpus.tokens, "words") as stage:
-            source = _text_source(corpus, runs[0], options, room, stage)
-        with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
-            for block in todo:
-                tasks = list(cut_by_cost(source.bounds[: block.last], room.entries, block.first))
-                accumulators = room.accumulators(job.window, source.bounds, tasks)
-                write_rows(block.files(work), block.dtype, source, tasks, accumulators, stage)
-        return
-    write_whole(work / "runs.json", json.dumps([run.parts for run in runs]).encode())
-    files = [RowFiles(work, f"run-{number:05d}", run.parts) for number, run in enumerate(runs)]
-    with progress.stage(f"count {len(runs)} runs", corpus.tokens, "words") as stage:
-        for run, file in zip(runs, files, strict=True):
-            if not file.whole():
-                _write_run(file, corpus, run, options, room, stage)
-    width = len(corpus.counts) * job.window.slots
-    merged = Merged([Written.open(file, len(corpus.counts), width) for file in files], width, room.entries)
-    with progress.stage("merge runs", merged.work(todo[0].first, todo[-1].last), "entries") as stage:
+    if todo and len(runs) == 1:
+        _count_whole(work, job, todo, runs[0], progress)
+    elif todo:
+        _count_runs(work, job, todo, runs, progress)
+
+
+def _count_whole(work: Path, job: _Job, todo: list[Block], run: CorpusPart, progress: Progress) -> None:
+    """Write blocks from the text, which fits into memory."""
+    with progress.stage("lay out", job.corpus.tokens, "words") as stage:
+        source = _text_source(job.corpus, run, job.options, job.room, stage)
+    with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
         for block in todo:
-            write_merged(work, block, merged, job.window, room, stage)
+            tasks = list(cut_by_cost(source.bounds[: block.last], job.room.entries, block.first))
+            accumulators = job.room.accumulators(job.window, source.bounds, tasks)
+            with block.files(work).attempt() as files:
+                write_rows(files, block.dtype, source, tasks, accumulators, stage)
+
+
+def _count_runs(work: Path, job: _Job, todo: list[Block], runs: list[CorpusPart], progress: Progress) -> None:
+    """Write blocks from runs, which are counted first."""
+    write_whole(work / "runs.json", json.dumps([run.parts for run in runs]).encode())
+    written = [RowFiles(work, f"run-{number:05d}", run.parts) for number, run in enumerate(runs)]
+    with progress.stage(f"count {len(runs)} runs", job.corpus.tokens, "words") as stage:
+        items = ((file, job.corpus, run, job.options, job.room) for run, file in zip(runs, written, strict=True))
+        _all(job.workers.each(count_run, items, stage))
+    words, width = len(job.corpus.counts), len(job.corpus.counts) * job.window.slots
+    with progress.stage("check runs", sum(file.bytes for file in written), "bytes") as stage:
+        sources = list(job.workers.each(open_run, ((file, words, width) for file in written), stage))
+    with progress.stage("merge runs", entries_in(sources, todo[0].first, todo[-1].last), "entries") as stage:
+        merge_blocks(work, todo, sources, job.window, job.room, job.workers, stage)
+
+
+def _all(results: Iterator[None]) -> None:
+    """Wait for tasks that return nothing."""
+    for _ in results:
+        pass
+
+
+def count_run(files: RowFiles, corpus: Corpus, run: CorpusPart, options: CountOptions, room: Allotment, stage: Stage) -> None:
+    """Task: count a run, unless that has been done."""
+    if not files.whole():
+        with files.attempt() as attempt:
+            _write_run(attempt, corpus, run, options, room, stage)
+
+
+def open_run(files: RowFiles, words: int, width: int, stage: Stage) -> Written:
+    """Task: verify a run; returns it, to be read."""
+    opened = Written.open(files, words, width)
+    stage.advance(files.bytes)
+    return opened
 
 
 def _text_source(corpus: Corpus, run: CorpusPart, options: CountOptions, room: Allotment, stage: Stage) -> TextSource:
@@ -258,8 +300,28 @@ def _write_run(files: RowFiles, corpus: Corpus, run: CorpusPart, options: CountO
     write_rows(files, np.uint64 if wide else np.uint32, source, tasks, accumulators, stage)
 
 
+def merge_blocks(
+    work: Path, todo: list[Block], sources: Sequence[Stored], window: Window, room: Allotment, workers: Workers, stage: Stage
+) -> None:
+    """Write blocks, each the sum of the rows of all sources."""
+    parts = 1 if workers.count == 1 else STRETCHES * workers.count
+    stretches = (todo[a:b] for a, b in cut_evenly(0, len(todo), min(parts, len(todo))))
+    _all(workers.each(merge_rows, ((work, blocks, sources, window, room) for blocks in stretches), stage))
+
+
+def merge_rows(
+    work: Path, blocks: Sequence[Block], sources: Sequence[Stored], window: Window, room: Allotment, stage: Stage
+) -> None:
+    """Task: write consecutive blocks, unless that has been done."""
+    merged = Merged(sources, sources[0].size * window.slots, room.entries, (blocks[0].first, blocks[-1].last))
+    for block in blocks:
+        if not block.files(work).whole():
+            write_merged(work, block, merged, window, room, stage)
+
+
 def write_merged(work: Path, block: Block, merged: Merged, window: Window, room: Allotment, stage: Stage) -> None:
-    """Write the rows of a block, summed over the runs."""
+    """Write the rows of a block, summed over the sources."""
     tasks = merged.tasks(block.first, block.last)
     accumulators = room.accumulators(window, merged.bounds, tasks)
-    write_rows(block.files(work), block.dtype, merged, tasks, accumulators, stage)
+    with block.files(work).attempt() as files:
+        write_rows(files, block.dtype, merged, tasks, accumulators, stage)

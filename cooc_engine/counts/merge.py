@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.counts.count import Allotment, write_merged
+from cooc_engine.counts.count import Allotment, merge_blocks
 from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.counts.forecast import ROWS, Sample, Sizes, merge_sample
-from cooc_engine.counts.row_writer import Merged
+from cooc_engine.counts.row_writer import entries_in
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import Plan
-from cooc_engine.runtime.keywords import PlanKeywords, Run, RunKeywords
+from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
+from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.outputs import building
 
 if TYPE_CHECKING:
@@ -32,12 +34,13 @@ class _StoredCooc:
     """A co-occurrence directory as a source of rows to merge."""
 
     def __init__(self, cooc: Cooc) -> None:
-        self.size = len(cooc.vocabulary)
+        self.size, self._cooc = len(cooc.vocabulary), cooc
         self._offsets = cooc.row_offsets
         self._begins = [int(self._offsets[block.first]) for block in cooc.blocks]
-        for block in cooc.blocks:
-            cooc.block_integers(block)  # verifies it
         self._files = [[cooc.files.reader(name, kind) for name, kind in block.kinds.items()] for block in cooc.blocks]
+
+    def __reduce__(self) -> tuple[type[_StoredCooc], tuple[Cooc]]:
+        return _StoredCooc, (self._cooc,)
 
     def offsets(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """Return the offsets of the entries of rows first:last, and the end of the last row."""
@@ -57,39 +60,29 @@ class _StoredCooc:
 def merge(
     coocs: Sequence[PathLike | Cooc],
     output: PathLike,
-    **run: Unpack[RunKeywords],
+    **run: Unpack[SharedKeywords],
 ) -> Cooc:
     """Add up co-occurrence directories with the same vocabulary and options into the directory `output`."""
-    how = Run.of("merge", run)
-    job, progress = _Sum.of(coocs, how), how.shown
-    first, digests, at = job.coocs[0], job.digests(), Path(output)
-    record = {"kind": KIND, "version": VERSION, "options": first.options.record(), "corpora": digests}
-    with building(at, record, force=how.force, resume=how.resume, peak=lambda: job.plan(at).peak) as work:
-        if progress.speaks:
-            progress.say(job.plan(at).line())
-        if not (work / "manifest.json").exists():
-            merged = Merged(job.sources(), first.columns, job.room.entries)
-            with progress.stage("merge", merged.work(0, len(first.vocabulary)), "entries") as stage:
-                for block in job.blocks:
-                    if not block.files(work).whole():
-                        write_merged(work, block, merged, Window.of(first.options), job.room, stage)
-            joined = hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
-            fields = {
-                "denominator": first.denominator,
-                "columns": first.columns,
-                "slots": first.manifest["slots"],
-                "options": first.manifest["options"],
-                "tokens": sum(cooc.manifest["tokens"] for cooc in job.coocs),
-                "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
-            }
-            finish_blocks(work, job.blocks, first.vocabulary, fields)
-        clean(work)
+    how, at = Run.of("merge", run, SharedKeywords), Path(output)
+    with how.shared() as workers:
+        job, progress = _Sum.of(coocs, workers), how.shown
+        record = {"kind": KIND, "version": VERSION, "options": job.coocs[0].options.record(), "corpora": job.digests()}
+        with (
+            building(at, record, force=how.force, resume=how.resume, peak=lambda: job.plan(at).peak) as work,
+            workers.at(work),
+        ):
+            if progress.speaks:
+                progress.say(job.plan(at).line())
+            if not (work / "manifest.json").exists():
+                _add_up(work, job, workers, progress)
+            clean(work)
     return Cooc(output)
 
 
-def plan_merge(coocs: Sequence[PathLike | Cooc], output: PathLike, **run: Unpack[PlanKeywords]) -> Plan:
+def plan_merge(coocs: Sequence[PathLike | Cooc], output: PathLike, **run: Unpack[SharedPlanKeywords]) -> Plan:
     """Return the plan of `merge`, its memory and disk, predicted by adding up a sample of the rows; writes nothing."""
-    return _Sum.of(coocs, Run.of("plan_merge", run, PlanKeywords)).plan(Path(output))
+    with Run.of("plan_merge", run, SharedPlanKeywords).shared() as workers:
+        return _Sum.of(coocs, workers).plan(Path(output))
 
 
 @dataclass(frozen=True)
@@ -101,7 +94,7 @@ class _Sum:
     room: Allotment
 
     @classmethod
-    def of(cls, coocs: Sequence[PathLike | Cooc], how: Run) -> _Sum:
+    def of(cls, coocs: Sequence[PathLike | Cooc], workers: Workers) -> _Sum:
         """Validate the merge; raises `UsageError`."""
         opened = [Cooc.of(cooc) for cooc in coocs]
         if not opened:
@@ -111,7 +104,7 @@ class _Sum:
         sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]
         if max(sums) >= 2**63:
             raise UsageError(f"{opened[-1].path}: the sums overflow 64 bits; merge fewer directories")
-        room = Allotment.of(len(sums), Window.of(opened[0].options), how.budget, how.workers)
+        room = Allotment.of(len(sums), Window.of(opened[0].options), workers.memory, workers.threads)
         lengths = sum((np.diff(cooc.row_offsets) for cooc in opened), np.zeros(len(sums), np.int64))
         return cls(opened, plan_blocks(np.minimum(lengths, opened[0].columns), sums), room)
 
@@ -121,6 +114,9 @@ class _Sum:
 
     def sources(self) -> list[_StoredCooc]:
         """Open the directories, after verifying all checksums."""
+        for cooc in self.coocs:
+            for block in cooc.blocks:
+                cooc.block_integers(block)  # verifies it
         return [_StoredCooc(cooc) for cooc in self.coocs]
 
     def plan(self, output: Path) -> Plan:
@@ -130,6 +126,23 @@ class _Sum:
         sample = Sample.draw(lengths, lengths, ROWS)
         sizes = Sizes.of(first.vocabulary, first.columns, self.blocks, sample, merge_sample(self.sources(), sample))
         return replace(self.room.plan, stage="merge", disk=sizes.disk(output, []))
+
+
+def _add_up(work: Path, job: _Sum, workers: Workers, progress: Progress) -> None:
+    """Write the missing blocks of the sum, and the rest of its directory."""
+    sources, first, digests = job.sources(), job.coocs[0], job.digests()
+    with progress.stage("merge", entries_in(sources, 0, len(first.vocabulary)), "entries") as stage:
+        merge_blocks(work, job.blocks, sources, Window.of(first.options), job.room, workers, stage)
+    joined = hashlib.sha256(" ".join(digests).encode()).hexdigest() if len(digests) > 1 else digests[0]
+    fields = {
+        "denominator": first.denominator,
+        "columns": first.columns,
+        "slots": first.manifest["slots"],
+        "options": first.manifest["options"],
+        "tokens": sum(cooc.manifest["tokens"] for cooc in job.coocs),
+        "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
+    }
+    finish_blocks(work, job.blocks, first.vocabulary, fields)
 
 
 def _check_alike(one: Cooc, other: Cooc) -> None:

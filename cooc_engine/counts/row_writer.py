@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.runtime.types import Counts, Offsets
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, is_whole, load_array
+from cooc_engine.storage.attempts import attempt
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.relations import check_offsets
 
@@ -31,6 +33,7 @@ __all__ = [
     "Stored",
     "Written",
     "accumulator_bytes",
+    "entries_in",
     "write_row_file",
     "write_rows",
 ]
@@ -121,10 +124,17 @@ class RowFiles:
     directory: Path
     name: str
     of: Any
+    suffix: str = ""  # of an attempt at them
 
     def path(self, part: str) -> Path:
         """Return the file of `rows`, `columns` or `values`."""
-        return self.directory / f"{part}-{self.name}.bin"
+        return self.directory / f"{part}-{self.name}.bin{self.suffix}"
+
+    @contextmanager
+    def attempt(self) -> Iterator[RowFiles]:
+        """Yield files to write in their stead, which take their names when the block ends, that of the rows last."""
+        with attempt(*(self.path(part) for part in ("columns", "values", "rows"))) as suffix:
+            yield replace(self, suffix=suffix)
 
     def whole(self) -> bool:
         """Tell whether all rows were written, the file of rows last, and none of the files was damaged or exchanged since."""
@@ -147,6 +157,11 @@ class RowFiles:
             raise FormatError(f"{self.path('rows')}: does not hold the sums of {size} rows; pass --force to start anew")
         check_offsets(offsets, int(offsets[-1]), f"{self.path('rows')}")
         return np.diff(offsets), sums
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the three files."""
+        return sum(self.path(part).stat().st_size for part in KINDS)
 
     def unlink(self) -> None:
         """Delete the files."""
@@ -185,17 +200,18 @@ class Written:
 
 
 class Merged:
-    """The sums of several runs, or directories, row by row; memory holds the slices of one task per thread.
+    """The sums of several runs, or directories, row by row, of all `rows` or of a range of them.
 
-    A task reads at most `entries` entries and as many offsets: each row has one offset per source, so a task has fewer rows
-    if there are many sources. A longer row is added up in pieces.
+    Memory holds the slices of one task per thread. A task reads at most `entries` entries and as many offsets: each row has one
+    offset per source, so a task has fewer rows if there are many sources. A longer row is added up in pieces.
     """
 
-    def __init__(self, sources: Sequence[Stored], width: int, entries: int) -> None:
+    def __init__(self, sources: Sequence[Stored], width: int, entries: int, rows: tuple[int, int] | None = None) -> None:
         self._sources, self._most = sources, entries
         self._totals = np.zeros(sources[0].size, np.int64)
+        first, last = rows or (0, sources[0].size)
         for source in sources:
-            self._totals += np.diff(source.offsets(0, source.size))
+            self._totals[first:last] += np.diff(source.offsets(first, last))
         self.bounds = np.minimum(self._totals, width)
 
     def tasks(self, first: int, last: int) -> list[tuple[int, int]]:
@@ -226,6 +242,11 @@ class Merged:
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""
         return int(self._totals[first:last].sum())
+
+
+def entries_in(sources: Sequence[Stored], first: int, last: int) -> int:
+    """Return the number of entries that the sources have in rows first:last."""
+    return sum(int(source.offsets(last, last)[0] - source.offsets(first, first)[0]) for source in sources)
 
 
 def write_rows(

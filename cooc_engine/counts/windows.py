@@ -22,7 +22,7 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import WordIds
 
-__all__ = ["CorpusPart", "Window", "check_text", "cut_corpus", "lay_out", "read_positions", "whole_corpus"]
+__all__ = ["CorpusPart", "Window", "check_text", "cut_corpus", "laid_out_bytes", "lay_out", "read_positions", "whole_corpus"]
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
@@ -90,6 +90,12 @@ class CorpusPart:
 def whole_corpus(corpus: Corpus) -> CorpusPart:
     """Return the whole corpus as one part."""
     return CorpusPart(tuple((number, 0, len(corpus.shard(number).ids)) for number in range(corpus.shards)))
+
+
+def laid_out_bytes(corpus: Corpus, window: int, parts: int) -> int:
+    """Return the memory that suffices for each of `parts` parts of a corpus when laid out."""
+    whole = WORD_BYTES * corpus.tokens + GAP_BYTES * window * (corpus.documents + corpus.shards)
+    return whole // parts + (parts > 1) * (whole >> 6) // parts + 4 * (window + 1) * WORD_BYTES
 
 
 def cut_corpus(corpus: Corpus, window: int, memory: int, whole: CorpusPart | None = None) -> list[CorpusPart]:

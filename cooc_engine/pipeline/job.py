@@ -43,7 +43,7 @@ from cooc_engine.pipeline.stages import check_same, counted, encoded
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table
-from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
+from cooc_engine.runtime.keywords import Run, RunKeywords, SharedFreshKeywords
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
@@ -70,26 +70,28 @@ TABLES = {"output", "encode", "count", "train", "eval", "compare"}
 
 def run(
     job: str | os.PathLike[str],
-    **run: Unpack[FreshKeywords],
+    **run: Unpack[SharedFreshKeywords],
 ) -> list[dict[str, Any]]:
     """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
 
     The rows of a grid have the listed values as `settings`; it writes `table.json`, `table.tsv` and, on request, `table.png`.
-    Finished stages with the same options are kept, an interrupted one is continued; `force` makes all
-    of them anew. Raises `UsageError` if a finished stage was made with other options, before any work is done on it.
+    Finished stages with the same options are kept, an interrupted one is continued; `force` makes all of them anew. `processes`
+    share the work of encoding and counting. Raises `UsageError` if a finished stage was made with other options, before any
+    work is done on it.
     """
-    path, how = Path(job), Run.of("run", run, FreshKeywords)
+    path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
     progress = how.shown
     plan = _Plan(path, _read(path))
     run["progress"] = progress
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **run)
     coocs = {at: counted(corpus, at, options, **run) for at, options in plan.counts.items()}
+    alone: dict[str, Any] = {key: value for key, value in run.items() if key != "processes"}
     for number, training in enumerate(plan.trainings, 1):
         if plan.grid:
             progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
-        _trained(training.family, data, training.at, training.options, **run)
+        _trained(training.family, data, training.at, training.options, **alone)
     if plan.compared:
         compare([training.at for training in plan.trainings], **plan.compared, force=True, progress=progress)
     return _judged(plan, progress, force=how.force) if plan.judged else []

@@ -19,7 +19,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
@@ -33,7 +33,7 @@ Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 """A co-occurrence directory, an encoded corpus, or one or more texts."""
 
 
-def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[RunKeywords]) -> Corpus:
+def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[SharedKeywords]) -> Corpus:
     """Return the corpus at `at` if it was made from these texts with these options; otherwise make or finish it there."""
     run["resume"] = not run.get("force", False)
     options = options.loaded()
@@ -45,7 +45,7 @@ def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: 
     return encode(texts, at, options, **run)
 
 
-def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[RunKeywords]) -> Cooc:
+def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[SharedKeywords]) -> Cooc:
     """Return the counts at `at` if they are of this corpus with these options; otherwise make or finish them there."""
     run["resume"] = not run.get("force", False)
     if at.exists() and run["resume"]:
@@ -73,7 +73,7 @@ def prepared(
     *,
     counting: type[CountOptions] | None = CountOptions,
     encoding: type[EncodeOptions] = EncodeOptions,
-    **run: Unpack[RunKeywords],
+    **run: Unpack[SharedKeywords],
 ) -> Iterator[Any]:
     """Yield the counts or the corpus for `source`: a co-occurrence directory, an encoded corpus, or texts.
 
@@ -149,14 +149,14 @@ def append(
     output: PathLike,
     *,
     trust_tokenizer: bool = False,
-    **run: Unpack[RunKeywords],
+    **run: Unpack[SharedKeywords],
 ) -> Cooc:
     """Count new texts with the vocabulary and options of `cooc`, and write the sum of both to `output`.
 
-    `run` takes threads, memory, force, resume and progress. Words outside the vocabulary are not added to it. If `cooc` names a
-    Python function as tokenizer, that is code from a file: it raises `UsageError` unless `trust_tokenizer`.
+    `run` takes threads, memory, force, resume, progress and processes. Words outside the vocabulary are not added to it. If
+    `cooc` names a Python function as tokenizer, that is code from a file: it raises `UsageError` unless `trust_tokenizer`.
     """
-    Run.of("append", run)
+    Run.of("append", run, SharedKeywords)
     base = Cooc.of(cooc)
     Splitting(base.manifest["corpus"]["options"], base.path, trust_tokenizer).check()
     encoding = replace(base.encoding, vocabulary=str(base.path))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
+from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.workers import Here, Workers
 
-__all__ = ["FreshKeywords", "PlanKeywords", "Run", "RunKeywords", "TrainKeywords"]
+__all__ = [
+    "FreshKeywords", "PlanKeywords", "Run", "RunKeywords", "SharedFreshKeywords", "SharedKeywords", "SharedPlanKeywords",
+    "TrainKeywords",
+]  # fmt: skip
 
 
 class PlanKeywords(TypedDict, total=False):
@@ -18,6 +24,12 @@ class PlanKeywords(TypedDict, total=False):
 
     threads: int | None
     memory: str | int | None
+
+
+class SharedPlanKeywords(PlanKeywords, total=False):
+    """Keywords of the plan of a stage that several processes can share."""
+
+    processes: int | None
 
 
 class FreshKeywords(PlanKeywords, total=False):
@@ -31,6 +43,18 @@ class RunKeywords(FreshKeywords, total=False):
     """Keywords of a stage that can be resumed."""
 
     resume: bool
+
+
+class SharedKeywords(RunKeywords, total=False):
+    """Keywords of a stage that several processes can share."""
+
+    processes: int | None
+
+
+class SharedFreshKeywords(FreshKeywords, total=False):
+    """Keywords of several stages, one after the other, some of which several processes can share."""
+
+    processes: int | None
 
 
 class TrainKeywords(RunKeywords, total=False):
@@ -48,6 +72,7 @@ class Run:
     force, resume     replace an existing output; continue an interrupted run
     progress          receives the progress of the stage; silent by default
     checkpoint_every  minutes between checkpoints within an epoch
+    processes         worker processes that share the work; each has so many threads, and such a budget: by default its share
 
     Derived from these: `workers` (threads), `budget` (bytes) and `shown` (a `Progress`).
     """
@@ -58,14 +83,26 @@ class Run:
     resume: bool = False
     progress: Progress | None = None
     checkpoint_every: float = 10.0
+    processes: int | None = None
     workers: int = field(init=False)
     budget: int = field(init=False)
     shown: Progress = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "workers", self.threads or usable_cores())
-        object.__setattr__(self, "budget", memory_budget(self.memory))
+        if self.processes is not None and self.processes < 1:
+            raise UsageError(f"--processes is {self.processes}; it must be at least 1")
+        share = self.processes or 1
+        object.__setattr__(self, "workers", self.threads or max(1, usable_cores() // share))
+        object.__setattr__(self, "budget", memory_budget(self.memory) // (1 if self.memory else share))
         object.__setattr__(self, "shown", self.progress or Progress())
+
+    def shared(self) -> AbstractContextManager[Workers]:
+        """Return those who carry out the stage's tasks, for as long as a block lasts."""
+        if self.processes is None:
+            return nullcontext(Here(self.workers, self.budget))
+        from cooc_engine.runtime.processes import Processes
+
+        return nullcontext(Processes(self.processes, self.workers, self.budget))
 
     @classmethod
     def of(cls, function: str, given: Mapping[str, Any], accepted: type[PlanKeywords] = RunKeywords) -> Run:

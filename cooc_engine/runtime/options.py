@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import sys
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -89,6 +90,11 @@ class Options:
         """Check every field against its annotation, so that Python, TOML and flags fail alike."""
         for name, annotation in _annotations(type(self)).items():
             object.__setattr__(self, name, checked(name, getattr(self, name), annotation))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Have another process make them of the class that is in a module; the parser's own are made on the way."""
+        known = (cls for cls in type(self).__mro__ if getattr(sys.modules[cls.__module__], cls.__qualname__, None) is cls)
+        return from_mapping, (next(known), self.record(), "options")
 
     def record(self) -> dict[str, Any]:
         """Return the options as a JSON-serialisable dictionary."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords, TrainKeywords
+from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords, SharedFreshKeywords, SharedKeywords, TrainKeywords
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.runtime.progress import Kind, open_progress
 
-__all__ = ["PlannedOptions", "RunOptions", "TrainOptions"]
+__all__ = ["PlannedOptions", "RunOptions", "SharedOptions", "TrainOptions"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,23 @@ class TrainOptions(RunOptions):
 
 
 @dataclass(frozen=True)
-class PlannedOptions(RunOptions):
+class SharedOptions(RunOptions):
+    """How a command runs whose work several processes can share; nothing here changes a result."""
+
+    processes: Annotated[int | None, AtLeast(1)] = None
+    """Number of worker processes to share the work; --threads and --memory are then those of each, by default its share."""
+
+    def fresh_keywords(self) -> SharedFreshKeywords:
+        """Return the keywords of a library function that cannot resume."""
+        return {**super().fresh_keywords(), "processes": self.processes}
+
+    def keywords(self) -> SharedKeywords:
+        """Return the keywords of a library function."""
+        return {**self.fresh_keywords(), "resume": self.resume}
+
+
+@dataclass(frozen=True)
+class PlannedOptions(SharedOptions):
     """How a command runs that can say beforehand what it will take."""
 
     dry_run: bool = False

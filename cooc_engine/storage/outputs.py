@@ -328,7 +328,7 @@ def building(
                     shutil.rmtree(work)
                 raise
             for left in (*work.glob("*.part"), work / "plan.json", work / "lock"):
-                left.unlink()
+                left.unlink(missing_ok=True)
             _replace_directory(work, output, old)
 
 
@@ -346,6 +346,8 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
     if resume and record.is_file():
         earlier = _earlier_plan(record)
         if earlier == plan:
+            for left in work.glob("*.part"):  # the attempts of workers that were lost
+                left.unlink(missing_ok=True)
             return
         if earlier is not None:
             changed = sorted(k for k in {*earlier, *plan} if earlier.get(k) != plan.get(k))

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine.errors import CoocError, InputError, ResourceError, UsageError
+from cooc_engine.runtime.children import command, end_of
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.text.readers import Piece, bad_byte
-from cooc_engine.text.tokenizer_worker import COMMAND, FAULT, OPTIONS, READY, WORDS, inside, receive, send
+from cooc_engine.text.tokenizer_worker import FAULT, OPTIONS, READY, WORDS, inside, receive, send
 
 __all__ = ["Processes", "pieces_under_way"]
 
@@ -42,7 +43,7 @@ class Processes:
     def __init__(self, record: Mapping[str, Any], count: int) -> None:
         self._name, self._count = record["tokenizer"], count
         path = [*sys.path, str(Path.cwd())] if record["here"] else sys.path
-        self._command = [sys.executable, "-c", COMMAND, json.dumps(path), str(os.getpid())]
+        self._command = command("text.tokenizer_worker", path, str(os.getpid()))
         self._record = json.dumps(record).encode()  # may be longer than an argument of a program
         self._all: list[subprocess.Popen[bytes]] = []
         self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
@@ -76,7 +77,7 @@ class Processes:
         assert process.stdout is not None
         answer = receive(process.stdout)
         if answer is None:
-            raise UsageError(f"--tokenizer {self._name}: its process {_end_of(process)} while starting")
+            raise UsageError(f"--tokenizer {self._name}: its process {end_of(process)} while starting")
         if answer[0] != READY:
             raise UsageError(answer[1].decode())
         self._free.put(process)
@@ -121,7 +122,7 @@ class Processes:
         return piece, answer[1]
 
     def _died(self, process: subprocess.Popen[bytes], piece: Piece) -> CoocError:
-        text = f"{piece.place(0)}: the process of --tokenizer {self._name} {_end_of(process)} here or in the text that follows"
+        text = f"{piece.place(0)}: the process of --tokenizer {self._name} {end_of(process)} here or in the text that follows"
         if process.returncode == -signal.SIGKILL:
             return ResourceError(f"{text}; is there enough memory? continue with --resume")
         return InputError(text)
@@ -141,12 +142,6 @@ def _fault(piece: Piece, number: int, place: int | None, what: str) -> InputErro
     if place is None:
         return InputError(f"{piece.place(number)}: {what}")
     return bad_byte(piece.source, piece.text[place], piece.offset + place)
-
-
-def _end_of(process: subprocess.Popen[bytes]) -> str:
-    """Return how a process ended, as words for a message."""
-    code = process.wait()
-    return f"ended with code {code}" if code >= 0 else f"was killed by {signal.Signals(-code).name}"
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

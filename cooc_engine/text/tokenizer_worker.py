@@ -1,7 +1,6 @@
 """A process that tokenizes: it reads pieces of text from one pipe and writes their words to another.
 
-`tokenizer_pool` starts it as a separate program, so nothing is forked from a process with threads, the caller's script is
-not imported again, and it needs no `__main__` guard. A message, in either direction, is a kind, a length and bytes:
+`tokenizer_pool` starts it as a separate program. A message, in either direction, is a kind, a length and bytes:
 
     LINES      lines of a file                      WORDS    one document per line, words separated by spaces
     DOCUMENTS  documents separated by NUL           READY    the tokenizer was found
@@ -11,10 +10,8 @@ not imported again, and it needs no `__main__` guard. A message, in either direc
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import struct
 import sys
 from collections.abc import Callable
@@ -22,11 +19,11 @@ from contextlib import suppress
 from typing import IO
 
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.runtime.children import die_with
 from cooc_engine.runtime.streams import messages
 from cooc_engine.text.tokenizers import lines_of
 
 __all__ = [
-    "COMMAND",
     "DOCUMENTS",
     "FAULT",
     "LINES",
@@ -42,8 +39,6 @@ __all__ = [
 
 OPTIONS, LINES, DOCUMENTS, WORDS, READY, FAULT, REFUSED = b"O", b"L", b"D", b"W", b"R", b"F", b"U"
 HEADER = struct.Struct("<cQ")
-COMMAND = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from cooc_engine.text.tokenizer_worker import main; main()"
-PR_SET_PDEATHSIG = 1
 
 _inside = False
 
@@ -74,7 +69,7 @@ def main() -> None:
     """Serve until the pipe is closed. Arguments: sys.path, and the caller's process id."""
     global _inside
     _inside = True
-    _die_with(int(sys.argv[2]))
+    die_with(int(sys.argv[2]))
     source, target = _own_pipes()
     with suppress(BrokenPipeError):
         if (options := receive(source)) is None:
@@ -88,14 +83,6 @@ def main() -> None:
         send(target, READY, b"")
         while (message := receive(source)) is not None:
             send(target, *_answer(record["tokenizer"], line_of, *message))
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, however that happens."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def _own_pipes() -> tuple[IO[bytes], IO[bytes]]:

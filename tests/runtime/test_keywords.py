@@ -8,10 +8,19 @@ import pytest
 
 import cooc_engine
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.keywords import FreshKeywords, PlanKeywords, Run, RunKeywords, TrainKeywords
+from cooc_engine.runtime.keywords import (
+    FreshKeywords,
+    PlanKeywords,
+    Run,
+    RunKeywords,
+    SharedFreshKeywords,
+    SharedKeywords,
+    SharedPlanKeywords,
+    TrainKeywords,
+)
 from cooc_engine.runtime.machine import usable_cores, usable_threads
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.run_options import RunOptions
+from cooc_engine.runtime.run_options import RunOptions, SharedOptions
 
 RESUMED = ["append", "count", "encode", "import_glove", "import_hdf5", "import_matrix", "merge"]
 FRESH = ["encode_documents", "export_glove", "export_hdf5", "run"]
@@ -66,6 +75,19 @@ def test_the_command_line_speaks_the_same_words():
     assert set(options.keywords()) == set(RunKeywords.__annotations__)
     assert set(options.fresh_keywords()) == set(FreshKeywords.__annotations__)
     assert Run.of("f", options.keywords()).workers == 2
+    shared = SharedOptions(processes=3)
+    assert set(shared.keywords()) == set(SharedKeywords.__annotations__)
+    assert set(shared.fresh_keywords()) == set(SharedFreshKeywords.__annotations__)
+
+
+def test_processes_have_their_shares():
+    with Run.of("f", {"processes": 3, "threads": 2, "memory": "10M"}, SharedPlanKeywords).shared() as workers:
+        assert (workers.count, workers.threads, workers.memory) == (3, 2, 10 << 20)
+        assert (workers.here.count, workers.here.threads, workers.here.memory) == (1, 6, 30 << 20)
+    with Run.of("f", {"processes": 2}, SharedPlanKeywords).shared() as workers, Run.of("f", {}).shared() as here:
+        assert workers.threads == max(1, here.threads // 2) and workers.memory == here.memory // 2
+    with pytest.raises(UsageError, match="processes is 0; it must be at least 1"):
+        Run.of("f", {"processes": 0}, SharedPlanKeywords)
 
 
 def test_threads_are_at_most_one_for_each_core():

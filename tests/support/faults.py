@@ -1,12 +1,13 @@
 """Runs a command again and again, each time with a fault at another write, and then resumes it.
 
-    python faults.py kill|full|random SCENARIO[,SCENARIO...] DIRECTORY [POINTS]
+    python faults.py kill|full|random|lose SCENARIO[,SCENARIO...] DIRECTORY [POINTS]
 
 What is killed is a fork of this process, which has imported and prepared everything. `kill` dies by SIGKILL amid the
 n-th write, opening, renaming or deletion, `full` has no space on the disk from the n-th write on, for n = 1, 2, ... until
-nothing happens any more; `random` dies at random times. After each the same command is resumed, with other threads and
-another budget, and must leave the files of a run without faults and nothing else. Given POINTS, only so many are drawn of all.
-Prints a JSON object: `points`, `failures`, a list of texts, and the `seed` by which points were drawn.
+nothing happens any more; `random` dies at random times; `lose` kills a worker amid the n-th of these of all workers, which
+must not disturb the run that it works for. After each of the others the same command is resumed, with other threads and
+another budget, and must leave the files of a run without faults and nothing else. Given POINTS, only so many are drawn of
+all. Prints a JSON object: `points`, `failures`, a list of texts, and the `seed` by which points were drawn.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import functools
 import io
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -23,10 +25,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -44,6 +47,9 @@ from cooc_engine.errors import ResourceError, UsageError
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.models.families import family_of, trainable
 from cooc_engine.models.file import open_model
+from cooc_engine.runtime.keywords import Run
+from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.workers import Here
 from cooc_engine.storage.hdf5 import form_of
 from cooc_engine.text import readers
 
@@ -59,6 +65,8 @@ class Faults:
 
     def due(self) -> bool:
         """Count one more; tell whether the fault is due."""
+        if Forked.struck is not (self if self._kind == "lose" else None):
+            return False
         with self._lock:
             self.done += 1
             return self.done >= self._at
@@ -77,7 +85,7 @@ class Faults:
         """Return a change of the directory that a kill may come before; a full disk does not hinder it."""
 
         def changed(*given, **named):
-            if self._kind == "kill" and self.due():
+            if self._kind in ("kill", "lose") and self.due():
                 os.kill(os.getpid(), signal.SIGKILL)
             return change(*given, **named)
 
@@ -105,10 +113,63 @@ class Faults:
         try:
             for name in names:
                 setattr(Path, name, self.before(opened if name == "open" else before[name]))
+            Forked.armed = self if self._kind == "lose" else None
             yield
         finally:
+            Forked.armed = None
             for name in names:
                 setattr(Path, name, before[name])
+
+
+class Forked:
+    """Workers each of which is a fork for one task; the first that is killed is followed by one that is not."""
+
+    count, here = 2, Here(1, 1 << 30)
+    armed: Faults | None = None  # what strikes a worker
+    struck: Faults | Literal[True] | None = None  # the same in such a worker, or that this is one which nothing strikes
+
+    def __init__(self, run: Run) -> None:
+        self.threads, self.memory = run.workers, run.budget
+
+    def at(self, directory: Path) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def each(self, task: Callable, items: Iterable[tuple], stage: Stage) -> Iterator:
+        for item in items:
+            found = self._forked(task, item, stage, Forked.armed)
+            yield (found or self._forked(task, item, stage, None))[0]
+
+    @staticmethod
+    def _forked(task: Callable, item: tuple, stage: Stage, faults: Faults | None) -> tuple | None:
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            with os.fdopen(write, "wb") as file:
+                Forked.struck = faults or True
+                result = task(*item, stage)
+                file.write(pickle.dumps((result, faults.done if faults else 0)))
+            os._exit(0)
+        os.close(write)
+        with os.fdopen(read, "rb") as file:
+            found = file.read()
+        os.waitpid(pid, 0)
+        if faults:
+            faults.done = pickle.loads(found)[1] if found else -MOST_POINTS
+        return pickle.loads(found) if found else None
+
+
+def forked(scenario: Callable) -> Callable:
+    """Have the work of a scenario done by forks."""
+
+    def shared(at: Path, how: dict) -> None:
+        before = Run.shared
+        Run.shared = lambda run: nullcontext(Forked(run))
+        try:
+            scenario(at, how)
+        finally:
+            Run.shared = before
+
+    return shared
 
 
 def prepare(at: Path) -> None:
@@ -151,6 +212,7 @@ model = "glove"
 vector-size = 3
 epochs = 2
 """
+ALL = EncodeOptions(min_count=1)
 OPTIONS = {  # of a family, those that it has
     "vector_size": 4, "epochs": 1, "seed": 3, "buckets": 50, "label": "w1", "deterministic": True,
 }  # fmt: skip
@@ -198,6 +260,12 @@ SCENARIOS: dict[str, Callable] = {
     "runs": lambda at, how: count(at / "corpus", at / "out", CountOptions(window=3), **how, memory=least(how["threads"])),
     "replace": lambda at, how: count(at / "corpus", at / "out", CountOptions(window=2), **how, force=True),
     "merge": lambda at, how: merge([at / "one", at / "two"], at / "out", **how),
+}
+SCENARIOS |= {
+    "ranges": forked(
+        lambda at, how: encode([at / "text.txt", at / "new.txt"] * 2, at / "out", EncodeOptions(min_count=2), **how)
+    ),
+    **{f"shared-{name}": forked(SCENARIOS[name]) for name in ("news", "runs", "merge")},
 }
 BUDGETS = (None, "24M", "1G")
 
@@ -270,7 +338,7 @@ def wrong(kind: str, name: str, at: Path, whole: dict[str, dict[str, bytes]], co
         return fault
     if done and before - INPUTS == out:
         return None
-    how = {"resume": True, "threads": 1 + n % 3} | ({} if name == "runs" else {"memory": BUDGETS[n % 3]})
+    how = {"resume": True, "threads": 1 + n % 3} | ({} if name.endswith("runs") else {"memory": BUDGETS[n % 3]})
     try:
         SCENARIOS[name](at, how)
     except UsageError as error:
@@ -308,9 +376,9 @@ def remove(at: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def drawn(name: str, at: Path, most: int, chance: random.Random) -> list[int]:
+def drawn(kind: str, name: str, at: Path, most: int, chance: random.Random) -> list[int]:
     """Return so many of the numbers of all writes and changes of a run, drawn by chance; first and last among them."""
-    count = Faults(sys.maxsize, "kill")
+    count = Faults(sys.maxsize, kind)
     remove(at)
     run(name, at, {"threads": 2}, count)
     return sorted({1, count.done, *chance.sample(range(1, count.done + 1), min(most, count.done))})
@@ -334,7 +402,7 @@ def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) ->
     duration = time.perf_counter() - start
     whole, failures, points = made(name, at), list[str](), 0
     every = range(1, 31 if kind == "random" else MOST_POINTS + 1)
-    for point in drawn(name, at, most, chance) if most else every:
+    for point in drawn(kind, name, at, most, chance) if most else every:
         remove(at)
         if name == "replace":
             shutil.copytree(at / "one", at / "out")
@@ -342,10 +410,11 @@ def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) ->
         if kind == "random":
             code = killed(name, at, {"threads": 2}, Faults(sys.maxsize, kind), chance.uniform(0, duration))
         else:
-            code = (run if kind == "full" else killed)(name, at, {"threads": 2}, Faults(point, kind))
+            code = (run if kind in ("full", "lose") else killed)(name, at, {"threads": 2}, Faults(point, kind))
         if code == 0:
-            if made(name, at) != whole:
-                failures.append(f"{point}: ended well, with other files")
+            left = {path.name for path in at.iterdir()} - INPUTS - {*outputs(name)}
+            if made(name, at) != whole or left:
+                failures.append(f"{point}: ended well, with other files, or left {left}")
             if kind != "random" and not most:
                 break
             continue

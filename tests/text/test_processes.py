@@ -306,7 +306,7 @@ def test_no_process_outlives_a_command_that_is_killed(number):
 
 
 def test_a_worker_does_not_serve_another_parent():
-    code = "from cooc_engine.text import tokenizer_worker; tokenizer_worker._die_with(1); print('it lives')"
+    code = "from cooc_engine.runtime.children import die_with; die_with(1); print('it lives')"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, b"", b"")
 

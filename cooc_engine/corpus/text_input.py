@@ -1,0 +1,59 @@
+"""The text that is encoded: files, or documents of an iterable, and the ways to read it."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cooc_engine.corpus.allotment import Allotment
+from cooc_engine.runtime.types import PathLike, listed
+from cooc_engine.text import readers
+from cooc_engine.text.id_column import IdColumn
+from cooc_engine.text.tokenizer_pool import Processes
+
+__all__ = ["TextInput", "text_names"]
+
+
+@dataclass(frozen=True)
+class TextInput:
+    """The text to encode: its names, its files if any, and two ways to read it: `blocks` for the byte kernel, given a function
+    that lends buffers and a starting place; and `pieces` of whole lines for Python code, given the maximum length of a line.
+    """  # fmt: skip
+
+    names: list[str]
+    paths: list[Path]
+    blocks: Callable[..., Iterator[readers.Block]]
+    pieces: Callable[[int], Iterator[readers.Piece]]
+
+    @classmethod
+    def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
+        """Return the text input for files."""
+        paths = listed(texts)
+        ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
+        return cls(text_names(paths), paths, *ways)
+
+    def reader(
+        self, room: Allotment, processes: Processes | None, start: readers.Place | None = None, ids: IdColumn | None = None
+    ) -> Callable[..., Iterator[readers.Block]]:
+        """Return a function that yields blocks in buffers that it is lent, from a place on: of the text, or of its words.
+
+        `processes` cut it into words, if they are given; the ids of documents, if there are any, are taken out.
+        """
+        column: dict[str, Any] = {"ids": ids} if ids else {}
+        if processes:
+            return functools.partial(readers.word_blocks, processes.words(self.pieces(room.line, **column)))
+        return functools.partial(self.blocks, **({"start": start} if start else {}), **column)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes on disk, or None if unknown."""
+        return readers.total_bytes(self.paths) if self.paths else None
+
+
+def text_names(texts: Sequence[PathLike]) -> list[str]:
+    """Return the names of text files as recorded in a manifest: bytes that are not UTF-8 are written as `\\xNN`."""
+    return [os.fsencode(text).decode(errors="backslashreplace") for text in texts]

@@ -1,0 +1,41 @@
+"""Tasks for workers, which find them by the name of this module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from cooc_engine.runtime.progress import Stage
+
+
+def double(number: int, stage: Stage) -> int:
+    """The first tasks take longest, so results come out of order."""
+    time.sleep(max(0, 3 - number) / 100)
+    stage.advance(number)
+    return 2 * number
+
+
+def fail(error: Exception, stage: Stage) -> None:
+    raise error
+
+
+def die_once(mark: Path, number: int, stage: Stage) -> int:
+    """Kill the worker after some work, unless that has happened before."""
+    stage.report()
+    stage.advance(number)
+    if number == 2 and not mark.exists():
+        mark.touch()
+        stage.report()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def die(stage: Stage) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(mark: Path, stage: Stage) -> None:
+    mark.write_text(str(os.getpid()))
+    time.sleep(60)

@@ -1,0 +1,205 @@
+"""What is shared among workers has the bytes of one process: encoding, counting, merging, and what is made of them."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.corpora import contents
+
+from cooc_engine import append, run
+from cooc_engine.cli.app import main
+from cooc_engine.corpus import encode as encode_module
+from cooc_engine.corpus import second_pass
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.ranges import RangesCheckpoint
+from cooc_engine.counts import directory
+from cooc_engine.counts.count import count
+from cooc_engine.counts.merge import merge
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.errors import FormatError, InputError, InterruptedRun
+from cooc_engine.runtime.keywords import Run
+from cooc_engine.runtime.machine import default_memory
+from cooc_engine.runtime.processes import Processes
+
+ALL, WINDOW = EncodeOptions(min_count=1), CountOptions(window=3)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory) -> list[Path]:
+    """Files of every kind: with a mark of UTF-8, compressed, empty, of empty lines, without a last line end."""
+    at, chance = tmp_path_factory.mktemp("texts"), np.random.default_rng(3)
+    lines = [" ".join(f"w{i % 200}" for i in chance.zipf(1.4, chance.integers(0, 30))) for _ in range(500)]
+    parts = [
+        b"\xef\xbb\xbf" + "\n".join(lines[:150]).encode(), gzip.compress("\n".join(lines[150:200]).encode()), b"",
+        "\n".join(lines[200:320]).encode() + b"\n\n", b"\n\n", "\n".join(lines[320:]).encode(),
+    ]  # fmt: skip
+    paths = [at / f"{number}.txt" for number in range(len(parts))]
+    for path, part in zip(paths, parts, strict=True):
+        path.write_bytes(part)
+    return paths
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Shards and blocks so small that there are many; only the process that cuts the work needs to know."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(second_pass, "SHARD_TOKENS", 700)
+        patch.setattr(directory, "BLOCK_ENTRIES", 4000)
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(texts, tmp_path_factory) -> Path:
+    """What one process makes."""
+    at = tmp_path_factory.mktemp("alone")
+    encode(texts, at / "corpus", ALL)
+    count(at / "corpus", at / "cooc", WINDOW)
+    encode(texts[3:], at / "news", EncodeOptions(vocabulary=str(at / "corpus")))
+    count(at / "news", at / "newer", WINDOW)
+    merge([at / "cooc", at / "newer"], at / "sum")
+    return at
+
+
+@pytest.fixture(scope="module")
+def workers():
+    made = Processes(2, 1, 1 << 30)
+    with made.at(Path()):
+        yield made
+
+
+@contextmanager
+def sharing(workers) -> Iterator[None]:
+    """Have every stage shared by workers, which outlive it unless it fails."""
+
+    @contextmanager
+    def at(work: Path) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with workers.at(work):
+                raise
+
+    lasting = copy.copy(workers)
+    lasting.at = at
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "shared", lambda run: nullcontext(lasting))
+        yield
+
+
+def test_text_is_encoded_to_the_same_bytes(texts, alone, workers, tmp_path):
+    with sharing(workers):
+        made = encode(texts, tmp_path / "corpus", ALL)
+        news = encode(texts[3:], tmp_path / "news", EncodeOptions(vocabulary=str(alone / "corpus")))
+    assert contents(made.path) == contents(alone / "corpus") and made.shards > 5
+    assert contents(news.path) == contents(alone / "news")
+
+
+@pytest.mark.parametrize("options", [{"phrases": 1}, {"doc_id_column": 1}], ids=str)
+def test_text_that_must_be_read_in_order_is_the_same_too(texts, workers, tmp_path, options):
+    """Its first pass is one, and the shards are shared."""
+    if "doc_id_column" in options:
+        texts = [tmp_path / "a", tmp_path / "b"]
+        for text in texts:
+            text.write_text("".join(f"{text.name}{n}\tw{n % 7} w{n % 5} w1\n" for n in range(300)))
+    whole = encode(texts, tmp_path / "whole", EncodeOptions(min_count=1, **options))
+    with sharing(workers):
+        made = encode(texts, tmp_path / "made", EncodeOptions(min_count=1, **options))
+    assert contents(made.path) == contents(whole.path)
+
+
+def test_a_tokenizer_in_python_is_run_by_every_worker(texts, workers, tmp_path):
+    options = EncodeOptions(min_count=1, tokenizer="whitespace", lowercase=True)
+    whole = encode(texts, tmp_path / "whole", options)
+    with sharing(workers):
+        made = encode(texts, tmp_path / "made", options)
+    assert contents(made.path) == contents(whole.path)
+
+
+def test_counts_and_their_sums_have_the_same_bytes(texts, alone, workers, tmp_path):
+    with sharing(workers):
+        cooc = count(alone / "corpus", tmp_path / "cooc", WINDOW)
+        added = merge([alone / "cooc", alone / "newer"], tmp_path / "sum")
+        appended = append(alone / "cooc", texts[3:], tmp_path / "appended")
+    assert contents(cooc.path) == contents(alone / "cooc") and len(cooc.blocks) > 3
+    assert contents(added.path) == contents(appended.path) == contents(alone / "sum")
+
+
+def test_a_job_is_shared(texts, alone, workers, tmp_path):
+    job = tmp_path / "job.toml"
+    job.write_text(f"[encode]\ntexts = {[str(path) for path in texts]}\nmin-count = 1\n[count]\nwindow = 3\n")
+    with sharing(workers):
+        run(job)
+    assert contents(tmp_path / "job" / "corpus") == contents(alone / "corpus")
+
+
+def test_an_error_in_a_text_is_that_of_one_process(texts, workers, tmp_path):
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes(b"a b\nc \xff d\n")
+    for how in (nullcontext(), sharing(workers)):
+        with how, pytest.raises(InputError) as caught:
+            encode([*texts, bad], tmp_path / "corpus", ALL)
+        assert str(caught.value) == f"{bad}: byte 0xff is not UTF-8 (at byte 6)"
+        assert list(tmp_path.iterdir()) == [bad]
+
+
+def test_a_damaged_shard_is_named(alone, workers, tmp_path):
+    corpus = Path(shutil.copytree(alone / "corpus", tmp_path / "corpus"))
+    data = bytearray((corpus / "tokens-00003.bin").read_bytes())
+    data[-1] ^= 1
+    (corpus / "tokens-00003.bin").write_bytes(data)
+    with sharing(workers), pytest.raises(FormatError, match=r"tokens-00003.bin: damaged"):
+        count(corpus, tmp_path / "cooc", WINDOW)
+
+
+@pytest.mark.parametrize(("owner", "name", "calls"), [(RangesCheckpoint, "save", 2), (encode_module, "write_corpus", 0)])
+def test_one_process_goes_on_where_workers_stopped(texts, alone, workers, tmp_path, monkeypatch, owner, name, calls):
+    original, seen = getattr(owner, name), []
+
+    def stopped(*given):
+        seen.append(1)
+        if len(seen) > calls:
+            raise KeyboardInterrupt
+        return original(*given)
+
+    with sharing(workers), monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="continue with resume=True"):
+        patch.setattr(owner, name, stopped)
+        encode(texts, tmp_path / "corpus", ALL)
+    assert (tmp_path / "corpus.part" / "ranges.json").exists()
+    assert contents(encode(texts, tmp_path / "corpus", ALL, resume=True).path) == contents(alone / "corpus")
+
+
+def test_ranges_of_a_text_that_changed_are_not_mixed(texts, workers, tmp_path, monkeypatch):
+    copies = [Path(shutil.copy(path, tmp_path)) for path in texts]
+    with sharing(workers), monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(encode_module, "write_corpus", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        encode(copies, tmp_path / "corpus", ALL)
+    copies[0].write_text("other words\n" * 9)
+    made = encode(copies, tmp_path / "corpus", ALL, resume=True)
+    assert contents(made.path) == contents(encode(copies, tmp_path / "whole", ALL).path)
+
+
+def test_a_spool_that_was_damaged_meanwhile_is_refused(texts, workers, tmp_path, monkeypatch):
+    with sharing(workers), monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(encode_module, "write_corpus", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        encode(texts, tmp_path / "corpus", ALL)
+    spool = next((tmp_path / "corpus.part").glob("range-00003-*-tokens.spool"))
+    spool.write_bytes(spool.read_bytes()[:-4] + b"\1\0\0\0")
+    with pytest.raises(FormatError, match=r"range-00003-.*tokens.spool: is not what the interrupted run left"):
+        encode(texts, tmp_path / "corpus", ALL, resume=True)
+
+
+def test_the_command_line_shares_work(texts, alone, tmp_path, capfd):
+    given = ["encode", *map(str, texts), "--min-count", "1", "--processes", "2", "--threads", "1", "--progress", "none"]
+    assert main([*given, "--output", str(tmp_path / "corpus")]) == 0
+    assert contents(tmp_path / "corpus") == contents(alone / "corpus")
+    assert main([*given, "--output", str(tmp_path / "x"), "--dry-run", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out.splitlines()[-1])["memory_budget"] == default_memory() // 2
