@@ -97,13 +97,14 @@ def encode_documents(
 
     A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1.
     """
+    how = Run.of("encode_documents", run, FreshKeywords)
     if isinstance(documents, str | bytes):
         raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
     if options is not None and options.doc_id_column is not None:
         raise UsageError("--doc-id-column is a column of text files; documents of an iterable have none")
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
-    return _encode(text, Path(output), options, Run.of("encode_documents", run, FreshKeywords))
+    return _encode(text, Path(output), options, how)
 
 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
