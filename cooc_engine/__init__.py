@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.quantize_options import QuantizeOptions
-    from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
+    from cooc_engine.models.sampled_options import (
+        CbowOptions,
+        Doc2vecOptions,
+        FasttextOptions,
+        JoseOptions,
+        SkipgramOptions,
+    )
     from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
     from cooc_engine.pipeline.autotune import autotune
     from cooc_engine.pipeline.describe import info
@@ -64,6 +70,7 @@ _HOME = {
     "EncodeOptions": "corpus.options",
     "FasttextOptions": "models.sampled_options",
     "GloveOptions": "models.matrix_options",
+    "JoseOptions": "models.sampled_options",
     "PmiOptions": "models.matrix_options",
     "PmiSvdOptions": "models.matrix_options",
     "QuantizeOptions": "models.quantize_options",
@@ -123,7 +130,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
-    "Doc2vecOptions", "FasttextOptions", "SupervisedOptions", "autotune", "AutotuneOptions",
+    "Doc2vecOptions", "JoseOptions", "FasttextOptions", "SupervisedOptions", "autotune", "AutotuneOptions",
     "Model", "open_model",
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",

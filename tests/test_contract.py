@@ -36,6 +36,7 @@ QUICK = {
     "skipgram": STREAM,
     "cbow": STREAM,
     "doc2vec": {**STREAM, "words": "on"},
+    "jose": STREAM,
     "fasttext": {**STREAM, "buckets": 300},
     "supervised": {"vector_size": 7, "epochs": 2, "lr": 0.5, "seed": 3, "deterministic": True, "label": "wört6"},
 }

@@ -18,7 +18,7 @@ from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.matrix_options import AsWrittenOptions, GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.published import RECIPES
-from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, SkipgramOptions
+from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, JoseOptions, SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.options import Options
 
@@ -181,6 +181,14 @@ FAMILIES = {
         arrays={"documents": "D d", "words": "V d", "contexts": "V d", "nodes": "N d"},
         optional=("words", "contexts", "nodes"),
         inference=named("cooc_engine.sampled.doc2vec:inference_doc2vec"),
+    ),
+    "jose": Family(
+        JoseOptions,
+        sampled("jose", "cooc_engine.sampled.jose:design_jose"),
+        counting=None,
+        title="Train JoSE, joint spherical embedding of words and documents (Meng et al. 2019).",
+        arrays={"words": "V d", "contexts": "V d", "documents": "D d"},
+        inference=named("cooc_engine.sampled.jose:inference_jose"),
     ),
     "fasttext": Family(
         FasttextOptions,

@@ -231,7 +231,7 @@ class ModelFile(Shown):
     def document_rows(self) -> tuple[Vocabulary, Published]:
         """Return the ids of documents and their vectors; raises `UsageError` if there are none."""
         if self.document_ids is None:
-            raise UsageError(f"{self.path}: has no vectors of documents; train doc2vec makes some")
+            raise UsageError(f"{self.path}: has no vectors of documents; train doc2vec or train jose makes some")
         return self.document_ids, Published({DOCUMENTS: self._reader(DOCUMENTS)}, Recipe((DOCUMENTS,)))
 
     @functools.cached_property

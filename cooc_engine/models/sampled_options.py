@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
-__all__ = ["CbowOptions", "Doc2vecOptions", "FasttextOptions", "SampledOptions", "SkipgramOptions"]
+__all__ = ["CbowOptions", "Doc2vecOptions", "FasttextOptions", "JoseOptions", "SampledOptions", "SkipgramOptions"]
 
 
 @dataclass(frozen=True)
@@ -177,3 +177,27 @@ class FasttextOptions(SampledOptions):
             raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n=0 for no n-grams")
         if self.architecture == "cbow":
             self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
+
+
+@dataclass(frozen=True)
+class JoseOptions(SampledOptions):
+    """JoSE, joint spherical embedding (Meng et al. 2019): words, contexts and documents as vectors of length 1."""
+
+    loss: ClassVar[str] = "ns"  # type: ignore[misc]
+    noise: ClassVar[str] = "own"  # type: ignore[misc]
+    margin: Annotated[float, Above(0), Below(4)] = 0.15
+    """By how much a word shall be nearer to its context, or document, than a noise word, as a difference of cosines."""
+    hinge: Literal["separate", "joint"] = "separate"
+    """A loss for the context and one for the document, as in the authors' program, or the article's single loss of both."""
+    step: Literal["program", "cosine", "plain"] = "program"
+    """Factor of each step: that of the authors' program, the article's 1 + cos, or none (Riemannian gradient descent)."""
+    negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 2
+    """Number of noise words for each pair of a word and its context, or document."""
+    noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
+    """Noise words are drawn in proportion to their counts to this power."""
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
+    """Number of passes over the text."""
+    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.04
+    """Initial learning rate; it falls linearly to `min-lr`."""
+    vectors: Literal["w", "c", "w+c", "concat"] = "w"
+    """The vectors that queries use: those of words as centres or as contexts, their sum, or both concatenated."""

@@ -70,7 +70,9 @@ class Flag:
 
 
 def _annotations(cls: type[Options]) -> dict[str, Any]:
-    return typing.get_type_hints(cls, include_extras=True)
+    """Return the annotations of the fields; a class variable is what a kind of model has no choice of."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

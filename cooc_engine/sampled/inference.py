@@ -12,14 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from cooc_engine._kernels import sgd
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Matrix, WordIds
 from cooc_engine.sampled.model import SampledModel
-from cooc_engine.sampled.workspace import Workspace
-from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
+from cooc_engine.sampled.workspace import workspace_of
+from cooc_engine.storage.scratch import aligned_zeros, padded, sphere_start, uniform_start
 
 __all__ = ["Inference"]
 
@@ -29,21 +28,22 @@ RANGES = 4  # ranges of documents for each thread, so that all end at about the 
 class Inference:
     """Infers documents by a model whose rule trains the rows of documents alone.
 
-    words    (n, d) input rows of words, n being the rule's `document`; read once
-    outputs  (m, d) output rows
+    inputs, outputs  (n, d) rows, read once; the rows of documents follow those of one of both, as many as the rule's `document`
     """
 
-    def __init__(self, model: SampledModel, words: Matrix, outputs: Matrix, threads: int) -> None:
-        self._model, self._d, self._words = model, outputs.shape[1], len(words)
-        self._inputs = _padded_copy(words, self._words + threads)
-        self._outputs = _padded_copy(outputs, len(outputs))
-        space = Workspace(model, self._d)
+    def __init__(self, model: SampledModel, inputs: Matrix, outputs: Matrix, threads: int) -> None:
+        self._model, self._d, self._first = model, outputs.shape[1], model.rule.document
+        slots = [0, 0]
+        slots[model.DOCUMENTS] = threads
+        self._matrices = [_padded_copy(rows, len(rows) + more) for rows, more in zip((inputs, outputs), slots, strict=True)]
+        space = workspace_of(model, self._d)
         self._free = deque((slot, space.scratch()) for slot in range(threads))
         self._log = space.step_log()
         self._pool = ThreadPoolExecutor(threads)
         self._ranges = RANGES * threads
         random = np.random.Generator(np.random.PCG64(model.seed))
-        self._start = uniform_start(random, (1, self._d), self._d, 1.0)[0]
+        shape = 1, self._d
+        self._start = (sphere_start(random, shape) if model.SPHERE else uniform_start(random, shape, self._d, 1.0))[0]
 
     def vectors(self, documents: Sequence[WordIds]) -> Matrix:
         """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
@@ -62,13 +62,15 @@ class Inference:
     def _infer(self, ids: WordIds, slot: int, scratch: object) -> Matrix:
         """Train the row of a slot on a document, in as many epochs as the model has, and return it."""
         model, size = self._model, len(ids)
-        row, offsets = self._inputs[self._words + slot, : self._d], np.array([0, size])
-        alone, only, nothing = Team(0, 1, np.zeros(GATE, np.int64)), np.zeros((1, 2), np.int64), np.zeros((2, 0), np.int32)
-        rest = self._inputs, self._outputs, scratch, self._log, 0, nothing, np.zeros((1, 1, 3))
+        row, offsets = self._matrices[model.DOCUMENTS][self._first + slot, : self._d], np.array([0, size])
+        alone, unused = Team(0, 1, np.zeros(GATE, np.int64)), np.zeros((2, 0), np.int32)
+        parts = np.zeros((-(-size // model.part), 2), np.int64)
+        parts[:, 0] = np.arange(len(parts))
+        results = np.zeros((len(parts), 1, 3))
         row[:] = self._start
         for epoch in range(model.epochs):
             clock = Clock(model.seed, epoch, 0, slot, epoch * size, model.horizon(size), model.lr)
-            sgd.train_batches(ids, offsets, only, 1, size, alone, model.rule, model.tables, clock, *rest)
+            model.train(ids, offsets, parts, alone, clock, *self._matrices, scratch, self._log, unused, results)
         return row
 
 

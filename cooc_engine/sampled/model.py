@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-from cooc_engine._kernels import rules
+from cooc_engine._kernels import classify, margin, rules, sgd
 from cooc_engine._kernels.lines import Lines
+from cooc_engine._kernels.margin import Margin
 from cooc_engine._kernels.rules import Rule, Tables
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelFile
@@ -16,7 +17,7 @@ from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
 
-__all__ = ["FLOOR", "GROUP", "Design", "LineModel", "SampledModel", "group_of"]
+__all__ = ["FLOOR", "GROUP", "Design", "LineModel", "MarginModel", "SampledModel", "group_of"]
 
 Arrays = Mapping[str, Matrix]
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
@@ -42,7 +43,13 @@ class SampledModel:
     """A sampled model as the trainer sees it: its rule, its tables, its epochs and learning rate.
 
     `uses` is needed only for deterministic training; `floor` is the fraction of `lr` to which the rate falls linearly.
+
+    SPHERE     whether all rows are of length 1
+    DOCUMENTS  the matrix in which the rows of documents follow others: 0 the inputs, 1 the outputs
     """
+
+    SPHERE: ClassVar[bool] = False
+    DOCUMENTS: ClassVar[int] = 0
 
     rule: Rule
     tables: Tables
@@ -106,30 +113,23 @@ class SampledModel:
         """Batches of a stretch of text that is read in its own order."""
         return max(1, PART // (self.part * self.batch))
 
+    def train(self, ids: Any, offsets: Any, batches: Any, team: Any, clock: Any, *rest: Any) -> None:
+        """Train on batches of a shard as one thread of a team, by `sgd.train_batches`.
+
+        The rest are the input and the output matrix, the thread's scratch, the step log, the counters of uses, and the results.
+        """
+        *space, log, uses, results = rest
+        walk = ids, offsets, batches, self.batch, self.part, team
+        sgd.train_batches(*walk, self.rule, self.tables, clock, *space, log, self.most_steps, uses, results)
+
 
 @dataclass(frozen=True, kw_only=True)
-class LineModel(SampledModel):
-    """A classifier of lines. Deterministic training is that of one thread, which takes one step after another.
-
-    labels       their number
-    longest      words of the longest line
-    most_inputs  bound of the input rows of a line
-    """
-
-    lines: Lines
-    labels: int
-    longest: int
-    most_inputs: int
+class SequentialModel(SampledModel):
+    """A model whose steps are never recorded. Deterministic training is that of one thread, which takes one after another."""
 
     def team(self, threads: int) -> int:
         """Return how many of some threads can train at a time."""
         return 1 if self.deterministic else threads
-
-    @property
-    def table_bytes(self) -> int:
-        """Bytes of the tables."""
-        laid = self.lines
-        return super().table_bytes + sum(int(table.nbytes) for table in (laid.kinds, laid.starts, laid.rows, laid.hashes))
 
     @property
     def part(self) -> int:
@@ -147,6 +147,48 @@ class LineModel(SampledModel):
         return ROUND
 
 
+@dataclass(frozen=True, kw_only=True)
+class LineModel(SequentialModel):
+    """A classifier of lines.
+
+    labels       their number
+    longest      words of the longest line
+    most_inputs  bound of the input rows of a line
+    """
+
+    lines: Lines
+    labels: int
+    longest: int
+    most_inputs: int
+
+    @property
+    def table_bytes(self) -> int:
+        """Bytes of the tables."""
+        laid = self.lines
+        return super().table_bytes + sum(int(table.nbytes) for table in (laid.kinds, laid.starts, laid.rows, laid.hashes))
+
+    def train(self, ids: Any, offsets: Any, batches: Any, team: Any, clock: Any, *rest: Any) -> None:
+        """Train on parts of a shard, by `classify.train_lines`."""
+        *space, _, _, results = rest
+        how = self.rule, self.tables, self.lines, clock
+        classify.train_lines(ids, offsets, batches, self.part, *how, *space, results)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarginModel(SequentialModel):
+    """A model of rows of length 1, which are trained by a hinge."""
+
+    SPHERE = True
+    DOCUMENTS = 1
+    hinge: Margin
+
+    def train(self, ids: Any, offsets: Any, batches: Any, team: Any, clock: Any, *rest: Any) -> None:
+        """Train on parts of a shard, by `margin.train_margins`."""
+        *space, _, _, results = rest
+        how = self.rule, self.hinge, self.tables, clock
+        margin.train_margins(ids, offsets, batches, self.part, *how, *space, results)
+
+
 @dataclass(frozen=True)
 class Design:
     """Everything that training needs from a family; the result of its `design(corpus, options)`.
@@ -155,8 +197,9 @@ class Design:
     inputs   numbers of rows, by name, of the arrays that make up the input matrix, one after another
     outputs  the same for the output matrix
     facts    additional entries of the model's provenance
-    start    input vectors are initialised uniformly between -start/d and start/d, output vectors with 0
+    start    input vectors are initialised uniformly between -start/d and start/d, output vectors with 0, if not on the sphere
     begin    begins with an older model: takes over rows that are not words', and returns the others by the older one's names
+    settle   makes rows that were taken from an older model what rows of this one are, in place
     finish   from the vocabulary and the trained arrays, those of the model file
     finished  numbers of rows, by name, of the arrays that `finish` adds
     vocabulary, labels: the words of the model, if they are not those of the corpus, and the labels of a classifier
@@ -171,6 +214,7 @@ class Design:
     facts: Mapping[str, Any] = field(default_factory=dict)
     start: float = START
     begin: Callable[[ModelFile, Arrays], Arrays] = lambda older, arrays: arrays
+    settle: Callable[[Arrays], None] = lambda arrays: None
     finish: Callable[[Vocabulary, Arrays], Arrays] = lambda vocabulary, arrays: arrays
     finished: Mapping[str, int] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from cooc_engine._kernels import classify, rules, sgd
+from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
 from cooc_engine.corpus.directory import Corpus
@@ -29,7 +29,7 @@ from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.sampled.model import LineModel, SampledModel
+from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.softmax import Examples, softmax_step
 from cooc_engine.sampled.workspace import Workspace, workspace_of
@@ -225,26 +225,16 @@ class _Team:
         def work(piece: tuple[slice, Team]) -> None:
             share, team = piece
             scratch = self.free.pop()
-            self._train(shard, clock, batches[share], team, scratch, results[share])
+            matrices, log = (self.network.inputs, self.network.outputs), self.log
+            model.train(
+                shard.ids, shard.offsets, batches[share], team, clock, *matrices, scratch, log, self.uses, results[share]
+            )
             self.free.append(scratch)
 
         list(self.pool.map(work, shares))
         for number, later in batches.tolist() if model.listed else ():
             results[0, 0, sgd.LOSS] = self._soften(_rate(clock, number * model.part + later))
         return results
-
-    def _train(self, shard: Shard, clock: Clock, batches: Any, team: Team, scratch: Any, results: Any) -> None:
-        model, matrices = self.model, (self.network.inputs, self.network.outputs)
-        if isinstance(model, LineModel):
-            classify.train_lines(
-                shard.ids, shard.offsets, batches, model.part, model.rule, model.tables, model.lines, clock, *matrices, scratch,
-                results,
-            )  # fmt: skip
-        else:
-            sgd.train_batches(
-                shard.ids, shard.offsets, batches, model.batch, model.part, team, model.rule, model.tables, clock, *matrices,
-                scratch, self.log, model.most_steps, self.uses, results,
-            )  # fmt: skip
 
     def _soften(self, lr: float) -> float:
         rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]

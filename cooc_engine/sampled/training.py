@@ -57,13 +57,15 @@ def train_sampled(
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
         vocabulary = made.vocabulary or corpus.vocabulary
         extra = _older_bytes(older, len(vocabulary), options)
-        documents = corpus.documents if "documents" in made.inputs else 0
+        documents = corpus.documents if "documents" in {*made.inputs, *made.outputs} else 0
         means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ID * documents)
         needed, mapped = memory_plan(made, means)
         needed.check()
         run.shown.say(needed.line())
         ids = document_ids(corpus) if documents else None
-        network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, made.start, mapped)
+        network = Network.random(
+            made.inputs, made.outputs, options.vector_size, options.seed, made.start, made.model.SPHERE, mapped
+        )
         state = State(network, corpus.shards)
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
             saved = Checkpoint(checkpoint, "stream", plan, state, run.checkpoint_every, interrupted)
@@ -72,6 +74,7 @@ def train_sampled(
             elif older is not None:
                 arrays = made.begin(older, state.network.arrays())
                 begin_with(older, vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
+                made.settle(arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older, ids))
     return open_model(output)

@@ -16,10 +16,11 @@ from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.classify import LineScratch
 from cooc_engine._kernels.examples import SIZES, TOPS, Example
 from cooc_engine._kernels.lines import Line
+from cooc_engine._kernels.margin import MarginScratch
 from cooc_engine._kernels.simd import COLUMNS, LANES, TILE
 from cooc_engine._kernels.step import Scratch, StepLog
 from cooc_engine.runtime.budget import Disk, Plan
-from cooc_engine.sampled.model import Design, LineModel, SampledModel
+from cooc_engine.sampled.model import Design, LineModel, MarginModel, SampledModel
 from cooc_engine.storage.scratch import aligned_zeros, padded
 
 __all__ = ["Workspace", "memory_plan", "workspace_of"]
@@ -198,6 +199,40 @@ class Workspace:
 
 
 @dataclass(frozen=True)
+class MarginWorkspace(Workspace):
+    """The working memory of a model of rows on the sphere: the text, and the noise of two windows."""
+
+    model: MarginModel
+
+    def example_shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """There are no examples."""
+        return {}
+
+    def shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
+        """Return the type and shape of every array in the scratch of one thread."""
+        rule = self.model.rule
+        return {
+            "words": (np.int32, (sgd.PIECE + 2 * rule.window,)),
+            "random": (np.uint64, (8,)),
+            "windows": (np.int64, (2, 2)),
+            "noise": (np.int32, (2, (2 * rule.window + 1) * rule.negative)),
+        }
+
+    def scratch(self) -> MarginScratch:
+        """Allocate the scratch of one thread."""
+        return MarginScratch(**_zeros_of(self.shapes()))
+
+    @property
+    def logged(self) -> tuple[int, int, int]:
+        """No steps are recorded."""
+        return 0, 0, 0
+
+    def untrained_loss(self, outputs: int) -> float:
+        """Return the loss of vectors at right angles."""
+        return self.model.hinge.margin
+
+
+@dataclass(frozen=True)
 class LineWorkspace(Workspace):
     """The working memory of a classifier of lines, which is that of one line."""
 
@@ -240,6 +275,8 @@ class LineWorkspace(Workspace):
 
 def workspace_of(model: SampledModel, d: int) -> Workspace:
     """Return the working memory of a model with rows of d floats, which are padded."""
+    if isinstance(model, MarginModel):
+        return MarginWorkspace(model, d)
     return LineWorkspace(model, d) if isinstance(model, LineModel) else Workspace(model, d)
 
 

@@ -32,6 +32,7 @@ __all__ = [
     "new_raw",
     "on_disk",
     "padded",
+    "sphere_start",
     "uniform_start",
 ]
 
@@ -132,4 +133,11 @@ def uniform_start(random: np.random.Generator, shape: tuple[int, int], d: int, s
     """Return initial values of vectors of d components, drawn uniformly from −start/d to start/d."""
     drawn = random.random(shape, np.float32) - np.float32(0.5)
     values: Matrix = drawn * np.float32(2 * start) / np.float32(d)
+    return values
+
+
+def sphere_start(random: np.random.Generator, shape: tuple[int, int]) -> Matrix:
+    """Return vectors drawn uniformly from the unit sphere, as rows."""
+    drawn = random.standard_normal(shape, np.float32)
+    values: Matrix = drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
     return values

@@ -16,6 +16,7 @@ from cooc_engine.storage.scratch import (
     nameless,
     on_disk,
     padded,
+    sphere_start,
     uniform_start,
 )
 
@@ -67,3 +68,11 @@ def test_first_values_are_within_their_bounds_and_those_of_the_seed():
     one, other = (uniform_start(np.random.default_rng(3), (500, 8), 10, 0.25) for _ in range(2))
     assert np.array_equal(one, other) and one.dtype == np.float32
     assert -0.025 <= one.min() < -0.024 and 0.024 < one.max() <= 0.025
+
+
+def test_vectors_of_the_sphere_point_everywhere():
+    rows = sphere_start(np.random.default_rng(3), (4000, 3))
+    assert rows.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(rows.mean(axis=0), 0, atol=0.05)
+    np.testing.assert_allclose(np.cov(rows.T), np.eye(3) / 3, atol=0.03)

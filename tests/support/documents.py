@@ -1,4 +1,4 @@
-"""The kinds of Doc2Vec from which documents can be inferred, as options."""
+"""The kinds of models from which documents can be inferred, as options."""
 
 from __future__ import annotations
 
@@ -8,4 +8,10 @@ KINDS = {
     "PV-DM": {"architecture": "dm"},
     "PV-DBOW with words, hs": {"words": "on", "loss": "hs"},
     "PV-DM, hs": {"architecture": "dm", "loss": "hs"},
+}
+
+ALL_KINDS = {
+    **{name: ("doc2vec", kind) for name, kind in KINDS.items()},
+    "JoSE": ("jose", {"margin": 0.3}),
+    "JoSE, joint": ("jose", {"hinge": "joint", "margin": 0.8}),
 }

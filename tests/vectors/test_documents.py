@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from support.documents import KINDS
+from support.documents import ALL_KINDS, KINDS
 from support.steps import twin_of
 
 from cooc_engine.cli.app import main
@@ -15,6 +15,7 @@ from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.formats.vectors import export_vectors, read_vectors
+from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import open_model, save_model
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions
 from cooc_engine.pipeline.train import train
@@ -37,11 +38,12 @@ def corpus(texts, tmp_path_factory):
     return encode_documents(texts, tmp_path_factory.mktemp("documents") / "corpus", EncodeOptions(min_count=1))
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=ALL_KINDS)
 def model(request, corpus, tmp_path_factory):
     output = tmp_path_factory.mktemp("model") / "m.h5"
-    options = {"vector_size": 20, "epochs": 30, "lr": 0.05, "subsample": 0, **KINDS[request.param]}
-    return train("doc2vec", corpus, output, Doc2vecOptions(**options), threads=1)
+    family, kind = ALL_KINDS[request.param]
+    options = FAMILIES[family].options(**{"vector_size": 20, "epochs": 30, "lr": 0.05, "subsample": 0, **kind})
+    return train(family, corpus, output, options, threads=1)
 
 
 def test_inference_is_a_pure_function(model, texts):
@@ -65,6 +67,7 @@ def test_known_documents_are_found_again(model, texts):
     assert np.median(cosines) >= 0.9
 
 
+@pytest.mark.parametrize("model", KINDS, indirect=True)
 def test_the_update_is_the_twins(model, texts):
     """The row of one document is trained alone, by the rule of the step."""
     inference = inference_doc2vec(model, 3, 5, 1)
@@ -72,8 +75,8 @@ def test_the_update_is_the_twins(model, texts):
     found = inference.vectors([ids])[0]
     trained = inference._model
     words = trained.rule.document
-    W = np.vstack([inference._inputs[:words, :20], inference._start[None]]).astype(np.float64)
-    C = inference._outputs[:, :20].astype(np.float64)
+    W = np.vstack([inference._matrices[0][:words, :20], inference._start[None]]).astype(np.float64)
+    C = inference._matrices[1][:, :20].astype(np.float64)
     before = W[:words].copy(), C.copy()
     twin = twin_of(trained.rule, trained.tables)
     twin.train([ids.tolist()], [], trained.tables.noise.tolist(), W, C, trained.lr, trained.floor, trained.seed, 3)

@@ -1,0 +1,298 @@
+"""Joint spherical embedding (Meng et al. 2019): vectors of length 1, and a margin between a word and noise.
+
+A *hinge* max(0, m − u·s + n·s) has a word u that belongs to a target, a noise word n that does not, and the sum s of its
+targets: a word as context, or a document, or both (the article's single hinge, equation 3). If it is above 0, each row x takes
+a step along the sphere, x ← norm(x + r (g − (x·g) x)), where g, the descent of the hinge, is u − n for a target, s for u and −s
+for n. The rate r is the learning rate times a factor, by `Margin.step`:
+
+    PROGRAM  1 − x·g for targets and u, and 2 n·s for n, as in the authors' program; of two targets, s is the mean here
+    COSINE   1 − x·g / |g|, the article's: from 0, where g points at x, to 2
+    PLAIN    1: Riemannian gradient descent
+
+All values are those before the step.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from llvmlite import ir
+from numba import float32, float64, int32, int64, types, uint64, void
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from cooc_engine._kernels.basics import below, mix64, next_random
+from cooc_engine._kernels.jit import array, helper, kernel, named, out
+from cooc_engine._kernels.lines import prefetch_row
+from cooc_engine._kernels.rules import CLOCK, RULE, TABLES
+from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
+from cooc_engine._kernels.sgd import EXAMPLES, LOSS, PIECE, WORDS, document_of
+from cooc_engine._kernels.simd import I64, _Code, splat
+
+PROGRAM, COSINE, PLAIN = 0, 1, 2
+F32 = types.float32
+
+
+class Margin(NamedTuple):
+    """The hinge: its margin, the factor of its steps, and 1 if it joins the two targets, context and document, else 0."""
+
+    margin: float
+    step: int
+    joint: int
+
+
+class MarginScratch(NamedTuple):
+    """Buffers of one thread.
+
+    words    (PIECE + 2 window,): the text laid out
+    random   (8,), a cache line
+    windows  (2, 2), noise (2, most): the window of a position and its noise words; those of the next one are drawn ahead
+    """
+
+    words: Any
+    random: Any
+    windows: Any
+    noise: Any
+
+
+MARGIN = named(Margin, margin=float64, step=int64, joint=int64)
+MARGIN_SCRATCH = named(
+    MarginScratch, words=out(int32), random=out(uint64), windows=out(int64, 2), noise=out(int32, 2)
+)  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------- rows as vectors
+
+
+class _Hinge(_Code):
+    """The rows of a hinge, from the arguments X, targets, W, u, n of an intrinsic: targets first, then u and n."""
+
+    def addresses(self):
+        """Return the addresses of the rows."""
+        targets = [self.builder.extract_value(self.arguments[1], i) for i in range(self.types[1].count)]
+        return [self.row(0, target) for target in targets] + [self.row(2, word) for word in self.arguments[3:5]]
+
+    def sum(self, vectors):
+        """Return the sum of vectors."""
+        total = vectors[0]
+        for vector in vectors[1:]:
+            total = self.builder.fadd(total, vector)
+        return total
+
+
+@intrinsic
+def products(typing, X, targets, W, u, n):
+    """Return x·x and x·(u − n) of each target, u·u, u·s, n·n, n·s, (u − n)·(u − n) and s·s."""
+    size = 2 * targets.count + 6
+    signature = types.UniTuple(F32, size)(X, targets, W, types.int64, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Hinge(context, builder, signature, arguments)
+        places = code.addresses()
+        totals = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(size)]
+        with code.chunks(code.width(0)) as (z, _):
+            *x, word, noise = (code.load(place, z) for place in places)
+            s, apart = code.sum(x), builder.fsub(word, noise)
+            pairs = [pair for row in x for pair in ((row, row), (row, apart))]
+            pairs += [(word, word), (word, s), (noise, noise), (noise, s), (apart, apart), (s, s)]
+            for total, (left, right) in zip(totals, pairs, strict=True):
+                builder.store(code.fma(left, right, builder.load(total)), total)
+        sums = code.sums([builder.load(total) for total in totals])
+        numbers = [builder.extract_element(sums, ir.Constant(ir.IntType(32), i)) for i in range(size)]
+        return context.make_tuple(builder, signature.return_type, numbers)
+
+    return signature, codegen
+
+
+@intrinsic
+def move(typing, X, targets, W, u, n, factors, frozen):
+    """Replace each row by a row + b g, with a and b from `factors`; if `frozen`, only the last target."""
+    signature = types.void(X, targets, W, types.int64, types.int64, factors, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Hinge(context, builder, signature, arguments)
+        places, (*_, factors, frozen) = code.addresses(), arguments
+        own, other = ([code.spread(builder.extract_value(factors, 2 * i + k)) for i in range(len(places))] for k in range(2))
+        last = len(places) - 3
+        free = builder.icmp_signed("==", frozen, ir.Constant(I64, 0))
+        with code.chunks(code.width(0)) as (z, _):
+            rows = [code.load(place, z) for place in places]
+            *x, word, noise = rows
+            s, apart = code.sum(x), builder.fsub(word, noise)
+            along = [apart for _ in x] + [s, s]
+            moved = [code.fma(a, row, builder.fmul(b, g)) for a, row, b, g in zip(own, rows, other, along, strict=True)]
+            code.store(moved[last], places[last], z)
+            with builder.if_then(free, likely=True):
+                for number, place in enumerate(places):
+                    if number != last:
+                        code.store(moved[number], place, z)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+# ------------------------------------------------------------------------------------------------------------ the step
+
+
+@helper
+def factors_of(rate, square, cosine, length):
+    """Return a and b of norm(x + r (g − (x·g) x)) = a x + b g, given r, x·x, x·g and g·g."""
+    own = float32(1) - rate * cosine
+    scale = float32(1) / math.sqrt(own * own * square + rate * (float32(2) * own * cosine + rate * length))
+    return own * scale, rate * scale
+
+
+@helper
+def toward(step, lr, cosine, length, share):
+    """Return the rate of a target or of u, which moves towards g, given x·g and g·g; with PROGRAM a `share` of g counts."""
+    if step == PROGRAM:
+        return lr * (float32(1) - share * cosine)
+    if step == COSINE:
+        return lr * (float32(1) - cosine / math.sqrt(length))
+    return lr
+
+
+@helper
+def away(step, lr, cosine, length, share):
+    """Return the rate of n, negative where it moves away from s, given n·s and s·s; with PROGRAM a `share` of s counts."""
+    if step == PROGRAM:
+        return -lr * float32(2) * share * cosine
+    if step == COSINE:
+        return -lr * (float32(1) + cosine / math.sqrt(length))
+    return -lr
+
+
+@helper
+def words_factors(step, lr, uu, us, nn, ns, ss, share):
+    """Return the factors of u and of n."""
+    a, b = factors_of(toward(step, lr, us, ss, share), uu, us, ss)
+    c, d = factors_of(away(step, lr, ns, ss, share), nn, ns, ss)
+    return a, b, c, d
+
+
+@helper
+def take_separate(margin, X, x, W, u, n, lr, frozen):
+    """Take the steps of the hinge of one target; returns its loss, which is NaN where a number is."""
+    one = float32(1)
+    xx, xd, uu, us, nn, ns, dd, ss = products(X, (x,), W, u, n)
+    loss = float32(margin.margin) - us + ns
+    if loss <= 0:
+        return float32(0)
+    a, b = factors_of(toward(margin.step, lr, xd, dd, one), xx, xd, dd)
+    c, d, e, f = words_factors(margin.step, lr, uu, us, nn, ns, ss, one)
+    move(X, (x,), W, u, n, (a, b, c, d, e, f), frozen)
+    return loss
+
+
+@helper
+def take_joint(margin, X, x, y, W, u, n, lr, frozen):
+    """Take the steps of the hinge of two targets; returns its loss, which is NaN where a number is."""
+    one, half = float32(1), float32(0.5)
+    xx, xd, yy, yd, uu, us, nn, ns, dd, ss = products(X, (x, y), W, u, n)
+    loss = float32(margin.margin) - us + ns
+    if loss <= 0:
+        return float32(0)
+    a, b = factors_of(toward(margin.step, lr, xd, dd, one), xx, xd, dd)
+    c, d = factors_of(toward(margin.step, lr, yd, dd, one), yy, yd, dd)
+    e, f, g, h = words_factors(margin.step, lr, uu, us, nn, ns, ss, half)
+    move(X, (x, y), W, u, n, (a, b, c, d, e, f, g, h), frozen)
+    return loss
+
+
+# ------------------------------------------------------------------------------------------------ the walk over text
+
+
+@helper
+def draw_position(rule, margin, tables, first, last, c, W, scratch):
+    """Draw window and noise words of the word at c, and prefetch the rows of these.
+
+    There are noise words for each neighbour, and unless both are joint then for the document. If rows are frozen, neighbours
+    are of use only where they are joint.
+    """
+    slot, random = c & 1, next_random(scratch.random[0])
+    radius = rule.window if rule.fixed else below(random, rule.window) + 1
+    low, high = max(first, c - radius), min(last, c + radius + 1)
+    if rule.frozen and not margin.joint:
+        low, high = c, c + 1
+    scratch.windows[slot, 0], scratch.windows[slot, 1] = low, high
+    for i in range((high - low - margin.joint) * rule.negative):
+        random = next_random(random)
+        noise = draw_alias(tables.noise, random)
+        scratch.noise[slot, i] = noise
+        prefetch_row(W, noise)
+    scratch.random[0] = random
+
+
+@helper
+def train_position(rule, margin, c, document, W, X, lr, scratch, result):
+    """Train on the word at c: as context of each neighbour and then, unless that is joint, with the document as its target.
+
+    A noise word that equals the word is left out, since its hinge is constant, and as in the program one that is the context.
+    """
+    slot, words, i, loss, count = c & 1, scratch.words, 0, 0.0, 0
+    low, high = scratch.windows[slot, 0], scratch.windows[slot, 1]
+    own = int64(words[c])
+    for place in range(low, high + 1 - margin.joint):
+        if place == c:
+            continue
+        is_neighbour = place < high
+        word, target = (int64(words[place]), own) if is_neighbour else (own, document)
+        for _ in range(rule.negative):
+            noise = int64(scratch.noise[slot, i])
+            i += 1
+            if noise not in (own, word):
+                count += 1
+                if margin.joint:
+                    loss += take_joint(margin, X, target, document, W, word, noise, lr, rule.frozen)
+                else:
+                    loss += take_separate(margin, X, target, W, word, noise, lr, rule.frozen)
+    result[LOSS] += loss
+    result[EXAMPLES] += count
+
+
+@helper
+def train_part(ids, offsets, begin, end, later, rule, margin, tables, clock, W, X, scratch, result):
+    """Train on the tokens begin:end of a shard, visited some tokens later than their place in the text tells.
+
+    result becomes loss, examples and words. Windows cross the ends of parts, but never those of documents.
+    """
+    thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
+    scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
+    result[:] = 0
+    document, middle = document_of(offsets, begin), rule.window
+    while begin < end:
+        while offsets[document + 1] <= begin:
+            document += 1
+        stop = min(end, begin + PIECE, offsets[document + 1])
+        first, behind, last, known = lay_out(
+            ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, middle,
+            scratch.words,
+        )  # fmt: skip
+        lr = float32(clock.lr * (1 - (clock.done + later + clock.origin + begin) / clock.total))
+        for c in range(middle, behind + 1):
+            if c < behind:
+                draw_position(rule, margin, tables, first, last, c, W, scratch)
+            if c > middle:
+                train_position(rule, margin, c - 1, rule.document + clock.document + document, W, X, lr, scratch, result)
+        result[WORDS] += known
+        begin = stop
+
+
+@kernel(
+    void(
+        array(int32), array(int64), array(int64, 2), int64, RULE, MARGIN, TABLES, CLOCK, out(float32, 2), out(float32, 2),
+        MARGIN_SCRATCH, out(float64, 3),
+    ),
+    fast=True,
+)  # fmt: skip
+def train_margins(ids, offsets, parts, size, rule, margin, tables, clock, W, X, scratch, results):
+    """Train on parts of a shard: their numbers, and how many tokens later than their place tells they are visited, (n, 2).
+
+    W are the rows of words, X those of contexts, then from `Rule.document` on of documents. With `Rule.frozen`, only those of
+    documents are trained. results[i, 0] becomes loss, examples and words of the i-th part.
+    """
+    for i in range(parts.shape[0]):
+        begin = parts[i, 0] * size
+        end = min(begin + size, ids.shape[0])
+        train_part(ids, offsets, begin, end, parts[i, 1], rule, margin, tables, clock, W, X, scratch, results[i, 0])

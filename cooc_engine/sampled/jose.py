@@ -1,0 +1,65 @@
+"""JoSE, joint spherical embedding (Meng et al. 2019): words, their contexts and documents as vectors of length 1.
+
+    separate  max(0, m − u·v + u'·v) for a word v as context, each neighbour u and noise words u';
+              max(0, m − u·d + u'·d) for a word u of document d
+    joint     max(0, m − u·v − u·d + u'·v + u'·d), the article's equation 3
+
+The authors' program, which this follows, has the two of `separate`. The step is that of `_kernels/margin.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+
+from cooc_engine._kernels import margin, rules
+from cooc_engine._kernels.margin import Margin
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.models.file import ModelFile
+from cooc_engine.models.sampled_options import JoseOptions
+from cooc_engine.runtime.types import Counts, Matrix
+from cooc_engine.sampled.inference import Inference
+from cooc_engine.sampled.model import Design, MarginModel
+from cooc_engine.sampled.network import put_on_sphere
+from cooc_engine.sampled.word2vec import floor_of, rule_and_tables
+
+__all__ = ["design_jose", "inference_jose"]
+
+STEPS = {"program": margin.PROGRAM, "cosine": margin.COSINE, "plain": margin.PLAIN}
+FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
+
+
+def design_jose(corpus: Corpus, options: JoseOptions) -> Design:
+    """Return JoSE: the rows of words, and those of contexts with the documents' behind them."""
+    words = len(corpus.vocabulary)
+
+    def settle(arrays: Mapping[str, Matrix]) -> None:
+        put_on_sphere(arrays, options.seed)
+
+    def finish(vocabulary: Vocabulary, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
+        settle(arrays)  # of a row that threads wrote at the same time, a part may be of one step, a part of another
+        return arrays
+
+    model = model_of(corpus.counts, options, document=words)
+    return Design(model, {"words": words}, {"contexts": words, "documents": corpus.documents}, settle=settle, finish=finish)
+
+
+def inference_jose(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference:
+    """Return what infers new documents by a model; contexts are needed only where they are joint with documents."""
+    options = model.trained_with(JoseOptions)
+    words = model.array("words")
+    contexts = model.array("contexts") if options.hinge == "joint" else np.empty((0, words.shape[1]), np.float32)
+    trained = model_of(model.vocabulary.counts, options, document=len(contexts), frozen=FROZEN)
+    trained = dataclasses.replace(trained, epochs=epochs, seed=seed % 2**63, deterministic=False)
+    return Inference(trained, words, contexts, threads)
+
+
+def model_of(counts: Counts, options: JoseOptions, **changes: int) -> MarginModel:
+    """Return the model of words with these counts; `changes` are fields of `Rule`."""
+    rule, tables, _ = rule_and_tables(counts, options, shared=0, **changes)
+    hinge = Margin(options.margin, STEPS[options.step], int(options.hinge == "joint"))
+    how = options.epochs, options.lr, options.seed, options.deterministic
+    return MarginModel(rule, tables, *how, floor=floor_of(options), hinge=hinge)
