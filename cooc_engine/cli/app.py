@@ -72,7 +72,12 @@ def encode(
 def _tokens(corpus: Corpus) -> Told:
     documents, words = corpus.documents, len(corpus.vocabulary)
     numbers = {"tokens": corpus.tokens, "documents": documents, "words": words}
-    return f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words", numbers
+    faults = ""
+    if corpus.options.errors != "strict":
+        numbers["faults"] = corpus.manifest["faults"]
+        done = "replaced" if corpus.options.errors == "replace" else "skipped"
+        faults = f", {numbers['faults']:,} faults {done}"
+    return f"{corpus.tokens:,} tokens in {documents:,} documents, {words:,} words{faults}", numbers
 
 
 def count(

@@ -181,7 +181,7 @@ def _print_answers(
 
 def _answers(classifier: Classifier, text: str, how: tuple[int, float, int | None]) -> Iterator[Answers]:
     """Yield answers; the lines of stdin are answered as they come."""
-    if text != "-":
+    if text != "-" or not classifier.reading.plain:
         return classifier.predict_file(text, *how)
     from cooc_engine.text.readers import ready_pieces
     from cooc_engine.vectors.classifier import LONGEST

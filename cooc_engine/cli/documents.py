@@ -36,7 +36,7 @@ def infer(
     from cooc_engine.text.readers import line_batches
 
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)
-    for lines in line_batches([Path(given(text)) for text in texts], LONGEST):
+    for lines in line_batches([Path(given(text)) for text in texts], LONGEST, documents.reading):
         vectors = documents.infer_vectors(lines, epochs=epochs, seed=seed, threads=threads)
         for vector in vectors.tolist():
             if json:

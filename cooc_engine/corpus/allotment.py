@@ -15,7 +15,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary, stored_bytes
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.storage.arrays import HEADER_BYTES
-from cooc_engine.text import readers
+from cooc_engine.text import files, readers
 from cooc_engine.text.tokenizer_pool import pieces_under_way
 
 __all__ = ["Allotment"]
@@ -69,7 +69,8 @@ class Allotment:
     def foreseen(self, paths: Sequence[Path], options: EncodeOptions, output: Path) -> Plan:
         """Return the plan, with the disk usage if predictable: spool and tables are kept until all shards are written."""
         with suppress(InputError, OSError):  # errors in a text are reported when it is read
-            sample = TextSample.of(paths) if paths and readers.total_bytes(paths) and not options.runs_python else None
+            seen = paths and files.total_bytes(paths) and not options.runs_python
+            sample = TextSample.of(paths, options.reading()) if seen else None
             if sample is not None:
                 return replace(self.plan, disk=self._disk(sample, options, output))
         return self.plan

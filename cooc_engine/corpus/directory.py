@@ -32,7 +32,13 @@ ID_FILES = {"document-ids-text.bin": np.uint8, "document-ids-offsets.bin": np.in
 PIECE = 1 << 20  # values of a shard that are read at a time
 
 
-class CorpusManifest(BoundFiles):
+class _Faults(BoundFiles, total=False):
+    """The key of a corpus whose faults were replaced or skipped."""
+
+    faults: Natural
+
+
+class CorpusManifest(_Faults):
     """The manifest of an encoded corpus, as FORMAT.md specifies it."""
 
     version: Natural

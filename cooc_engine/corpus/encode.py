@@ -9,8 +9,8 @@ number of threads.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.corpus.directory import ID_FILES, KIND, VERSION, Corpus
 from cooc_engine.corpus.document_ids import IdsWriter
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, tokenize
+from cooc_engine.corpus.forecast import SAMPLE_BYTES
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
 from cooc_engine.corpus.ranges import RangesCheckpoint, RangeTables, can_be_shared, spool_ranges, write_range_rows
@@ -34,9 +35,10 @@ from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.arrays import bound_files
 from cooc_engine.storage.outputs import building, clear
-from cooc_engine.text import readers
+from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.tokenizer_pool import Processes
+from cooc_engine.text.wrapping import wrapped_at
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -100,8 +102,10 @@ def encode_documents(
     how = Run.of("encode_documents", run, FreshKeywords)
     if isinstance(documents, str | bytes):
         raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
-    if options is not None and options.doc_id_column is not None:
-        raise UsageError("--doc-id-column is a column of text files; documents of an iterable have none")
+    chosen = options or EncodeOptions()
+    for name in ("doc_id_column", "document", "encoding"):
+        if getattr(chosen, name) != getattr(EncodeOptions, name):
+            raise UsageError(f"--{name.replace('_', '-')} is for text files; documents of an iterable have none")
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
     return _encode(text, Path(output), options, how)
@@ -125,6 +129,8 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
         ):
             if run.shown.speaks:
                 run.shown.say(room.foreseen(text.paths, options, output).line())
+                for line in _doubts(text.paths, options):
+                    run.shown.say(line)
             _build(work, text, options, room, processes, workers, run.shown)
     return Corpus(output)
 
@@ -139,7 +145,7 @@ def _build(
     progress: Progress,
 ) -> None:
     """Write what is missing of the corpus."""
-    stamps = readers.stamps(text.paths)
+    stamps = files.stamps(text.paths)
     point = RangesCheckpoint.load(work) or PassCheckpoint.load(work)
     whole = (work / "manifest.json").exists()
     if point.texts != stamps if point else not whole:  # nothing of another text may remain
@@ -187,6 +193,18 @@ def _no_words(names: list[str]) -> InputError:
     return InputError(f"{', '.join(names)}: contains no words; is it the right file?")
 
 
+def _doubts(paths: Sequence[Path], options: EncodeOptions) -> Iterator[str]:
+    """Yield what looks wrong with the options for a sample of the text."""
+    if options.document == "line" and options.doc_id_column is None and paths and files.total_bytes(paths):
+        with suppress(InputError, OSError):  # errors in a text are reported when it is read
+            width = wrapped_at(readers.sample_text(paths, SAMPLE_BYTES, options.reading())[0])
+            if width is not None:
+                yield (
+                    f"warning: the lines look as if they were broken at {width} characters, and each is taken for a document: "
+                    "no window reaches beyond it; if blank lines separate paragraphs, pass --document blank-line"
+                )
+
+
 def _first_pass(
     work: Path,
     text: TextInput,
@@ -200,7 +218,9 @@ def _first_pass(
     """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
     ids = IdsWriter(work) if options.doc_id_column else None
     column = IdColumn(options.doc_id_column, ids.append) if ids and options.doc_id_column else None
-    blocks = text.reader(room, processes, point.place if point else None, column)
+    reading = options.reading()
+    reading.faults = point.faults if point else 0
+    blocks = text.reader(room, reading, processes, point.place if point else None, column)
     tables = Tables(work, room.threads, room.table, room.ranking, point)
     with ids or nullcontext(), Spool(work, point) as spool, progress.stage("tokenize", text.size, "bytes") as stage:
 
@@ -208,10 +228,12 @@ def _first_pass(
             written = tables.flush()
             spool.flush()
             bounds = {**tables.bounds, **spool.bounds}
-            PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, written, place, spools=bounds).save(work)
+            PassCheckpoint(
+                stamps, spool.tokens, spool.documents, spool.blocks, written, place, spools=bounds, faults=reading.finished
+            ).save(work)
 
         again = None not in stamps and not processes and not ids
-        with readers.unchanged(text.paths):
+        with files.unchanged(text.paths):
             tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
         raise _no_words(text.names)
@@ -220,7 +242,8 @@ def _first_pass(
     return_memory()
     sizes = tables.write_rows(vocabulary)
     bounds = {**tables.bounds, **spool.bounds}
-    point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, sizes, None, spools=bounds)
+    done = reading.faults
+    point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, sizes, None, spools=bounds, faults=done)
     return_memory()
     for number in range(options.phrases):
         point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)

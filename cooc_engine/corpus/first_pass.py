@@ -45,7 +45,13 @@ PIECE_TOKENS = 1 << 20
 CHECKPOINT_SECONDS = 120.0
 
 
-class PassRecord(TypedDict):
+class _Faults(TypedDict, total=False):
+    """The key that younger versions write."""
+
+    faults: Natural
+
+
+class PassRecord(_Faults):
     """What `first-pass.json` holds, as FORMAT.md specifies it."""
 
     texts: list[tuple[Natural, int] | None]
@@ -71,7 +77,8 @@ class PassCheckpoint:
 
     `texts` are the sizes and times of the files, `blocks` is the number of blocks, `tables` the number of words in each table,
     `name` the prefix of the file names. `spools` has, of each raw file, the size of the part that counts and the CRC-32 of its
-    bytes; `files`, of each array file that is finished, what a manifest records.
+    bytes; `files`, of each array file that is finished, what a manifest records. `faults` counts the characters that were
+    replaced or skipped; at a place, those in the files before that of the place.
     """
 
     texts: list[tuple[int, int] | None]
@@ -83,6 +90,7 @@ class PassCheckpoint:
     name: str = ""
     spools: Mapping[str, Bound] = field(default_factory=dict)
     files: Mapping[str, Bound] = field(default_factory=dict)
+    faults: int = 0
 
     @classmethod
     def load(cls, directory: Path) -> PassCheckpoint | None:
@@ -445,7 +453,7 @@ def word_ids(block: readers.Block, table: WordTable, tokens: TokenizedText) -> i
     while why != encoding.DONE:
         why, place, sizes = encoding.tokenize(block.text, place, block.size, table.arrays, tokens, sizes)
         if why == encoding.BAD_TEXT:
-            raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place)
+            raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place, readers.PLAIN.advice)
         if why == encoding.FULL:
             table.grow(block.size - place)
     words: int = sizes[0]

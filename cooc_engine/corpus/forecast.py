@@ -20,6 +20,7 @@ import numpy.typing as npt
 from cooc_engine.corpus.first_pass import Tables, Tally, tokenize
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.text import readers
+from cooc_engine.text.reading import Reading
 
 __all__ = ["TextSample"]
 
@@ -60,9 +61,9 @@ class TextSample:
     complete: bool
 
     @classmethod
-    def of(cls, paths: Sequence[Path]) -> TextSample | None:
+    def of(cls, paths: Sequence[Path], reading: Reading = readers.PLAIN) -> TextSample | None:
         """Sample some files; None if there is no word in the sample. Raises `InputError` for a file that is not text."""
-        text, size, complete = readers.sample_text(paths, SAMPLE_BYTES)
+        text, size, complete = readers.sample_text(paths, SAMPLE_BYTES, reading)
         growth, tables = _Growth(), Tables(Path(), 1, sys.maxsize, sys.maxsize)
         blocks = functools.partial(readers.stream_blocks, io.BytesIO(text), str(paths[0]))
         tokenize(blocks, growth, tables, 1, BLOCK_BYTES, Stage("sample", None, "bytes"))

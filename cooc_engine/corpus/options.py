@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cooc_engine.errors import InputError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.text.bounded import whole
+from cooc_engine.text.reading import Errors, Reading, Unit, encoding_name
 from cooc_engine.text.tokenizers import CUT, DEFAULT_PATTERN, WORD_LISTS, check_options, is_plain
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ class EncodeOptions(Options):
     """Keep only this many of the most frequent words; ties are broken by byte order."""
     vocabulary: str | None = None
     """Use the vocabulary of this corpus or co-occurrence directory instead of building one from the text."""
+    document: Unit = "line"
+    """What is a document: each `line`; what `blank-line`s separate, as in most books; or each `file`."""
+    encoding: str = "utf-8"
+    """The encoding of the text files, by Python's name for it, such as gb18030, latin-1 or utf-16."""
+    errors: Errors = "strict"
+    """What to do about bytes that are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
+    count them."""
     tokenizer: str = "whitespace"
     """How a line is split into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`."""
     pattern: str | None = None
@@ -60,6 +68,9 @@ class EncodeOptions(Options):
     def __post_init__(self) -> None:
         """Check the tokenizer too, and fill in the pattern, so that the record says what was used."""
         super().__post_init__()
+        object.__setattr__(self, "encoding", encoding_name(self.encoding))
+        if self.doc_id_column is not None and self.document != "line":
+            raise UsageError(f"--doc-id-column is for documents that are lines; leave it out with --document={self.document}")
         check_options({name: getattr(self, name) for name in CUT})
         if self.tokenizer == "regex" and self.pattern is None:
             object.__setattr__(self, "pattern", DEFAULT_PATTERN)
@@ -68,6 +79,10 @@ class EncodeOptions(Options):
     def cut(self) -> dict[str, Any]:
         """The options that say how a line is cut into words, by a function that may also lie in the working directory."""
         return {**{name: getattr(self, name) for name in CUT}, "here": True}
+
+    def reading(self) -> Reading:
+        """Return how text files are read."""
+        return Reading(self.encoding, self.errors, self.document)
 
     @property
     def runs_python(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,8 @@ def join_phrases(
         raise InputError(f"once phrases are joined, no word occurs {least} times or more; lower --min-count or --phrases")
     write_rows(ranked, [(table, size, rows)], room)
     bounds = {**spool.bounds, rows.name: raw_bound(rows)}
-    return PassCheckpoint(point.texts, spool.tokens, spool.documents, spool.blocks, [size], None, name, bounds), ranked
+    point = replace(point, tokens=spool.tokens, documents=spool.documents, blocks=spool.blocks, tables=[size])
+    return replace(point, name=name, spools=bounds), ranked
 
 
 def _phrases(text: _SpooledText, options: EncodeOptions, room: int, directory: Path) -> Keys:

@@ -40,7 +40,7 @@ from cooc_engine.storage.attempts import attempt, attempt_name
 from cooc_engine.storage.outputs import beside, read_record, write_record
 from cooc_engine.storage.schema import Natural, Relation, fitted
 from cooc_engine.storage.scratch import map_raw
-from cooc_engine.text import readers
+from cooc_engine.text import files
 from cooc_engine.text.tokenizer_pool import Processes
 
 __all__ = ["RangeTables", "RangesCheckpoint", "can_be_shared", "spool_ranges", "write_range_rows"]
@@ -86,7 +86,7 @@ class RangesCheckpoint:
         sizes = [path.stat().st_size for path in paths]
         ends = np.cumsum(sizes)
         cuts = [0, *(last for _, last in cut_by_ends(ends, max(1, int(ends[-1]) // parts)))]
-        return cls(readers.stamps(paths), cuts, [None] * (len(cuts) - 1))
+        return cls(files.stamps(paths), cuts, [None] * (len(cuts) - 1))
 
     @classmethod
     def load(cls, directory: Path) -> RangesCheckpoint | None:
@@ -132,7 +132,8 @@ class RangesCheckpoint:
 
 def can_be_shared(paths: Sequence[Path], options: EncodeOptions) -> bool:
     """Tell whether a text can be read in ranges: several files that can be read again, whose order nothing else depends on."""
-    return len(paths) > 1 and None not in readers.stamps(paths) and not options.phrases and options.doc_id_column is None
+    several = len(paths) > 1 and None not in files.stamps(paths)
+    return several and not options.phrases and options.doc_id_column is None and options.errors == "strict"
 
 
 def spool_ranges(
@@ -148,7 +149,7 @@ def spool_ranges(
     point = point or RangesCheckpoint.begin(paths, RANGES * workers.count)
     todo = [number for number, one in enumerate(point.spooled) if one is None]
     items = ((work, number, paths[slice(*point.cuts[number : number + 2])], options, room) for number in todo)
-    with progress.stage("tokenize", readers.total_bytes(paths), "bytes") as stage, readers.unchanged(paths):
+    with progress.stage("tokenize", files.total_bytes(paths), "bytes") as stage, files.unchanged(paths):
         for number, one in zip(todo, workers.each(spool_range, items, stage), strict=True):
             point = replace(point, spooled=[*point.spooled[:number], one, *point.spooled[number + 1 :]])
             point.save(work)
@@ -164,7 +165,7 @@ def spool_range(
     pool = Processes(options.cut, room.threads) if options.runs_python else nullcontext()
     try:
         with pool as processes, Spool(work, name=name) as spool:
-            tokenize(text.reader(room, processes), spool, tables, room.threads, room.block, stage)
+            tokenize(text.reader(room, options.reading(), processes), spool, tables, room.threads, room.block, stage)
         sizes = tables.flush()
     except BaseException:
         for path in work.glob(f"{name}*"):
@@ -172,7 +173,7 @@ def spool_range(
         raise
     return_memory()
     bounds = {**tables.bounds, **spool.bounds}
-    return PassCheckpoint(readers.stamps(paths), spool.tokens, spool.documents, spool.blocks, sizes, None, name, bounds)
+    return PassCheckpoint(files.stamps(paths), spool.tokens, spool.documents, spool.blocks, sizes, None, name, bounds)
 
 
 @dataclass(frozen=True)

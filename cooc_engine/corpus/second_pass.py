@@ -66,6 +66,7 @@ def write_corpus(
         "options": options.record(),
         "texts": names,
         "files": bound_files(work, kinds),
+        **({"faults": point.faults} if isinstance(point, PassCheckpoint) and options.errors != "strict" else {}),
     }
     write_manifest(work, KIND, VERSION, fields)
 

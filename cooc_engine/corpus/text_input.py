@@ -11,8 +11,9 @@ from typing import Any
 
 from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.runtime.types import PathLike, listed
-from cooc_engine.text import readers
+from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
+from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_pool import Processes
 
 __all__ = ["TextInput", "text_names"]
@@ -27,7 +28,7 @@ class TextInput:
     names: list[str]
     paths: list[Path]
     blocks: Callable[..., Iterator[readers.Block]]
-    pieces: Callable[[int], Iterator[readers.Piece]]
+    pieces: Callable[..., Iterator[readers.Piece]]
 
     @classmethod
     def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
@@ -37,13 +38,18 @@ class TextInput:
         return cls(text_names(paths), paths, *ways)
 
     def reader(
-        self, room: Allotment, processes: Processes | None, start: readers.Place | None = None, ids: IdColumn | None = None
+        self,
+        room: Allotment,
+        reading: Reading,
+        processes: Processes | None,
+        start: readers.Place | None = None,
+        ids: IdColumn | None = None,
     ) -> Callable[..., Iterator[readers.Block]]:
         """Return a function that yields blocks in buffers that it is lent, from a place on: of the text, or of its words.
 
         `processes` cut it into words, if they are given; the ids of documents, if there are any, are taken out.
         """
-        column: dict[str, Any] = {"ids": ids} if ids else {}
+        column: dict[str, Any] = {"reading": reading, **({"ids": ids} if ids else {})}
         if processes:
             return functools.partial(readers.word_blocks, processes.words(self.pieces(room.line, **column)))
         return functools.partial(self.blocks, **({"start": start} if start else {}), **column)
@@ -51,7 +57,7 @@ class TextInput:
     @property
     def size(self) -> int | None:
         """Bytes on disk, or None if unknown."""
-        return readers.total_bytes(self.paths) if self.paths else None
+        return files.total_bytes(self.paths) if self.paths else None
 
 
 def text_names(texts: Sequence[PathLike]) -> list[str]:

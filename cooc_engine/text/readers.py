@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import io
 import itertools
-import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
@@ -24,6 +22,8 @@ from cooc_engine.errors import InputError
 from cooc_engine.storage.schema import Natural
 from cooc_engine.text.compression import Decompressed
 from cooc_engine.text.id_column import IdColumn
+from cooc_engine.text.paragraphs import LineJoiner
+from cooc_engine.text.reading import Decoder, Reading
 from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
 
@@ -40,10 +40,7 @@ __all__ = [
     "line_batches",
     "ready_pieces",
     "sample_text",
-    "stamps",
     "stream_blocks",
-    "total_bytes",
-    "unchanged",
     "word_blocks",
 ]
 
@@ -51,6 +48,8 @@ BLOCK_BYTES = 4 << 20
 PIECE_BYTES = 1 << 18
 PLACES, SAMPLE_CHUNK = 16, 1 << 16  # places that a sample of text is taken from, and bytes read at a time
 BOM = b"\xef\xbb\xbf"
+DOCUMENT = ": document "  # between the name of a source and a number, in messages
+PLAIN = Reading()
 SPACES = (b" ", b"\n", b"\t", b"\r", b"\v", b"\f")
 
 
@@ -93,48 +92,18 @@ class Piece:
     number: int  # of the first line, from 1, or of the first document, from 0
     offset: int  # of the first byte in its (decompressed) source
     read: int = 0  # bytes read from the disk for it, for the progress
+    unit: str = ":"  # what the number counts, in a message
 
     def place(self, number: int) -> str:
         """Return how a message names line or document `number` of the piece, counted from 0."""
-        return f"{self.source}:{self.number + number}" if self.kind == LINES else f"documents: document {self.number + number}"
+        unit = self.unit if self.kind == LINES else DOCUMENT
+        return f"{self.source}{unit}{self.number + number}"
 
 
-def bad_byte(source: str, byte: int, offset: int) -> InputError:
-    """Return the error for a byte that cannot occur in text: NUL, or one that is not UTF-8."""
+def bad_byte(source: str, byte: int, offset: int, advice: str = "") -> InputError:
+    """Return the error for a byte that cannot occur in text: NUL, or one that is not UTF-8; `advice` ends the message."""
     fault = "a NUL byte; is it a binary file?" if byte == 0 else f"byte 0x{byte:02x} is not UTF-8"
-    return InputError(f"{source}: {fault} (at byte {offset})")
-
-
-def total_bytes(paths: Sequence[Path]) -> int | None:
-    """Return the total size of the files on disk, or None if one of them is a stream."""
-    if any(str(path) == "-" or not path.is_file() for path in paths):
-        return None
-    return sum(path.stat().st_size for path in paths)
-
-
-def stamps(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
-    """Return the size and modification time of each file, or None for a stream, which cannot be read again."""
-    return [state and state[:2] for state in map(_state, paths)]
-
-
-@contextmanager
-def unchanged(paths: Sequence[Path]) -> Iterator[None]:
-    """Raise `InputError` if a file was changed, replaced or deleted while the block ran; streams cannot be checked."""
-    before = list(map(_state, paths))
-    yield
-    for path, state in zip(paths, before, strict=True):
-        if _state(path) != state:
-            raise InputError(f"{path}: changed while it was read; run again when nothing writes to it")
-
-
-def _state(path: Path) -> tuple[int, int, int, int] | None:
-    """Return the size and modification time of a file, and which file it is; None for a stream or nothing."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    state = found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino
-    return state if stat.S_ISREG(found.st_mode) and str(path) != "-" else None
+    return InputError(f"{source}: {fault} (at byte {offset}){advice}")
 
 
 def file_blocks(
@@ -142,6 +111,7 @@ def file_blocks(
     take: Callable[[], Block],
     start: Place = Place(0, 0),  # noqa: B008
     ids: IdColumn | None = None,
+    reading: Reading = PLAIN,
 ) -> Iterator[Block]:
     """Yield the text of all files in blocks obtained from `take`; `-` is standard input. The end of a file ends its line.
 
@@ -149,14 +119,15 @@ def file_blocks(
     `InputError`, naming the file, if one is missing, unreadable or damaged.
     """
     for number, path in enumerate(paths[start.file :], start.file):
-        with _Source(path, ids) as source:
-            begin = start.byte if number == start.file else 0
-            for block in stream_blocks(source, str(path), take, source.advance, begin, source.skip(begin)):
+        with _Source(path, reading, ids) as source:
+            begin, reading.finished = start.byte if number == start.file else 0, reading.faults
+            last, ends = source.skip(begin), source.ends_lines
+            for block in stream_blocks(source, str(path), take, source.advance, begin, last, ends_lines=ends):
                 block.behind = Place(number, block.offset + block.size)
                 yield block
 
 
-def sample_text(paths: Sequence[Path], most: int) -> tuple[bytes, int, bool]:
+def sample_text(paths: Sequence[Path], most: int, reading: Reading = PLAIN) -> tuple[bytes, int, bool]:
     """Return up to about `most` bytes of text from places all over the files, their total size, and whether that is all of it.
 
     Of a compressed file only the beginning is read; its compression ratio gives an estimate of the file's total size.
@@ -170,7 +141,7 @@ def sample_text(paths: Sequence[Path], most: int) -> tuple[bytes, int, bool]:
         shares = {number: drawn.count(number) / PLACES for number in drawn}
     pieces, complete = [], total <= most
     for number, share in shares.items():
-        with _Source(paths[number]) as source:
+        with _Source(paths[number], reading) as source:
             text, ratio, ended = source.sample(sizes[number], max(SAMPLE_CHUNK, round(most * share)))
         pieces.append(text)
         taken += share * total * ratio
@@ -187,29 +158,42 @@ class Readable(Protocol):
 
 
 class _Source(Decompressed):
-    """A file or the standard input, decompressed, without the ids of documents if it has a column of them."""
+    """A file or the standard input, decompressed and decoded, without the ids of documents if it has a column of them."""
 
-    def __init__(self, path: Path, ids: IdColumn | None = None) -> None:
+    def __init__(self, path: Path, reading: Reading = PLAIN, ids: IdColumn | None = None) -> None:
         super().__init__(path, _standard_input() if str(path) == "-" else None)
-        self._told, self._ids = self.taken, ids
+        self._told, self._ids, self.reading = self.taken, ids, reading
+        self._decoder = Decoder(reading, self.name, super().readinto) if reading.decodes else None
+        self._joiner = LineJoiner(reading.document) if reading.document != "line" else None
 
     def readinto(self, target: Any) -> int:
         """Fill `target` with bytes of the text and return their number, 0 at the end."""
-        size = super().readinto(target)
+        size = self._decoder.readinto(target) if self._decoder else super().readinto(target)
         if self._ids and len(target):
             self._ids.strip(target, size, self.name)
-        return size
+        return self._joiner.join(target, size) if self._joiner else size
+
+    @property
+    def ends_lines(self) -> bool:
+        """Whether the last line of the text has an end: what follows it is white space."""
+        return self._joiner is not None
 
     def skip(self, size: int) -> bytes:
         """Skip `size` decompressed bytes; return the last of them, or a line end if there is none."""
         if size == 0:
             return b"\n"
-        self.seek(size - 1)
+        if self.reading.plain:
+            self.seek(size - 1)
+        else:  # what comes depends on what came before
+            scratch = memoryview(bytearray(SAMPLE_CHUNK))
+            left = size - 1
+            while left and (n := self.readinto(scratch[:left])):
+                left -= n
         return self.read(1) or b"\n"
 
     def sample(self, size: int, most: int) -> tuple[bytes, float, bool]:
         """Return text of a file of `size` bytes, the ratio of text bytes to file bytes, and whether that is all of it."""
-        if not self.compressed and size > most:
+        if not self.compressed and self.reading.plain and size > most:
             offsets = np.linspace(0, size - SAMPLE_CHUNK, max(1, most // SAMPLE_CHUNK)).astype(np.int64).tolist()
             return b"".join(self._chunk(offset) for offset in offsets), 1.0, False
         text, steps, scratch = bytearray(), [(0, 0)], memoryview(bytearray(1 << 14))
@@ -253,10 +237,13 @@ def stream_blocks(
     advance: Callable[[], int] = int,
     offset: int = 0,
     last: bytes = b"\n",
+    *,
+    ends_lines: bool = False,
 ) -> Iterator[Block]:
     """Yield blocks of a stream; what follows the last white space of a block begins the next.
 
-    The stream is at byte `offset` of its source; `last` is the byte before that.
+    The stream is at byte `offset` of its source; `last` is the byte before that. The last line gets an end if it has
+    none, unless the stream `ends_lines` itself.
     """
     carry, ended = b"", False
     while not ended:
@@ -269,7 +256,10 @@ def stream_blocks(
         ended = size < block.room
         if offset == 0 and size >= 3 and bytes(view[:3]) == BOM:
             view[:3] = b"   "
-        cut = _end_line(view, size, last) if ended else _last_space(view[:size], source, offset)
+        if ended:
+            cut = size if ends_lines else _end_line(view, size, last)
+        else:
+            cut = _last_space(view[:size], source, offset)
         carry, last = bytes(view[cut:size]), bytes(view[cut - 1 : cut]) if cut else last
         block.size, block.source, block.offset, block.read = cut, source, offset, advance()
         offset += cut
@@ -294,16 +284,18 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
     raise InputError(f"{source}: no white space in {len(view)} bytes from byte {offset} on; is it text?")
 
 
-def document_blocks(documents: Iterable[str | Sequence[str]], take: Callable[[], Block]) -> Iterator[Block]:
+def document_blocks(
+    documents: Iterable[str | Sequence[str]], take: Callable[[], Block], reading: Reading = PLAIN
+) -> Iterator[Block]:
     """Yield documents, each a string or a sequence of words, in blocks with one document per line; they are iterated once."""
-    lines = (_line(number, document) for number, document in enumerate(documents))
+    lines = (_line(number, document, reading) for number, document in enumerate(documents))
     return stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 
 
-def _line(number: int, document: str | Sequence[str]) -> bytes:
+def _line(number: int, document: str | Sequence[str], reading: Reading) -> bytes:
     """Return a document as a line of text; a lone surrogate in a string becomes bytes that are refused as not UTF-8."""
     if isinstance(document, str):
-        return b" ".join(document.encode(errors="surrogatepass").split()) + b"\n"
+        return b" ".join(_encoded(document, reading).split()) + b"\n"
     try:
         return joined(_words(number, document)) + b"\n"
     except UnicodeEncodeError:
@@ -323,16 +315,20 @@ def _words(number: int, document: Any) -> list[str]:
     return words
 
 
-def file_pieces(paths: Sequence[Path], longest: int, ids: IdColumn | None = None) -> Iterator[Piece]:
+def _encoded(document: str, reading: Reading) -> bytes:
+    return document.encode(errors="surrogatepass") if reading.errors == "strict" else reading.utf8(document)
+
+
+def file_pieces(paths: Sequence[Path], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN) -> Iterator[Piece]:
     """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes."""
     for path in paths:
-        with _Source(path, ids) as source:
+        with _Source(path, reading, ids) as source:
             yield from _line_pieces(source, str(path), longest)
 
 
-def line_batches(paths: Sequence[Path], longest: int) -> Iterator[list[str]]:
+def line_batches(paths: Sequence[Path], longest: int, reading: Reading = PLAIN) -> Iterator[list[str]]:
     """Yield the lines of text files, some at a time, without their ends; raises as `file_pieces`, and for invalid UTF-8."""
-    for piece in file_pieces(paths, longest):
+    for piece in file_pieces(paths, longest, reading=reading):
         try:
             yield piece.text.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
@@ -341,15 +337,17 @@ def line_batches(paths: Sequence[Path], longest: int) -> Iterator[list[str]]:
 
 def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
     rest, offset, number, ended = bytearray(), 0, 1, False
+    unit = DOCUMENT if source.ends_lines else ":"
     while not ended:
         data = _read(source)
         ended = len(data) < PIECE_BYTES
-        cut = len(data) if ended else data.rfind(b"\n") + 1
-        _check_length(f"{name}:{number}", rest, data, longest)
-        if cut or ended:
+        closing = ended and not source.ends_lines
+        cut = len(data) if closing else data.rfind(b"\n") + 1
+        _check_length(f"{name}{unit}{number}", rest, data, longest)
+        if cut or closing:
             text, rest = bytes(rest + data[:cut]), bytearray(data[cut:])
             if text:
-                yield _piece(text, name, number, offset, source.advance())
+                yield replace(_piece(text, name, number, offset, source.advance()), unit=unit)
             offset, number = offset + len(text), number + text.count(b"\n")
         else:
             rest += data
@@ -401,22 +399,22 @@ def _too_long(place: str, longest: int) -> InputError:
     )
 
 
-def document_pieces(documents: Iterable[str | Sequence[str]], longest: int) -> Iterator[Piece]:
+def document_pieces(documents: Iterable[str | Sequence[str]], longest: int, reading: Reading = PLAIN) -> Iterator[Piece]:
     """Yield documents in pieces: strings unchanged, for a tokenizer, and sequences of words as lines of words."""
     offset = 0
     for kind, group in itertools.groupby(enumerate(documents), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
         glue = b"\0" if kind == DOCUMENTS else b""
-        for number, texts in _batches((number, _text(number, document, longest)) for number, document in group):
+        for number, texts in _batches((number, _text(number, document, longest, reading)) for number, document in group):
             yield Piece(glue.join(texts), kind, "documents", number, offset)
             offset += sum(map(len, texts)) + len(texts) * len(glue)
 
 
-def _text(number: int, document: str | Sequence[str], longest: int) -> bytes:
+def _text(number: int, document: str | Sequence[str], longest: int, reading: Reading) -> bytes:
     if not isinstance(document, str):
-        return _line(number, document)
-    if "\0" in document:
+        return _line(number, document, reading)
+    if "\0" in document and reading.errors == "strict":
         raise InputError(f"documents: document {number} holds a NUL; is it text?")
-    text = document.encode(errors="surrogatepass")
+    text = _encoded(document, reading)
     if len(text) > longest:
         raise _too_long(f"documents: document {number}", longest)
     return text

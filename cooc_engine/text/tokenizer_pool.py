@@ -21,7 +21,7 @@ from typing import Any
 from cooc_engine.errors import CoocError, InputError, ResourceError, UsageError
 from cooc_engine.runtime.children import command, end_of
 from cooc_engine.runtime.threads import in_order
-from cooc_engine.text.readers import Piece, bad_byte
+from cooc_engine.text.readers import PLAIN, Piece, bad_byte
 from cooc_engine.text.tokenizer_worker import FAULT, OPTIONS, READY, WORDS, inside, receive, send
 
 __all__ = ["Processes", "pieces_under_way"]
@@ -141,7 +141,7 @@ def _exchange(process: subprocess.Popen[bytes], piece: Piece) -> tuple[bytes, by
 def _fault(piece: Piece, number: int, place: int | None, what: str) -> InputError:
     if place is None:
         return InputError(f"{piece.place(number)}: {what}")
-    return bad_byte(piece.source, piece.text[place], piece.offset + place)
+    return bad_byte(piece.source, piece.text[place], piece.offset + place, PLAIN.advice)
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

@@ -29,6 +29,7 @@ from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.supervised import CLAMP, OUTPUTS
 from cooc_engine.text.readers import Piece, bad_byte, file_pieces
+from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_worker import LINES
 from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
 from cooc_engine.vectors.line_reader import Dictionary, LineReader
@@ -123,6 +124,7 @@ class Classifier:
         self._dictionary = Dictionary(model, model.labels, self.options)
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
         splitting.check()
+        self.reading = Reading.of(splitting.options, model.path)
         plain = is_plain(splitting.options)
         self._cut: Callable[[str], bytes] | None = None if plain else lines_of({**splitting.options, "here": False})
         self._rows, self._outputs = model.array("words"), model.array("labels")
@@ -173,8 +175,10 @@ class Classifier:
             yield tuple(self.labels[label] for label in labels[:n]), shares[:n]
 
     def predict_file(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Iterator[Answers]:
-        """Yield answers for the lines of a file, compressed or not, in their order; raises `InputError` as `encode` does."""
-        return self.answers(file_pieces([Path(path)], LONGEST), k, threshold, threads)
+        """Yield answers for the documents of a file, compressed or not, in their order: its lines, unless the classifier was
+        trained on others. Raises `InputError` as `encode` does.
+        """
+        return self.answers(file_pieces([Path(path)], LONGEST, reading=self.reading), k, threshold, threads)
 
     def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:
         """Return how well up to k predicted labels are those of a file's lines."""

@@ -12,6 +12,7 @@ from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
+from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.words import Key
@@ -28,11 +29,13 @@ Text = str | Iterable[str]
 class DocumentVectors(Vectors):
     """The documents of a model and their vectors: all methods of `Vectors`, with ids of documents in the place of words.
 
-    words   `Vectors` of the same model's words, so that `documents.most_similar(documents.words["ice"])` are the documents
-            nearest to a word, and `documents.words.most_similar(documents["77"])` the words nearest to a document
+    words    `Vectors` of the same model's words, so that `documents.most_similar(documents.words["ice"])` are the documents
+             nearest to a word, and `documents.words.most_similar(documents["77"])` the words nearest to a document
+    reading  how the files of the text were read
     """
 
     words: Vectors
+    reading: Reading
 
     @classmethod
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
@@ -40,10 +43,12 @@ class DocumentVectors(Vectors):
         model = source if isinstance(source, ModelFile) else open_model(source)
         ids, rows = model.document_rows()
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
+        reading = Reading.of(splitting.options, model.path)
         how: dict[str, Any] = {"family": model.family, "splitting": splitting}
         opened = cls(ids, rows, **how)
         opened.words = Vectors(model.vocabulary, model.rows(), **how, digest=model.digest)
         opened._model, opened._inferring, opened._path = model, {}, model.path.absolute()
+        opened.reading = reading
         return opened
 
     _model: ModelFile
