@@ -16,6 +16,7 @@ import cooc_engine
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask, classifier
 from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
+from cooc_engine.cli.contextual import embed
 from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
 from cooc_engine.cli.foreign_flags import given, modern
@@ -312,7 +313,7 @@ def install_completion(
 # All verbs, by what one wants to do, in the order of the help.
 VERBS: dict[str, Sequence[Any]] = {
     "From text to counts": (encode, count, merge, append),
-    "Models": (train, classifier.autotune, infer, quantize, align, index, run_job),
+    "Models": (train, classifier.autotune, infer, embed, quantize, align, index, run_job),
     "Questions": [getattr(ask, name) for name in ask.__all__],
     "Classification": (classifier.predict, classifier.predict_prob, classifier.test, classifier.test_label),
     "Judging": (evaluate, compare, cluster, classify, ratio, info),

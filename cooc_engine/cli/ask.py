@@ -26,7 +26,7 @@ from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import checked
 
 if TYPE_CHECKING:
-    from cooc_engine import DocumentVectors, Vectors
+    from cooc_engine import ContextualVectors, DocumentVectors, Vectors
 
 __all__ = [
     "analogies", "doesnt_match", "get_subwords", "keywords", "n_similarity", "nn", "norms", "related",
@@ -43,6 +43,9 @@ Approximate = Annotated[bool, "Search the index that the command `index` built; 
 Documents = Annotated[bool, "Print the nearest documents instead of words, by their ids."]
 Of = Annotated[
     Literal["words", "documents"] | None, "What each WORD is: a word, or the id of a document; as the answers, if left out."
+]
+InContext = Annotated[
+    str | None, "For a model of ELMo: a text with one [word] in brackets; print the words that are nearest to it in its place."
 ]
 Normalize = Annotated[bool, "Scale all vectors to length 1 first."]
 ContextWords = Annotated[Positive, "Number of frequent words to correlate over: 500 favours grammar, 10000 topic."]
@@ -151,8 +154,11 @@ def _opened(
     trust_tokenizer: bool = False,
     documents: bool = False,
     of: str | None = None,
+    in_context: str | None = None,
     **options: Any,
-) -> Vectors:
+) -> Any:
+    if in_context is not None:
+        return cooc_engine.ContextualVectors.open(path, trust_tokenizer=trust_tokenizer)
     about_documents = documents or of == "documents"
     if approximate and about_documents:
         raise UsageError("--approximate has an index of words alone; leave it out for documents")
@@ -266,15 +272,17 @@ def _on_a_line(answer: Answer) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------------------- words
 
 
-@_verb(EACH_WORD, "The words to look up.", _ranked, model=VectorsFile)
+@_verb(EACH_WORD, "The words to look up.", _ranked, model=VectorsFile, optional=True)
 def nn(
     vectors: Vectors,
-    word: str,
+    word: str | None,
     *,
     topn: Neighbours = 10,
     approximate: Approximate = False,
     documents: Documents = False,
     of: Of = None,
+    in_context: InContext = None,
+    trust_tokenizer: TrustTokenizer = False,
 ) -> Answer:
     """Print the words, or the documents, nearest to each WORD by cosine; - reads words from stdin.
 
@@ -282,7 +290,14 @@ def nn(
 
         cooc-engine nn model.h5 water king --topn 5
         cooc-engine nn model.h5 - < words.txt
+        cooc-engine nn elmo.h5 --in-context "the [bank] of the river"
     """
+    if (word is None) == (in_context is None):
+        raise UsageError("name the words to look up, or a text with one in brackets by --in-context")
+    if word is None:
+        contextual = cast("ContextualVectors", vectors)
+        place = contextual.in_sentence(cast("str", in_context))
+        return {place.words[place.place]: contextual.neighbours(place, topn)}
     asked = "documents" if documents else "words"
     if (of or asked) != asked:
         ids = cast("DocumentVectors", vectors)

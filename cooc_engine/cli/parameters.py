@@ -19,9 +19,9 @@ from cooc_engine.runtime.progress import Kind
 from cooc_engine.runtime.run_options import RunOptions
 
 __all__ = [
-    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "JsonLines", "ModelFile", "ModelFiles", "NewModel",
-    "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer", "VectorsFile", "add_verb", "flags",
-    "new_app", "translated",
+    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "JsonLines", "ModelFile", "ModelFiles", "NewFile",
+    "NewModel", "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer", "VectorsFile", "add_verb",
+    "flags", "new_app", "translated",
 ]  # fmt: skip
 
 HEADINGS = ("Arguments", "Options", "Searching", "Encoding the text", "Counting", "Running")  # of flags, in their order
@@ -39,6 +39,7 @@ ModelFile = Annotated[Path, Parameter(name="MODEL"), "The model file."]
 ModelFiles = Annotated[list[Path], Parameter(name="MODEL..."), "The model files."]
 VectorsFile = Annotated[Path, Parameter(name="MODEL"), "The model file, or a file of vectors of another program."]
 NewModel = Annotated[Path, "The model file to write, HDF5."]
+NewFile = Annotated[Path, "The HDF5 file to write."]
 Directory = Annotated[Path, "The directory to write."]
 Files = Annotated[list[Path] | None, Parameter(consume_multiple=True)]
 Positive = Annotated[int, AtLeast(1)]

@@ -25,6 +25,7 @@ from cooc_engine.runtime.types import Matrix, Rows
 __all__ = ["LANES", "Network", "States"]
 
 LANES = 32  # sentences whose products are taken together
+STEPS = 64  # words of each sentence that are read through all layers before the next
 PIECE = 1 << 12  # words whose vectors are computed together
 
 
@@ -85,15 +86,29 @@ class Network:
         layers = [np.empty((self.shape.layers + 1, n - 2, 2 * P), np.float32) for n in lengths]
         for direction, columns in enumerate((slice(0, P), slice(P, None))):
             turn = slice(None, None, -1 if direction else 1)
-            inputs = np.zeros((lengths.max(), LANES, P), np.float32)
-            for lane, sentence in enumerate(sentences):
-                inputs[: len(sentence), lane] = sentence[turn]
-            for layer in range(self.shape.layers + 1):
-                if layer:
-                    inputs = self._layer(direction, layer - 1, inputs, lengths, states)
-                for lane, n in enumerate(lengths):
-                    layers[lane][layer, :, columns] = inputs[:n, lane][turn][1:-1]
+            read = [sentence[turn] for sentence in sentences]
+            written = [array[:, turn, columns] for array in layers]
+            for first in range(0, lengths.max(), STEPS):
+                self._read_steps(direction, read, written, first, states)
         return layers
+
+    def _read_steps(
+        self, direction: int, read: Sequence[Matrix], written: Sequence[Matrix], first: int, states: States
+    ) -> None:
+        """Read `STEPS` words of each sentence from `first` on, and write their layers, without those of the marks."""
+        lengths = np.array([len(sentence) for sentence in read])
+        last = min(first + STEPS, int(lengths.max()))
+        inputs = np.zeros((last - first, LANES, self.shape.vector_size), np.float32)
+        for lane, sentence in enumerate(read):
+            part = sentence[first:last]
+            inputs[: len(part), lane] = part
+        for layer in range(self.shape.layers + 1):
+            if layer:
+                inputs = self._layer(direction, layer - 1, inputs, lengths - first, states)
+            for lane, n in enumerate(lengths):
+                begin, end = max(first, 1), min(last, n - 1)
+                if begin < end:
+                    written[lane][layer, begin - 1 : end - 1] = inputs[begin - first : end - first, lane]
 
     def _layer(self, direction: int, layer: int, inputs: Matrix, lengths: Rows, states: States) -> Matrix:
         """Return the outputs of a layer, (T, LANES, P); the state of a lane stays as it is at the lane's end."""

@@ -27,8 +27,8 @@ from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
-    "beside", "building", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest", "read_record",
-    "utf8", "write_manifest", "write_record", "writing_files",
+    "beside", "building", "building_file", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest",
+    "read_record", "utf8", "write_manifest", "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
@@ -315,21 +315,48 @@ def building(
             raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
     if output.exists() and old.exists() and not _is_on_its_way_out(old):
         raise UsageError(f"{old}: is in the way; {output} must be moved there briefly; remove it")
-    with disk_errors(output, peak, resumes=True):
-        work.mkdir(exist_ok=True)
-        refuse_links(work, *work.iterdir())
-        with locked(work / "lock"):
-            _keep_or_clear(work, parse_json(_canonical(plan), "the plan"), resume=resume)
-            try:
-                yield work
-            except BaseException as error:
-                stopped = isinstance(error, (KeyboardInterrupt, InterruptedRun, ResourceError))
-                if not (stopped or _is_full(error) or _is_short(error)):
-                    shutil.rmtree(work)
-                raise
-            for left in (*work.glob("*.part"), work / "plan.json", work / "lock"):
-                left.unlink(missing_ok=True)
-            _replace_directory(work, output, old)
+
+    def finish() -> None:
+        for left in (*work.glob("*.part"), work / "plan.json", work / "lock"):
+            left.unlink(missing_ok=True)
+        _replace_directory(work, output, old)
+
+    with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume):
+        yield work
+
+
+@contextmanager
+def building_file(output: Path, plan: Mapping[str, Any], *, force: bool = False, resume: bool = False) -> Iterator[Path]:
+    """Yield the directory `OUTPUT.part` to build a file in, as `building` does: its file of that name becomes the output."""
+    work = part_path(output)
+    refuse_overwrite(output, work, force=force, resume=resume)
+    for path, wrong in ((output, output.is_dir()), (work, work.exists() and not _is_ours(work, plan.get("kind", "")))):
+        if wrong:
+            raise UsageError(f"{path}: exists and is not what this command makes; choose another --output")
+
+    def finish() -> None:
+        (work / output.name).replace(output)
+        shutil.rmtree(work)
+
+    with disk_errors(output, resumes=True), _at_work(work, plan, finish, resume=resume):
+        yield work
+
+
+@contextmanager
+def _at_work(work: Path, plan: Mapping[str, Any], finish: Callable[[], None], *, resume: bool) -> Iterator[None]:
+    """Lock a directory to build in, and `finish` it; after an error it is removed, unless the run can be resumed."""
+    work.mkdir(exist_ok=True)
+    refuse_links(work, *work.iterdir())
+    with locked(work / "lock"):
+        _keep_or_clear(work, parse_json(_canonical(plan), "the plan"), resume=resume)
+        try:
+            yield
+        except BaseException as error:
+            stopped = isinstance(error, (KeyboardInterrupt, InterruptedRun, ResourceError))
+            if not (stopped or _is_full(error) or _is_short(error)):
+                shutil.rmtree(work)
+            raise
+        finish()
 
 
 def _is_ours(directory: Path, kind: str) -> bool:

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -33,7 +32,10 @@ from cooc_engine.storage.hdf5 import (
     writing,
 )
 
-__all__ = ["lay_out", "placing", "read_plain", "write_plain"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Places", "lay_out", "read_plain", "write_plain"]
 
 Shape = tuple[int | None, ...]
 FREE = 1 << 24  # bytes of values that may be compressed as far as they can be
@@ -95,9 +97,10 @@ def _check_size(dataset: h5py.Dataset, where: str) -> None:
 def write_plain(path: Path, arrays: Mapping[str, Matrix]) -> None:
     """Write arrays as float32 datasets under their paths; equal arrays give equal bytes."""
     lay_out(path, ((name, values.shape) for name, values in arrays.items()))
-    with placing(path) as place:
+    with Places(path) as places:
         for name, values in arrays.items():
-            place(name, values)
+            places.put(name, values)
+        places.sync()
 
 
 def lay_out(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], texts: Mapping[str, str] | None = None) -> None:
@@ -110,18 +113,30 @@ def lay_out(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], texts: Ma
             file.create_dataset(name, (1,), h5py.string_dtype(), data=[text])
 
 
-@contextmanager
-def placing(path: Path) -> Iterator[Callable[[str, Matrix], None]]:
-    """Yield a function that writes the values of a dataset, by its path, to a file that `lay_out` made."""
-    with h5py.File(path, "r", locking=False) as structure, path.open("r+b", buffering=0) as file:
+class Places:
+    """A file that `lay_out` made, to which values are written; several times the same ones do no harm."""
 
-        def place(name: str, values: Matrix) -> None:
-            dataset = h5py.h5d.open(structure.id, name.encode())
-            if dataset.shape != values.shape:
-                raise ValueError(f"{path}: {name} has room for {dataset.shape}, not for {values.shape}")
-            if values.size:
-                file.seek(dataset.get_offset())
-                write_values(file, values)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._structure = h5py.File(path, "r", locking=False)
+        self._file = path.open("r+b", buffering=0)
 
-        yield place
-        os.fsync(file.fileno())
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+        self._structure.close()
+
+    def put(self, name: str, values: Matrix) -> None:
+        """Write the values of a dataset, by its path."""
+        dataset = h5py.h5d.open(self._structure.id, name.encode())
+        if dataset.shape != values.shape:
+            raise ValueError(f"{self._path}: {name} has room for {dataset.shape}, not for {values.shape}")
+        if values.size:
+            self._file.seek(dataset.get_offset())
+            write_values(self._file, values)
+
+    def sync(self) -> None:
+        """Wait until all values are on the disk."""
+        os.fsync(self._file.fileno())

@@ -7,9 +7,11 @@ nearly the mean of the layers, with λ = 0.001 it is free.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +21,24 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.types import Floats, Matrix, Rows
+from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.schema import read_json
+from cooc_engine.text.bounded import whole
 
 __all__ = ["FittedMix", "LayerMix", "fit_mix"]
 
 PENALTY = 1e-3  # λ
 DECAY = 1e-4
 MOST_STEPS = 300
+LONGEST = 1 << 16  # bytes of a file
 Layers = npt.NDArray[Any]
+
+
+class _Mix(TypedDict):
+    """The file of a mix."""
+
+    gamma: float
+    scores: list[float]
 
 
 @dataclass(frozen=True)
@@ -39,6 +52,16 @@ class LayerMix:
     def mean(cls, layers: int) -> LayerMix:
         """Return the mix that is the mean of so many layers."""
         return cls(1.0, (0.0,) * layers)
+
+    @classmethod
+    def open(cls, path: Path) -> LayerMix:
+        """Read the file that `save` writes; raises `InputError` if it is anything else."""
+        found = read_json(whole(path, LONGEST), _Mix, f"{path}")
+        return cls(found["gamma"], tuple(found["scores"]))
+
+    def save(self, path: Path) -> None:
+        """Write the mix as JSON, {"gamma": 1.0, "scores": [0.0, 0.0, 0.0]}."""
+        write_whole(path, json.dumps({"gamma": self.gamma, "scores": self.scores}).encode() + b"\n")
 
     @property
     def weights(self) -> Floats:

@@ -1,0 +1,223 @@
+"""Vectors of words in their sentences, by a model of ELMo: all layers, one, their mean or a mix, and what is near in context.
+
+A vector depends on the model and its sentence alone: it has the same bits in any batch and order and on any number of threads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from cooc_engine.contextual.characters import BEGIN, END, MARKS, Words
+from cooc_engine.contextual.file import network_of
+from cooc_engine.contextual.network import LANES, Network, States
+from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.file import open_model
+from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.text.tokenizers import Splitting
+from cooc_engine.vectors.layer_mix import LayerMix
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ContextualVectors", "InSentence", "Layers", "Reader", "chosen", "reading"]
+
+WINDOW = 1 << 14  # words that are read before their vectors are returned
+KNOWN = 1 << 15  # words whose vectors without context are remembered
+CANDIDATES = 5000
+Text = str | Iterable[str]
+Layers = Literal["all", "top", "average"] | LayerMix
+
+
+def chosen(layers: Layers) -> Callable[[Matrix], Matrix]:
+    """Return the function from all layers of a sentence, (L + 1, n, d), to what is wanted: them, or vectors (n, d).
+
+    Raises `UsageError` for a name that is none.
+    """
+    if isinstance(layers, LayerMix):
+        return layers.mixed
+    known: dict[str, Callable[[Matrix], Matrix]] = {
+        "all": lambda found: found,
+        "top": lambda found: found[-1],
+        "average": lambda found: found.mean(0),
+    }
+    if layers not in known:
+        raise UsageError(f"--layers is {layers!r}; it must be one of {', '.join(known)}, or a mix")
+    return known[layers]
+
+
+class InSentence(NamedTuple):
+    """A word in its sentence: the words, and which of them it is, counted from 0."""
+
+    words: Sequence[str]
+    place: int
+
+
+class Reader:
+    """Reads sentences, several side by side. It remembers the vectors of words without context, and forgets them all when
+    they are too many.
+    """
+
+    def __init__(self, network: Network, pool: ThreadPoolExecutor | None = None) -> None:
+        """Take a network, and threads to read with."""
+        self.network, self._pool = network, pool
+        self._rows: dict[str, int] = {}
+        self._vectors = np.empty((0, network.shape.vector_size), np.float32)
+
+    def read(self, sentences: Sequence[Sequence[str]], choose: Callable[[Matrix], Matrix]) -> list[Matrix]:
+        """Return what is chosen of all layers of each sentence, which begins with a state of zero."""
+        inputs = self._inputs(sentences)
+        order = sorted(range(len(sentences)), key=lambda number: len(sentences[number]))
+        groups = [order[first : first + LANES] for first in range(0, len(order), LANES)]
+
+        def read_group(group: list[int]) -> list[Matrix]:
+            return [choose(found) for found in self.network.contextual([inputs(number) for number in group])]
+
+        found = map(read_group, groups) if self._pool is None else self._pool.map(read_group, groups)
+        answers = dict(zip(order, itertools.chain.from_iterable(found), strict=True))
+        return [answers[number] for number in range(len(sentences))]
+
+    def carry(self, sentences: Sequence[Sequence[str]], choose: Callable[[Matrix], Matrix], states: States) -> list[Matrix]:
+        """Return the same for sentences each of which begins with the row of `states` of its number, which is moved on."""
+        inputs = self._inputs(sentences)
+        return [choose(found) for found in self.network.contextual([*map(inputs, range(len(sentences)))], states)]
+
+    def _inputs(self, sentences: Sequence[Sequence[str]]) -> Callable[[int], Matrix]:
+        """Return the function that gives the vectors without context of a sentence between its marks, by its number."""
+        new = self._new(sentences)
+        if len(self._rows) + len(new) > KNOWN:
+            self._rows.clear()
+            self._vectors = self._vectors[:0]
+            new = self._new(sentences)
+        if new:
+            self._rows.update(zip(new, range(len(self._rows), len(self._rows) + len(new)), strict=True))
+            found = self.network.word_vectors(Words.of(new), np.arange(len(new)))
+            self._vectors = np.concatenate([self._vectors, found])
+        rows, vectors = self._rows, self._vectors
+        begin, end = rows[MARKS[BEGIN]], rows[MARKS[END]]
+        return lambda number: vectors[[begin, *(rows[word] for word in sentences[number]), end]]
+
+    def _new(self, sentences: Sequence[Sequence[str]]) -> list[str]:
+        words = (word for sentence in [MARKS[: END + 1], *sentences] for word in sentence)
+        return list(dict.fromkeys(word for word in words if word not in self._rows))
+
+
+@contextmanager
+def reading(network: Network, threads: int | None = None) -> Iterator[Reader]:
+    """Yield a reader with so many threads, by default, and at most, all cores."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_threads(threads)) as pool:
+        yield Reader(network, pool)
+
+
+class ContextualVectors:
+    """A model of ELMo, of which sentences are asked.
+
+    Sentences are lists of words, taken as they are, or strings, which are split as the model's text was. Any word has a vector,
+    from its characters; `vocabulary` holds the words of the training, if the model knows them.
+
+        vectors = ContextualVectors.open("elmo.h5")
+        layers = vectors.embed(["the bank of the river", "the bank paid"])     # one (3, n, d) for each
+        vectors.neighbours(vectors.in_sentence("the [bank] of the river"))
+    """
+
+    def __init__(self, network: Network, vocabulary: Vocabulary, splitting: Splitting | None = None, digest: str = "") -> None:
+        """Take a network and a vocabulary, how a string is split, and a digest of the model."""
+        self.network, self.vocabulary, self.digest = network, vocabulary, digest
+        self._splitting = splitting or Splitting({})
+
+    @classmethod
+    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
+        """Open a model file; raises `UsageError` if it is none of ELMo, and what `Vectors.open` raises."""
+        model = open_model(path)
+        splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
+        return cls(network_of(model), model.vocabulary, splitting, model.digest)
+
+    @property
+    def layers(self) -> int:
+        """Number of layers, with the one without context."""
+        return self.network.shape.layers + 1
+
+    @property
+    def vector_size(self) -> int:
+        """Length d of a vector: that of both directions together."""
+        return 2 * self.network.shape.vector_size
+
+    def words_of(self, sentence: Text) -> list[str]:
+        """Return the words of a sentence."""
+        return self._splitting.cut()(sentence) if isinstance(sentence, str) else list(sentence)
+
+    def embed(self, sentences: Iterable[Text], layers: Layers = "all", *, threads: int | None = None) -> list[Matrix]:
+        """Return the vectors of the words of each sentence.
+
+        layers   "all" for all layers, (L + 1, n, d), from the one without context up; or (n, d) for "top", the highest,
+                 "average", their mean, or a `LayerMix`
+        threads  at most so many, by default all cores; the bits do not depend on it
+        """
+        choose, found = chosen(layers), []
+        with reading(self.network, threads) as reader:
+            for window in windows(map(self.words_of, _listed(sentences))):
+                found += reader.read(window, choose)
+        return found
+
+    def in_sentence(self, text: str) -> InSentence:
+        """Return the word in brackets of a text; raises `InputError` unless there is one such word."""
+        parts = re.split(r"\[([^][]*)\]", text)
+        before, inside, after = (self.words_of(part) for part in parts) if len(parts) == 3 else ([], [], [])
+        if len(inside) != 1:
+            raise InputError(f"{text!r}: put one word in brackets, as in 'the [bank] of the river'")
+        return InSentence([*before, *inside, *after], len(before))
+
+    def neighbours(
+        self, word: InSentence, topn: int = 10, *, restrict: int = CANDIDATES, layer: int = -1, threads: int | None = None
+    ) -> list[tuple[str, float]]:
+        """Return the words whose vectors, put in the place of a word in its sentence, are nearest to its own, with the cosines.
+
+        restrict  candidates are this many of the most frequent words of the vocabulary
+        layer     the layer that is compared, by default the highest
+
+        Raises `UsageError` for a model without a vocabulary.
+        """
+        if not len(self.vocabulary):
+            raise UsageError("the model has no words to choose from; import it with --vocab FILE")
+        own = word.words[word.place]
+        candidates = [self.vocabulary.word(row) for row in range(min(restrict, len(self.vocabulary)))]
+        others = [candidate for candidate in candidates if candidate != own]
+        before, after = word.words[: word.place], word.words[word.place + 1 :]
+        found = []
+        with reading(self.network, threads) as reader:
+            for window in windows([*before, each, *after] for each in [own, *others]):
+                found += reader.read(window, lambda layers: layers[layer, word.place])
+        units = np.stack(found) / np.linalg.norm(found, axis=1, keepdims=True)
+        cosines = units[1:] @ units[0]
+        return [(others[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:topn]]
+
+
+def _listed(sentences: Iterable[Text]) -> Iterable[Text]:
+    """Return the sentences; raises `UsageError` for a string, whose letters would be taken for them."""
+    if isinstance(sentences, str):
+        raise UsageError("embed takes a list of sentences; write [text] for one")
+    return sentences
+
+
+def windows(sentences: Iterable[list[str]], size: int = WINDOW) -> Iterator[list[list[str]]]:
+    """Yield consecutive sentences of about `size` words together; sentences between their marks count."""
+    window: list[list[str]] = []
+    words = 0
+    for sentence in sentences:
+        window.append(sentence)
+        words += len(sentence) + 2
+        if words >= size:
+            yield window
+            window, words = [], 0
+    if window:
+        yield window

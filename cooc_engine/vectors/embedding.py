@@ -1,0 +1,190 @@
+"""Embedding a text of any size: an HDF5 file with the vectors of each line's words, in the layout of `allennlp elmo`.
+
+While it is made, `OUTPUT.part` holds the lines, the numbers of their words, the file with room for all vectors, and a
+checkpoint that says how many lines are done.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
+
+import numpy as np
+
+from cooc_engine.contextual.network import LANES, STEPS, States
+from cooc_engine.contextual.shape import Shape
+from cooc_engine.models.file import load_arrays, save_arrays
+from cooc_engine.runtime.budget import Plan
+from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.types import Matrix, Rows
+from cooc_engine.storage.outputs import building_file
+from cooc_engine.storage.plain_hdf5 import Places, lay_out
+from cooc_engine.storage.schema import Natural, fitted
+from cooc_engine.storage.scratch import map_raw
+from cooc_engine.text.readers import line_batches, stamps
+from cooc_engine.vectors.contextual import KNOWN, WINDOW, ContextualVectors, Layers, Reader, chosen, reading, windows
+from cooc_engine.vectors.embed_options import EmbedOptions
+from cooc_engine.vectors.layer_mix import LayerMix
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Embedded", "embed"]
+
+LONGEST = 1 << 26  # bytes of a line
+KIND = "embedding"
+LINES, SIZES, DONE = "lines", "sizes", "done"  # files of the work directory
+INDEX = "sentence_to_index"
+SECONDS = 2.0  # between checkpoints
+OF_INDEX = 6  # times the bytes of the lines that the index of lines takes, with its JSON
+OF_LINE = 300  # bytes that a line takes besides
+
+
+class Embedded(NamedTuple):
+    """What was written: numbers of lines and words, and the length of a vector."""
+
+    lines: int
+    words: int
+    vector_size: int
+
+    def record(self) -> dict[str, Any]:
+        """Return a JSON-serialisable record."""
+        return self._asdict()
+
+
+class _Done(TypedDict):
+    lines: Natural
+
+
+def embed(
+    model: str | PathLike[str],
+    texts: str | PathLike[str] | Sequence[str | PathLike[str]],
+    output: str | PathLike[str],
+    options: EmbedOptions | None = None,
+    *,
+    trust_tokenizer: bool = False,
+    **run: Unpack[RunKeywords],
+) -> Embedded:
+    """Write the vectors of the words of each line of text files, plain or compressed, or `-` for stdin, to an HDF5 file.
+
+    It has a float32 dataset for each line, "0", "1" and so on: (L + 1, n, d) for all layers, else (n, d), n being 0 for a blank
+    line; and `sentence_to_index`, one string, the JSON of the number of each line by its text, of equal lines the last.
+    `run` takes threads, memory, force, resume and progress. Raises `UsageError` for a budget that is too small and for a model
+    that is none of ELMo, `InputError` for a text that cannot be read.
+    """
+    how, output, options = Run.of("embed", run), Path(output), options or EmbedOptions()
+    vectors = ContextualVectors.open(Path(model), trust_tokenizer=trust_tokenizer)
+    mix = LayerMix.open(Path(options.mix)) if options.mix else None
+    choose = mix.mixed if mix else chosen(cast("Layers", options.layers))
+    blank = choose(np.empty((vectors.layers, 0, vectors.vector_size), np.float32))
+    paths = [Path(text) for text in ([texts] if isinstance(texts, str | PathLike) else texts)]
+    named = {"texts": [*map(str, paths)], "stamps": stamps(paths), "model": vectors.digest, "mix": str(mix)}
+    plan = {"kind": KIND, **named, "options": options.record()}
+    with building_file(output, plan, force=how.force, resume=how.resume) as work:
+        task = _Task(vectors, choose, options, work, output.name)
+        if not (work / DONE).exists():
+            _take_in(paths, vectors, work)
+        sizes = map_raw(work / SIZES, np.int64)
+        window, needed = task.memory(sizes, usable_threads(how.threads), how.budget)
+        needed.check()
+        how.shown.say(needed.line())
+        if not (work / DONE).exists():
+            task.lay_out(sizes, blank.shape)
+        with how.shown.stage("embed", int(sizes.sum()), "words") as stage, reading(vectors.network, how.threads) as reader:
+            for words in task.write(reader, window):
+                stage.advance(words)
+        return Embedded(len(sizes), int(sizes.sum()), vectors.vector_size)
+
+
+def _take_in(paths: Sequence[Path], vectors: ContextualVectors, work: Path) -> None:
+    """Copy the lines of texts, and write how many words each has."""
+    sizes = array("q")
+    with (work / LINES).open("wb") as file:
+        for lines in line_batches(paths, LONGEST):
+            file.writelines(f"{line}\n".encode() for line in lines)
+            sizes.extend(len(vectors.words_of(line)) for line in lines)
+    (work / SIZES).write_bytes(sizes.tobytes())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A text to embed, of which lines and sizes are in `work`, and the file there that is written."""
+
+    vectors: ContextualVectors
+    choose: Callable[[Matrix], Matrix]
+    options: EmbedOptions
+    work: Path
+    name: str
+
+    def lines(self) -> Iterator[str]:
+        """Yield the lines of the text."""
+        with (self.work / LINES).open("rb") as file:
+            for line in file:
+                yield line.decode().removesuffix("\n")
+
+    def memory(self, sizes: Rows, threads: int, budget: int) -> tuple[int, Plan]:
+        """Return the number of words that are read before they are written, and the plan of the memory."""
+        shape, text = self.vectors.network.shape, (self.work / LINES).stat().st_size
+        word = 4 * (2 * (shape.layers + 1) * 2 + 4) * shape.vector_size  # its layers, what is chosen of them, its input
+        longest = int(sizes.max(initial=0)) + 2
+        fixed = {
+            "index of lines": OF_INDEX * text + OF_LINE * len(sizes),
+            "vectors of words": 2 * KNOWN * (4 * shape.vector_size + 200),
+            "sentences side by side": threads * _reading_bytes(shape, min(longest, STEPS)),
+        }
+        room = (budget - sum(fixed.values())) // word - longest
+        window = min(WINDOW, max(room, 1))
+        return window, Plan("embed", budget, {**fixed, "longest line": (window + longest) * word})
+
+    def lay_out(self, sizes: Rows, blank: tuple[int, ...]) -> None:
+        """Write the structure of the file, with the index of lines, and that nothing is done; `blank` is the shape of none."""
+        *before, _, size = blank
+        shapes = ((str(line), (*before, n, size)) for line, n in enumerate(sizes.tolist()))
+        index = {line.strip(): str(number) for number, line in enumerate(self.lines())}
+        lay_out(self.work / self.name, shapes, {INDEX: json.dumps(index, ensure_ascii=False)})
+        states = States.zero(self.vectors.network.shape, self.options.batch if self.options.state == "carry" else 0)
+        self._save(states, 0)
+
+    def _save(self, states: States, lines: int) -> None:
+        save_arrays(self.work / DONE, KIND, states._asdict(), {"lines": lines})
+
+    def write(self, reader: Reader, window: int) -> Iterator[int]:
+        """Write the vectors of the lines that are not done; yields the number of words of each part that is."""
+        arrays, meta = load_arrays(self.work / DONE, KIND)
+        states = States(**{name: values.copy() for name, values in arrays.items()})
+        done, saved = fitted(meta, _Done, f"{self.work / DONE}")["lines"], time.monotonic()
+        sentences = map(self.vectors.words_of, islice(self.lines(), done, None))
+        carrying = self.options.state == "carry"
+        yield sum(map_raw(self.work / SIZES, np.int64)[:done].tolist())
+        with Places(self.work / self.name) as places:
+            for part in _batches(sentences, self.options.batch) if carrying else windows(sentences, window):
+                found = reader.carry(part, self.choose, states) if carrying else reader.read(part, self.choose)
+                for number, values in enumerate(found, done):
+                    places.put(str(number), values)
+                done += len(part)
+                if time.monotonic() - saved >= SECONDS:
+                    places.sync()
+                    self._save(states, done)
+                    saved = time.monotonic()
+                yield sum(map(len, part))
+            places.sync()
+
+
+def _batches(sentences: Iterable[list[str]], size: int) -> Iterator[list[list[str]]]:
+    rest = iter(sentences)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def _reading_bytes(shape: Shape, steps: int) -> int:
+    """Return the bytes that reading `LANES` sentences takes."""
+    per_word = 3 * shape.vector_size  # what a layer reads, what it writes, and their sum
+    return 4 * LANES * (steps * per_word + 8 * shape.cells + 4 * shape.layers * (shape.vector_size + shape.cells))
