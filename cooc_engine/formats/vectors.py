@@ -347,7 +347,7 @@ def _export_elmo(source: Path, output: Path, vectors: str | None, restrict: int 
         raise UsageError(f"{source}: is no model of ELMo")
     model = open_model(source)
     words, size = model.shapes["words"]
-    return Exported(tuple(write_elmo(model, output, force=force)), words, size, None, None)
+    return Exported(tuple(write_elmo(model, output, force=force)), "elmo", words, size, None, None)
 
 
 def _refuse_parts(format: str, vectors: str | None, restrict: int | None) -> None:

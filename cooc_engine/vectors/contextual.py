@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -21,9 +20,9 @@ from cooc_engine.contextual.file import network_of
 from cooc_engine.contextual.network import LANES, Network, States
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.file import open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.types import Matrix
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.layer_mix import LayerMix
 
@@ -136,10 +135,10 @@ class ContextualVectors:
         self._splitting = splitting or Splitting({})
 
     @classmethod
-    def open(cls, path: Path | str, *, trust_tokenizer: bool = False) -> Self:
-        """Open a model file; raises `UsageError` if it is none of ELMo, and what `Vectors.open` raises."""
-        model = open_model(path)
-        splitting = Splitting(model.config.get("encode", {}), path, trust_tokenizer)
+    def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
+        """Open a model, or its file; raises `UsageError` if it is none of ELMo, and what `Vectors.open` raises."""
+        model = source if isinstance(source, ModelFile) else open_model(source)
+        splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
         return cls(network_of(model), model.vocabulary, splitting, model.digest)
 
     @property

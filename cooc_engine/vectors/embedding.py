@@ -81,7 +81,7 @@ def embed(
     that is none of ELMo, `InputError` for a text that cannot be read.
     """
     how, output, options = Run.of("embed", run), Path(output), options or EmbedOptions()
-    vectors = ContextualVectors.open(Path(model), trust_tokenizer=trust_tokenizer)
+    vectors = ContextualVectors.open(model, trust_tokenizer=trust_tokenizer)
     mix = LayerMix.open(Path(options.mix)) if options.mix else None
     choose = mix.mixed if mix else chosen(cast("Layers", options.layers))
     blank = choose(np.empty((vectors.layers, 0, vectors.vector_size), np.float32))
