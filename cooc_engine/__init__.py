@@ -48,7 +48,9 @@ if TYPE_CHECKING:
     from cooc_engine.pipeline.job import run
     from cooc_engine.pipeline.stages import append
     from cooc_engine.pipeline.train import train
+    from cooc_engine.reports.explorer import explore
     from cooc_engine.reports.page import compare
+    from cooc_engine.reports.pictures import plot
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.vectors.alignment import align
@@ -102,6 +104,8 @@ _HOME = {
     "encode_documents": "corpus.encode",
     "CoocError": "errors",
     "compare": "reports.page",
+    "explore": "reports.explorer",
+    "plot": "reports.pictures",
     "evaluate": "evaluation.judge",
     "cluster": "evaluation.clustering",
     "classify": "evaluation.classification",
@@ -145,6 +149,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
     "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
     "ContextualVectors", "embed", "EmbedOptions", "LayerMix", "fit_mix",
+    "plot", "explore",
     "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

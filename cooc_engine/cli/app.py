@@ -23,6 +23,7 @@ from cooc_engine.cli.foreign_flags import given, modern
 from cooc_engine.cli.hints import explanation
 from cooc_engine.cli.judge import classify, cluster, compare, evaluate, info, ratio
 from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, TrustTokenizer, VectorsFile, add_verb, new_app
+from cooc_engine.cli.pictures import explore, plot
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
@@ -316,6 +317,7 @@ VERBS: dict[str, Sequence[Any]] = {
     "Models": (train, classifier.autotune, infer, embed, quantize, align, index, run_job),
     "Questions": [getattr(ask, name) for name in ask.__all__],
     "Classification": (classifier.predict, classifier.predict_prob, classifier.test, classifier.test_label),
+    "Pictures": (plot, explore),
     "Judging": (evaluate, compare, cluster, classify, ratio, info),
     "Other programs": (export, import_file, export_counts, import_counts),
     "Getting started": (demo, help),

@@ -26,7 +26,7 @@ from cooc_engine.runtime.types import Counts, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
 
-__all__ = ["COMPARED", "comparison"]
+__all__ = ["COMPARED", "comparison", "named_models"]
 
 EXAMPLES = 6  # words whose neighbours are shown as examples
 SHOWN = 5  # neighbours shown for each
@@ -66,7 +66,7 @@ def comparison(
     options, progress = options or CompareOptions(), progress or Progress()
     given = {"pairs": pairs, "analogies": analogies}
     read = [(COMPARED[kind], SETS[kind].read(str(path))) for kind, paths in given.items() for path in paths]
-    entrants = _entrants(_named(models), common=options.common)
+    entrants = _entrants(_several(models), common=options.common)
     sets: list[dict[str, Any]] = []
     with progress.stage("compare", len(read) + 1, "steps") as stage:
         for answer, data in read:
@@ -90,7 +90,7 @@ def comparison(
 # ------------------------------------------------------------------------------------------------------------ entrants
 
 
-def _named(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Path]:
+def named_models(models: Iterable[PathLike] | PathLike | Mapping[str, PathLike]) -> dict[str, Path]:
     """Return the models by a name that tells them apart: the stem of their file, or their path where stems are equal."""
     if isinstance(models, Mapping):
         named = {name: Path(path) for name, path in models.items()}
@@ -101,6 +101,11 @@ def _named(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Pat
             raise UsageError(f"{twice}: is given twice; name each model once")
         stems = [path.stem for path in paths]
         named = {stem if stems.count(stem) == 1 else str(path): path for stem, path in zip(stems, paths, strict=True)}
+    return named
+
+
+def _several(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Path]:
+    named = named_models(models)
     if len(named) < 2:
         raise UsageError("compare takes two or more models")
     return named

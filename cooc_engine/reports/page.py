@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.comparison import comparison
@@ -19,7 +19,10 @@ from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
 
-__all__ = ["check_page", "compare", "page_of", "render", "verdict"]
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+__all__ = ["SUFFIXES", "TEMPLATES", "check_page", "compare", "environment", "page_of", "render", "verdict"]
 
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -97,14 +100,18 @@ def verdict(data: Mapping[str, Any]) -> str:
     return "; ".join(f"{first} above {', '.join(others)}" for first, others in clear.items()) or "all within noise"
 
 
-def render(record: Mapping[str, Any]) -> str:
-    """Return the HTML page of a comparison."""
+def environment() -> Environment:
+    """Return the maker of pages from templates; whatever is put into one is escaped."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
+    loader = FileSystemLoader(TEMPLATES)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Return the HTML page of a comparison."""
+    made = environment()
+    made.filters.update(
         plain=charts.plain,
         signed=charts.signed,
         size=show_size,
@@ -115,7 +122,7 @@ def render(record: Mapping[str, Any]) -> str:
     )
     colours = _numbers(record)
     names = list(colours)
-    return environment.get_template("page.html").render(
+    return made.get_template("page.html").render(
         **record,
         names=names,
         colours=colours,

@@ -13,20 +13,28 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import UsageError
+from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.reports.table import Table
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import show_value
-from cooc_engine.storage.outputs import write_whole
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.outputs import refuse_file, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Plottable", "plot_model", "plot_table", "require_matplotlib"]
+__all__ = [
+    "Plottable", "Points", "frequent_words", "groups_of", "neighbourhood_map", "plot", "plot_model", "plot_table",
+    "require_matplotlib", "units_of",
+]  # fmt: skip
 
 Points = npt.NDArray[np.float64]
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00", "#b0408f", "#4d5b66")
+FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}}  # and what a file does not record
 INK, GREY = "#222222", "#8a8a8a"
 SIDES = (  # candidate positions of a label: offset in points, and its alignment there
     ((3, 0), "left", "center"),
@@ -54,8 +62,28 @@ class Plottable(Protocol):
         """One mapping per epoch, with `epoch` and `loss`."""
 
 
+def plot(model: PathLike | ModelFile, output: PathLike, words: int = 300, *, force: bool = False) -> Path:
+    """Draw a model, or a model file, as a picture: its loss by epoch, and a map of frequent words; return the picture's path.
+
+    output   the picture, *.png or *.svg
+    words    number of words on the map, at most; function words are left out
+
+    The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both are the
+    same for the same vectors. Raises `UsageError` for another suffix, if the picture exists, unless `force`, for sparse
+    vectors, and if matplotlib or scikit-learn is missing; and what `open_model` raises.
+    """
+    path = Path(output)
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{path}: is not the name of a picture; choose an --output that ends in {' or '.join(FORMATS)}")
+    refuse_file(path, force=force)
+    opened = model if isinstance(model, ModelFile) else open_model(Path(model))
+    if isinstance(opened.matrix, SparseVectors):
+        raise UsageError(f"{opened.path}: has sparse vectors; a map takes dense ones, such as those of pmi-svd")
+    return plot_model(opened, path, words)
+
+
 def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
-    """Draw the loss by epoch and a map of up to `words` frequent words as a PNG; return its path.
+    """Draw the loss by epoch and a map of up to `words` frequent words, in the format of the path's suffix; return the path.
 
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
     are the same for the same vectors. Raises `UsageError` if matplotlib or scikit-learn is missing.
@@ -71,15 +99,19 @@ def require_matplotlib() -> None:
 
 def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
     require_matplotlib()
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=inches, dpi=120, facecolor="white")
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
-    with warnings.catch_warnings():
+    with (
+        warnings.catch_warnings(),
+        rc_context({"svg.hashsalt": "cooc-engine"}),
+    ):  # the same picture gets the same names of parts
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # writing systems that the default font lacks
         draw(figure)
-        canvas.print_figure(buffer, format="png")
+        canvas.print_figure(buffer, format=path.suffix.lower().lstrip("."), metadata=FORMATS[path.suffix.lower()])
     write_whole(path, buffer.getvalue())
     return path
 
@@ -130,8 +162,8 @@ def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     if len(rows) < 3:
         axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)
         return
-    units = _units(np.asarray(model.matrix[rows], np.float64))
-    places, groups = neighbourhood_map(units), _groups(units)
+    units = units_of(np.asarray(model.matrix[rows], np.float64))
+    places, groups = neighbourhood_map(units), groups_of(units)
     colours = [COLOURS[group % len(COLOURS)] for group in groups]
     axes.scatter(places[:, 0], places[:, 1], s=7, c=colours, alpha=0.55, linewidths=0)
     axes.margins(0.05)
@@ -151,7 +183,7 @@ def frequent_words(vocabulary: Vocabulary, words: int) -> list[int]:
     return rows
 
 
-def _units(vectors: Points) -> Points:
+def units_of(vectors: Points) -> Points:
     """Return the rows centred, then scaled to length 1: a direction common to all words distinguishes none of them."""
     centred = vectors - vectors.mean(axis=0)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)
@@ -159,7 +191,8 @@ def _units(vectors: Points) -> Points:
     return units
 
 
-def _groups(units: Points) -> list[int]:
+def groups_of(units: Points) -> list[int]:
+    """Return the Ward cluster of each unit vector, numbered from 0: the index of its colour."""
     from scipy.cluster.hierarchy import fcluster, linkage
 
     return [int(group) - 1 for group in fcluster(linkage(units, "ward"), len(COLOURS), "maxclust")]
