@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -76,7 +77,21 @@ def add_verb(
         return
     hints = get_type_hints(function, include_extras=True)
     function.__annotations__ = {parameter: translated(hint) for parameter, hint in hints.items()}
-    app.command(function, name=name, group=group)
+    app.command(function, name=name, group=group, usage=_usage(app, name, function))
+
+
+def _usage(app: App, name: str | None, function: Callable[..., Any]) -> str | None:
+    """Return the usage of a verb with arguments that may be left out, which the parser would call ARGS; None for others."""
+    arguments = [each for each in signature(function).parameters.values() if each.kind is each.POSITIONAL_ONLY]
+    if all(each.default is each.empty for each in arguments):
+        return None
+    verb = name or function.__name__.replace("_", "-")
+    labels = [(_label(function.__annotations__[each.name]), each.default is each.empty) for each in arguments]
+    return f"Usage: {app.name[0]} {verb} [OPTIONS] {' '.join(label if needed else f'[{label}]' for label, needed in labels)}"
+
+
+def _label(hint: Any) -> str:
+    return next("".join(extra.name) for extra in get_args(hint) if isinstance(extra, Parameter) and extra.name)
 
 
 def translated(hint: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 import subprocess
 
 import pytest
@@ -29,7 +30,7 @@ def test_every_verb_has_examples_that_are_understood(path):
         begin, _, words = line.partition("cooc-engine ")
         assert begin in ("", "cat *.txt | ")
         words = words.partition(" <")[0].partition(" >")[0]
-        app.parse_args(modern(words.replace('"', "").split()), exit_on_error=False, print_error=False)
+        app.parse_args(modern(shlex.split(words)), exit_on_error=False, print_error=False)
 
 
 def test_help_is_grouped_in_the_order_of_the_table(call):
@@ -46,7 +47,14 @@ def test_help_is_grouped_in_the_order_of_the_table(call):
 
 
 def test_usage_shows_what_repeats(call):
-    for verb, repeated in {"nn": "MODEL WORD...", "encode": "TEXT...", "compare": "MODEL...", "merge": "COOC..."}.items():
+    for verb, repeated in {
+        "nn": "MODEL [WORD...]",
+        "related": "MODEL WORD...",
+        "predict": "MODEL TEXT [K] [THRESHOLD]",
+        "encode": "TEXT...",
+        "compare": "MODEL...",
+        "merge": "COOC...",
+    }.items():
         assert call(verb, "--help")[1].splitlines()[0].endswith(repeated)
 
 
