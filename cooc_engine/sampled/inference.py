@@ -20,7 +20,7 @@ from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.workspace import workspace_of
 from cooc_engine.storage.scratch import aligned_zeros, padded, sphere_start, uniform_start
 
-__all__ = ["Inference"]
+__all__ = ["Inference", "padded_copy"]
 
 RANGES = 4  # ranges of documents for each thread, so that all end at about the same time
 
@@ -35,7 +35,7 @@ class Inference:
         self._model, self._d, self._first = model, outputs.shape[1], model.rule.document
         slots = [0, 0]
         slots[model.DOCUMENTS] = threads
-        self._matrices = [_padded_copy(rows, len(rows) + more) for rows, more in zip((inputs, outputs), slots, strict=True)]
+        self._matrices = [padded_copy(rows, len(rows) + more) for rows, more in zip((inputs, outputs), slots, strict=True)]
         space = workspace_of(model, self._d)
         self._free = deque((slot, space.scratch()) for slot in range(threads))
         self._log = space.step_log()
@@ -74,7 +74,7 @@ class Inference:
         return row
 
 
-def _padded_copy(rows: Matrix, count: int) -> Matrix:
+def padded_copy(rows: Matrix, count: int) -> Matrix:
     """Return a matrix of `count` padded rows that begins with those given."""
     copy = aligned_zeros(count, padded(rows.shape[1]))
     copy[: len(rows), : rows.shape[1]] = rows

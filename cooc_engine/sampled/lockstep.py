@@ -1,0 +1,82 @@
+"""Vectors of new documents by Doc2Vec: many documents are trained together, one word of each at a time.
+
+As in `inference`, the result for a document is a pure function of the model, its words and the seed: every document begins
+with the same vector and meets the same noise, whatever is inferred beside it, in any order and on any number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from cooc_engine._kernels import rules
+from cooc_engine._kernels.infer import Lanes, Pace, infer_documents
+from cooc_engine._kernels.simd import LANES
+from cooc_engine.runtime.types import Counts, Matrix, WordIds
+from cooc_engine.sampled.inference import padded_copy
+from cooc_engine.sampled.model import SampledModel
+from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
+
+__all__ = ["LockstepInference"]
+
+RANGE = 8 * LANES  # documents that a thread takes at a time
+
+
+class LockstepInference:
+    """Infers documents by a model whose rule trains the rows of documents alone, each from targets with noise of their own.
+
+    words    (n, d) input rows of words, for a rule whose inputs are words too; read once
+    outputs  (m, d) output rows
+    """
+
+    def __init__(self, model: SampledModel, words: Matrix, outputs: Matrix, threads: int) -> None:
+        self._model, self._d = model, outputs.shape[1]
+        self._inputs, self._outputs = padded_copy(words, len(words)), padded_copy(outputs, len(outputs))
+        self._pool = ThreadPoolExecutor(threads)
+        random = np.random.Generator(np.random.PCG64(model.seed))
+        self._start = uniform_start(random, (1, self._d), self._d, 1.0)[0]
+
+    def vectors(self, documents: Sequence[WordIds]) -> Matrix:
+        """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
+        lengths = np.array([len(words) for words in documents], np.int64)
+        order = np.argsort(-lengths, kind="stable")  # those that are trained together have about the same length
+        rows = padded(len(documents), LANES)
+        offsets = np.zeros(rows + 1, np.int64)
+        np.cumsum(np.pad(lengths[order], (0, rows - len(order))), out=offsets[1:])
+        ids = np.concatenate([np.empty(0, np.int32), *(documents[number] for number in order.tolist())])
+        trained = aligned_zeros(rows, padded(self._d))
+        trained[: np.count_nonzero(lengths), : self._d] = self._start
+        list(self._pool.map(lambda first: self._train(ids, offsets, first, trained), range(0, rows, RANGE)))
+        found = np.empty((len(documents), self._d), np.float32)
+        found[order] = trained[: len(order), : self._d]
+        return found
+
+    def _train(self, ids: WordIds, offsets: Counts, first: int, trained: Matrix) -> None:
+        """Train the rows of a range of documents, which begins at a first one."""
+        model, last = self._model, min(first + RANGE, len(trained))
+        pace = Pace(model.seed, model.epochs, model.lr, model.horizon(1))
+        lanes = self._lanes(int(np.diff(offsets[first : last + 1 : LANES]).max()))
+        infer_documents(ids, offsets, first, last, model.rule, model.tables, pace, self._inputs, self._outputs, lanes, trained)
+
+    def _lanes(self, words: int) -> Any:
+        """Allocate the buffers of a thread for groups of documents with so many words."""
+        tables, slots = self._model.tables, 1 + self._model.rule.negative
+        if self._model.rule.output == rules.PATH:
+            slots = int(np.diff(tables.path_starts).max())
+        places = np.zeros((3, slots * LANES), np.float32)
+        return Lanes(
+            words=np.empty(words + 1, np.int32),
+            counts=np.empty(LANES, np.int64),
+            rows=np.empty(slots * LANES, np.int32),
+            weights=places[0],
+            positives=places[1],
+            scores=places[2],
+            numbers=np.tile(np.arange(LANES, dtype=np.int32), slots),
+            hidden=aligned_zeros(LANES, padded(self._d)),
+            shares=np.empty(LANES, np.float32),
+            losses=np.zeros(LANES, np.float32),
+        )
+
