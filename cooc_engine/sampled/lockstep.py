@@ -79,4 +79,3 @@ class LockstepInference:
             shares=np.empty(LANES, np.float32),
             losses=np.zeros(LANES, np.float32),
         )
-

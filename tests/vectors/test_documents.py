@@ -69,17 +69,19 @@ def test_known_documents_are_found_again(model, texts):
 
 @pytest.mark.parametrize("model", KINDS, indirect=True)
 def test_the_update_is_the_twins(model, texts):
-    """The row of one document is trained alone, by the rule of the step."""
+    """The row of one document is trained alone, by the rule of the step; words are thinned."""
     inference = inference_doc2vec(model, 3, 5, 1)
+    keep = np.random.default_rng(2).integers(2**62, 2**64, 80, np.uint64)
+    inference._model = dataclasses.replace(inference._model, tables=inference._model.tables._replace(keep=keep))
     ids = np.array([model.vocabulary.ids[word] for word in texts[4].split()], np.int32)
-    found = inference.vectors([ids])[0]
+    found = inference.vectors([ids[:9], ids])[1]
     trained = inference._model
     words = trained.rule.document
-    W = np.vstack([inference._matrices[0][:words, :20], inference._start[None]]).astype(np.float64)
-    C = inference._matrices[1][:, :20].astype(np.float64)
+    W = np.vstack([inference._inputs[:words, :20], inference._start[None]]).astype(np.float64)
+    C = inference._outputs[:, :20].astype(np.float64)
     before = W[:words].copy(), C.copy()
     twin = twin_of(trained.rule, trained.tables)
-    twin.train([ids.tolist()], [], trained.tables.noise.tolist(), W, C, trained.lr, trained.floor, trained.seed, 3)
+    twin.train([ids.tolist()], keep.tolist(), trained.tables.noise.tolist(), W, C, trained.lr, trained.floor, trained.seed, 3)
     np.testing.assert_allclose(found, W[words], rtol=1e-4, atol=1e-5)
     assert np.array_equal(W[:words], before[0]) and np.array_equal(C, before[1])
 
