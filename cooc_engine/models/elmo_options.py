@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
-__all__ = ["MOST_CHARACTERS", "ElmoOptions"]
+__all__ = ["MOST_CHARACTERS", "ElmoOptions", "LettersOptions"]
 
 MOST_CHARACTERS = 50  # of a word, with the marks of its begin and its end
 MARKS = 3  # rows of the softmax that are no words of the text
+
+
+@dataclass(frozen=True)
+class LettersOptions(EncodeOptions):
+    """How a text is encoded for a model that reads the letters of every word."""
+
+    min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount",))] = 1
+    """Words that occur fewer times than this are left out of the vocabulary."""
 
 
 @dataclass(frozen=True)

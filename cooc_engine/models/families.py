@@ -16,6 +16,7 @@ from typing import Any, Literal
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.models.elmo_options import ElmoOptions, LettersOptions
 from cooc_engine.models.matrix_options import AsWrittenOptions, GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
 from cooc_engine.models.published import RECIPES
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, JoseOptions, SkipgramOptions
@@ -210,8 +211,17 @@ FAMILIES = {
         optional=("ngrams",),
         published=("w",),
     ),
-    # Vectors of words without context; what makes them, and those in context, has axes of its own, which a model file records.
-    "elmo": Family(arrays={"words": "V d"}, published=("w",)),
+    "elmo": Family(
+        ElmoOptions,
+        named("cooc_engine.contextual.training:train_elmo"),
+        counting=None,
+        encoding=LettersOptions,
+        item="places",
+        title="Train ELMo, vectors of words in their sentences (Peters et al. 2018).",
+        # Vectors of words without context; what makes them, and those in context, has axes that a model file records.
+        arrays={"words": "V d"},
+        published=("w",),
+    ),
     "imported": Family(arrays={"words": "V d"}, published=("w",)),  # vectors of another program
 }
 

@@ -16,8 +16,8 @@ from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.runtime.types import Counts, Floats
 
 __all__ = [
-    "NO_USES", "InputRows", "Paths", "Uses", "alias_table", "children_of", "expected_uses", "huffman", "longest_document",
-    "tables",
+    "NO_USES", "InputRows", "Paths", "Uses", "alias_table", "chances", "children_of", "expected_uses", "huffman",
+    "longest_document", "tables",
 ]  # fmt: skip
 
 
@@ -35,6 +35,13 @@ def alias_table(counts: Counts, power: float) -> npt.NDArray[np.uint64]:
     table = np.empty(len(counts), np.uint64)
     sampling.fill_alias(weights * (len(counts) / weights.sum()), np.empty(len(counts), np.int64), table)
     return table
+
+
+def chances(table: npt.NDArray[np.uint64]) -> Floats:
+    """Return the probability with which an alias table draws each word, (n,): its rounding is in it."""
+    own, alias = np.ldexp((table >> np.uint64(32)).astype(np.float64), -32), (table & np.uint64(2**32 - 1)).astype(np.int64)
+    found: Floats = (own + np.bincount(alias, 1 - own, len(table))) / len(table)
+    return found
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,7 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
     if len(tables.noise):
         turns = inputs + documents if rule.shared == 0 and not rule.mean else 1
         targets = turns * (contexts if rule.inputs == rules.CENTRE else 1)
-        each = np.maximum(each, targets * (kept + _noise(counts, tables, rule, kept)))
+        each = np.maximum(each, targets * (kept + _noise(tables, rule, kept)))
     order = np.argsort(-each)
     frequent = order[np.searchsorted(np.cumsum(kept[order]), FIFTH * kept.sum())]
     text = float(kept.sum())
@@ -155,12 +162,9 @@ def _input_uses(kept: Floats, tables: Tables) -> Floats:
     return means
 
 
-def _noise(counts: Counts, tables: Tables, rule: Rule, kept: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _noise(tables: Tables, rule: Rule, kept: Floats) -> Floats:
     """Return, per target of the text, how often each word is drawn as noise without being the target itself."""
-    own, alias = tables.noise >> np.uint64(32), (tables.noise & np.uint64(2**32 - 1)).astype(np.int64)
-    chances = np.ldexp(own.astype(np.float64), -32)
-    chances += np.bincount(alias, 1 - chances, len(counts))
-    noise: npt.NDArray[np.float64] = rule.negative * chances / len(counts) * (kept.sum() - kept)
+    noise: Floats = rule.negative * chances(tables.noise) * (kept.sum() - kept)
     return noise
 
 

@@ -77,3 +77,19 @@ def sampled_losses(shape, p, hidden, targets, drawn, log_chances):
     own = np.take_along_axis(z, targets[..., None], -1)
     others = np.where(drawn == targets[..., None], -np.inf, z[..., drawn])
     return np.log(np.exp(own[..., 0]) + np.exp(others).sum(-1)) - own[..., 0]
+
+
+def batch_losses(shape, p, words: list[bytes], inputs, targets, states, sample=None):
+    """The sum of the losses of both directions over a batch, (2, T, B), from the layers' `states[direction]`, (h, c) of each.
+
+    `sample` has the distinct words drawn and the log of all chances; without it the softmax is over all words.
+    """
+    x = np.stack([word_vector(shape, p, word) for word in words])
+    total = 0.0
+    for direction, name in enumerate(("forward", "backward")):
+        top = layers(shape, p, name, x[inputs[direction]], list(states[direction]))[-1]
+        loss = losses(shape, p, top, targets[direction])
+        if sample is not None:
+            loss = sampled_losses(shape, p, top, targets[direction], *sample)
+        total += loss.sum()
+    return total
