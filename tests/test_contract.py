@@ -39,6 +39,16 @@ QUICK = {
     "jose": STREAM,
     "fasttext": {**STREAM, "buckets": 300},
     "supervised": {"vector_size": 7, "epochs": 2, "lr": 0.5, "seed": 3, "deterministic": True, "label": "wört6"},
+    "elmo": {
+        "vector_size": 7,
+        "cells": 5,
+        "characters": 3,
+        "filters": "1:4,3:5",
+        "batch": 4,
+        "negatives": 20,
+        "epochs": 2,
+        "seed": 3,
+    },
 }
 
 OTHER = {"pmi": {"cds": 0.5}}  # what makes another model, where that is not another seed

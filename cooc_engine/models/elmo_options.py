@@ -78,7 +78,7 @@ class ElmoOptions(Options):
         """Raise `UsageError` for filters that are none, and for sizes that do not go together."""
         super().__post_init__()
         if self.optimizer == "program" and self.softmax_lr != type(self).softmax_lr:
-            raise UsageError("--softmax-lr goes with --optimizer adam; with program, --lr is the rate of all parameters")
+            raise UsageError("--softmax-lr goes with --optimizer=adam; otherwise --lr is the rate of all parameters")
         if self.negatives == 0 and self.noise_power != type(self).noise_power:
             raise UsageError("--noise-power goes with --negatives above 0; the full softmax draws nothing")
         self.convolutions  # noqa: B018

@@ -45,7 +45,7 @@ def test_a_training_that_is_interrupted_goes_on_with_the_same_bits(corpus, tmp_p
             real(self, step, is_whole)
 
         monkeypatch.setattr(Checkpoint, "between", between)
-        with pytest.raises(InterruptedRun, match="--resume"):
+        with pytest.raises(InterruptedRun, match="resume=True"):
             train_elmo(corpus, output, options, threads=1)
         monkeypatch.undo()
         again = train_elmo(corpus, output, options, resume=True, threads=1)
@@ -95,7 +95,7 @@ def test_vectors_of_words_are_those_of_the_network_without_context(corpus, tmp_p
 
 def test_a_learning_rate_that_is_far_too_high_is_an_error(corpus, tmp_path):
     for options in (replace(QUICK, lr=1e30), replace(QUICK, optimizer="program", lr=1e30)):
-        with pytest.raises(DivergenceError, match=r"the loss is .* in epoch 1; lower --lr \(it is 1e\+30\)"):
+        with pytest.raises(DivergenceError, match=r"the loss is .* in epoch 1; lower lr \(it is 1e\+30\)"):
             train_elmo(corpus, tmp_path / "model.h5", options)
     assert not (tmp_path / "model.h5").exists()
 
@@ -142,11 +142,11 @@ def test_words_outside_the_vocabulary_are_told_of(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"filters": "1:4,x"}, "--filters is '1:4,x'; it must be like 1:32,2:32,3:64,4:128"),
+        ({"filters": "1:4,x"}, "filters is '1:4,x'; it must be like 1:32,2:32,3:64,4:128"),
         ({"filters": "51:4"}, "widths must be from 1 to 50"),
-        ({"softmax_words": 3}, "--softmax-words is 3; it must be above 3"),
-        ({"optimizer": "program", "softmax_lr": 0.1}, "--softmax-lr goes with --optimizer adam"),
-        ({"negatives": 0, "noise_power": 1.0}, "--noise-power goes with --negatives above 0"),
+        ({"softmax_words": 3}, "softmax_words is 3; it must be above 3"),
+        ({"optimizer": "program", "softmax_lr": 0.1}, "softmax_lr goes with optimizer='adam'; otherwise lr is the rate of all parameters"),
+        ({"negatives": 0, "noise_power": 1.0}, "noise_power goes with negatives above 0"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options, message):
