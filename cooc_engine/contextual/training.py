@@ -18,7 +18,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Checkpoint, claimed
 from cooc_engine.models.elmo_options import ElmoOptions
-from cooc_engine.models.file import Model, open_model, save_model
+from cooc_engine.models.file import ModelFile, open_model, save_model
 from cooc_engine.models.record import origin_of_corpus, plan_digest
 from cooc_engine.models.warm_start import checksums
 from cooc_engine.runtime.budget import Plan
@@ -35,7 +35,7 @@ DOCUMENT = 40  # bytes of a document of a shard: its length, its place in the or
 LOGITS = 1 << 24  # bytes of the full softmax of held-out text, at a time
 
 
-def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions, **how: Unpack[TrainKeywords]) -> Model:
+def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions, **how: Unpack[TrainKeywords]) -> ModelFile:
     """Train ELMo (Peters et al. 2018) on an encoded corpus and write the model file `output`; it uses at most two threads.
 
     A word outside the corpus's vocabulary is read as `<UNK>`, so encode a text with all its words. The keywords are those
@@ -76,7 +76,7 @@ def _warnings(corpus: Corpus) -> Iterator[str]:
         yield f"warning: {blind:.2%} of the words are not in the vocabulary, and read as <UNK>; encode with --min-count 1"
 
 
-def _fitting(older: Model, shape: Shape) -> Network:
+def _fitting(older: ModelFile, shape: Shape) -> Network:
     """Return the network of a model to start from; raises `UsageError` if its sizes are others, but for the softmax."""
     network = network_of(older)
     for field in dataclasses.fields(Shape):
@@ -86,7 +86,7 @@ def _fitting(older: Model, shape: Shape) -> Network:
     return network
 
 
-def begin_with(older: Model, former: Network, corpus: Corpus, network: Network) -> None:
+def begin_with(older: ModelFile, former: Network, corpus: Corpus, network: Network) -> None:
     """Start from the parameters of an older model; rows of the softmax are matched by word, and others stay as they are."""
     softmax = (SOFTMAX, SOFTMAX_BIAS)
     for name, values in network.parameters.items():

@@ -14,7 +14,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.elmo_options import ElmoOptions
-from cooc_engine.models.file import Model, open_model
+from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.progress import Progress
 
 QUICK = ElmoOptions(
@@ -29,7 +29,7 @@ def corpus(tmp_path_factory) -> Corpus:
     return encode(path, path.with_name("corpus"), EncodeOptions(min_count=1))
 
 
-def arrays(model: Model) -> dict[str, bytes]:
+def arrays(model: ModelFile) -> dict[str, bytes]:
     return {name: model.array(name).tobytes() for name in model.names}
 
 
@@ -145,7 +145,7 @@ def test_words_outside_the_vocabulary_are_told_of(corpus, tmp_path):
         ({"filters": "1:4,x"}, "filters is '1:4,x'; it must be like 1:32,2:32,3:64,4:128"),
         ({"filters": "51:4"}, "widths must be from 1 to 50"),
         ({"softmax_words": 3}, "softmax_words is 3; it must be above 3"),
-        ({"optimizer": "program", "softmax_lr": 0.1}, "softmax_lr goes with optimizer='adam'; otherwise lr is the rate of all parameters"),
+        ({"optimizer": "program", "softmax_lr": 0.1}, "softmax_lr goes with optimizer='adam'; otherwise lr is"),
         ({"negatives": 0, "noise_power": 1.0}, "noise_power goes with negatives above 0"),
     ],
 )
