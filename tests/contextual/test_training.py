@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cooc_engine.contextual import trainer
+from cooc_engine.contextual.characters import Words
 from cooc_engine.contextual.file import network_of
 from cooc_engine.contextual.training import train_elmo
 from cooc_engine.corpus.directory import Corpus
@@ -88,7 +89,8 @@ def test_word_order_is_learned_in_both_directions(tmp_path):
 def test_vectors_of_words_are_those_of_the_network_without_context(corpus, tmp_path):
     model = train_elmo(corpus, tmp_path / "model.h5", QUICK)
     network = network_of(open_model(model.path, verify=True))
-    assert model.vectors.shape == (len(corpus.vocabulary), 6)
+    rows = np.arange(3, len(corpus.vocabulary) + 3)
+    np.testing.assert_array_equal(model.array("words"), network.word_vectors(Words.marked(corpus.vocabulary), rows))
     assert network.shape.words == len(corpus.vocabulary) + 3
     assert model.trained_with(ElmoOptions) == QUICK
 
