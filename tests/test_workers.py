@@ -69,8 +69,13 @@ def alone(texts, tmp_path_factory) -> Path:
     return at
 
 
-@pytest.fixture(scope="module")
-def workers():
+@pytest.fixture(scope="module", params=["processes", pytest.param("dask", marks=pytest.mark.cluster)])
+def workers(request):
+    if request.param == "dask":
+        from cooc_engine.runtime.cluster import OnDask
+
+        yield OnDask(request.getfixturevalue("client"), 1, 1 << 30)
+        return
     made = Processes(2, 1, 1 << 30)
     with made.at(Path()):
         yield made

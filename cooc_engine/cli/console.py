@@ -51,7 +51,9 @@ def carry_out(
 ) -> None:
     """Run a stage and tell what it made; or print its plan, if no more is wanted."""
     if run.dry_run:
-        planned = plan(source, output, *options, threads=run.threads, memory=run.memory, processes=run.processes)
+        planned = plan(
+            source, output, *options, threads=run.threads, memory=run.memory, processes=run.processes, cluster=run.cluster
+        )
         print_result(run.json, {"output": str(output), **planned.record()}, planned.lines())
         return
     with Work(run) as work:

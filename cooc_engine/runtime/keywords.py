@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import memory_budget
+from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.workers import Here, Workers
@@ -27,9 +28,10 @@ class PlanKeywords(TypedDict, total=False):
 
 
 class SharedPlanKeywords(PlanKeywords, total=False):
-    """Keywords of the plan of a stage that several processes can share."""
+    """Keywords of the plan of a stage that several processes or machines can share."""
 
     processes: int | None
+    cluster: Any
 
 
 class FreshKeywords(PlanKeywords, total=False):
@@ -46,15 +48,17 @@ class RunKeywords(FreshKeywords, total=False):
 
 
 class SharedKeywords(RunKeywords, total=False):
-    """Keywords of a stage that several processes can share."""
+    """Keywords of a stage that several processes or machines can share."""
 
     processes: int | None
+    cluster: Any
 
 
 class SharedFreshKeywords(FreshKeywords, total=False):
-    """Keywords of several stages, one after the other, some of which several processes can share."""
+    """Keywords of several stages, one after the other, some of which several processes or machines can share."""
 
     processes: int | None
+    cluster: Any
 
 
 class TrainKeywords(RunKeywords, total=False):
@@ -73,6 +77,7 @@ class Run:
     progress          receives the progress of the stage; silent by default
     checkpoint_every  minutes between checkpoints within an epoch
     processes         worker processes that share the work; each has so many threads, and such a budget: by default its share
+    cluster           machines that share the work: the address of a scheduler of Dask, its file, or a client of `distributed`
 
     Derived from these: `workers` (threads), `budget` (bytes) and `shown` (a `Progress`).
     """
@@ -84,6 +89,7 @@ class Run:
     progress: Progress | None = None
     checkpoint_every: float = 10.0
     processes: int | None = None
+    cluster: Any = None
     workers: int = field(init=False)
     budget: int = field(init=False)
     shown: Progress = field(init=False)
@@ -91,6 +97,8 @@ class Run:
     def __post_init__(self) -> None:
         if self.processes is not None and self.processes < 1:
             raise UsageError(f"--processes is {self.processes}; it must be at least 1")
+        if self.processes and self.cluster is not None:
+            raise UsageError("--processes and --cluster cannot be combined; a cluster may have several workers on a machine")
         share = self.processes or 1
         object.__setattr__(self, "workers", self.threads or max(1, usable_cores() // share))
         object.__setattr__(self, "budget", memory_budget(self.memory) // (1 if self.memory else share))
@@ -98,6 +106,11 @@ class Run:
 
     def shared(self) -> AbstractContextManager[Workers]:
         """Return those who carry out the stage's tasks, for as long as a block lasts."""
+        if self.cluster is not None:
+            require("--cluster", "cluster", "distributed")
+            from cooc_engine.runtime.cluster import connected
+
+            return connected(self.cluster, self.threads, self.budget if self.memory else None)
         if self.processes is None:
             return nullcontext(Here(self.workers, self.budget))
         from cooc_engine.runtime.processes import Processes

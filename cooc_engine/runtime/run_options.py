@@ -59,10 +59,12 @@ class SharedOptions(RunOptions):
 
     processes: Annotated[int | None, AtLeast(1)] = None
     """Number of worker processes to share the work; --threads and --memory are then those of each, by default its share."""
+    cluster: str | None = None
+    """A cluster of Dask to share the work: tcp://HOST:PORT, or a scheduler file; --threads and --memory are of each worker."""
 
     def fresh_keywords(self) -> SharedFreshKeywords:
         """Return the keywords of a library function that cannot resume."""
-        return {**super().fresh_keywords(), "processes": self.processes}
+        return {**super().fresh_keywords(), "processes": self.processes, "cluster": self.cluster}
 
     def keywords(self) -> SharedKeywords:
         """Return the keywords of a library function."""

@@ -39,3 +39,9 @@ def die(stage: Stage) -> None:
 def sleep(mark: Path, stage: Stage) -> None:
     mark.write_text(str(os.getpid()))
     time.sleep(60)
+
+
+def nap(mark: Path, stage: Stage) -> None:
+    mark.touch()
+    time.sleep(0.5)
+    mark.write_text("done")
