@@ -29,7 +29,8 @@ from cooc_engine.storage.outputs import building_file
 from cooc_engine.storage.plain_hdf5 import Places, lay_out
 from cooc_engine.storage.schema import Natural, fitted
 from cooc_engine.storage.scratch import map_raw
-from cooc_engine.text.readers import line_batches, stamps
+from cooc_engine.text.files import stamps
+from cooc_engine.text.readers import line_batches
 from cooc_engine.vectors.contextual import KNOWN, WINDOW, ContextualVectors, Layers, Reader, chosen, reading, windows
 from cooc_engine.vectors.embed_options import EmbedOptions
 from cooc_engine.vectors.layer_mix import LayerMix
