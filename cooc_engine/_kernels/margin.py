@@ -31,6 +31,7 @@ from cooc_engine._kernels.sgd import EXAMPLES, LOSS, PIECE, WORDS, document_of
 from cooc_engine._kernels.simd import I64, _Code, splat
 
 PROGRAM, COSINE, PLAIN = 0, 1, 2
+STAY = 16  # positions after which a shared noise word is drawn anew
 F32 = types.float32
 
 
@@ -48,17 +49,19 @@ class MarginScratch(NamedTuple):
     words    (PIECE + 2 window,): the text laid out
     random   (8,), a cache line
     windows  (2, 2), noise (2, most): the window of a position and its noise words; those of the next one are drawn ahead
+    ring     (shared,): noise words that positions share
     """
 
     words: Any
     random: Any
     windows: Any
     noise: Any
+    ring: Any
 
 
 MARGIN = named(Margin, margin=float64, step=int64, joint=int64)
 MARGIN_SCRATCH = named(
-    MarginScratch, words=out(int32), random=out(uint64), windows=out(int64, 2), noise=out(int32, 2)
+    MarginScratch, words=out(int32), random=out(uint64), windows=out(int64, 2), noise=out(int32, 2), ring=out(int32),
 )  # fmt: skip
 
 
@@ -73,6 +76,18 @@ class _Hinge(_Code):
         targets = [self.builder.extract_value(self.arguments[1], i) for i in range(self.types[1].count)]
         return [self.row(0, target) for target in targets] + [self.row(2, word) for word in self.arguments[3:5]]
 
+    def inner(self, pairs, size):
+        """Return a tuple of inner products, of the pairs that a function makes of targets, word, noise and sum of targets."""
+        places = self.addresses()
+        totals = [cgutils.alloca_once_value(self.builder, splat(0)) for _ in range(size)]
+        with self.chunks(self.width(0)) as (z, _):
+            *x, word, noise = (self.load(place, z) for place in places)
+            for total, (left, right) in zip(totals, pairs(x, word, noise, self.sum(x)), strict=True):
+                self.builder.store(self.fma(left, right, self.builder.load(total)), total)
+        sums = self.sums([self.builder.load(total) for total in totals])
+        numbers = [self.builder.extract_element(sums, ir.Constant(ir.IntType(32), i)) for i in range(size)]
+        return self.context.make_tuple(self.builder, types.UniTuple(F32, size), numbers)
+
     def sum(self, vectors):
         """Return the sum of vectors."""
         total = vectors[0]
@@ -82,25 +97,36 @@ class _Hinge(_Code):
 
 
 @intrinsic
+def cosines(typing, X, targets, W, u, n):
+    """Return u·s and n·s."""
+    signature = types.UniTuple(F32, 2)(X, targets, W, types.int64, types.int64)
+
+    def codegen(context, builder, signature, arguments):
+        code = _Hinge(context, builder, signature, arguments)
+
+        def pairs(x, word, noise, s):
+            return [(word, s), (noise, s)]
+
+        return code.inner(pairs, 2)
+
+    return signature, codegen
+
+
+@intrinsic
 def products(typing, X, targets, W, u, n):
-    """Return x·x and x·(u − n) of each target, u·u, u·s, n·n, n·s, (u − n)·(u − n) and s·s."""
-    size = 2 * targets.count + 6
+    """Return u·u, n·n, (u − n)·(u − n) and s·s; if there are several targets x also x·x and x·(u − n) of each."""
+    size = 4 + (2 * targets.count if targets.count > 1 else 0)
     signature = types.UniTuple(F32, size)(X, targets, W, types.int64, types.int64)
 
     def codegen(context, builder, signature, arguments):
         code = _Hinge(context, builder, signature, arguments)
-        places = code.addresses()
-        totals = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(size)]
-        with code.chunks(code.width(0)) as (z, _):
-            *x, word, noise = (code.load(place, z) for place in places)
-            s, apart = code.sum(x), builder.fsub(word, noise)
-            pairs = [pair for row in x for pair in ((row, row), (row, apart))]
-            pairs += [(word, word), (word, s), (noise, noise), (noise, s), (apart, apart), (s, s)]
-            for total, (left, right) in zip(totals, pairs, strict=True):
-                builder.store(code.fma(left, right, builder.load(total)), total)
-        sums = code.sums([builder.load(total) for total in totals])
-        numbers = [builder.extract_element(sums, ir.Constant(ir.IntType(32), i)) for i in range(size)]
-        return context.make_tuple(builder, signature.return_type, numbers)
+
+        def pairs(x, word, noise, s):
+            apart = builder.fsub(word, noise)
+            own = [(word, word), (noise, noise), (apart, apart), (s, s)]
+            return own + [pair for row in x for pair in ((row, row), (row, apart)) if len(x) > 1]
+
+        return code.inner(pairs, size)
 
     return signature, codegen
 
@@ -174,13 +200,13 @@ def words_factors(step, lr, uu, us, nn, ns, ss, share):
 @helper
 def take_separate(margin, X, x, W, u, n, lr, frozen):
     """Take the steps of the hinge of one target; returns its loss, which is NaN where a number is."""
-    one = float32(1)
-    xx, xd, uu, us, nn, ns, dd, ss = products(X, (x,), W, u, n)
+    us, ns = cosines(X, (x,), W, u, n)
     loss = float32(margin.margin) - us + ns
     if loss <= 0:
         return float32(0)
-    a, b = factors_of(toward(margin.step, lr, xd, dd, one), xx, xd, dd)
-    c, d, e, f = words_factors(margin.step, lr, uu, us, nn, ns, ss, one)
+    uu, nn, dd, xx = products(X, (x,), W, u, n)
+    a, b = factors_of(toward(margin.step, lr, us - ns, dd, float32(1)), xx, us - ns, dd)
+    c, d, e, f = words_factors(margin.step, lr, uu, us, nn, ns, xx, float32(1))
     move(X, (x,), W, u, n, (a, b, c, d, e, f), frozen)
     return loss
 
@@ -188,14 +214,14 @@ def take_separate(margin, X, x, W, u, n, lr, frozen):
 @helper
 def take_joint(margin, X, x, y, W, u, n, lr, frozen):
     """Take the steps of the hinge of two targets; returns its loss, which is NaN where a number is."""
-    one, half = float32(1), float32(0.5)
-    xx, xd, yy, yd, uu, us, nn, ns, dd, ss = products(X, (x, y), W, u, n)
+    us, ns = cosines(X, (x, y), W, u, n)
     loss = float32(margin.margin) - us + ns
     if loss <= 0:
         return float32(0)
-    a, b = factors_of(toward(margin.step, lr, xd, dd, one), xx, xd, dd)
-    c, d = factors_of(toward(margin.step, lr, yd, dd, one), yy, yd, dd)
-    e, f, g, h = words_factors(margin.step, lr, uu, us, nn, ns, ss, half)
+    uu, nn, dd, ss, xx, xd, yy, yd = products(X, (x, y), W, u, n)
+    a, b = factors_of(toward(margin.step, lr, xd, dd, float32(1)), xx, xd, dd)
+    c, d = factors_of(toward(margin.step, lr, yd, dd, float32(1)), yy, yd, dd)
+    e, f, g, h = words_factors(margin.step, lr, uu, us, nn, ns, ss, float32(0.5))
     move(X, (x, y), W, u, n, (a, b, c, d, e, f, g, h), frozen)
     return loss
 
@@ -204,23 +230,44 @@ def take_joint(margin, X, x, y, W, u, n, lr, frozen):
 
 
 @helper
+def draw_noise(tables, W, random):
+    """Draw a noise word and prefetch its row; returns the word and the random state."""
+    random = next_random(random)
+    word = draw_alias(tables.noise, random)
+    prefetch_row(W, word)
+    return word, random
+
+
+@helper
+def fill_ring(tables, begin, end, W, scratch):
+    """Draw the shared noise words of the places begin:end of the ring."""
+    for place in range(begin, end):
+        scratch.ring[place], scratch.random[0] = draw_noise(tables, W, scratch.random[0])
+
+
+@helper
 def draw_position(rule, margin, tables, first, last, c, W, scratch):
-    """Draw window and noise words of the word at c, and prefetch the rows of these.
+    """Draw the window of the word at c and its noise words, from the table or from those that are shared.
 
     There are noise words for each neighbour, and unless both are joint then for the document. If rows are frozen, neighbours
-    are of use only where they are joint.
+    are of use only where they are joint. Some of the shared words are drawn anew for each position, in turn.
     """
-    slot, random = c & 1, next_random(scratch.random[0])
+    slot, random, shared = c & 1, next_random(scratch.random[0]), rule.shared
     radius = rule.window if rule.fixed else below(random, rule.window) + 1
+    scratch.random[0] = random
     low, high = max(first, c - radius), min(last, c + radius + 1)
     if rule.frozen and not margin.joint:
         low, high = c, c + 1
     scratch.windows[slot, 0], scratch.windows[slot, 1] = low, high
+    turn = (c - rule.window) % STAY
+    fill_ring(tables, turn * shared // STAY, (turn + 1) * shared // STAY, W, scratch)
+    random = scratch.random[0]
     for i in range((high - low - margin.joint) * rule.negative):
-        random = next_random(random)
-        noise = draw_alias(tables.noise, random)
-        scratch.noise[slot, i] = noise
-        prefetch_row(W, noise)
+        if shared > 0:
+            random = next_random(random)
+            scratch.noise[slot, i] = scratch.ring[below(random, shared)]
+        else:
+            scratch.noise[slot, i], random = draw_noise(tables, W, random)
     scratch.random[0] = random
 
 
@@ -259,6 +306,7 @@ def train_part(ids, offsets, begin, end, later, rule, margin, tables, clock, W, 
     """
     thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
     scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
+    fill_ring(tables, 0, rule.shared, W, scratch)
     result[:] = 0
     document, middle = document_of(offsets, begin), rule.window
     while begin < end:

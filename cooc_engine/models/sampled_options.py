@@ -184,7 +184,6 @@ class JoseOptions(SampledOptions):
     """JoSE, joint spherical embedding (Meng et al. 2019): words, contexts and documents as vectors of length 1."""
 
     loss: ClassVar[str] = "ns"  # type: ignore[misc]
-    noise: ClassVar[str] = "own"  # type: ignore[misc]
     margin: Annotated[float, Above(0), Below(4)] = 0.15
     """By how much a word shall be nearer to its context, or document, than a noise word, as a difference of cosines."""
     hinge: Literal["separate", "joint"] = "separate"
@@ -193,6 +192,8 @@ class JoseOptions(SampledOptions):
     """Factor of each step: that of the authors' program, the article's 1 + cos, or none (Riemannian gradient descent)."""
     negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 2
     """Number of noise words for each pair of a word and its context, or document."""
+    noise: Literal["shared", "own"] = "shared"
+    """Neighbouring words take their noise words from 64 that they share, or, as in the authors' program, each draws its own."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """Noise words are drawn in proportion to their counts to this power."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10

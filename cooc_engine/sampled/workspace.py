@@ -216,6 +216,7 @@ class MarginWorkspace(Workspace):
             "random": (np.uint64, (8,)),
             "windows": (np.int64, (2, 2)),
             "noise": (np.int32, (2, (2 * rule.window + 1) * rule.negative)),
+            "ring": (np.int32, (rule.shared,)),
         }
 
     def scratch(self) -> MarginScratch:

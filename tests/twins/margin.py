@@ -35,26 +35,40 @@ class Twin:
     step: str = "program"
     joint: bool = False
     frozen: bool = False
+    shared: int = 0
+    stay: int = 16
 
     def hinges(self, texts, keep, table, seed: int, epoch: int) -> Iterator[tuple[int, Hinge]]:
-        """The hinges of all texts, in order, with the number of the text."""
+        """The hinges of all texts, in order, with the number of the text.
+
+        Shared noise words are in a ring, of which the word with number c of its text redraws the (c mod `stay`)-th share.
+        """
         random, position = Random.of(seed, epoch, 0), 0
+        ring = [random.noise(table) for _ in range(self.shared)]
         for number, text in enumerate(texts):
             places = range(position, position + len(text))
             words = [w for w, p in zip(text, places, strict=True) if w >= 0 and kept(keep, seed, epoch, p, w)]
             position += len(text)
             for c, own in enumerate(words):
-                drawn = random.below(self.window) + 1
-                radius = self.window if self.fixed else drawn
+                radius = random.below(self.window) + 1
+                radius = self.window if self.fixed else radius
+                for place in self.redrawn(c):
+                    ring[place] = random.noise(table)
                 pairs = [([own], u) for p, u in enumerate(words) if p != c and abs(p - c) <= radius]
                 if self.joint:
                     pairs = [([own, self.contexts + number], u) for _, u in pairs]
                 else:
                     pairs = ([] if self.frozen else pairs) + [([self.contexts + number], own)]
                 for targets, u in pairs:
-                    for noise in [random.noise(table) for _ in range(self.negative)]:
+                    drawn = [ring[random.below(len(ring))] if ring else random.noise(table) for _ in range(self.negative)]
+                    for noise in drawn:
                         if noise not in (own, u):
                             yield number, Hinge(targets, u, noise)
+
+    def redrawn(self, c: int) -> range:
+        """The places of the ring that are drawn anew for the word with number c of a text."""
+        turn = c % self.stay
+        return range(turn * self.shared // self.stay, (turn + 1) * self.shared // self.stay)
 
     def loss(self, hinge: Hinge, W, X) -> float:
         """max(0, m − u·s + n·s), with s the sum of the targets."""
