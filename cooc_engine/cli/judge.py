@@ -154,6 +154,7 @@ def _compared(page: str, record: dict[str, Any]) -> Iterator[str]:
         for score in data["scores"]:
             yield f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"
         yield f"  {verdict(data)}"
+        yield f"  after Holm's correction: {verdict(data, corrected=True)}"
     yield f"{page}: {len(record['models'])} models on {len(record['sets'])} sets of words"
 
 

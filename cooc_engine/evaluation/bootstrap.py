@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cooc_engine.runtime.types import Floats
 
-__all__ = ["difference", "draws_of", "interval", "resampled_correlations", "resampled_means", "resamples"]
+__all__ = ["difference", "draws_of", "holm", "interval", "resampled_correlations", "resampled_means", "resamples"]
 
 LEVEL = 0.95
 HELD = 1 << 20  # draws held at a time: 8 MB
@@ -110,3 +110,15 @@ def difference(value: float, first: Floats, second: Floats) -> dict[str, Any] | 
     other = min((gaps <= 0).sum(), (gaps >= 0).sum())
     p = min(1.0, 2 * float(other + 1) / (len(gaps) + 1))
     return {"value": value, "low": bounds[0], "high": bounds[1], "p": p, "clear": not bounds[0] <= 0 <= bounds[1]}
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for their number by Holm's step-down method (1979), in the order given.
+
+    If nothing differs, the chance that any adjusted value is below a level is at most that level.
+    """
+    order = np.argsort(values, kind="stable")
+    scaled = np.asarray(values, np.float64)[order] * np.arange(len(values), 0, -1)
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+    return [float(value) for value in adjusted]

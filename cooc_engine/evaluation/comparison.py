@@ -17,7 +17,7 @@ from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.evaluation.geometry import nearest_rows, norm_profile, overlaps, spectrum
 from cooc_engine.evaluation.judge import SETS, answered, pair_cosines
 from cooc_engine.evaluation.options import CompareOptions
-from cooc_engine.evaluation.scores import SetScores, judged
+from cooc_engine.evaluation.scores import SetScores, correct, judged
 from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
@@ -58,8 +58,10 @@ def comparison(
     analogies   files of questions: scored by the share of correct answers of 3CosAdd among the first `restrict` words
 
     The record has `words`, `options`, `models` (facts and costs of each), `options_that_differ`, `sets` (for each: `scores`
-    with 95 % bootstrap intervals, `differences` of all pairs of models on the same resamples, and as `leaders` the best
-    model and those that are not clearly below it), `neighbours`, `spectra`, `norms`, and `versions`.
+    with 95 % bootstrap intervals; `differences` of all pairs of models on the same resamples, with `p` and, corrected by Holm
+    for the number of all differences, `p_holm`; and as `leaders` the best model and those that are not clearly below it),
+    `neighbours`, `spectra`, `norms`, and `versions`.
+
     Raises `UsageError` for fewer than two models, one given twice, or different vocabularies without `common`; and what
     `open_model`, `read_pairs` and `read_analogies` raise.
     """
@@ -72,6 +74,7 @@ def comparison(
         for answer, data in read:
             sets.append(judged(answer(entrants, data, options), [entrant.name for entrant in entrants]))
             stage.advance(1)
+        correct(sets)
         record = {
             "words": len(entrants[0].vectors),
             "options": options.record(),

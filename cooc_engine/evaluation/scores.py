@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cooc_engine.evaluation.bootstrap import difference, interval
+from cooc_engine.evaluation.bootstrap import difference, holm, interval
 from cooc_engine.runtime.types import Floats
 
-__all__ = ["SetScores", "judged"]
+__all__ = ["SetScores", "correct", "judged"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ def _differences(answered: SetScores, names: Sequence[str]) -> Iterator[dict[str
             found = difference(value, answered.resampled[i], answered.resampled[j])
             if found:
                 yield {"first": names[i], "second": names[j], **found}
+
+
+def correct(sets: Sequence[Mapping[str, Any]]) -> None:
+    """Add `p_holm` to all differences of these sets: their p-values as corrected for the number of all."""
+    gaps = [gap for data in sets for gap in data["differences"]]
+    for gap, corrected in zip(gaps, holm([gap["p"] for gap in gaps]), strict=True):
+        gap["p_holm"] = corrected
 
 
 def _leaders(scores: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -28,12 +28,13 @@ __all__ = ["SUFFIXES", "TEMPLATES", "check_page", "compare", "environment", "pag
 TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00")
 SUFFIXES = (".html", ".htm")
+SIGNIFICANT = 0.05
 KINDS = {"spearman": "Spearman’s ρ", "analogy-add": "share right"}
 
 
 def compare(
     models: Iterable[PathLike] | Mapping[str, PathLike],
-    output: PathLike,
+    output: PathLike | None = None,
     pairs: Iterable[PathLike] = (),
     analogies: Iterable[PathLike] = (),
     options: CompareOptions | None = None,
@@ -41,17 +42,19 @@ def compare(
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Compare models and write the page `output`, and beside it its main picture (.png) and all numbers (.json).
+    """Compare models; with `output`, write a page, and beside it its main picture (.png) and all numbers (.json).
 
     models      two or more model files, of any family, on a common vocabulary; a mapping gives them names
-    output      the page, *.html, or a directory for page.html, which is created if necessary
+    output      the page, *.html, or a directory for page.html, which is created if necessary; None writes nothing
     pairs       files of word pairs with human similarity ratings
     analogies   files of analogy questions in word2vec's format
 
-    Returns the content of the JSON file; see `cooc_engine.evaluation.comparison.comparison` for it and for the errors raised.
-    Each file is written completely or not at all. Raises `UsageError` if one exists already, unless `force` is given, and if
-    matplotlib or Jinja is missing.
+    Returns the numbers; see `cooc_engine.evaluation.comparison.comparison` for them and for the errors raised. Each file is
+    written completely or not at all. With `output`, raises `UsageError` if a file exists already, unless `force` is given, and
+    if matplotlib or Jinja is missing.
     """
+    if output is None:
+        return comparison(models, pairs, analogies, options, progress)
     page = page_of(output)
     check_page(page)
     with nullcontext() if page == Path(output) else _directory(page.parent):
@@ -91,11 +94,11 @@ def check_page(page: Path) -> None:
     require("a page", "plot", "jinja2", "matplotlib")
 
 
-def verdict(data: Mapping[str, Any]) -> str:
-    """Return one line saying which differences on a test set are larger than noise."""
+def verdict(data: Mapping[str, Any], *, corrected: bool = False) -> str:
+    """Return one line saying which differences on a test set are larger than noise, or remain so after Holm's correction."""
     clear: dict[str, list[str]] = {}
     for gap in data["differences"]:
-        if gap["clear"]:
+        if gap["p_holm"] < SIGNIFICANT if corrected else gap["clear"]:
             clear.setdefault(gap["first"], []).append(gap["second"])
     return "; ".join(f"{first} above {', '.join(others)}" for first, others in clear.items()) or "all within noise"
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins import vectors as naive
 
-from cooc_engine import CompareOptions, evaluate
+from cooc_engine import CompareOptions, compare, evaluate
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import CoocError, InputError, UsageError
-from cooc_engine.evaluation.bootstrap import difference, interval, resampled_correlations, resampled_means, resamples
+from cooc_engine.evaluation.bootstrap import difference, holm, interval, resampled_correlations, resampled_means, resamples
 from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.geometry import norm_profile, overlaps, spectrum
 from cooc_engine.models.file import ModelData, save_model
@@ -167,6 +167,20 @@ def test_scores_are_those_of_evaluate(models, pairs, questions):
             assert score["low"] <= score["value"] <= score["high"]
     assert [data["covered"] < data["total"] for data in record["sets"]] == [True, True]
     assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_holm_steps_down():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])  # Holm (1979): 4p, 3p, 2p, p, rising
+    assert holm([0.6, 0.9]) == [1.0, 1.0] and holm([]) == []
+
+
+def test_p_values_are_corrected_over_all_sets_and_nothing_need_be_written(models, pairs, questions, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    record = compare(models, pairs=[pairs], analogies=[questions], options=CompareOptions(samples=100))
+    gaps = [gap for data in record["sets"] for gap in data["differences"]]
+    assert len(gaps) == 6 and [gap["p_holm"] for gap in gaps] == holm([gap["p"] for gap in gaps])
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_differences_name_the_better_model_first(models, pairs):

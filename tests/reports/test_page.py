@@ -115,7 +115,7 @@ def test_the_page_is_sound_and_needs_nothing_else(page):
             assert attributes.get("aria-hidden") or (attributes["role"] == "img" and attributes["aria-label"])
         if tag == "th":
             assert attributes["scope"] in ("col", "row")
-    assert tags.count("h1") == 1 and tags.count("table") == 6
+    assert tags.count("h1") == 1 and tags.count("table") == 7
 
 
 def test_all_models_sets_and_words_are_in_it(page):
