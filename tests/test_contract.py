@@ -205,7 +205,7 @@ def test_where_the_model_comes_from_is_recorded(family, corpus, data, model):
     if FAMILIES[family].counting:
         assert model.provenance["cooc"] == data.digest
     assert model.provenance["cooc_engine"] == cooc_engine.__version__
-    assert model.provenance.keys() >= {"tokens", "seed", "threads", "numpy", "numba", "python"}
+    assert model.provenance.keys() >= {"tokens", "seed", "threads", "numpy", "numba", "python", "cpu", "cpu_features"}
 
 
 def test_a_checkpoint_of_a_run_under_way_is_not_for_others(family, data, tmp_path):

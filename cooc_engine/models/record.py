@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.runtime.options import Options
-from cooc_engine.runtime.versions import versions
+from cooc_engine.runtime.versions import processor, versions
 
 __all__ = ["Origin", "origin_of_corpus", "origin_of_counts", "plan_digest"]
 
@@ -31,7 +31,7 @@ def origin_of_counts(cooc: Cooc, options: Options, threads: int) -> Origin:
     trained = options.record()
     config = {"encode": corpus["options"], "count": cooc.options.record(), "train": trained}
     made_of = {"corpus": corpus["digest"], "cooc": cooc.digest, "tokens": cooc.manifest["tokens"], "entries": cooc.entries}
-    return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **versions()})
+    return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **versions(), **processor()})
 
 
 def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapping[str, Any]) -> Origin:
@@ -39,7 +39,7 @@ def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapp
     trained = options.record()
     config = {"encode": corpus.manifest["options"], "train": trained}
     made_of = {"corpus": corpus.digest, "tokens": corpus.tokens}
-    return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **facts, **versions()})
+    return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **facts, **versions(), **processor()})
 
 
 def plan_digest(*parts: Any) -> str:

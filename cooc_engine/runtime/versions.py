@@ -1,4 +1,4 @@
-"""Versions of the software that a result depends on, for its provenance."""
+"""Versions of the software, and the kind of processor, that a result depends on, for its provenance."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ from importlib.metadata import version
 
 from cooc_engine._version import __version__
 
-__all__ = ["versions"]
+__all__ = ["processor", "versions"]
 
 
 def versions() -> dict[str, str]:
     """Return the versions of this program, Python and the numerical libraries."""
     libraries = {name: version(name) for name in ("numpy", "numba", "scipy", "h5py")}
     return {"cooc_engine": __version__, "python": platform.python_version(), **libraries}
+
+
+def processor() -> dict[str, str]:
+    """Return the kind of processor that kernels are compiled for, and its features.
+
+    Sums of floats are reordered to fill its vectors, so their last bits are those of machines of one kind. `NUMBA_CPU_NAME` and
+    `NUMBA_CPU_FEATURES` choose another kind.
+    """
+    import numba
+    from llvmlite import binding
+
+    features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
+    present = sorted(one[1:] for one in features.split(",") if one.startswith("+"))
+    return {"cpu": numba.config.CPU_NAME or binding.get_host_cpu_name(), "cpu_features": ",".join(present)}
