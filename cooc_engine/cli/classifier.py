@@ -127,6 +127,7 @@ def autotune(
     *,
     output: NewModel,
     validation: Annotated[Path, Flag(("--autotune-validation",)), "The labelled text to judge by."],
+    picture: Annotated[Path | None, "A picture of the trials to write, PICTURE.png or PICTURE.svg."] = None,
     options: AutotuneOptions | None = None,
     base: SupervisedOptions | None = None,
     run: RunOptions = RUN,
@@ -138,9 +139,16 @@ def autotune(
         cooc-engine autotune train.txt --validation test.txt --output model.h5
     """
     from cooc_engine.pipeline.autotune import autotune
+    from cooc_engine.reports.pictures import new_picture, require_matplotlib
+    from cooc_engine.reports.trials import plot_trials
 
+    if picture is not None:
+        require_matplotlib()
+        new_picture(picture, force=run.force)
     with Work(run) as work:
         _, trials = autotune(given(text), validation, output, options, base, **run.keywords())
+    if picture is not None:
+        plot_trials(trials, picture, (options or AutotuneOptions()).metric)
     if not run.json:
         print_lines(_trial_lines(trials))
     best = max(trial["score"] for trial in trials)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "Plottable", "Points", "frequent_words", "groups_of", "neighbourhood_map", "plot", "plot_model", "plot_table",
-    "require_matplotlib", "units_of",
+    "COLOURS", "GREY", "INK", "Plottable", "Points", "frequent_words", "groups_of", "neighbourhood_map", "new_picture",
+    "picture", "plot", "plot_model", "plot_table", "require_matplotlib", "units_of",
 ]  # fmt: skip
 
 Points = npt.NDArray[np.float64]
@@ -72,10 +72,7 @@ def plot(model: PathLike | ModelFile, output: PathLike, words: int = 300, *, for
     same for the same vectors. Raises `UsageError` for another suffix, if the picture exists, unless `force`, for sparse
     vectors, and if matplotlib or scikit-learn is missing; and what `open_model` raises.
     """
-    path = Path(output)
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"{path}: is not the name of a picture; choose an --output that ends in {' or '.join(FORMATS)}")
-    refuse_file(path, force=force)
+    path = new_picture(output, force=force)
     opened = model if isinstance(model, ModelFile) else open_model(Path(model))
     if isinstance(opened.matrix, SparseVectors):
         raise UsageError(f"{opened.path}: has sparse vectors; a map takes dense ones, such as those of pmi-svd")
@@ -89,7 +86,16 @@ def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
     are the same for the same vectors. Raises `UsageError` if matplotlib or scikit-learn is missing.
     """
     require("a picture", "plot", "matplotlib", "sklearn.manifold")
-    return _picture(path, (16, 9), lambda figure: _draw(figure, model, words))
+    return picture(path, (16, 9), lambda figure: _draw(figure, model, words))
+
+
+def new_picture(output: PathLike, *, force: bool) -> Path:
+    """Return the path of a picture; raises `UsageError` for another suffix, and if it exists, unless `force`."""
+    path = Path(output)
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"{path}: is not the name of a picture; choose one that ends in {' or '.join(FORMATS)}")
+    refuse_file(path, force=force)
+    return path
 
 
 def require_matplotlib() -> None:
@@ -97,7 +103,8 @@ def require_matplotlib() -> None:
     require("a picture", "plot", "matplotlib.backends.backend_agg")
 
 
-def _picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
+def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
+    """Write what `draw` draws, in the format of the path's suffix; return the path."""
     require_matplotlib()
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -247,7 +254,7 @@ def plot_table(table: Table, path: Path) -> Path:
     Raises `UsageError` if matplotlib is missing.
     """
     wide, high = max(len(part.options) for part in table.parts().values()), len(table.parts())
-    return _picture(path, (4.2 + 2.6 * wide, 1 + 4.5 * high), lambda figure: _draw_table(figure, table))
+    return picture(path, (4.2 + 2.6 * wide, 1 + 4.5 * high), lambda figure: _draw_table(figure, table))
 
 
 def _draw_table(figure: Figure, table: Table) -> None:

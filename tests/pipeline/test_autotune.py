@@ -182,7 +182,9 @@ def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
 
 def test_the_command_prints_a_table_of_trials(texts, tmp_path, capsys):
     arguments = ["--autotune-validation", texts[1], "--output", tmp_path / "m.h5", "--trials", "2", "--progress", "none"]
+    arguments += ["--picture", tmp_path / "trials.svg"]
     assert main(["autotune", *map(str, [texts[0], *arguments])]) == 0
+    assert (tmp_path / "trials.svg").read_text().startswith("<?xml")
     head, *rows, last = capsys.readouterr().out.splitlines()
     assert head.split("\t")[:4] == ["score", "seconds", "MB", "lr"]
     assert len(rows) == 2
