@@ -62,7 +62,9 @@ def _draw(figure: Figure, axes: Sequence[_Axis], best: int) -> None:
         _draw_axis(board, x, axis)
     for trial in range(len(axes[0].places)):
         heights = [axis.places[trial] for axis in axes]
-        how = {"color": COLOURS[1], "linewidth": 2.2, "zorder": 3} if trial == best else {"color": GREY, "linewidth": 0.8}
+        how: dict[str, Any] = (
+            {"color": COLOURS[1], "linewidth": 2.2, "zorder": 3} if trial == best else {"color": GREY, "linewidth": 0.8}
+        )
         board.plot(range(len(axes)), heights, alpha=0.95 if trial == best else 0.45, **how)
     title = f"{len(axes[0].places)} trials, the best in colour"
     figure.suptitle(title, x=0.03, ha="left", fontsize=13, color=INK)
