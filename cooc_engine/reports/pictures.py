@@ -160,7 +160,7 @@ def _plain(axes: Axes, title: str) -> None:
 
 def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     rows = frequent_words(model.vocabulary, words)
-    _plain(axes, "Frequent words: those used alike stand together")
+    _plain(axes, "Frequent words: those used alike are close to each other")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
