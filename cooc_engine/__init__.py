@@ -55,10 +55,11 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.vectors.alignment import align
     from cooc_engine.vectors.classifier import Classifier
-    from cooc_engine.vectors.contextual import ContextualVectors
+    from cooc_engine.vectors.contextual import ContextualVectors, InSentence
     from cooc_engine.vectors.documents import DocumentVectors, infer
     from cooc_engine.vectors.embed_options import EmbedOptions
     from cooc_engine.vectors.embedding import embed
+    from cooc_engine.vectors.estimators import ContextualTransformer
     from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
     from cooc_engine.vectors.model import Model, open_model
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
@@ -121,6 +122,8 @@ _HOME = {
     "Vectors": "vectors.query",
     "nn": "vectors.query",
     "ContextualVectors": "vectors.contextual",
+    "InSentence": "vectors.contextual",
+    "ContextualTransformer": "vectors.estimators",
     "DocumentVectors": "vectors.documents",
     "EmbedOptions": "vectors.embed_options",
     "embed": "vectors.embedding",
@@ -148,7 +151,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "PMITransformer", "SparseSVD",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
     "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
-    "ContextualVectors", "embed", "EmbedOptions", "LayerMix", "fit_mix",
+    "ContextualVectors", "InSentence", "embed", "EmbedOptions", "LayerMix", "fit_mix", "ContextualTransformer",
     "plot", "explore",
     "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",

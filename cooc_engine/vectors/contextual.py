@@ -29,6 +29,8 @@ from cooc_engine.vectors.layer_mix import LayerMix
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from cooc_engine.vectors.torch_module import ElmoModule
+
 __all__ = ["ContextualVectors", "InSentence", "Layers", "Reader", "chosen", "reading"]
 
 WINDOW = 1 << 14  # words that are read before their vectors are returned
@@ -167,6 +169,15 @@ class ContextualVectors:
             for window in windows(map(self.words_of, _listed(sentences))):
                 found += reader.read(window, choose)
         return found
+
+    def as_module(self, mix: LayerMix | None = None, *, trainable: bool = False) -> ElmoModule:
+        """Return the model as a module of PyTorch, which learns a mix of its layers, and its weights too if `trainable`.
+
+        Raises `UsageError` without PyTorch.
+        """
+        from cooc_engine.vectors.torch_module import ElmoModule
+
+        return ElmoModule(self.network, mix, trainable=trainable)
 
     def in_sentence(self, text: str) -> InSentence:
         """Return the word in brackets of a text; raises `InputError` unless there is one such word."""
