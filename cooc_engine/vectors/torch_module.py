@@ -6,6 +6,7 @@ Only this module needs PyTorch; importing it without PyTorch raises `UsageError`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from torch.nn import Module, Parameter, ParameterDict, functional  # noqa: E402
 
 __all__ = ["ElmoModule"]
 
-Tensor = torch.Tensor
+Tensor = Any  # torch.Tensor, whose types are not followed
 
 
 class ElmoModule(Module):  # type: ignore[misc]
