@@ -37,7 +37,7 @@ def test_a_tagger_learns_which_layers_tell(vectors, monkeypatch):
     words, tags = tagged()
     tagger = make_pipeline(ContextualTransformer(vectors), StandardScaler(), LogisticRegression(max_iter=1000)).fit(words, tags)
     assert tagger.score(words, tags) > 0.9
-    assert tagger[0].mix_.weights.argmin() == 0  # the layer without context
+    assert tagger[0].mix_.weights[0] < 0.25  # of the layer without context
 
 
 def test_a_word_has_its_own_vector_and_a_sentence_the_mean(vectors):
