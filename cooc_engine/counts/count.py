@@ -126,7 +126,10 @@ def count(
         def peak() -> int | None:
             return job.plan(at, job.runs(part_path(at))).peak
 
-        with building(at, record, force=how.force, resume=how.resume, peak=peak) as work, workers.at(work):
+        with (
+            building(at, record, force=how.force, resume=how.resume, take_over=how.take_over, peak=peak) as work,
+            workers.at(work),
+        ):
             if progress.speaks:
                 progress.say(job.plan(at, job.runs(work)).line())
             if not (work / "manifest.json").exists():

@@ -68,7 +68,9 @@ def merge(
         job, progress = _Sum.of(coocs, workers), how.shown
         record = {"kind": KIND, "version": VERSION, "options": job.coocs[0].options.record(), "corpora": job.digests()}
         with (
-            building(at, record, force=how.force, resume=how.resume, peak=lambda: job.plan(at).peak) as work,
+            building(
+                at, record, force=how.force, resume=how.resume, take_over=how.take_over, peak=lambda: job.plan(at).peak
+            ) as work,
             workers.at(work),
         ):
             if progress.speaks:

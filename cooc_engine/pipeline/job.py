@@ -86,7 +86,7 @@ def run(
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **run)
     coocs = {at: counted(corpus, at, options, **run) for at, options in plan.counts.items()}
-    alone: dict[str, Any] = {key: value for key, value in run.items() if key not in ("processes", "cluster")}
+    alone: dict[str, Any] = {key: value for key, value in run.items() if key not in ("processes", "cluster", "take_over")}
     for number, training in enumerate(plan.trainings, 1):
         if plan.grid:
             progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")

@@ -52,6 +52,7 @@ class SharedKeywords(RunKeywords, total=False):
 
     processes: int | None
     cluster: Any
+    take_over: bool
 
 
 class SharedFreshKeywords(FreshKeywords, total=False):
@@ -59,6 +60,7 @@ class SharedFreshKeywords(FreshKeywords, total=False):
 
     processes: int | None
     cluster: Any
+    take_over: bool
 
 
 class TrainKeywords(RunKeywords, total=False):
@@ -78,6 +80,7 @@ class Run:
     checkpoint_every  minutes between checkpoints within an epoch
     processes         worker processes that share the work; each has so many threads, and such a budget: by default its share
     cluster           machines that share the work: the address of a scheduler of Dask, its file, or a client of `distributed`
+    take_over         resume what a run on another machine left, which has ended
 
     Derived from these: `workers` (threads), `budget` (bytes) and `shown` (a `Progress`).
     """
@@ -90,6 +93,7 @@ class Run:
     checkpoint_every: float = 10.0
     processes: int | None = None
     cluster: Any = None
+    take_over: bool = False
     workers: int = field(init=False)
     budget: int = field(init=False)
     shown: Progress = field(init=False)

@@ -61,10 +61,13 @@ class SharedOptions(RunOptions):
     """Number of worker processes to share the work; --threads and --memory are then those of each, by default its share."""
     cluster: str | None = None
     """A cluster of Dask to share the work: tcp://HOST:PORT, or a scheduler file; --threads and --memory are of each worker."""
+    take_over: bool = False
+    """Take over the output of a run that was killed on another machine; for --resume."""
 
     def fresh_keywords(self) -> SharedFreshKeywords:
         """Return the keywords of a library function that cannot resume."""
-        return {**super().fresh_keywords(), "processes": self.processes, "cluster": self.cluster}
+        how = super().fresh_keywords()
+        return {**how, "processes": self.processes, "cluster": self.cluster, "take_over": self.take_over}
 
     def keywords(self) -> SharedKeywords:
         """Return the keywords of a library function."""

@@ -3,8 +3,8 @@
 A directory is built as `NAME.part`, locked meanwhile, and renamed once its manifest has been written: whatever bears its
 final name is complete. All layouts are specified in FORMAT.md.
 
-Locks use `flock`. Some network file systems lack it, or provide it within one machine only: there, two runs on different
-machines are not kept apart.
+Locks use `flock`. Some network file systems provide it within one machine only: there, what `holders` writes keeps runs on
+different machines apart.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.storage.checksums import crc32
+from cooc_engine.storage.holders import held
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
+UNLOCKABLE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -278,7 +280,10 @@ def locked(path: Path) -> Iterator[None]:
     with open(path, "ab", opener=_follow_no_link) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno in UNLOCKABLE:
+                hint = "mount it with flock (Lustre: -o flock) or choose another --output"
+                raise UsageError(f"{_locked_by(path)}: its file system has no locks ({error.strerror}); {hint}") from None
             raise UsageError(f"{_locked_by(path)}: another run is working on it") from None
         yield
 
@@ -300,12 +305,14 @@ def building(
     *,
     force: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     peak: Callable[[], int | None] = _nothing,
 ) -> Iterator[Path]:
     """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block ends without an error.
 
     `plan` holds everything that determines the content; a resumed run must have an equal one. After Ctrl-C, a full disk or
-    lack of memory the directory is kept for `--resume`; after any other error it is removed. `peak` is as in `disk_errors`.
+    lack of memory the directory is kept for `--resume`; after any other error it is removed. `peak` is as in `disk_errors`, and
+    `take_over` as in `held`.
     """
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
@@ -321,7 +328,8 @@ def building(
             left.unlink(missing_ok=True)
         _replace_directory(work, output, old)
 
-    with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume):
+    take_over = take_over or force
+    with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over):
         yield work
 
 
@@ -338,16 +346,18 @@ def building_file(output: Path, plan: Mapping[str, Any], *, force: bool = False,
         (work / output.name).replace(output)
         shutil.rmtree(work)
 
-    with disk_errors(output, resumes=True), _at_work(work, plan, finish, resume=resume):
+    with disk_errors(output, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=force):
         yield work
 
 
 @contextmanager
-def _at_work(work: Path, plan: Mapping[str, Any], finish: Callable[[], None], *, resume: bool) -> Iterator[None]:
+def _at_work(
+    work: Path, plan: Mapping[str, Any], finish: Callable[[], None], *, resume: bool, take_over: bool
+) -> Iterator[None]:
     """Lock a directory to build in, and `finish` it; after an error it is removed, unless the run can be resumed."""
     work.mkdir(exist_ok=True)
     refuse_links(work, *work.iterdir())
-    with locked(work / "lock"):
+    with locked(work / "lock"), held(work / "lock", take_over=take_over):
         _keep_or_clear(work, parse_json(_canonical(plan), "the plan"), resume=resume)
         try:
             yield

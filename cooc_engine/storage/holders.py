@@ -1,0 +1,82 @@
+"""Who works on a directory that several machines see: a lock may keep out only the other runs of its own machine.
+
+The lock file says which process of which machine holds it, and is touched while it works. A run that ends in order leaves the
+file empty; one that was killed leaves its name, and a file that nobody touches.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypedDict
+
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.storage.schema import Natural, read_json
+
+__all__ = ["held"]
+
+EVERY, STALE = 15.0, 60.0  # seconds from one touch to the next, and after which a run is taken for dead
+
+
+class _Holder(TypedDict):
+    """What a lock file says of the run that holds it."""
+
+    host: str
+    pid: Natural
+
+
+@contextmanager
+def held(lock: Path, *, take_over: bool) -> Iterator[None]:
+    """Say in a lock file that this process holds it, until the block ends; the caller has locked it on this machine.
+
+    Raises `UsageError` if a run of another machine holds it, or did when it was killed; the latter unless `take_over`.
+    """
+    _refuse_others(lock, take_over)
+    lock.write_text(json.dumps(_Holder(host=socket.gethostname(), pid=os.getpid())))
+    done = threading.Event()
+    toucher = threading.Thread(target=_touch, args=(lock, done), daemon=True)
+    toucher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        toucher.join()
+        with suppress(OSError):  # it goes with a directory that is finished
+            os.truncate(lock, 0)
+
+
+def _touch(lock: Path, done: threading.Event) -> None:
+    while not done.wait(EVERY):
+        with suppress(OSError):
+            os.utime(lock)
+
+
+def _refuse_others(lock: Path, take_over: bool) -> None:
+    try:
+        holder = read_json(lock.read_bytes(), _Holder, f"{lock}")
+    except (FormatError, OSError):  # empty, or of a version that wrote nothing
+        return
+    if holder["host"] == socket.gethostname():
+        return
+    who = f"{lock.parent}: process {holder['pid']} on {holder['host']}"
+    if _age(lock) < STALE:
+        raise UsageError(f"{who} is working on it")
+    if not take_over:
+        raise UsageError(
+            f"{who} was working on it and was killed, or cannot be seen; if it has ended, pass --resume and --take-over, "
+            f"or --force to start anew"
+        )
+
+
+def _age(lock: Path) -> float:
+    """Return the seconds since a file was touched, by the clock of its file system."""
+    now = lock.with_name(f"clock-{os.getpid()}.part")
+    now.touch()
+    age = now.stat().st_mtime - lock.stat().st_mtime
+    now.unlink()
+    return age
