@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = ["scripts/demo", "scripts/test", "scripts/check", "scripts/bench", "scripts/fuzz", "scripts/docs", ".ci/run"]
+PROGRAMS = [
+    "scripts/demo", "scripts/test", "scripts/check", "scripts/bench", "scripts/fuzz", "scripts/docs", "scripts/plan", ".ci/run",
+]  # fmt: skip
 BASH = shutil.which("bash") or pytest.skip("needs bash", allow_module_level=True)
 
 
@@ -240,3 +242,38 @@ def test_review_without_a_label_is_named(imdb: ModuleType, tmp_path: Path) -> No
     (tmp_path / "bad").write_text("__label__pos a film\na film\n")
     with pytest.raises(SystemExit, match=r"bad:2: .*'a'.*__label__neg, __label__pos"):
         imdb.read_reviews(str(tmp_path / "bad"))
+
+
+# --------------------------------------------------------------------------------------------------- the plan for clusters
+
+PAIRS = {1e6: 6.02e6, 2e6: 10.42e6, 4e6: 17.76e6, 8e6: 29.76e6, 16e6: 48.69e6, 17e6: 50.86e6}  # counted, of 88,090 words
+
+
+@pytest.fixture(scope="module")
+def planner() -> ModuleType:
+    return program("plan")
+
+
+@pytest.mark.parametrize("tokens", PAIRS)
+def test_the_plan_predicts_how_many_pairs_were_counted(planner: ModuleType, tokens: float) -> None:
+    assert planner.pairs(tokens, 88_090, 10) == pytest.approx(PAIRS[tokens], rel=0.01)
+
+
+def test_the_plan_grows_with_the_text_and_shrinks_with_machines(planner: ModuleType) -> None:
+    def hours(**how: float) -> float:
+        return sum(stage.hours for stage in planner.plan(planner.Setup(**how))[:-2])
+
+    assert hours(machines=1) > hours(machines=4) > hours(machines=16)
+    assert hours(machines=1, processes=12) < hours(machines=1), "several processes unpack and write at once"
+    assert hours(text="xz") > hours(text="gz") > 0.9 * hours(text="plain")
+    assert hours(tokens=2e12) > 1.5 * hours(tokens=1e12)
+    few = planner.plan(planner.Setup(tokens=1e7, words=5e4, machines=1))
+    assert [stage.name for stage in few][3] == "count", "a text that fits into memory is counted without runs"
+
+
+def test_the_plan_is_printed(planner: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["plan", "--tokens", "1e9", "--words", "1e5", "--machines", "2"])
+    planner.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1e+09 tokens, 1e+05 words, about ") and len(lines) == 10
+    assert lines[-1].startswith("text to counts: ")
