@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cooc_engine.evaluation.classification import classify
     from cooc_engine.evaluation.clustering import cluster
     from cooc_engine.evaluation.judge import evaluate
+    from cooc_engine.evaluation.layers import probe
     from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions
     from cooc_engine.formats.glove_counts import export_glove, import_glove
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
@@ -108,6 +109,7 @@ _HOME = {
     "explore": "reports.explorer",
     "plot": "reports.pictures",
     "evaluate": "evaluation.judge",
+    "probe": "evaluation.layers",
     "cluster": "evaluation.clustering",
     "classify": "evaluation.classification",
     "run": "pipeline.job",
@@ -153,7 +155,8 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
     "ContextualVectors", "InSentence", "embed", "EmbedOptions", "LayerMix", "fit_mix", "ContextualTransformer",
     "plot", "explore",
-    "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "info", "run",
+    "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "probe",
+    "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 

@@ -16,7 +16,7 @@ import cooc_engine
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask, classifier
 from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
-from cooc_engine.cli.contextual import embed
+from cooc_engine.cli.contextual import embed, probe
 from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
 from cooc_engine.cli.foreign_flags import given, modern
@@ -318,7 +318,7 @@ VERBS: dict[str, Sequence[Any]] = {
     "Questions": [getattr(ask, name) for name in ask.__all__],
     "Classification": (classifier.predict, classifier.predict_prob, classifier.test, classifier.test_label),
     "Pictures": (plot, explore),
-    "Judging": (evaluate, compare, cluster, classify, ratio, info),
+    "Judging": (evaluate, compare, cluster, classify, probe, ratio, info),
     "Other programs": (export, import_file, export_counts, import_counts),
     "Getting started": (demo, help),
 }

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import cooc_engine
-from cooc_engine.cli.console import Work
+from cooc_engine.cli.console import Work, print_result, score_lines
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import ModelFile, NewFile, TextFiles, TrustTokenizer
+from cooc_engine.cli.parameters import Files, Json, ModelFile, NewFile, TextFiles, TrustTokenizer
+from cooc_engine.errors import UsageError
 from cooc_engine.runtime.run_options import RunOptions
 from cooc_engine.vectors.embed_options import EmbedOptions
 
-__all__ = ["embed"]
+__all__ = ["embed", "probe"]
 
 RUN = RunOptions()
 
@@ -37,3 +39,35 @@ def embed(
         names = [given(text) for text in texts]
         done = cooc_engine.embed(model, names, output, options, trust_tokenizer=trust_tokenizer, **run.keywords())
     work.print(output, f"{done.words:,} words in {done.lines:,} lines, vectors of size {done.vector_size}", done.record())
+
+
+def probe(
+    model: ModelFile,
+    /,
+    *,
+    tags: Annotated[
+        tuple[Path, Path] | None, "Two files in CoNLL-U: parts of speech are learned from the first, and judged on the second."
+    ] = None,
+    senses: Annotated[
+        Path | None, "A text, one sentence per line: pairs of its words are written as one word, and told apart."
+    ] = None,
+    sentence_pairs: Annotated[Files, "Files of sentence pairs: sentence, sentence, human score, separated by tabs."] = None,
+    perplexity: Annotated[
+        Files,
+        "A held-out corpus, encoded with the vocabulary of the training; and the corpus of the training, for its n-grams.",
+    ] = None,
+    plain: Annotated[bool, "Lower-case the tagged words, and keep letters and digits alone."] = False,
+    save_mix: Annotated[Path | None, "Write the mix learned from the tags, for `embed --layers mix --mix`."] = None,
+    json: Json = False,
+) -> None:
+    """Show what the layers of a model of ELMo know: perplexity, senses, parts of speech, sentence pairs, with intervals.
+
+    For example:
+
+        cooc-engine probe elmo.h5 --tags dev.conllu test.conllu --senses text.txt
+    """
+    if not (tags or senses or sentence_pairs or perplexity):
+        raise UsageError("nothing to judge by; pass tags TRAIN TEST, senses TEXT, sentence-pairs FILE or perplexity CORPUS")
+    sets = {"pairs": sentence_pairs or (), "perplexity": perplexity or ()}
+    rows = cooc_engine.probe(model, tags=tags, senses=senses, plain=plain, mix=save_mix, **sets)
+    print_result(json, rows, score_lines(rows))

@@ -15,10 +15,11 @@ from cooc_engine.text.bounded import whole
 from cooc_engine.text.compression import SUFFIXES
 
 __all__ = [
-    "AnalogySet", "CategorySet", "OutlierSet", "PairSet",
-    "name_of", "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs",
+    "AnalogySet", "CategorySet", "OutlierSet", "PairSet", "TaggedSet",
+    "name_of", "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "read_tagged",
 ]  # fmt: skip
 LONGEST = 1 << 24  # bytes of a file: the largest sets in use have a quarter
+MOST_TAGGED = 1 << 28  # bytes of a file of tagged text
 
 LARGEST_SCORE = 1e100  # whose squares can be added up
 
@@ -178,14 +179,52 @@ def _topics(path: Path) -> Iterator[tuple[int, list[str]]]:
         yield first, lines
 
 
+@dataclass(frozen=True)
+class TaggedSet:
+    """Sentences, and the tag of each of their words."""
+
+    name: str
+    sentences: Sequence[Sequence[str]]
+    tags: Sequence[Sequence[str]]
+
+
+def read_tagged(path: Path | str) -> TaggedSet:
+    """Read words and their universal parts of speech from a file in CoNLL-U, as Universal Dependencies has them.
+
+    Lines of several words, such as `1-2`, and of words that are not there, such as `1.1`, are left out. Raises `InputError`,
+    naming file and line.
+    """
+    path = Path(path)
+    sentences: list[list[str]] = []
+    tags: list[list[str]] = []
+    for number, line in enumerate(_text(path, MOST_TAGGED).split("\n"), 1):
+        fields = line.rstrip("\r").split("\t")
+        if line.startswith("#") or not line.strip():
+            continue
+        if len(fields) != 10 or not fields[1] or not fields[3]:
+            raise InputError(f"{path}:{number}: expected the ten fields of CoNLL-U, found {len(fields)}")
+        if not fields[0].isdigit():
+            continue
+        if fields[0] == "1":
+            sentences.append([])
+            tags.append([])
+        if not sentences:
+            raise InputError(f"{path}:{number}: word {fields[0]} has no word 1 before it")
+        sentences[-1].append(fields[1])
+        tags[-1].append(fields[3])
+    if not sentences:
+        raise InputError(f"{path}: holds no sentences")
+    return TaggedSet(name_of(path), sentences, tags)
+
+
 def name_of(path: Path) -> str:
     """Return the name of a set: its file's name without the suffix, or without both suffixes of a compressed file."""
     return Path(path.stem).stem if path.suffix in SUFFIXES else path.stem
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, most: int = LONGEST) -> str:
     try:
-        return whole(path, LONGEST).decode("utf-8-sig")
+        return whole(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
 

@@ -1,0 +1,272 @@
+"""What the layers of ELMo know: perplexity beside n-grams, senses, parts of speech, and pairs of sentences.
+
+Every score comes with the number of items that it is of, and scores of items with the bootstrap interval of their mean.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cooc_engine.contextual.characters import BEGIN, END, MARKS, UNKNOWN, Words
+from cooc_engine.contextual.perplexity import perplexity as of_streams
+from cooc_engine.contextual.stream import Stream
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.errors import UsageError
+from cooc_engine.evaluation import ngrams as counted
+from cooc_engine.evaluation.bootstrap import interval, resampled_means, resamples
+from cooc_engine.evaluation.correlation import pearson
+from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
+from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
+from cooc_engine.text.readers import line_batches
+from cooc_engine.vectors.contextual import ContextualVectors
+from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
+
+__all__ = ["PAIRS", "perplexities", "probe", "pseudo_words", "sentence_pairs", "tagging"]
+
+# Words of different kinds, each pair of which is written as one to see whether the places are told apart.
+PAIRS = (
+    ("river", "album"), ("king", "football"), ("water", "president"), ("church", "computer"), ("army", "music"),
+    ("language", "game"), ("son", "city"), ("species", "film"), ("war", "school"), ("money", "island"), ("won", "wrote"),
+    ("large", "american"), ("player", "theory"), ("company", "mother"),
+)  # fmt: skip
+
+AROUND = 12  # words on each side of a pseudo-word
+NEAREST = 5  # other places that decide on a place
+PLACES = 100  # of each of the two words
+SAMPLES = 1000  # of the bootstrap
+TOGETHER = 512  # sentences whose layers are held at a time
+LARGEST_ORDER = 3
+LONGEST = 1 << 26  # bytes of a line
+NOT_PLAIN = re.compile("[^a-z0-9]")
+Row = dict[str, Any]
+
+
+def probe(
+    model: PathLike,
+    *,
+    tags: tuple[PathLike, PathLike] | None = None,
+    senses: PathLike | None = None,
+    pairs: Iterable[PathLike] = (),
+    perplexity: Sequence[PathLike] = (),
+    plain: bool = False,
+    mix: PathLike | None = None,
+) -> list[Row]:
+    """Return what the layers of a model of ELMo know: rows {dataset, kind, value, low, high, covered, total}.
+
+    tags        two files in CoNLL-U: parts of speech are learned from the first and judged on the second, see `tagging`
+    senses      a text, one sentence per line, for `pseudo_words`
+    pairs       files for `read_sentence_pairs`, see `sentence_pairs`
+    perplexity  an encoded corpus that was held out, and if there is a second that of the training, see `perplexities`
+    plain       lower-case the words of tags and keep only letters and digits of ASCII, as corpora such as enwiki are
+    mix         write the mix that was learned for the tags to this file
+
+    Raises `InputError`, naming file and line, for a file that cannot be read, and what `ContextualVectors.open` raises.
+    """
+    if mix is not None and tags is None:
+        raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
+    if len(perplexity) > 2:
+        raise UsageError(f"perplexity of {len(perplexity)} corpora; pass the one held out, and that of the training")
+    sets = [read_sentence_pairs(os.fspath(path)) for path in pairs]
+    tagged = [_plain(each) if plain else each for each in (read_tagged(os.fspath(path)) for path in tags or ())]
+    vectors, rows = ContextualVectors.open(model), list[Row]()
+    if perplexity:
+        rows += perplexities(vectors, *map(Corpus.of, perplexity))
+    if senses is not None:
+        lines = itertools.chain.from_iterable(line_batches([Path(senses)], LONGEST))
+        rows += pseudo_words(vectors, [vectors.words_of(line) for line in lines], PAIRS)
+    if tags is not None:
+        found, learned = tagging(vectors, *tagged)
+        rows += found
+        if mix is not None:
+            learned.save(Path(mix))
+    for data in sets:
+        rows += sentence_pairs(vectors, data)
+    return [{"model": os.fspath(model), **row} for row in rows]
+
+
+def _plain(data: TaggedSet) -> TaggedSet:
+    """Return tagged sentences in lower case, with letters and digits alone, without words that have none."""
+    pairs = [
+        [(word, tag) for word, tag in zip((NOT_PLAIN.sub("", each.lower()) for each in words), tags, strict=True) if word]
+        for words, tags in zip(data.sentences, data.tags, strict=True)
+    ]
+    kept = [sentence for sentence in pairs if sentence]
+    words, tags = ([[pair[side] for pair in sentence] for sentence in kept] for side in (0, 1))
+    return TaggedSet(data.name, words, tags)
+
+
+def _row(dataset: str, kind: str, value: float | None, items: int, resampled: Floats | None = None) -> Row:
+    low, high = (interval(resampled) if resampled is not None else None) or (None, None)
+    return {"dataset": dataset, "kind": kind, "value": value, "low": low, "high": high, "covered": items, "total": items}
+
+
+# -------------------------------------------------------------------------------------------------------- perplexity
+
+
+def perplexities(vectors: ContextualVectors, held_out: Corpus, trained: Corpus | None = None) -> list[Row]:
+    """Return the perplexity of both language models on a corpus that was encoded with the vocabulary of the model.
+
+    Words that the softmax lacks count as one, `<UNK>`, of which `unknown` is the share. With `trained`, the corpus of the
+    training, there are the perplexities of single words and of n-grams by Kneser and Ney on the same words. Raises `UsageError`
+    for a model without a softmax, and for a corpus of another vocabulary.
+    """
+    words = vectors.network.shape.words
+    if not words:
+        raise UsageError("the model has no softmax, as published ones: it gives vectors, but no perplexity")
+    for corpus in (held_out, *([trained] if trained else [])):
+        if not np.array_equal(corpus.vocabulary.text, vectors.vocabulary.text):
+            raise UsageError(f"{corpus.path}: has another vocabulary than the model; encode it with that of the training")
+    streams = (
+        Stream(shard, np.flatnonzero(np.diff(shard.offsets)), 1) for shard in map(held_out.shard, range(held_out.shards))
+    )
+    with ThreadPoolExecutor(2) as pool:
+        found = of_streams(vectors.network, Words.marked(vectors.vocabulary), streams, pool)
+    if found is None:
+        raise UsageError(f"{held_out.path}: holds no words")
+    values = {"forward": found.forward, "backward": found.backward}
+    if trained:
+        held = list(_sentences(held_out, words))
+        for n in range(1, LARGEST_ORDER + 1):
+            model = counted.NgramModel.of(_sentences(trained, words), n, words, (BEGIN, END))
+            values["single words" if n == 1 else f"Kneser-Ney {n}"] = counted.perplexity(model.probabilities(held))
+    name = f"perplexity of {held_out.path.name}"
+    return [{**_row(name, kind, value, found.places), "unknown": found.unknown} for kind, value in values.items()]
+
+
+def _sentences(corpus: Corpus, words: int) -> Iterator[Rows]:
+    """Yield the documents of a corpus as rows of the softmax."""
+    for shard in map(corpus.shard, range(corpus.shards)):
+        for begin, end in zip(shard.offsets[:-1], shard.offsets[1:], strict=True):
+            ids = shard.ids[begin:end].astype(np.int64)
+            if len(ids):
+                yield np.where((ids >= 0) & (ids + len(MARKS) < words), ids + len(MARKS), UNKNOWN)
+
+
+# ------------------------------------------------------------------------------------------------------------ senses
+
+
+def pseudo_words(
+    vectors: ContextualVectors, sentences: Sequence[Sequence[str]], pairs: Iterable[tuple[str, str]], name: str = "pseudo-words"
+) -> list[Row]:
+    """Return for each layer how well it tells two words apart that are written as one (riveralbum), by where they stand.
+
+    Of up to 100 places of each word, with 12 words on both sides, each is decided by its 5 nearest of the others, by cosine;
+    the score is the share that is right, the mean over the pairs. Pairs with fewer than 5 places of a word are left out.
+    """
+    scores = []
+    for pair in pairs:
+        windows, labels = _windows(sentences, pair)
+        if min(np.bincount(labels, minlength=2)) >= NEAREST:
+            layers = _at(vectors, windows, [AROUND] * len(windows))
+            scores.append([_agreement(layer, labels) for layer in layers])
+    table = np.array(scores).reshape(len(scores), vectors.layers)
+    return [_row(name, f"layer {at}", *_mean(column)) for at, column in enumerate(table.T)]
+
+
+def _windows(sentences: Sequence[Sequence[str]], pair: tuple[str, str]) -> tuple[list[list[str]], Rows]:
+    """Return the places of two words, written as one, with the words around them, and which of the two each is."""
+    found: tuple[list[list[str]], list[list[str]]] = ([], [])
+    for sentence in sentences:
+        for place in range(AROUND, len(sentence) - AROUND):
+            for label, word in enumerate(pair):
+                if sentence[place] == word and len(found[label]) < PLACES:
+                    around = sentence[place - AROUND : place + AROUND + 1]
+                    found[label].append(["".join(pair) if each in pair else each for each in around])
+    return [*found[0], *found[1]], np.repeat([0, 1], [len(found[0]), len(found[1])])
+
+
+def _agreement(vectors: Matrix, labels: Rows) -> float:
+    """Return the share of items whose nearest others mostly have their label."""
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    cosines = units @ units.T
+    np.fill_diagonal(cosines, -np.inf)
+    nearest = np.argsort(-cosines, axis=1, kind="stable")[:, :NEAREST]
+    return float(((labels[nearest].mean(1) > 0.5) == labels).mean())
+
+
+def _mean(values: npt.NDArray[Any]) -> tuple[float | None, int, Floats | None]:
+    """Return the mean, the number of values and the resampled means."""
+    if not len(values):
+        return None, 0, None
+    return float(values.mean()), len(values), resampled_means([values], SAMPLES, [1])[0]
+
+
+# ----------------------------------------------------------------------------------------------------------- tagging
+
+
+def tagging(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet) -> tuple[list[Row], LayerMix]:
+    """Return how many words of `test` get the right tag from each layer, from the mean, and from the mix learned on `train`.
+
+    Tags are those of a softmax regression; beside them is that of the word's most common tag. Intervals are over sentences,
+    whose words are drawn together. The mix that was learned is returned too.
+    """
+    tags = [tag for sentence in train.tags for tag in sentence]
+    wanted = np.array([tag for sentence in test.tags for tag in sentence])
+    learned, judged = (_all(vectors, data.sentences) for data in (train, test))
+    names = [*(f"layer {at}" for at in range(vectors.layers)), "mean", "mix"]
+    choices = [*(slice(at, at + 1) for at in range(vectors.layers)), None, slice(None)]
+    rows = [_tagged(test, "most common tag", _most_common(train, test) == wanted)]
+    for name, choice in zip(names, choices, strict=True):
+        parts = [layers.mean(0, keepdims=True) if choice is None else layers[choice] for layers in (learned, judged)]
+        fitted = fit_mix(parts[0], tags)
+        found = np.array(fitted.classes)[fitted.predict(parts[1])]
+        rows.append(_tagged(test, name, found == wanted))
+    return rows, fitted.mix
+
+
+def _all(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
+    """Return all layers of all words, (L + 1, n, d)."""
+    return np.concatenate([np.empty((vectors.layers, 0, vectors.vector_size), np.float32), *vectors.embed(sentences)], 1)
+
+
+def _most_common(train: TaggedSet, test: TaggedSet) -> npt.NDArray[Any]:
+    """Return the most common tag of each word of `test` in `train`, that of all words for one that is not there."""
+    known: dict[str, Counter[str]] = {}
+    for words, tags in zip(train.sentences, train.tags, strict=True):
+        for word, tag in zip(words, tags, strict=True):
+            known.setdefault(word, Counter())[tag] += 1
+    common = sum(known.values(), Counter[str]())
+    return np.array([known.get(word, common).most_common(1)[0][0] for words in test.sentences for word in words])
+
+
+def _tagged(test: TaggedSet, kind: str, right: npt.NDArray[np.bool_]) -> Row:
+    sizes = np.array([len(sentence) for sentence in test.sentences])
+    hits = np.add.reduceat(right.astype(np.float64), np.cumsum(sizes) - sizes)
+    drawn = np.concatenate([weights @ hits / (weights @ sizes) for weights in resamples(len(sizes), SAMPLES, [1])])
+    return _row(f"tags of {test.name}", kind, float(right.mean()), len(right), drawn)
+
+
+# ------------------------------------------------------------------------------------------------------------- pairs
+
+
+def sentence_pairs(vectors: ContextualVectors, data: PairSet) -> list[Row]:
+    """Return the correlation of human scores with the cosines of mean vectors, by layer, and with the share of common words."""
+    sides = [[vectors.words_of(pair[side]) for pair in data.pairs] for side in (0, 1)]
+    first, second = (_means(vectors, side) for side in sides)
+    shared = [len({*a} & {*b}) / max(1, len({*a} | {*b})) for a, b in zip(*sides, strict=True)]
+    scores = [("words in common", np.array(shared))]
+    for at in range(vectors.layers):
+        norms = np.linalg.norm(first[at], axis=1) * np.linalg.norm(second[at], axis=1)
+        scores.append((f"layer {at}", (first[at] * second[at]).sum(1) / np.maximum(norms, 1e-12)))
+    return [_row(data.name, kind, pearson(values, data.scores), len(data.pairs)) for kind, values in scores]
+
+
+def _means(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
+    """Return the mean of each layer over each sentence, (L + 1, n, d)."""
+    parts = (vectors.embed(sentences[first : first + TOGETHER]) for first in range(0, len(sentences), TOGETHER))
+    return np.stack([layers.mean(1) if layers.shape[1] else layers.sum(1) for part in parts for layers in part], 1)
+
+
+def _at(vectors: ContextualVectors, sentences: Sequence[Sequence[str]], places: Sequence[int]) -> Matrix:
+    """Return all layers of one word of each sentence, (L + 1, n, d)."""
+    return np.stack([layers[:, place] for layers, place in zip(vectors.embed(sentences), places, strict=True)], 1)
