@@ -54,15 +54,23 @@ def named(cls: Any, **kinds: Any) -> types.BaseTuple:
 def sources(module: str) -> dict[str, bytes]:
     """Return the contents of a kernel file and of all that it imports, directly or not, by module name."""
     contents = (importlib.resources.files(__package__) / f"{module}.py").read_bytes()
-    found = {module: contents}
-    for name in IMPORT.findall(contents):
-        found |= sources(name.decode())
-    return found
+    return {module: contents, **imported(contents)}
 
 
-def digest(module: str) -> str:
-    """Return a digest of `sources`, which are all that the code of a kernel of this file can depend on."""
-    parts = (part for name, contents in sorted(sources(module).items()) for part in (name.encode(), contents))
+def imported(contents: bytes) -> dict[str, bytes]:
+    """Return the `sources` of all kernel files that a file imports."""
+    return {name: found for module in IMPORT.findall(contents) for name, found in sources(module.decode()).items()}
+
+
+def digest(function: Callable[..., Any]) -> str:
+    """Return a digest of the files on which the code of a kernel can depend; it may be one of a script or a test."""
+    package, _, name = function.__module__.rpartition(".")
+    if package == __package__:
+        found = sources(name)
+    else:
+        own = Path(function.__code__.co_filename).read_bytes()
+        found = {"": own, **imported(own)}
+    parts = (part for name, contents in sorted(found.items()) for part in (name.encode(), contents))
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -91,7 +99,7 @@ class _Locator(caching._CacheLocator):
             SETTINGS.OPT,
         )
         self._name = function.__module__
-        self._stamp = hashlib.sha256(f"{digest(self._name.rpartition('.')[2])} {settings}".encode()).hexdigest()
+        self._stamp = hashlib.sha256(f"{digest(function)} {settings}".encode()).hexdigest()
 
     def get_cache_path(self) -> str:
         return cache_directory()
