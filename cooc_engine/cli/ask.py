@@ -388,7 +388,7 @@ def vector(vectors: Vectors, word: str, *, oov: Unknown = "subword") -> Answer:
 
 @_verb(EACH_WORD, "The words.", _ngrams)
 def get_subwords(vectors: Vectors, word: str) -> Answer:
-    """Print what the vector of each WORD is the mean of: the word itself and its n-grams, each with its row; - reads words.
+    """Print the word and the n-grams whose mean is the vector of each WORD, with their rows; - reads words from stdin.
 
     For example:
 

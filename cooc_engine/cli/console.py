@@ -49,7 +49,7 @@ def carry_out(
     output: Path,
     *options: Any,
 ) -> None:
-    """Run a stage and tell what it made; or print its plan, if no more is wanted."""
+    """Run a stage and say what it made; or only print its plan, with --dry-run."""
     if run.dry_run:
         planned = plan(
             source, output, *options, threads=run.threads, memory=run.memory, processes=run.processes, cluster=run.cluster

@@ -130,7 +130,7 @@ def quantize(
     progress: ProgressKind = "auto",
     json: Json = False,
 ) -> None:
-    """Make a model small: its vectors become codes of a byte for some components each, which queries are answered from.
+    """Make a model smaller: its vectors are stored as codes of one byte for a few components each, and queries use these.
 
     For example:
 

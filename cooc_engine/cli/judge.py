@@ -1,4 +1,4 @@
-"""The verbs that tell what a path is, and how good a model is, by words and by documents."""
+"""The verbs that show what a path holds, and how good a model is, by words and by documents."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def ratio(
     counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts as well."] = None,
     json: JsonList = False,
 ) -> None:
-    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: large, small, or near 1 for both or neither.
+    """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: near 1 if a context suits both words or neither.
 
     For example:
 

@@ -16,7 +16,7 @@ class QuantizeOptions(Options):
     """How a model is made small."""
 
     dsub: Annotated[int, AtLeast(1)] = 2
-    """Components of a vector that one byte stands for."""
+    """Number of components of a vector that one byte represents."""
     qnorm: bool = False
     """Quantise the lengths of vectors apart from their directions, for one more byte per vector."""
     qout: bool = False

@@ -185,7 +185,7 @@ class JoseOptions(SampledOptions):
 
     loss: ClassVar[str] = "ns"  # type: ignore[misc]
     margin: Annotated[float, Above(0), Below(4)] = 0.15
-    """By how much a word shall be nearer to its context, or document, than a noise word, as a difference of cosines."""
+    """How much nearer a word must be to its context, or document, than a noise word is, as a difference of cosines."""
     hinge: Literal["separate", "joint"] = "separate"
     """A loss for the context and one for the document, as in the authors' program, or the article's single loss of both."""
     step: Literal["program", "cosine", "plain"] = "program"

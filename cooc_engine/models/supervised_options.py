@@ -31,7 +31,7 @@ class SupervisedOptions(Options):
     negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
     """With ns: number of negative samples per line."""
     label: Annotated[str, Flag(alias=("--label-prefix",))] = "__label__"
-    """Words that begin with this are labels; they may stand anywhere in a line."""
+    """Words that begin with this are labels; they may be anywhere in a line."""
     min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount", "--mincount"))] = 1
     """Words that occur fewer times than this have no vector; they still belong to n-grams."""
     min_count_label: Annotated[int, AtLeast(1), Flag(alias=("--minCountLabel",))] = 1
