@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from cooc_engine.pipeline.describe import info
     from cooc_engine.pipeline.job import run
     from cooc_engine.pipeline.stages import append
+    from cooc_engine.pipeline.text_estimators import Cbow, Doc2Vec, FastText, GloVe, PmiSvd, SimplerGloVe, SkipGram
     from cooc_engine.pipeline.train import train
     from cooc_engine.reports.explorer import explore
     from cooc_engine.reports.page import compare
@@ -117,6 +118,7 @@ _HOME = {
     "open_model": "vectors.model",
     "train": "pipeline.train",
     "PMITransformer": "matrix.estimators",
+    **dict.fromkeys(("GloVe", "SimplerGloVe", "PmiSvd", "SkipGram", "Cbow", "FastText", "Doc2Vec"), "pipeline.text_estimators"),
     "SparseSVD": "matrix.estimators",
     "Progress": "runtime.progress",
     "open_progress": "runtime.progress",
@@ -150,7 +152,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
     "Doc2vecOptions", "JoseOptions", "FasttextOptions", "SupervisedOptions", "autotune", "AutotuneOptions",
     "Model", "open_model",
-    "PMITransformer", "SparseSVD",
+    "PMITransformer", "SparseSVD", "GloVe", "SimplerGloVe", "PmiSvd", "SkipGram", "Cbow", "FastText", "Doc2Vec",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
     "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
     "ContextualVectors", "InSentence", "embed", "EmbedOptions", "LayerMix", "fit_mix", "ContextualTransformer",

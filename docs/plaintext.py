@@ -6,17 +6,13 @@ below the text. An indented block stays as it is. All else is text, in which onl
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import re
-import typing
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
-
-from sphinx.pycode import ModuleAnalyzer
+from typing import Any
 
 import cooc_engine
-from cooc_engine.runtime.options import Above, AtLeast, Below, Options
+from cooc_engine.runtime.options import Options
 
 ITEM = re.compile(r"(\S+(?: \S+)*) {2,}(?=\S)")
 SPECIAL = re.compile(r"([\\*_|])")
@@ -65,35 +61,13 @@ def _code(text: str) -> str:
     return f":py:obj:`~cooc_engine.{text}`" if text in cooc_engine.__all__ else f"``{text}``"
 
 
-def fields_of(options: type[Options]) -> Iterator[tuple[str, str]]:
-    """Yield for each option its name, and its kind, default and meaning."""
-    hints = typing.get_type_hints(options, include_extras=True)
-    for field in dataclasses.fields(options):
-        home = next(cls for cls in options.__mro__ if field.name in vars(cls).get("__annotations__", {}))
-        docs = ModuleAnalyzer.for_module(home.__module__).find_attr_docs()[home.__name__, field.name]
-        default = "" if field.default is None else f", `{field.default!r}` unless given"
-        yield field.name, f"{_kind(hints[field.name])}{default}. {' '.join(docs).strip()}"
-
-
-def _kind(hint: Any) -> str:
-    """Return what an annotation admits."""
-    if typing.get_origin(hint) is typing.Annotated:
-        hint, *extras = typing.get_args(hint)
-        return ", ".join([_kind(hint), *(str(extra) for extra in extras if isinstance(extra, AtLeast | Above | Below))])
-    if typing.get_origin(hint) is Literal:
-        return " or ".join(f"`{value!r}`" for value in typing.get_args(hint))
-    return " or ".join(map(_kind, typing.get_args(hint))) or f"`{'None' if hint is type(None) else hint.__name__}`"
-
-
 def _is_options(thing: object) -> bool:
     return isinstance(thing, type) and issubclass(thing, Options)
 
 
 def on_docstring(app: object, what: str, name: str, thing: Any, options: object, lines: list[str]) -> None:
-    """Rewrite the lines of a docstring; a class of options is told field by field."""
+    """Rewrite the lines of a docstring."""
     lines[:] = restructured("\n".join(lines))
-    for field, text in fields_of(thing) if _is_options(thing) else ():
-        lines += [f"``{field}``", f"    {inline(text)}"]
 
 
 def on_signature(

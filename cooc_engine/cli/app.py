@@ -238,10 +238,10 @@ def _train(
     count: CountOptions | None,
     run: TrainOptions,
 ) -> None:
-    from cooc_engine.pipeline.train import train
+    from cooc_engine.pipeline.training import train_family
 
     with Work(run) as work:
-        trained = train(model, source, output, options, encode=encode, count=count, **run.training_keywords())
+        trained = train_family(model, source, output, options, encode, count, run.training_keywords())
     rows, size = trained.matrix.shape
     loss = f", {family_of(model).measure} {trained.history[-1]['loss']:.4f}" if trained.history else ""
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})

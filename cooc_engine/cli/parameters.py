@@ -126,7 +126,7 @@ def flags(options: type[Options]) -> type[Options]:
     whereas those of a base class are to be evaluated in its own.
     """
     hints = {name: translated(hint) for name, hint in get_type_hints(options, include_extras=True).items()}
-    body = {"__annotations__": hints, "__module__": __name__, "__doc__": options.__doc__}
+    body = {"__annotations__": hints, "__module__": __name__, "__doc__": vars(options)["__doc__"]}
     return Parameter(name="*", group=panel(options.heading))(dataclass(frozen=True)(type(options.__name__, (options,), body)))
 
 

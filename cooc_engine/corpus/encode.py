@@ -97,6 +97,10 @@ def encode_documents(
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
 
+    >>> corpus = encode_documents(["ice is cold", ["steam", "is", "hot"]], "weather", EncodeOptions(min_count=1))
+    >>> corpus.tokens, corpus.documents, corpus.vocabulary.words
+    (6, 2, ['is', 'cold', 'hot', 'ice', 'steam'])
+
     A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1.
     """
     how = Run.of("encode_documents", run, FreshKeywords)

@@ -122,7 +122,12 @@ def index_type(entries: int, columns: int) -> np.dtype[Any]:
 class Cooc(Shown):
     """A co-occurrence directory, opened lazily: a V × columns matrix of exact counts in row blocks.
 
-    `cooc["river", "water"]` is the count of a pair. The directory is accepted in place of its path, and pickled as it.
+    >>> round(cooc["river", "water"], 2), cooc["river", "tea"]
+    (3.33, 0.0)
+    >>> cooc.csr().shape == (len(cooc.vocabulary), len(cooc.vocabulary))
+    True
+
+    `cooc[word, context]` is the count of a pair. The directory is accepted in place of its path, and pickled as it.
 
     Raises `InputError` if there is no such directory at `path`, `FormatError` if it is damaged or of another version.
     """

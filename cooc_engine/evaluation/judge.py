@@ -115,6 +115,9 @@ def evaluate(
 ) -> list[Row]:
     """Evaluate models on word pairs, analogies and more; return rows {model, dataset, kind, value, covered, total}.
 
+    >>> [row["kind"] for row in evaluate("model.h5", "pairs.tsv")]
+    ['spearman', 'pearson']
+
     models      models, model files or files of vectors in other formats, or vectors, alone or by name
     pairs       files for `read_pairs`: Spearman and Pearson correlation of the cosines with the human scores, -1..1
     analogies   files for `read_analogies`: accuracy of 3CosAdd and 3CosMul on unit vectors over the covered questions

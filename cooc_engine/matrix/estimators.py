@@ -27,7 +27,7 @@ require("an estimator", "sklearn", "sklearn.base")
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OneToOneFeatureMixin, TransformerMixin  # noqa: E402
 from sklearn.utils.validation import check_is_fitted, validate_data  # noqa: E402
 
-__all__ = ["PMITransformer", "SparseSVD"]
+__all__ = ["PMITransformer", "SparseSVD", "seed_of", "threads_of"]
 
 Array = npt.NDArray[np.floating]
 
@@ -56,13 +56,13 @@ class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return summed
 
 
-def _pool(n_jobs: int | None) -> ThreadPoolExecutor:
-    """Return a pool with the threads that `n_jobs` means in scikit-learn: None for one, -1 for all, -2 for all but one."""
+def threads_of(n_jobs: int | None) -> int:
+    """Return the threads that `n_jobs` means in scikit-learn: None for one, -1 for all, -2 for all but one."""
     jobs = 1 if n_jobs is None else n_jobs
-    return ThreadPoolExecutor(max(1, usable_cores() + 1 + jobs if jobs < 0 else jobs))
+    return max(1, usable_cores() + 1 + jobs if jobs < 0 else jobs)
 
 
-def _seed(random_state: Any) -> int:
+def seed_of(random_state: Any) -> int:
     """Return a seed from an integer, None (a fresh seed), or a NumPy generator, which is advanced."""
     if random_state is None:
         return int.from_bytes(os.urandom(4), "little")
@@ -123,9 +123,9 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
         largest = float(np.abs(matrix.data).max(initial=0))
         scale = 2.0 ** -np.frexp(largest)[1] if largest else 1.0  # so that squares stay within the range of single precision
         rows = _rows(matrix, scale)
-        with _pool(self.n_jobs) as pool:
+        with ThreadPoolExecutor(threads_of(self.n_jobs)) as pool:
             operator = Operator(rows, _rows(matrix.T.tocsr(), scale))
-            state = Krylov.empty(operator, self.n_components, _seed(self.random_state))
+            state = Krylov.empty(operator, self.n_components, seed_of(self.random_state))
             found = krylov(state, self.tol, self.max_iter, pool)
         self.components_: Array = found.right.T.astype(matrix.dtype)
         self.singular_values_ = found.singular_values / scale
@@ -181,7 +181,7 @@ class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[mi
         counts.data[self.column_sums_[counts.indices] == 0] = 0
         counts.eliminate_zeros()
         factors = Factors.of(row_sums, self.column_sums_, PmiOptions(**options))
-        with _pool(self.n_jobs) as pool:
+        with ThreadPoolExecutor(threads_of(self.n_jobs)) as pool:
             made = pmi_rows(_rows(counts, 1.0), counts.data, factors, in_memory, pool)
         return scipy.sparse.csr_array((made.values.astype(kind), made.columns, made.offsets), made.shape)
 

@@ -10,9 +10,12 @@ import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cooc_engine.errors import FormatError, UsageError
+
+if TYPE_CHECKING:
+    import inspect
 
 __all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "checked", "from_mapping", "recorded_options"]
 
@@ -80,7 +83,29 @@ class Unparsed:
     """Marks an option that is no flag of the command line, where another one has its name."""
 
 
-class Options:
+class _Documented(type):
+    """The class of classes of options: the docstring of one lists its fields, when it is asked for."""
+
+    @property
+    def __doc__(cls) -> str:  # type: ignore[override]
+        own: str = vars(cls)["__doc__"]
+        if "__match_args__" not in vars(cls):  # `dataclass` asks before it is done
+            return own
+        from cooc_engine.runtime.described import documented
+
+        return documented(cls, own)  # type: ignore[arg-type]
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """The parameters with the types that Python knows, for `help`."""
+        import inspect
+
+        hints, signature = typing.get_type_hints(cls), inspect.signature(vars(cls)["__init__"])
+        _, *parameters = signature.parameters.values()
+        return signature.replace(parameters=[each.replace(annotation=hints[each.name]) for each in parameters])
+
+
+class Options(metaclass=_Documented):
     """Base of the option classes: frozen, validated when made, converted to a plain record and back.
 
     `heading` is what the help of a command calls their flags.
@@ -97,6 +122,11 @@ class Options:
         """Have another process make them of the class that is in a module; the parser's own are made on the way."""
         known = (cls for cls in type(self).__mro__ if getattr(sys.modules[cls.__module__], cls.__qualname__, None) is cls)
         return from_mapping, (next(known), self.record(), "options")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """Return the names of the options."""
+        return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
 
     def record(self) -> dict[str, Any]:
         """Return the options as a JSON-serialisable dictionary."""

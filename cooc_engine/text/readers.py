@@ -35,6 +35,7 @@ __all__ = [
     "bad_byte",
     "document_blocks",
     "document_pieces",
+    "document_words",
     "file_blocks",
     "file_pieces",
     "line_batches",
@@ -297,15 +298,15 @@ def _line(number: int, document: str | Sequence[str], reading: Reading) -> bytes
     if isinstance(document, str):
         return b" ".join(_encoded(document, reading).split()) + b"\n"
     try:
-        return joined(_words(number, document)) + b"\n"
+        return joined(document_words(number, document)) + b"\n"
     except UnicodeEncodeError:
         raise InputError(f"documents: document {number} has a word with half of a surrogate pair") from None
     except ValueError as error:
         raise InputError(f"documents: document {number} has {error}") from None
 
 
-def _words(number: int, document: Any) -> list[str]:
-    """Return the words of a document; raises `InputError` if it is neither a string nor an iterable of words."""
+def document_words(number: int, document: Any) -> list[str]:
+    """Return the words of a document that is no string; raises `InputError`, with its number, if it is no iterable of words."""
     if isinstance(document, bytes | bytearray) or not isinstance(document, Iterable):
         raise InputError(f"documents: document {number} is {document!r:.40}; it must be a string or a sequence of words")
     words = list(document)

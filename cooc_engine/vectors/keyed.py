@@ -172,6 +172,11 @@ class KeyedQueries(WordVectors):
     ) -> Answers | Matrix:
         """Return the `topn` words nearest to the mean of the unit vectors of `positive` and the negated ones of `negative`.
 
+        >>> [word for word, cosine in kv.most_similar("tea", topn=1)]
+        ['coffee']
+        >>> [word for word, cosine in kv.most_similar(["tea", ("milk", 0.5)], negative=["river"], topn=2)]
+        ['with', 'coffee']
+
         Either is a word, a vector, or a sequence of them; a pair `(word, weight)` takes its weight in the place of 1 or -1. The
         given words are not among the answers. With two positive words and one negative this is the analogy by 3CosAdd
         (Mikolov et al. 2013; Levy and Goldberg 2014). Answers come from the rows `clip_start:clip_end`, or from the first

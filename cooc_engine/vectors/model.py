@@ -18,6 +18,12 @@ __all__ = ["Model", "open_model"]
 class Model(ModelFile):
     """An open model, which answers: `model.vectors.most_similar("ice")`, or `model.wv` and `model.dv` as in gensim.
 
+    >>> model = open_model("model.h5")
+    >>> model
+    <Model: family glove, words 21, size 10, vectors w+c, loss 0.05... in epoch 25, file model.h5>
+    >>> model.array("contexts").shape
+    (21, 10)
+
     Its small parts are in memory, its parameters mapped and read-only. What is read of them has been compared with its checksum
     before: that raises `FormatError` if it is damaged. A model is accepted in place of its path, and pickled as it.
 

@@ -30,6 +30,12 @@ REVERSED = "GloVe's vectors are longest for frequent words, which say little: th
 class Vectors(KeyedQueries):
     """V words and their vectors, and queries on them; row i, float32 (d,), belongs to word i, most frequent words first.
 
+    >>> kv = Vectors.open("model.h5")
+    >>> "tea" in kv, kv["tea"].shape, kv[["tea", "milk"]].shape
+    (True, (10,), (2, 10))
+    >>> kv.similarity("tea", "coffee") > kv.similarity("tea", "river")
+    True
+
     `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
     raises `UnknownWordError`, which is a `KeyError` too, unless its subwords give it a vector, as in fastText's models. Vectors
     that are sums of a model's matrices are added only where needed, and words are looked up in a model file's mapped

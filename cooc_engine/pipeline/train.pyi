@@ -1,0 +1,710 @@
+"""Made by scripts/stubs.py: types and defaults of the options."""
+
+from __future__ import annotations
+
+from typing import Literal, overload
+
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.models.elmo_options import ElmoOptions
+from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
+from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, JoseOptions, SkipgramOptions
+from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.pipeline.stages import Source
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.vectors.model import Model
+
+__all__ = ["train"]
+
+@overload
+def train(
+    model: Literal["glove"],
+    source: Source,
+    output: PathLike,
+    options: GloveOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    epochs: int = 25,
+    lr: float = 0.05,
+    x_max: float = 100.0,
+    weight_power: float = 0.75,
+    clip: float | None = 100.0,
+    target: Literal["log", "log1p"] = "log",
+    accumulators: Literal["component", "row"] = "component",
+    vectors: Literal["w+c", "w", "c", "concat"] = "w+c",
+    center: Literal["none", "mean"] = "none",
+    held_out: float = 0.0,
+    patience: int = 2,
+    init: str | None = None,
+    seed: int = 1,
+) -> Model:
+    """Train GloVe (Pennington, Socher and Manning 2014).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    epochs            `int`, at least 1, `25` unless given. Number of passes over the entries.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate of AdaGrad.
+    x_max             `float`, above 0, `100.0` unless given. Counts of this and above have weight 1; 10 suits a
+                      small corpus.
+    weight_power      `float`, at least 0, `0.75` unless given. Exponent of the weight (count / x-max) of smaller
+                      counts.
+    clip              `float` or `None`, above 0, `100.0` unless given. Clip each component of a gradient to this,
+                      before multiplying by the learning rate.
+    target            `'log'` or `'log1p'`, `'log'` unless given. The value that is fitted: log x or log(1 + x) of
+                      a count x.
+    accumulators      `'component'` or `'row'`, `'component'` unless given. AdaGrad's sums of squares: one per
+                      component, as in GloVe's program, or one per row: faster, smaller, same loss.
+    vectors           `'w+c'` or `'w'` or `'c'` or `'concat'`, `'w+c'` unless given. The vectors that queries use:
+                      the sum of word and context vectors, either alone, or both concatenated.
+    center            `'none'` or `'mean'`, `'none'` unless given. Subtract the mean from the vectors that queries
+                      use; the objective does not determine a common offset.
+    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries held out from
+                      training; training stops when their loss no longer falls.
+    patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
+                      pass without a lower loss.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks start at random.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values, of the order of the
+                      entries and of those held out.
+    """
+
+@overload
+def train(
+    model: Literal["simpler-glove"],
+    source: Source,
+    output: PathLike,
+    options: SimplerGloveOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    epochs: int = 30,
+    lr: float = 0.1,
+    x_max: float = 100.0,
+    weight_power: float = 0.75,
+    truncate_weight: Literal["on", "off"] = "on",
+    tying: Literal["tied", "free"] = "tied",
+    clip: float | None = None,
+    accumulators: Literal["component", "row"] = "component",
+    vectors: Literal["w", "c", "w+c", "concat"] | None = None,
+    center: Literal["none", "mean"] = "none",
+    held_out: float = 0.0,
+    patience: int = 2,
+    init: str | None = None,
+    seed: int = 1,
+) -> Model:
+    """Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. A text is counted with uniform weights unless told.
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    epochs            `int`, at least 1, `30` unless given. Number of passes over the entries.
+    lr                `float`, above 0, `0.1` unless given. Initial learning rate of AdaGrad.
+    x_max             `float`, above 0, `100.0` unless given. The count whose weight is 1.
+    weight_power      `float`, at least 0, `0.75` unless given. Exponent of the weight (count / x-max).
+    truncate_weight   `'on'` or `'off'`, `'on'` unless given. Whether the weight of counts above x-max is capped
+                      at 1.
+    tying             `'tied'` or `'free'`, `'tied'` unless given. One set of vectors for words and contexts (best
+                      for meaning), or two (concatenated, best for grammar).
+    clip              `float` or `None`, above 0. Clip each component of a gradient to this, before multiplying by
+                      the learning rate; off by default.
+    accumulators      `'component'` or `'row'`, `'component'` unless given. AdaGrad's sums of squares: one per
+                      component, as in GloVe's program, or one per row: faster, smaller, same loss.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors that queries use: tied ones
+                      have only w; free ones have all four choices, concat by default.
+    center            `'none'` or `'mean'`, `'none'` unless given. Subtract the mean from the vectors that queries
+                      use.
+    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries held out from
+                      training; training stops when their loss no longer falls.
+    patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
+                      pass without a lower loss.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks start at random.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values, of the order of the
+                      entries and of those held out.
+    """
+
+@overload
+def train(
+    model: Literal["pmi"],
+    source: Source,
+    output: PathLike,
+    options: PmiOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi",
+    pmi_shift: float = 1.0,
+    cds: float = 0.75,
+) -> Model:
+    """Write the rows of the PMI matrix as sparse vectors (Levy, Goldberg and Dagan 2015).
+
+    pmi               `'ppmi'` or `'pmi'` or `'npmi'`, `'ppmi'` unless given. `ppmi` keeps positive values, `pmi`
+                      those of all counted pairs; `npmi` divides them by -log of the pair's probability.
+    pmi_shift         `float`, at least 1e-100, `1.0` unless given. The log of this is subtracted from the PMI; it
+                      corresponds to the number of negative samples in skip-gram.
+    cds               `float`, at least 0, `0.75` unless given. Context distribution smoothing: the exponent
+                      applied to context counts.
+    """
+
+@overload
+def train(
+    model: Literal["pmi-svd"],
+    source: Source,
+    output: PathLike,
+    options: PmiSvdOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi",
+    pmi_shift: float = 1.0,
+    cds: float = 0.75,
+    eig: float = 0.5,
+    vectors: Literal["w", "c", "w+c", "concat"] = "w",
+    normalize: bool = False,
+    tol: float = 0.01,
+    max_passes: int = 200,
+    solver: Literal["krylov", "arpack", "none"] = "krylov",
+    seed: int = 1,
+) -> Model:
+    """Factorise the pointwise mutual information (Levy, Goldberg and Dagan 2015).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors: the number of singular
+                      values that are kept.
+    pmi               `'ppmi'` or `'pmi'` or `'npmi'`, `'ppmi'` unless given. `ppmi` keeps positive values, `pmi`
+                      those of all counted pairs; `npmi` divides them by -log of the pair's probability.
+    pmi_shift         `float`, at least 1e-100, `1.0` unless given. The log of this is subtracted from the PMI; it
+                      corresponds to the number of negative samples in skip-gram.
+    cds               `float`, at least 0, `0.75` unless given. Context distribution smoothing: the exponent
+                      applied to context counts.
+    eig               `float`, at least 0, `0.5` unless given. Exponent of the singular values in the vectors U
+                      S^eig and V S^eig.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
+                      word vectors, context vectors, their sum, or both concatenated.
+    normalize         `bool`, `False` unless given. Scale all word and context vectors to length 1.
+    tol               `float`, above 0, below 1, `0.01` unless given. Stop when no component's residual |A v - s
+                      u| / s is larger than this.
+    max_passes        `int`, at least 1, `200` unless given. Stop after this many passes over the matrix, whatever
+                      the residual.
+    solver            `'krylov'` or `'arpack'` or `'none'`, `'krylov'` unless given. Block Krylov iteration;
+                      SciPy's ARPACK, as a reference, on one thread; or `none`, which is the same as `train pmi`.
+    seed              `int`, at least 0, `1` unless given. Random seed of the first block.
+    """
+
+@overload
+def train(
+    model: Literal["skipgram"],
+    source: Source,
+    output: PathLike,
+    options: SkipgramOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    window: int = 5,
+    radius: Literal["random", "fixed"] = "random",
+    loss: Literal["ns", "hs", "softmax"] = "ns",
+    negative: int = 5,
+    noise: Literal["shared", "own"] = "shared",
+    noise_words: int = 16,
+    noise_power: float = 0.75,
+    subsample: float = 0.001,
+    epochs: int = 5,
+    lr: float = 0.025,
+    min_lr: float | None = None,
+    vectors: Literal["w", "c", "w+c", "concat"] = "w",
+    init: str | None = None,
+    extend: bool = False,
+    seed: int = 1,
+    deterministic: bool = False,
+    predict: Literal["centre", "contexts"] = "centre",
+) -> Model:
+    """Train skip-gram (Mikolov et al. 2013).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
+                      centre.
+    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
+                      `window`, or always `window`.
+    loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
+                      softmax, or, for small vocabularies, the full softmax.
+    negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
+                      negative samples, or, as in word2vec's program, each input draws its own.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
+                      group of windows; more of them answer more analogies, and take longer.
+    noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
+                      to their counts to this power.
+    subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
+                      2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
+    epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
+    lr                `float`, above 0, `0.025` unless given. Initial learning rate; it falls linearly to
+                      `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
+                      a tenth of `lr`, or more, gives better vectors.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
+                      input (word) or output (context) vectors, their sum, or both concatenated.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
+                      as usual.
+    extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
+                      vectors; counts are added up.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    predict           `'centre'` or `'contexts'`, `'centre'` unless given. Each context word predicts the centre,
+                      as in word2vec's program, or the centre predicts its contexts, as in the paper.
+    """
+
+@overload
+def train(
+    model: Literal["cbow"],
+    source: Source,
+    output: PathLike,
+    options: CbowOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    window: int = 5,
+    radius: Literal["random", "fixed"] = "random",
+    loss: Literal["ns", "hs", "softmax"] = "ns",
+    negative: int = 5,
+    noise: Literal["shared", "own"] = "shared",
+    noise_words: int = 16,
+    noise_power: float = 0.75,
+    subsample: float = 0.001,
+    epochs: int = 5,
+    lr: float = 0.05,
+    min_lr: float | None = None,
+    vectors: Literal["w", "c", "w+c", "concat"] = "w",
+    init: str | None = None,
+    extend: bool = False,
+    seed: int = 1,
+    deterministic: bool = False,
+    gradient: Literal["whole", "share"] = "whole",
+) -> Model:
+    """Train CBOW, the continuous bag of words (Mikolov et al. 2013).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
+                      centre.
+    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
+                      `window`, or always `window`.
+    loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
+                      softmax, or, for small vocabularies, the full softmax.
+    negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
+                      negative samples, or, as in word2vec's program, each input draws its own.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
+                      group of windows; more of them answer more analogies, and take longer.
+    noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
+                      to their counts to this power.
+    subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
+                      2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
+    epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate; it falls linearly to `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
+                      a tenth of `lr`, or more, gives better vectors.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
+                      input (word) or output (context) vectors, their sum, or both concatenated.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
+                      as usual.
+    extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
+                      vectors; counts are added up.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    gradient          `'whole'` or `'share'`, `'whole'` unless given. How much of the mean's gradient each of its
+                      C words receives: all of it, as in word2vec's program, or 1/C.
+    """
+
+@overload
+def train(
+    model: Literal["doc2vec"],
+    source: Source,
+    output: PathLike,
+    options: Doc2vecOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    window: int = 5,
+    radius: Literal["random", "fixed"] = "random",
+    loss: Literal["ns", "hs", "softmax"] = "ns",
+    negative: int = 5,
+    noise: Literal["shared", "own"] = "shared",
+    noise_words: int = 16,
+    noise_power: float = 0.75,
+    subsample: float = 0.001,
+    epochs: int = 10,
+    lr: float = 0.025,
+    min_lr: float | None = None,
+    vectors: Literal["w", "c", "w+c", "concat"] | None = None,
+    init: str | None = None,
+    extend: bool = False,
+    seed: int = 1,
+    deterministic: bool = False,
+    architecture: Literal["dbow", "dm"] = "dbow",
+    words: Literal["on", "off"] = "off",
+) -> Model:
+    """Train Doc2Vec, vectors of documents (Le and Mikolov 2014).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
+                      centre.
+    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
+                      `window`, or always `window`.
+    loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
+                      softmax, or, for small vocabularies, the full softmax.
+    negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
+                      negative samples, or, as in word2vec's program, each input draws its own.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
+                      group of windows; more of them answer more analogies, and take longer.
+    noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
+                      to their counts to this power.
+    subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
+                      2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
+    epochs            `int`, at least 1, `10` unless given. Number of passes over the text.
+    lr                `float`, above 0, `0.025` unless given. Initial learning rate; it falls linearly to
+                      `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
+                      a tenth of `lr`, or more, gives better vectors.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors of words that queries use: w
+                      by default, or c for dbow without `words`, which has no others.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
+                      as usual.
+    extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
+                      vectors; counts are added up.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    architecture      `'dbow'` or `'dm'`, `'dbow'` unless given. PV-DBOW: a document predicts each of its words;
+                      or PV-DM: the mean of a document and a window predicts the centre.
+    words             `'on'` or `'off'`, `'off'` unless given. With dbow: train skip-gram on the way, so that
+                      words have input vectors in the space of the documents.
+    """
+
+@overload
+def train(
+    model: Literal["jose"],
+    source: Source,
+    output: PathLike,
+    options: JoseOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    window: int = 5,
+    radius: Literal["random", "fixed"] = "random",
+    negative: int = 2,
+    noise_words: int = 16,
+    noise_power: float = 0.75,
+    subsample: float = 0.001,
+    epochs: int = 10,
+    lr: float = 0.04,
+    min_lr: float | None = None,
+    vectors: Literal["w", "c", "w+c", "concat"] = "w",
+    init: str | None = None,
+    extend: bool = False,
+    seed: int = 1,
+    deterministic: bool = False,
+    margin: float = 0.15,
+    hinge: Literal["separate", "joint"] = "separate",
+    step: Literal["program", "cosine", "plain"] = "program",
+) -> Model:
+    """Train JoSE, joint spherical embedding of words and documents (Meng et al. 2019).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
+                      centre.
+    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
+                      `window`, or always `window`.
+    negative          `int`, at least 1, `2` unless given. Number of noise words for each pair of a word and its
+                      context, or document.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
+                      group of windows; more of them answer more analogies, and take longer.
+    noise_power       `float`, at least 0, `0.75` unless given. Noise words are drawn in proportion to their
+                      counts to this power.
+    subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
+                      2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
+    epochs            `int`, at least 1, `10` unless given. Number of passes over the text.
+    lr                `float`, above 0, `0.04` unless given. Initial learning rate; it falls linearly to `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
+                      a tenth of `lr`, or more, gives better vectors.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
+                      those of words as centres or as contexts, their sum, or both concatenated.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
+                      as usual.
+    extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
+                      vectors; counts are added up.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    margin            `float`, above 0, below 4, `0.15` unless given. By how much a word shall be nearer to its
+                      context, or document, than a noise word, as a difference of cosines.
+    hinge             `'separate'` or `'joint'`, `'separate'` unless given. A loss for the context and one for the
+                      document, as in the authors' program, or the article's single loss of both.
+    step              `'program'` or `'cosine'` or `'plain'`, `'program'` unless given. Factor of each step: that
+                      of the authors' program, the article's 1 + cos, or none (Riemannian gradient descent).
+    """
+
+@overload
+def train(
+    model: Literal["fasttext"],
+    source: Source,
+    output: PathLike,
+    options: FasttextOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    window: int = 5,
+    radius: Literal["random", "fixed"] = "random",
+    loss: Literal["ns", "hs", "softmax"] = "ns",
+    negative: int = 5,
+    noise: Literal["shared", "own"] = "shared",
+    noise_words: int = 64,
+    noise_power: float = 0.5,
+    subsample: float = 0.0001,
+    epochs: int = 5,
+    lr: float = 0.05,
+    min_lr: float = 0.0,
+    vectors: Literal["w", "c", "w+c", "concat"] = "w",
+    init: str | None = None,
+    extend: bool = False,
+    seed: int = 1,
+    deterministic: bool = False,
+    architecture: Literal["skipgram", "cbow"] = "skipgram",
+    min_n: int = 3,
+    max_n: int = 6,
+    buckets: int = 2000000,
+    mode: Literal["fasttext", "floret"] = "fasttext",
+    hashes: int = 1,
+) -> Model:
+    """Train fastText's word vectors, from words and their n-grams (Bojanowski et al. 2017).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
+                      centre.
+    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
+                      `window`, or always `window`.
+    loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
+                      softmax, or, for small vocabularies, the full softmax.
+    negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
+                      negative samples, or, as in word2vec's program, each input draws its own.
+    noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: words drawn for each
+                      group of windows; more of them answer more analogies, and take longer.
+    noise_power       `float`, at least 0, `0.5` unless given. With ns: negative samples are drawn in proportion
+                      to their counts to this power.
+    subsample         `float`, at least 0, `0.0001` unless given. Subsample frequent words: a word of frequency f
+                      > 2.6 t in the text is kept with probability √(t/f) + t/f; 0: all are.
+    epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate; it falls linearly to `min-lr`.
+    min_lr            `float`, at least 0, `0.0` unless given. Final learning rate.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
+                      input (word) or output (context) vectors, their sum, or both concatenated.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
+                      as usual.
+    extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
+                      vectors; counts are added up.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    architecture      `'skipgram'` or `'cbow'`, `'skipgram'` unless given. The centre predicts each of its
+                      contexts, or the mean of all rows of all context words predicts the centre.
+    min_n             `int`, at least 1, `3` unless given. Length of the shortest n-grams, in characters.
+    max_n             `int`, at least 0, below 64, `6` unless given. Length of the longest n-grams; 0 for words
+                      without n-grams.
+    buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that the
+                      n-grams share; each has the row of its hash.
+    mode              `'fasttext'` or `'floret'`, `'fasttext'` unless given. Each word has a row of its own, or,
+                      as in floret, words are hashed like n-grams, into one table that may be small.
+    hashes            `int`, at least 1, below 5, `1` unless given. With floret: number of rows of each word and
+                      n-gram.
+    """
+
+@overload
+def train(
+    model: Literal["supervised"],
+    source: Source,
+    output: PathLike,
+    options: SupervisedOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 100,
+    loss: Literal["softmax", "hs", "ns", "ova"] = "softmax",
+    negative: int = 5,
+    label: str = "__label__",
+    min_count: int = 1,
+    min_count_label: int = 1,
+    word_ngrams: int = 1,
+    min_n: int = 0,
+    max_n: int = 0,
+    buckets: int = 2000000,
+    epochs: int = 5,
+    lr: float = 0.1,
+    init: str | None = None,
+    seed: int = 1,
+    deterministic: bool = False,
+) -> Model:
+    """Train a classifier of lines, as fastText's program does (Joulin et al. 2017).
+
+    vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
+    loss              `'softmax'` or `'hs'` or `'ns'` or `'ova'`, `'softmax'` unless given. Softmax over all
+                      labels, hierarchical softmax, negative sampling, or one logistic regression for each label.
+    negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per line.
+    label             `str`, `'__label__'` unless given. Words that begin with this are labels; they may stand
+                      anywhere in a line.
+    min_count         `int`, at least 1, `1` unless given. Words that occur fewer times than this have no vector;
+                      they still belong to n-grams.
+    min_count_label   `int`, at least 1, `1` unless given. Labels that occur fewer times than this are ignored.
+    word_ngrams       `int`, at least 1, below 64, `1` unless given. Number of words of the longest word n-gram.
+    min_n             `int`, at least 0, `0` unless given. Number of characters of the shortest subword.
+    max_n             `int`, at least 0, below 64, `0` unless given. Number of characters of the longest subword;
+                      0 takes none.
+    buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that n-grams
+                      and subwords are hashed to, if there are any.
+    epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
+    lr                `float`, above 0, `0.1` unless given. Initial learning rate; it falls linearly to 0.
+    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
+                      as usual.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads, by training
+                      in one.
+    """
+
+@overload
+def train(
+    model: Literal["elmo"],
+    source: Source,
+    output: PathLike,
+    options: ElmoOptions | None = None,
+    *,
+    encode: EncodeOptions | None = None,
+    count: CountOptions | None = None,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Progress | None = None,
+    checkpoint_every: float = 10.0,
+    vector_size: int = 128,
+    cells: int = 256,
+    layers: int = 2,
+    characters: int = 32,
+    filters: str = "1:32,2:32,3:64,4:128",
+    highways: int = 1,
+    activation: Literal["relu", "tanh"] = "relu",
+    cell_clip: float = 3.0,
+    projection_clip: float = 3.0,
+    softmax_words: int = 30000,
+    negatives: int = 2048,
+    noise_power: float = 0.75,
+    batch: int = 32,
+    steps: int = 20,
+    optimizer: Literal["adam", "program"] = "adam",
+    lr: float | None = None,
+    softmax_lr: float = 0.3,
+    dropout: float | None = None,
+    epochs: int = 1,
+    held_out: int = 20000,
+    init: str | None = None,
+    seed: int = 1,
+) -> Model:
+    """Train ELMo, vectors of words in their sentences (Peters et al. 2018).
+
+    vector_size       `int`, at least 1, `128` unless given. Dimension of a word's vector without context, and of
+                      the output of each direction.
+    cells             `int`, at least 1, `256` unless given. Number of LSTM cells in each layer and direction.
+    layers            `int`, at least 1, below 100, `2` unless given. Number of LSTM layers in each direction.
+    characters        `int`, at least 1, `32` unless given. Dimension of the vectors of characters, which are the
+                      bytes of UTF-8.
+    filters           `str`, `'1:32,2:32,3:64,4:128'` unless given. The convolutions over the characters, as
+                      WIDTH:NUMBER for each width, between commas.
+    highways          `int`, at least 0, below 100, `1` unless given. Number of highway layers between the
+                      convolutions and the words' vectors.
+    activation        `'relu'` or `'tanh'`, `'relu'` unless given. What the maxima of the convolutions pass
+                      through.
+    cell_clip         `float`, above 0, `3.0` unless given. Cells of the LSTM stay between minus this and this.
+    projection_clip   `float`, above 0, `3.0` unless given. Outputs of the LSTM stay between minus this and this.
+    softmax_words     `int`, above 3, below 2.14748e+09, `30000` unless given. The most frequent words, which the
+                      language models predict; all others count as one.
+    negatives         `int`, at least 0, below 2.14748e+09, `2048` unless given. Number of words drawn in each
+                      step for the sampled softmax; 0 for the full softmax.
+    noise_power       `float`, at least 0, `0.75` unless given. Words are drawn in proportion to their counts to
+                      this power.
+    batch             `int`, at least 1, `32` unless given. Number of places of the text that are read side by
+                      side.
+    steps             `int`, at least 1, `20` unless given. Number of words after which the parameters are
+                      updated, and beyond which no gradient reaches.
+    optimizer         `'adam'` or `'program'`, `'adam'` unless given. Adam, and sparse AdaGrad for the softmax; or
+                      AdaGrad with the settings of the program bilm-tf.
+    lr                `float` or `None`, above 0. Learning rate: 0.004 with adam, which falls linearly to 5 % of
+                      it, and a constant 0.2 with program.
+    softmax_lr        `float`, above 0, `0.3` unless given. With adam: learning rate of the softmax, which falls
+                      alike.
+    dropout           `float` or `None`, at least 0, below 1. Share of each layer's inputs, and of the outputs,
+                      left out at random: by default 0.1, or 0 for one epoch of adam.
+    epochs            `int`, at least 1, `1` unless given. Number of passes over the text.
+    held_out          `int`, at least 0, `20000` unless given. Words, about, in documents that are held out to
+                      measure the perplexity, but at most 1 % of the text.
+    init              `str` or `None`. Start from the parameters of this model, whose sizes must be the same.
+    seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
+    """

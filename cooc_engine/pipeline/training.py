@@ -1,0 +1,61 @@
+"""Training a model of any family, from counts, an encoded corpus or text to its file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.errors import UsageError
+from cooc_engine.models.families import Family, family_of
+from cooc_engine.pipeline.stages import Source, prepared
+from cooc_engine.runtime.keywords import TrainKeywords
+from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.types import PathLike
+from cooc_engine.vectors.model import Model
+
+__all__ = ["train_family"]
+
+
+def train_family(
+    model: str,
+    source: Source,
+    output: PathLike,
+    options: Options | None,
+    encode: EncodeOptions | None,
+    count: CountOptions | None,
+    keywords: Mapping[str, Any],
+) -> Model:
+    """Train as `train` does; `keywords` are those of the run, and options by name in the place of `options`."""
+    family, output = family_of(model), Path(output)
+    run = {name: value for name, value in keywords.items() if name in TrainKeywords.__annotations__}
+    options = _chosen(model, family, options, {name: value for name, value in keywords.items() if name not in run})
+    stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
+    with prepared(source, output, encode, count, counting=family.counting, encoding=family.encoding, **stages) as data:
+        return Model.of(family.train(data, output, options, **run))
+
+
+def _chosen(model: str, family: Family, options: Options | None, given: Mapping[str, Any]) -> Options:
+    """Return options of a family, as they are or made of keywords."""
+    kind = family.options.__name__
+    if options is not None and not isinstance(options, family.options):
+        raise UsageError(f"{model} takes {kind}, not {type(options).__name__}")
+    if options is not None and given:
+        raise UsageError(f"options were given, and {', '.join(given)} too; pass all in {kind}, or all as keywords")
+    known = family.options.names()
+    for name in given:
+        if name not in known:
+            raise TypeError(f"train() got an unexpected keyword argument {name!r} for {model}{_hint(name, family, known)}")
+    return family.options(**given) if options is None else options
+
+
+def _hint(name: str, family: Family, known: list[str]) -> str:
+    """Return what an unknown option may have been meant to be: one of another stage, or one that is misspelt."""
+    for stage, options in (("encode", family.encoding), ("count", family.counting)):
+        if options and name in options.names():
+            return f"; pass {stage}={options.__name__}({name}=...)"
+    near = difflib.get_close_matches(name, [*known, *TrainKeywords.__annotations__], 1)
+    return f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}"
