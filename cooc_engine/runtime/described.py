@@ -12,19 +12,17 @@ import typing
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal
 
-from cooc_engine.runtime.options import Above, AtLeast, Below, Options
-
 __all__ = ["described", "documented", "texts_of"]
 
 WIDTH, COLUMN = 110, 18  # of the lines of a docstring, and where the text after the longest name begins
 
 
-def documented(options: type[Options], text: str) -> str:
+def documented(options: type[Any], text: str) -> str:
     """Return the docstring of a class of options with a list of its fields."""
     return "\n".join([inspect.cleandoc(text), "", *described(options, options.names())])
 
 
-def described(options: type[Options], names: Sequence[str]) -> Iterator[str]:
+def described(options: type[Any], names: Sequence[str]) -> Iterator[str]:
     """Yield lines that say of each of the named fields its kind, bounds and default, and what it means."""
     fields = dict(_fields(options))
     how: Any = {"width": WIDTH, "subsequent_indent": " " * COLUMN, "break_on_hyphens": False}
@@ -32,9 +30,9 @@ def described(options: type[Options], names: Sequence[str]) -> Iterator[str]:
         yield textwrap.fill(fields[name], initial_indent=f"{name:{COLUMN}}", **how)
 
 
-def _fields(options: type[Options]) -> Iterator[tuple[str, str]]:
+def _fields(options: type[Any]) -> Iterator[tuple[str, str]]:
     hints, texts = typing.get_type_hints(options, include_extras=True), texts_of(options)
-    for field in dataclasses.fields(options):  # type: ignore[arg-type]
+    for field in dataclasses.fields(options):
         default = "" if field.default is None else f", `{field.default!r}` unless given"
         yield field.name, f"{_kind(hints[field.name])}{default}. {texts[field.name]}"
 
@@ -43,23 +41,23 @@ def _kind(hint: Any) -> str:
     """Return what an annotation admits."""
     if typing.get_origin(hint) is Annotated:
         hint, *extras = typing.get_args(hint)
-        return ", ".join([_kind(hint), *(str(extra) for extra in extras if isinstance(extra, AtLeast | Above | Below))])
+        return ", ".join([_kind(hint), *(str(extra) for extra in extras if hasattr(extra, "accepts"))])
     if typing.get_origin(hint) is Literal:
         return " or ".join(f"`{value!r}`" for value in typing.get_args(hint))
     return " or ".join(map(_kind, typing.get_args(hint))) or f"`{'None' if hint is type(None) else hint.__name__}`"
 
 
-def texts_of(options: type[Options]) -> dict[str, str]:
+def texts_of(options: type[Any]) -> dict[str, str]:
     """Return the text below each field, by its name, without line ends; those of base classes too."""
     found: dict[str, str] = {}
     for cls in reversed(options.__mro__):
-        if issubclass(cls, Options) and cls is not Options:
+        if dataclasses.is_dataclass(cls):
             found |= _texts_below(cls)
     return found
 
 
 @functools.cache
-def _texts_below(cls: type[Options]) -> dict[str, str]:
+def _texts_below(cls: type[Any]) -> dict[str, str]:
     (body,) = (node.body for node in ast.parse(textwrap.dedent(inspect.getsource(cls))).body if isinstance(node, ast.ClassDef))
     return {
         field.target.id: " ".join(str(below.value.value).split())

@@ -83,17 +83,22 @@ class Unparsed:
     """Marks an option that is no flag of the command line, where another one has its name."""
 
 
+def _is_importable(cls: type) -> bool:
+    """Tell whether a class is in its module by its name."""
+    return getattr(sys.modules[cls.__module__], cls.__qualname__, None) is cls
+
+
 class _Documented(type):
     """The class of classes of options: the docstring of one lists its fields, when it is asked for."""
 
     @property
     def __doc__(cls) -> str:  # type: ignore[override]
         own: str = vars(cls)["__doc__"]
-        if "__match_args__" not in vars(cls):  # `dataclass` asks before it is done
+        if not _is_importable(cls):  # the parser's own; or `dataclass` asks, before it is done
             return own
         from cooc_engine.runtime.described import documented
 
-        return documented(cls, own)  # type: ignore[arg-type]
+        return documented(cls, own)
 
     @property
     def __signature__(cls) -> inspect.Signature:
@@ -120,8 +125,7 @@ class Options(metaclass=_Documented):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Have another process make them of the class that is in a module; the parser's own are made on the way."""
-        known = (cls for cls in type(self).__mro__ if getattr(sys.modules[cls.__module__], cls.__qualname__, None) is cls)
-        return from_mapping, (next(known), self.record(), "options")
+        return from_mapping, (next(filter(_is_importable, type(self).__mro__)), self.record(), "options")
 
     @classmethod
     def names(cls) -> list[str]:
