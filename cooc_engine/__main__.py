@@ -15,9 +15,9 @@ def main() -> None:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what is wrong with numbers is found by checks, and told in one line
     explain_truncation()
-    from cooc_engine.cli.app import main as run
+    from cooc_engine.cli.app import program
 
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(program(sys.argv[1:]))
 
 
 if __name__ == "__main__":

@@ -9,12 +9,19 @@ stage is being timed, and an array of the wrong type is an error instead of a se
 
 from __future__ import annotations
 
+import atexit
 import functools
 import hashlib
 import importlib.resources
+import logging
+import os
 import re
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +32,9 @@ from numba.core import caching
 # `nnan` and `ninf` are deliberately absent: they would let the compiler remove checks for NaN and infinity.
 FAST = frozenset({"reassoc", "contract", "arcp", "nsz", "afn"})
 SETTINGS: Any = numba.config
+LOG = logging.getLogger("cooc_engine.kernels")
+EVERY = 5.0  # seconds between two notices
+OTHERS = stat.S_IWGRP | stat.S_IWOTH
 IMPORT = re.compile(rb"^from cooc_engine\._kernels\.(\w+) import ", re.MULTILINE)  # a test allows no other form
 RANGE = types.UniTuple(types.int64, 2)  # begin, end
 COMMON = {"nogil": True, "error_model": "numpy", "_nrt": False}
@@ -76,18 +86,92 @@ def digest(function: Callable[..., Any]) -> str:
 
 @functools.cache
 def cache_directory() -> str:
-    """Return the first writable: NUMBA_CACHE_DIR, the kernels' `__pycache__`, the user's cache, a temporary directory."""
-    candidates = [Path(__file__).parent / "__pycache__", Path("~/.cache/cooc-engine").expanduser()]
-    if SETTINGS.CACHE_DIR:
-        candidates.insert(0, Path(SETTINGS.CACHE_DIR) / "cooc-engine")
-    for path in candidates:
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path):
-                return str(path)
-        except OSError:
-            continue
-    return tempfile.mkdtemp(prefix="cooc-engine-")
+    """Return where compiled kernels are kept: the first directory into which only this user, or root, can put files.
+
+    These are NUMBA_CACHE_DIR, the kernels' `__pycache__`, the user's cache, and one in the directory for temporary files; where
+    `mark_warm` was called, it need not be writable. Without any, kernels are kept until the process ends.
+    """
+    places = [path for path in _candidates() if path.is_absolute()]
+    for path in places:
+        if _is_private(path) and (path / _mark()).exists():
+            return str(path)
+    for path in places:
+        with suppress(OSError):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_private(path):
+                with tempfile.TemporaryFile(dir=path):
+                    return str(path)
+    made = tempfile.mkdtemp(prefix="cooc-engine-")
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+def _candidates() -> list[Path]:
+    """Return the places of the cache, the best first; that of a home which nobody knows begins with `~`."""
+    home = Path("~/.cache/cooc-engine")
+    with suppress(RuntimeError):
+        home = home.expanduser()
+    own = [Path(__file__).parent / "__pycache__", home, _temporary()]
+    return [Path(SETTINGS.CACHE_DIR).absolute() / "cooc-engine", *own] if SETTINGS.CACHE_DIR else own
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"cooc-engine-{os.getuid()}"
+
+
+def _is_private(path: Path) -> bool:
+    """Tell whether only this user, or root, can put files into a directory, or another directory in its place.
+
+    Compiled kernels are code: they are never loaded from where somebody else could have put them.
+    """
+    try:
+        own, around = path.lstat(), path.parent.stat()
+    except OSError:
+        return False
+    mine = stat.S_ISDIR(own.st_mode) and own.st_uid in (os.getuid(), 0) and not own.st_mode & OTHERS
+    return mine and (not around.st_mode & OTHERS or bool(around.st_mode & stat.S_ISVTX))
+
+
+@functools.cache
+def _mark() -> str:
+    """Return the name of the file that says that a directory has all kernels of this version, for this processor."""
+    folder = importlib.resources.files(__package__)
+    names = sorted(file.name for file in folder.iterdir() if file.name.endswith(".py"))
+    parts = [folder.joinpath(name).read_bytes() for name in names]
+    machine = numba.core.registry.cpu_target.target_context.codegen().magic_tuple()
+    return f"warm-{hashlib.sha256(repr((names, parts, machine, numba.__version__)).encode()).hexdigest()[:16]}"
+
+
+def mark_warm() -> None:
+    """Say of the directory of the cache that all kernels are in it."""
+    Path(cache_directory(), _mark()).touch()
+
+
+class _Notice:
+    """Says that kernels are being compiled: first why it takes so long, then every few seconds how many there are."""
+
+    count, said = 0, 0.0
+
+    def compiling(self) -> None:
+        """Note that one more is compiled now."""
+        self.count += 1
+        if self.count == 1:
+            LOG.info("compiling kernels for this processor, once; that takes up to a minute or two%s", self._kept())
+        elif time.monotonic() - self.said < EVERY:
+            return
+        else:
+            LOG.info("compiling kernels: %d so far", self.count)
+        self.said = time.monotonic()
+
+    def _kept(self) -> str:
+        place = Path(cache_directory())
+        if not place.name.startswith("cooc-engine-"):
+            return f"; they are kept in {place}"
+        least = "until the next restart" if place == _temporary() else "for this process only"
+        return f"; they are kept {least}, in {place}: set NUMBA_CACHE_DIR to a directory that only you can write"
+
+
+NOTICE = _Notice()
 
 
 class _Locator(caching._CacheLocator):
@@ -128,7 +212,18 @@ def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
             try:
                 self._cache_file._load_index()
             except Exception:  # it holds types of another version, which Numba unpickles before it checks the stamp
-                self._cache_file.flush()
+                with suppress(OSError):
+                    self._cache_file.flush()
+
+        def load_overload(self, sig: Any, target_context: Any) -> Any:
+            found = super().load_overload(sig, target_context)
+            if found is None:
+                NOTICE.compiling()
+            return found
+
+        def save_overload(self, sig: Any, data: Any) -> None:
+            with suppress(OSError):  # a full disk, or a place that is only read: the next process compiles again
+                super().save_overload(sig, data)
 
     return Cache(function)
 

@@ -15,19 +15,29 @@ from cyclopts import CycloptsError, Group, Parameter
 import cooc_engine
 from cooc_engine._version import __version__
 from cooc_engine.cli import ask, classifier
-from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines
+from cooc_engine.cli.console import Told, Work, carry_out, fail, print_lines, print_result, score_lines, show_notices
 from cooc_engine.cli.contextual import embed, probe
 from cooc_engine.cli.documents import infer
 from cooc_engine.cli.exchange import align, export, import_file, quantize
-from cooc_engine.cli.foreign_flags import given, modern
+from cooc_engine.cli.foreign_flags import given, modern, values
 from cooc_engine.cli.hints import explanation
 from cooc_engine.cli.judge import classify, cluster, compare, evaluate, info, ratio
-from cooc_engine.cli.parameters import CoocDirectory, Directory, TextFiles, TrustTokenizer, VectorsFile, add_verb, new_app
+from cooc_engine.cli.parameters import (
+    CoocDirectory,
+    Directory,
+    ProgressKind,
+    TextFiles,
+    TrustTokenizer,
+    VectorsFile,
+    add_verb,
+    new_app,
+)
 from cooc_engine.cli.pictures import explore, plot
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.models.families import Family, family_of, trainable
+from cooc_engine.runtime.interrupts import interrupts
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, SharedOptions, TrainOptions
@@ -37,7 +47,7 @@ from cooc_engine.storage.outputs import FULL
 if TYPE_CHECKING:
     from cooc_engine import Cooc, Corpus
 
-__all__ = ["main"]
+__all__ = ["main", "program"]
 
 app = new_app(
     "cooc-engine",
@@ -254,12 +264,13 @@ def run_job(job: Annotated[Path, Parameter(name="JOB"), "The job file."], /, *, 
 
         cooc-engine run job.toml
     """
+    from cooc_engine.pipeline.job import job_output
     from cooc_engine.reports.table import Table
 
     with Work(run) as work:
         rows = cooc_engine.run(job, **run.fresh_keywords())
     lines = Table.of(rows).lines() if any("settings" in row for row in rows) else score_lines(rows)
-    print_result(run.json, {"output": str(job), **work.record(), "evaluation": rows}, lines)
+    print_result(run.json, {"output": str(job_output(job)), "job": str(job), **work.record(), "evaluation": rows}, lines)
 
 
 def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
@@ -286,6 +297,20 @@ def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> Non
     from cooc_engine.pipeline.demo import demo
 
     print_lines(demo(output, open_progress(run.progress)))
+
+
+def warm(*, progress: ProgressKind = "auto", json: Annotated[bool, "Print the result as one JSON object."] = False) -> None:
+    """Compile all kernels now, once for this machine; otherwise each is compiled when it is first needed.
+
+    For example:
+
+        cooc-engine warm
+        NUMBA_CACHE_DIR=/opt/cache cooc-engine warm --progress lines
+    """
+    from cooc_engine.runtime import warming
+
+    found = warming.warm(open_progress(progress))
+    print_result(json, found._asdict(), [f"{found.directory}: has all kernels, {found.compiled} of them compiled now"])
 
 
 def help(command: Annotated[tuple[str, ...], Parameter(name="COMMAND...")] = (), /) -> None:
@@ -320,7 +345,7 @@ VERBS: dict[str, Sequence[Any]] = {
     "Pictures": (plot, explore),
     "Judging": (evaluate, compare, cluster, classify, probe, ratio, info),
     "Other programs": (export, import_file, export_counts, import_counts),
-    "Getting started": (demo, help),
+    "Getting started": (demo, warm, help),
 }
 NAMES = {"run_job": "run", "import_file": "import", "evaluate": "eval"}  # verbs whose functions cannot be named after them
 
@@ -331,23 +356,39 @@ for place, (title, verbs) in enumerate(VERBS.items()):
 add_verb(app, install_completion, "--install-completion")
 
 
+def program(arguments: Sequence[str]) -> int:
+    """Run a command line as `main` does, and say so if it first has to wait for kernels to be compiled."""
+    shown = values("--progress", arguments)
+    if "none" not in shown:
+        show_notices(as_json="json" in shown)
+    return main(arguments)
+
+
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line; returns the exit code. Errors are one line on stderr."""
+    """Run a command line; returns the exit code. Errors are one line on stderr, or a JSON object if JSON was asked for."""
+    as_json = "--json" in arguments or "json" in values("--progress", arguments)
+    with interrupts():
+        failure = _failure(modern(arguments))
+    return fail(*failure, as_json=as_json) if failure else 0
+
+
+def _failure(arguments: Sequence[str]) -> tuple[str, int] | None:
+    """Run a command line; returns the message and the exit code of what went wrong."""
     try:
-        app(modern(arguments), exit_on_error=False, print_error=False)
+        app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()
-    except ReaderGone as error:
-        return error.exit_code
+    except ReaderGone:
+        return None
     except CycloptsError as error:
-        return fail(explanation(error, app), UsageError.exit_code)
+        return explanation(error, app), UsageError.exit_code
     except CoocError as error:
-        return fail(error.flags, error.exit_code)
+        return error.flags, error.exit_code
     except KeyboardInterrupt:
-        return fail("interrupted", InterruptedRun.exit_code)
+        return "interrupted", InterruptedRun.exit_code
     except MemoryError:
-        return fail("out of memory; take less text at a time or a machine with more", ResourceError.exit_code)
+        return "out of memory; take less text at a time or a machine with more", ResourceError.exit_code
     except OSError as error:
         code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
         what = error.strerror or str(error)
-        return fail(f"{error.filename}: {what}" if error.filename else what, code)
-    return 0
+        return f"{error.filename}: {what}" if error.filename else what, code
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from cooc_engine.runtime.streams import visible
 
 __all__ = [
     "Told", "Work", "carry_out", "fail", "figure", "note", "print_json", "print_lines", "print_result",
-    "score_lines",
+    "score_lines", "show_notices",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -88,9 +89,12 @@ def figure(value: Any) -> str:
     return f"{'--':>9s}" if value is None else f"{value:9.3f}"
 
 
-def fail(text: str, code: int) -> int:
-    """Print an error and return the exit code."""
-    _say(text)
+def fail(text: str, code: int, *, as_json: bool = False) -> int:
+    """Print an error to stderr, as a line or as a JSON object, and return the exit code."""
+    if as_json:
+        print(json.dumps({"error": text, "exit_code": code}), file=sys.stderr)
+    else:
+        _say(text)
     return code
 
 
@@ -100,6 +104,29 @@ def print_lines(texts: Iterable[str], *, flush: bool = False) -> None:
         _put(text)
     if flush:
         sys.stdout.flush()
+
+
+class _Notices(logging.Handler):
+    """Shows what the library logs about kernels that are compiled: nothing else says why a first command takes long."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__(logging.INFO)
+        self._as_json = as_json
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if self._as_json:
+            print(json.dumps({"message": text}), file=sys.stderr)
+        else:
+            _say(text)
+
+
+def show_notices(*, as_json: bool) -> None:
+    """Show notices of compiled kernels on stderr from now on."""
+    logger = logging.getLogger("cooc_engine.kernels")
+    logger.addHandler(_Notices(as_json=as_json))
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
 
 
 def note(text: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 
-__all__ = ["given", "modern"]
+__all__ = ["given", "modern", "values"]
 
 # Flags of other programs whose values have names here.
 FOREIGN = {
@@ -24,6 +25,12 @@ DASH = "\0-"  # the parser takes a lone - for an option; no argument of a progra
 def given(argument: str) -> str:
     """Return a parsed argument, or a message with some in it, as it was typed."""
     return argument.replace(DASH, "-")
+
+
+def values(flag: str, arguments: Sequence[str]) -> list[str]:
+    """Return what a flag was given, as `FLAG VALUE` or `FLAG=VALUE`."""
+    after = [value for name, value in itertools.pairwise(arguments) if name == flag]
+    return after + [name.partition("=")[2] for name in arguments if name.startswith(f"{flag}=")]
 
 
 def modern(arguments: Sequence[str]) -> list[str]:

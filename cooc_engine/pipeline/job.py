@@ -61,7 +61,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["run"]
+__all__ = ["job_output", "run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 LONGEST = 1 << 20  # bytes of a job file
@@ -95,6 +95,11 @@ def run(
     if plan.compared:
         compare([training.at for training in plan.trainings], **plan.compared, force=True, progress=progress)
     return _judged(plan, progress, force=how.force) if plan.judged else []
+
+
+def job_output(job: str | os.PathLike[str]) -> Path:
+    """Return the directory into which a job writes; raises as `run` does for a job that makes no sense."""
+    return _Plan(Path(job), _read(Path(job))).output
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Progress reports: a stage has a name, a total and a unit, and is advanced by whoever does the work.
 
-Library calls are silent unless a `Progress` is passed. On a terminal the command line draws a bar; elsewhere it writes a
+Library calls are silent unless a `Progress` is passed; stages are also logged by Python's `logging`, as `cooc_engine` at level
+INFO. On a terminal the command line draws a bar; elsewhere it writes a
 plain line at least every five seconds, or JSON lines on request, without control codes.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import threading
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Progress", "Stage", "open_progress"]
 
+LOG = logging.getLogger("cooc_engine")
 Kind = Literal["auto", "bar", "lines", "json", "none"]
 INTERVAL = 5.0  # seconds between lines; the first comes sooner, so that nothing looks hung
 FIRST = 1.0
@@ -96,6 +99,7 @@ class Progress:
         """Run a stage of `total` units (None if unknown); yields the `Stage` to advance."""
         stage, stop = Stage(name, total, unit), threading.Event()
         ticker = threading.Thread(target=self._tick_until, args=(stage, stop), daemon=True)
+        LOG.info("%s: begins", name)
         self.begin(stage)
         if self.speaks:
             ticker.start()
@@ -105,6 +109,7 @@ class Progress:
             stop.set()
             if self.speaks:
                 ticker.join()
+            LOG.info("%s in %.1f s", stage.line(), stage.seconds)
             self.end(stage)
 
     def _tick_until(self, stage: Stage, stop: threading.Event) -> None:
@@ -125,7 +130,8 @@ class Progress:
         """Show the final state of a stage."""
 
     def say(self, text: str) -> None:
-        """Write one line, such as a plan or a warning."""
+        """Write one line, such as a plan or a warning; it is logged too."""
+        LOG.info(text)
 
 
 class LineProgress(Progress):
@@ -138,14 +144,15 @@ class LineProgress(Progress):
 
     def tick(self, stage: Stage) -> None:
         """Write the state as a line."""
-        self.say(stage.line())
+        self._put(visible(stage.line()))
 
     def end(self, stage: Stage) -> None:
         """Write the state and the time taken."""
-        self.say(f"{stage.line()} in {stage.seconds:.1f} s")
+        self._put(visible(f"{stage.line()} in {stage.seconds:.1f} s"))
 
     def say(self, text: str) -> None:
         """Write one line."""
+        super().say(text)
         self._put(visible(text))
 
     def _put(self, text: str) -> None:
@@ -171,6 +178,7 @@ class JsonProgress(LineProgress):
 
     def say(self, text: str) -> None:
         """Write one line as an object."""
+        Progress.say(self, text)
         self._put(json.dumps({"message": text}))
 
 
@@ -214,6 +222,7 @@ class BarProgress(LineProgress):
     def say(self, text: str) -> None:
         """Write one line, above the bar if there is one."""
         if self._bars and self._bars.live.is_started:
+            Progress.say(self, text)
             with DROPPED:
                 self._bars.print(visible(text), markup=False, highlight=False, soft_wrap=True)
         else:

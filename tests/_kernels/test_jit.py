@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import cooc_engine
+from cooc_engine.cli.app import main
 
 PACKAGE = Path(cooc_engine.__file__).parent
 
@@ -127,7 +128,10 @@ def test_without_any_place_it_still_runs(package, tmp_path):
     (tmp_path / "temporary").mkdir()
     found = probe(package, HOME=tmp_path / "home", TMPDIR=tmp_path / "temporary")
     assert_compiled(found)
-    assert Path(found["directory"]).is_relative_to(tmp_path / "temporary")
+    kept = tmp_path / "temporary" / f"cooc-engine-{os.getuid()}"
+    assert Path(found["directory"]) == kept and kept.stat().st_mode & 0o777 == 0o700
+    assert_read(probe(package, HOME=tmp_path / "home", TMPDIR=tmp_path / "temporary"))
+    assert [path.name for path in (tmp_path / "temporary").iterdir()] == [kept.name], "nothing more is left, however often"
 
 
 def test_a_zipped_install(package, tmp_path):
@@ -144,6 +148,89 @@ def jit():
     jit.cache_directory.cache_clear()
     yield jit
     jit.cache_directory.cache_clear()
+
+
+@pytest.fixture
+def places(jit, monkeypatch, tmp_path) -> list[Path]:
+    """The candidates of the cache, in the test's own directory."""
+    found = [tmp_path / name for name in ("first", "second")]
+    monkeypatch.setattr(jit, "_candidates", lambda: found)
+    return found
+
+
+def spoil(place: Path, how: str) -> None:
+    """Make a directory one into which somebody else could put files."""
+    if how == "link":
+        (place.parent / "theirs").mkdir()
+        place.symlink_to(place.parent / "theirs")
+        return
+    place.mkdir()
+    if how == "owner":
+        os.chown(place, os.getuid() + 7, -1)
+    elif how == "parent":
+        place.parent.chmod(0o777)
+    else:
+        place.chmod(0o775 if how == "group" else 0o757)
+
+
+@pytest.mark.parametrize("how", ["link", "group", "others", "owner"])
+@pytest.mark.parametrize("warm", [False, True])
+def test_kernels_are_never_loaded_from_where_others_can_write(jit, places, how, warm):
+    if how == "owner" and os.getuid():
+        pytest.skip("only root can give a directory away")
+    spoil(places[0], how)
+    if warm:
+        (places[0] / jit._mark()).touch()
+    assert jit.cache_directory() == str(places[1])
+    assert places[1].stat().st_mode & 0o777 == 0o700
+
+
+def test_a_directory_that_others_can_replace_is_none_of_ours(jit, places, tmp_path):
+    spoil(places[0], "parent")
+    made = Path(jit.cache_directory())
+    assert made not in places and made.name.startswith("cooc-engine-")
+    shutil.rmtree(made)
+    jit.cache_directory.cache_clear()
+    tmp_path.chmod(0o1777)
+    assert jit.cache_directory() == str(places[0]), "with the sticky bit, as of /tmp, they cannot"
+
+
+def test_what_is_made_for_one_process_is_deleted_at_its_end(package, tmp_path):
+    (tmp_path / "temporary").mkdir(mode=0o777)
+    (tmp_path / "temporary").chmod(0o777)
+    for place in (package / "_kernels" / "__pycache__", tmp_path / "home"):
+        place.write_text("x")
+    found = probe(package, ["columns"], HOME=tmp_path / "home", TMPDIR=tmp_path / "temporary")
+    assert Path(found["directory"]).is_relative_to(tmp_path / "temporary") and not Path(found["directory"]).exists()
+    assert not any(path.name != f"cooc-engine-{os.getuid()}" for path in (tmp_path / "temporary").iterdir())
+
+
+def test_a_warm_place_need_not_be_writable(jit, places, monkeypatch):
+    places[1].mkdir(mode=0o755)
+    (places[1] / jit._mark()).touch()
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: pytest.fail("nothing is written"))
+    assert jit.cache_directory() == str(places[1])
+
+
+def test_a_first_command_says_why_it_takes_long(package, tmp_path):
+    (tmp_path / "text").write_text("a b\n" * 9)
+    variables = {**os.environ, "PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    seen = []
+    for output in ("one", "two"):
+        command = [sys.executable, "-m", "cooc_engine", "encode", "text", "--output", output, "--progress", "lines"]
+        done = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        seen.append(done.stderr)
+    assert seen[0].count("compiling kernels for this processor, once") == 1 and str(tmp_path / "cache") in seen[0]
+    assert "compiling" not in seen[1]
+
+
+def test_warm_compiles_all_that_is_missing_and_says_where_it_is(jit, places, monkeypatch, capsys):
+    places[0].mkdir()
+    monkeypatch.setattr("importlib.import_module", lambda name: None)  # that it compiles is tried above
+    assert main(["warm", "--json", "--progress", "none"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["directory"] == str(places[0]) and (places[0] / jit._mark()).exists()
 
 
 def test_a_place_that_cannot_be_written_is_passed_over(jit, monkeypatch, tmp_path):

@@ -1,0 +1,81 @@
+"""What batch systems need: errors as JSON, signals that leave something to go on with, and logs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from support.command import QUIET, copied
+
+from cooc_engine.corpus import second_pass
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.runtime.interrupts import deferred_interrupt, interrupts
+
+
+@pytest.mark.parametrize("asked", [["--json"], ["--progress", "json"], ["--progress=json", "--json"]])
+@pytest.mark.parametrize(
+    "command, code, says",
+    [
+        (["count", "nosuch", "--output", "c"], 1, "nosuch: no such corpus"),
+        (["count", "nosuch", "--output", "c", "--window", "0"], 2, "--window is 0"),
+        (["encode", "nosuch", "--outptu", "c"], 2, "--outptu"),
+    ],
+)
+def test_an_error_is_json_where_json_was_asked_for(call, asked, command, code, says):
+    given, stdout, stderr = call(*command, *asked)
+    lines = [json.loads(line) for line in stderr.splitlines()]
+    assert given == code and stdout == ""
+    assert lines[-1].keys() == {"error", "exit_code"} and lines[-1]["exit_code"] == code and says in lines[-1]["error"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+def test_signals_of_batch_systems_leave_what_is_finished(call, made, monkeypatch, number):
+    copied(made, "text.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr(second_pass, "write_shards", lambda *given: os.kill(os.getpid(), number))
+        code, _, stderr = call("encode", "text.txt", "--output", "c", *QUIET)
+    assert code == 130 and "c: interrupted; continue with --resume" in stderr
+    assert signal.getsignal(number) == signal.SIG_DFL, "the handlers are there for the time of a command"
+    assert call("encode", "text.txt", "--output", "c", "--resume", *QUIET)[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM])
+def test_a_training_notes_signals_and_stops_at_the_next_step(number):
+    with interrupts(), deferred_interrupt() as interrupted:
+        os.kill(os.getpid(), number)
+        assert interrupted()
+        os.kill(os.getpid(), signal.SIGINT)  # another one, such as SIGTERM after SIGUSR1, does not hurry
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+
+
+def test_nohup_is_respected():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupts(), deferred_interrupt() as interrupted:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupted()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_stages_are_logged(made, tmp_path, caplog):
+    copied(made, "text.txt")
+    with caplog.at_level(logging.INFO, "cooc_engine"):
+        encode("text.txt", tmp_path / "c", EncodeOptions(min_count=1))
+    told = [record.getMessage() for record in caplog.records if record.name == "cooc_engine"]
+    assert told[0] == "tokenize: begins" and any(line.startswith("tokenize: 100 %") for line in told)
+    assert Path(tmp_path / "c").exists()
+
+
+def test_the_result_of_a_job_names_its_directory(call, made):
+    copied(made, "text.txt")
+    Path("job.toml").write_text('output = "work"\n[encode]\ntexts = ["text.txt"]\n')
+    code, stdout, _ = call("run", "job.toml", "--json", *QUIET)
+    assert code == 0
+    assert {key: json.loads(stdout)[key] for key in ("output", "job")} == {"output": "work", "job": "job.toml"}
