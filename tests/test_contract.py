@@ -340,9 +340,14 @@ def test_info_tells_all_that_is_recorded(family, model):
 def test_defaults_are_taken_without_options(family, data, tmp_path, monkeypatch):
     """`train` without options is `train` with the family's defaults: seen in what reaches the family."""
     seen = []
-    spy = dataclasses.replace(FAMILIES[family], train=lambda *args, **how: seen.append((args, how)))
-    monkeypatch.setitem(FAMILIES, family, spy)
-    train(family, data, tmp_path / "model.h5", threads=2)
+
+    def spy(*args, **how):
+        seen.append((args, how))
+        raise KeyboardInterrupt  # instead of a model
+
+    monkeypatch.setitem(FAMILIES, family, dataclasses.replace(FAMILIES[family], train=spy))
+    with pytest.raises(KeyboardInterrupt):
+        train(family, data, tmp_path / "model.h5", threads=2)
     ((source, output, options), how), = seen  # fmt: skip
-    assert (source, output, options) == (data, tmp_path / "model.h5", FAMILIES[family].options())
+    assert (source.path, output, options) == (data.path, tmp_path / "model.h5", FAMILIES[family].options())
     assert how == {"threads": 2}

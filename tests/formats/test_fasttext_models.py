@@ -63,7 +63,7 @@ def test_what_is_exported_is_the_same_there_and_back(tmp_path, trained, package,
     assert (done.words, done.vector_size, format_of(path)) == (len(ours.vocabulary), 6, "fasttext")
     theirs = package.load_model(str(path))
     assert theirs.words == ours.vocabulary.words
-    np.testing.assert_allclose([vector(theirs, word) for word in theirs.words], ours.vectors, atol=1e-6)
+    np.testing.assert_allclose([vector(theirs, word) for word in theirs.words], ours.matrix, atol=1e-6)
     np.testing.assert_allclose(vector(theirs, "dreizehnzig"), ours.subwords.vectors(["dreizehnzig"])[0][0], atol=1e-6)
     near = theirs.get_nearest_neighbors("dreizig", k=5)
     assert [word for word, _ in nn(trained[loss], ["dreizig"], 5)["dreizig"]] == [word for _, word in near]
@@ -72,7 +72,7 @@ def test_what_is_exported_is_the_same_there_and_back(tmp_path, trained, package,
     again, tally = import_vectors(path, tmp_path / "again.h5")
     assert not tally and again.family == "fasttext" and again.names == ours.names
     assert all(np.array_equal(again.array(name), ours.array(name)) for name in ours.names if name != "words")
-    np.testing.assert_allclose(again.vectors, ours.vectors, atol=1e-6)
+    np.testing.assert_allclose(again.matrix, ours.matrix, atol=1e-6)
     assert export_vectors(tmp_path / "again.h5", tmp_path / "twice.bin").words == done.words
     assert (tmp_path / "twice.bin").read_bytes() == path.read_bytes()
 
@@ -118,10 +118,10 @@ def test_other_models_are_exported_as_words_alone(tmp_path, package):
     save_model(tmp_path / "m.h5", make_data(30, 6))
     export_vectors(tmp_path / "m.h5", tmp_path / "m.bin", "fasttext")
     ours, theirs = open_model(tmp_path / "m.h5"), package.load_model(str(tmp_path / "m.bin"))
-    assert np.array_equal(theirs.get_input_matrix(), ours.vectors)
+    assert np.array_equal(theirs.get_input_matrix(), ours.matrix)
     assert not theirs.get_output_matrix().any() and theirs.get_subwords("wört1")[0] == ["wört1"]
     again, _ = import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
-    assert np.array_equal(again.vectors, ours.vectors) and again.vocabulary.counts.tolist() == ours.vocabulary.counts.tolist()
+    assert np.array_equal(again.matrix, ours.matrix) and again.vocabulary.counts.tolist() == ours.vocabulary.counts.tolist()
     assert again.subwords is None
 
 

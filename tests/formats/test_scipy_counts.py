@@ -113,7 +113,7 @@ def test_counts_of_a_term_document_matrix(tmp_path):
         (scipy.sparse.eye(2) * np.nan, ["a", "b"], "entry 1 is nan"),
         (scipy.sparse.eye(2, dtype=np.int64) * -3, ["a", "b"], "entry 1 is -3, which is not a count"),
         (scipy.sparse.eye(2, dtype=np.uint64) * np.uint64(2**63), ["a", "b"], "overflows 64 bits"),
-        (scipy.sparse.csr_array(([1], ([0], [1])), (2, 2)), ["a", "b"], "--context-side"),
+        (scipy.sparse.csr_array(([1], ([0], [1])), (2, 2)), ["a", "b"], "context_side"),
     ],
 )
 def test_a_matrix_that_is_none_of_counts_is_refused(tmp_path, matrix, words, message):

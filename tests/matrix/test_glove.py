@@ -391,7 +391,7 @@ def test_counts_without_entries_are_refused(tmp_path):
     ids=str,
 )
 def test_options_that_make_no_sense_are_refused(fields):
-    with pytest.raises(UsageError, match="^--" + next(iter(fields)).replace("_", "-")):
+    with pytest.raises(UsageError, match="^" + next(iter(fields))):
         GloveOptions(**fields)
 
 

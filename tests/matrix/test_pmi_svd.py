@@ -236,7 +236,7 @@ def test_components_that_are_not_there_are_zero(tmp_path):
     ],
 )
 def test_options_that_make_no_sense(fields):
-    with pytest.raises(UsageError, match=next(iter(fields)).replace("_", "-")):
+    with pytest.raises(UsageError, match=next(iter(fields))):
         PmiSvdOptions(**fields)
 
 
@@ -244,7 +244,7 @@ def test_options_that_make_no_sense(fields):
 @pytest.mark.parametrize("solver", ["krylov", "arpack"])
 def test_powers_that_are_too_large_are_named(cooc, tmp_path, changes, solver):
     (name,) = changes
-    with pytest.raises(UsageError, match=rf"--{name} .*too large"):
+    with pytest.raises(UsageError, match=rf"{name}\b.*too large"):
         train_pmi_svd(cooc, tmp_path / "model.h5", quick(solver=solver, **changes))
     assert not list(tmp_path.glob("model.h5*")), "nor a checkpoint, which no other options continue"
 

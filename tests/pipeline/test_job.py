@@ -73,7 +73,7 @@ def test_a_job_is_judged_by_all_sets_and_options_of_eval(job):
     ("old", "new", "says"),
     [
         ("bootstrap = 20", "bootstrp = 20", r"\[eval\]: unknown option 'bootstrp'; did you mean bootstrap\?"),
-        ("seed = 3", "seed = 1.5", "--seed is 1.5"),
+        ("seed = 3", "seed = 1.5", "seed is 1.5"),
         ("categories = [", "categories = [3, ", r"\[eval\] categories: must be a list of file names"),
     ],
 )

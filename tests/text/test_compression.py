@@ -186,7 +186,7 @@ def encoded() -> object:
 
 def imported() -> object:
     found = open_model("out")
-    return found.vocabulary.words, found.vectors.tolist()
+    return found.vocabulary.words, found.matrix.tolist()
 
 
 COMMANDS = {

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twins.lines import Lines, Network, sigma, softmax
 
-from cooc_engine.cli import classify
+from cooc_engine.cli import classifier as classifier_verbs
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
@@ -246,7 +246,7 @@ def given_stdin(monkeypatch, *pieces: bytes) -> list[int]:
 def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
     classifier = Classifier(models["softmax"])
     asked = given_stdin(monkeypatch, b"\xef\xbb\xbfa1 a2\nb", b"1 b3\n", b"c1")
-    answers = classify._answers(classifier, "-", (1, 0.0, 3))
+    answers = classifier_verbs._answers(classifier, "-", (1, 0.0, 3))
     found = [classifier.named(next(answers))]
     assert len(asked) == 1, "nothing is read before that is answered"
     found += map(classifier.named, answers)
@@ -258,7 +258,7 @@ def test_a_line_of_stdin_without_an_end_is_refused(models, monkeypatch):
     monkeypatch.setattr("cooc_engine.vectors.classifier.LONGEST", 99)
     given_stdin(monkeypatch, b"a1\n", *[b"x" * 40] * 9)
     with pytest.raises(InputError, match=r"^-:2: has more than 99 bytes"):
-        list(classify._answers(Classifier(models["softmax"]), "-", (1, 0.0, None)))
+        list(classifier_verbs._answers(Classifier(models["softmax"]), "-", (1, 0.0, None)))
 
 
 def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsys):
