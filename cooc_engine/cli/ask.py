@@ -77,14 +77,18 @@ class Form(NamedTuple):
     cut: Callable[[str], Any]
     join: Callable[[list[str]], Any] | None = None
 
-    def parts(self, vectors: Vectors, question: Any) -> list[Any]:
-        """Return what is asked one by one: the words of a line, unless it is itself a word with spaces in it."""
+    def parts(self, vectors: Vectors, question: Any, *, ids: bool) -> list[Any]:
+        """Return what is asked one by one: the words of a line, unless it is itself a word with spaces in it.
+
+        Ids of documents, unlike words, are not looked up in lower case too.
+        """
+        spelt = (lambda word: word) if ids else functools.partial(_spelt, vectors)
         if not question or self.name != "WORD":
             return [question]
         if self.join:
-            return [[_spelt(vectors, word) for word in question]]
+            return [[spelt(word) for word in question]]
         words = [question] if question in vectors else question.split() or [question]
-        return [_spelt(vectors, word) for word in words]
+        return [spelt(word) for word in words]
 
 
 def _spelt(vectors: Vectors, word: str) -> str:
@@ -118,7 +122,7 @@ def _verb(
             vectors = _opened(path, **options)
 
             def answer(question: Any) -> Answer:
-                parts = form.parts(vectors, question)
+                parts = form.parts(vectors, question, ids=_about_documents(**options))
                 return {key: value for part in parts for key, value in ask(vectors, part, **options).items()}
 
             if streamed:
@@ -159,12 +163,16 @@ def _opened(
 ) -> Any:
     if in_context is not None:
         return cooc_engine.ContextualVectors.open(path, trust_tokenizer=trust_tokenizer)
-    about_documents = documents or of == "documents"
+    about_documents = _about_documents(documents, of)
     if approximate and about_documents:
         raise UsageError("--approximate has an index of words alone; leave it out for documents")
     plain = cooc_engine.DocumentVectors if about_documents else cooc_engine.Vectors
     kind = cooc_engine.IndexedVectors if approximate else plain
     return kind.open(path, trust_tokenizer=trust_tokenizer)
+
+
+def _about_documents(documents: bool = False, of: str | None = None, **options: Any) -> bool:
+    return documents or of == "documents"
 
 
 def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:

@@ -77,7 +77,9 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _labelled(key: str, item: Any) -> str:
-    """Return the numbers of a shard, a block or an epoch with what they are."""
+    """Return the numbers of a shard, a block or an epoch with what they are; those of anything else alone."""
+    if not isinstance(item, dict) and len(LABELS.get(key, ())) != len(item):
+        return ", ".join(map(show_setting, item))
     pairs = item.items() if isinstance(item, dict) else zip(LABELS[key], item, strict=True)
     return ", ".join(f"{name} {show_setting(value)}" for name, value in pairs)
 

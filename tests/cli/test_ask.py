@@ -95,6 +95,11 @@ def test_words_are_looked_up_in_lower_case_too(ask, kv):
     assert ask("nn", "-", stdin="King ice\n")[1] == ask("nn", "king", "ice")[1]
 
 
+def test_ids_of_documents_are_taken_as_written(kv):
+    assert ask_module.EACH_WORD.parts(kv, "King ICE", ids=False) == ["king", "ice"]
+    assert ask_module.EACH_WORD.parts(kv, "King ICE", ids=True) == ["King", "ICE"]
+
+
 def test_several_words_make_one_question(ask, kv):
     wanted = {"man king woman": pairs(kv.most_similar(["king", "woman"], ["man"], topn=2))}
     assert as_json(ask("analogies", "man", "king", "woman", "--topn", "2", "--json")) == wanted
