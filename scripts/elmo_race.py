@@ -44,7 +44,7 @@ class Gathered(torch.autograd.Function):
         tables = torch.matmul(characters, filters)
         n = filters.shape[2]
         values, places = np.empty((len(ids), n), np.float32), np.empty((len(ids), n), np.int16)
-        spelling.convolve(ids, lengths, tables.numpy(), np.empty(n, np.float32), 0, values, places)
+        spelling.convolve(ids, lengths, tables.numpy(), np.zeros((2, n), np.float32), np.zeros(n, np.int32), 0, values, places)
         context.save_for_backward(characters, filters)
         context.found = ids, places
         return torch.from_numpy(values)

@@ -6,7 +6,7 @@ taken for a place, and the gradient touches only the rows at the place of the la
 
 from __future__ import annotations
 
-from numba import float32, int16, int64, uint8, void
+from numba import float32, int16, int32, int64, uint8, void
 
 from cooc_engine._kernels.jit import array, helper, kernel, out
 
@@ -46,29 +46,35 @@ def spell(text, begins, ends, words, ids, lengths):
 
 
 @kernel(
-    void(array(int16, 2), array(int64), array(float32, 3), out(float32), int64, out(float32, 2), out(int16, 2)),
+    void(
+        array(int16, 2), array(int64), array(float32, 3), out(float32, 2), out(int32), int64, out(float32, 2), out(int16, 2)
+    ),
     fast=True,
-)
-def convolve(ids, lengths, tables, values, first, largest, places):
+)  # fmt: skip
+def convolve(ids, lengths, tables, values, found, first, largest, places):
     """Write the largest value of each of n filters over all places of each word, and where it is.
 
-    tables (width, characters, n); the results go to columns first:first + n; `values` (n,) is scratch. Windows of nothing but
-    padding are alike: the first of them stands for all.
+    tables (width, characters, n); the results go to columns first:first + n; `values` (2, n) and `found` (n,) are scratch.
+    Windows of nothing but padding are alike: the first of them stands for all.
     """
     width, _, n = tables.shape
     for r in range(ids.shape[0]):
         for p in range(min(lengths[r], ids.shape[1] - width) + 1):
             c = ids[r, p]
             for j in range(n):
-                values[j] = tables[0, c, j]
+                values[0, j] = tables[0, c, j]
             for k in range(1, width):
                 c = ids[r, p + k]
                 for j in range(n):
-                    values[j] += tables[k, c, j]
-            for j in range(n):
-                if p == 0 or values[j] > largest[r, first + j]:
-                    largest[r, first + j] = values[j]
-                    places[r, first + j] = p
+                    values[0, j] += tables[k, c, j]
+            place = int32(p)
+            for j in range(n):  # all numbers are 32 bits wide, or the choice does not vectorise
+                value, most, at = values[0, j], values[1, j], found[j]
+                larger = place == 0 or value > most
+                found[j] = place if larger else at
+                values[1, j] = value if larger else most
+        for j in range(n):
+            largest[r, first + j], places[r, first + j] = values[1, j], found[j]
 
 
 @kernel(void(array(int16, 2), array(int16, 2), array(float32, 2), int64, out(float32, 3)), fast=True)

@@ -95,7 +95,7 @@ def _convolved(shape: Shape, parameters: Parameters, spelled: Spelled, places: n
     for number, (_, n) in enumerate(shape.filters):
         filters, bias = (parameters[name] for name in of_filters(number))
         tables = np.matmul(parameters["characters"], filters)
-        spelling.convolve(*spelled, tables, np.empty(n, np.float32), first, values, places)
+        spelling.convolve(*spelled, tables, np.zeros((2, n), np.float32), np.zeros(n, np.int32), first, values, places)
         values[:, first : first + n] += bias
         first += n
     return values
