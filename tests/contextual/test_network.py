@@ -28,6 +28,7 @@ WORDS = [
     "<T>",
     "S>",
 ]
+WITHIN = 1.5e-6  # of numbers up to 4.6, three units in the last place
 SENTENCES = [["a", "b", "naïve"], ["日本語"], ["b"] * 9, ["x" * 60, "a"], []]
 
 
@@ -117,7 +118,7 @@ def test_the_programs_own_networks_give_what_the_programs_wrote(shared, program)
     for sentences, wanted in published_sentences(directory):
         inputs = [vectors_of(network, sentence) for sentence in sentences]
         for layers, top in zip(network.contextual(inputs, states), wanted, strict=True):
-            np.testing.assert_allclose(layers[-1], top, rtol=2e-7, atol=1e-6)
+            assert np.abs(layers[-1] - top).max() < WITHIN
         fresh.append(max(np.abs(a[-1] - b).max() for a, b in zip(network.contextual(inputs), wanted, strict=True)))
-    assert fresh[0] < 1e-6  # the states of the first batch are zero
+    assert fresh[0] < WITHIN  # the states of the first batch are zero
     assert fresh[1] > 0.1
