@@ -249,6 +249,14 @@ def test_the_job_that_compares_all_families_is_sound(shared, tmp_path):
     assert len(plan.compared["pairs"]) == 6 and len(plan.compared["analogies"]) == 1
 
 
+def test_the_job_for_a_plain_checkout_has_the_same_families_and_all_files():
+    data = Path(__file__).parents[2] / "data"
+    plan = module._Plan(data / "families.toml", module._read(data / "families.toml"))
+    other = module._read(data / "enwiki.toml")
+    assert [training.family.title for training in plan.trainings] == [trainable()[one["model"]].title for one in other["train"]]
+    assert all(Path(path).exists() for path in (*plan.compared["pairs"], *plan.compared["analogies"]))
+
+
 # ---------------------------------------------------------------------------------------------------------- pictures
 
 
