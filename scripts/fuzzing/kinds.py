@@ -78,7 +78,7 @@ MORE = {  # commands that read models of some families alone
         "quantize {} --output out.h5 --cutoff 9 --retrain corpus --threads 1 --progress none",
         "export {} out.bin",
     ),
-    "doc2vec": ("infer {} more.txt --epochs 2 --threads 1", "nn {} --documents 1 --threads 1"),
+    "doc2vec": ("infer {} more.txt --epochs 2 --threads 1", "nn {} 1 --documents"),
 }
 VECTORS = (
     "import {} out.h5",

@@ -342,7 +342,7 @@ def wrong(kind: str, name: str, at: Path, whole: dict[str, dict[str, bytes]], co
     try:
         SCENARIOS[name](at, how)
     except UsageError as error:
-        if not (done and "exists; pass --force" in str(error)):
+        if not (done and "exists; pass force=True" in str(error)):
             return f"resumed: {error}"
     except BaseException:
         return f"resumed: {traceback.format_exc()}"
