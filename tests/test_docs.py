@@ -63,6 +63,14 @@ def test_a_page_that_lies_is_found(tmp_path):
     assert tutorial.skeletons("b -1,000.5, 2.1 s\na") == [("a", []), ("b #", [-1000.5])]
 
 
+def test_the_code_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text("the king and the queen , the man and the woman : ice is water\n" * 40)
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    exec(code.replace("vector_size=100", "vector_size=4, epochs=2"), {})
+    assert (tmp_path / "model.h5").exists()
+
+
 # ----------------------------------------------------------------------------------------------------------- docstrings
 
 
