@@ -15,6 +15,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import ModelFile
 from cooc_engine.models.sampled_options import Doc2vecOptions
+from cooc_engine.sampled.inference import Inference
 from cooc_engine.sampled.lockstep import LockstepInference
 from cooc_engine.sampled.model import Design, SampledModel
 from cooc_engine.sampled.word2vec import design_words, floor_of, rule_and_tables
@@ -39,17 +40,15 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     return dataclasses.replace(made, inputs={**inputs, "documents": corpus.documents})
 
 
-def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> LockstepInference:
-    """Return what infers new documents by a model; raises `UsageError` if it was trained with a full softmax."""
+def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference | LockstepInference:
+    """Return what infers new documents by a model."""
     options = model.trained_with(Doc2vecOptions)
-    if options.loss == "softmax":
-        raise UsageError(f"{model.path}: documents are not inferred with --loss=softmax; train with ns or hs")
     outputs = model.array("nodes" if options.loss == "hs" else "contexts")
     words = model.array("words") if options.architecture == "dm" else np.empty((0, outputs.shape[1]), np.float32)
     changes = {**_predicting(options, len(words)), "shared": 0, "frozen": FROZEN}
     rule, tables, _ = rule_and_tables(model.vocabulary.counts, options, **changes)
     trained = SampledModel(rule, tables, epochs, options.lr, seed % 2**63, floor=floor_of(options))
-    return LockstepInference(trained, words, outputs, threads)
+    return (Inference if trained.listed else LockstepInference)(trained, words, outputs, threads)
 
 
 def _predicting(options: Doc2vecOptions, words: int) -> dict[str, int]:

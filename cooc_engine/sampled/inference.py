@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
+from cooc_engine._kernels.step import StepLog
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Matrix, WordIds
-from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.model import SampledModel, rate_at
+from cooc_engine.sampled.softmax import take_listed
 from cooc_engine.sampled.workspace import workspace_of
 from cooc_engine.storage.scratch import aligned_zeros, padded, sphere_start, uniform_start
 
@@ -35,10 +38,9 @@ class Inference:
         self._model, self._d, self._first = model, outputs.shape[1], model.rule.document
         slots = [0, 0]
         slots[model.DOCUMENTS] = threads
-        self._matrices = [padded_copy(rows, len(rows) + more) for rows, more in zip((inputs, outputs), slots, strict=True)]
+        self._matrices = padded_copy(inputs, len(inputs) + slots[0]), padded_copy(outputs, len(outputs) + slots[1])
         space = workspace_of(model, self._d)
-        self._free = deque((slot, space.scratch()) for slot in range(threads))
-        self._log = space.step_log()
+        self._free = deque((slot, space.scratch(), space.step_log()) for slot in range(threads))
         self._pool = ThreadPoolExecutor(threads)
         self._ranges = RANGES * threads
         random = np.random.Generator(np.random.PCG64(model.seed))
@@ -50,16 +52,17 @@ class Inference:
         found = np.zeros((len(documents), self._d), np.float32)
 
         def infer(part: tuple[int, int]) -> None:
-            slot, scratch = self._free.pop()
+            space = self._free.pop()
             for number in range(*part):
                 if len(documents[number]):
-                    found[number] = self._infer(documents[number], slot, scratch)
-            self._free.append((slot, scratch))
+                    found[number] = self._infer(documents[number], *space)
+            self._free.append(space)
 
-        list(self._pool.map(infer, cut_evenly(0, len(documents), self._ranges)))
+        with threadpool_limits(1, "blas"):  # which has other bits on other threads
+            list(self._pool.map(infer, cut_evenly(0, len(documents), self._ranges)))
         return found
 
-    def _infer(self, ids: WordIds, slot: int, scratch: object) -> Matrix:
+    def _infer(self, ids: WordIds, slot: int, scratch: object, log: StepLog) -> Matrix:
         """Train the row of a slot on a document, in as many epochs as the model has, and return it."""
         model, size = self._model, len(ids)
         row, offsets = self._matrices[model.DOCUMENTS][self._first + slot, : self._d], np.array([0, size])
@@ -70,7 +73,11 @@ class Inference:
         row[:] = self._start
         for epoch in range(model.epochs):
             clock = Clock(model.seed, epoch, 0, slot, epoch * size, model.horizon(size), model.lr)
-            model.train(ids, offsets, parts, alone, clock, *self._matrices, scratch, self._log, unused, results)
+            for part in range(len(parts)):
+                one = slice(part, part + 1)
+                model.train(ids, offsets, parts[one], alone, clock, *self._matrices, scratch, log, unused, results[one])
+                if model.listed:
+                    take_listed(model.rule, log, *self._matrices, rate_at(clock, part * model.part))
         return row
 
 

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 from cooc_engine._kernels import classify, margin, rules, sgd
 from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.margin import Margin
-from cooc_engine._kernels.rules import Rule, Tables
+from cooc_engine._kernels.rules import Clock, Rule, Tables
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
 
-__all__ = ["FLOOR", "GROUP", "Design", "LineModel", "MarginModel", "SampledModel", "group_of"]
+__all__ = ["FLOOR", "GROUP", "Design", "LineModel", "MarginModel", "SampledModel", "group_of", "rate_at"]
 
 Arrays = Mapping[str, Matrix]
 PART = 1 << 14  # tokens that a thread takes at a time, and of a stretch of text that is read in its own order
@@ -36,6 +36,12 @@ def group_of(uses: Uses, lr: float) -> int:
     # A document's row is used by each window: with groups of 32 instead of 4, 1 % more reviews are misjudged.
     document = 1.0 if uses.longest else 0.0
     return min(GROUP, max(1, int(GROUP_RATE / lr / max(uses.word, uses.root, document, 1e-9))))
+
+
+def rate_at(clock: Clock, position: int) -> float:
+    """Return the learning rate at a position of a shard, by the kernels' formula."""
+    lr: float = clock.lr * (1 - (clock.done + clock.origin + position) / clock.total)
+    return lr
 
 
 @dataclass(frozen=True)

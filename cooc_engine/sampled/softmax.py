@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine._kernels import rules
+from cooc_engine._kernels.rules import Rule
+from cooc_engine._kernels.step import StepLog
 from cooc_engine.runtime.types import Matrix
 
-__all__ = ["Examples", "softmax_step"]
+__all__ = ["Examples", "softmax_step", "take_listed"]
 
 
 class Examples:
@@ -66,3 +69,10 @@ def softmax_step(
     moved = examples.inputs >= first
     np.subtract.at(inputs, examples.inputs[moved], np.float32(lr) * steps[examples.hidden[moved]])
     return loss
+
+
+def take_listed(rule: Rule, log: StepLog, inputs: Matrix, outputs: Matrix, lr: float) -> float:
+    """Take the step of the examples that a kernel has listed for its only part; return their loss."""
+    examples = Examples(log.rows[0, : log.used[0]], mean=bool(rule.mean))
+    first, still = rule.document if rule.frozen & rules.WORD_ROWS else 0, bool(rule.frozen & rules.OUTPUT_ROWS)
+    return softmax_step(examples, inputs, outputs, lr, spread=bool(rule.spread), first=first, still=still)

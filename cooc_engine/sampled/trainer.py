@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from cooc_engine._kernels import rules, sgd
+from cooc_engine._kernels import sgd
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
 from cooc_engine.corpus.directory import Corpus
@@ -29,9 +29,9 @@ from cooc_engine.corpus.shards import Shard
 from cooc_engine.errors import DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.model import SampledModel, rate_at
 from cooc_engine.sampled.network import Network
-from cooc_engine.sampled.softmax import Examples, softmax_step
+from cooc_engine.sampled.softmax import take_listed
 from cooc_engine.sampled.workspace import Workspace, workspace_of
 
 __all__ = ["State", "run_epochs"]
@@ -160,7 +160,7 @@ def _train_shard(
         state.seconds += time.perf_counter() - begin
         _check_loss(state, team.workspace)
         tokens = int(np.minimum(walk.size, walk.tokens - batches[:, 0] * walk.size).sum())
-        stage.advance(tokens, f"{_note(state, model)}, lr {_rate(clock, walk.done(first)):.3g}")
+        stage.advance(tokens, f"{_note(state, model)}, lr {rate_at(clock, walk.done(first)):.3g}")
         between(f"epoch {state.epoch + 1}", False)
 
 
@@ -173,11 +173,6 @@ def _check_loss(state: State, workspace: Workspace) -> None:
         raise DivergenceError(
             f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {lr:g}) and start anew with --force"
         )
-
-
-def _rate(clock: Clock, position: int) -> float:
-    """Return the learning rate at a position of a shard, by the kernel's formula."""
-    return clock.lr * (1 - (clock.done + clock.origin + position) / clock.total)
 
 
 def _end_epoch(state: State, model: SampledModel) -> None:
@@ -233,13 +228,6 @@ class _Team:
 
         list(self.pool.map(work, shares))
         for number, later in batches.tolist() if model.listed else ():
-            results[0, 0, sgd.LOSS] = self._soften(_rate(clock, number * model.part + later))
+            lr, matrices = rate_at(clock, number * model.part + later), (self.network.inputs, self.network.outputs)
+            results[0, 0, sgd.LOSS] = take_listed(model.rule, self.log, *matrices, lr)
         return results
-
-    def _soften(self, lr: float) -> float:
-        rule, listed = self.model.rule, self.log.rows[0, : self.log.used[0]]
-        examples = Examples(listed, mean=bool(rule.mean))
-        first, still = rule.document if rule.frozen & rules.WORD_ROWS else 0, bool(rule.frozen & rules.OUTPUT_ROWS)
-        return softmax_step(
-            examples, self.network.inputs, self.network.outputs, lr, spread=bool(rule.spread), first=first, still=still
-        )

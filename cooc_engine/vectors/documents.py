@@ -66,7 +66,7 @@ class DocumentVectors(Vectors):
 
         A vector depends on the model, the text, `epochs` and `seed` alone, not on the other texts, their order or `threads`, by
         default, and at most, all cores. A document in which no word is known gets zeros. Strings are split as the model's text
-        was; of a list, words are taken as they are. Raises `UsageError` if the model was trained with a full softmax.
+        was; of a list, words are taken as they are.
         """
         if epochs < 1:
             raise UsageError(f"epochs is {epochs}; it must be at least 1")

@@ -22,7 +22,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import SkipgramOptions
 from cooc_engine.pipeline.train import train
 from cooc_engine.sampled import sampler, trainer
-from cooc_engine.sampled.model import SampledModel
+from cooc_engine.sampled.model import SampledModel, rate_at
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
 from cooc_engine.sampled.word2vec import design_skipgram
@@ -156,8 +156,8 @@ def test_the_rate_falls_in_a_straight_line_to_its_end(corpus, tmp_path, min_lr, 
     designed = design_skipgram(corpus, options_of("skipgram", lr=0.05, min_lr=min_lr, epochs=2)).model
     for state.epoch, begun in ((0, 0.05), (1, (0.05 + last) / 2)):
         clock, _ = next(trainer._shards(state, designed, corpus))
-        assert trainer._rate(clock, 0) == pytest.approx(begun)
-        assert trainer._rate(clock, corpus.tokens) == pytest.approx(begun - (0.05 - last) / 2)
+        assert rate_at(clock, 0) == pytest.approx(begun)
+        assert rate_at(clock, corpus.tokens) == pytest.approx(begun - (0.05 - last) / 2)
 
 
 def test_a_rate_that_would_rise_is_refused():

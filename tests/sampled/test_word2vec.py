@@ -23,7 +23,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sampled_options import CbowOptions, SkipgramOptions
 from cooc_engine.pipeline.train import train
-from cooc_engine.sampled import sampler, trainer
+from cooc_engine.sampled import sampler, softmax
 from cooc_engine.sampled.softmax import softmax_step
 from cooc_engine.sampled.word2vec import design_cbow, design_skipgram
 from cooc_engine.vectors.query import Vectors
@@ -124,7 +124,7 @@ def test_a_softmax_uses_one_thread_of_blas(corpus, tmp_path, monkeypatch):
         seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return softmax_step(*args, **more)
 
-    monkeypatch.setattr(trainer, "softmax_step", spy)
+    monkeypatch.setattr(softmax, "softmax_step", spy)
     with threadpool_limits(2, "blas"):
         train("skipgram", corpus, tmp_path / "m.h5", options_of("skipgram", loss="softmax", epochs=1))
     assert seen == {1}

@@ -12,6 +12,8 @@ KINDS = {
 
 ALL_KINDS = {
     **{name: ("doc2vec", kind) for name, kind in KINDS.items()},
+    "PV-DBOW, softmax": ("doc2vec", {"loss": "softmax"}),
+    "PV-DM, softmax": ("doc2vec", {"loss": "softmax", "architecture": "dm"}),
     "JoSE": ("jose", {"margin": 0.3}),
     "JoSE, joint": ("jose", {"hinge": "joint", "margin": 0.8}),
 }

@@ -92,10 +92,19 @@ def test_documents_without_known_words_get_zeros(model):
     assert found[2].any()
 
 
-def test_a_full_softmax_is_refused(corpus, tmp_path):
-    model = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1, loss="softmax"))
-    with pytest.raises(UsageError, match="train with ns or hs"):
-        infer(model.path, ["w1"])
+@pytest.mark.parametrize("model", ["PV-DBOW, softmax"], indirect=True)
+def test_the_update_of_a_full_softmax_is_its_gradient(model, texts):
+    """Σ u_t − Σ_j p_j u_j over the words t of a part, with p of before the step."""
+    inference = inference_doc2vec(model, 3, 5, 1)
+    ids = np.array([model.vocabulary.ids[word] for word in texts[4].split()], np.int32)
+    trained, row, outputs = inference._model, inference._start.astype(np.float64), model.array("contexts").astype(np.float64)
+    for epoch in range(3):
+        for begin in range(0, len(ids), trained.part):
+            scores = np.exp(outputs @ row)
+            expected = scores / scores.sum() @ outputs
+            lr = trained.lr * (1 - (epoch * len(ids) + begin) / trained.horizon(len(ids)))
+            row = row + lr * (outputs[ids[begin : begin + trained.part]] - expected).sum(axis=0)
+    np.testing.assert_allclose(inference.vectors([ids])[0], row, rtol=1e-4, atol=1e-5)
 
 
 def test_what_is_not_there_is_said(corpus, tmp_path):
