@@ -18,10 +18,12 @@ from cooc_engine import append, run
 from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as encode_module
 from cooc_engine.corpus import second_pass
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranges import RangesCheckpoint
-from cooc_engine.counts import directory
+from cooc_engine.counts import count as count_module
+from cooc_engine.counts import directory, windows
 from cooc_engine.counts.count import count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
@@ -83,7 +85,7 @@ def workers(request):
 
 @contextmanager
 def sharing(workers) -> Iterator[None]:
-    """Have every stage shared by workers, which outlive it unless it fails."""
+    """Have every stage shared by workers, which outlive it unless it fails; a small text is counted in runs too."""
 
     @contextmanager
     def at(work: Path) -> Iterator[None]:
@@ -94,7 +96,7 @@ def sharing(workers) -> Iterator[None]:
                 raise
 
     lasting = copy.copy(workers)
-    lasting.at = at
+    lasting.at, lasting.local = at, False
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "shared", lambda run: nullcontext(lasting))
         yield
@@ -137,6 +139,16 @@ def test_counts_and_their_sums_have_the_same_bytes(texts, alone, workers, tmp_pa
         appended = append(alone / "cooc", texts[3:], tmp_path / "appended")
     assert contents(cooc.path) == contents(alone / "cooc") and len(cooc.blocks) > 3
     assert contents(added.path) == contents(appended.path) == contents(alone / "sum")
+
+
+def test_a_text_that_fits_is_counted_by_one_process_of_the_machine(alone, tmp_path, monkeypatch):
+    """Adding up runs would take longer than counting; a text that does not fit is shared."""
+    processes, corpus = Processes(2, 1, 1 << 30), Corpus(alone / "corpus")
+    fits = count_module._Job.of(corpus, WINDOW, processes)
+    assert fits.workers is processes.here and fits.room.threads == 2 and len(fits.runs(None)) == 1
+    monkeypatch.setattr(windows, "MOST_POSITIONS", 2000)
+    large = count_module._Job.of(corpus, WINDOW, processes)
+    assert large.workers is processes and large.room.threads == 1 and len(large.runs(None)) > 2
 
 
 def test_a_job_is_shared(texts, alone, workers, tmp_path):

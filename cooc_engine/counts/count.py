@@ -49,7 +49,7 @@ from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.runtime.workers import Workers
+from cooc_engine.runtime.workers import Here, Workers
 from cooc_engine.storage.outputs import building, part_path, write_whole
 from cooc_engine.storage.schema import Natural, read_json
 
@@ -167,10 +167,16 @@ class _Job:
 
     @classmethod
     def of(cls, corpus: PathLike | Corpus, options: CountOptions | None, workers: Workers) -> _Job:
-        """Validate the job; raises `UsageError`."""
+        """Validate the job; raises `UsageError`.
+
+        A text that fits into the memory of all workers of one machine is counted by one process with all threads: several
+        would each count a run, and adding up the runs takes longer than counting.
+        """
         corpus, options = Corpus.of(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
+        if workers.local and _fits(corpus, window, workers.here):
+            workers = workers.here
         room = Allotment.of(len(counts), window, workers.memory, workers.threads)
         blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
         return cls(corpus, options, window, blocks, room, workers)
@@ -218,6 +224,12 @@ class _Job:
             "corpus": {"digest": self.corpus.digest, "options": self.corpus.manifest["options"]},
             "options": self.options.record(),
         }
+
+
+def _fits(corpus: Corpus, window: Window, here: Here) -> bool:
+    """Tell whether a text can be counted in one run."""
+    room = Allotment.of(len(corpus.counts), window, here.memory, here.threads)
+    return len(cut_corpus(corpus, window.size, room.text)) == 1
 
 
 def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: CountOptions) -> None:

@@ -87,6 +87,8 @@ class OnDask:
     Threads and memory of each are by default its share of its machine.
     """
 
+    local = False
+
     def __init__(self, client: Client, threads: int | None, memory: int | None) -> None:
         self._client = client
         try:

@@ -61,6 +61,8 @@ class _Worker:
 class Processes:
     """Processes, `count` of them, which are started with the first task of a block and end with it, whatever they do."""
 
+    local = True
+
     def __init__(self, count: int, threads: int, memory: int) -> None:
         self.count, self.threads, self.memory = count, threads, memory
         self.here = Here(count * threads, count * memory)

@@ -45,8 +45,13 @@ class Workers(Protocol):
         ...
 
     @property
+    def local(self) -> bool:
+        """Whether they are all on this machine, so that this process can have their threads and their memory."""
+        ...
+
+    @property
     def here(self) -> Here:
-        """This process, with the threads and the memory that it has for what cannot be divided."""
+        """This process, with the threads and the memory that it has for what is not divided."""
         ...
 
     def at(self, directory: Path) -> AbstractContextManager[None]:
@@ -68,7 +73,7 @@ class Here:
 
     threads: int
     memory: int
-    count = 1
+    count, local = 1, True
 
     @property
     def here(self) -> Here:
