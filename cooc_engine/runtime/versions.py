@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import version
+from typing import Any
 
 from cooc_engine._version import __version__
 
@@ -25,6 +26,7 @@ def processor() -> dict[str, str]:
     import numba
     from llvmlite import binding
 
-    features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
+    settings: Any = numba.config
+    features = settings.CPU_FEATURES or binding.get_host_cpu_features().flatten()
     present = sorted(one[1:] for one in features.split(",") if one.startswith("+"))
-    return {"cpu": numba.config.CPU_NAME or binding.get_host_cpu_name(), "cpu_features": ",".join(present)}
+    return {"cpu": settings.CPU_NAME or binding.get_host_cpu_name(), "cpu_features": ",".join(present)}
