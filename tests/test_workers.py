@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from support.corpora import contents
 
-from cooc_engine import append, run
+from cooc_engine import append, run, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as encode_module
 from cooc_engine.corpus import second_pass
@@ -27,7 +27,7 @@ from cooc_engine.counts import directory, windows
 from cooc_engine.counts.count import count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import FormatError, InputError, InterruptedRun
+from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.processes import Processes
@@ -149,6 +149,11 @@ def test_a_text_that_fits_is_counted_by_one_process_of_the_machine(alone, tmp_pa
     monkeypatch.setattr(windows, "MOST_POSITIONS", 2000)
     large = count_module._Job.of(corpus, WINDOW, processes)
     assert large.workers is processes and large.room.threads == 1 and len(large.runs(None)) > 2
+
+
+def test_models_are_trained_on_one_machine(alone, tmp_path):
+    with pytest.raises(UsageError, match="cluster: models are trained on one machine; encode and count with it, and train on"):
+        train("glove", alone / "cooc", tmp_path / "m.h5", cluster="tcp://head:8786")
 
 
 def test_a_job_is_shared(texts, alone, workers, tmp_path):

@@ -30,6 +30,9 @@ def train_family(
     keywords: Mapping[str, Any],
 ) -> Model:
     """Train as `train` does; `keywords` are those of the run, and options by name in the place of `options`."""
+    for name in ("processes", "cluster"):
+        if keywords.get(name) is not None:
+            raise UsageError(f"--{name}: models are trained on one machine; encode and count with it, and train on the result")
     family, output = family_of(model), Path(output)
     run = {name: value for name, value in keywords.items() if name in TrainKeywords.__annotations__}
     options = _chosen(model, family, options, {name: value for name, value in keywords.items() if name not in run})
