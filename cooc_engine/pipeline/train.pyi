@@ -487,8 +487,8 @@ def train(
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    margin            `float`, above 0, below 4, `0.15` unless given. By how much a word shall be nearer to its
-                      context, or document, than a noise word, as a difference of cosines.
+    margin            `float`, above 0, below 4, `0.15` unless given. How much nearer a word must be to its
+                      context, or document, than a noise word is, as a difference of cosines.
     hinge             `'separate'` or `'joint'`, `'separate'` unless given. A loss for the context and one for the
                       document, as in the authors' program, or the article's single loss of both.
     step              `'program'` or `'cosine'` or `'plain'`, `'program'` unless given. Factor of each step: that
@@ -613,7 +613,7 @@ def train(
     loss              `'softmax'` or `'hs'` or `'ns'` or `'ova'`, `'softmax'` unless given. Softmax over all
                       labels, hierarchical softmax, negative sampling, or one logistic regression for each label.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per line.
-    label             `str`, `'__label__'` unless given. Words that begin with this are labels; they may stand
+    label             `str`, `'__label__'` unless given. Words that begin with this are labels; they may be
                       anywhere in a line.
     min_count         `int`, at least 1, `1` unless given. Words that occur fewer times than this have no vector;
                       they still belong to n-grams.
