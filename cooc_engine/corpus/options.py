@@ -10,7 +10,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.reading import Errors, Reading, Unit, encoding_name
-from cooc_engine.text.tokenizers import CUT, DEFAULT_PATTERN, WORD_LISTS, check_options, is_plain
+from cooc_engine.text.tokenizers import CUT, DEFAULT_PATTERN, WORD_LISTS, check_options, is_plain, name_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -40,7 +40,8 @@ class EncodeOptions(Options):
     """What to do about bytes that are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
     count them."""
     tokenizer: str = "whitespace"
-    """How a line is split into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`."""
+    """How a line is split into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`,
+    for which Python takes the function itself."""
     pattern: str | None = None
     """The pattern of a word, for `regex`; by default words, also with ' or - inside, and numbers such as 1,000.5."""
     hmm: Literal["on", "off"] = "on"
@@ -66,7 +67,10 @@ class EncodeOptions(Options):
     """Refuse or keep `<unk>` and `</s>` as words of the text; GloVe, word2vec and fastText reserve them."""
 
     def __post_init__(self) -> None:
-        """Check the tokenizer too, and fill in the pattern, so that the record says what was used."""
+        """Check the tokenizer too, and fill in its name and pattern, so that the record says what was used."""
+        given: Any = self.tokenizer
+        if callable(given):
+            object.__setattr__(self, "tokenizer", name_of(given))
         super().__post_init__()
         object.__setattr__(self, "encoding", encoding_name(self.encoding))
         if self.doc_id_column is not None and self.document != "line":

@@ -66,7 +66,8 @@ class Cbow(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -148,7 +149,8 @@ class Doc2Vec(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -236,7 +238,8 @@ class FastText(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -325,7 +328,8 @@ class GloVe(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -399,7 +403,8 @@ class PmiSvd(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -473,7 +478,8 @@ class SimplerGloVe(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -553,7 +559,8 @@ class SkipGram(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`.
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 

@@ -29,7 +29,7 @@ from cooc_engine.text.preparation import check_preparation, prepares, preparing,
 
 __all__ = [
     "CUT", "DEFAULT_PATTERN", "LONGEST_WORD", "WORD_LISTS", "Cut", "Splitting", "check_options", "is_plain",
-    "joined", "lines_of", "tokenizer",
+    "joined", "lines_of", "name_of", "tokenizer",
 ]  # fmt: skip
 
 Cut = Callable[[str], list[str]]
@@ -68,6 +68,21 @@ def check_options(record: Mapping[str, Any]) -> None:
     if user_dict and (line := ABSURD.search(user_dict)):
         raise UsageError(f"--user-dict has the line {short(repr(line[0]))}; a frequency has at most 12 digits")
     check_preparation(record)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return a function as `module:function`; raises `UsageError` for one that other processes cannot import by such a name."""
+    module, path = getattr(function, "__module__", None), getattr(function, "__qualname__", "")
+    try:
+        found = operator.attrgetter(path)(sys.modules[module])  # type: ignore[index]
+    except (KeyError, AttributeError):
+        found = None
+    if found != function or module == "__main__":
+        raise UsageError(
+            f"--tokenizer is {short(repr(function))}, which other processes cannot import; put the function into a module of "
+            "its own, or pass its words to encode_documents()"
+        )
+    return f"{module}:{path}"
 
 
 def is_plain(record: Mapping[str, Any]) -> bool:

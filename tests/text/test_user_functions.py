@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from support.tokenizing import encode_text, options
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
-from cooc_engine.errors import InputError
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import open_model
 from cooc_engine.text import readers
 from cooc_engine.text.tokenizers import DEFAULT_PATTERN, LONGEST_WORD, tokenizer
@@ -157,3 +159,24 @@ def test_a_job_and_an_input_from_the_standard_input():
         "-m", "cooc_engine", "encode", "-", "--output", "c", "--tokenizer=regex", "--json", *QUIET, input="a, a\n" * 5
     )
     assert json.loads(done.stdout)["tokens"] == 10
+
+
+# ----------------------------------------------------------------------------------------------------- the function itself
+
+
+def test_a_function_is_taken_by_its_name(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    mine = importlib.import_module("mine")
+    chosen = EncodeOptions(min_count=1, tokenizer=mine.split)
+    assert chosen.tokenizer == "mine:split" and chosen == EncodeOptions(min_count=1, tokenizer="mine:split")
+    assert encode_documents(["a b", "c"], "corpus", chosen, threads=1).vocabulary.words == ["a", "b", "c"]
+
+
+def test_a_function_that_processes_cannot_import_is_refused():
+    def local(text):
+        return text.split()
+
+    for function in (local, lambda text: text.split(), local.__get__(3)):
+        says = r"tokenizer is <.*>, which other processes cannot import; put the function into a module of its own, or pass its"
+        with pytest.raises(UsageError, match=says):
+            EncodeOptions(tokenizer=function)
