@@ -34,7 +34,7 @@ from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.arrays import bound_files
-from cooc_engine.storage.outputs import building, clear
+from cooc_engine.storage.outputs import building, check_same, clear
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.tokenizer_pool import Processes
@@ -119,6 +119,11 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
     options = (options or EncodeOptions()).loaded()
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
+    if run.keeps(output):
+        corpus = Corpus(output)
+        found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
+        check_same(output, found, {"options": options.record(), "texts": text.names})
+        return corpus
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with run.shared() as workers:
         room = Allotment.of(workers.memory, workers.threads, options)

@@ -50,7 +50,7 @@ from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Here, Workers
-from cooc_engine.storage.outputs import building, part_path, write_whole
+from cooc_engine.storage.outputs import building, check_same, part_path, write_whole
 from cooc_engine.storage.schema import Natural, read_json
 
 if TYPE_CHECKING:
@@ -119,6 +119,12 @@ def count(
     share the work. Raises `UsageError` if sums could overflow 64 bits, or if the budget is too small.
     """
     how, at = Run.of("count", run, SharedKeywords), Path(output)
+    corpus, options = Corpus.of(corpus), options or CountOptions()
+    if how.keeps(at):
+        cooc = directory.Cooc(at)
+        found = {"options": cooc.options.record(), "corpus": cooc.manifest["corpus"]["digest"]}
+        check_same(at, found, {"options": options.record(), "corpus": corpus.digest})
+        return cooc
     with how.shared() as workers:
         job, progress = _Job.of(corpus, options, workers), how.shown
         record = {"kind": KIND, "version": VERSION, "options": job.options.record(), "corpus": job.corpus.digest}

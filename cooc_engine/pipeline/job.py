@@ -34,12 +34,12 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.evaluation.comparison import COMPARED
 from cooc_engine.evaluation.judge import SETS, evaluate
 from cooc_engine.evaluation.options import CompareOptions, EvalOptions
-from cooc_engine.models.checkpoints import discard_leftovers
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
-from cooc_engine.pipeline.stages import check_same, counted, encoded
+from cooc_engine.pipeline.stages import counted, encoded
+from cooc_engine.pipeline.training import kept
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table
@@ -256,12 +256,8 @@ class _Plan:
 def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[RunKeywords]) -> None:
     """Train the model at `at`, unless it exists and was trained on this corpus, or these counts, with these options."""
     run["resume"] = not run.get("force", False)
-    if at.exists() and run["resume"]:
-        model = open_model(at)
-        made_of = "corpus" if family.counting is None else "cooc"
-        found = {"options": model.config.get("train", {}), made_of: model.provenance.get(made_of)}
-        check_same(at, found, {"options": options.record(), made_of: data.digest})
-        discard_leftovers(at)
+    if Run.of("train", run).keeps(at):
+        kept(family, data, at, options)
     else:
         family.train(data, at, options, **run)
 

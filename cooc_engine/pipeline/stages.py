@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import Corpus
-from cooc_engine.corpus.encode import encode, text_names
+from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import KIND as COUNTS
@@ -27,7 +27,7 @@ from cooc_engine.text.tokenizers import Splitting
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["append", "check_same", "counted", "encoded", "prepared"]
+__all__ = ["append", "counted", "encoded", "opened", "prepared"]
 
 Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 """A co-occurrence directory, an encoded corpus, or one or more texts."""
@@ -36,32 +36,13 @@ Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 def encoded(texts: Sequence[PathLike], at: Path, options: EncodeOptions, **run: Unpack[SharedKeywords]) -> Corpus:
     """Return the corpus at `at` if it was made from these texts with these options; otherwise make or finish it there."""
     run["resume"] = not run.get("force", False)
-    options = options.loaded()
-    if at.exists() and run["resume"]:
-        corpus = Corpus(at)
-        found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
-        check_same(at, found, {"options": options.record(), "texts": text_names(texts)})
-        return corpus
     return encode(texts, at, options, **run)
 
 
 def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[SharedKeywords]) -> Cooc:
     """Return the counts at `at` if they are of this corpus with these options; otherwise make or finish them there."""
     run["resume"] = not run.get("force", False)
-    if at.exists() and run["resume"]:
-        cooc = Cooc(at)
-        found = {"options": cooc.options.record(), "corpus": cooc.manifest["corpus"]["digest"]}
-        check_same(at, found, {"options": options.record(), "corpus": corpus.digest})
-        return cooc
     return count(corpus, at, options, **run)
-
-
-def check_same(at: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Raise `UsageError`, naming what differs, if the record of a finished stage is not the one wanted."""
-    for what, value in wanted.items():
-        if found[what] != value:
-            changed = [k for k in value if value[k] != found[what].get(k)] if isinstance(value, dict) else [what]
-            raise UsageError(f"{at}: was made with different {', '.join(changed)}; pass --force to make it anew")
 
 
 @contextmanager
@@ -81,7 +62,7 @@ def prepared(
     that is trained on the corpus itself. What is missing is made in `OUTPUT.work`, which is removed when the block is left
     without an error.
     """
-    data = _opened(source)
+    data = opened(source)
     _check_options(data, encode_options, count_options, counting)
     if isinstance(data, Cooc) or (isinstance(data, Corpus) and counting is None):
         yield data
@@ -92,7 +73,7 @@ def prepared(
         yield corpus if counting is None else counted(corpus, work / "cooc", count_options or counting(), **run)
 
 
-def _opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
+def opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
     """Return the counts or the corpus that `source` is or contains; otherwise `source` itself, as names of texts."""
     if not isinstance(source, str | os.PathLike):
         return source

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.models.checkpoints import discard_leftovers
 from cooc_engine.models.families import Family, family_of
-from cooc_engine.pipeline.stages import Source, prepared
-from cooc_engine.runtime.keywords import TrainKeywords
+from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.pipeline.stages import Source, opened, prepared
+from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.outputs import beside, check_same
 from cooc_engine.vectors.model import Model
 
-__all__ = ["train_family"]
+__all__ = ["kept", "train_family"]
 
 
 def train_family(
@@ -36,6 +42,8 @@ def train_family(
     family, output = family_of(model), Path(output)
     run = {name: value for name, value in keywords.items() if name in TrainKeywords.__annotations__}
     options = _chosen(model, family, options, {name: value for name, value in keywords.items() if name not in run})
+    if Run.of("train", run, TrainKeywords).keeps(output) and output.is_file():
+        return Model.of(kept(family, opened(source), output, options))
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
     with prepared(source, output, encode, count, counting=family.counting, encoding=family.encoding, **stages) as data:
         return Model.of(family.train(data, output, options, **run))
@@ -62,3 +70,19 @@ def _hint(name: str, family: Family, known: list[str]) -> str:
             return f"; pass {stage}={options.__name__}({name}=...)"
     near = difflib.get_close_matches(name, [*known, *TrainKeywords.__annotations__], 1)
     return f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}"
+
+
+def kept(family: Family, data: Any, at: Path, options: Options) -> ModelFile:
+    """Return the model at `at`, and delete what a training that was killed at its end left beside it.
+
+    Raises `UsageError` if it was trained with other options, or from another corpus or other counts than `data`; from texts it
+    cannot be told.
+    """
+    model = open_model(at)
+    made_of = "corpus" if family.counting is None else "cooc"
+    found = {"options": model.config.get("train", {}), made_of: model.provenance.get(made_of)}
+    direct = isinstance(data, Corpus if family.counting is None else Cooc)
+    check_same(at, found, {"options": options.record(), **({made_of: data.digest} if direct else {})})
+    discard_leftovers(at)
+    shutil.rmtree(beside(at, ".work"), ignore_errors=True)
+    return model

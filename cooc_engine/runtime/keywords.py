@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypedDict
 
 from cooc_engine.errors import UsageError
@@ -120,6 +121,13 @@ class Run:
         from cooc_engine.runtime.processes import Processes
 
         return nullcontext(Processes(self.processes, self.workers, self.budget))
+
+    def keeps(self, output: Path) -> bool:
+        """Tell whether an output that a resumed run finds is finished already; says so."""
+        kept = self.resume and not self.force and output.exists()
+        if kept:
+            self.shown.say(f"{output}: is finished, and kept")
+        return kept
 
     @classmethod
     def of(cls, function: str, given: Mapping[str, Any], accepted: type[PlanKeywords] = RunKeywords) -> Run:

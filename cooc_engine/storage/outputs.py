@@ -235,6 +235,14 @@ def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> 
         raise UsageError(f"{output.parent}: no such directory; make it or choose another --output")
 
 
+def check_same(at: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `UsageError`, naming what differs, if the record of a finished output is not the one wanted."""
+    for what, value in wanted.items():
+        if found[what] != value:
+            changed = [k for k in value if value[k] != found[what].get(k)] if isinstance(value, dict) else [what]
+            raise UsageError(f"{at}: was made with different {', '.join(changed)}; pass --force to make it anew")
+
+
 def refuse_file(output: Path, *, force: bool) -> Path:
     """Return the temporary path of an output file; raises as `refuse_overwrite` does, and if it is a directory.
 

@@ -79,3 +79,26 @@ def test_the_result_of_a_job_names_its_directory(call, made):
     code, stdout, _ = call("run", "job.toml", "--json", *QUIET)
     assert code == 0
     assert {key: json.loads(stdout)[key] for key in ("output", "job")} == {"output": "work", "job": "job.toml"}
+
+
+@pytest.mark.parametrize("before", [[], ["--resume"]])
+def test_resuming_what_is_finished_keeps_it_and_says_so(call, made, before):
+    """As a script that is queued again does, which always says --resume."""
+    for name in ("text.txt", "corpus", "cooc"):
+        copied(made, name)
+    quick = ["--vector-size", "4", "--epochs", "1"]
+    for command, output, changed in (
+        (["encode", "text.txt", "--output", "c"], Path("c/manifest.json"), ["--lowercase"]),
+        (["count", "corpus", "--output", "n"], Path("n/manifest.json"), ["--window", "3"]),
+        (["train", "glove", "cooc", "--output", "m.h5", *quick], Path("m.h5"), ["--seed", "9"]),
+        (["train", "skipgram", "text.txt", "--output", "s.h5", *quick, "--min-count", "1"], Path("s.h5"), ["--seed", "9"]),
+    ):
+        assert call(*command, *before, *QUIET)[0] == 0
+        stamp = output.stat().st_mtime_ns
+        code, stdout, stderr = call(*command, "--resume", "--progress", "lines")
+        name = output.parent if output.name == "manifest.json" else output
+        assert code == 0 and f"{name}: is finished, and kept" in stderr and stdout.startswith(f"{name}: ")
+        assert output.stat().st_mtime_ns == stamp
+        code, _, stderr = call(*command, *changed, "--resume", *QUIET)
+        what = changed[0].strip("-").replace("-", "_")
+        assert code == 2 and f"{name}: was made with different {what}; pass --force" in stderr
