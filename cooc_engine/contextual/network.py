@@ -24,7 +24,7 @@ from cooc_engine.runtime.types import Matrix, Rows
 
 __all__ = ["LANES", "Network", "States"]
 
-LANES = 32  # sentences whose products are taken together
+LANES = 64  # sentences whose products are taken together
 STEPS = 64  # words of each sentence that are read through all layers before the next
 PIECE = 1 << 12  # words whose vectors are computed together
 
@@ -117,11 +117,15 @@ class Network:
         h, c = (array[direction, layer] for array in states)
         added = np.broadcast_to(bias, (LANES, len(bias))).copy()
         gates, (after, squashed, made) = np.empty_like(added), np.empty((3, *c.shape), np.float32)
-        outputs, clip = np.empty_like(inputs), shape.projection_clip
+        outputs, clip = np.empty_like(inputs), np.float32(shape.projection_clip)
+        joined = np.empty((LANES, 2 * shape.vector_size), np.float32)
         for t, u in enumerate(inputs):
-            np.matmul(np.concatenate([u, h], 1), weights, out=gates)
+            np.concatenate([u, h], 1, out=joined)
+            np.matmul(joined, weights, out=gates)
             lstm.step_cells(gates, added, c, after, squashed, made, np.float32(shape.cell_clip))
-            np.clip(made @ projection, -clip, clip, out=outputs[t])
-            lives = np.flatnonzero(lengths > t)
-            h[lives], c[lives] = outputs[t][lives], after[lives]
+            np.matmul(made, projection, out=outputs[t])
+            np.clip(outputs[t], -clip, clip, out=outputs[t])
+            lives = (lengths > t)[:, None]
+            np.copyto(h[: len(lives)], outputs[t, : len(lives)], where=lives)
+            np.copyto(c[: len(lives)], after[: len(lives)], where=lives)
         return outputs + inputs if shape.residual and layer else outputs
