@@ -6,7 +6,6 @@ are. Each is begun anew with several seeds: a score is the mean over these, and 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from cooc_engine.evaluation.documents import Outcome, Task, as_list, task_rows
 from cooc_engine.evaluation.judge import purity
-from cooc_engine.evaluation.labelled import Labelled, read_labelled
+from cooc_engine.evaluation.labelled import read_labelled
 from cooc_engine.evaluation.options import ClusterOptions
 from cooc_engine.evaluation.scores import SetScores
 from cooc_engine.runtime.progress import Progress
@@ -61,12 +60,6 @@ class Clustering(Task):
         """Read the documents."""
         options = options or ClusterOptions()
         return cls(read_labelled(texts, options, labels), options)
-
-    @property
-    def documents(self) -> Labelled:
-        """All documents, whose name is that of all their files."""
-        fields = ([*itertools.chain(*column)] for column in list(zip(*self.parts, strict=True))[1:])
-        return Labelled("+".join(part.name for part in self.parts), *fields)
 
     def outcome(self, vectors: Vectors) -> Outcome:
         """Return the scores of each run of both kinds of clustering."""

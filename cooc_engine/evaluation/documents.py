@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from abc import ABC, abstractmethod
@@ -27,7 +28,7 @@ from cooc_engine.vectors.documents import DocumentVectors
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import scaled
 
-__all__ = ["Outcome", "Points", "Task", "as_list", "open_vectors", "task_rows"]
+__all__ = ["Outcome", "Points", "Results", "Task", "as_list", "open_vectors", "outcomes_of", "rows_of", "task_rows"]
 
 
 class Outcome(TypedDict):
@@ -74,6 +75,16 @@ class Task(ABC):
     def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
         """Yield the scores of several models from their outcomes, kind by kind."""
 
+    @property
+    def documents(self) -> Labelled:
+        """All documents, whose name is that of all their files."""
+        fields = ([*itertools.chain(*column)] for column in list(zip(*self.parts, strict=True))[1:])
+        return Labelled("+".join(part.name for part in self.parts), *fields)
+
+    def open(self, path: PathLike) -> Vectors:
+        """Open the documents of a model that has any, or else the words of a model, or of a file of vectors."""
+        return open_vectors(path, trust_tokenizer=self.options.trust_tokenizer)
+
     @cached_property
     def digest(self) -> str:
         """Digest that identifies documents and options."""
@@ -99,6 +110,13 @@ class Task(ABC):
         return Points(vectors.sentence_vectors(documents.texts, options.words), options.words)
 
 
+class Results(NamedTuple):
+    """A task, and the outcomes of models by their paths."""
+
+    task: Task
+    outcomes: Mapping[str, Outcome]
+
+
 def open_vectors(path: PathLike, *, trust_tokenizer: bool = False) -> Vectors:
     """Open the documents of a model that has any, or else the words of a model, or of a file of vectors."""
     has_documents = format_of(Path(path)) is None and open_model(Path(path)).document_ids is not None
@@ -114,16 +132,21 @@ def task_rows(
     task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Return the rows of a task for several models; only one of them is open at a time."""
+    return rows_of(task, outcomes_of(task, models, progress))
+
+
+def outcomes_of(
+    task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
+) -> dict[str, Outcome]:
+    """Return the outcomes of a task by the paths or names of models; only one of them is open at a time."""
     paths = {} if isinstance(models, Mapping) else {str(path): path for path in as_list(models)}
     names = list(models if isinstance(models, Mapping) else paths)
-    outcomes: list[Outcome] = []
+    outcomes: dict[str, Outcome] = {}
     with (progress or Progress()).stage("judge", len(names), "models") as stage:
         for name in names:
-            trust = task.options.trust_tokenizer
-            found = models[name] if isinstance(models, Mapping) else open_vectors(paths[name], trust_tokenizer=trust)
-            outcomes.append(task.outcome(found))
+            outcomes[name] = task.outcome(models[name] if isinstance(models, Mapping) else task.open(paths[name]))
             stage.advance(1, name)
-    return rows_of(task, dict(zip(names, outcomes, strict=True)))
+    return outcomes
 
 
 def rows_of(task: Task, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]:

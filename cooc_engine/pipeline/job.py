@@ -12,6 +12,11 @@ pairs = ["pairs.tsv"]
 A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
 combinations. Counts are shared by all models that need them, and a training by all options that only choose among its vectors.
 The scores are also written as a table, with the mean for each value, and finished evaluations are kept like other stages.
+[cluster]                           labelled texts to cluster, and the options of `cluster`
+texts = ["labelled.txt"]
+[classify]                          labelled texts to learn from and to classify, and the options of `classify`
+train = "train.txt"
+test = "test.txt"
 [compare]                           the page comparing all models, in `output`, and the options of `compare`
 output = "page.html"
 """
@@ -32,17 +37,19 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.evaluation.comparison import COMPARED
+from cooc_engine.evaluation.documents import Results, Task, rows_of
 from cooc_engine.evaluation.judge import SETS, evaluate
 from cooc_engine.evaluation.options import CompareOptions, EvalOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
+from cooc_engine.pipeline.job_documents import classification_of, clustering_of, results_of
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
-from cooc_engine.reports.table import Table
+from cooc_engine.reports.table import Table, write_scores
 from cooc_engine.runtime.keywords import Run, RunKeywords, SharedFreshKeywords
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
@@ -65,7 +72,7 @@ __all__ = ["job_output", "run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 LONGEST = 1 << 20  # bytes of a job file
-TABLES = {"output", "encode", "count", "train", "eval", "compare"}
+TABLES = {"output", "encode", "count", "train", "eval", "cluster", "classify", "compare"}
 
 
 def run(
@@ -92,9 +99,12 @@ def run(
             progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
         _trained(training.family, data, training.at, training.options, **alone)
+    models = [training.at for training in plan.trainings]
+    documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=how.force) if plan.tasks else []
     if plan.compared:
-        compare([training.at for training in plan.trainings], **plan.compared, force=True, progress=progress)
-    return _judged(plan, progress, force=how.force) if plan.judged else []
+        compare(models, **plan.compared, documents=documents, force=True, progress=progress)
+    rows = _judged(plan, progress, force=how.force) if plan.judged else []
+    return rows + _document_rows(plan, documents)
 
 
 def job_output(job: str | os.PathLike[str]) -> Path:
@@ -156,6 +166,9 @@ class _Plan:
         self.counts = {self._counts_path(listed): options for listed, options in self._counting} if needed else {}
         self.grid = any(isinstance(value, list) for table in (count, *tables) for value in table.values())
         self.judged = self._judged(dict(self._table(fields, "eval")))
+        makers = {"cluster": clustering_of, "classify": classification_of}
+        asked = {name: make for name, make in makers.items() if name in fields}
+        self.tasks: list[Task] = [make(self._table(fields, name), self._paths, f"{path}") for name, make in asked.items()]
         self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
 
     def _beside(self, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,6 +305,15 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
     if plan.picture:
         plot_table(Table.of(rows), plan.output / "table.png")
     return rows
+
+
+def _document_rows(plan: _Plan, documents: Sequence[Results]) -> list[dict[str, Any]]:
+    """Return the scores of the models by labelled documents, which are written as a table too."""
+    rows = [row for task, outcomes in documents for row in rows_of(task, outcomes)]
+    if rows:
+        write_scores(rows, plan.output / "documents.tsv")
+    settings = {str(training.at): training.wanted[0].settings for training in plan.trainings}
+    return [{**row, "settings": settings[row["model"]]} for row in rows] if plan.grid else rows
 
 
 def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Axis", "Dots", "Lines", "difference_dots", "norm_lines", "score_dots", "signed", "spectrum_lines", "ticks"]
+__all__ = [
+    "WIDTH", "Axis", "Dots", "Lines", "Points", "difference_dots", "norm_lines", "score_dots", "signed", "spectrum_lines",
+    "ticks",
+]  # fmt: skip
 
 WIDTH = 340
 LETTER = 6.5  # width of a letter in a label
@@ -15,6 +18,7 @@ LONGEST = 26  # maximum number of letters in a label
 ROW = 24
 TOP = 6
 AXIS = 26  # height of an axis with its tick labels
+ITEMS = {"spearman": "pairs", "analogy-add": "questions"}
 VALUE = 52  # width of the column of numbers on the right
 
 Record = Mapping[str, Any]
@@ -73,6 +77,19 @@ class Lines:
     up: Axis
     below: str
     description: str
+    width: float = WIDTH
+
+
+@dataclass(frozen=True)
+class Points:
+    """A panel of points in classes, which are numbered from 1: their places (x, y), and the place of each class's number."""
+
+    title: str
+    note: str
+    places: Sequence[Sequence[tuple[float, float]]]
+    numbers: Sequence[tuple[float, float]]
+    description: str
+    height: float = WIDTH
     width: float = WIDTH
 
 
@@ -138,7 +155,7 @@ def _dots(data: Record, rows: Sequence[tuple[str, Record, int, bool]], show: Cal
         x, start, end = (place(row[key]) for key in ("value", "low", "high"))
         dots.append(Dot(_short(name), name, middle, x, start, end, show(row["value"]), colour, strong))
         said.append(f"{name} {show(row['value'])}, {show(row['low'])} to {show(row['high'])}")
-    note = f"{data['covered']:,} of {data['total']:,} {'pairs' if data['kind'] == 'spearman' else 'questions'}"
+    note = f"{data['covered']:,} of {data['total']:,} {ITEMS.get(data['kind'], 'documents')}"
     height, axis = TOP + ROW * len(rows) + AXIS, _axis(low, high, place)
     return Dots(data["name"], note, height, left, right, dots, axis, place(0.0) if zero else None, "; ".join(said))
 

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.errors import UsageError
-from cooc_engine.evaluation.comparison import comparison
+from cooc_engine.evaluation.comparison import comparison, named_models
+from cooc_engine.evaluation.documents import Results
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import charts
+from cooc_engine.reports.document_map import SHAPES, document_record, map_panels
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
@@ -29,7 +31,18 @@ TEMPLATES = Path(__file__).parent / "templates"
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00")
 SUFFIXES = (".html", ".htm")
 SIGNIFICANT = 0.05
-KINDS = {"spearman": "Spearman’s ρ", "analogy-add": "share right"}
+DOCUMENT_KINDS = {
+    f"{how}-{score}": f"{method}: {name}"
+    for how, method, scores in (
+        ("k-means", "k-means", {"nmi": "NMI", "mi": "MI, nats", "ari": "ARI", "purity": "purity"}),
+        ("spherical", "spherical k-means", {"nmi": "NMI", "mi": "MI, nats", "ari": "ARI", "purity": "purity"}),
+        ("knn", "nearest neighbours", {"accuracy": "accuracy", "micro-f1": "micro F1", "macro-f1": "macro F1"}),
+        ("logistic", "logistic regression", {"accuracy": "accuracy", "micro-f1": "micro F1", "macro-f1": "macro F1"}),
+    )
+    for score, name in scores.items()
+}
+DRAWN = ("k-means-nmi", "spherical-nmi", "knn-accuracy", "logistic-accuracy")  # scores of documents that have a panel
+KINDS = {"spearman": "Spearman’s ρ", "analogy-add": "share right", **DOCUMENT_KINDS}
 
 
 def compare(
@@ -39,6 +52,7 @@ def compare(
     analogies: Iterable[PathLike] = (),
     options: CompareOptions | None = None,
     *,
+    documents: Sequence[Results] = (),
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -48,24 +62,30 @@ def compare(
     output      the page, *.html, or a directory for page.html, which is created if necessary; None writes nothing
     pairs       files of word pairs with human similarity ratings
     analogies   files of analogy questions in word2vec's format
+    documents   how the same model files fared with labelled documents, which become a section with a map
 
     Returns the numbers; see `cooc_engine.evaluation.comparison.comparison` for them and for the errors raised. Each file is
     written completely or not at all. With `output`, raises `UsageError` if a file exists already, unless `force` is given, and
     if matplotlib or Jinja is missing.
     """
     if output is None:
-        return comparison(models, pairs, analogies, options, progress)
+        return _compared(models, comparison(models, pairs, analogies, options, progress), documents)
     page = page_of(output)
     check_page(page)
     with nullcontext() if page == Path(output) else _directory(page.parent):
         for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
             refuse_file(path, force=force)
-        record = comparison(models, pairs, analogies, options, progress)
+        record = _compared(models, comparison(models, pairs, analogies, options, progress), documents)
         numbers = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         write_whole(page.with_suffix(".json"), utf8(numbers))
         write_whole(page.with_suffix(".png"), _picture(record))
         write_whole(page, utf8(render(record)))
     return record
+
+
+def _compared(models: Any, record: dict[str, Any], documents: Sequence[Results]) -> dict[str, Any]:
+    """Return the record of a comparison, with that of documents if there are any."""
+    return {**record, "documents": document_record(documents, named_models(models))} if documents else record
 
 
 def page_of(output: PathLike) -> Path:
@@ -136,8 +156,18 @@ def render(record: Mapping[str, Any]) -> str:
         gaps=[charts.difference_dots(data, colours) for data in record["sets"] if data["differences"]],
         tests=sum(len(data["differences"]) for data in record["sets"]),
         spectrum=charts.spectrum_lines(record["spectra"], colours),
+        judged=record.get("documents", {}),
+        document_scores=[charts.score_dots(data, colours) for data in _drawn(record)],
+        maps=map_panels(record),
+        shapes=SHAPES,
         profiles=[charts.norm_lines(profile, colours[profile["model"]]) for profile in record["norms"]],
     )
+
+
+def _drawn(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the scores of documents that are drawn, named by what was done."""
+    sets = record.get("documents", {}).get("sets", [])
+    return [{**data, "name": DOCUMENT_KINDS[data["kind"]]} for data in sets if data["kind"] in DRAWN]
 
 
 def _title(names: Sequence[str]) -> str:
@@ -159,9 +189,12 @@ def _rate(value: float | None) -> str:
 def _picture(record: Mapping[str, Any]) -> bytes:
     """Return a PNG of the scores of all models on all test sets, with intervals, or of their singular values if none."""
     colours = _numbers(record)
-    if record["sets"]:
-        heading = "Scores with 95 % bootstrap intervals; filled: the best, or within noise of it"
-        return png([charts.score_dots(data, colours) for data in record["sets"]], heading, COLOURS)
+    sets = [*record["sets"], *_drawn(record)]
+    if sets:
+        labels = record.get("documents", {}).get("map", {}).get("labels", [])
+        named = ". Labels of documents: " + ", ".join(f"{n} {label}" for n, label in enumerate(labels, 1)) if labels else ""
+        heading = f"Scores with 95 % intervals; filled: the best, or within noise of it{named}"
+        return png([*(charts.score_dots(data, colours) for data in sets), *map_panels(record)], heading, COLOURS)
     legend = [(one["model"], colours[one["model"]]) for one in record["spectra"]]
     return png([charts.spectrum_lines(record["spectra"], colours)], "Singular values by rank", COLOURS, legend)
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from cooc_engine.reports.charts import WIDTH, Dots, Lines
+from cooc_engine.reports.charts import WIDTH, Dots, Lines, Points
 from cooc_engine.storage.outputs import utf8
 
 __all__ = ["png"]
@@ -21,21 +21,24 @@ LETTERS = 58  # letters of the heading that fit above one panel
 INK, SOFT, RULE = "#1d2126", "#5b646e", "#dfe3e8"
 
 
-def png(panels: Sequence[Dots | Lines], heading: str, colours: Sequence[str], legend: Sequence[tuple[str, int]] = ()) -> bytes:
+def png(
+    panels: Sequence[Dots | Lines | Points], heading: str, colours: Sequence[str], legend: Sequence[tuple[str, int]] = ()
+) -> bytes:
     """Return a PNG of the panels side by side under a heading; `legend` pairs names with indices into `colours`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(COLUMNS, len(panels))
     lines = textwrap.wrap(heading, LETTERS * columns)
-    top = MARGIN + LINE * (len(lines) + len(legend))
-    step = MARGIN + TITLE + max(panel.height for panel in panels)
-    width, height = MARGIN + columns * (WIDTH + MARGIN), top + step * -(-len(panels) // columns)
+    tops = [MARGIN + LINE * (len(lines) + len(legend))]
+    for first in range(0, len(panels), columns):
+        tops.append(tops[-1] + MARGIN + TITLE + max(panel.height for panel in panels[first : first + columns]))
+    width, height = MARGIN + columns * (WIDTH + MARGIN), tops[-1]
     figure = Figure(figsize=(width * UNIT, height * UNIT), dpi=DPI, facecolor="white")
     for number, (text, colour) in enumerate([*((line, INK) for line in lines), *((n, colours[c]) for n, c in legend)], 1):
         _write(figure, MARGIN / width, 1 - LINE * number / height, text, 14 if number <= len(lines) else 12, color=colour)
     for number, panel in enumerate(panels):
-        left, under = MARGIN + number % columns * (WIDTH + MARGIN), top + number // columns * step + TITLE
+        left, under = MARGIN + number % columns * (WIDTH + MARGIN), tops[number // columns] + TITLE
         place = left / width, 1 - (under + panel.height) / height, WIDTH / width, panel.height / height
         axes = figure.add_axes(place, xlim=(0, WIDTH), ylim=(panel.height, 0))
         axes.set_axis_off()
@@ -43,6 +46,8 @@ def png(panels: Sequence[Dots | Lines], heading: str, colours: Sequence[str], le
         _write(axes, WIDTH, -6, panel.note, 11, ha="right", color=SOFT)
         if isinstance(panel, Dots):
             _draw_dots(axes, panel, colours)
+        elif isinstance(panel, Points):
+            _draw_points(axes, panel, colours)
         else:
             _draw_lines(axes, panel, colours)
     buffer = io.BytesIO()
@@ -69,6 +74,15 @@ def _draw_dots(axes: Any, panel: Dots, colours: Sequence[str]) -> None:
         _write(axes, panel.left - 6, dot.y + 4, dot.label, 12, ha="right", color=ink)
         weight = "bold" if dot.strong else "normal"
         _write(axes, panel.width - 4, dot.y + 4, dot.text, 12, ha="right", color=ink, weight=weight)
+
+
+def _draw_points(axes: Any, panel: Points, colours: Sequence[str]) -> None:
+    for number, places in enumerate(panel.places):
+        style = {"color": colours[number % len(colours)], "marker": "os^"[number // len(colours) % 3], "linewidths": 0}
+        axes.scatter(*zip(*places, strict=True), s=14 * POINT**2, alpha=0.75, **style)
+    halo = {"bbox": {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6 * POINT}}
+    for number, (x, y) in enumerate(panel.numbers, 1):
+        _write(axes, x, y, str(number), 12, ha="center", va="center", weight="bold", **halo)
 
 
 def _draw_lines(axes: Any, panel: Lines, colours: Sequence[str]) -> None:

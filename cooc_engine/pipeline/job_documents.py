@@ -1,0 +1,78 @@
+"""The tables [cluster] and [classify] of a job: labelled documents by which all its models are judged; outcomes are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.evaluation.classification import Classification
+from cooc_engine.evaluation.clustering import Clustering
+from cooc_engine.evaluation.documents import Outcome, Results, Task
+from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions
+from cooc_engine.models.file import open_model
+from cooc_engine.runtime.options import from_mapping
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.schema import read_json
+
+__all__ = ["classification_of", "clustering_of", "results_of"]
+
+Paths = Callable[[Any, str], list[Path]]
+
+
+class _Memory(TypedDict):
+    """What is kept: the outcomes by digests of their tasks and models."""
+
+    outcomes: dict[str, Outcome]
+
+
+def clustering_of(table: Mapping[str, Any], paths: Paths, where: str) -> Clustering:
+    """Return what [cluster] asks for; `paths` gives the files that a value names."""
+    rest = dict(table)
+    texts, labels = (paths(rest.pop(key, []), f"[cluster] {key}") for key in ("texts", "labels"))
+    if not texts:
+        raise UsageError(f"{where} [cluster]: names no texts")
+    return Clustering.of(texts, from_mapping(ClusterOptions, rest, f"{where} [cluster]"), labels)
+
+
+def classification_of(table: Mapping[str, Any], paths: Paths, where: str) -> Classification:
+    """Return what [classify] asks for; `paths` gives the files that a value names."""
+    rest = dict(table)
+    train, test, labels = (paths(rest.pop(key, []), f"[classify] {key}") for key in ("train", "test", "labels"))
+    if len(train) != 1 or len(test) != 1:
+        raise UsageError(f"{where} [classify]: names a text as train, and another as test")
+    return Classification.of(train[0], test[0], from_mapping(ClassifyOptions, rest, f"{where} [classify]"), labels)
+
+
+def results_of(
+    tasks: Sequence[Task], models: Sequence[Path], memory: Path, progress: Progress, *, force: bool
+) -> list[Results]:
+    """Return the outcomes of tasks for models, of which each is saved in `memory`, and taken from there in a later run."""
+    kept = {} if force else _kept(memory)
+    found: list[Results] = []
+    with progress.stage("judge documents", len(tasks) * len(models), "outcomes") as stage:
+        for task in tasks:
+            outcomes: dict[str, Outcome] = {}
+            for path in models:
+                digest = hashlib.sha256(f"{task.digest} {open_model(path).digest}".encode()).hexdigest()
+                if digest not in kept:
+                    kept[digest] = task.outcome(task.open(path))
+                    write_whole(memory, json.dumps({"outcomes": kept}).encode())
+                outcomes[str(path)] = kept[digest]
+                stage.advance(1, str(path))
+            found.append(Results(task, outcomes))
+    return found
+
+
+def _kept(memory: Path) -> dict[str, Outcome]:
+    """Return the outcomes of an earlier run."""
+    try:
+        return read_json(memory.read_bytes(), _Memory, f"{memory}")["outcomes"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, FormatError):
+        raise InputError(f"{memory}: has not the outcomes of an earlier run; remove it") from None
