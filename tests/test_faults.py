@@ -199,7 +199,9 @@ def test_the_first_pass_goes_on_behind_its_last_checkpoint(tmp_path, monkeypatch
     whole = encode(texts, tmp_path / "whole", ALL)
     stop(monkeypatch, PassCheckpoint, "save", calls, texts, tmp_path / "out", ALL, threads=1)
     read, blocks = [], readers.file_blocks
-    monkeypatch.setattr(readers, "file_blocks", lambda *given, start: read.append(start) or blocks(*given, start))
+    monkeypatch.setattr(
+        readers, "file_blocks", lambda *given, start, **how: read.append(start) or blocks(*given, start=start, **how)
+    )
     resumed = encode(texts, tmp_path / "out", ALL, resume=True, threads=2)
     assert read[0] > (0, 0)
     assert files(resumed.path) == files(whole.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -31,7 +32,8 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
     watchdog.start()
     try:
         with process:
-            lines = [line for line in process.stderr.read().splitlines() if not line.startswith("{")]
+            records = map(json.loads, process.stderr.read().splitlines())
+            lines = [f"cooc-engine: {record['error']}" for record in records if "error" in record]
     finally:
         watchdog.cancel()
     return process.returncode, lines
