@@ -123,7 +123,12 @@ def test_a_small_budget_counts_in_runs_and_changes_no_byte(tmp_path, monkeypatch
     monkeypatch.setattr(count_module, "LEAST_TEXT", 1 << 14)
     least = count_module.Allotment.of(len(corpus.vocabulary), Window.of(CountOptions()), 1 << 30, 2).plan.least
     seen = []
-    monkeypatch.setattr(count_module, "cut_corpus", lambda *given: seen.extend(cut_corpus(*given)) or seen)
+
+    def cut(*given):
+        seen[:] = cut_corpus(*given)
+        return seen
+
+    monkeypatch.setattr(count_module, "cut_corpus", cut)
     tight = count(corpus, tmp_path / "tight", threads=2, memory=least + (1 << 16))
     assert len(seen) > 3
     assert files(whole.path) == files(tight.path)

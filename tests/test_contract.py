@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from cooc_engine.errors import CoocError, InputError, InterruptedRun, UnknownWor
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.models.families import FAMILIES, family_of, trainable
 from cooc_engine.models.file import ModelFile, open_model
-from cooc_engine.pipeline import stages
 from cooc_engine.pipeline.describe import info
 from cooc_engine.pipeline.train import train
 from cooc_engine.storage.outputs import locked
@@ -269,7 +269,8 @@ def test_what_was_counted_on_the_way_is_kept_for_resume(family, text, tmp_path, 
         train(family, text, output, quick(family), resume=True)
     assert (Corpus(work / "corpus") if corpus_only else Cooc(work / "cooc")).manifest == made, "a mistaken option costs nothing"
     trained_by(real.train)
-    monkeypatch.setattr(stages, "encode" if corpus_only else "count", failing(AssertionError("it was made again")))
+    made_by = sys.modules[(encode if corpus_only else count).__module__]
+    monkeypatch.setattr(made_by, "building", failing(AssertionError("it was made again")))
     assert train(family, text, output, quick(family), resume=True).path == output
     assert [path.name for path in tmp_path.iterdir()] == ["model.h5"]
 

@@ -124,7 +124,7 @@ class Run:
 
     def keeps(self, output: Path) -> bool:
         """Tell whether an output that a resumed run finds is finished already; says so."""
-        kept = self.resume and not self.force and output.exists()
+        kept = self.resume and not self.force and output.exists() and not output.is_symlink()
         if kept:
             self.shown.say(f"{output}: is finished, and kept")
         return kept

@@ -124,7 +124,7 @@ class Faults:
 class Forked:
     """Workers each of which is a fork for one task; the first that is killed is followed by one that is not."""
 
-    count, here = 2, Here(1, 1 << 30)
+    count, local, here = 2, False, Here(1, 1 << 30)  # not local: even a small text is shared
     armed: Faults | None = None  # what strikes a worker
     struck: Faults | Literal[True] | None = None  # the same in such a worker, or that this is one which nothing strikes
 
