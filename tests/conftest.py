@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def client():
     """A cluster of two workers on this machine; a test that uses it is marked `cluster`."""
     distributed = pytest.importorskip("distributed")
-    how = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None, "silence_logs": 50}
+    how = {"n_workers": 2, "threads_per_worker": 1, "memory_limit": 0, "dashboard_address": ":0", "silence_logs": 50}
     with distributed.LocalCluster(**how) as cluster, distributed.Client(cluster, set_as_default=False) as client:
         yield client
 

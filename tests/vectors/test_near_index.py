@@ -193,10 +193,10 @@ def test_without_usearch(indexed, monkeypatch, capsys):
 
 def test_the_command_line(tmp_path, capsys):
     path = save(tmp_path / "m.h5", 200)
-    assert main(["index", str(path), "--json", "--progress", "none"]) == 0
+    assert main(["index", str(path), "--json", "--progress", "none", "--threads", "1"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["words"] == 200 and record["recall"] == 1
-    assert main(["index", str(path), "--force", "--progress", "none"]) == 0
+    assert main(["index", str(path), "--force", "--progress", "none", "--threads", "1"]) == 0
     assert "finds 100.0 % of the nearest 10" in capsys.readouterr().out
     assert main(["nn", str(path), "w3", "--approximate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
