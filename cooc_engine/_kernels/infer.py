@@ -16,7 +16,7 @@ from cooc_engine._kernels.basics import below, mix64, next_random, prefetch_late
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.rules import CONTEXTS, PATH, RULE, TABLES
 from cooc_engine._kernels.sampling import draw_alias, is_kept, seeded
-from cooc_engine._kernels.simd import I64, LANES, _Code, add_row, add_to_row, copy_row, dots, logistic
+from cooc_engine._kernels.simd import I64, LANES, RowCode, add_row, add_to_row, copy_row, dots, logistic
 
 SEVERAL = 3  # slots whose steps are added together
 
@@ -157,7 +157,7 @@ def add_several(typing, scores, rows, place, share, C, target, row):
     signature = types.void(scores, rows, types.int64, types.float32, C, target, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         _, _, place, share, _, _, row = arguments
         places = [builder.add(place, ir.Constant(I64, LANES * n)) for n in range(SEVERAL)]
         factors = [code.spread(builder.fmul(share, code.item(0, p))) for p in places]

@@ -22,13 +22,13 @@ from numba import float32, float64, int32, int64, types, uint64, void
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cooc_engine._kernels.basics import below, mix64, next_random
+from cooc_engine._kernels.basics import below, next_random
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.lines import prefetch_row
 from cooc_engine._kernels.rules import CLOCK, RULE, TABLES
-from cooc_engine._kernels.sampling import draw_alias, lay_out, seeded
-from cooc_engine._kernels.sgd import EXAMPLES, LOSS, PIECE, WORDS, document_of
-from cooc_engine._kernels.simd import I64, _Code, splat
+from cooc_engine._kernels.sampling import draw_alias, seeded
+from cooc_engine._kernels.sgd import EXAMPLES, LOSS, WORDS, document_of, lay_piece
+from cooc_engine._kernels.simd import I64, RowCode, splat
 
 PROGRAM, COSINE, PLAIN = 0, 1, 2
 STAY = 16  # positions after which a shared noise word is drawn anew
@@ -68,7 +68,7 @@ MARGIN_SCRATCH = named(
 # ----------------------------------------------------------------------------------------------------- rows as vectors
 
 
-class _Hinge(_Code):
+class _Hinge(RowCode):
     """The rows of a hinge, from the arguments X, targets, W, u, n of an intrinsic: targets first, then u and n."""
 
     def addresses(self):
@@ -304,20 +304,14 @@ def train_part(ids, offsets, begin, end, later, rule, margin, tables, clock, W, 
 
     result becomes loss, examples and words. Windows cross the ends of parts, but never those of documents.
     """
-    thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
     scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
     fill_ring(tables, 0, rule.shared, W, scratch)
     result[:] = 0
     document, middle = document_of(offsets, begin), rule.window
     while begin < end:
-        while offsets[document + 1] <= begin:
-            document += 1
-        stop = min(end, begin + PIECE, offsets[document + 1])
-        first, behind, last, known = lay_out(
-            ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, middle,
-            scratch.words,
-        )  # fmt: skip
-        lr = float32(clock.lr * (1 - (clock.done + later + clock.origin + begin) / clock.total))
+        stop, document, first, behind, last, known, lr = lay_piece(
+            ids, offsets, begin, end, later, document, rule, tables, clock, scratch.words
+        )
         for c in range(middle, behind + 1):
             if c < behind:
                 draw_position(rule, margin, tables, first, last, c, W, scratch)

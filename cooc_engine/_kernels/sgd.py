@@ -75,29 +75,40 @@ def document_of(offsets, position):
 
 
 @helper
+def lay_piece(ids, offsets, begin, end, later, document, rule, tables, clock, words):
+    """Lay out the next words of begin:end, at most a piece, of one document, from the given one on.
+
+    Returns where they stop, their document, the three bounds of `lay_out` and how many are in the vocabulary, and the rate.
+    """
+    while offsets[document + 1] <= begin:
+        document += 1
+    stop = min(end, begin + PIECE, offsets[document + 1])
+    thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
+    first, behind, last, known = lay_out(
+        ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, rule.window, words
+    )
+    lr = clock.lr * (1 - (clock.done + later + clock.origin + begin) / clock.total)
+    return stop, document, first, behind, last, known, float32(lr)
+
+
+@helper
 def train_part(ids, offsets, begin, end, later, rule, tables, clock, W, C, scratch, log, part, result):
     """Train on the tokens begin:end of a shard, visited some tokens later than their place in the text tells.
 
     result becomes loss, examples and words. Each part has its own random generator. Windows cross the ends of parts, but never
     those of documents.
     """
-    thinning = mix64(mix64(uint64(clock.seed)) ^ mix64(uint64(clock.epoch)))
     scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
     result[:] = 0
     if log.used.shape[0] > 0:
         log.used[part] = 0
     document = document_of(offsets, begin)
     while begin < end:
-        while offsets[document + 1] <= begin:
-            document += 1
-        stop = min(end, begin + PIECE, offsets[document + 1])
-        a, b, c, known = lay_out(
-            ids, begin, stop, offsets[document], offsets[document + 1], tables.keep, thinning, clock.origin, rule.window,
-            scratch.words,
-        )  # fmt: skip
-        lr = clock.lr * (1 - (clock.done + later + clock.origin + begin) / clock.total)
+        stop, document, first, behind, last, known, lr = lay_piece(
+            ids, offsets, begin, end, later, document, rule, tables, clock, scratch.words
+        )
         train_piece(
-            a, rule.window, b, c, clock.document + document, rule, tables, W, C, float32(lr), scratch, log, part, result
+            first, rule.window, behind, last, clock.document + document, rule, tables, W, C, lr, scratch, log, part, result
         )  # fmt: skip
         result[WORDS] += known
         begin = stop

@@ -34,7 +34,7 @@ def splat(value: float) -> ir.Constant:
     return ir.Constant(VECTOR, [float(value)] * LANES)
 
 
-class _Code:
+class RowCode:
     """A builder of LLVM code with the operations that the panels need."""
 
     def __init__(self, context, builder, signature, arguments):
@@ -138,7 +138,7 @@ def _tile(add):
         signature = types.void(F, n, n, n, X, n, n, n, out, n, n)
 
         def codegen(context, builder, signature, arguments):
-            code = _Code(context, builder, signature, arguments)
+            code = RowCode(context, builder, signature, arguments)
             _, f, row, step, _, x, pitch, steps, _, o, width = arguments
             factors, results = (
                 [code.place(index, first, by, r) for r in range(TILE)] for index, first, by in ((0, f, row), (8, o, width))
@@ -170,7 +170,7 @@ def dots(typing, A, a, B, b, first, scores):
     signature = types.void(A, a, B, b, types.int64, scores)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         numbers = code.following(arguments[4], LANES)
         left, right = ([code.row(m, code.item(m + 1, n)) for n in numbers] for m in (0, 2))
         sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(LANES)]
@@ -189,7 +189,7 @@ def transpose(typing, matrix, first, column, target):
     signature = types.void(matrix, types.int64, types.int64, target)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         _, first, column, _ = arguments
         rows = [code.load(code.row(0, n), column) for n in code.following(first, LANES)]
         for half in (8, 4, 2, 1):  # exchange the off-diagonal blocks of ever smaller squares
@@ -242,7 +242,7 @@ def logistic(typing, scores, place, positives, weights, other, lr, clamp, beyond
     signature = types.void(scores, types.int64, positives, weights, types.int64, f, f, f, losses)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         _, place, _, _, other, lr, clamp, beyond, _ = arguments
         one, zero = splat(1), splat(0)
         p, w = (code.load(code.array(n).data, other) for n in (2, 3))
@@ -271,7 +271,7 @@ def clear_row(typing, target, row):
     signature = types.void(target, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         place = code.row(0, arguments[1])
         with code.chunks(code.width(0)) as (z, _):
             code.store(splat(0), place, z)
@@ -286,7 +286,7 @@ def copy_row(typing, source, i, target, row):
     signature = types.void(source, types.int64, target, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         a, b = code.row(0, arguments[1]), code.row(2, arguments[3])
         with code.chunks(code.width(0)) as (z, _):
             code.store(code.load(a, z), b, z)
@@ -301,7 +301,7 @@ def add_to_row(typing, factor, source, i, target, row):
     signature = types.void(types.float32, source, types.int64, target, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         factor, a, b = code.spread(arguments[0]), code.row(1, arguments[2]), code.row(3, arguments[4])
         with code.chunks(code.width(1)) as (z, _):
             code.store(code.fma(factor, code.load(a, z), code.load(b, z)), b, z)
@@ -323,7 +323,7 @@ def set_differences(typing, factor, sums, a, b, c, d, target, row):
     signature = types.void(types.float32, sums, n, n, n, n, target, n)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         factor, place = code.spread(arguments[0]), code.row(6, arguments[7])
         rows = [code.row(1, number) for number in arguments[2:6]]
         with code.chunks(code.width(1)) as (z, _):
@@ -342,7 +342,7 @@ def add_differences(typing, factor, source, row, target, a, b, c, d):
     signature = types.void(types.float32, source, n, target, n, n, n, n)
 
     def codegen(context, builder, signature, arguments):
-        code = _Code(context, builder, signature, arguments)
+        code = RowCode(context, builder, signature, arguments)
         factor, place = code.spread(arguments[0]), code.row(1, arguments[2])
         rows = [code.row(3, number) for number in arguments[4:8]]
         with code.chunks(code.width(1)) as (z, _):
@@ -365,7 +365,7 @@ def _panel_dots(rows):
         signature = types.void(H, types.int64, O, types.int64, scores, types.int64)
 
         def codegen(context, builder, signature, arguments):
-            code = _Code(context, builder, signature, arguments)
+            code = RowCode(context, builder, signature, arguments)
             hidden = [code.row(0, n) for n in code.following(arguments[1], rows)]
             output = [code.row(2, n) for n in code.following(arguments[3], COLUMNS)]
             sums = [cgutils.alloca_once_value(builder, splat(0)) for _ in range(rows * COLUMNS)]
@@ -392,7 +392,7 @@ def _panel_step(rows):
         signature = types.void(H, types.int64, O, types.int64, G, types.int64, dH, dO)
 
         def codegen(context, builder, signature, arguments):
-            code = _Code(context, builder, signature, arguments)
+            code = RowCode(context, builder, signature, arguments)
             across, down = code.following(arguments[1], rows), code.following(arguments[3], COLUMNS)
             hidden, output = [code.row(0, n) for n in across], [code.row(2, n) for n in down]
             places = [code.row(6, n) for n in across] + [code.row(7, n) for n in down]
