@@ -181,7 +181,7 @@ class _Job:
         corpus, options = Corpus.of(corpus), options or CountOptions()
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
-        if workers.local and _fits(corpus, window, workers.here):
+        if workers.count > 1 and workers.local and _fits(corpus, window, workers.here):
             workers = workers.here
         room = Allotment.of(len(counts), window, workers.memory, workers.threads)
         blocks = plan_blocks(window.bounds(counts), [n * window.most for n in counts.tolist()])
