@@ -14,7 +14,7 @@ import argparse
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -128,7 +128,7 @@ def _counting(of: Setup) -> Iterator[Stage]:
 
 def _training(of: Setup) -> Iterator[Stage]:
     """Models are trained on one machine."""
-    entries, alone = pairs(of.tokens, of.words, of.window), Setup(**{**vars(of), "machines": 1, "processes": 1})
+    entries, alone = pairs(of.tokens, of.words, of.window), replace(of, machines=1, processes=1)
     core = entries * _at(GLOVE, of.vector_size) * CROWDED * of.epochs
     yield _stage(alone, f"GloVe, {of.epochs} epochs, one machine", core, 12 * entries, 12 * entries, 12 * entries)
     core = of.tokens * _at(SKIPGRAM, of.vector_size) * CROWDED

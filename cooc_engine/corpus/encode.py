@@ -24,7 +24,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
 from cooc_engine.corpus.ranges import RangesCheckpoint, RangeTables, can_be_shared, spool_ranges, write_range_rows
 from cooc_engine.corpus.second_pass import write_corpus
-from cooc_engine.corpus.text_input import TextInput, text_names
+from cooc_engine.corpus.text_input import TextInput
 from cooc_engine.corpus.vocabulary import RESERVED, VOCABULARY_FILES, Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.budget import Plan
@@ -43,7 +43,7 @@ from cooc_engine.text.wrapping import wrapped_at
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["encode", "encode_documents", "plan_encode", "text_names"]
+__all__ = ["encode", "encode_documents", "plan_encode"]
 
 
 def encode(
@@ -76,15 +76,11 @@ def plan_encode(
     text, from their beginnings if compressed. It is None for standard input, invalid text, and Python tokenizers. Raises
     `UsageError` as `encode` does, and `InputError` for a missing file.
     """
-    how, text, options = (
-        Run.of("plan_encode", run, SharedPlanKeywords),
-        TextInput.of(texts),
-        (options or EncodeOptions()).loaded(),
-    )
+    how, text = Run.of("plan_encode", run, SharedPlanKeywords), TextInput.of(texts)
+    options = (options or EncodeOptions()).loaded()
     for path in text.paths:
         if str(path) != "-" and not path.exists():
             raise InputError(f"{path}: no such file")
-    options = (options or EncodeOptions()).loaded()
     with how.shared() as workers:
         return Allotment.of(workers.memory, workers.threads, options).foreseen(text.paths, options, Path(output))
 
@@ -127,12 +123,16 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with run.shared() as workers:
         room = Allotment.of(workers.memory, workers.threads, options)
+        alone = workers.count == 1 or not can_be_shared(
+            text.paths, options
+        )  # otherwise the workers have tokenizers of their own
+        cutting = workers.here.threads if alone else 1
 
         def peak() -> int | None:
             return room.foreseen(text.paths, options, output).peak
 
         with (
-            Processes(options.cut, workers.threads) if options.runs_python else nullcontext() as processes,
+            Processes(options.cut, cutting) if options.runs_python else nullcontext() as processes,
             building(output, plan, force=run.force, resume=run.resume, take_over=run.take_over, peak=peak) as work,
             workers.at(work),
         ):

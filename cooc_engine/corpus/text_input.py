@@ -16,7 +16,7 @@ from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_pool import Processes
 
-__all__ = ["TextInput", "text_names"]
+__all__ = ["TextInput"]
 
 
 @dataclass(frozen=True)

@@ -136,10 +136,11 @@ def count(
             building(at, record, force=how.force, resume=how.resume, take_over=how.take_over, peak=peak) as work,
             workers.at(work),
         ):
+            runs = job.runs(work)
             if progress.speaks:
-                progress.say(job.plan(at, job.runs(work)).line())
+                progress.say(job.plan(at, runs).line())
             if not (work / "manifest.json").exists():
-                _count_blocks(work, job, progress)
+                _count_blocks(work, job, runs, progress)
                 finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
             clean(work)
     return Cooc(output)
@@ -250,10 +251,9 @@ def _check_overflow(window: Window, counts: npt.NDArray[np.int64], options: Coun
         )
 
 
-def _count_blocks(work: Path, job: _Job, progress: Progress) -> None:
+def _count_blocks(work: Path, job: _Job, runs: list[CorpusPart], progress: Progress) -> None:
     """Write the missing blocks: directly from the text, or from runs if more than one is needed."""
     todo = [block for block in job.blocks if not block.files(work).whole()]
-    runs = job.runs(work)
     if todo and len(runs) == 1:
         _count_whole(work, job, todo, runs[0], progress)
     elif todo:

@@ -199,8 +199,9 @@ class Cooc(Shown):
             matrix = self.csr(memory=memory).tocoo()
             rows, columns, counts = matrix.row, matrix.col, matrix.data
         else:
-            columns, counts = self.row(self._row_of(word))
-            rows = np.full(len(columns), self._row_of(word))
+            row = self._row_of(word)
+            columns, counts = self.row(row)
+            rows = np.full(len(columns), row)
         words, slots = np.array(self.vocabulary.words, object), self.manifest["slots"]
         frame = {"word": words[rows], "context": words[columns // slots]}
         if self.positional:

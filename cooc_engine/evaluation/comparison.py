@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Counts, PathLike
+from cooc_engine.runtime.types import Counts, PathLike, listed
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
 
@@ -98,7 +97,7 @@ def named_models(models: Iterable[PathLike] | PathLike | Mapping[str, PathLike])
     if isinstance(models, Mapping):
         named = {name: Path(path) for name, path in models.items()}
     else:
-        paths = [Path(path) for path in ([models] if isinstance(models, str | os.PathLike) else models)]
+        paths = listed(models)
         twice = next((path for i, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:i]]), None)
         if twice:
             raise UsageError(f"{twice}: is given twice; name each model once")

@@ -37,8 +37,7 @@ PATIENCE = 60  # seconds to wait for a first worker
 GRACE = 30  # seconds that tasks have to end after an error
 RULES = ("memory_target_fraction", "memory_spill_fraction", "memory_pause_fraction")
 
-_at_work = Counter[str]()  # tasks that are running in this worker
-_counting = threading.Lock()
+_at_work = threading.Event()  # while a task is running in this worker, which has one at a time
 
 
 @contextmanager
@@ -228,18 +227,16 @@ def _carry_out(task: Callable[..., T], item: tuple[Any, ...], directory: str, to
     stage = Reported(lambda amount: worker.log_event(topic, (number, stage.done)))
     with suppress(OSError):
         os.chdir(directory)
-    with _counting:
-        _at_work["tasks"] += 1
+    _at_work.set()
     try:
         return task(*item, stage)
     finally:
+        _at_work.clear()
         stage.report()
-        with _counting:
-            _at_work["tasks"] -= 1
 
 
-def _running() -> int:
-    return _at_work["tasks"]
+def _running() -> bool:
+    return _at_work.is_set()
 
 
 def _result(future: Future) -> Any:

@@ -78,4 +78,4 @@ def show_setting(value: Any) -> str:
         return {None: ABSENT, True: "on", False: "off"}[value]
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return show_value(value)

@@ -24,7 +24,7 @@ from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.types import Matrix, Rows
+from cooc_engine.runtime.types import Matrix, Rows, listed
 from cooc_engine.storage.outputs import building_file
 from cooc_engine.storage.plain_hdf5 import Places, lay_out
 from cooc_engine.storage.schema import Natural, fitted
@@ -86,7 +86,7 @@ def embed(
     mix = LayerMix.open(Path(options.mix)) if options.mix else None
     choose = mix.mixed if mix else chosen(cast("Layers", options.layers))
     blank = choose(np.empty((vectors.layers, 0, vectors.vector_size), np.float32))
-    paths = [Path(text) for text in ([texts] if isinstance(texts, str | PathLike) else texts)]
+    paths = listed(texts)
     named = {"texts": [*map(str, paths)], "stamps": stamps(paths), "model": vectors.digest, "mix": str(mix)}
     plan = {"kind": KIND, **named, "options": options.record()}
     with building_file(output, plan, force=how.force, resume=how.resume) as work:
