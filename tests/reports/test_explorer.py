@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import chromium
 
 from cooc_engine import Vectors, explore, plot
 from cooc_engine.cli.app import main
@@ -131,14 +130,6 @@ def test_a_plot_of_a_model_in_both_formats(models, tmp_path):
 
 
 # ------------------------------------------------------------------------------------------------------- in a browser
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if chromium.find() is None:
-        pytest.skip("no Chromium is installed here")
-    with chromium.Browser(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 PRESS = "document.getElementById('map').dispatchEvent(new KeyboardEvent('keydown', {{key: '{}'}})), map.zoom"

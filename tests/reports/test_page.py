@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import chromium
 
 from cooc_engine import CompareOptions, compare, run
 from cooc_engine.cli.app import main
@@ -294,14 +293,6 @@ SMALLEST = """Math.min(...[...document.querySelectorAll('svg text')].map(text =>
   const svg = text.ownerSVGElement
   return parseFloat(getComputedStyle(text).fontSize) * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width
 }))"""
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    if chromium.find() is None:
-        pytest.skip("no Chromium is installed here")
-    with chromium.Browser(tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.mark.browser
