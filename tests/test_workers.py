@@ -151,9 +151,11 @@ def test_a_text_that_fits_is_counted_by_one_process_of_the_machine(alone, tmp_pa
     assert large.workers is processes and large.room.threads == 1 and len(large.runs(None)) > 2
 
 
-def test_models_are_trained_on_one_machine(alone, tmp_path):
-    with pytest.raises(UsageError, match="cluster: models are trained on one machine; encode and count with it, and train on"):
-        train("glove", alone / "cooc", tmp_path / "m.h5", cluster="tcp://head:8786")
+def test_models_of_the_text_are_trained_on_one_machine(alone, tmp_path):
+    with pytest.raises(
+        UsageError, match="cluster: skipgram is trained on one machine, with all its threads; encode with it, and"
+    ):
+        train("skipgram", alone / "corpus", tmp_path / "m.h5", cluster="tcp://head:8786")
 
 
 def test_a_job_is_shared(texts, alone, workers, tmp_path):

@@ -40,7 +40,7 @@ from cooc_engine.models.families import Family, family_of, trainable
 from cooc_engine.runtime.interrupts import interrupts
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import open_progress
-from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, SharedOptions, TrainOptions
+from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, SharedOptions, SharedTrainOptions, TrainOptions
 from cooc_engine.runtime.streams import ReaderGone
 from cooc_engine.storage.outputs import FULL
 
@@ -224,7 +224,8 @@ def _train_command(model: str, family: Family) -> None:
         on_counts(source, output=output, options=options, encode=encode, run=run)
 
     command, source = (on_counts, COUNTED) if family.counting else (on_text, "An encoded corpus, or a text.")
-    kinds = {"options": family.options, "encode": family.encoding, "count": family.counting, "run": TrainOptions}
+    run = SharedTrainOptions if family.shared else TrainOptions
+    kinds = {"options": family.options, "encode": family.encoding, "count": family.counting, "run": run}
     annotations = {"source": Annotated[str, Parameter(name="INPUT")], "output": Path}
     command.__annotations__ = annotations | {name: kind | None for name, kind in kinds.items() if kind}
     fields = f"source\n    {source}\noutput\n    The model file to write, HDF5.\n"

@@ -21,6 +21,7 @@ from cooc_engine.models.matrix_options import AsWrittenOptions, GloveOptions, Pm
 from cooc_engine.models.published import RECIPES
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, JoseOptions, SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
+from cooc_engine.runtime.keywords import SharedTrainKeywords, TrainKeywords
 from cooc_engine.runtime.options import Options
 
 __all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable", "trainer_of"]
@@ -54,6 +55,7 @@ class Family:
                axes, which have the same length in all arrays
     optional   those of `arrays` that a model may lack
     published  the choices among `RECIPES` that make vectors of them
+    shared     whether several processes or machines can share the training
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
     subwords   function from the options of training to the n-grams of words, whose rows are the array "subwords"
     inference  for families of documents: function of model, epochs, seed and threads, which returns an object whose method
@@ -73,9 +75,15 @@ class Family:
     arrays: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
     published: tuple[str, ...] = tuple(RECIPES)
+    shared: bool = False
     rows: Literal["dense", "sparse"] = "dense"
     subwords: Callable[[Mapping[str, Any]], Any] | None = None
     inference: Callable[..., Any] | None = None
+
+    def accepted(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those of some keywords that say how the family's training runs."""
+        known = (SharedTrainKeywords if self.shared else TrainKeywords).__annotations__
+        return {name: value for name, value in keywords.items() if name in known}
 
     def vectors(self, model: Any, options: Options) -> Any:
         """Return the vectors that training with `options` would have published, from a model that differs only in `derived`.

@@ -50,7 +50,7 @@ from cooc_engine.pipeline.training import kept
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table, write_scores
-from cooc_engine.runtime.keywords import Run, RunKeywords, SharedFreshKeywords
+from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeywords
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
@@ -83,8 +83,8 @@ def run(
 
     The rows of a grid have the listed values as `settings`; it writes `table.json`, `table.tsv` and, on request, `table.png`.
     Finished stages with the same options are kept, an interrupted one is continued; `force` makes all of them anew. `processes`
-    share the work of encoding and counting. Raises `UsageError` if a finished stage was made with other options, before any
-    work is done on it.
+    and `cluster` share the work of the stages that can be shared. Raises `UsageError` if a finished stage was made with other
+    options, before any work is done on it.
     """
     path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
     progress = how.shown
@@ -93,12 +93,11 @@ def run(
     plan.output.mkdir(parents=True, exist_ok=True)
     corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **run)
     coocs = {at: counted(corpus, at, options, **run) for at, options in plan.counts.items()}
-    alone: dict[str, Any] = {key: value for key, value in run.items() if key not in ("processes", "cluster", "take_over")}
     for number, training in enumerate(plan.trainings, 1):
         if plan.grid:
             progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
-        _trained(training.family, data, training.at, training.options, **alone)
+        _trained(training.family, data, training.at, training.options, **run)
     models = [training.at for training in plan.trainings]
     documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=how.force) if plan.tasks else []
     if plan.compared:
@@ -266,13 +265,13 @@ class _Plan:
         return [self.path.parent / value for value in values]
 
 
-def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[RunKeywords]) -> None:
+def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[SharedKeywords]) -> None:
     """Train the model at `at`, unless it exists and was trained on this corpus, or these counts, with these options."""
     run["resume"] = not run.get("force", False)
-    if Run.of("train", run).keeps(at):
+    if Run.of("train", run, SharedKeywords).keeps(at):
         kept(family, data, at, options)
     else:
-        family.train(data, at, options, **run)
+        family.train(data, at, options, **family.accepted(run))
 
 
 # --------------------------------------------------------------------------------------------------------- evaluation

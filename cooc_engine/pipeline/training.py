@@ -17,7 +17,7 @@ from cooc_engine.models.checkpoints import discard_leftovers
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.stages import Source, opened, prepared
-from cooc_engine.runtime.keywords import Run, TrainKeywords
+from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, check_same
@@ -36,17 +36,25 @@ def train_family(
     keywords: Mapping[str, Any],
 ) -> Model:
     """Train as `train` does; `keywords` are those of the run, and options by name in the place of `options`."""
-    for name in ("processes", "cluster"):
-        if keywords.get(name) is not None:
-            raise UsageError(f"--{name}: models are trained on one machine; encode and count with it, and train on the result")
     family, output = family_of(model), Path(output)
-    run = {name: value for name, value in keywords.items() if name in TrainKeywords.__annotations__}
+    _check_shared(model, family, keywords)
+    run = family.accepted(keywords)
     options = _chosen(model, family, options, {name: value for name, value in keywords.items() if name not in run})
-    if Run.of("train", run, TrainKeywords).keeps(output) and output.is_file():
+    if Run.of("train", run, SharedTrainKeywords).keeps(output) and output.is_file():
         return Model.of(kept(family, opened(source), output, options))
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
     with prepared(source, output, encode, count, counting=family.counting, encoding=family.encoding, **stages) as data:
         return Model.of(family.train(data, output, options, **run))
+
+
+def _check_shared(model: str, family: Family, keywords: Mapping[str, Any]) -> None:
+    """Raise `UsageError` if others are to share a training that has to see each step of the one before."""
+    for name in ("processes", "cluster"):
+        if keywords.get(name) is not None and not family.shared:
+            work = "encode and count" if family.counting else "encode"
+            raise UsageError(
+                f"--{name}: {model} is trained on one machine, with all its threads; {work} with it, and train on the result"
+            )
 
 
 def _chosen(model: str, family: Family, options: Options | None, given: Mapping[str, Any]) -> Options:

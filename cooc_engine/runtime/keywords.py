@@ -17,7 +17,7 @@ from cooc_engine.runtime.workers import Here, Workers
 
 __all__ = [
     "FreshKeywords", "PlanKeywords", "Run", "RunKeywords", "SharedFreshKeywords", "SharedKeywords", "SharedPlanKeywords",
-    "TrainKeywords",
+    "SharedTrainKeywords", "TrainKeywords",
 ]  # fmt: skip
 
 
@@ -68,6 +68,14 @@ class TrainKeywords(RunKeywords, total=False):
     """Keywords of a function that trains a model."""
 
     checkpoint_every: float
+
+
+class SharedTrainKeywords(TrainKeywords, total=False):
+    """Keywords of a training that several processes or machines can share."""
+
+    processes: int | None
+    cluster: Any
+    take_over: bool
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords, SharedFresh
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.runtime.progress import Kind, open_progress
 
-__all__ = ["PlannedOptions", "RunOptions", "SharedOptions", "TrainOptions"]
+__all__ = ["PlannedOptions", "RunOptions", "SharedOptions", "SharedTrainOptions", "TrainOptions"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,11 @@ class SharedOptions(RunOptions):
     def keywords(self) -> SharedKeywords:
         """Return the keywords of a library function."""
         return {**self.fresh_keywords(), "resume": self.resume}
+
+
+@dataclass(frozen=True)
+class SharedTrainOptions(SharedOptions, TrainOptions):
+    """How a training runs that several processes can share; nothing here changes a result."""
 
 
 @dataclass(frozen=True)
