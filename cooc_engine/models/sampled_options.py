@@ -193,7 +193,9 @@ class JoseOptions(SampledOptions):
     negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 2
     """Number of noise words for each pair of a word and its context, or document."""
     noise: Literal["shared", "own"] = "shared"
-    """Neighbouring words take their noise words from 64 that they share, or, as in the authors' program, each draws its own."""
+    """Neighbouring words share their noise words, or, as in the authors' program, each draws its own."""
+    noise_words: Annotated[int, AtLeast(1), Below(1025)] = 64
+    """With shared noise: number of words that neighbours share; a sixteenth of them is drawn anew at each position."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """Noise words are drawn in proportion to their counts to this power."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10

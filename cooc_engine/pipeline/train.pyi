@@ -443,7 +443,7 @@ def train(
     radius: Literal["random", "fixed"] = "random",
     negative: int = 2,
     noise: Literal["shared", "own"] = "shared",
-    noise_words: int = 16,
+    noise_words: int = 64,
     noise_power: float = 0.75,
     subsample: float = 0.001,
     epochs: int = 10,
@@ -467,10 +467,10 @@ def train(
                       `window`, or always `window`.
     negative          `int`, at least 1, `2` unless given. Number of noise words for each pair of a word and its
                       context, or document.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. Neighbouring words take their noise words
-                      from 64 that they share, or, as in the authors' program, each draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. Neighbouring words share their noise words,
+                      or, as in the authors' program, each draws its own.
+    noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: number of words that
+                      neighbours share; a sixteenth of them is drawn anew at each position.
     noise_power       `float`, at least 0, `0.75` unless given. Noise words are drawn in proportion to their
                       counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >

@@ -29,7 +29,6 @@ from cooc_engine.sampled.word2vec import floor_of, rule_and_tables
 __all__ = ["design_jose", "inference_jose"]
 
 STEPS = {"program": margin.PROGRAM, "cosine": margin.COSINE, "plain": margin.PLAIN}
-SHARED = 64  # noise words of neighbouring positions
 FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 
 
@@ -60,7 +59,7 @@ def inference_jose(model: ModelFile, epochs: int, seed: int, threads: int) -> In
 
 def model_of(counts: Counts, options: JoseOptions, **changes: int) -> MarginModel:
     """Return the model of words with these counts; `changes` are fields of `Rule`."""
-    rule, tables, _ = rule_and_tables(counts, options, shared=SHARED, **changes)
+    rule, tables, _ = rule_and_tables(counts, options, **changes)
     hinge = Margin(options.margin, STEPS[options.step], int(options.hinge == "joint"))
     how = options.epochs, options.lr, options.seed, options.deterministic
     return MarginModel(rule, tables, *how, floor=floor_of(options), hinge=hinge)
