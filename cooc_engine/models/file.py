@@ -16,12 +16,10 @@ import numpy.typing as npt
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UnknownArrayError, UsageError
 from cooc_engine.linalg.quantisation import Quantised
-from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.models.coded import PREFIX, codes_elements, read_codes
 from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
-from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
 from cooc_engine.runtime.options import O, recorded_options
 from cooc_engine.runtime.shown import Shown
@@ -34,6 +32,8 @@ from cooc_engine.storage.verified import VerifiedArrays
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from cooc_engine.models.sparse_vectors import SparseVectors
 
 __all__ = [
     "ModelData",
@@ -210,11 +210,16 @@ class ModelFile(Shown):
         if chosen not in family.published or (family.rows == "dense" and not {*RECIPES[chosen].needs} <= {*arrays}):
             raise UsageError(f"{self.path}: --vectors={chosen}: the model has only {', '.join(self.names)}")
         if family.rows == "sparse":
-            shape = tuple(self.array("shape").tolist())
-            rows = SparseRows(shape, *(self.array(name) for name in ("indptr", "indices", "data")))
-            return SparseVectors.of(rows, element_name(self.path, "parameters"))
+            return self._sparse_rows()
         recipe, center = RECIPES[chosen], arrays.get("center") if chosen == self.published else None
         return Published(arrays.rows, recipe, center)
+
+    def _sparse_rows(self) -> SparseVectors:
+        from cooc_engine.linalg.sparse import SparseRows  # with kernels that few commands need
+        from cooc_engine.models.sparse_vectors import SparseVectors
+
+        rows = SparseRows(tuple(self.array("shape").tolist()), *(self.array(name) for name in ("indptr", "indices", "data")))
+        return SparseVectors.of(rows, element_name(self.path, "parameters"))
 
     @functools.cached_property
     def subwords(self) -> SubwordRows | None:

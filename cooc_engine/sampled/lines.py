@@ -1,16 +1,24 @@
-"""What the words of lines are to a classifier: labels, words with a row of their own, rows of subwords."""
+"""What training a classifier and asking it have in common: what the words of lines are to it, and its outputs."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine._kernels import rules
 from cooc_engine._kernels.lines import Lines
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import FormatError
 from cooc_engine.models.subwords import Subwords
 from cooc_engine.runtime.types import Mask, Offsets, Rows, WordIds
 
-__all__ = ["have_prefix", "most_inputs", "places", "rows_of_words"]
+__all__ = ["CLAMP", "OUTPUTS", "check_kept", "have_prefix", "most_inputs", "places", "rows_of_words"]
+
+CLAMP = 8.0  # beyond this, fastText's program takes σ as 0 or 1
+OUTPUTS = {"softmax": rules.ALL, "hs": rules.PATH, "ns": rules.NOISE, "ova": rules.EACH}
+LISTED, LISTED_EACH = 1 << 24, 64  # buckets of a table at most, and how many more for each that was kept
 
 
 def have_prefix(words: Vocabulary, prefix: bytes) -> Mask:
@@ -33,6 +41,18 @@ def rows_of_words(
     own = kinds >= 0
     rows = np.insert(listed.rows + first, listed.starts[:-1][own], kinds[own]).astype(np.int32)
     return listed.starts + np.concatenate([np.zeros(1, np.int64), np.cumsum(own)]), rows
+
+
+def check_kept(path: Path, kept: Rows | None, buckets: int) -> None:
+    """Raise `FormatError` if so few n-grams were kept of so many buckets that a table of all would be out of proportion."""
+    if kept is None:
+        return
+    most = LISTED + LISTED_EACH * len(kept)
+    if buckets > most:
+        raise FormatError(
+            f"{path}: keeps {len(kept):,} n-grams of {buckets:,} buckets, and of at most {most:,} would it be read; "
+            "train with fewer --buckets"
+        )
 
 
 def places(kept: Rows | None, buckets: int) -> npt.NDArray[np.int32]:

@@ -27,16 +27,14 @@ from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.lines import have_prefix, most_inputs, places, rows_of_words
+from cooc_engine.sampled.lines import CLAMP, OUTPUTS, have_prefix, most_inputs, places, rows_of_words
 from cooc_engine.sampled.model import Design, LineModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
 
 __all__ = ["Pruned", "design_supervised", "retrained"]
 
-CLAMP = 8.0  # beyond this, fastText's program takes σ as 0 or 1
 NOISE_POWER = 0.5
-OUTPUTS = {"softmax": rules.ALL, "hs": rules.PATH, "ns": rules.NOISE, "ova": rules.EACH}
 
 
 class Dictionary(NamedTuple):

@@ -27,7 +27,7 @@ from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.supervised import CLAMP, OUTPUTS
+from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
 from cooc_engine.text.readers import Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_worker import LINES
@@ -121,6 +121,7 @@ class Classifier:
             raise FormatError(f"{model.path}: is a classifier without labels; train again")
         self.options = model.trained_with(SupervisedOptions)
         self.labels: list[str] = model.labels.words
+        check_kept(model.path, model.kept, self.options.buckets)
         self._dictionary = Dictionary(model, model.labels, self.options)
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
         splitting.check()
@@ -247,6 +248,9 @@ class Classifier:
 
 def _parts(piece: Piece, most: int) -> Iterator[Piece]:
     """Yield the lines of a piece, at most so many at a time."""
+    if piece.text.count(b"\n") < most:
+        yield piece
+        return
     lines, offset = re.findall(rb"[^\n]*\n|[^\n]+", piece.text), piece.offset
     for first in range(0, len(lines), most):
         text = b"".join(lines[first : first + most])

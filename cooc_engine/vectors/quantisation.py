@@ -24,6 +24,7 @@ from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.progress import Progress, open_progress
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
+from cooc_engine.sampled.lines import check_kept
 from cooc_engine.sampled.supervised import Pruned, retrained
 from cooc_engine.storage.outputs import disk_errors, refuse_file
 from cooc_engine.text.tokenizers import CUT, Splitting
@@ -127,17 +128,19 @@ def _small_classifier(older: ModelFile, labels: Vocabulary, how: _How) -> tuple[
 
 def _pruned(older: ModelFile, labels: Vocabulary, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
     """Return a classifier with only the longest rows of words and n-grams, and that of the line end."""
-    words, prefix = older.vocabulary, older.trained_with(SupervisedOptions).label
+    words, options = older.vocabulary, older.trained_with(SupervisedOptions)
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
     if not 0 < cutoff < sum(map(len, inputs)):
-        return Pruned(words, labels, None, arrays, prefix)
+        return Pruned(words, labels, None, arrays, options.label)
     squares = np.concatenate([np.einsum("ij,ij->i", matrix, matrix) for matrix in inputs])
     if (end := words.find(LINE_END)) >= 0:
         squares[end] = np.inf
     rows = np.sort(np.argpartition(-squares, cutoff)[:cutoff])
     own, kept = rows[rows < len(words)], rows[rows >= len(words)] - len(words)
+    if inputs[1:]:
+        check_kept(older.path, kept, options.buckets)
     chosen = {**arrays, "words": arrays["words"][own]} | ({"ngrams": arrays["ngrams"][kept]} if inputs[1:] else {})
-    return Pruned(taken(words, own), labels, kept if inputs[1:] else None, chosen, prefix)
+    return Pruned(taken(words, own), labels, kept if inputs[1:] else None, chosen, options.label)
 
 
 def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from support.models import make_data
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.formats.vectors import export_vectors
+from cooc_engine.formats.vectors import export_vectors, import_vectors
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.file import append_evaluation, open_model, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
@@ -205,6 +206,21 @@ def test_what_is_kept_is_trained_again(tmp_path, classifier, monkeypatch):
     assert len(small.kept) == small.shapes["ngrams"][0] == 120 - len(small.vocabulary)
     assert Classifier.open(tmp_path / "s.h5").test(classifier[0]).precision > 0.95
     assert sorted(path.name for path in tmp_path.iterdir()) == ["s.h5"]
+
+
+def test_buckets_of_left_out_ngrams_take_no_more_memory_than_the_file_justifies(tmp_path, classifier):
+    quantize(classifier[1], tmp_path / "s.h5", QuantizeOptions(cutoff=120), threads=1)
+    data = open_model(tmp_path / "s.h5").data()
+    config = {**data.config, "train": {**data.config["train"], "buckets": 2**31 - 1}}
+    save_model(tmp_path / "forged.h5", replace(data, config=config))
+    export_vectors(tmp_path / "forged.h5", tmp_path / "forged.ftz", "fasttext")
+    import_vectors(tmp_path / "forged.ftz", tmp_path / "imported.h5")
+    tracemalloc.start()
+    for name in ("forged.h5", "imported.h5"):
+        with pytest.raises(FormatError, match=f"{name}: keeps .* n-grams of 2,147,483,647 buckets.*fewer buckets"):
+            Classifier.open(tmp_path / name)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    tracemalloc.stop()
 
 
 def test_a_function_that_a_model_names_is_not_run_to_train_again(tmp_path, classifier):
