@@ -9,6 +9,7 @@ elmo                     models of ELMo's programs, both ways, in several files
 from __future__ import annotations
 
 import struct
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -38,7 +39,17 @@ from cooc_engine.storage.hdf5 import SIGNATURE, form_of
 from cooc_engine.storage.outputs import disk_errors, refuse_file, writing_files
 from cooc_engine.text.compression import beginning
 
-__all__ = ["FORMATS", "Exported", "Found", "export_vectors", "format_of", "import_vectors", "read_vectors", "write_vectors"]
+__all__ = [
+    "FORMATS",
+    "Exported",
+    "Found",
+    "as_model",
+    "export_vectors",
+    "format_of",
+    "import_vectors",
+    "read_vectors",
+    "write_vectors",
+]
 
 Dtype = Literal["float32", "float16", "int8"]
 BEGINNING = 1 << 20  # bytes read to recognise a file
@@ -202,6 +213,15 @@ def import_vectors(
         provenance = {"file": str(path), "left_out": dict(found.tally), **versions()}
         save_model(output, ModelData("imported", vocabulary, {"words": found.vectors}, "w", config, provenance))
     return open_model(output), dict(found.tally)
+
+
+def as_model(path: PathLike, directory: Path) -> ModelFile:
+    """Open a model, or a file of vectors as a model, in an unnamed file in `directory`. Raises as `import_vectors`."""
+    if _format_of_model(Path(path)) is None:
+        return open_model(path)
+    with tempfile.TemporaryDirectory(dir=directory) as made:
+        model, _ = import_vectors(path, Path(made) / "model.h5")
+        return model.called(Path(path))
 
 
 def _format_of_model(path: Path) -> str | None:

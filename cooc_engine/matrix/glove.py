@@ -166,7 +166,7 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
     allotment = _Allotment.of(shape, grid, cooc, f"train {solver.family}", run)
     with claimed(output, run) as checkpoint:
         _check(solver, cooc)
-        older = open_older(options.init, shape.d)
+        older = open_older(options.init, shape.d, output.parent)
         plan = plan_digest(solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
         run.shown.say(allotment.line())
         scratch = output.parent if allotment.mapped else None

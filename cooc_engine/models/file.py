@@ -133,6 +133,10 @@ class ModelFile(Shown):
         """Return an open model as one of this class."""
         return cls(model.path, model._data, model._checksums)
 
+    def called(self, path: Path) -> Self:
+        """Return the open model by another path, which messages name, such as that of a file that it was made of."""
+        return type(self)(path, self._data, self._checksums)
+
     def __fspath__(self) -> str:
         """Return the path."""
         return str(self.path)

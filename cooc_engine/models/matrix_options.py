@@ -41,7 +41,7 @@ class GloveOptions(Options):
     patience: Annotated[int, AtLeast(1)] = 2
     """With `held-out`: number of epochs in a row that may pass without a lower loss."""
     init: str | None = None
-    """Start from the vectors of this model; words that it lacks start at random."""
+    """Start from the vectors of this model, or of a file of vectors; words that it lacks start at random."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values, of the order of the entries and of those held out."""
 
@@ -77,7 +77,7 @@ class SimplerGloveOptions(Options):
     patience: Annotated[int, AtLeast(1)] = 2
     """With `held-out`: number of epochs in a row that may pass without a lower loss."""
     init: str | None = None
-    """Start from the vectors of this model; words that it lacks start at random."""
+    """Start from the vectors of this model, or of a file of vectors; words that it lacks start at random."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values, of the order of the entries and of those held out."""
 

@@ -42,8 +42,8 @@ class SampledOptions(Options):
     """Final learning rate; 1e-4 of `lr` by default. With few epochs a tenth of `lr`, or more, gives better vectors."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """The vectors that queries use: input (word) or output (context) vectors, their sum, or both concatenated."""
-    init: str | None = None
-    """Start from the vectors of this model; words that it lacks are initialised as usual."""
+    init: Annotated[str | None, Flag(alias=("--pretrained", "--pretrainedVectors"))] = None
+    """Start from the vectors of this model, or of a file of vectors; words that it lacks are initialised as usual."""
     extend: bool = False
     """Keep the words of `init` that the text lacks, with their vectors; counts are added up."""
     seed: Annotated[int, AtLeast(0)] = 1

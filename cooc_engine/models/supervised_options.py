@@ -49,7 +49,7 @@ class SupervisedOptions(Options):
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.1
     """Initial learning rate; it falls linearly to 0."""
     init: Annotated[str | None, Flag(alias=("--pretrained", "--pretrainedVectors"))] = None
-    """Start from the vectors of this model; words that it lacks are initialised as usual."""
+    """Start from the vectors of this model, or of a file of vectors; words that it lacks are initialised as usual."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values and of all sampling."""
     deterministic: bool = False

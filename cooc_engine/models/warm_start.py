@@ -13,18 +13,25 @@ import numpy as np
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.models.families import named
+from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.checksums import crc32
 
 __all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 
 
-def open_older(path: str | None, d: int) -> ModelFile | None:
-    """Return the model to start from, or None; raises `UsageError` if its vectors are not of dimension d."""
+as_model: Callable[[str, Path], ModelFile] = named("cooc_engine.formats.vectors:as_model")  # of a room that comes later
+
+
+def open_older(path: str | None, d: int, directory: Path) -> ModelFile | None:
+    """Return the model to start from, or None; raises `UsageError` if its vectors are not of dimension d.
+
+    It may be a file of vectors of another program, which becomes a model in an unnamed file in `directory`.
+    """
     if path is None:
         return None
-    model = open_model(path)
+    model = as_model(path, directory)
     widths = [model.shapes[name][1] for name, axes in model.axes.items() if axes == "V d"]
     if not widths:
         raise UsageError(f"--init {path}: has no word vectors to start from")

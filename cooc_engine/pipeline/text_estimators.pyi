@@ -54,8 +54,8 @@ class Cbow(TextEstimator):
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
@@ -135,8 +135,8 @@ class Doc2Vec(TextEstimator):
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors of words that queries use: w
                       by default, or c for dbow without `words`, which has no others.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
@@ -217,8 +217,8 @@ class FastText(TextEstimator):
     min_lr            `float`, at least 0, `0.0` unless given. Final learning rate.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
@@ -316,7 +316,8 @@ class GloVe(TextEstimator):
                       training; training stops when their loss no longer falls.
     patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
                       pass without a lower loss.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks start at random.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks start at random.
     window            `int`, at least 1, below 100000, `10` unless given. Number of context words on each side of
                       the centre.
     window_weight     `'harmonic'` or `'uniform'` or `'dynamic'`, `'harmonic'` unless given. Weight of a
@@ -466,7 +467,8 @@ class SimplerGloVe(TextEstimator):
                       training; training stops when their loss no longer falls.
     patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
                       pass without a lower loss.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks start at random.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks start at random.
     window            `int`, at least 1, below 100000, `10` unless given. Number of context words on each side of
                       the centre.
     window_weight     `'harmonic'` or `'uniform'` or `'dynamic'`, `'uniform'` unless given. Weight of a
@@ -547,8 +549,8 @@ class SkipGram(TextEstimator):
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.

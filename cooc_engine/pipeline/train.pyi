@@ -70,7 +70,8 @@ def train(
                       training; training stops when their loss no longer falls.
     patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
                       pass without a lower loss.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks start at random.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks start at random.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values, of the order of the
                       entries and of those held out.
     """
@@ -129,7 +130,8 @@ def train(
                       training; training stops when their loss no longer falls.
     patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
                       pass without a lower loss.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks start at random.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks start at random.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values, of the order of the
                       entries and of those held out.
     """
@@ -273,8 +275,8 @@ def train(
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
@@ -341,8 +343,8 @@ def train(
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
@@ -411,8 +413,8 @@ def train(
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors of words that queries use: w
                       by default, or c for dbow without `words`, which has no others.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
@@ -481,8 +483,8 @@ def train(
                       a tenth of `lr`, or more, gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       those of words as centres or as contexts, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
@@ -557,8 +559,8 @@ def train(
     min_lr            `float`, at least 0, `0.0` unless given. Final learning rate.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
@@ -626,8 +628,8 @@ def train(
                       and subwords are hashed to, if there are any.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
     lr                `float`, above 0, `0.1` unless given. Initial learning rate; it falls linearly to 0.
-    init              `str` or `None`. Start from the vectors of this model; words that it lacks are initialised
-                      as usual.
+    init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
+                      it lacks are initialised as usual.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads, by training
                       in one.

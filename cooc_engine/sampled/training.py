@@ -50,7 +50,7 @@ def train_sampled(
     corpus, output = Corpus.of(corpus), Path(output)
     run = Run.of("train_sampled", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
-        older = open_older(options.init, options.vector_size)
+        older = open_older(options.init, options.vector_size, output.parent)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))

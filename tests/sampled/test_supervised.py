@@ -15,8 +15,11 @@ from twins.lines import Lines, Network
 
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import DivergenceError, InputError, InterruptedRun, UsageError
-from cooc_engine.models.file import ModelFile
+from cooc_engine.formats.vectors import export_vectors
+from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import ModelData, ModelFile, save_model
 from cooc_engine.models.sampled_options import SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.pipeline.train import train
@@ -177,6 +180,39 @@ def test_training_begins_with_the_vectors_of_another_model(tmp_path, corpus):
     model = train("supervised", corpus, tmp_path / "m.h5", chosen)
     for word in ("good", "bad", "映画"):
         assert np.allclose(model.array("words")[model.vocabulary.ids[word]], older.array("words")[older.vocabulary.ids[word]])
+
+
+OF_WORDS = [name for name, family in FAMILIES.items() if family.arrays.get("words") == "V d"]
+FILES = ["word2vec", "word2vec-bin", "glove", "fasttext-vec", "fasttext", "npz", "safetensors"]
+
+
+@pytest.mark.parametrize(("family", "form"), [*((name, None) for name in OF_WORDS), *(("imported", name) for name in FILES)])
+def test_vectors_of_any_model_or_file_are_a_start(corpus, tmp_path, family, form):
+    rows = np.random.default_rng(3).normal(size=(4, 5)).astype(np.float32)
+    words, older = ["good", "strange", "film", "映画"], tmp_path / "older.h5"
+    save_model(older, of_family(family, words, rows))
+    if form is not None:
+        export_vectors(older, tmp_path / "older.file", form)
+        older = tmp_path / "older.file"
+    chosen = options(lr=1e-9, init=str(older))
+    before = sorted(tmp_path.iterdir())
+    model = train("supervised", corpus, tmp_path / "m.h5", chosen)
+    for row in (0, 2, 3):
+        np.testing.assert_allclose(model.array("words")[model.vocabulary.ids[words[row]]], rows[row], atol=1e-5)
+    assert 0 < np.abs(model.array("words")[model.vocabulary.ids["bad"]]).max() <= 0.2
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "m.h5", *before]
+    with pytest.raises(UsageError, match=f"{older.name}: its vectors have 5 components; pass vector_size=5"):
+        train("supervised", corpus, tmp_path / "n.h5", options(vector_size=6, init=str(older)))
+
+
+def of_family(name: str, words: list[str], rows: np.ndarray) -> ModelData:
+    """A model with all arrays of its family, of which `words` has these rows."""
+    family, counts = FAMILIES[name], range(len(words), 0, -1)
+    sizes = {"V": len(words), "N": len(words) - 1, "C": 2, "D": 1, "B": 7, "L": 1, "d": rows.shape[1]}
+    arrays = {key: np.ones([sizes[axis] for axis in axes.split()], np.float32) for key, axes in family.arrays.items()}
+    names = {axis: Vocabulary.from_words([axis], [1]) if axis in "".join(family.arrays.values()) else None for axis in "DL"}
+    named = {"document_ids": names["D"], "labels": names["L"]}
+    return ModelData(name, Vocabulary.from_words(words, counts), {**arrays, "words": rows}, "w", {}, {}, **named)
 
 
 def test_what_cannot_be_a_classifier_is_refused(tmp_path, corpus):
