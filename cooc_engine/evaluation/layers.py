@@ -83,7 +83,7 @@ def probe(
         rows += perplexities(vectors, *map(Corpus.of, perplexity))
     if senses is not None:
         lines = itertools.chain.from_iterable(line_batches([Path(senses)], LONGEST))
-        rows += pseudo_words(vectors, [vectors.words_of(line) for line in lines], PAIRS)
+        rows += pseudo_words(vectors, map(vectors.words_of, lines), PAIRS)
     if tags is not None:
         found, learned = tagging(vectors, *tagged)
         rows += found
@@ -156,7 +156,7 @@ def _sentences(corpus: Corpus, words: int) -> Iterator[Rows]:
 
 
 def pseudo_words(
-    vectors: ContextualVectors, sentences: Sequence[Sequence[str]], pairs: Iterable[tuple[str, str]], name: str = "pseudo-words"
+    vectors: ContextualVectors, sentences: Iterable[Sequence[str]], pairs: Iterable[tuple[str, str]], name: str = "pseudo-words"
 ) -> list[Row]:
     """Return for each layer how well it tells two words apart that are written as one (riveralbum), by where they stand.
 
@@ -164,8 +164,7 @@ def pseudo_words(
     the score is the share that is right, the mean over the pairs. Pairs with fewer than 5 places of a word are left out.
     """
     scores = []
-    for pair in pairs:
-        windows, labels = _windows(sentences, pair)
+    for windows, labels in _windows(sentences, list(pairs)):
         if min(np.bincount(labels, minlength=2)) >= NEAREST:
             layers = _at(vectors, windows, [AROUND] * len(windows))
             scores.append([_agreement(layer, labels) for layer in layers])
@@ -173,16 +172,22 @@ def pseudo_words(
     return [_row(name, f"layer {at}", *_mean(column)) for at, column in enumerate(table.T)]
 
 
-def _windows(sentences: Sequence[Sequence[str]], pair: tuple[str, str]) -> tuple[list[list[str]], Rows]:
-    """Return the places of two words, written as one, with the words around them, and which of the two each is."""
-    found: tuple[list[list[str]], list[list[str]]] = ([], [])
+def _windows(sentences: Iterable[Sequence[str]], pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[list[list[str]], Rows]]:
+    """Yield for each pair its places, the two written as one, with the words around them, and which of the two each is."""
+    found: dict[tuple[tuple[str, str], str], list[list[str]]] = {(pair, word): [] for pair in pairs for word in pair}
+    wanted = {word: [pair for pair in pairs if word in pair] for _, word in found}
     for sentence in sentences:
         for place in range(AROUND, len(sentence) - AROUND):
-            for label, word in enumerate(pair):
-                if sentence[place] == word and len(found[label]) < PLACES:
+            for pair in wanted.get(sentence[place], ()):
+                places = found[pair, sentence[place]]
+                if len(places) < PLACES:
                     around = sentence[place - AROUND : place + AROUND + 1]
-                    found[label].append(["".join(pair) if each in pair else each for each in around])
-    return [*found[0], *found[1]], np.repeat([0, 1], [len(found[0]), len(found[1])])
+                    places.append(["".join(pair) if word in pair else word for word in around])
+        if all(len(places) == PLACES for places in found.values()):
+            break
+    for pair in pairs:
+        first, second = (found[pair, word] for word in pair)
+        yield [*first, *second], np.repeat([0, 1], [len(first), len(second)])
 
 
 def _agreement(vectors: Matrix, labels: Rows) -> float:

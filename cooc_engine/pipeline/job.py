@@ -17,6 +17,8 @@ texts = ["labelled.txt"]
 [classify]                          labelled texts to learn from and to classify, and the options of `classify`
 train = "train.txt"
 test = "test.txt"
+[probe]                             what `probe` judges the layers of models of ELMo by, and whether to draw a picture
+senses = "text.txt.xz"
 [compare]                           the page comparing all models, in `output`, and the options of `compare`
 output = "page.html"
 """
@@ -33,9 +35,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from cooc_engine._version import __version__
+from cooc_engine.contextual.file import FAMILY
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.comparison import COMPARED
 from cooc_engine.evaluation.documents import Results, Task, rows_of
 from cooc_engine.evaluation.judge import SETS, evaluate
@@ -45,6 +48,8 @@ from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.job_documents import classification_of, clustering_of, results_of
+from cooc_engine.pipeline.job_probe import Probing
+from cooc_engine.pipeline.memory import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
 from cooc_engine.reports.page import check_page, compare, page_of
@@ -55,7 +60,6 @@ from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
-from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.tokenizers import WORD_LISTS
 from cooc_engine.vectors.query import Vectors
@@ -72,7 +76,7 @@ __all__ = ["job_output", "run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 LONGEST = 1 << 20  # bytes of a job file
-TABLES = {"output", "encode", "count", "train", "eval", "cluster", "classify", "compare"}
+TABLES = {"output", "encode", "count", "train", "eval", "cluster", "classify", "probe", "compare"}
 
 
 def run(
@@ -103,7 +107,10 @@ def run(
     if plan.compared:
         compare(models, **plan.compared, documents=documents, force=True, progress=progress)
     rows = _judged(plan, progress, force=how.force) if plan.judged else []
-    return rows + _document_rows(plan, documents)
+    rows += _document_rows(plan, documents)
+    if plan.probing:
+        rows += plan.probing.rows(plan.contextual, corpus, plan.encode, plan.output, **run)
+    return rows
 
 
 def job_output(job: str | os.PathLike[str]) -> Path:
@@ -168,6 +175,8 @@ class _Plan:
         makers = {"cluster": clustering_of, "classify": classification_of}
         asked = {name: make for name, make in makers.items() if name in fields}
         self.tasks: list[Task] = [make(self._table(fields, name), self._paths, f"{path}") for name, make in asked.items()]
+        self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
+        self.probing = self._probing(dict(self._table(fields, "probe"))) if "probe" in fields else None
         self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
 
     def _beside(self, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,6 +248,12 @@ class _Plan:
         sets = {kind: self.judged[kind] for kind in COMPARED if kind in self.judged}
         table.pop("output", None)
         return {"output": page, **sets, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
+
+    def _probing(self, table: dict[str, Any]) -> Probing:
+        where = f"{self.path} [probe]"
+        if not self.contextual:
+            raise UsageError(f"{where}: judges the layers of models of ELMo, and no [[train]] makes one")
+        return Probing.of(table, self._paths, where)
 
     def _text(self, fields: Mapping[str, Any], key: str, default: str) -> str:
         value = fields.get(key, default)
@@ -321,11 +336,7 @@ def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(model: ModelFile, options: Options, judged: Mapping[str, Any]) -> str:
     """Return a digest that identifies an evaluation: of the model's origin, the options, and the contents of the files."""
-    files = {
-        kind: [(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()) for path in judged[kind]]
-        for kind in SETS
-        if kind in judged
-    }
+    files = {kind: contents(judged[kind]) for kind in SETS if kind in judged}
     how = {name: value for name, value in judged.items() if name not in SETS}
     made_of = [model.family, model.provenance.get("corpus"), model.provenance.get("cooc"), __version__]
     return hashlib.sha256(json.dumps([made_of, options.record(), files, how]).encode()).hexdigest()
@@ -351,13 +362,8 @@ class _Table(TypedDict):
 
 def _kept(path: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the evaluations of an earlier run by their digests."""
-    try:
-        found = read_json(path.read_bytes(), _Table, f"{path}")["evaluations"]
-        return {digest: [dict(row) for row in rows] for digest, rows in found.items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, FormatError):
-        raise InputError(f"{path}: is not the table of an earlier run; remove it") from None
+    found = remembered(path, _Table, "is not the table")
+    return {digest: [dict(row) for row in rows] for digest, rows in found["evaluations"].items()} if found else {}
 
 
 def _write_json(path: Path, value: Any) -> None:

@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.classification import Classification
 from cooc_engine.evaluation.clustering import Clustering
 from cooc_engine.evaluation.documents import Outcome, Results, Task
 from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions
 from cooc_engine.models.file import open_model
+from cooc_engine.pipeline.memory import remembered
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
-from cooc_engine.storage.schema import read_json
 
 __all__ = ["classification_of", "clustering_of", "results_of"]
 
@@ -70,9 +70,5 @@ def results_of(
 
 def _kept(memory: Path) -> dict[str, Outcome]:
     """Return the outcomes of an earlier run."""
-    try:
-        return read_json(memory.read_bytes(), _Memory, f"{memory}")["outcomes"]
-    except FileNotFoundError:
-        return {}
-    except (OSError, FormatError):
-        raise InputError(f"{memory}: has not the outcomes of an earlier run; remove it") from None
+    found = remembered(memory, _Memory, "has not the outcomes")
+    return found["outcomes"] if found else {}

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COLOURS", "GREY", "INK", "Plottable", "Points", "frequent_words", "groups_of", "neighbourhood_map", "new_picture",
-    "picture", "plot", "plot_model", "plot_table", "require_matplotlib", "units_of",
+    "picture", "plain_axes", "plot", "plot_model", "plot_table", "require_matplotlib", "units_of",
 ]  # fmt: skip
 
 Points = npt.NDArray[np.float64]
@@ -134,7 +134,7 @@ def _draw(figure: Figure, model: Plottable, words: int) -> None:
 def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    _plain(axes, "Loss by epoch")
+    plain_axes(axes, "Loss by epoch")
     epochs, losses = ([record[key] for record in history] for key in ("epoch", "loss"))
     axes.plot(epochs, losses, color=COLOURS[0], linewidth=2, marker="o", markersize=4.5)
     axes.set_ylim(bottom=0)
@@ -149,7 +149,8 @@ def _draw_loss(axes: Axes, history: Sequence[Mapping[str, Any]]) -> None:
         axes.annotate(f"{losses[-1]:.4f}", (epochs[-1], losses[-1]), (0, 9), **last)
 
 
-def _plain(axes: Axes, title: str) -> None:
+def plain_axes(axes: Axes, title: str) -> None:
+    """Give a panel its title, and axes of the quiet look that all pictures share."""
     axes.set_title(title, loc="left", fontsize=13, color=INK, pad=10)
     axes.tick_params(colors=GREY, labelsize=10)
     for side in ("top", "right"):
@@ -160,7 +161,7 @@ def _plain(axes: Axes, title: str) -> None:
 
 def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
     rows = frequent_words(model.vocabulary, words)
-    _plain(axes, "Frequent words: those used alike are close to each other")
+    plain_axes(axes, "Frequent words: those used alike are close to each other")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
@@ -278,7 +279,7 @@ def _draw_table(figure: Figure, table: Table) -> None:
 
 def _draw_choices(axes: Axes, table: Table, option: str, titles: Mapping[str, str]) -> None:
     """Draw a line for each score: its mean for each value of an option, minus the mean of these means."""
-    _plain(axes, option)
+    plain_axes(axes, option)
     values = table.values(option)
     for colour, (title, measure) in zip(itertools.cycle(COLOURS), titles.items()):
         means = np.array([table.mean(measure, {option: value}) for value in values], float)

@@ -1,0 +1,124 @@
+"""The table [probe] of a job: what the layers of its models of ELMo know; scores are kept between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from cooc_engine._version import __version__
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.errors import InputError, UsageError
+from cooc_engine.evaluation.layers import probe
+from cooc_engine.models.documents import Evaluation
+from cooc_engine.models.file import open_model
+from cooc_engine.pipeline.memory import contents, remembered
+from cooc_engine.pipeline.stages import encoded
+from cooc_engine.reports.layers import plot_layers
+from cooc_engine.reports.pictures import require_matplotlib
+from cooc_engine.runtime.keywords import Run, SharedFreshKeywords
+from cooc_engine.storage.outputs import write_whole
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+__all__ = ["Probing"]
+
+FILES = {"tags": "tags", "senses": "senses", "sentence-pairs": "pairs", "held-out": "held_out"}
+NUMBERS = {"tags": 2, "senses": 1}  # of files; of the others there may be any number
+FLAGS = ("plain", "picture")
+Row = dict[str, Any]
+
+
+class _Memory(TypedDict):
+    """What is kept: the rows of `probe` by the digests of models and files."""
+
+    probed: dict[str, list[Evaluation]]
+
+
+@dataclass(frozen=True)
+class Probing:
+    """What is asked of each model: files by the names of `FILES`, and `FLAGS`.
+
+    held_out   texts on which the perplexity is measured: they are encoded as the job's are, with its vocabulary
+    """
+
+    files: Mapping[str, Sequence[Path]]
+    plain: bool
+    picture: bool
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any], paths: Callable[[Any, str], list[Path]], where: str) -> Probing:
+        """Return what a table asks for; `paths` gives the files that a value names.
+
+        Raises `UsageError` for a key or a value that makes no sense, `InputError` for a file that is missing.
+        """
+        unknown = sorted(set(table) - {*FILES, *FLAGS})
+        if unknown:
+            raise UsageError(f"{where}: unknown key {unknown[0]!r}; there are: {', '.join([*FILES, *FLAGS])}")
+        files = {name: paths(table[key], f"[probe] {key}") for key, name in FILES.items() if key in table}
+        for name, number in NUMBERS.items():
+            if len(files.get(name, [None] * number)) != number:
+                raise UsageError(f"{where}: {name} has {len(files[name])} files; it must have {number}")
+        flags = {name: table.get(name, False) for name in FLAGS}
+        for name, value in flags.items():
+            if not isinstance(value, bool):
+                raise UsageError(f"{where}: {name} is {value!r}; it must be true or false")
+        if not any(files.values()):
+            raise UsageError(f"{where}: names no files to judge by; there are: {', '.join(FILES)}")
+        for path in (path for group in files.values() for path in group if not path.is_file()):
+            raise InputError(f"{path}: no such file (in {where})")
+        if flags["picture"]:
+            require_matplotlib()
+        return cls(files, **flags)
+
+    def rows(
+        self, models: Sequence[Path], corpus: Corpus, encode: EncodeOptions, output: Path, **run: Unpack[SharedFreshKeywords]
+    ) -> list[Row]:
+        """Return the rows of `probe` for each model, which are kept in `probe.json`; draw `layers.svg` if wanted.
+
+        The models were trained on `corpus`, which was encoded with the options `encode`.
+        """
+        how, memory = Run.of("run", run, SharedFreshKeywords), output / "probe.json"
+        found = None if how.force else remembered(memory, _Memory, "has not the scores")
+        kept = dict(found["probed"]) if found else {}
+        held_out = self._held_out(corpus, encode, output, **run)
+        given = {kind: contents(paths) for kind, paths in self.files.items()}
+        rows: list[Row] = []
+        with how.shown.stage("probe", len(models), "models") as stage:
+            for path in models:
+                made_of = [__version__, open_model(path).digest, corpus.digest, given, self.plain]
+                digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
+                if digest not in kept:
+                    kept[digest] = self._probed(path, held_out)
+                    write_whole(memory, json.dumps({"probed": kept}).encode())
+                rows += [{"model": f"{path}", **row} for row in kept[digest]]
+                stage.advance(1, f"{path}")
+        if self.picture:
+            plot_layers(rows, output / "layers.svg")
+        return rows
+
+    def _held_out(
+        self, corpus: Corpus, encode: EncodeOptions, output: Path, **run: Unpack[SharedFreshKeywords]
+    ) -> list[Corpus]:
+        """Return the corpus that was held out, and that of the training; nothing if none was."""
+        texts = self.files.get("held_out")
+        if not texts:
+            return []
+        return [encoded(texts, output / "held-out", replace(encode, vocabulary=f"{corpus.path}"), **run), corpus]
+
+    def _probed(self, path: Path, held_out: Sequence[Corpus]) -> list[Evaluation]:
+        tags, senses = self.files.get("tags"), self.files.get("senses")
+        rows = probe(
+            path,
+            tags=(tags[0], tags[1]) if tags else None,
+            senses=senses[0] if senses else None,
+            pairs=self.files.get("pairs", ()),
+            perplexity=[corpus.path for corpus in held_out],
+            plain=self.plain,
+        )
+        return [{key: value for key, value in row.items() if key != "model"} for row in rows]  # type: ignore[misc]

@@ -1,0 +1,44 @@
+"""What a job keeps for its next run in a JSON file among its results."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from cooc_engine.errors import FormatError, InputError
+from cooc_engine.storage.schema import read_json
+
+__all__ = ["contents", "remembered"]
+
+T = TypeVar("T")
+
+
+def remembered(path: Path, kind: type[T], what: str) -> T | None:
+    """Return what an earlier run kept in a file, as the `TypedDict` `kind` describes it; None if there is no file.
+
+    Raises `InputError` for a file of anything else, of which it says `what` it is not.
+    """
+    try:
+        return read_json(path.read_bytes(), kind, f"{path}")
+    except FileNotFoundError:
+        return None
+    except (OSError, FormatError):
+        raise InputError(f"{path}: {what} of an earlier run; remove it") from None
+
+
+def contents(paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Return the name of each file without its suffix, which its scores have, and the SHA-256 of its content."""
+    found = []
+    for path in paths:
+        with path.open("rb") as file:
+            found.append((path.stem, _digest(file)))
+    return found
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
