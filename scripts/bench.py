@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import importlib.util
 import json
 import os
 import platform
@@ -213,6 +214,20 @@ def asked(who: str, what: str) -> Callable[[Bench], Measured]:
     return side
 
 
+def elmo(who: str) -> Callable[[Bench], Measured]:
+    """Return a function that times training steps of ELMo, ours or PyTorch's, in a separate process."""
+
+    def side(bench: Bench) -> Measured:
+        if importlib.util.find_spec("torch") is None:
+            return Measured(0.0, "needs PyTorch")
+        corpus, script = bench.work / "letters", Path(__file__).with_name("elmo_race.py")
+        if not corpus.exists():
+            bench.ours("encode", bench.corpus, "--output", corpus, "--min-count", "1")
+        return Measured(**json.loads(run([sys.executable, str(script), str(corpus), who, "--threads", str(bench.threads)])))
+
+    return side
+
+
 def read_costs(stamped: Iterable[tuple[float, str]], begin: float) -> tuple[float, tuple[float, ...]]:
     """Return seconds per epoch, and the costs, from the timestamped output lines of `glove`.
 
@@ -296,6 +311,7 @@ RACES = (
     Race("query", asked("ours", "most_similar"), asked("gensim", "most_similar"), (), "gensim, most_similar"),
     Race("analogies", asked("ours", "analogies"), asked("gensim", "analogies"), (), "gensim, evaluate_word_analogies"),
     Race("product", solver("product"), solver("scipy-product"), (), "scipy, 112 columns"),
+    Race("elmo", elmo("ours"), elmo("torch"), (), "PyTorch, the same steps"),
 )
 
 

@@ -1,10 +1,11 @@
 """Races PyTorch on ELMo's training: the same network, batches, samples and optimisers; tokens a second, by CPU and by wall.
 
-    python scripts/elmo_race.py CORPUS [--cells 256] [--batch 32] [--threads 1] [--seconds 10]
+    python scripts/elmo_race.py CORPUS [both | ours | torch] [--cells 256] [--batch 32] [--threads 1] [--seconds 10]
+    python scripts/elmo_race.py CORPUS threads      # ours with one thread, then with two; the machine must be idle
 
 PyTorch's side is not its own LSTM, which has neither clips nor this projection, but layers of both directions in batched
 products, with a backward pass by hand, and convolutions by gathering as ours: faster than what autograd makes of plain modules.
-Both take turns; a token is a place that both directions read. CORPUS is encoded with `--min-count 1`.
+A token is a place that both directions read. CORPUS is encoded with `--min-count 1`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.models.elmo_options import ElmoOptions
 
 WARM = 3  # steps before the clock runs
+SHOWN = 100_000  # words whose seconds are told of one side
 
 
 class Gathered(torch.autograd.Function):
@@ -200,42 +202,70 @@ def timed(step: Callable[[int], None], tokens: int, seconds: float) -> Speed:
     return Speed(done * tokens / (time.process_time() - cpu), done * tokens / (time.perf_counter() - wall))
 
 
-def race(corpus: Corpus, options: ElmoOptions, threads: int, seconds: float) -> dict[str, Any]:
-    """Race both, in turn."""
-    text, words = Text(corpus, options), Words.marked(corpus.vocabulary)
-    counts = softmax_counts(corpus, options.softmax_words)
-    shape, noise = Shape.of(options, len(counts)), Noise.of(counts, options.noise_power, options.negatives)
-    stream, steps, tokens = text.stream(0, 0), options.steps, options.steps * options.batch
-    state = State.start(shape, options)
-    peer, states = Peer(state, words, options), States.zero(shape, options.batch)
+class Track:
+    """The batches that both sides read, and the parameters from which both start."""
 
-    def given(number: int) -> tuple[Steps, Sample]:
-        return stream.read(number % (stream.length // steps) * steps, steps), noise.draw(1, 0, number)
+    def __init__(self, corpus: Corpus, options: ElmoOptions, seconds: float) -> None:
+        self.options, self.seconds, self.words = options, seconds, Words.marked(corpus.vocabulary)
+        counts = softmax_counts(corpus, options.softmax_words)
+        self.shape = Shape.of(options, len(counts))
+        self.noise = Noise.of(counts, options.noise_power, options.negatives)
+        self.stream, self.places = Text(corpus, options).stream(0, 0), options.steps * options.batch
 
-    torch.set_num_threads(threads)
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
-        learner = Learner(state.network, words, pool, steps, options.batch, min(options.negatives or shape.words, shape.words))
+    def given(self, number: int) -> tuple[Steps, Sample]:
+        """What is read and drawn in a step; the text begins anew where it does not suffice."""
+        first = number % (self.stream.length // self.options.steps) * self.options.steps
+        return self.stream.read(first, self.options.steps), self.noise.draw(1, 0, number)
 
-        def ours(number: int) -> None:
-            batch, sample = given(number)
-            _, of_softmax = learner.learn(batch, states, sample)
-            gradient = Gradient(learner.gradient.values, of_softmax, 2 * tokens, steps)
-            state.optimizer.step(gradient, 0.0, number + 1, pool)
+    def ours(self, threads: int) -> Speed:
+        """Time the package."""
+        options, shape, state = self.options, self.shape, State.start(self.shape, self.options)
+        states, sampled = States.zero(shape, options.batch), min(options.negatives or shape.words, shape.words)
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+            learner = Learner(state.network, self.words, pool, options.steps, options.batch, sampled)
 
-        found = {"ours": timed(ours, tokens, seconds)}
-        found["torch"] = timed(lambda number: peer.step(*given(number)), tokens, seconds)
-    ratios = {f"ratio_{unit}": getattr(found["ours"], unit) / getattr(found["torch"], unit) for unit in Speed._fields}
-    return {name: speed._asdict() for name, speed in found.items()} | ratios
+            def step(number: int) -> None:
+                batch, sample = self.given(number)
+                _, of_softmax = learner.learn(batch, states, sample)
+                gradient = Gradient(learner.gradient.values, of_softmax, 2 * self.places, options.steps)
+                state.optimizer.step(gradient, 0.0, number + 1, pool)
+
+            return timed(step, self.places, self.seconds)
+
+    def torch(self, threads: int) -> Speed:
+        """Time PyTorch."""
+        torch.set_num_threads(threads)
+        peer = Peer(State.start(self.shape, self.options), self.words, self.options)
+        return timed(lambda number: peer.step(*self.given(number)), self.places, self.seconds)
+
+
+def ratios(one: Speed, other: Speed) -> dict[str, float]:
+    """How many times as fast one is, by CPU and by wall."""
+    return {f"ratio_{unit}": getattr(one, unit) / getattr(other, unit) for unit in Speed._fields}
+
+
+def run(track: Track, what: str, threads: int) -> dict[str, Any]:
+    """Return what was asked for: one side, both, or what a second thread gives ours."""
+    if what == "both":
+        ours, peer = track.ours(threads), track.torch(threads)
+        return {"ours": ours._asdict(), "torch": peer._asdict(), **ratios(ours, peer)}
+    if what == "threads":
+        one, two = track.ours(1), track.ours(2)
+        return {"one": one._asdict(), "two": two._asdict(), **ratios(two, one)}
+    speed: Speed = getattr(track, what)(threads)
+    return {"seconds": SHOWN / speed.wall, "figure": f"{SHOWN:,} words, {speed.cpu:,.0f} a CPU second"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus")
+    parser.add_argument("what", nargs="?", default="both", choices=["both", "ours", "torch", "threads"])
     for name, default in (("cells", 256), ("batch", 32), ("threads", 1), ("seconds", 10)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     options = ElmoOptions(cells=given.cells, batch=given.batch)
-    print(json.dumps(race(Corpus(given.corpus), options, given.threads, given.seconds), indent=2))
+    track = Track(Corpus(given.corpus), options, given.seconds)
+    print(json.dumps(run(track, given.what, given.threads), indent=2))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,10 @@ WORDS = [
     "<T>",
     "S>",
 ]
-WITHIN = 1.5e-6  # AllenNLP's numbers, up to 4.6, are themselves 1.14e-6 from exact ones, ours 0.99e-6
+WITHIN = {
+    "bilm": 1e-6,
+    "allennlp": 1.5e-6,
+}  # the latter's numbers, up to 4.6, are themselves 1.14e-6 from exact ones, ours 0.99e-6
 SENTENCES = [["a", "b", "naïve"], ["日本語"], ["b"] * 9, ["x" * 60, "a"], []]
 
 
@@ -118,7 +121,7 @@ def test_the_programs_own_networks_give_what_the_programs_wrote(shared, program)
     for sentences, wanted in published_sentences(directory):
         inputs = [vectors_of(network, sentence) for sentence in sentences]
         for layers, top in zip(network.contextual(inputs, states), wanted, strict=True):
-            assert np.abs(layers[-1] - top).max() < WITHIN
+            assert np.abs(layers[-1] - top).max() < WITHIN[program]
         fresh.append(max(np.abs(a[-1] - b).max() for a, b in zip(network.contextual(inputs), wanted, strict=True)))
-    assert fresh[0] < WITHIN  # the states of the first batch are zero
+    assert fresh[0] < WITHIN[program]  # the states of the first batch are zero
     assert fresh[1] > 0.1

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -8,12 +12,14 @@ import pytest
 from cooc_engine.contextual import trainer
 from cooc_engine.contextual.characters import Words
 from cooc_engine.contextual.file import network_of
-from cooc_engine.contextual.training import train_elmo
+from cooc_engine.contextual.shape import Shape
+from cooc_engine.contextual.text import softmax_counts
+from cooc_engine.contextual.training import memory_plan, train_elmo
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
-from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.progress import Progress
@@ -160,3 +166,46 @@ def test_dropout_is_for_more_than_one_epoch():
     assert ElmoOptions().left_out == 0
     assert ElmoOptions(epochs=2).left_out == ElmoOptions(optimizer="program").left_out == 0.1
     assert ElmoOptions(epochs=2, dropout=0.0).left_out == 0
+
+
+KILLED = """
+import os, signal, sys
+from cooc_engine.contextual.shape import Shape
+from cooc_engine.contextual.text import softmax_counts
+from cooc_engine.contextual.training import memory_plan, train_elmo
+from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.elmo_options import ElmoOptions
+corpus, output, options = sys.argv[1], sys.argv[2], eval(sys.argv[3])
+original, seen = Checkpoint.between, []
+def between(saver, *step):
+    original(saver, *step)
+    seen.append(1)
+    if len(seen) == 97:
+        os.kill(os.getpid(), signal.SIGKILL)
+Checkpoint.between = between
+train_elmo(corpus, output, options, checkpoint_every=0, threads=2)
+"""
+
+
+def test_a_training_that_is_killed_goes_on_with_the_same_bits(corpus, tmp_path):
+    whole, output = train_elmo(corpus, tmp_path / "whole.h5", QUICK, threads=1), tmp_path / "model.h5"
+    done = subprocess.run([sys.executable, "-c", KILLED, corpus.path, output, repr(QUICK)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert checkpoint_path(output).exists()
+    assert not output.exists()
+    assert arrays(train_elmo(corpus, output, QUICK, resume=True)) == arrays(whole)
+
+
+def test_a_training_keeps_within_the_memory_that_it_plans(corpus, tmp_path):
+    """What NumPy allocates at most, beside the plan, which is made for the worst of texts."""
+    options = replace(QUICK, vector_size=64, cells=256, filters="1:64,3:128", batch=32, steps=20, epochs=1)
+    shape = Shape.of(options, len(softmax_counts(corpus, options.softmax_words)))
+    planned = sum(memory_plan(corpus, shape, options, 1 << 40).memory.values())
+    train_elmo(corpus, tmp_path / "first.h5", options)  # what is allocated once is not the training's
+    tracemalloc.start()
+    try:
+        train_elmo(corpus, tmp_path / "model.h5", options)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert planned / 4 < peak <= planned

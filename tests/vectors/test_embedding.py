@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import lzma
 import threading
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,7 +19,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.models.file import save_model
 from cooc_engine.storage import plain_hdf5
-from cooc_engine.vectors import embedding
+from cooc_engine.vectors import contextual, embedding
 from cooc_engine.vectors.contextual import ContextualVectors
 from cooc_engine.vectors.embed_options import EmbedOptions
 from cooc_engine.vectors.embedding import embed
@@ -159,6 +161,22 @@ def test_a_budget_too_small_for_the_longest_line_is_refused(tmp_path, model):
     with pytest.raises(UsageError, match=r"is too little to embed.*longest line"):
         embed(model, tmp_path / "text.txt", tmp_path / "vectors.h5", memory="20M")
     assert not [*tmp_path.glob("vectors*")]
+
+
+def test_embedding_keeps_within_its_budget(tmp_path, monkeypatch):
+    """What NumPy allocates at most, for a text that is read in one window if there is room."""
+    monkeypatch.setattr(contextual, "KNOWN", 100)
+    monkeypatch.setattr(embedding, "KNOWN", 100)
+    shape, words = replace(TINY, vector_size=64), Vocabulary.from_words([], [])
+    save_model(tmp_path / "elmo.h5", elmo_data(random_network(shape), words, {"import": imported_config(shape)}, {}))
+    (tmp_path / "text.txt").write_text("the bank of the river paid\n" * 1500)
+    peaks = []
+    for number, memory in enumerate(("1G", "1G", "8M")):  # the first has what is allocated once
+        tracemalloc.start()
+        embed(tmp_path / "elmo.h5", tmp_path / "text.txt", tmp_path / f"{number}.h5", memory=memory, threads=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 8 << 20 < peaks[1]
 
 
 @pytest.mark.parametrize(
