@@ -16,7 +16,7 @@ from cooc_engine.contextual.text import Text, softmax_counts
 from cooc_engine.contextual.trainer import State, run_epochs
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.models.file import ModelFile, open_model, save_model
 from cooc_engine.models.record import origin_of_corpus, plan_digest
@@ -55,7 +55,8 @@ def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions
         text = Text(corpus, options)
         if not text.places or not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
-        state, plan = State.start(shape, options), plan_digest(FAMILY, corpus.digest, options.record(), checksums(older))
+        state = State.start(shape, options)
+        plan = Begun(plan_digest(FAMILY, corpus.digest, options.record(), checksums(older)), options)
         total = options.epochs * text.places
         with deferred_interrupt() as interrupted, run.shown.stage("train", total, "words") as stage:
             saved = Checkpoint(checkpoint, FAMILY, plan, state, run.checkpoint_every, interrupted)

@@ -133,7 +133,9 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
 
         with (
             Processes(options.cut, cutting) if options.runs_python else nullcontext() as processes,
-            building(output, plan, force=run.force, resume=run.resume, take_over=run.take_over, peak=peak) as work,
+            building(
+                output, plan, force=run.force, resume=run.resume, take_over=run.take_over, peak=peak, say=run.shown.say
+            ) as work,
             workers.at(work),
         ):
             if run.shown.speaks:

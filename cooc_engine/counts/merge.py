@@ -69,7 +69,13 @@ def merge(
         record = {"kind": KIND, "version": VERSION, "options": job.coocs[0].options.record(), "corpora": job.digests()}
         with (
             building(
-                at, record, force=how.force, resume=how.resume, take_over=how.take_over, peak=lambda: job.plan(at).peak
+                at,
+                record,
+                force=how.force,
+                resume=how.resume,
+                take_over=how.take_over,
+                peak=lambda: job.plan(at).peak,
+                say=progress.say,
             ) as work,
             workers.at(work),
         ):

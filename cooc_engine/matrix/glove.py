@@ -19,7 +19,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, entries_done, run_epochs
 from cooc_engine.matrix.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
-from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
@@ -167,7 +167,9 @@ def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: O
     with claimed(output, run) as checkpoint:
         _check(solver, cooc)
         older = open_older(options.init, shape.d, output.parent)
-        plan = plan_digest(solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
+        data = (solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
+        plan = Begun(plan_digest(*data), options)
+        plan.check(checkpoint, resume=run.resume)
         run.shown.say(allotment.line())
         scratch = output.parent if allotment.mapped else None
         with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:

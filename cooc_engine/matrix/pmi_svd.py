@@ -23,7 +23,7 @@ from cooc_engine.linalg.sparse import ENTRY_BYTES, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, KrylovRecord, Operator, arpack, basis_bytes, krylov
 from cooc_engine.matrix.pmi import copies, transform_cooc
 from cooc_engine.matrix.sparse_pmi import write_rows
-from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.documents import Counted
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
@@ -98,6 +98,8 @@ class _Work:
     def factorise(self, checkpoint: Path) -> None:
         """Compute the SVD and write the model."""
         progress, options = self.run.shown, self.options
+        plan = Begun(plan_digest(self.cooc.digest, options.record()), options)
+        plan.check(checkpoint, resume=self.run.resume)
         with progress.stage("transform", self.cooc.entries, "entries") as stage:
             matrix, free = self._transformed(stage)
         with deferred_interrupt() as interrupted, progress.stage("factorise", None, "products") as stage:
@@ -106,7 +108,6 @@ class _Work:
                 history = [_single(found, stage, matrix)]
             else:
                 passes = _Passes(Krylov.empty(matrix, options.vector_size, options.seed, free), options, stage)
-                plan = plan_digest(self.cooc.digest, options.record())
                 saved = Checkpoint(checkpoint, "pmi-svd", plan, passes, self.run.checkpoint_every, interrupted)
                 found, history = self._factorised(passes, saved), passes.history
             arrays = {"words": found.left, "contexts": found.right}

@@ -5,22 +5,36 @@ from __future__ import annotations
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypedDict
+from typing import Any, ClassVar, NamedTuple, Protocol, TypedDict
 
 import numpy.typing as npt
 
 from cooc_engine.errors import CoocError, FormatError, InterruptedRun, UsageError
 from cooc_engine.models.documents import Epoch
-from cooc_engine.models.file import load_arrays, save_arrays
+from cooc_engine.models.file import load_arrays, load_meta, open_model, save_arrays
 from cooc_engine.runtime.keywords import Run
-from cooc_engine.storage.outputs import beside, disk_errors, locked, part_path, refuse_busy, refuse_links, refuse_overwrite
+from cooc_engine.runtime.numbers import show_duration
+from cooc_engine.runtime.options import Options, changes
+from cooc_engine.storage.outputs import (
+    beside,
+    disk_errors,
+    locked,
+    part_path,
+    refuse_busy,
+    refuse_links,
+    refuse_overwrite,
+    shown_size,
+    tell_replaced,
+)
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, fitted
 
-__all__ = ["Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers"]
+__all__ = [
+    "Begun", "Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers", "worth",
+]  # fmt: skip
 
 SAVING = 0.05  # checkpoints at the ends of epochs may take at most this share of the time
 WRITING = 5e8  # bytes per second, until a checkpoint has been timed
@@ -28,11 +42,38 @@ Between = Callable[[str, bool], None]  # `Checkpoint.between`
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-class _Meta(TypedDict):
+class _Known(TypedDict, total=False):
+    """What a checkpoint of an earlier version lacks: the options of the training."""
+
+    options: dict[str, Any]
+
+
+class _Meta(_Known):
     """The record of every checkpoint: the digest of what is trained, and the state of the training."""
 
     plan: str
     state: dict[str, Any]
+
+
+class Begun(NamedTuple):
+    """What a training is begun with: a digest of everything that determines its result, and its options."""
+
+    digest: str
+    options: Options
+
+    def check(self, path: Path, *, resume: bool) -> None:
+        """Raise `UsageError` if a training that is resumed has left a checkpoint of other options or data at `path`."""
+        if resume and path.exists():
+            self.fitting(load_meta(path), path)
+
+    def fitting(self, content: Mapping[str, Any], path: Path) -> _Meta:
+        """Return the record of a checkpoint; raises `UsageError`, naming what differs, if it is of another training."""
+        meta = fitted(content, _Meta, f"{path}")
+        if meta["plan"] != self.digest:
+            changed = changes(meta.get("options", {}), self.options.record()) if "options" in meta else "options or data"
+            what = f"with different {changed}" if changed else "from other data"
+            raise UsageError(f"{path}: was begun {what}; pass --force to start anew")
+        return meta
 
 
 class Resumable(Protocol):
@@ -108,6 +149,14 @@ def discard_leftovers(output: Path) -> None:
     lock.unlink(missing_ok=True)
 
 
+def worth(output: Path) -> str:
+    """Return the size of a model, and the time that its training took, for a message of what would be lost with it."""
+    with suppress(CoocError, OSError):
+        seconds = sum(epoch.get("seconds", 0) for epoch in open_model(output).history)
+        return f"{shown_size(output)} that took {show_duration(seconds)} to train"
+    return shown_size(output)
+
+
 @contextmanager
 def claimed(output: Path, run: Run) -> Iterator[Path]:
     """Lock `output` for one training; yields the path of its checkpoint, which is deleted when the training is done.
@@ -119,9 +168,11 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     refuse_busy(lock)
     if run.resume and not run.force and output.is_file():
         discard_leftovers(output)
-    refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume)
+    refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume, worth=worth)
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another --output")
+    if run.force:
+        tell_replaced(output, checkpoint, run.shown.say, worth)
     with disk_errors(output, resumes=True), locked(lock):
         try:
             yield checkpoint
@@ -135,14 +186,14 @@ class Checkpoint:
     """Called between the steps of a training: saves the state periodically, and stops on request.
 
     kind         the kind of training that may read the file
-    plan         a digest of everything that determines the result
+    plan         what the training is begun with
     minutes      time between checkpoints within an epoch
     interrupted  function that tells whether the user asked to stop
     """
 
     path: Path
     kind: str
-    plan: str
+    plan: Begun
     state: Resumable
     minutes: float
     interrupted: Callable[[], bool]
@@ -164,17 +215,15 @@ class Checkpoint:
     def save(self) -> None:
         """Write a checkpoint from which training can continue."""
         begin = time.monotonic()
-        save_arrays(self.path, self.kind, self.state.arrays(), {"plan": self.plan, "state": self.state.meta()})
+        begun = {"plan": self.plan.digest, "options": self.plan.options.record()}
+        save_arrays(self.path, self.kind, self.state.arrays(), {**begun, "state": self.state.meta()})
         self.last = time.monotonic()
         self.cost = self.last - begin
 
     def load(self) -> None:
         """Restore the checkpoint; raises `UsageError` if the training was started with other options or data."""
         arrays, content = load_arrays(self.path, self.kind)
-        meta = fitted(content, _Meta, f"{self.path}")
-        if meta["plan"] != self.plan:
-            raise UsageError(f"{self.path}: was begun with other options or from other data; pass --force to start anew")
-        state = fitted(meta["state"], self.state.shape(), f"{self.path}: state")
+        state = fitted(self.plan.fitting(content, self.path)["state"], self.state.shape(), f"{self.path}: state")
         try:
             self.state.load(arrays, state)
         except CoocError:

@@ -443,6 +443,12 @@ def save_arrays(path: Path, kind: str, arrays: Mapping[str, npt.NDArray[Any]], m
     write_elements(path, CHECKPOINT, {"arrays": element, "meta": document(dict(meta), path, "meta")})
 
 
+def load_meta(path: Path) -> dict[str, Any]:
+    """Return the record of a checkpoint without reading its arrays; raises as `load_arrays` does."""
+    meta: dict[str, Any] = Contents.open(path, CHECKPOINT).take("meta", "document")
+    return meta
+
+
 def load_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """Return the arrays, mapped and read-only, and the record of a checkpoint, all compared with their checksums.
 

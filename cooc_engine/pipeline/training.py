@@ -13,7 +13,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.models.checkpoints import discard_leftovers
+from cooc_engine.models.checkpoints import discard_leftovers, worth
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.stages import Source, opened, prepared
@@ -90,7 +90,7 @@ def kept(family: Family, data: Any, at: Path, options: Options) -> ModelFile:
     made_of = "corpus" if family.counting is None else "cooc"
     found = {"options": model.config.get("train", {}), made_of: model.provenance.get(made_of)}
     direct = isinstance(data, Corpus if family.counting is None else Cooc)
-    check_same(at, found, {"options": options.record(), **({made_of: data.digest} if direct else {})})
+    check_same(at, found, {"options": options.record(), **({made_of: data.digest} if direct else {})}, worth)
     discard_leftovers(at)
     shutil.rmtree(beside(at, ".work"), ignore_errors=True)
     return model

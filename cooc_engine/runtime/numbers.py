@@ -53,10 +53,12 @@ def show_clock(seconds: float) -> str:
 
 
 def show_duration(seconds: float | None) -> str:
-    """Return a time as `2 min 3 s` or `4.5 s`; None is a dash."""
+    """Return a time as `1 h 2 min`, `2 min 3 s` or `4.5 s`; None is a dash."""
     if seconds is None:
         return ABSENT
     minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
 
 

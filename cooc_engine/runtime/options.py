@@ -13,12 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.runtime.numbers import show_value
 
 if TYPE_CHECKING:
     import inspect
 
-__all__ = ["Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "checked", "from_mapping", "recorded_options"]
+__all__ = [
+    "Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "changes", "checked", "from_mapping", "recorded_options",
+]  # fmt: skip
 
+LONGEST = 40  # characters of a value that a message shows
 HUGE = 2**1023  # a whole number that cannot be converted to a float
 O = TypeVar("O", bound="Options")  # noqa: E741
 
@@ -184,6 +188,16 @@ def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
             raise UsageError(f"{where}: unknown option {key!r}{hint}")
         keywords[name] = value
     return cls(**keywords)
+
+
+def changes(had: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return which options of two records differ, and both values where they are short: `epochs (5, now 10), texts`."""
+    return ", ".join(f"{name}{_both(had.get(name), value)}" for name, value in wanted.items() if had.get(name) != value)
+
+
+def _both(had: Any, value: Any) -> str:
+    plain = all(isinstance(each, str | int | float | None) and len(str(each)) <= LONGEST for each in (had, value))
+    return f" ({show_value(had)}, now {show_value(value)})" if plain else ""
 
 
 def recorded_options(cls: type[O], values: Mapping[str, Any], path: Path, *, done: str, redo: str) -> O:

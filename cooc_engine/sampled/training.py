@@ -10,7 +10,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.document_ids import document_ids
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.models.checkpoints import Checkpoint, claimed
+from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.record import origin_of_corpus, plan_digest
@@ -53,7 +53,9 @@ def train_sampled(
         older = open_older(options.init, options.vector_size, output.parent)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
-        made, plan = design(corpus, options), plan_digest(family, corpus.digest, options.record(), checksums(older))
+        plan = Begun(plan_digest(family, corpus.digest, options.record(), checksums(older)), options)
+        plan.check(checkpoint, resume=run.resume)
+        made = design(corpus, options)
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
         vocabulary = made.vocabulary or corpus.vocabulary
         extra = _older_bytes(older, len(vocabulary), options)

@@ -23,13 +23,14 @@ from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.runtime.options import changes
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.holders import held
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
     "beside", "building", "building_file", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest",
-    "read_record", "utf8", "write_manifest", "write_record", "writing_files",
+    "read_record", "size_of", "tell_replaced", "utf8", "write_manifest", "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
@@ -145,7 +146,7 @@ def part_path(output: Path) -> Path:
     return beside(output, ".part")
 
 
-def _nothing() -> None:
+def _nothing(*given: object) -> None:
     return None
 
 
@@ -221,26 +222,49 @@ def refuse_links(*works: Path, output: Path | None = None) -> None:
         raise UsageError(f"{path}: {what}, and nothing is written through it; remove it or choose another --output")
 
 
-def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool) -> None:
+def size_of(path: Path) -> int:
+    """Return the size of a file, or of all files in a directory, in bytes."""
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
+def shown_size(path: Path) -> str:
+    """Return the size of an output for a message, as what would be lost with it."""
+    return show_size(size_of(path))
+
+
+def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool, worth: Callable[[Path], str] = shown_size) -> None:
     """Raise `UsageError` if `output` exists without `force`, or an earlier run left `work` without `force` or `resume`.
 
-    Both are refused as by `refuse_links`, whatever the flags.
+    Both are refused as by `refuse_links`, whatever the flags. `worth` tells what would be lost with the output.
     """
     refuse_links(work, output=output)
     if output.exists() and not force:
-        raise UsageError(f"{output}: exists; pass --force to replace it")
+        raise UsageError(f"{output}: exists; pass --force to replace it ({worth(output)})")
     if work.exists() and not (force or resume):
         raise UsageError(f"{work}: left by an interrupted run; pass --resume to continue it or --force to start anew")
     if not output.parent.is_dir():
         raise UsageError(f"{output.parent}: no such directory; make it or choose another --output")
 
 
-def check_same(at: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise `UsageError`, naming what differs, if the record of a finished output is not the one wanted."""
+def tell_replaced(output: Path, work: Path, say: Callable[[str], object], worth: Callable[[Path], str] = shown_size) -> None:
+    """Say what --force throws away, before it does: a finished output, and what an interrupted run left."""
+    if output.exists():
+        say(f"{output}: will be replaced ({worth(output)})")
+    if work.exists():
+        say(f"{work}: was left by an interrupted run and is discarded ({shown_size(work)})")
+
+
+def check_same(
+    at: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], worth: Callable[[Path], str] = shown_size
+) -> None:
+    """Raise `UsageError`, naming what differs, if the record of a finished output is not the one wanted.
+
+    `worth` tells what would be lost if it were made anew.
+    """
     for what, value in wanted.items():
         if found[what] != value:
-            changed = [k for k in value if value[k] != found[what].get(k)] if isinstance(value, dict) else [what]
-            raise UsageError(f"{at}: was made with different {', '.join(changed)}; pass --force to make it anew")
+            changed = changes(found[what], value) if isinstance(value, dict) else what
+            raise UsageError(f"{at}: was made with different {changed}; pass --force to replace it ({worth(at)})")
 
 
 def refuse_file(output: Path, *, force: bool) -> Path:
@@ -315,12 +339,13 @@ def building(
     resume: bool = False,
     take_over: bool = False,
     peak: Callable[[], int | None] = _nothing,
+    say: Callable[[str], object] = _nothing,
 ) -> Iterator[Path]:
     """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block ends without an error.
 
     `plan` holds everything that determines the content; a resumed run must have an equal one. After Ctrl-C, a full disk or
-    lack of memory the directory is kept for `--resume`; after any other error it is removed. `peak` is as in `disk_errors`, and
-    `take_over` as in `held`.
+    lack of memory the directory is kept for `--resume`; after any other error it is removed. `peak` is as in `disk_errors`,
+    `take_over` as in `held`, and `say` is told what `force` throws away.
     """
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
@@ -336,19 +361,31 @@ def building(
             left.unlink(missing_ok=True)
         _replace_directory(work, output, old)
 
+    if force:
+        tell_replaced(output, work, say)
     take_over = take_over or force
     with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over):
         yield work
 
 
 @contextmanager
-def building_file(output: Path, plan: Mapping[str, Any], *, force: bool = False, resume: bool = False) -> Iterator[Path]:
+def building_file(
+    output: Path,
+    plan: Mapping[str, Any],
+    *,
+    force: bool = False,
+    resume: bool = False,
+    say: Callable[[str], object] = _nothing,
+) -> Iterator[Path]:
     """Yield the directory `OUTPUT.part` to build a file in, as `building` does: its file of that name becomes the output."""
     work = part_path(output)
     refuse_overwrite(output, work, force=force, resume=resume)
     for path, wrong in ((output, output.is_dir()), (work, work.exists() and not _is_ours(work, plan.get("kind", "")))):
         if wrong:
             raise UsageError(f"{path}: exists and is not what this command makes; choose another --output")
+
+    if force:
+        tell_replaced(output, work, say)
 
     def finish() -> None:
         (work / output.name).replace(output)
@@ -395,10 +432,15 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
                 left.unlink(missing_ok=True)
             return
         if earlier is not None:
-            changed = sorted(k for k in {*earlier, *plan} if earlier.get(k) != plan.get(k))
-            raise UsageError(f"{work}: was begun with other options ({', '.join(changed)}); pass --force to start anew")
+            changed = changes(_flat(earlier), _flat({**dict.fromkeys(earlier), **plan}))
+            raise UsageError(f"{work}: was begun with different {changed}; pass --force to start anew")
     clear(work)
     write_whole(record, _canonical(plan))
+
+
+def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a plan with its options among its own keys."""
+    return {**{key: value for key, value in plan.items() if key != "options"}, **(plan.get("options") or {})}
 
 
 def _earlier_plan(record: Path) -> dict[str, Any] | None:

@@ -89,7 +89,7 @@ def embed(
     paths = listed(texts)
     named = {"texts": [*map(str, paths)], "stamps": stamps(paths), "model": vectors.digest, "mix": str(mix)}
     plan = {"kind": KIND, **named, "options": options.record()}
-    with building_file(output, plan, force=how.force, resume=how.resume) as work:
+    with building_file(output, plan, force=how.force, resume=how.resume, say=how.shown.say) as work:
         task = _Task(vectors, choose, options, work, output.name)
         if not (work / DONE).exists():
             _take_in(paths, vectors, work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -87,11 +88,11 @@ def test_resuming_what_is_finished_keeps_it_and_says_so(call, made, before):
     for name in ("text.txt", "corpus", "cooc"):
         copied(made, name)
     quick = ["--vector-size", "4", "--epochs", "1"]
-    for command, output, changed in (
-        (["encode", "text.txt", "--output", "c"], Path("c/manifest.json"), ["--lowercase"]),
-        (["count", "corpus", "--output", "n"], Path("n/manifest.json"), ["--window", "3"]),
-        (["train", "glove", "cooc", "--output", "m.h5", *quick], Path("m.h5"), ["--seed", "9"]),
-        (["train", "skipgram", "text.txt", "--output", "s.h5", *quick, "--min-count", "1"], Path("s.h5"), ["--seed", "9"]),
+    for command, output, changed, said in (
+        (["encode", "text.txt", "--output", "c"], Path("c/manifest.json"), ["--lowercase"], "lowercase (false, now true)"),
+        (["count", "corpus", "--output", "n"], Path("n/manifest.json"), ["--window", "3"], "window (10, now 3)"),
+        (["train", "glove", "cooc", "--output", "m.h5", *quick], Path("m.h5"), ["--seed", "9"], "seed (1, now 9)"),
+        (["train", "cbow", "text.txt", "--output", "s.h5", *quick], Path("s.h5"), ["--seed", "9"], "seed (1, now 9)"),
     ):
         assert call(*command, *before, *QUIET)[0] == 0
         stamp = output.stat().st_mtime_ns
@@ -100,5 +101,20 @@ def test_resuming_what_is_finished_keeps_it_and_says_so(call, made, before):
         assert code == 0 and f"{name}: is finished, and kept" in stderr and stdout.startswith(f"{name}: ")
         assert output.stat().st_mtime_ns == stamp
         code, _, stderr = call(*command, *changed, "--resume", *QUIET)
-        what = changed[0].strip("-").replace("-", "_")
-        assert code == 2 and f"{name}: was made with different {what}; pass --force" in stderr
+        assert code == 2 and f"{name}: was made with different {said}; pass --force to replace it (" in stderr
+
+
+def test_what_force_throws_away_is_said_before(call, made):
+    """The size of an output, and of a model the time that it took; what an interrupted run left is discarded too."""
+    for name in ("text.txt", "model.h5", "cooc"):
+        copied(made, name)
+    Path("model.h5.checkpoint").write_bytes(b"12345")
+    train = ["train", "glove", "cooc", "--output", "model.h5", "--vector-size", "8", "--epochs", "3"]
+    assert re.search(r"replace it \([\d.]+K that took [\d.]+ s to train\)$", call(*train, *QUIET)[2])
+    told = call(*train, "--force")[2].splitlines()
+    assert re.fullmatch(r"model.h5: will be replaced \([\d.]+K that took [\d.]+ s to train\)", told[0])
+    assert told[1] == "model.h5.checkpoint: was left by an interrupted run and is discarded (5 B)"
+    encode = ["encode", "text.txt", "--output", "c", "--min-count", "1"]
+    call(*encode)
+    assert re.search(r"c: exists; pass --force to replace it \([\d.]+K\)$", call(*encode)[2])
+    assert re.match(r"c: will be replaced \([\d.]+K\)$", call(*encode, "--force")[2].splitlines()[0])

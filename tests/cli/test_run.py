@@ -71,7 +71,7 @@ def test_a_job_runs_and_keeps_what_is_finished(call, job):
 @pytest.mark.parametrize(
     "old, new, says",
     [
-        ("min-count = 2", "min-count = 3", "work/corpus: was made with different min_count; pass --force"),
+        ("min-count = 2", "min-count = 3", "work/corpus: was made with different min_count (2, now 3); pass --force"),
         ('"text.txt"', '"text.txt", "pairs.tsv"', "work/corpus: was made with different texts"),
         ("window = 4", "window = 5", "work/cooc: was made with different window"),
         ("epochs = 2", "epochs = 3", "work/glove.h5: was made with different epochs"),

@@ -25,7 +25,7 @@ def test_a_number_may_stand_apart_from_its_prefix():
 
 
 @pytest.mark.parametrize(
-    "seconds, clock, duration", [(4.52, "0:05", "4.5 s"), (62, "1:02", "1 min 2 s"), (3723, "1:02:03", "62 min 3 s")]
+    "seconds, clock, duration", [(4.52, "0:05", "4.5 s"), (62, "1:02", "1 min 2 s"), (3723, "1:02:03", "1 h 2 min")]
 )
 def test_times(seconds, clock, duration):
     assert numbers.show_clock(seconds) == clock

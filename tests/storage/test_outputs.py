@@ -327,7 +327,7 @@ def test_resumed_with_other_options_is_refused_and_keeps_the_work(tmp_path):
     output = tmp_path / "out"
     leave_part(output)
     changed = {**PLAN, "texts": ["b"], "more": 1}
-    with pytest.raises(UsageError, match=r"begun with other options \(more, texts\); pass force=True"):
+    with pytest.raises(UsageError, match=r"begun with different texts, more \(None, now 1\); pass force=True"):
         build(output, plan=changed, resume=True)
     assert (tmp_path / "out.part" / "data").read_bytes() == b"first half"
     build(output, plan=changed, force=True)

@@ -131,7 +131,7 @@ def test_a_run_with_other_options_does_not_go_on(tmp_path, model, text, monkeypa
     with monkeypatch.context() as patched, pytest.raises(InterruptedRun):
         patched.setattr(plain_hdf5.Places, "put", stop)
         embed(model, text, tmp_path / "vectors.h5")
-    with pytest.raises(UsageError, match="begun with other options"):
+    with pytest.raises(UsageError, match="begun with different"):
         embed(model, text, tmp_path / "vectors.h5", EmbedOptions(layers="top"), resume=True)
 
 
