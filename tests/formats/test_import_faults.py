@@ -83,7 +83,7 @@ def test_an_import_goes_on_where_it_was_stopped(tmp_path, small_pieces, monkeypa
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="resume=True"):
         import_glove(*given, tmp_path / "out", options)
-    with pytest.raises(UsageError, match="was begun with different window .1, now 10."):
+    with pytest.raises(UsageError, match=r"was begun with different window .1, now 10."):
         import_glove(*given, tmp_path / "out", CountOptions(context_side="right"), resume=True)
     assert files(import_glove(*given, tmp_path / "out", options, resume=True, threads=1).path) == whole
     records[::-1].tofile(tmp_path / "records")

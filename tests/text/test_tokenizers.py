@@ -231,9 +231,9 @@ def test_a_corpus_without_the_younger_options_is_taken_as_made_with_their_defaul
     write_manifest(corpus.path, "corpus", 1, {**fields, "options": old})
     assert Corpus("corpus").options == from_mapping(EncodeOptions, old, "") == EncodeOptions(min_count=1)
     assert encoded(["text"], Path("corpus"), EncodeOptions(min_count=1)).manifest["options"] == old
-    with pytest.raises(UsageError, match="corpus: was made with different lowercase .false, now true.; pass force=True"):
+    with pytest.raises(UsageError, match=r"corpus: was made with different lowercase .false, now true.; pass force=True"):
         encoded(["text"], Path("corpus"), EncodeOptions(min_count=1, lowercase=True))
-    with pytest.raises(UsageError, match="corpus: was made with different tokenizer .*, pattern; pass force=True"):
+    with pytest.raises(UsageError, match=r"corpus: was made with different tokenizer .*, pattern; pass force=True"):
         encoded(["text"], Path("corpus"), options("regex"))
     write_manifest(corpus.path, "corpus", 1, {**fields, "options": {**old, "newer": 1}})
     with pytest.raises(FormatError, match="options of another version"):
