@@ -17,6 +17,7 @@ from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.rules import CONTEXTS, PATH, RULE, TABLES
 from cooc_engine._kernels.sampling import draw_alias, is_kept, seeded
 from cooc_engine._kernels.simd import I64, LANES, RowCode, add_row, add_to_row, copy_row, dots, logistic
+from cooc_engine._kernels.step import SUM
 
 SEVERAL = 3  # slots whose steps are added together
 
@@ -124,7 +125,7 @@ def list_nodes(tables, offsets, group, c, lanes):
 
 @helper
 def read_hidden(rule, offsets, group, c, radius, W, documents, lanes):
-    """Compute the hidden rows: each document's own row, or its mean with the words around the c-th."""
+    """Compute the hidden rows: each document's own row, or its mean, or sum, with the words around the c-th."""
     hidden, base = lanes.hidden, offsets[group]
     for lane in range(LANES):
         copy_row(documents, group + lane, hidden, lane)
@@ -134,7 +135,7 @@ def read_hidden(rule, offsets, group, c, radius, W, documents, lanes):
             for p in range(low, high):
                 if p != c:
                     add_row(W, int64(lanes.words[place + p]), hidden, lane)
-            share = float32(1) / float32(high - low)
+            share = float32(1) / float32(1 if rule.mean == SUM else high - low)
             add_to_row(share - float32(1), hidden, lane, hidden, lane)
             lanes.shares[lane] = share if rule.spread else float32(1)
 

@@ -4,9 +4,10 @@
 
 An *example* is a group of neighbouring windows: hidden rows H, output rows O, and for each pair of both how many examples it
 stands for, T, and how many of them have label 1, P. A family is data: which words of a window are inputs and which are targets
-(`Rule.inputs`), whether the hidden layer is their mean, and which further rows belong to a word or a document. The products are
-taken block by block, where a block is some output rows with the hidden rows that they have to do with; output rows that have
-to do with a single hidden row are paired with it without a product.
+(`Rule.inputs`), whether the hidden layer is their mean, and which further rows belong to a word or a document. Instead of the
+mean it may be their SUM, or, with CONCAT, all of them side by side. The products are taken block by block, where a block is
+some output rows with the hidden rows that they have to do with; output rows that have to do with a single hidden row are paired
+with it without a product.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ from cooc_engine._kernels.simd import (
     transpose,
 )  # fmt: skip
 
+SUM, CONCAT = 2, 3  # of `Rule.mean`; CONCAT goes with documents, and with a row for words beyond a text's ends before theirs
+
 
 class Scratch(NamedTuple):
     """The vector size and the buffers of one thread; `d` numbers of each row are used, the others are 0.
@@ -70,6 +73,7 @@ class Scratch(NamedTuple):
     losses    (LANES,)
     panel_scores, panel_positives, panel_weights (panels, LANES): the same for the nodes of one target, panel by panel
     place_steps, hidden_steps, output_steps: the steps of these rows
+    segments, segment_steps (lanes segments, d): the same memory, in segments as wide as an input row
 
     Numbers of rows are padded to tiles, lanes to vectors.
     """
@@ -96,6 +100,8 @@ class Scratch(NamedTuple):
     place_steps: Any
     hidden_steps: Any
     output_steps: Any
+    segments: Any
+    segment_steps: Any
 
 
 class StepLog(NamedTuple):
@@ -115,7 +121,8 @@ SCRATCH = named(
     hidden=out(float32, 2), turned=out(float32, 2), outputs=out(float32, 2), positives=out(float32, 2),
     weights=out(float32, 2), scores=out(float32, 2), blocks=out(int64, 2), singles=out(float32), uses=out(float32, 2),
     losses=out(float32), panel_scores=out(float32, 2), panel_positives=out(float32, 2), panel_weights=out(float32, 2),
-    place_steps=out(float32, 2), hidden_steps=out(float32, 2), output_steps=out(float32, 2),
+    place_steps=out(float32, 2), hidden_steps=out(float32, 2), output_steps=out(float32, 2), segments=out(float32, 2),
+    segment_steps=out(float32, 2),
 )  # fmt: skip
 STEP_LOG = named(StepLog, rows=out(int32, 2), steps=out(float32, 3), used=out(int64))
 
@@ -173,16 +180,59 @@ def count_rows(rule, example, i):
 
 
 @helper
+def share_of(rule, example, i):
+    """Return the share that each input row has in the i-th hidden row."""
+    return float32(1) / float32(1 if rule.mean == SUM else count_rows(rule, example, i))
+
+
+@helper
+def segment_place(rule, example, i, segment):
+    """Return the input place of a segment of the i-th hidden row: the document's, then those of the window's words in turn.
+
+    Beyond the ends of the text it is the one after the last.
+    """
+    last = example.sizes[INPUTS]
+    if segment == 0:
+        return last - 1
+    own = example.sizes[OWN] + i
+    place = own + segment - rule.window - (1 if segment <= rule.window else 0)
+    return place if example.low[i] <= place < example.high[i] else last
+
+
+@helper
+def read_segments(rule, W, example, scratch):
+    """Lay the input rows of each window side by side, as its hidden row."""
+    places, size = scratch.places, 2 * rule.window + 1
+    read_places(W, example, places, 0)
+    copy_row(W, rule.document - 1, places, example.sizes[INPUTS])
+    for i in range(example.sizes[HIDDEN]):
+        for segment in range(size):
+            copy_row(places, segment_place(rule, example, i, segment), scratch.segments, i * size + segment)
+
+
+@helper
+def gather_segments(rule, example, scratch):
+    """Give each place the steps of its segments; the last but one is the document's."""
+    size = 2 * rule.window + 1
+    clear(scratch.place_steps, example.sizes[INPUTS] + 1)
+    for i in range(example.sizes[HIDDEN]):
+        for segment in range(size):
+            add_row(scratch.segment_steps, i * size + segment, scratch.place_steps, segment_place(rule, example, i, segment))
+
+
+@helper
 def read_hidden(rule, W, example, scratch):
     """Compute the hidden rows, each the mean of its input rows, and turn them into columns."""
     hidden = scratch.hidden
-    if rule.mean:
+    if rule.mean == CONCAT:
+        read_segments(rule, W, example, scratch)
+    elif rule.mean:
         places = scratch.places
         clear_row(places, 0)
         read_places(W, example, places, 1)
         sum_up(places, 1 + word_places(rule, example))
         for i in range(example.sizes[HIDDEN]):
-            share = float32(1) / float32(count_rows(rule, example, i))
+            share = share_of(rule, example, i)
             a, b, c, d = window_of(rule, example, i)
             set_differences(share, places, a, b, c, d, hidden, i)
             if rule.document >= 0:
@@ -420,19 +470,30 @@ def spread_steps(rule, example, scratch):
 
 
 @helper
+def take_input(steps, place, row, W, log, part):
+    """Take the step of one input row."""
+    if log.steps.shape[0] == 0:
+        add_row(steps, place, W, row)
+    else:
+        record_step(steps, place, row, log, part)
+
+
+@helper
 def take_inputs(rule, W, example, scratch, log, part):
     """Take the steps of the input rows; each row of a place receives the place's step."""
-    steps = scratch.place_steps if rule.mean else scratch.hidden_steps
-    if rule.mean:
+    steps, places = scratch.place_steps if rule.mean else scratch.hidden_steps, example.sizes[INPUTS]
+    if rule.mean == CONCAT:
+        gather_segments(rule, example, scratch)
+    elif rule.mean:
         spread_steps(rule, example, scratch)
     lowest = rule.document if rule.frozen & WORD_ROWS else 0
-    for place in range(example.sizes[INPUTS]):
+    for place in range(places):
         for p in range(example.starts[place], example.starts[place + 1]):
             row = int64(example.inputs[p])
-            if row >= lowest and log.steps.shape[0] == 0:
-                add_row(steps, place, W, row)
-            elif row >= lowest:
-                record_step(steps, place, row, log, part)
+            if row >= lowest:
+                take_input(steps, place, row, W, log, part)
+    if rule.mean == CONCAT and lowest == 0:
+        take_input(steps, places, rule.document - 1, W, log, part)
 
 
 @helper

@@ -187,8 +187,17 @@ FAMILIES = {
         sampled("doc2vec", "cooc_engine.sampled.doc2vec:design_doc2vec"),
         counting=None,
         title="Train Doc2Vec, vectors of documents (Le and Mikolov 2014).",
-        arrays={"documents": "D d", "words": "V d", "contexts": "V d", "nodes": "N d"},
-        optional=("words", "contexts", "nodes"),
+        # With a concatenation: a row for words beyond the ends of a text, and outputs with S segments, the document's first.
+        arrays={
+            "documents": "D d",
+            "words": "V d",
+            "contexts": "V d",
+            "nodes": "N d",
+            "padding": "P d",
+            "window_contexts": "V S d",
+            "window_nodes": "N S d",
+        },
+        optional=("words", "contexts", "nodes", "padding", "window_contexts", "window_nodes"),
         inference=named("cooc_engine.sampled.doc2vec:inference_doc2vec"),
     ),
     "jose": Family(

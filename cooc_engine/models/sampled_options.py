@@ -108,6 +108,10 @@ class Doc2vecOptions(SampledOptions):
 
     architecture: Annotated[Literal["dbow", "dm"], Flag(alias=("--model",))] = "dbow"
     """PV-DBOW: a document predicts each of its words; or PV-DM: the mean of a document and a window predicts the centre."""
+    combine: Literal["mean", "sum", "concat"] = "mean"
+    """With dm: take the mean of a document and a window, their sum, or all side by side, with weights for each place."""
+    radius: Literal["random", "fixed"] | None = None  # type: ignore[assignment]
+    """Size of each window: drawn from 1 to `window`, or always `window`; with concat it is always that."""
     words: Literal["on", "off"] = "off"
     """With dbow: train skip-gram on the way, so that words have input vectors in the space of the documents."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
@@ -116,10 +120,13 @@ class Doc2vecOptions(SampledOptions):
     """The vectors of words that queries use: w by default, or c for dbow without `words`, which has no others."""
 
     def __post_init__(self) -> None:
-        """Fill in the vectors, so that the record says what was used; raise `UsageError` for those that there would not be."""
+        """Fill in vectors and radius, so that the record says what was used; raise `UsageError` for what there would not be."""
         super().__post_init__()
         if self.vectors is None:
             object.__setattr__(self, "vectors", "w" if self.has_words else "c")
+        if self.radius is None:
+            object.__setattr__(self, "radius", "fixed" if self.combine == "concat" else "random")
+        self._check_combination()
         if self.architecture == "dm":
             self._refuse("dm trains words in any case", "words")
         elif not self.has_words:
@@ -132,6 +139,21 @@ class Doc2vecOptions(SampledOptions):
             raise UsageError(
                 f"--vectors is {self.vectors}; --architecture=dbow has only c, output vectors, unless --words is on"
             )
+
+    def _check_combination(self) -> None:
+        """Raise `UsageError` for a way to combine a document and a window that does not go with the other options."""
+        if self.architecture == "dbow":
+            self._refuse("dbow has nothing to combine with a document", "combine")
+        if self.combine != "mean" and self.loss == "softmax":
+            raise UsageError(f"--combine={self.combine} goes with --loss=ns or hs; the full softmax takes means")
+        if self.combine != "concat":
+            return
+        if self.radius != "fixed":
+            raise UsageError("--radius=random does not go with --combine=concat, where each word of the window has its place")
+        if self.vectors != "w":
+            raise UsageError(f"--vectors is {self.vectors}; with --combine=concat outputs have other sizes, so there is only w")
+        if self.extend:
+            raise UsageError("--extend does not go with --combine=concat; leave it out, --init alone begins with its words")
 
     @property
     def has_words(self) -> bool:

@@ -71,7 +71,7 @@ def begin_with(
     axes: Mapping[str, str],
     row_of: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> None:
-    """Initialise the words that an older model has with its vectors, in place.
+    """Initialise the words that an older model has with its vectors, in place, in arrays whose rows are as in that model.
 
     arrays, axes  the parameters and their axes, by name; arrays without the axis V stay as they are
     row_of        maps rows of the vocabulary to rows of the arrays, if these are in another order
@@ -81,7 +81,8 @@ def begin_with(
     """
     rows, places = common_words(older, vocabulary, where)
     for name in _of_words(older, {name: axes[name] for name in arrays if name in axes}):
-        arrays[name][row_of(rows)] = older.array(name)[places]
+        if older.shapes[name][1:] == arrays[name].shape[1:]:  # or it has segments for another window
+            arrays[name][row_of(rows)] = older.array(name)[places]
 
 
 def extended(

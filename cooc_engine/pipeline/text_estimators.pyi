@@ -115,8 +115,8 @@ class Doc2Vec(TextEstimator):
     vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
     window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
                       centre.
-    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
-                      `window`, or always `window`.
+    radius            `'random'` or `'fixed'` or `None`. Size of each window: drawn from 1 to `window`, or always
+                      `window`; with concat it is always that.
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
@@ -142,6 +142,8 @@ class Doc2Vec(TextEstimator):
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
     architecture      `'dbow'` or `'dm'`, `'dbow'` unless given. PV-DBOW: a document predicts each of its words;
                       or PV-DM: the mean of a document and a window predicts the centre.
+    combine           `'mean'` or `'sum'` or `'concat'`, `'mean'` unless given. With dm: take the mean of a
+                      document and a window, their sum, or all side by side, with weights for each place.
     words             `'on'` or `'off'`, `'off'` unless given. With dbow: train skip-gram on the way, so that
                       words have input vectors in the space of the documents.
     min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
@@ -167,7 +169,7 @@ class Doc2Vec(TextEstimator):
         *,
         vector_size: int = 100,
         window: int = 5,
-        radius: Literal["random", "fixed"] = "random",
+        radius: Literal["random", "fixed"] | None = None,
         loss: Literal["ns", "hs", "softmax"] = "ns",
         negative: int = 5,
         noise: Literal["shared", "own"] = "shared",
@@ -182,6 +184,7 @@ class Doc2Vec(TextEstimator):
         extend: bool = False,
         deterministic: bool = False,
         architecture: Literal["dbow", "dm"] = "dbow",
+        combine: Literal["mean", "sum", "concat"] = "mean",
         words: Literal["on", "off"] = "off",
         min_count: int = 5,
         max_vocab: int | None = None,

@@ -370,7 +370,7 @@ def train(
     checkpoint_every: float = 10.0,
     vector_size: int = 100,
     window: int = 5,
-    radius: Literal["random", "fixed"] = "random",
+    radius: Literal["random", "fixed"] | None = None,
     loss: Literal["ns", "hs", "softmax"] = "ns",
     negative: int = 5,
     noise: Literal["shared", "own"] = "shared",
@@ -386,6 +386,7 @@ def train(
     seed: int = 1,
     deterministic: bool = False,
     architecture: Literal["dbow", "dm"] = "dbow",
+    combine: Literal["mean", "sum", "concat"] = "mean",
     words: Literal["on", "off"] = "off",
 ) -> Model:
     """Train Doc2Vec, vectors of documents (Le and Mikolov 2014).
@@ -393,8 +394,8 @@ def train(
     vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
     window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
                       centre.
-    radius            `'random'` or `'fixed'`, `'random'` unless given. Size of each window: drawn from 1 to
-                      `window`, or always `window`.
+    radius            `'random'` or `'fixed'` or `None`. Size of each window: drawn from 1 to `window`, or always
+                      `window`; with concat it is always that.
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
@@ -421,6 +422,8 @@ def train(
     deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
     architecture      `'dbow'` or `'dm'`, `'dbow'` unless given. PV-DBOW: a document predicts each of its words;
                       or PV-DM: the mean of a document and a window predicts the centre.
+    combine           `'mean'` or `'sum'` or `'concat'`, `'mean'` unless given. With dm: take the mean of a
+                      document and a window, their sum, or all side by side, with weights for each place.
     words             `'on'` or `'off'`, `'off'` unless given. With dbow: train skip-gram on the way, so that
                       words have input vectors in the space of the documents.
     """

@@ -1,7 +1,8 @@
 """Doc2Vec (Le and Mikolov 2014): a document has a row of its own, which is an input wherever one of its words is the target.
 
 PV-DBOW predicts each word of a document from the document alone (section 2.3); with `words`, skip-gram is trained on the
-same examples. PV-DM predicts a word from the mean of its document and its window (section 2.2).
+same examples. PV-DM predicts a word from the mean or the sum of its document and its window, or from both side by side, the
+window filled up by a row of its own beyond the ends of the text (section 2.2).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import dataclasses
 import numpy as np
 
 from cooc_engine._kernels import rules
+from cooc_engine._kernels.step import CONCAT, SUM
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import ModelFile
@@ -23,6 +25,7 @@ from cooc_engine.sampled.word2vec import design_words, floor_of, rule_and_tables
 __all__ = ["design_doc2vec", "inference_doc2vec"]
 
 MOST_ROWS = 2**31 - 1
+COMBINED = {"mean": 1, "sum": SUM, "concat": CONCAT}
 FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 
 
@@ -36,26 +39,33 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     interleaved = {"inputs": rules.CONTEXTS, "mean": 0, "document": words}
     changes = interleaved if options.architecture == "dbow" and words else _predicting(options, words)
     made = design_words(corpus, options, **changes)
-    inputs = {"words": words} if words else {}
-    return dataclasses.replace(made, inputs={**inputs, "documents": corpus.documents})
+    inputs, outputs = {"words": words} if words else {}, made.outputs
+    if made.model.segments > 1:
+        inputs, outputs = {**inputs, "padding": 1}, {f"window_{name}": rows for name, rows in outputs.items()}
+    return dataclasses.replace(made, inputs={**inputs, "documents": corpus.documents}, outputs=outputs)
 
 
 def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference | LockstepInference:
     """Return what infers new documents by a model."""
     options = model.trained_with(Doc2vecOptions)
-    outputs = model.array("nodes" if options.loss == "hs" else "contexts")
-    words = model.array("words") if options.architecture == "dm" else np.empty((0, outputs.shape[1]), np.float32)
-    changes = {**_predicting(options, len(words)), "shared": 0, "frozen": FROZEN}
-    rule, tables, _ = rule_and_tables(model.vocabulary.counts, options, **changes)
+    inputs = ["words"] if options.architecture == "dm" else []
+    output = "nodes" if options.loss == "hs" else "contexts"
+    if options.combine == "concat":
+        inputs, output = [*inputs, "padding"], f"window_{output}"
+    rows = [np.empty((0, model.shapes["documents"][1]), np.float32), *(model.array(name) for name in inputs)]
+    words, counts = len(model.vocabulary) if inputs else 0, model.vocabulary.counts
+    rule, tables, _ = rule_and_tables(counts, options, **_predicting(options, words) | {"shared": 0, "frozen": FROZEN})
     trained = SampledModel(rule, tables, epochs, options.lr, seed % 2**63, floor=floor_of(options))
-    return (Inference if trained.listed else LockstepInference)(trained, words, outputs, threads)
+    kind = Inference if trained.listed or trained.segments > 1 else LockstepInference
+    return kind(trained, np.concatenate(rows), model.array(output), threads)
 
 
 def _predicting(options: Doc2vecOptions, words: int) -> dict[str, int]:
-    """Return the fields of `Rule` by which documents are trained, with so many rows of words before theirs.
+    """Return the fields of `Rule` by which documents are trained, with the rows of so many words before theirs.
 
     With PV-DBOW alone each target has noise words of its own: that is faster than sharing them among few windows.
     """
     if options.architecture == "dm":
-        return {"inputs": rules.CONTEXTS, "mean": 1, "document": words}
+        document = words + 1 if options.combine == "concat" else words  # behind the row beyond the ends of a text
+        return {"inputs": rules.CONTEXTS, "mean": COMBINED[options.combine], "document": document}
     return {"inputs": rules.DOCUMENT, "mean": 1, "document": words, "shared": 0}

@@ -6,6 +6,7 @@ and the same random state, whatever is inferred beside it, in any order and on a
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,11 +32,12 @@ RANGES = 4  # ranges of documents for each thread, so that all end at about the 
 class Inference:
     """Infers documents by a model whose rule trains the rows of documents alone.
 
-    inputs, outputs  (n, d) rows, read once; the rows of documents follow those of one of both, as many as the rule's `document`
+    inputs, outputs  (n, d) rows, read once; the rows of documents follow those of one of both, as many as the rule's
+                     `document`; outputs may have segments, (n, segments, d)
     """
 
     def __init__(self, model: SampledModel, inputs: Matrix, outputs: Matrix, threads: int) -> None:
-        self._model, self._d, self._first = model, outputs.shape[1], model.rule.document
+        self._model, self._d, self._first = model, outputs.shape[-1], model.rule.document
         slots = [0, 0]
         slots[model.DOCUMENTS] = threads
         self._matrices = padded_copy(inputs, len(inputs) + slots[0]), padded_copy(outputs, len(outputs) + slots[1])
@@ -82,7 +84,8 @@ class Inference:
 
 
 def padded_copy(rows: Matrix, count: int) -> Matrix:
-    """Return a matrix of `count` padded rows that begins with those given."""
-    copy = aligned_zeros(count, padded(rows.shape[1]))
-    copy[: len(rows), : rows.shape[1]] = rows
+    """Return a matrix of `count` padded rows that begins with those given; segments are padded one by one."""
+    *segments, d = rows.shape[1:]
+    copy = aligned_zeros(count, padded(d) * math.prod(segments))
+    copy.reshape(count, *segments, padded(d))[: len(rows), ..., :d] = rows
     return copy

@@ -34,7 +34,7 @@ class LockstepInference:
 
     def __init__(self, model: SampledModel, words: Matrix, outputs: Matrix, threads: int) -> None:
         self._model, self._d = model, outputs.shape[1]
-        self._inputs, self._outputs = padded_copy(words, len(words)), padded_copy(outputs, len(outputs))
+        self._matrices = padded_copy(words, len(words)), padded_copy(outputs, len(outputs))
         self._pool = ThreadPoolExecutor(threads)
         random = np.random.Generator(np.random.PCG64(model.seed))
         self._start = uniform_start(random, (1, self._d), self._d, 1.0)[0]
@@ -59,7 +59,7 @@ class LockstepInference:
         model, last = self._model, min(first + RANGE, len(trained))
         pace = Pace(model.seed, model.epochs, model.lr, model.horizon(1))
         lanes = self._lanes(int(np.diff(offsets[first : last + 1 : LANES]).max()))
-        infer_documents(ids, offsets, first, last, model.rule, model.tables, pace, self._inputs, self._outputs, lanes, trained)
+        infer_documents(ids, offsets, first, last, model.rule, model.tables, pace, *self._matrices, lanes, trained)
 
     def _lanes(self, words: int) -> Any:
         """Allocate the buffers of a thread for groups of documents with so many words."""

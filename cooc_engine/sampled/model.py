@@ -11,6 +11,7 @@ from cooc_engine._kernels import classify, margin, rules, sgd
 from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.margin import Margin
 from cooc_engine._kernels.rules import Clock, Rule, Tables
+from cooc_engine._kernels.step import CONCAT
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix
@@ -85,6 +86,11 @@ class SampledModel:
     def table_bytes(self) -> int:
         """Bytes of the tables."""
         return sum(int(table.nbytes) for table in self.tables)
+
+    @property
+    def segments(self) -> int:
+        """Number of input rows that lie side by side in a hidden row: a document's and a window's, or one."""
+        return 2 * self.rule.window + 1 if self.rule.mean == CONCAT else 1
 
     @property
     def listed(self) -> bool:

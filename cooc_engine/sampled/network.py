@@ -25,13 +25,15 @@ NOWHERE: Mapping[str, Path] = {}
 class Network:
     """Input and output rows, padded with zeros to whole cache lines; the first d numbers of a row are used.
 
-    names  for each matrix, its arrays in order, with their numbers of rows
+    names     for each matrix, its arrays in order, with their numbers of rows
+    segments  as many rows of d numbers, each padded, lie side by side in an output row
     """
 
     d: int
     inputs: Matrix
     outputs: Matrix
     names: tuple[Mapping[str, int], Mapping[str, int]]
+    segments: int = 1
 
     @classmethod
     def random(
@@ -43,14 +45,16 @@ class Network:
         start: float = START,
         sphere: bool = False,
         mapped: Mapping[str, Path] = NOWHERE,
+        segments: int = 1,
     ) -> Network:
         """Return a network with inputs drawn from uniform(−start, start)/d, by the seed, and outputs 0; or all on the sphere.
 
         `mapped` gives, for "inputs" and "outputs", the directory of the unnamed file that the matrix is mapped from, if any.
         """
         sizes = {"inputs": sum(inputs.values()), "outputs": sum(outputs.values())}
-        both = [_zeros(rows, padded(d), mapped.get(name)) for name, rows in sizes.items()]
-        network = cls(d, both[0], both[1], (inputs, outputs))
+        widths = {"inputs": padded(d), "outputs": padded(d) * segments}
+        both = [_zeros(rows, widths[name], mapped.get(name)) for name, rows in sizes.items()]
+        network = cls(d, both[0], both[1], (inputs, outputs), segments)
         random = np.random.Generator(np.random.PCG64(seed))
         for matrix in both if sphere else both[:1]:
             for first in range(0, len(matrix), START_ROWS):
@@ -59,12 +63,13 @@ class Network:
         return network
 
     def arrays(self) -> dict[str, Matrix]:
-        """Return the arrays by name, without padding, as views of the matrices."""
+        """Return the arrays by name, without padding, as views of the matrices: (rows, d), or (rows, segments, d)."""
+        outputs = self.outputs if self.segments == 1 else self.outputs.reshape(len(self.outputs), self.segments, -1)
         found = {}
-        for matrix, names in zip((self.inputs, self.outputs), self.names, strict=True):
+        for matrix, names in zip((self.inputs, outputs), self.names, strict=True):
             first = 0
             for name, rows in names.items():
-                found[name] = matrix[first : first + rows, : self.d]
+                found[name] = matrix[first : first + rows, ..., : self.d]
                 first += rows
         return found
 

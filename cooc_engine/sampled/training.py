@@ -65,9 +65,8 @@ def train_sampled(
         needed.check()
         run.shown.say(needed.line())
         ids = document_ids(corpus) if documents else None
-        network = Network.random(
-            made.inputs, made.outputs, options.vector_size, options.seed, made.start, made.model.SPHERE, mapped
-        )
+        how_started = made.start, made.model.SPHERE, mapped, made.model.segments
+        network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, *how_started)
         state = State(network, corpus.shards)
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:
             saved = Checkpoint(checkpoint, "stream", plan, state, run.checkpoint_every, interrupted)

@@ -37,8 +37,13 @@ class Workspace:
 
     @property
     def width(self) -> int:
-        """Numbers of a row, rounded up to whole cache lines."""
+        """Numbers of an input row, rounded up to whole cache lines."""
         return padded(self.d)
+
+    @property
+    def hidden_width(self) -> int:
+        """Numbers of a hidden row, and of an output row."""
+        return self.width * self.model.segments
 
     @property
     def most_places(self) -> int:
@@ -54,9 +59,9 @@ class Workspace:
 
     @property
     def most_inputs(self) -> int:
-        """The largest number of input rows of an example."""
+        """The largest number of input rows of an example; segments beyond the ends of the text have one besides."""
         starts = self.model.tables.row_starts
-        return self.most_input_places * (int(np.diff(starts).max()) if len(starts) else 1)
+        return self.most_input_places * (int(np.diff(starts).max()) if len(starts) else 1) + (self.model.segments > 1)
 
     @property
     def most_hidden(self) -> int:
@@ -136,9 +141,9 @@ class Workspace:
             "words": (np.int32, (sgd.PIECE + 2 * self.model.rule.window,)),
             "random": (np.uint64, (8,)),
             "places": (np.float32, (means, self.width)),
-            "hidden": (np.float32, (lanes, self.width)),
-            "turned": (np.float32, (self.width, lanes)),
-            "outputs": (np.float32, (outputs, self.width)),
+            "hidden": (np.float32, (lanes, self.hidden_width)),
+            "turned": (np.float32, (self.hidden_width, lanes)),
+            "outputs": (np.float32, (outputs, self.hidden_width)),
             "positives": (np.float32, (outputs, lanes)),
             "weights": (np.float32, (outputs, lanes)),
             "scores": (np.float32, (outputs, lanes)),
@@ -150,14 +155,18 @@ class Workspace:
             "panel_positives": (np.float32, (panels, LANES)),
             "panel_weights": (np.float32, (panels, LANES)),
             "place_steps": (np.float32, (means, self.width)),
-            "hidden_steps": (np.float32, (lanes, self.width)),
-            "output_steps": (np.float32, (outputs, self.width)),
+            "hidden_steps": (np.float32, (lanes, self.hidden_width)),
+            "output_steps": (np.float32, (outputs, self.hidden_width)),
         }
 
     def scratch(self) -> Any:
         """Allocate the scratch of one thread."""
         ahead, behind = (Example(**_zeros_of(self.example_shapes())) for _ in range(2))
-        return Scratch(d=self.d, ahead=ahead, behind=behind, **_zeros_of(self.shapes()))
+        made = _zeros_of(self.shapes())
+        segments = {"segments": made["hidden"], "segment_steps": made["hidden_steps"]}
+        views = {name: rows.reshape(-1, self.width) for name, rows in segments.items()}
+        d = self.d if self.model.segments == 1 else self.hidden_width
+        return Scratch(d=d, ahead=ahead, behind=behind, **made, **views)
 
     @property
     def logged(self) -> tuple[int, int, int]:
@@ -174,7 +183,7 @@ class Workspace:
     def step_log(self) -> StepLog:
         """Allocate the log of a batch's steps."""
         parts, rows, steps = self.logged
-        taken = (parts if steps else 0, steps, self.width)
+        taken = (parts if steps else 0, steps, self.hidden_width)
         return StepLog(np.empty((parts, rows), np.int32), np.empty(taken, np.float32), np.zeros(parts, np.int64))
 
     def uses_shape(self, inputs: int, outputs: int) -> tuple[int, int]:
@@ -190,7 +199,7 @@ class Workspace:
     def memory(self, inputs: int, outputs: int, threads: int) -> int:
         """Return the bytes of all threads' scratch and of the step log, for matrices with these numbers of rows."""
         parts, rows, taken = self.logged
-        steps = 4 * parts * (rows + taken * self.width) + self.uses_shape(inputs, outputs)[1] * 8
+        steps = 4 * parts * (rows + taken * self.hidden_width) + self.uses_shape(inputs, outputs)[1] * 8
         # The matrices of a full softmax: scores with what is computed from them, and the step of all outputs.
         listed: int = 4 * outputs * (4 * self.model.part * self.most_inputs + self.width) if self.model.listed else 0
         arrays = [*self.shapes().values(), *2 * [*self.example_shapes().values()]]
@@ -322,7 +331,8 @@ def memory_plan(design: Design, means: Means) -> tuple[Plan, dict[str, Path]]:
 
 def _plan(design: Design, means: Means, rows: Mapping[str, int], mapped: list[str]) -> Plan:
     width, outputs = padded(means.d), rows["outputs"]
-    sizes = {name: 4 * width * count for name, count in rows.items()}
+    segments = {"inputs": 1, "outputs": design.model.segments}
+    sizes = {name: 4 * width * segments[name] * count for name, count in rows.items()}
     held = sum(size for name, size in sizes.items() if name not in mapped)
     memory = {
         "vectors": held,

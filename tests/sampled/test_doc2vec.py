@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from support.documents import KINDS
 from support.steps import matrices, run_kernel, twin_of
-from support.topics import bits, make_corpus, planted
+from support.topics import bits, make_corpus, planted, stop_after
 
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.models.file import open_model, save_model
 from cooc_engine.models.sampled_options import Doc2vecOptions
 from cooc_engine.pipeline.train import train
@@ -34,21 +34,23 @@ def options_of(**changes) -> Doc2vecOptions:
 def test_the_update_is_the_twins(tmp_path, kind):
     corpus = make_corpus(tmp_path / "corpus", planted(documents=9))
     design = design_doc2vec(corpus, options_of(**KINDS[kind], lr=0.05))
-    shard, words = corpus.shard(0), design.inputs.get("words", 0)
+    shard, segments = corpus.shard(0), design.model.segments
     documents = [shard.ids[a:b].tolist() for a, b in itertools.pairwise(shard.offsets.tolist())]
     model = dataclasses.replace(design.model, epochs=2)
-    W, C = matrices(words + corpus.documents, len(corpus.vocabulary), 6)
-    exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6]
-    run_kernel(documents, model, W, C, epochs=2)
+    W, _ = matrices(sum(design.inputs.values()), 1, 6)
+    _, C = matrices(1, len(corpus.vocabulary) * segments, 6, 0.7 / segments)
+    exact_W, exact_C = W.astype(np.float64)[:, :6], C.astype(np.float64)[:, :6].reshape(-1, 6 * segments)
+    run_kernel(documents, model, W, C.reshape(len(corpus.vocabulary), -1), epochs=2)
     noise = model.tables.noise.tolist()
     twin_of(model.rule, model.tables).train(documents, [], noise, exact_W, exact_C, 0.05, model.floor, model.seed, 2)
     np.testing.assert_allclose(W[:, :6], exact_W, rtol=1e-4, atol=3e-5)
-    np.testing.assert_allclose(C[:, :6], exact_C, rtol=1e-4, atol=3e-5)
+    np.testing.assert_allclose(C[:, :6], exact_C.reshape(-1, 6), rtol=1e-4, atol=3e-5)
 
 
 @pytest.mark.parametrize("kind", ALL_KINDS)
 def test_documents_of_a_topic_lie_together(corpus, tmp_path, kind):
-    model = train("doc2vec", corpus, tmp_path / "m.h5", options_of(**ALL_KINDS[kind], deterministic=True))
+    epochs = 20 if "PV-DM by" in kind else 8  # by sum and concatenation it is learned more slowly
+    model = train("doc2vec", corpus, tmp_path / "m.h5", options_of(**ALL_KINDS[kind], epochs=epochs, deterministic=True))
     units = model.array("documents") / np.linalg.norm(model.array("documents"), axis=1, keepdims=True)
     nearest = np.argsort(-(units @ units.T), axis=1)[:, 1:11]  # but for the document itself
     least = 0.5 if "PV-DM" in kind else 0.9  # a window tells the topic too, so that less is left to learn for a document
@@ -91,11 +93,11 @@ def test_a_file_whose_rows_have_no_ids_is_refused(corpus, tmp_path, changes):
         save_model(tmp_path / "other.h5", dataclasses.replace(data, **changes))
 
 
-@pytest.mark.parametrize("architecture", ["dbow", "dm"])
-def test_a_budget_that_documents_exceed_maps_them(tmp_path, monkeypatch, architecture):
+@pytest.mark.parametrize("kind", [{}, {"architecture": "dm"}, {"architecture": "dm", "combine": "concat"}], ids=str)
+def test_a_budget_that_documents_exceed_maps_them(tmp_path, monkeypatch, kind):
     """The same bits as in memory, and the ids are in the plan."""
     corpus = make_corpus(tmp_path / "corpus", planted(documents=1000))
-    options = options_of(epochs=1, architecture=architecture, deterministic=True)
+    options = options_of(epochs=1, deterministic=True, **kind)
     plans = []
     monkeypatch.setattr(training, "memory_plan", lambda *args: plans.append(workspace.memory_plan(*args)) or plans[-1])
     roomy = train("doc2vec", corpus, tmp_path / "roomy.h5", options, threads=1)
@@ -112,7 +114,39 @@ OPTIONS = [
     ({"architecture": "dm", "noise": "own"}, "predicted once"),
     ({"noise": "own"}, "predicted once"),
     ({"architecture": "dm", "loss": "hs", "vectors": "c"}, "no output vector"),
+    ({"combine": "sum"}, "dbow has nothing to combine"),
+    ({"architecture": "dm", "combine": "sum", "loss": "softmax"}, "the full softmax takes means"),
+    ({"architecture": "dm", "combine": "concat", "radius": "random"}, "each word of the window has its place"),
+    ({"architecture": "dm", "combine": "concat", "vectors": "c"}, "there is only w"),
+    ({"architecture": "dm", "combine": "concat", "extend": True}, "init alone begins with its words"),
 ]
+
+
+def test_a_concatenation_has_weights_for_each_place(corpus, tmp_path):
+    """Those of a model with the same window are taken over by one that begins with it, those of another window are not."""
+    concat = {"architecture": "dm", "combine": "concat"}
+    older = train("doc2vec", corpus, tmp_path / "m.h5", options_of(**concat))
+    words = len(corpus.vocabulary)
+    assert older.shapes["window_contexts"] == (words, 7, 10)
+    assert (older.shapes["padding"], older.recorded["radius"]) == ((1, 10), "fixed")
+    started = {"init": str(older.path), "lr": 1e-6, "epochs": 1}
+    for window, same in ((3, True), (2, False)):
+        model = train("doc2vec", corpus, tmp_path / f"{window}.h5", options_of(**concat, **started, window=window))
+        np.testing.assert_allclose(model.array("words"), older.array("words"), atol=1e-3)
+        taken = model.array("window_contexts")[:, :5], older.array("window_contexts")[:, :5]
+        assert np.allclose(*taken, atol=1e-3) == same
+
+
+@pytest.mark.parametrize("combine", ["sum", "concat"])
+@pytest.mark.parametrize("loss", ["ns", "hs"])
+def test_other_combinations_have_the_same_bits_resumed_and_on_any_threads(corpus, tmp_path, monkeypatch, combine, loss):
+    options = options_of(architecture="dm", combine=combine, loss=loss, epochs=2, deterministic=True)
+    whole = train("doc2vec", corpus, tmp_path / "whole.h5", options, threads=1)
+    stop_after(monkeypatch, 2)
+    with pytest.raises(InterruptedRun):
+        train("doc2vec", corpus, tmp_path / "m.h5", options, threads=3)
+    monkeypatch.undo()
+    assert bits(train("doc2vec", corpus, tmp_path / "m.h5", options, threads=2, resume=True)) == bits(whole)
 
 
 @pytest.mark.parametrize(("changes", "why"), OPTIONS, ids=str)

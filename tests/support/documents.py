@@ -6,8 +6,12 @@ KINDS = {
     "PV-DBOW": {},
     "PV-DBOW with words": {"words": "on"},
     "PV-DM": {"architecture": "dm"},
+    "PV-DM by sum": {"architecture": "dm", "combine": "sum"},
+    "PV-DM by concatenation": {"architecture": "dm", "combine": "concat"},
     "PV-DBOW with words, hs": {"words": "on", "loss": "hs"},
     "PV-DM, hs": {"architecture": "dm", "loss": "hs"},
+    "PV-DM by sum, hs": {"architecture": "dm", "combine": "sum", "loss": "hs"},
+    "PV-DM by concatenation, hs": {"architecture": "dm", "combine": "concat", "loss": "hs"},
 }
 
 ALL_KINDS = {

@@ -6,12 +6,13 @@ import dataclasses
 import itertools
 
 import numpy as np
+from twins import combining
 from twins import sgd as naive
 
 from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock, Rule, Tables
-from cooc_engine._kernels.step import StepLog
+from cooc_engine._kernels.step import CONCAT, SUM, StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
 from cooc_engine.sampled.workspace import Workspace
@@ -61,7 +62,8 @@ def twin_of(rule: Rule, tables: Tables) -> naive.Twin:
     if len(tables.row_starts):
         starts = tables.row_starts.tolist()
         rows = {w: tables.rows[a:b].tolist() for w, (a, b) in enumerate(itertools.pairwise(starts))}
-    return naive.Twin(
+    kind = {SUM: combining.Summed, CONCAT: combining.Joined}.get(rule.mean, naive.Twin)
+    return kind(
         inputs=["contexts", "centre", "document"][rule.inputs],
         mean=bool(rule.mean),
         spread=bool(rule.spread),

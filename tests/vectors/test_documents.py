@@ -76,9 +76,9 @@ def test_the_update_is_the_twins(model, texts):
     ids = np.array([model.vocabulary.ids[word] for word in texts[4].split()], np.int32)
     found = inference.vectors([ids[:9], ids])[1]
     trained = inference._model
-    words = trained.rule.document
-    W = np.vstack([inference._inputs[:words, :20], inference._start[None]]).astype(np.float64)
-    C = inference._outputs[:, :20].astype(np.float64)
+    (inputs, outputs), words, segments = inference._matrices, trained.rule.document, trained.segments
+    W = np.vstack([inputs[:words, :20], inference._start[None]]).astype(np.float64)
+    C = outputs.reshape(len(outputs) * segments, -1)[:, :20].astype(np.float64).reshape(len(outputs), -1)
     before = W[:words].copy(), C.copy()
     twin = twin_of(trained.rule, trained.tables)
     twin.train([ids.tolist()], keep.tolist(), trained.tables.noise.tolist(), W, C, trained.lr, trained.floor, trained.seed, 3)
