@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import cooc_engine
 from cooc_engine.cli.console import Work, print_result, score_lines
@@ -52,22 +52,28 @@ def probe(
         Path | None, "A text, one sentence per line: pairs of its words are written as one word, and told apart."
     ] = None,
     sentence_pairs: Annotated[Files, "Files of sentence pairs: sentence, sentence, human score, separated by tabs."] = None,
+    word_in_context: Annotated[
+        tuple[Path, Path] | None,
+        "Two files NAME.data.txt, with NAME.gold.txt beside each: whether a word has the same sense in two sentences is "
+        "learned from the first, and judged on the second.",
+    ] = None,
     perplexity: Annotated[
         Files,
         "A held-out corpus, encoded with the vocabulary of the training; and the corpus of the training, for its n-grams.",
     ] = None,
-    plain: Annotated[bool, "Lower-case the tagged words, and keep letters and digits alone."] = False,
+    plain: Annotated[bool, "Lower-case the words of tags and in context, and keep letters and digits alone."] = False,
     save_mix: Annotated[Path | None, "Write the mix learned from the tags, for `embed --layers mix --mix`."] = None,
     json: Json = False,
 ) -> None:
-    """Show what the layers of a model of ELMo know: perplexity, senses, parts of speech, sentence pairs, with intervals.
+    """Show what the layers of a model of ELMo know: perplexity, senses, parts of speech, pairs, with intervals.
 
     For example:
 
         cooc-engine probe elmo.h5 --tags dev.conllu test.conllu --senses text.txt
     """
-    if not (tags or senses or sentence_pairs or perplexity):
-        raise UsageError("nothing to judge by; pass tags TRAIN TEST, senses TEXT, sentence-pairs FILE or perplexity CORPUS")
-    sets = {"pairs": sentence_pairs or (), "perplexity": perplexity or ()}
+    if not (tags or senses or sentence_pairs or word_in_context or perplexity):
+        kinds = "tags TRAIN TEST, senses TEXT, sentence-pairs FILE, word-in-context TRAIN TEST or perplexity CORPUS"
+        raise UsageError(f"nothing to judge by; pass {kinds}")
+    sets: Any = {"pairs": sentence_pairs or (), "word_in_context": word_in_context, "perplexity": perplexity or ()}
     rows = cooc_engine.probe(model, tags=tags, senses=senses, plain=plain, mix=save_mix, **sets)
     print_result(json, rows, score_lines(rows))

@@ -1,6 +1,6 @@
-"""What the layers of ELMo know: perplexity beside n-grams, senses, parts of speech, and pairs of sentences.
+"""What the layers of ELMo know: perplexity beside n-grams, senses, parts of speech, pairs of sentences, words in context.
 
-Every score comes with the number of items that it is of, and scores of items with the bootstrap interval of their mean.
+Every score comes with the number of items that it is of, and all but perplexities with a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,16 @@ from cooc_engine.contextual.stream import Stream
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation import ngrams as counted
-from cooc_engine.evaluation.bootstrap import interval, resampled_means, resamples
+from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means, resamples
 from cooc_engine.evaluation.correlation import pearson
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
+from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.text.readers import line_batches
-from cooc_engine.vectors.contextual import ContextualVectors
+from cooc_engine.vectors.contextual import ContextualVectors, InSentence
 from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
 
-__all__ = ["PAIRS", "perplexities", "probe", "pseudo_words", "sentence_pairs", "tagging"]
+__all__ = ["PAIRS", "perplexities", "probe", "pseudo_words", "same_senses", "sentence_pairs", "tagging"]
 
 # Words of different kinds, each pair of which is written as one to see whether the places are told apart.
 PAIRS = (
@@ -57,6 +59,7 @@ def probe(
     tags: tuple[PathLike, PathLike] | None = None,
     senses: PathLike | None = None,
     pairs: Iterable[PathLike] = (),
+    word_in_context: tuple[PathLike, PathLike] | None = None,
     perplexity: Sequence[PathLike] = (),
     plain: bool = False,
     mix: PathLike | None = None,
@@ -66,8 +69,10 @@ def probe(
     tags        two files in CoNLL-U: parts of speech are learned from the first and judged on the second, see `tagging`
     senses      a text, one sentence per line, for `pseudo_words`
     pairs       files for `read_sentence_pairs`, see `sentence_pairs`
+    word_in_context  two files for `read_word_in_context`: a cut is fitted on the first and judged on the second
     perplexity  an encoded corpus that was held out, and if there is a second that of the training, see `perplexities`
-    plain       lower-case the words of tags and keep only letters and digits of ASCII, as corpora such as enwiki are
+    plain       lower-case the words of tags and of words in context, and keep only letters and digits of ASCII, as corpora
+                such as enwiki are
     mix         write the mix that was learned for the tags to this file
 
     Raises `InputError`, naming file and line, for a file that cannot be read, and what `ContextualVectors.open` raises.
@@ -78,6 +83,7 @@ def probe(
         raise UsageError(f"perplexity of {len(perplexity)} corpora; pass the one held out, and that of the training")
     sets = [read_sentence_pairs(os.fspath(path)) for path in pairs]
     tagged = [_plain(each) if plain else each for each in (read_tagged(os.fspath(path)) for path in tags or ())]
+    both = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
     vectors, rows = ContextualVectors.open(model), list[Row]()
     if perplexity:
         rows += perplexities(vectors, *map(Corpus.of, perplexity))
@@ -91,6 +97,8 @@ def probe(
             learned.save(Path(mix))
     for data in sets:
         rows += sentence_pairs(vectors, data)
+    if both:
+        rows += same_senses(vectors, *(_plain_pairs(each) if plain else each for each in both))
     return [{"model": os.fspath(model), **row} for row in rows]
 
 
@@ -103,6 +111,17 @@ def _plain(data: TaggedSet) -> TaggedSet:
     kept = [sentence for sentence in pairs if sentence]
     words, tags = ([[pair[side] for pair in sentence] for sentence in kept] for side in (0, 1))
     return TaggedSet(data.name, words, tags)
+
+
+def _plain_pairs(data: ContextPairs) -> ContextPairs:
+    """Return words in context as `_plain` returns tagged sentences; the word itself stays, whatever it is."""
+
+    def plain(word: InSentence) -> InSentence:
+        words = [NOT_PLAIN.sub("", each.lower()) for each in word.words]
+        words[word.place] = words[word.place] or word.words[word.place]
+        return InSentence([each for each in words if each], sum(map(bool, words[: word.place])))
+
+    return replace(data, pairs=[(plain(first), plain(second)) for first, second in data.pairs])
 
 
 def _row(dataset: str, kind: str, value: float | None, items: int, resampled: Floats | None = None) -> Row:
@@ -259,11 +278,21 @@ def sentence_pairs(vectors: ContextualVectors, data: PairSet) -> list[Row]:
     sides = [[vectors.words_of(pair[side]) for pair in data.pairs] for side in (0, 1)]
     first, second = (_means(vectors, side) for side in sides)
     shared = [len({*a} & {*b}) / max(1, len({*a} | {*b})) for a, b in zip(*sides, strict=True)]
-    scores = [("words in common", np.array(shared))]
-    for at in range(vectors.layers):
-        norms = np.linalg.norm(first[at], axis=1) * np.linalg.norm(second[at], axis=1)
-        scores.append((f"layer {at}", (first[at] * second[at]).sum(1) / np.maximum(norms, 1e-12)))
-    return [_row(data.name, kind, pearson(values, data.scores), len(data.pairs)) for kind, values in scores]
+    cosines = [_cosines(*layer) for layer in zip(first, second, strict=True)]
+    values = {"words in common": np.array(shared), **{f"layer {at}": found for at, found in enumerate(cosines)}}
+    wanted = np.array(data.scores)
+    resampled = resampled_correlations("pearson", list(values.values()), wanted, SAMPLES, [1])
+    return [
+        _row(data.name, kind, pearson(series, data.scores), len(wanted), drawn)
+        for (kind, series), drawn in zip(values.items(), resampled, strict=True)
+    ]
+
+
+def _cosines(first: Matrix, second: Matrix) -> Floats:
+    """Return the cosine of each row with that of the other matrix."""
+    norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+    cosines: Floats = (first * second).sum(1) / np.maximum(norms, 1e-12)
+    return cosines
 
 
 def _means(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
@@ -275,3 +304,22 @@ def _means(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Ma
 def _at(vectors: ContextualVectors, sentences: Sequence[Sequence[str]], places: Sequence[int]) -> Matrix:
     """Return all layers of one word of each sentence, (L + 1, n, d)."""
     return np.stack([layers[:, place] for layers, place in zip(vectors.embed(sentences), places, strict=True)], 1)
+
+
+# ---------------------------------------------------------------------------------------------------------- same senses
+
+
+def same_senses(vectors: ContextualVectors, train: ContextPairs, test: ContextPairs) -> list[Row]:
+    """Return for each layer how many pairs of `test` are rightly said to have the same sense, or not, by the cut of `train`."""
+    learned, judged = (_between(vectors, data) for data in (train, test))
+    right = [(of_test > best_cut(of_train, train.same)) == test.same for of_train, of_test in zip(learned, judged, strict=True)]
+    return [_row(f"words in context of {test.name}", f"layer {at}", *_mean(each)) for at, each in enumerate(right)]
+
+
+def _between(vectors: ContextualVectors, data: ContextPairs) -> list[Floats]:
+    """Return for each layer the cosines of the pairs."""
+    sides = []
+    for side in zip(*data.pairs, strict=True):
+        parts = (side[first : first + TOGETHER] for first in range(0, len(side), TOGETHER))
+        sides.append(np.concatenate([_at(vectors, *zip(*part, strict=True)) for part in parts], 1))
+    return [_cosines(*layer) for layer in zip(*sides, strict=True)]

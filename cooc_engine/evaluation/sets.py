@@ -15,8 +15,8 @@ from cooc_engine.text.bounded import whole
 from cooc_engine.text.compression import SUFFIXES
 
 __all__ = [
-    "AnalogySet", "CategorySet", "OutlierSet", "PairSet", "TaggedSet",
-    "name_of", "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "read_tagged",
+    "AnalogySet", "CategorySet", "OutlierSet", "PairSet", "TaggedSet", "lines_of", "name_of", "read_analogies",
+    "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "read_tagged",
 ]  # fmt: skip
 LONGEST = 1 << 24  # bytes of a file: the largest sets in use have a quarter
 MOST_TAGGED = 1 << 28  # bytes of a file of tagged text
@@ -77,7 +77,7 @@ def read_sentence_pairs(path: Path | str) -> PairSet:
 
 def _read_scored(path: Path, what: str, *, spaces: bool) -> PairSet:
     pairs, scores = [], []
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         if line.startswith("#"):
             continue
         fields = line.split() if spaces and "\t" not in line else [part.strip() for part in line.split("\t")]
@@ -107,7 +107,7 @@ def read_analogies(path: Path | str) -> AnalogySet:
     """
     path, questions, sections = Path(path), [], []
     section = ""
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         if line.startswith(":"):
             section = line[1:].strip()
             continue
@@ -127,7 +127,7 @@ def read_categories(path: Path | str) -> CategorySet:
     Raises `InputError`, naming file and line.
     """
     path, words, classes = Path(path), [], []
-    for number, line in _lines(path):
+    for number, line in lines_of(path):
         if line.startswith("#"):
             continue
         fields = [part.strip() for part in line.split("\t")] if "\t" in line else line.split()
@@ -229,6 +229,6 @@ def _text(path: Path, most: int = LONGEST) -> str:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and the text of each line that is not blank."""
     return ((number, line.strip()) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip())

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Probing"]
 
-FILES = {"tags": "tags", "senses": "senses", "sentence-pairs": "pairs", "held-out": "held_out"}
-NUMBERS = {"tags": 2, "senses": 1}  # of files; of the others there may be any number
+FILES = {
+    "tags": "tags", "senses": "senses", "sentence-pairs": "pairs", "word-in-context": "word_in_context", "held-out": "held_out",
+}  # fmt: skip
+NUMBERS = {"tags": 2, "senses": 1, "word_in_context": 2}  # of files; of the others there may be any number
 FLAGS = ("plain", "picture")
 Row = dict[str, Any]
 
@@ -112,12 +114,10 @@ class Probing:
         return [encoded(texts, output / "held-out", replace(encode, vocabulary=f"{corpus.path}"), **run), corpus]
 
     def _probed(self, path: Path, held_out: Sequence[Corpus]) -> list[Evaluation]:
-        tags, senses = self.files.get("tags"), self.files.get("senses")
+        given: Any = {name: paths[0] if NUMBERS.get(name) == 1 else tuple(paths) for name, paths in self.files.items()}
         rows = probe(
             path,
-            tags=(tags[0], tags[1]) if tags else None,
-            senses=senses[0] if senses else None,
-            pairs=self.files.get("pairs", ()),
+            **{name: value for name, value in given.items() if name != "held_out"},
             perplexity=[corpus.path for corpus in held_out],
             plain=self.plain,
         )

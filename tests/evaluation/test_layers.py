@@ -15,9 +15,10 @@ from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation.layers import perplexities, probe, pseudo_words, sentence_pairs, tagging
+from cooc_engine.evaluation.layers import perplexities, probe, pseudo_words, same_senses, sentence_pairs, tagging
 from cooc_engine.evaluation.ngrams import NgramModel, perplexity
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_tagged
+from cooc_engine.evaluation.word_in_context import best_cut, read_word_in_context
 from cooc_engine.models.file import save_model
 from cooc_engine.vectors.contextual import ContextualVectors
 from cooc_engine.vectors.layer_mix import LayerMix
@@ -112,6 +113,54 @@ def test_pairs_with_more_words_in_common_are_more_alike(vectors):
     assert rows["layer 0"] > 0.5
 
 
+# --------------------------------------------------------------------------------------------------- words in context
+
+
+def in_context(path: Path, pairs: list[tuple[str, str, str, str]]) -> Path:
+    """Write pairs of places, two sentences and the gold."""
+    path.write_text("".join(f"x\tN\t{places}\t{first}\t{second}\n" for places, first, second, _ in pairs))
+    path.with_name(path.name.replace("data", "gold")).write_text("".join(f"{gold}\n" for *_, gold in pairs))
+    return path
+
+
+def test_a_word_beside_the_same_words_has_the_same_sense(tmp_path, vectors):
+    rng = np.random.default_rng(0)
+    pairs = []
+    for number in range(60):
+        one, two = (" ".join(rng.permutation(list(words))) for words in ("abc", "uvw"))
+        pairs.append(("3-3", f"{one} x", f"{two if number % 2 else one} x", "FT"[number % 2 == 0]))
+    train, test = (in_context(tmp_path / f"{name}.data.txt", part) for name, part in (("a", pairs[:30]), ("b", pairs[30:])))
+    rows = same_senses(vectors, read_word_in_context(train), read_word_in_context(test))
+    assert [row["dataset"] for row in rows] == ["words in context of b"] * 3
+    assert rows[0]["value"] == 0.5  # the same letters everywhere
+    assert min(rows[1]["value"], rows[2]["value"]) > 0.9
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("cosines", "same", "cut"), [([1, 2, 3, 4], "FFTT", 2), ([4, 1, 3, 2], "TTTT", -np.inf), ([1, 2], "FF", 2)]
+)
+def test_the_cut_is_where_the_most_are_right(cosines, same, cut):
+    assert best_cut(np.array(cosines, float), np.array(list(same)) == "T") == cut
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "gold", "said"),
+    [
+        ("a.txt", "x\tN\t0-0\ta\tb", "T", "pass the file NAME.data.txt"),
+        ("a.data.txt", "x\tN\t0\ta\tb", "T", "a.data.txt:1: expected word, part of speech, places such as 4-0"),
+        ("a.data.txt", "x\tN\t0-1\ta\tb", "T", "a.data.txt:1: word 1 of a sentence of 1 words"),
+        ("a.data.txt", "x\tN\t0-0\ta\tb", "yes", "a.gold.txt:1: expected T or F, found 'yes'"),
+        ("a.data.txt", "x\tN\t0-0\ta\tb", "T\nF", "a.gold.txt: 2 answers, and a.data.txt has 1 pairs"),
+    ],
+)
+def test_files_that_are_no_words_in_context_are_refused(tmp_path, name, line, gold, said):
+    (tmp_path / name).write_text(line + "\n")
+    (tmp_path / "a.gold.txt").write_text(gold + "\n")
+    with pytest.raises(InputError, match=said):
+        read_word_in_context(tmp_path / name)
+
+
 # -------------------------------------------------------------------------------------------------------- perplexity
 
 
@@ -160,18 +209,20 @@ def test_probe_reads_its_files_and_writes_the_mix(tmp_path, corpora):
     (tmp_path / "a.conllu").write_text(CONLLU)
     (tmp_path / "pairs.tsv").write_text("a b\ta c\t1\nb\tc d\t2\n")
     (tmp_path / "text.txt").write_text("a b c\n")
+    wic = in_context(tmp_path / "wic.data.txt", [("1-0", ". Banks", "banks , too", "T")])
     rows = probe(
         tmp_path / "elmo.h5",
         tags=(tmp_path / "a.conllu", tmp_path / "a.conllu"),
         senses=tmp_path / "text.txt",
         pairs=[tmp_path / "pairs.tsv"],
+        word_in_context=(wic, wic),
         perplexity=[corpora[1]],
         plain=True,
         mix=tmp_path / "mix.json",
     )
     assert len(LayerMix.open(tmp_path / "mix.json").scores) == 3
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-    assert datasets == ["perplexity of held", "pseudo-words", "tags of a", "pairs"]
+    assert datasets == ["perplexity of held", "pseudo-words", "tags of a", "pairs", "words in context of wic"]
     tags = next(row for row in rows if row["dataset"] == "tags of a")
     assert tags["covered"] == 4  # the full stop is not plain
 

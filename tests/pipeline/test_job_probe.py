@@ -35,6 +35,7 @@ vector-size = 4
 tags = ["a.conllu", "a.conllu"]
 senses = "text.txt"
 sentence-pairs = "pairs.tsv"
+word-in-context = ["a.data.txt", "a.data.txt"]
 held-out = "held.txt"
 plain = true
 picture = true
@@ -50,6 +51,8 @@ def job(tmp_path_factory) -> Path:
     words = (f"{n}\t{word}\t_\t{tag}" + "\t_" * 6 for n, (word, tag) in enumerate([("A", "DET"), ("river", "NOUN")], 1))
     (home / "a.conllu").write_text("\n".join(words))
     (home / "pairs.tsv").write_text("a b\ta c\t1\nb\tc a\t2\nb a\tb b\t3\n")
+    (home / "a.data.txt").write_text("x\tN\t0-1\triver a\tb album\nx\tN\t0-1\ta b\tc a\n")
+    (home / "a.gold.txt").write_text("F\nT\n")
     (home / "job.toml").write_text(JOB)
     return home / "job.toml"
 
@@ -71,12 +74,19 @@ def test_a_job_judges_the_layers_of_its_models_of_elmo(job, rows):
             tags=(home / "a.conllu", home / "a.conllu"),
             senses=home / "text.txt",
             pairs=[home / "pairs.tsv"],
+            word_in_context=(home / "a.data.txt", home / "a.data.txt"),
             perplexity=[held.path, work / "corpus"],
             plain=True,
         )
     ]
     assert rows == wanted
-    assert {row["dataset"] for row in rows} == {"perplexity of held-out", "pseudo-words", "tags of a", "pairs"}
+    assert {row["dataset"] for row in rows} == {
+        "perplexity of held-out",
+        "pseudo-words",
+        "tags of a",
+        "pairs",
+        "words in context of a",
+    }
     assert {"backward", "Kneser-Ney 3", "layer 2", "mix"} < {row["kind"] for row in rows}
 
 
