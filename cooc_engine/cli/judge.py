@@ -128,6 +128,7 @@ def compare(
     output: Page,
     pairs: Annotated[Files, "Files of word pairs: word, word, human score, separated by tabs."] = None,
     analogies: Annotated[Files, "Files of questions: four words per line, a colon starts a section."] = None,
+    tests: Annotated[Files, "Labelled texts, on which those of the models that are classifiers are tested."] = None,
     options: CompareOptions | None = None,
     force: Annotated[bool, "Replace an existing page."] = False,
     progress: ProgressKind = "auto",
@@ -139,17 +140,21 @@ def compare(
 
         cooc-engine compare glove.h5 skipgram.h5 --pairs men.tsv --output page.html
     """
+    from cooc_engine.evaluation.accuracy import accuracies
+    from cooc_engine.evaluation.comparison import named_models
     from cooc_engine.reports.page import page_of
 
     shown, page = cooc_engine.open_progress(progress), str(page_of(output))
-    record = cooc_engine.compare(models, output, pairs or (), analogies or (), options, force=force, progress=shown)
+    tested = accuracies(named_models(models), tests, progress=shown) if tests else None
+    given = (pairs or (), analogies or (), options)
+    record = cooc_engine.compare(models, output, *given, classifiers=tested, force=force, progress=shown)
     print_result(json, {"output": page, **record}, _compared(page, record))
 
 
 def _compared(page: str, record: dict[str, Any]) -> Iterator[str]:
     from cooc_engine.reports.page import verdict
 
-    for data in record["sets"]:
+    for data in [*record["sets"], *record.get("classifiers", {}).get("sets", [])]:
         yield f"{data['name']}  {data['kind']}  {data['covered']} of {data['total']}"
         for score in data["scores"]:
             yield f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
+from cooc_engine.evaluation.accuracy import costs
 from cooc_engine.evaluation.bootstrap import draws_of, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.evaluation.geometry import nearest_rows, norm_profile, overlaps, spectrum
@@ -180,19 +181,18 @@ COMPARED: Mapping[str, Callable[[Sequence[_Entrant], Any, CompareOptions], SetSc
 def _facts(entrant: _Entrant) -> dict[str, Any]:
     """Return facts and costs of a model from its history and provenance; None for what they do not record."""
     model = entrant.model
-    seconds = sum(float(epoch.get("seconds", 0)) for epoch in model.history)
+    cost = costs(model)
     items = sum(float(epoch.get("items", 0)) for epoch in model.history)
     return {
         "name": entrant.name,
         "file": model.path.name,
-        "file_bytes": model.path.stat().st_size,
+        **cost,
         "family": model.family,
         "published": model.published,
         "vector_size": entrant.vectors.vector_size,
         "words": len(model.vocabulary),
         "epochs": len(model.history),
-        "seconds": seconds or None,
-        "items_per_second": items / seconds if seconds else None,
+        "items_per_second": items / cost["seconds"] if cost["seconds"] else None,
         "item": FAMILIES[model.family].item if model.family in FAMILIES else "words",
         "threads": model.provenance.get("threads"),
         "peak_memory_bytes": model.provenance.get("peak_memory_bytes"),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 
-__all__ = ["ClassifyOptions", "ClusterOptions", "CompareOptions", "DocumentOptions", "EvalOptions"]
+__all__ = ["AccuracyOptions", "ClassifyOptions", "ClusterOptions", "CompareOptions", "DocumentOptions", "EvalOptions"]
 
 
 @dataclass(frozen=True)
@@ -86,3 +86,15 @@ class ClassifyOptions(DocumentOptions):
     """Number of nearest documents by whose labels a document is classified."""
     samples: Annotated[int, AtLeast(100)] = 1000
     """Number of bootstrap samples of the test documents for the intervals."""
+
+
+@dataclass(frozen=True)
+class AccuracyOptions(Options):
+    """How classifiers that are models themselves are tested."""
+
+    samples: Annotated[int, AtLeast(100)] = 1000
+    """Number of bootstrap samples of the lines for the intervals."""
+    seed: Annotated[int, AtLeast(0)] = 1
+    """Random seed of the bootstrap."""
+    trust_tokenizer: bool = False
+    """Run the Python function by which a model says that its text was split, if there is one, on the texts."""

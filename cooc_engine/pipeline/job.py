@@ -17,6 +17,8 @@ texts = ["labelled.txt"]
 [classify]                          labelled texts to learn from and to classify, and the options of `classify`
 train = "train.txt"
 test = "test.txt"
+[test]                              labelled texts to test classifiers on, and the samples and seed of the intervals
+texts = ["test.txt"]
 [probe]                             what `probe` judges the layers of models of ELMo by, and whether to draw a picture
 senses = "text.txt.xz"
 [compare]                           the page comparing all models, in `output`, and the options of `compare`
@@ -39,10 +41,11 @@ from cooc_engine.contextual.file import FAMILY
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation.comparison import COMPARED
+from cooc_engine.evaluation.accuracy import accuracies, accuracy_rows
+from cooc_engine.evaluation.comparison import COMPARED, named_models
 from cooc_engine.evaluation.documents import Results, Task, rows_of
 from cooc_engine.evaluation.judge import SETS, evaluate
-from cooc_engine.evaluation.options import CompareOptions, EvalOptions
+from cooc_engine.evaluation.options import AccuracyOptions, CompareOptions, EvalOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
@@ -76,7 +79,7 @@ __all__ = ["job_output", "run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 LONGEST = 1 << 20  # bytes of a job file
-TABLES = {"output", "encode", "count", "train", "eval", "cluster", "classify", "probe", "compare"}
+TABLES = {"output", "encode", "count", "train", "eval", "cluster", "classify", "test", "probe", "compare"}
 
 
 def run(
@@ -104,10 +107,13 @@ def run(
         _trained(training.family, data, training.at, training.options, **run)
     models = [training.at for training in plan.trainings]
     documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=how.force) if plan.tasks else []
+    tested = accuracies(named_models(models), *plan.tested, progress) if plan.tested else None
     if plan.compared:
-        compare(models, **plan.compared, documents=documents, force=True, progress=progress)
+        compare(models, **plan.compared, documents=documents, classifiers=tested, force=True, progress=progress)
     rows = _judged(plan, progress, force=how.force) if plan.judged else []
     rows += _document_rows(plan, documents)
+    if tested:
+        rows += _written(plan, accuracy_rows(tested, named_models(models)), "classifiers.tsv")
     if plan.probing:
         rows += plan.probing.rows(plan.contextual, corpus, plan.encode, plan.output, **run)
     return rows
@@ -175,6 +181,7 @@ class _Plan:
         makers = {"cluster": clustering_of, "classify": classification_of}
         asked = {name: make for name, make in makers.items() if name in fields}
         self.tasks: list[Task] = [make(self._table(fields, name), self._paths, f"{path}") for name, make in asked.items()]
+        self.tested = self._tested(dict(self._table(fields, "test"))) if "test" in fields else None
         self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
         self.probing = self._probing(dict(self._table(fields, "probe"))) if "probe" in fields else None
         self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
@@ -248,6 +255,15 @@ class _Plan:
         sets = {kind: self.judged[kind] for kind in COMPARED if kind in self.judged}
         table.pop("output", None)
         return {"output": page, **sets, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
+
+    def _tested(self, table: dict[str, Any]) -> tuple[list[Path], AccuracyOptions]:
+        """Return the texts to test classifiers on, and how."""
+        where, texts = f"{self.path} [test]", self._paths(table.pop("texts", []), "[test] texts")
+        if not texts:
+            raise UsageError(f"{where}: names no texts")
+        if not any("labels" in training.family.arrays for training in self.trainings):
+            raise UsageError(f'{where}: tests classifiers, and no [[train]] makes one; its model is "supervised"')
+        return texts, from_mapping(AccuracyOptions, table, where)
 
     def _probing(self, table: dict[str, Any]) -> Probing:
         where = f"{self.path} [probe]"
@@ -324,10 +340,14 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
 def _document_rows(plan: _Plan, documents: Sequence[Results]) -> list[dict[str, Any]]:
     """Return the scores of the models by labelled documents, which are written as a table too."""
     rows = [row for task, outcomes in documents for row in rows_of(task, outcomes)]
-    if rows:
-        write_scores(rows, plan.output / "documents.tsv")
+    return _written(plan, rows, "documents.tsv") if rows else []
+
+
+def _written(plan: _Plan, rows: Sequence[dict[str, Any]], file: str) -> list[dict[str, Any]]:
+    """Write scores of models as a table, and return them, those of a grid with their settings."""
+    write_scores(rows, plan.output / file)
     settings = {str(training.at): training.wanted[0].settings for training in plan.trainings}
-    return [{**row, "settings": settings[row["model"]]} for row in rows] if plan.grid else rows
+    return [{**row, "settings": settings[row["model"]]} for row in rows] if plan.grid else list(rows)
 
 
 def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:

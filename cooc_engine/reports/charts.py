@@ -18,7 +18,7 @@ LONGEST = 26  # maximum number of letters in a label
 ROW = 24
 TOP = 6
 AXIS = 26  # height of an axis with its tick labels
-ITEMS = {"spearman": "pairs", "analogy-add": "questions"}
+ITEMS = {"spearman": "pairs", "analogy-add": "questions", "accuracy": "lines"}
 VALUE = 52  # width of the column of numbers on the right
 
 Record = Mapping[str, Any]

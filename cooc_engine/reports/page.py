@@ -53,6 +53,7 @@ def compare(
     options: CompareOptions | None = None,
     *,
     documents: Sequence[Results] = (),
+    classifiers: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -63,19 +64,20 @@ def compare(
     pairs       files of word pairs with human similarity ratings
     analogies   files of analogy questions in word2vec's format
     documents   how the same model files fared with labelled documents, which become a section with a map
+    classifiers the record of `accuracies` of those of the models that are classifiers, which becomes a section with a table
 
     Returns the numbers; see `cooc_engine.evaluation.comparison.comparison` for them and for the errors raised. Each file is
     written completely or not at all. With `output`, raises `UsageError` if a file exists already, unless `force` is given, and
     if matplotlib or Jinja is missing.
     """
     if output is None:
-        return _compared(models, comparison(models, pairs, analogies, options, progress), documents)
+        return _compared(models, comparison(models, pairs, analogies, options, progress), documents, classifiers)
     page = page_of(output)
     check_page(page)
     with nullcontext() if page == Path(output) else _directory(page.parent):
         for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
             refuse_file(path, force=force)
-        record = _compared(models, comparison(models, pairs, analogies, options, progress), documents)
+        record = _compared(models, comparison(models, pairs, analogies, options, progress), documents, classifiers)
         numbers = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         write_whole(page.with_suffix(".json"), utf8(numbers))
         write_whole(page.with_suffix(".png"), _picture(record))
@@ -83,9 +85,12 @@ def compare(
     return record
 
 
-def _compared(models: Any, record: dict[str, Any], documents: Sequence[Results]) -> dict[str, Any]:
-    """Return the record of a comparison, with that of documents if there are any."""
-    return {**record, "documents": document_record(documents, named_models(models))} if documents else record
+def _compared(
+    models: Any, record: dict[str, Any], documents: Sequence[Results], classifiers: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the record of a comparison, with those of documents and of classifiers if there are any."""
+    judged = {"documents": document_record(documents, named_models(models))} if documents else {}
+    return {**record, **judged, **({"classifiers": classifiers} if classifiers else {})}
 
 
 def page_of(output: PathLike) -> Path:
@@ -157,6 +162,8 @@ def render(record: Mapping[str, Any]) -> str:
         tests=sum(len(data["differences"]) for data in record["sets"]),
         spectrum=charts.spectrum_lines(record["spectra"], colours),
         judged=record.get("documents", {}),
+        tested=record.get("classifiers", {}),
+        accuracies=[charts.score_dots(data, colours) for data in record.get("classifiers", {}).get("sets", [])],
         document_scores=[charts.score_dots(data, colours) for data in _drawn(record)],
         maps=map_panels(record),
         shapes=SHAPES,

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import predict
+from cooc_engine._kernels.lines import LABEL
 from cooc_engine._kernels.predict import Found, Predicting, Tree
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import ModelFile, open_model
@@ -32,15 +33,16 @@ from cooc_engine.text.readers import Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_worker import LINES
 from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
-from cooc_engine.vectors.line_reader import Dictionary, LineReader
+from cooc_engine.vectors.line_reader import Dictionary, LineReader, Words
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Answers", "Classifier", "Scores"]
+__all__ = ["UNTESTED", "Answers", "Classifier", "Scores"]
 
 LONGEST = 1 << 26  # bytes of a line
 ANSWERS = 1 << 22  # labels of the lines that are answered at a time
+UNTESTED = -1
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,14 @@ def _share(part: float, whole: float) -> float:
 class Answers(NamedTuple):
     """Answers for some lines: how many labels each has (lines,), and these, as rows, with their probabilities (lines, k).
 
-    The best are the first. `tally` is that of `predict_lines`, for the `lines` of them that have words and labels.
+    The best are the first. `right`, (lines,), is 1 if the best is a label of the line itself and 0 if not, or `UNTESTED` if
+    the line has none, or no answer. `tally` is that of `predict_lines`, for the `lines` of them that have words and labels.
     """
 
     numbers: npt.NDArray[np.int32]
     labels: npt.NDArray[np.int32]
     probabilities: Matrix
+    right: npt.NDArray[np.int8]
     lines: int
     tally: Counts
 
@@ -189,6 +193,11 @@ class Classifier:
             tally += answers.tally
         return Scores(self.labels, lines, *tally)
 
+    def right(self, path: PathLike, threads: int | None = None) -> npt.NDArray[np.int8]:
+        """Return for each line of a file whether its best label is one of its own: 1 or 0, or `UNTESTED` if it has none."""
+        found = [answers.right for answers in self.predict_file(path, threads=threads)]
+        return np.concatenate([np.empty(0, np.int8), *found])
+
     def answers(
         self, pieces: Iterable[Piece], k: int = 1, threshold: float = 0.0, threads: int | None = None
     ) -> Iterator[Answers]:
@@ -243,7 +252,19 @@ class Classifier:
             words.ids, words.ends, OUTPUTS[self.options.loss], CLAMP, words.lines, tree, self._rows, self._ngrams,
             self._outputs, k, np.float32(threshold), buffers, found, tally,
         )  # fmt: skip
-        return Answers(found.numbers, found.labels, np.exp(found.scores), lines, tally)
+        return Answers(found.numbers, found.labels, np.exp(found.scores), _right(words, found), lines, tally)
+
+
+def _right(words: Words, found: Found) -> npt.NDArray[np.int8]:
+    """Return whether the best label of each line is one of its own, as `Answers` has it."""
+    kinds = words.lines.kinds[words.ids]
+    at = np.flatnonzero(kinds <= LABEL)
+    line, own = np.searchsorted(words.ends, at, "right"), LABEL - kinds[at]
+    right = np.full(len(words.ends), UNTESTED, np.int8)
+    right[line] = 0
+    right[line[found.labels[line, 0] == own]] = 1
+    right[found.numbers == 0] = UNTESTED
+    return right
 
 
 def _parts(piece: Piece, most: int) -> Iterator[Piece]:
