@@ -26,6 +26,10 @@ RUN = """
     resume: bool = False,
     progress: Progress | None = None,
     checkpoint_every: float = 10.0,"""
+SHARED = """
+    processes: int | None = None,
+    cluster: Any = None,
+    take_over: bool = False,"""
 OWN = """
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -67,7 +71,7 @@ def train(
     options: {kind.__name__} | None = None,
     *,
     encode: EncodeOptions | None = None,
-    count: CountOptions | None = None,{RUN}{"".join(parameters(kind, kind.names(), "    "))}
+    count: CountOptions | None = None,{RUN}{SHARED if family.shared else ""}{"".join(parameters(kind, kind.names(), "    "))}
 ) -> Model:
     """{family.title}
 
@@ -84,7 +88,7 @@ def train_stub() -> str:
         homes.setdefault(family.options.__module__, []).append(family.options.__name__)
     imports = [f"from {home} import {', '.join(sorted(names))}" for home, names in homes.items()]
     head = [
-        "from typing import Literal, overload\n",
+        "from typing import Any, Literal, overload\n",
         *sorted([
             "from cooc_engine.corpus.options import EncodeOptions",
             "from cooc_engine.counts.options import CountOptions",

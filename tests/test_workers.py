@@ -28,6 +28,10 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
+from cooc_engine.matrix import pmi_slabs, pmi_svd
+from cooc_engine.matrix.pmi_svd import train_pmi_svd
+from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.processes import Processes
@@ -228,3 +232,78 @@ def test_the_command_line_shares_work(texts, alone, tmp_path, capfd):
     assert contents(tmp_path / "corpus") == contents(alone / "corpus")
     assert main([*given, "--output", str(tmp_path / "x"), "--dry-run", "--json"]) == 0
     assert json.loads(capfd.readouterr().out.splitlines()[-1])["memory_budget"] == default_memory() // 2
+
+
+@pytest.fixture(scope="module")
+def sides(alone, tmp_path_factory) -> dict[str, Path]:
+    """Counts whose PMI is symmetric, that whose transpose has the same counts, and counts that must be transposed."""
+    at = tmp_path_factory.mktemp("sides")
+    count(alone / "corpus", at / "right", CountOptions(window=3, context_side="right"))
+    count(alone / "corpus", at / "positions", CountOptions(window=2, positional=True))
+    return {"symmetric": alone / "cooc", "right": at / "right", "positions": at / "positions"}
+
+
+FACTORISED = {
+    "symmetric": ("symmetric", {}), "smoothed": ("symmetric", {"cds": 0.75}), "right": ("right", {"pmi": "pmi"}),
+    "positions": ("positions", {"vectors": "w"}),
+}  # fmt: skip
+
+
+def bits(model) -> dict[str, bytes]:
+    return {name: model.array(name).tobytes() for name in ("words", "contexts", "singular_values", "residuals")}
+
+
+@pytest.mark.parametrize("case", FACTORISED)
+def test_a_matrix_is_factorised_to_the_same_bits(sides, workers, tmp_path, case):
+    counts, options = FACTORISED[case][0], PmiSvdOptions(vector_size=9, **FACTORISED[case][1])
+    one = train_pmi_svd(sides[counts], tmp_path / "one.h5", options)
+    with sharing(workers), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pmi_svd, "transform_cooc", lambda *_: pytest.fail("not shared"))
+        two = train_pmi_svd(sides[counts], tmp_path / "two.h5", options)
+    assert bits(one) == bits(two)
+    assert [epoch["items"] for epoch in one.history] == [epoch["items"] for epoch in two.history]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5", "two.h5"]
+
+
+def test_a_worker_that_is_lost_between_products_makes_its_slab_again(sides, tmp_path, monkeypatch):
+    """Slabs that do not fit into memory lie in unnamed files; those of the other worker stay."""
+    one = train_pmi_svd(sides["right"], tmp_path / "one.h5", PmiSvdOptions(vector_size=9))
+    processes, original, written = Processes(2, 1, 1 << 30), pmi_slabs._write, []
+
+    def killing(path: Path, block) -> None:
+        original(path, block)
+        written.append(path)
+        if len(written) == 3:
+            processes._all[0].process.kill()
+
+    monkeypatch.setattr(Run, "shared", lambda run: nullcontext(processes))
+    monkeypatch.setattr(pmi_slabs, "_write", killing)
+    monkeypatch.setattr(pmi_svd, "slab_bytes", lambda *_: 1 << 60)
+    two = train_pmi_svd(sides["right"], tmp_path / "two.h5", PmiSvdOptions(vector_size=9))
+    assert len(written) > 3 and bits(one) == bits(two)
+
+
+def test_a_factorisation_that_was_shared_is_finished_by_one_process(sides, workers, tmp_path, monkeypatch):
+    options = PmiSvdOptions(vector_size=9, tol=1e-6)
+    one = train_pmi_svd(sides["symmetric"], tmp_path / "one.h5", options)
+
+    def stopped(self, step: str, whole: bool) -> None:
+        self.save()
+        raise KeyboardInterrupt
+
+    with sharing(workers), monkeypatch.context() as patch, pytest.raises(InterruptedRun, match="continue with resume=True"):
+        patch.setattr(Checkpoint, "between", stopped)
+        train_pmi_svd(sides["symmetric"], tmp_path / "two.h5", options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5", "two.h5.checkpoint"]
+    two = train_pmi_svd(sides["symmetric"], tmp_path / "two.h5", options, resume=True)
+    assert bits(one) == bits(two)
+
+
+def test_only_products_of_krylov_are_shared(sides, tmp_path):
+    for solver in ("arpack", "none"):
+        with pytest.raises(UsageError, match=f"processes: only the products of solver='krylov' can be shared, not .*{solver}"):
+            train("pmi-svd", sides["right"], tmp_path / "m.h5", vector_size=3, solver=solver, processes=2)
+    (tmp_path / "m.h5.products").mkdir()
+    (tmp_path / "m.h5.products" / "mine").touch()
+    with pytest.raises(UsageError, match="mine: is in the way of products"):
+        train("pmi-svd", sides["right"], tmp_path / "m.h5", vector_size=3, processes=2)

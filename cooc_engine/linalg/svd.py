@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from cooc_engine.runtime.types import Floats, Mask, Matrix
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, Positive
 
-__all__ = ["SVD", "Krylov", "KrylovRecord", "Operator", "Pass", "Space", "arpack", "basis_bytes", "krylov"]
+__all__ = ["SVD", "Krylov", "KrylovRecord", "Operator", "Pass", "Rows", "Space", "arpack", "basis_bytes", "krylov"]
 
 NOISE = 2e-6  # a result below this fraction of its operands is rounding error of single precision
 ROUNDS = 8  # of orthogonalisation, at most; two are usual
@@ -35,11 +35,29 @@ WIDE = 256  # a block has one panel for every WIDE components, and at least one
 LARGEST = 1e150  # whose squares are numbers
 
 
+class Rows(Protocol):
+    """A matrix that is multiplied, wherever its rows are; `SparseRows` is one."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        ...
+
+    @property
+    def entries(self) -> int:
+        """Number of entries."""
+        ...
+
+    def multiply(self, right: Panels, result: Panels, pool: Executor) -> None:
+        """result = self @ right, with the bits of `SparseRows.multiply`."""
+        ...
+
+
 class Operator(NamedTuple):
     """A matrix by rows, and its transpose by rows, which is None for a symmetric matrix."""
 
-    rows: SparseRows
-    transpose: SparseRows | None
+    rows: Rows
+    transpose: Rows | None
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,12 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Floats
 from cooc_engine.storage.scratch import Allocate, in_memory
 
-__all__ = ["Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "pmi_rows", "transform_cooc"]
+__all__ = [
+    "Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "pmi_rows", "transform_cooc", "transform_rows",
+    "transposed_rows",
+]  # fmt: skip
 
+PIECE = 1 << 22  # maximum number of entries of a matrix in memory that is read in pieces
 MODES = {"ppmi": kernels.PPMI, "pmi": kernels.PMI, "npmi": kernels.NPMI}
 
 
@@ -119,10 +123,13 @@ class StoredCounts:
             yield StoredCounts(self.first + begin, self.starts[begin : end + 1], self.columns, self.values)
 
 
-def _blocks(cooc: Cooc) -> Iterator[StoredCounts]:
+def _blocks(cooc: Cooc, first: int, last: int) -> Iterator[StoredCounts]:
+    """Yield the counts of rows first:last, block after block."""
     for block in cooc.blocks:
-        starts = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
-        yield StoredCounts(block.first, starts, *cooc.block_integers(block))
+        a, b = max(first, block.first), min(last, block.last)
+        if a < b:
+            starts = cooc.row_offsets[a : b + 1] - cooc.row_offsets[block.first]
+            yield StoredCounts(a, starts, *cooc.block_integers(block))
 
 
 def transform_cooc(
@@ -133,47 +140,73 @@ def transform_cooc(
     Symmetric counts whose PMI is not symmetric (cds other than 1) are read once: the transpose has the same counts with the
     marginals swapped. Other matrices are transposed afterwards, about `room` bytes at a time.
     """
-    factors, two = Factors.of_cooc(cooc, options.matrix), copies(cooc, options) == 2
-    shape = len(cooc.vocabulary), cooc.columns
-    sides = [factors, factors.turned()] if two and is_symmetric(cooc) else [factors]
-    writers = [_Writer(shape, side, cooc.entries, allocate) for side in sides]
-    for counts in _blocks(cooc):
+    rows, transpose = transform_rows(cooc, options, (0, len(cooc.vocabulary)), allocate, pool, stage)
+    if transpose is None and copies(cooc, options) == 2:
+        transpose = rows.transposed(allocate, room, pool)
+    return rows, transpose
+
+
+def transform_rows(
+    cooc: Cooc, options: PmiSvdOptions, chosen: tuple[int, int], allocate: Allocate, pool: Executor, stage: Stage
+) -> tuple[SparseRows, SparseRows | None]:
+    """Return a range first:last of the rows of the PMI matrix, and the same rows of its transpose if they have these counts."""
+    factors, both = Factors.of_cooc(cooc, options.matrix), copies(cooc, options) == 2 and is_symmetric(cooc)
+    entries = int(cooc.row_offsets[chosen[1]] - cooc.row_offsets[chosen[0]])
+    sides = [factors, factors.turned()] if both else [factors]
+    writers = [_Writer(chosen, cooc.columns, side, entries, allocate) for side in sides]
+    for counts in _blocks(cooc, *chosen):
         for writer in writers:
             writer.add(counts, pool)
-        stage.advance(len(counts.columns))
+        stage.advance(int(counts.starts[-1] - counts.starts[0]))
     rows, *rest = [writer.rows() for writer in writers]
-    if rest:
-        return rows, rest[0]
-    return rows, rows.transposed(allocate, room, pool) if two else None
+    return rows, rest[0] if rest else None
+
+
+def transposed_rows(
+    cooc: Cooc, options: PmiSvdOptions, chosen: tuple[int, int], allocate: Allocate, pool: Executor
+) -> SparseRows:
+    """Return a range first:last of the columns of the PMI matrix as rows; reads all counts three times."""
+    stream = PmiStream(cooc, options.matrix, PIECE, pool)
+    lengths, begin = np.zeros(chosen[1] - chosen[0], np.int64), 0
+    for columns, _ in stream.pieces():
+        kernels.count_columns(chosen, np.array([0, len(columns)]), columns, lengths)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    to = WrittenRows(offsets[:-1].copy(), allocate(int(offsets[-1]), np.int32), allocate(int(offsets[-1]), np.float32))
+    for columns, values in stream.pieces():
+        inside = np.clip(stream.offsets - begin, 0, len(columns))  # rows that are not in this piece are empty
+        kernels.transpose(chosen, inside, columns, values, to)
+        begin += len(columns)
+    return SparseRows((len(lengths), stream.shape[0]), offsets, to.columns, to.values)
 
 
 def pmi_rows(counts: SparseRows, values: Floats, factors: Factors, allocate: Allocate, pool: Executor) -> SparseRows:
     """Return the PMI of counts in memory: their offsets and columns are those of `counts`, the counts are in `values`."""
-    writer = _Writer(counts.shape, factors, counts.entries, allocate)
+    writer = _Writer((0, counts.shape[0]), counts.shape[1], factors, counts.entries, allocate)
     writer.add(StoredCounts(0, counts.offsets, counts.columns, values), pool)
     return writer.rows()
 
 
 class _Writer:
-    """Collects the transformed rows, block after block, into one CSR matrix."""
+    """Collects the transformed rows of a range, block after block, into one CSR matrix."""
 
-    def __init__(self, shape: tuple[int, int], factors: Factors, entries: int, allocate: Allocate) -> None:
-        self._shape, self._factors, self._lengths = shape, factors, np.zeros(shape[0], np.int64)
+    def __init__(self, rows: tuple[int, int], width: int, factors: Factors, entries: int, allocate: Allocate) -> None:
+        self._first, self._width = rows[0], width
+        self._factors, self._lengths = factors, np.zeros(rows[1] - rows[0], np.int64)
         self._columns, self._values = allocate(entries, np.int32), allocate(entries, np.float32)
         self._end = 0
 
     def add(self, counts: StoredCounts, pool: Executor) -> None:
         """Transform and append the next rows."""
-        lengths = self._lengths[counts.first : counts.last]
+        lengths = self._lengths[counts.first - self._first : counts.last - self._first]
         self._factors.count(counts, lengths, pool)
         offsets = self._end + np.concatenate([[0], np.cumsum(lengths)])
         self._factors.fill(counts, offsets, self._columns, self._values, pool)
         self._end = int(offsets[-1])
 
     def rows(self) -> SparseRows:
-        """Return the whole matrix."""
+        """Return all of them."""
         offsets = np.concatenate([[0], np.cumsum(self._lengths)])
-        return SparseRows(self._shape, offsets, self._columns[: self._end], self._values[: self._end])
+        return SparseRows((len(self._lengths), self._width), offsets, self._columns[: self._end], self._values[: self._end])
 
 
 class PmiStream:
@@ -188,7 +221,7 @@ class PmiStream:
         self._cooc, self._factors, self._pool = cooc, Factors.of_cooc(cooc, options), pool
         self._entries = entries
         lengths = np.zeros(self.shape[0], np.int64)
-        for counts in _blocks(cooc):
+        for counts in _blocks(cooc, 0, self.shape[0]):
             self._factors.count(counts, lengths[counts.first : counts.last], pool)
         self.offsets = np.concatenate([[0], np.cumsum(lengths)])
 
@@ -197,7 +230,7 @@ class PmiStream:
         longest = int(np.diff(self._cooc.row_offsets).max(initial=0))
         room = max(self._entries, longest)
         columns, values = in_memory(room, np.int32), in_memory(room, np.float32)
-        for block in _blocks(self._cooc):
+        for block in _blocks(self._cooc, 0, self.shape[0]):
             for counts in block.cut(self._entries):
                 offsets = self.offsets[counts.first : counts.last + 1] - self.offsets[counts.first]
                 self._factors.fill(counts, offsets, columns, values, self._pool)

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -19,9 +20,10 @@ import numpy.typing as npt
 
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
-from cooc_engine.linalg.sparse import ENTRY_BYTES, scratch_bytes
+from cooc_engine.linalg.sparse import ENTRY_BYTES, SparseRows, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, KrylovRecord, Operator, arpack, basis_bytes, krylov
 from cooc_engine.matrix.pmi import copies, transform_cooc
+from cooc_engine.matrix.pmi_slabs import cut_slabs, shared_operator, slab_bytes, worker_bytes
 from cooc_engine.matrix.sparse_pmi import write_rows
 from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.documents import Counted
@@ -31,9 +33,10 @@ from cooc_engine.models.published import RECIPES, combined
 from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
-from cooc_engine.runtime.keywords import Run, TrainKeywords
+from cooc_engine.runtime.keywords import Run, SharedTrainKeywords
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.scratch import in_memory, on_disk
 
 if TYPE_CHECKING:
@@ -42,37 +45,53 @@ if TYPE_CHECKING:
 __all__ = ["derive", "passes_to_come", "train_pmi_svd"]
 
 
-def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int) -> Plan:
-    """Return the minimum memory of the factorisation; the matrix itself can be on disk."""
+def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int, others: int = 0) -> Plan:
+    """Return the minimum memory of the factorisation, and of `others` that share it; the matrix itself can be on disk."""
     words, columns, d = len(cooc.vocabulary), cooc.columns, options.vector_size
     tables = {"tables of words": 100 * (words + columns)}
     vectors = 4 * d * (words + columns)
     basis = basis_bytes((words, columns), d) if options.solver == "krylov" else 4 * vectors
     scratch = scratch_bytes(basis // (4 * (words + columns)), threads)
-    return Plan("train pmi-svd", budget, {"basis": basis, "vectors": vectors, "scratch": scratch, **tables})
+    workers = {"workers": others} if others else {}
+    return Plan("train pmi-svd", budget, {"basis": basis, "vectors": vectors, "scratch": scratch, **tables, **workers})
 
 
 def train_pmi_svd(
-    cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOptions | None = None, **how: Unpack[TrainKeywords]
+    cooc: PathLike | Cooc, output: PathLike, options: PmiSvdOptions | None = None, **how: Unpack[SharedTrainKeywords]
 ) -> ModelFile:
     """Factorise the PMI matrix of co-occurrence counts and write the model file `output`.
 
-    The vectors have the same bits for any number of threads and any budget, interrupted or not. The model also holds the
-    singular values and the residual ‖A v − σ u‖ / σ of each component; its history has one record per pass, with the
-    largest residual as the loss. With `solver` "none" the model is that of `train_pmi`. Raises `UsageError` for a budget that
-    cannot hold the basis and `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
+    The vectors have the same bits for any number of threads, processes and machines and any budget, interrupted or not. The
+    model also holds the singular values and the residual ‖A v − σ u‖ / σ of each component; its history has one record per
+    pass, with the largest residual as the loss. With `solver` "none" the model is that of `train_pmi`. Raises `UsageError` for
+    a budget that cannot hold the basis and `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the
+    output.
     """
     cooc, output = Cooc.of(cooc), Path(output)
-    options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, TrainKeywords)
+    options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, SharedTrainKeywords)
+    if options.solver != "krylov" and (run.processes or run.cluster is not None):
+        name = "processes" if run.processes else "cluster"
+        raise UsageError(f"--{name}: only the products of --solver=krylov can be shared, not those of {options.solver}")
     if options.solver == "none":
         return write_rows(cooc, output, options.matrix, options, run)
     _check(cooc, options)
-    room = memory_plan(cooc, options, run.workers, run.budget)
-    room.check()
-    with claimed(output, run) as checkpoint, ThreadPoolExecutor(run.workers) as pool:
-        run.shown.say(room.line())
-        _Work(cooc, output, options, run, room, pool).factorise(checkpoint)
+    with run.shared() as workers:
+        room = _planned(cooc, options, workers)
+        with claimed(output, run) as checkpoint, ThreadPoolExecutor(workers.here.threads) as pool:
+            run.shown.say(room.line())
+            _Work(cooc, output, options, run, room, pool, workers).factorise(checkpoint)
     return open_model(output)
+
+
+def _planned(cooc: Cooc, options: PmiSvdOptions, workers: Workers) -> Plan:
+    """Return the plan of this process, and of workers on the same machine; raises `UsageError` if a budget is too small."""
+    workers.check_processors()
+    each = 0 if workers is workers.here else worker_bytes(cooc, options, workers)
+    if not workers.local:
+        Plan("train pmi-svd with workers", workers.memory, {"of each": each}).check()
+    room = memory_plan(cooc, options, workers.here.threads, workers.here.memory, each * workers.count if workers.local else 0)
+    room.check()
+    return room
 
 
 def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
@@ -94,16 +113,26 @@ class _Work:
     run: Run
     room: Plan
     pool: Executor
+    workers: Workers
 
     def factorise(self, checkpoint: Path) -> None:
         """Compute the SVD and write the model."""
-        progress, options = self.run.shown, self.options
-        plan = Begun(plan_digest(self.cooc.digest, options.record()), options)
+        plan = Begun(plan_digest(self.cooc.digest, self.options.record()), self.options)
         plan.check(checkpoint, resume=self.run.resume)
-        with progress.stage("transform", self.cooc.entries, "entries") as stage:
-            matrix, free = self._transformed(stage)
-        with deferred_interrupt() as interrupted, progress.stage("factorise", None, "products") as stage:
+        with ExitStack() as held:
+            with self.run.shown.stage("transform", self.cooc.entries, "entries") as stage:
+                matrix, free = self._transformed(stage) if self.workers is self.workers.here else self._shared(stage, held)
+            arrays, history = self._components(matrix, free, checkpoint, plan)
+        self._save(arrays, history)
+
+    def _components(
+        self, matrix: Operator, free: int, checkpoint: Path, plan: Begun
+    ) -> tuple[dict[str, Any], list[dict[str, float]]]:
+        """Return the arrays and the history of the model."""
+        options = self.options
+        with deferred_interrupt() as interrupted, self.run.shown.stage("factorise", None, "products") as stage:
             if options.solver == "arpack":
+                assert isinstance(matrix.rows, SparseRows)
                 found = arpack(matrix.rows, options.vector_size, options.seed, options.tol)
                 history = [_single(found, stage, matrix)]
             else:
@@ -119,7 +148,7 @@ class _Work:
             if options.normalize:
                 _normalize(arrays)
             values = {"singular_values": found.singular_values, "residuals": found.residuals}
-            self._save({**arrays, **values}, history)
+            return {**arrays, **values}, history
 
     def _transformed(self, stage: Stage) -> tuple[Operator, int]:
         """Return the matrix, in memory or mapped, and the bytes of the budget left for a wider basis."""
@@ -128,6 +157,16 @@ class _Work:
         free = left - size if size <= left else left
         matrix = transform_cooc(self.cooc, self.options, allocate, max(left, size) // 4, self.pool, stage)
         return Operator(*matrix), free + self.room.memory["basis"]
+
+    def _shared(self, stage: Stage, held: ExitStack) -> tuple[Operator, int]:
+        """Return the matrix that workers hold until `held` ends, and the bytes left for a wider basis."""
+        left, options, workers = self.room.budget - self.room.least, self.options, self.workers
+        largest = slab_bytes(self.cooc, options, cut_slabs(self.cooc, options, workers, None))
+        here = largest * workers.count if workers.local else 0
+        fits = here <= left if workers.local else largest <= workers.memory - worker_bytes(self.cooc, options, workers)
+        slabs = cut_slabs(self.cooc, options, workers, None if fits else self.output.parent.absolute())
+        matrix = held.enter_context(shared_operator(self.cooc, slabs, workers, self.output, stage))
+        return matrix, left - (here if fits else 0) + self.room.memory["basis"]
 
     def _factorised(self, passes: _Passes, saved: Checkpoint) -> SVD:
         if self.run.resume and saved.path.exists():

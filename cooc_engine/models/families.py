@@ -162,6 +162,7 @@ FAMILIES = {
     "pmi-svd": Family(
         PmiSvdOptions,
         named("cooc_engine.matrix.pmi_svd:train_pmi_svd"),
+        shared=True,
         encoding=AsWrittenOptions,
         derived=("eig", "vectors", "normalize"),
         derive=named("cooc_engine.matrix.pmi_svd:derive"),

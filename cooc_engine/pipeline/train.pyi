@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
@@ -180,6 +180,9 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
     checkpoint_every: float = 10.0,
+    processes: int | None = None,
+    cluster: Any = None,
+    take_over: bool = False,
     vector_size: int = 100,
     pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi",
     pmi_shift: float = 1.0,

@@ -28,6 +28,7 @@ from cooc_engine._version import __version__
 from cooc_engine.errors import ResourceError, UsageError
 from cooc_engine.runtime.machine import default_memory, usable_cores
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.versions import processor
 from cooc_engine.runtime.workers import Here, Reported, lost
 
 __all__ = ["OnDask", "connected"]
@@ -71,13 +72,16 @@ class _Facts:
     limits: list[str]
     cores: int
     memory: int
+    cpu: str
+    cpu_features: str
 
 
 def _facts(dask_worker: Any) -> _Facts:
     manager = dask_worker.memory_manager
     limits = [rule for rule in RULES if manager.memory_limit and getattr(manager, rule)]
     host = socket.gethostname()
-    return _Facts(host, __version__, _code(), dask_worker.state.nthreads, limits, usable_cores(), default_memory())
+    machine: dict[str, Any] = {"cores": usable_cores(), "memory": default_memory(), **processor()}
+    return _Facts(host, __version__, _code(), dask_worker.state.nthreads, limits, **machine)
 
 
 class OnDask:
@@ -100,12 +104,17 @@ class OnDask:
             facts = client.run(_facts)
         except ModuleNotFoundError as error:
             raise UsageError(f"--cluster: its workers have no {error.name}; install cooc-engine on all machines") from None
-        _check(list(facts.values()))
-        self.count = len(facts)
+        self._facts = list(facts.values())
+        _check(self._facts)
+        self._names, self.count = sorted(facts), len(facts)
         on = Counter(one.host for one in facts.values())
         self.threads = threads or max(1, min(one.cores // on[one.host] for one in facts.values()))
         self.memory = memory or min(one.memory // on[one.host] for one in facts.values())
         self.here = Here(usable_cores(), memory or default_memory())
+
+    def check_processors(self) -> None:
+        """Raise `UsageError` if a worker has a processor of another kind than this process, which takes part in sums."""
+        _check_processors(self._facts, **processor())
 
     @contextmanager
     def at(self, directory: Path) -> Iterator[None]:
@@ -124,7 +133,9 @@ class OnDask:
             while any(self._client.run(_running).values()) and time.monotonic() < end:
                 time.sleep(0.1)
 
-    def each(self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage) -> Iterator[T]:
+    def each(
+        self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage, *, stay: bool = False
+    ) -> Iterator[T]:
         """Yield task(*item, stage) for each item, in their order; each worker has one task, and the next one waiting."""
         numbered, results, turn = enumerate(items), dict[int, T](), 0
         flying: dict[Future, int] = {}
@@ -133,7 +144,9 @@ class OnDask:
                 while True:
                     for number, item in itertools.islice(numbered, 2 * self.count - len(flying)):
                         given = task, item, str(Path.cwd()), topic, number
-                        flying[self._client.submit(_carry_out, *given, pure=False, retries=0)] = number
+                        # A pin is an address, and a worker that is started anew has another: other workers are allowed.
+                        pin = {"workers": self._names[number % self.count], "allow_other_workers": True} if stay else {}
+                        flying[self._client.submit(_carry_out, *given, pure=False, retries=0, **pin)] = number
                     if not flying:
                         return
                     for future in self._finished(flying):
@@ -170,6 +183,20 @@ def _check(workers: list[_Facts]) -> None:
                     f"--cluster: a worker on {one.host} has {what} {theirs[:12]}, this process has {ours[:12]}; "
                     f"install one version of cooc-engine on all machines"
                 )
+
+
+def _check_processors(workers: list[_Facts], cpu: str, cpu_features: str) -> None:
+    """Raise `UsageError` if kernels of a worker are compiled for another kind of processor than this one."""
+    ours = set(cpu_features.split(","))
+    for one in workers:
+        theirs = set(one.cpu_features.split(","))
+        if (one.cpu, theirs) != (cpu, ours):
+            only = [" ".join(sorted(mine - other)) or "no more" for mine, other in ((theirs, ours), (ours, theirs))]
+            raise UsageError(
+                f"--cluster: a worker on {one.host} has a processor of the kind {one.cpu}, this process {cpu} (only there: "
+                f"{only[0]}; only here: {only[1]}), and vectors would have the bits of neither; take machines of one kind, or "
+                f"set NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to the same on all"
+            )
 
 
 @functools.cache

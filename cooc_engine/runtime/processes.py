@@ -68,6 +68,9 @@ class Processes:
         self.here = Here(count * threads, count * memory)
         self._all: list[_Worker] = []
 
+    def check_processors(self) -> None:
+        """There is one."""
+
     @contextmanager
     def at(self, directory: Path) -> Iterator[None]:
         """End the processes with the block."""
@@ -78,8 +81,13 @@ class Processes:
                 worker.end()
             self._all.clear()
 
-    def each(self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage) -> Iterator[T]:
-        """Yield task(*item, stage) for each item, in their order; each worker is given the next one as soon as it is free."""
+    def each(
+        self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage, *, stay: bool = False
+    ) -> Iterator[T]:
+        """Yield task(*item, stage) for each item, in their order; each worker is given the next one as soon as it is free.
+
+        All are free at first: those of few items stay in any case.
+        """
         jobs, again = (_Job(number, item) for number, item in enumerate(items)), deque[_Job]()
         results, turn = dict[int, T](), 0
         self._all += [_Worker() for _ in range(self.count - len(self._all))]
@@ -119,8 +127,9 @@ class Processes:
         results[job.number] = value
 
     def _replace(self, worker: _Worker, job: _Job) -> None:
-        self._all.remove(worker)
+        place = self._all.index(worker)
+        del self._all[place]
         how = worker.end()
         if job.losses + 1 >= LOSSES:
             raise lost(how)
-        self._all.append(_Worker())
+        self._all.insert(place, _Worker())  # what the others hold stays where it is

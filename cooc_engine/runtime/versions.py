@@ -27,6 +27,6 @@ def processor() -> dict[str, str]:
     from llvmlite import binding
 
     settings: Any = numba.config
-    features = settings.CPU_FEATURES or binding.get_host_cpu_features().flatten()
+    features = binding.get_host_cpu_features().flatten() if settings.CPU_FEATURES is None else settings.CPU_FEATURES
     present = sorted(one[1:] for one in features.split(",") if one.startswith("+"))
     return {"cpu": settings.CPU_NAME or binding.get_host_cpu_name(), "cpu_features": ",".join(present)}

@@ -54,13 +54,21 @@ class Workers(Protocol):
         """This process, with the threads and the memory that it has for what is not divided."""
         ...
 
+    def check_processors(self) -> None:
+        """Raise `UsageError` if they are not of one kind, for work whose result has the bits of a kind of processor."""
+        ...
+
     def at(self, directory: Path) -> AbstractContextManager[None]:
         """Return a block in which tasks write into a directory; none is at work any more when the block has ended."""
         ...
 
-    def each(self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage) -> Iterator[T]:
+    def each(
+        self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage, *, stay: bool = False
+    ) -> Iterator[T]:
         """Yield task(*item, stage) for each item, in the order of the items; only in such a block.
 
+        If they are to `stay`, at most `count` of them, each goes to the worker that had the item of this number before, which
+        may hold something for it; to another one only if that worker was lost.
         What a task raises is raised here. A task whose worker is lost is carried out again; raises `ResourceError` when that
         has happened too often.
         """
@@ -80,11 +88,16 @@ class Here:
         """This process."""
         return self
 
+    def check_processors(self) -> None:
+        """There is one."""
+
     def at(self, directory: Path) -> AbstractContextManager[None]:
         """Return an empty block."""
         return nullcontext()
 
-    def each(self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage) -> Iterator[T]:
+    def each(
+        self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage, *, stay: bool = False
+    ) -> Iterator[T]:
         """Yield task(*item, stage) for each item."""
         for item in items:
             yield task(*item, stage)

@@ -15,6 +15,7 @@ import pytest
 from support import tasks
 
 pytest.importorskip("distributed")
+from cooc_engine import count, encode, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import DivergenceError, FormatError, ResourceError, UsageError
@@ -24,7 +25,7 @@ from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.progress import Stage
 
 pytestmark = pytest.mark.cluster
-FITS = cluster._Facts("node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30)
+FITS = cluster._Facts("node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30, "znver4", "avx2,avx512f,fma")
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +109,30 @@ def test_workers_that_do_not_fit_are_refused(fact, said):
     with pytest.raises(UsageError) as caught:
         cluster._check([FITS, dataclasses.replace(FITS, **fact)])
     assert re.search(said, caught.value.flags) and caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        ({"cpu": "haswell", "cpu_features": "avx2,fma"}, r"kind haswell, this process znver4 .*only there: no more.*avx512f\)"),
+        ({"cpu_features": "amx,avx2,avx512f,fma"}, r"kind znver4, this process znver4 \(only there: amx; only here: no more\)"),
+    ],
+    ids=["another", "another of that name"],
+)
+def test_processors_of_two_kinds_are_refused_where_bits_depend_on_them(fact, said):
+    cluster._check_processors([FITS], FITS.cpu, FITS.cpu_features)
+    with pytest.raises(UsageError) as caught:
+        cluster._check_processors([FITS, dataclasses.replace(FITS, **fact)], FITS.cpu, FITS.cpu_features)
+    assert re.search(said, caught.value.flags) and "NUMBA_CPU_NAME" in caught.value.flags and caught.value.exit_code == 2
+
+
+def test_a_cluster_of_two_kinds_counts_but_trains_no_model(client, tmp_path, monkeypatch):
+    (tmp_path / "text").write_text("one two three one\n" * 50)
+    monkeypatch.setattr(cluster, "processor", lambda: {"cpu": "another", "cpu_features": "none"})
+    how = {"cluster": client, "threads": 1}
+    cooc = count(encode([tmp_path / "text"], tmp_path / "corpus", **how), tmp_path / "cooc", **how)
+    with pytest.raises(UsageError, match="this process another"):
+        train("pmi-svd", cooc, tmp_path / "m.h5", vector_size=2, **how)
 
 
 @pytest.mark.parametrize(("limit", "rules"), [(None, []), (1 << 30, ["memory_target_fraction", "memory_pause_fraction"])])
