@@ -96,7 +96,7 @@ def _spelt(vectors: Vectors, word: str) -> str:
     return word.lower() if word not in vectors and word.lower() in vectors else word
 
 
-EACH_WORD = Form("WORD", str.strip)
+EACH_WORD = Form("WORD", str)
 WORDS = Form("WORD", str.split, list)
 TEXTS = Form("TEXT", lambda line: line.split("\t"), list)
 TEXT = Form("TEXT", str, " ".join)
@@ -214,7 +214,7 @@ def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], sh
     while line := _next_line(lines):
         lines += 1
         try:
-            found = answer(cut(line.decode(errors="replace").rstrip("\r\n")))
+            found = answer(cut(line.decode(errors="replace").removesuffix("\n").removesuffix("\r")))
             texts = show(found)
         except CoocError as error:
             failed, found, texts = failed + 1, {"error": error.flags}, [f"error: {error.flags}"]

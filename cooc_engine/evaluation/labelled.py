@@ -61,7 +61,7 @@ def _read(path: Path, labels: PathLike | None, options: DocumentOptions, numbers
 
 
 def _lines(path: Path) -> list[str]:
-    lines = [line.rstrip("\r") for lines in line_batches([path], LONGEST) for line in lines]
+    lines = [line.removesuffix("\r") for lines in line_batches([path], LONGEST) for line in lines]
     if not lines:
         raise InputError(f"{path}: holds no documents")
     return lines
@@ -70,7 +70,7 @@ def _lines(path: Path) -> list[str]:
 def _column(path: Path, rows: Sequence[Sequence[str]], column: int, what: str) -> list[str]:
     """Return a column of the lines of a text."""
     for number, row in enumerate(rows, 1):
-        if len(row) < column or not row[column - 1].strip():
+        if len(row) < column or not row[column - 1].strip(" "):
             raise InputError(f"{path}:{number}: has no {what} in column {column}; columns are separated by tabs")
     return [row[column - 1] for row in rows]
 

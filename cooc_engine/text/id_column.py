@@ -21,16 +21,26 @@ class IdColumn:
     """Takes the ids out of files that are read one after another; the text keeps its length, so that places in it stay true.
 
     column   of the ids, from 1
-    write    is called with the next ids, as bytes with a line end after each; they are UTF-8 and not empty
+    write    is called with the next ids, as bytes with a line end after each; they are UTF-8, and not spaces alone
+
+    An id is what the column says, to the byte, except that a carriage return before the end of a line belongs to this.
     """
 
     def __init__(self, column: int, write: Callable[[npt.NDArray[np.uint8]], None]) -> None:
         self._column, self._write = column, write
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
-        self._state, self._begun, self._open = np.zeros(4, np.int64), False, False
+        self._state, self._begun, self._open = np.zeros(5, np.int64), False, False
+
+    @property
+    def least(self) -> int:
+        """Bytes that the next call of `strip` must have, if there are so many."""
+        return 0 if self._begun else len(BOM)
 
     def strip(self, target: Any, size: int, source: str) -> None:
-        """Take the ids out of the next `size` bytes of a source; with none, the source has ended, and with it the last line."""
+        """Take the ids out of the next `size` bytes of a source; with none, the source has ended, and with it the last line.
+
+        The first bytes of a source come together, as many as a mark of their order has (`least`).
+        """
         text = np.frombuffer(target, np.uint8)[:size]
         if size == 0 and self._open:
             self._take(np.full(1, columns.LINE_END, np.uint8), source)
@@ -45,7 +55,7 @@ class IdColumn:
 
     def _take(self, text: npt.NDArray[np.uint8], source: str) -> None:
         self._open = bool(text[-1] != columns.LINE_END)
-        taken = np.empty(len(text), np.uint8)
+        taken = np.empty(len(text) + 1, np.uint8)
         self._check(taken[: columns.take_column(text, len(text), self._column - 1, self._state, taken)], source)
 
     def _check(self, ids: npt.NDArray[np.uint8], source: str) -> None:

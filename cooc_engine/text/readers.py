@@ -169,10 +169,15 @@ class _Source(Decompressed):
 
     def readinto(self, target: Any) -> int:
         """Fill `target` with bytes of the text and return their number, 0 at the end."""
-        size = self._decoder.readinto(target) if self._decoder else super().readinto(target)
+        size = self._decoded(target)
         if self._ids and len(target):
+            while 0 < size < self._ids.least and (more := self._decoded(target[size:])):
+                size += more
             self._ids.strip(target, size, self.name)
         return self._joiner.join(target, size) if self._joiner else size
+
+    def _decoded(self, target: Any) -> int:
+        return self._decoder.readinto(target) if self._decoder else super().readinto(target)
 
     @property
     def ends_lines(self) -> bool:

@@ -100,6 +100,14 @@ def test_ids_of_documents_are_taken_as_written(kv):
     assert ask_module.EACH_WORD.parts(kv, "King ICE", ids=True) == ["King", "ICE"]
 
 
+def test_lines_lose_their_end_alone(ask, path):
+    words = Vocabulary.from_words([" a ", "a", "b\r", "b"], [1] * 4)
+    rows = {"words": np.eye(4, 5, dtype=np.float32)}
+    save_model(path.with_name("spaces.h5"), ModelData("simpler-glove", words, rows, "w", {}, {}))
+    code, text, _ = ask("vector", "-", "--json", stdin=" a \nb\r\r\n\ta b\n", model="spaces.h5")
+    assert code == 0 and [list(json.loads(line)) for line in text.splitlines()] == [[" a "], ["b\r"], ["a", "b"]]
+
+
 def test_several_words_make_one_question(ask, kv):
     wanted = {"man king woman": pairs(kv.most_similar(["king", "woman"], ["man"], topn=2))}
     assert as_json(ask("analogies", "man", "king", "woman", "--topn", "2", "--json")) == wanted
