@@ -35,7 +35,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # its threads would not be there in a fork
+os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # their threads would not be there in a fork
 
 from fuzzing import samples
 from fuzzing.cases import FAULTS, OUTCOMES, Bench, Case, Verdict

@@ -27,10 +27,9 @@ from cooc_engine._kernels.encoding import TokenizedText
 from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable
-from cooc_engine.errors import FormatError
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import WordIds
-from cooc_engine.storage.arrays import Bound
+from cooc_engine.storage.arrays import Bound, torn
 from cooc_engine.storage.checksums import crc32, crc32_of
 from cooc_engine.storage.outputs import read_record, write_record
 from cooc_engine.storage.relations import check_rising, check_within
@@ -38,7 +37,7 @@ from cooc_engine.storage.schema import Matches, Natural, Relation
 from cooc_engine.text import readers
 
 __all__ = [
-    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "raw_bound", "table_path", "tokenize",
+    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "table_path", "tokenize",
 ]  # fmt: skip
 
 PIECE_TOKENS = 1 << 20
@@ -124,13 +123,7 @@ class PassCheckpoint:
         for name, bound in self.spools.items():
             path = directory / name
             if not path.is_file() or crc32_of(path, bound.bytes) != bound.crc:
-                raise _torn(path)
-
-
-def raw_bound(path: Path) -> Bound:
-    """Return size and checksum of a raw file."""
-    size = path.stat().st_size
-    return Bound(size, crc32_of(path, size))
+                raise torn(path)
 
 
 def _write(path: Path, values: npt.NDArray[Any]) -> None:
@@ -142,18 +135,14 @@ def _mapped(path: Path, dtype: npt.DTypeLike, size: int | None = None) -> npt.ND
     """Map a raw file of values; raises `FormatError` if it is missing, or has not `size` values."""
     kind, found = np.dtype(dtype), path.stat().st_size if path.exists() else -1
     if found % kind.itemsize or (size is not None and found != size * kind.itemsize):
-        raise _torn(path)
+        raise torn(path)
     return np.memmap(path, kind, "r").view(np.ndarray) if found else np.empty(0, kind)
-
-
-def _torn(path: Path) -> FormatError:
-    return FormatError(f"{path}: is not what the interrupted run left; pass --force to start anew")
 
 
 def _check_words(path: Path, size: int) -> None:
     """Raise `FormatError` unless a file holds the records of a word table of `size` words."""
     if encoding.count_records(_mapped(path, np.uint64)) != size:
-        raise _torn(path)
+        raise torn(path)
 
 
 class Tables:
@@ -202,7 +191,7 @@ class Tables:
         """Write a table to disk; returns the number of the new one that replaces it."""
         path = self._path("words", number)
         _write(path, table.words)
-        self.bounds[path.name] = raw_bound(path)
+        self.bounds[path.name] = Bound.of(path)
         self._tables[number] = path, len(table)
         return self._add()
 
@@ -234,7 +223,7 @@ class Tables:
         """Write, for the ids of each table, their rows in the vocabulary, or -1; returns the tables' numbers of words."""
         tables = [(words, size, self._path("rows", number)) for number, (words, size) in enumerate(self.all())]
         write_rows(vocabulary, tables, self._room)
-        self.bounds = {path.name: raw_bound(path) for _, _, path in tables}
+        self.bounds = {path.name: Bound.of(path) for _, _, path in tables}
         return [size for _, size, _ in tables]
 
 
@@ -286,7 +275,7 @@ class Spool(Tally):
         sizes = [bound.bytes for bound in self.bounds.values()]
         for path, size in zip(self._paths, sizes, strict=True):
             if size and not (path.exists() and path.stat().st_size >= size):
-                raise _torn(path)
+                raise torn(path)
         self._files = [path.open("r+b" if self.blocks else "wb") for path in self._paths]
         for file, size in zip(self._files, sizes, strict=True):
             file.truncate(size)

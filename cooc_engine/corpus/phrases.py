@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import counting, encoding
 from cooc_engine._kernels.encoding import PairList, TokenizedText
-from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled, raw_bound
+from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import PIECE_BYTES, Vocabulary
@@ -26,6 +26,7 @@ from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.threads import cut_by_cost, cut_by_ends
 from cooc_engine.runtime.types import Counts, Offsets, WordIds
+from cooc_engine.storage.arrays import Bound
 from cooc_engine.storage.scratch import map_raw, new_raw
 
 __all__ = ["join_phrases"]
@@ -87,7 +88,7 @@ def join_phrases(
         least = options.min_count
         raise InputError(f"once phrases are joined, no word occurs {least} times or more; lower --min-count or --phrases")
     write_rows(ranked, [(table, size, rows)], room)
-    bounds = {**spool.bounds, rows.name: raw_bound(rows)}
+    bounds = {**spool.bounds, rows.name: Bound.of(rows)}
     point = replace(point, tokens=spool.tokens, documents=spool.documents, blocks=spool.blocks, tables=[size])
     return replace(point, name=name, spools=bounds), ranked
 

@@ -22,7 +22,6 @@ from cooc_engine.corpus.first_pass import (
     PassRecord,
     Spool,
     Tables,
-    raw_bound,
     table_path,
     tokenize,
 )
@@ -207,6 +206,6 @@ def range_rows(work: Path, one: PassCheckpoint, room: int, stage: Stage) -> Pass
     with attempt(*finals) as suffix:
         paths = [beside(path, suffix) for path in finals]
         write_rows(Vocabulary.load(ArrayFiles(work)), list(zip(_records(work, one), one.tables, paths, strict=True)), room)
-        rows = {final.name: raw_bound(path) for final, path in zip(finals, paths, strict=True)}
+        rows = {final.name: Bound.of(path) for final, path in zip(finals, paths, strict=True)}
     stage.advance(sum(one.tables))
     return replace(one, spools={**{name: bound for name, bound in one.spools.items() if "-words-" not in name}, **rows})

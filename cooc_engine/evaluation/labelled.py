@@ -44,42 +44,56 @@ def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: S
 
 def _read(path: Path, labels: PathLike | None, options: DocumentOptions, numbers: Iterator[int]) -> Labelled:
     """Read one text; `numbers` go on through all of them."""
-    texts = _lines(path)
-    ids, found = [str(next(numbers)) for _ in texts], _lines(Path(labels)) if labels is not None else None
-    rows, columns = [text.split("\t") for text in texts], {options.label_column, options.doc_id_column} - {None}
-    if columns:
-        texts = ["\t".join(field for at, field in enumerate(row, 1) if at not in columns) for row in rows]
-    if options.doc_id_column is not None:
-        ids = _column(path, rows, options.doc_id_column, "document id")
-    if options.label_column is not None:
-        found = _column(path, rows, options.label_column, "label")
-    if found is None:
-        texts, found = _marked(path, texts, options.label)
-    if len(found) != len(texts):
+    found = [*_lines(Path(labels))] if labels is not None else None
+    texts, own, ids = list[str](), list[str](), list[str]()
+    for at, line in enumerate(_lines(path), 1):
+        text, label, name = _document(line, f"{path}:{at}", options, marked=found is None)
+        texts.append(text)
+        own.append(label)
+        ids.append(name)
+    if found is not None and len(found) != len(texts):
         raise InputError(f"{labels}: holds {len(found):,} labels, but {path} has {len(texts):,} documents")
-    return Labelled(name_of(path), texts, found, ids)
+    if options.doc_id_column is None:
+        ids = [str(next(numbers)) for _ in texts]
+    return Labelled(name_of(path), texts, own if found is None else found, ids)
 
 
-def _lines(path: Path) -> list[str]:
-    lines = [line.removesuffix("\r") for lines in line_batches([path], LONGEST) for line in lines]
-    if not lines:
+def _document(line: str, where: str, options: DocumentOptions, *, marked: bool) -> tuple[str, str, str]:
+    """Return the text of a line, its label, from its column or the word that is `marked` as one, and its id."""
+    columns = options.label_column, options.doc_id_column
+    if columns == (None, None):
+        return (*_without_mark(line, where, options.label), "") if marked else (line, "", "")
+    fields = line.split("\t")
+    label, name = (_field(fields, *each, where) for each in zip(columns, ("label", "document id"), strict=True))
+    text = "\t".join(field for at, field in enumerate(fields, 1) if at not in columns)
+    if marked and options.label_column is None:
+        text, label = _without_mark(text, where, options.label)
+    return text, label, name
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Yield the lines of a text; raises `InputError` if it has none."""
+    batches = line_batches([path], LONGEST)
+    first = next(batches, None)
+    if first is None:
         raise InputError(f"{path}: holds no documents")
-    return lines
+    for line in itertools.chain(first, itertools.chain.from_iterable(batches)):
+        yield line.removesuffix("\r")
 
 
-def _column(path: Path, rows: Sequence[Sequence[str]], column: int, what: str) -> list[str]:
-    """Return a column of the lines of a text."""
-    for number, row in enumerate(rows, 1):
-        if len(row) < column or not row[column - 1].strip(" "):
-            raise InputError(f"{path}:{number}: has no {what} in column {column}; columns are separated by tabs")
-    return [row[column - 1] for row in rows]
+def _field(fields: Sequence[str], column: int | None, what: str, where: str) -> str:
+    """Return a column of a line, or nothing for none."""
+    if column is None:
+        return ""
+    if len(fields) < column or not fields[column - 1].strip(" "):
+        raise InputError(f"{where}: has no {what} in column {column}; columns are separated by tabs")
+    return fields[column - 1]
 
 
-def _marked(path: Path, texts: Sequence[str], prefix: str) -> tuple[list[str], list[str]]:
-    """Return texts without the word of each that is a label, and the labels without their prefix."""
+def _without_mark(text: str, where: str, prefix: str) -> tuple[str, str]:
+    """Return a text without the word that is its label, and that without its prefix."""
     mark = re.compile(rf"(?<!\S){re.escape(prefix)}(\S+)")
-    labels = [mark.findall(text) for text in texts]
-    for number, found in enumerate(labels, 1):
-        if len(found) != 1:
-            raise InputError(f"{path}:{number}: has {len(found)} labels, words that begin with {prefix}; expected one")
-    return [mark.sub("", text) for text in texts], [label for (label,) in labels]
+    found = mark.findall(text)
+    if len(found) != 1:
+        raise InputError(f"{where}: has {len(found)} labels, words that begin with {prefix}; expected one")
+    return mark.sub("", text), found[0]

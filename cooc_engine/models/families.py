@@ -258,6 +258,6 @@ def family_of(model: str) -> Family:
 
 
 def trainer_of(options: Options) -> Callable[..., Any]:
-    """Return the training function of the family that has options of this kind."""
-    (found,) = (family.train for family in FAMILIES.values() if family.options is type(options))
-    return found
+    """Return the training function of the family that has options of this kind, or of a class derived from them."""
+    trainers = {family.options: family.train for family in FAMILIES.values()}
+    return next(trainers[kind] for kind in type(options).__mro__ if kind in trainers)

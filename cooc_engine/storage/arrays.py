@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
-from cooc_engine.storage.checksums import crc32
+from cooc_engine.storage.checksums import crc32, crc32_of
 from cooc_engine.storage.relations import check_within
 from cooc_engine.storage.schema import Crc, Natural, Relation
 
@@ -30,6 +30,7 @@ __all__ = [
     "is_whole",
     "load_array",
     "open_array",
+    "torn",
 ]
 
 MAGIC = b"COOC-ARR"
@@ -77,10 +78,21 @@ class ArrayWriter:
 
 
 class Bound(NamedTuple):
-    """What a manifest records of an array file, so that a file of another directory is not taken for it."""
+    """What a manifest or another record says of a file, so that a file of another directory is not taken for it."""
 
     bytes: Natural
     crc: Crc
+
+    @classmethod
+    def of(cls, path: Path) -> Bound:
+        """Return size and checksum of all of a raw file."""
+        size = path.stat().st_size
+        return cls(size, crc32_of(path, size))
+
+
+def torn(path: Path) -> FormatError:
+    """Return the error for a file that is not what its record says, where an interrupted run is to go on."""
+    return FormatError(f"{path}: is not what the interrupted run left; pass --force to start anew")
 
 
 class BoundFiles(TypedDict, total=False):

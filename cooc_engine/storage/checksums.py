@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 try:
     from zlib_ng.zlib_ng import crc32
 except ImportError:
     from zlib import crc32
 
-__all__ = ["crc32", "crc32_joined", "crc32_of"]
+__all__ = ["crc32", "crc32_ahead", "crc32_joined", "crc32_of"]
 
 POLYNOMIAL = 0xEDB88320  # of CRC-32, its highest power in the lowest bit, as in all numbers below
 PIECE = 1 << 20  # bytes of a file that are in memory at a time
@@ -17,10 +18,14 @@ PIECE = 1 << 20  # bytes of a file that are in memory at a time
 
 def crc32_of(path: Path, size: int) -> int:
     """Return the CRC-32 of the first `size` bytes of a file, or of all of it if it has fewer."""
-    crc = 0
     with path.open("rb") as file:
-        while piece := file.read(min(size, PIECE)):
-            crc, size = crc32(piece, crc), size - len(piece)
+        return crc32_ahead(file, size)
+
+
+def crc32_ahead(file: BinaryIO, size: int, crc: int = 0) -> int:
+    """Return the CRC-32 of bytes of which that is `crc` and the next `size` bytes of a file, or as many as it has."""
+    while piece := file.read(min(size, PIECE)):
+        crc, size = crc32(piece, crc), size - len(piece)
     return crc
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError
 from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.checksums import crc32, crc32_ahead
 from cooc_engine.storage.hdf5 import (
     BEYOND,
     FLOAT,
@@ -114,11 +115,15 @@ def lay_out(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], texts: Ma
 
 
 class Places:
-    """A file that `lay_out` made, to which values are written; several times the same ones do no harm."""
+    """A file that `lay_out` made, to which values are written; several times the same ones do no harm.
+
+    written  the CRC-32 of all values that were written, in their order
+    """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._structure = h5py.File(path, "r", locking=False)
+        self._path, self.written = path, 0
+        with reading(path):
+            self._structure = h5py.File(path, "r", locking=False)
         self._file = path.open("r+b", buffering=0)
 
     def __enter__(self) -> Self:
@@ -136,6 +141,31 @@ class Places:
         if values.size:
             self._file.seek(dataset.get_offset())
             write_values(self._file, values)
+            self.written = crc32(np.ascontiguousarray(values, FLOAT).reshape(-1).view(np.uint8).data, self.written)
+
+    def go_on(self, names: Iterable[str]) -> None:
+        """Read the values of datasets that an earlier run wrote, as if these were written now."""
+        for begin, end in self._ranges(names):
+            self.written = self._checksum(begin, end, self.written)
+
+    def structure(self, names: Iterable[str]) -> int:
+        """Return the CRC-32 of all of the file but the values of these datasets."""
+        crc = begin = 0
+        for first, last in sorted(self._ranges(names)):
+            crc, begin = self._checksum(begin, first, crc), last
+        return self._checksum(begin, self._path.stat().st_size, crc)
+
+    def _ranges(self, names: Iterable[str]) -> Iterator[tuple[int, int]]:
+        """Yield where the values of datasets begin and end in the file, of those that have any."""
+        with reading(self._path):
+            for name in names:
+                dataset = h5py.h5d.open(self._structure.id, name.encode())
+                if (begin := dataset.get_offset()) is not None:
+                    yield begin, begin + dataset.get_storage_size()
+
+    def _checksum(self, begin: int, end: int, crc: int) -> int:
+        self._file.seek(begin)
+        return crc32_ahead(self._file, max(0, end - begin), crc)
 
     def sync(self) -> None:
         """Wait until all values are on the disk."""

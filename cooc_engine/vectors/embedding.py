@@ -25,9 +25,10 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.types import Matrix, Rows, listed
+from cooc_engine.storage.arrays import Bound, torn
 from cooc_engine.storage.outputs import building_file
 from cooc_engine.storage.plain_hdf5 import Places, lay_out
-from cooc_engine.storage.schema import Natural, fitted
+from cooc_engine.storage.schema import Crc, Natural, fitted
 from cooc_engine.storage.scratch import map_raw
 from cooc_engine.text.files import stamps
 from cooc_engine.text.readers import line_batches
@@ -62,7 +63,12 @@ class Embedded(NamedTuple):
 
 
 class _Done(TypedDict):
+    """What is done: the number of lines that are written, and what tells the files of the run from damaged ones."""
+
     lines: Natural
+    files: dict[str, Bound]
+    structure: Crc
+    written: Crc
 
 
 def embed(
@@ -91,7 +97,9 @@ def embed(
     plan = {"kind": KIND, **named, "options": options.record()}
     with building_file(output, plan, force=how.force, resume=how.resume, say=how.shown.say) as work:
         task = _Task(vectors, choose, options, work, output.name)
-        if not (work / DONE).exists():
+        if (work / DONE).exists():
+            task.check()
+        else:
             _take_in(paths, vectors, work)
         sizes = map_raw(work / SIZES, np.int64)
         window, needed = task.memory(sizes, usable_threads(how.threads), how.budget)
@@ -152,20 +160,40 @@ class _Task:
         index = {line.strip(): str(number) for number, line in enumerate(self.lines())}
         lay_out(self.work / self.name, shapes, {INDEX: json.dumps(index, ensure_ascii=False)})
         states = States.zero(self.vectors.network.shape, self.options.batch if self.options.state == "carry" else 0)
-        self._save(states, 0)
+        with Places(self.work / self.name) as places:
+            structure = places.structure(map(str, range(len(sizes))))
+        files = {name: Bound.of(self.work / name) for name in (LINES, SIZES)}
+        self._save(states, _Done(lines=0, files=files, structure=structure, written=0))
 
-    def _save(self, states: States, lines: int) -> None:
-        save_arrays(self.work / DONE, KIND, states._asdict(), {"lines": lines})
+    def _save(self, states: States, done: _Done) -> None:
+        save_arrays(self.work / DONE, KIND, states._asdict(), done)
+
+    def _done(self) -> tuple[States, _Done]:
+        arrays, meta = load_arrays(self.work / DONE, KIND)
+        return States(**{name: values.copy() for name, values in arrays.items()}), fitted(meta, _Done, f"{self.work / DONE}")
+
+    def check(self) -> None:
+        """Raise `FormatError` if anything that an interrupted run left is damaged, but for values that are written again."""
+        _, done = self._done()
+        for name in (self.name, LINES, SIZES):
+            path = self.work / name
+            if not path.is_file() or (name in done["files"] and Bound.of(path) != done["files"][name]):
+                raise torn(path)
+        path, lines = self.work / self.name, len(map_raw(self.work / SIZES, np.int64))
+        with Places(path) as places:
+            places.go_on(map(str, range(done["lines"])))
+            if (places.structure(map(str, range(lines))), places.written) != (done["structure"], done["written"]):
+                raise torn(path)
 
     def write(self, reader: Reader, window: int) -> Iterator[int]:
         """Write the vectors of the lines that are not done; yields the number of words of each part that is."""
-        arrays, meta = load_arrays(self.work / DONE, KIND)
-        states = States(**{name: values.copy() for name, values in arrays.items()})
-        done, saved = fitted(meta, _Done, f"{self.work / DONE}")["lines"], time.monotonic()
+        states, before = self._done()
+        done, saved = before["lines"], time.monotonic()
         sentences = map(self.vectors.words_of, islice(self.lines(), done, None))
         carrying = self.options.state == "carry"
         yield sum(map_raw(self.work / SIZES, np.int64)[:done].tolist())
         with Places(self.work / self.name) as places:
+            places.written = before["written"]
             for part in _batches(sentences, self.options.batch) if carrying else windows(sentences, window):
                 found = reader.carry(part, self.choose, states) if carrying else reader.read(part, self.choose)
                 for number, values in enumerate(found, done):
@@ -173,7 +201,7 @@ class _Task:
                 done += len(part)
                 if time.monotonic() - saved >= SECONDS:
                     places.sync()
-                    self._save(states, done)
+                    self._save(states, {**before, "lines": done, "written": places.written})
                     saved = time.monotonic()
                 yield sum(map(len, part))
             places.sync()

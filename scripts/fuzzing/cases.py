@@ -20,6 +20,7 @@ from typing import Any
 import h5py
 
 from cooc_engine.cli import app as commands
+from cooc_engine.storage.hdf5 import form_of
 from fuzzing.kinds import KINDS
 from fuzzing.samples import inside
 
@@ -91,13 +92,15 @@ class Bench:
 
     def _whole(self, kind: str, sample: str, reader: str) -> Outcome:
         """Return what a command makes of the undamaged sample."""
-        self._copy(kind, sample)
+        self._copy(kind, sample, reader)
         return run(reader.format(*[sample] * reader.count("{}")), self.at)
 
-    def _copy(self, kind: str, sample: str) -> None:
+    def _copy(self, kind: str, sample: str, reader: str) -> None:
+        """Copy the sample to a new directory, and what else its reader needs."""
         shutil.rmtree(self.at, ignore_errors=True)
         self.at.mkdir()
-        for name in {sample, "stranger.py", *KINDS[kind].needs}:
+        named = {word for word in shlex.split(reader) if (self.samples / word).exists()}
+        for name in {sample, "stranger.py", *KINDS[kind].needs, *named}:
             source = self.samples / name
             (shutil.copytree if source.is_dir() else shutil.copy2)(source, self.at / name)
 
@@ -106,7 +109,7 @@ class Bench:
         chance, kind = Random(str(case)), KINDS[case.kind]
         sample, reader, way = (chance.choice(choices) for choices in (kind.samples, kind.readers, kind.ways))
         whole = self.whole(case.kind, sample, reader)
-        self._copy(case.kind, sample)
+        self._copy(case.kind, sample, reader)
         harm = way(self.at / sample, self.samples / "other" / sample, chance)
         command = reader.format(*[sample] * reader.count("{}"))
         size = harm.holds + sum(path.stat().st_size for path in self.at.rglob("*"))
@@ -223,11 +226,11 @@ def _digests(at: Path, left: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _digest(path: Path) -> str:
-    """Return a digest of a file; of an HDF5 file, of its numbers: its records hold times; of a page nothing: it shows sizes."""
+    """Return a digest of a file; of an HDF5 file of ours, of its numbers; of a page, nothing: it shows sizes."""
     if path.name in PAGE:
         return path.name
     found = hashlib.sha256()
-    if path.suffix == ".h5" and h5py.is_hdf5(path):
+    if path.suffix == ".h5" and form_of(path):
         with h5py.File(path) as file:
             for name in (f"{group}/{name}" for group in file for name in file[group] if name != "json"):
                 found.update(name.encode() + file[name][()].tobytes())

@@ -59,6 +59,16 @@ def _field(chance: Random) -> bytes:
     return chance.choice(texts + values + [b"9" * 5000, b"\xef\xbb\xbf", b"</s>", b"<unk>", b"\r", b":", b"#"])
 
 
+def json_file(at: Path, other: Path, chance: Random) -> Harm:
+    """Edit a JSON file of another program."""
+    if chance.random() < 0.1:
+        at.write_bytes(deep(chance))
+        return Harm("deeply nested", False)
+    edited, what = edit(json.loads(at.read_bytes()), chance)
+    at.write_text(json.dumps(edited))
+    return Harm(what, False)
+
+
 def toml(at: Path, other: Path, chance: Random) -> Harm:
     """Change a value or a key of a job, or its lines."""
     text = at.read_text()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -98,7 +99,17 @@ def _attributes() -> list[Any]:
 def _dataset(file: h5py.File, theirs: h5py.File, chance: Random) -> Harm:
     name = chance.choice(_datasets(file))
     group, _, key = name.partition("/")
-    values = file[name][()]
+    made, how = _other(file[name][()], chance)
+    del file[name]
+    dataset = file[group].create_dataset(key, data=made, track_times=False, **how)
+    dataset.attrs["crc-32"] = np.uint32(
+        0 if isinstance(made, h5py.Empty) or made.dtype.hasobject else zlib.crc32(made.tobytes())
+    )
+    return Harm(f"{name}: other type, shape or layout: {short(made)} {how}", False)
+
+
+def _other(values: Any, chance: Random) -> tuple[Any, dict[str, Any]]:
+    """Return values of another type or shape, and the keywords of another layout."""
     made, how = chance.choice(
         [
             lambda: (np.asarray(values).astype("f8" if np.asarray(values).dtype.kind in "iuf" else "S9"), {}),
@@ -113,12 +124,59 @@ def _dataset(file: h5py.File, theirs: h5py.File, chance: Random) -> Harm:
             lambda: (np.zeros(3, [("a", "i4"), ("b", "f8")]), {}),
         ]
     )()
-    del file[name]
-    dataset = file[group].create_dataset(key, data=made, track_times=False, **how)
-    dataset.attrs["crc-32"] = np.uint32(
-        0 if isinstance(made, h5py.Empty) or made.dtype.hasobject else zlib.crc32(made.tobytes())
-    )
-    return Harm(f"{name}: other type, shape or layout: {short(made)} {how}", False)
+    return made, how
+
+
+def plain_hdf5(at: Path, other: Path, chance: Random) -> Harm:
+    """Change a dataset of a file of another program: its values, its type and layout, or where it leads."""
+    with h5py.File(at, "r+") as file:
+        name = chance.choice(_all_datasets(file))
+        values, how = file[name][()], chance.choice(["values", "other", "gone", "link", "huge", "virtual", "elsewhere", "bomb"])
+        if how == "values":
+            what = change_values(values, chance)
+            file[name][...] = values
+            return Harm(f"{name}: {what}", False)
+        del file[name]
+        if how == "other":
+            made, layout = _other(values, chance)
+            file.create_dataset(name, data=made, **layout)
+            return Harm(f"{name}: other type, shape or layout: {short(made)} {layout}", False)
+        _ELSEWHERE[how](file, name, values)
+    return Harm(f"{name}: {how}", False)
+
+
+def _all_datasets(file: h5py.File) -> list[str]:
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    return sorted(found)
+
+
+def _virtual(file: h5py.File, name: str, values: Any) -> None:
+    layout = h5py.VirtualLayout(values.shape, values.dtype)
+    layout[...] = h5py.VirtualSource("/dev/zero", "x", values.shape)
+    file.create_virtual_dataset(name, layout)
+
+
+def _external(file: h5py.File, name: str, values: Any) -> None:
+    file.create_dataset(name, values.shape, values.dtype, external=[("/dev/zero", 0, h5py.h5f.UNLIMITED)])
+
+
+def _link(file: h5py.File, name: str, values: Any) -> None:
+    file[name] = h5py.ExternalLink("other.hdf5", name)
+
+
+def _compressed(file: h5py.File, name: str, values: Any) -> None:
+    file.create_dataset(name, (1 << 14, 1 << 14), "f4", compression="gzip", chunks=(1 << 12, 1 << 12))
+
+
+_ELSEWHERE: Mapping[str, Callable[[h5py.File, str, Any], object]] = {
+    "gone": lambda file, name, values: None,
+    "link": _link,
+    "huge": lambda file, name, values: file.create_dataset(name, (1 << 40, *values.shape[1:]), "f4"),
+    "virtual": _virtual,
+    "elsewhere": _external,
+    "bomb": _compressed,
+}
 
 
 def _member(file: h5py.File, theirs: h5py.File, chance: Random) -> Harm:

@@ -29,6 +29,7 @@ from cooc_engine.linalg.quantisation import quantise
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.families import family_of, trainable
 from cooc_engine.text import readers
+from cooc_engine.vectors import embedding
 
 WORDS = [f"w{i}" for i in range(30)] + ["wört", "éa", "字"]
 FORMATS = {
@@ -36,7 +37,10 @@ FORMATS = {
     "npz": "v.npz", "safetensors": "v.safetensors", "tsv": "v.tsv",
 }  # fmt: skip
 COMPRESSED: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
-QUICK: dict[str, Any] = {"epochs": 3, "vector_size": 4, "x_max": 10.0, "buckets": 50, "label": "w1", "deterministic": True}
+QUICK: dict[str, Any] = {
+    "epochs": 3, "vector_size": 4, "x_max": 10.0, "buckets": 50, "label": "w1", "deterministic": True,
+    "filters": "1:4,2:4", "cells": 6, "characters": 3,
+}  # fmt: skip
 TRAINED = {  # for each family that is trained, those of these options that it has
     name: {option.name: QUICK[option.name] for option in fields(family_of(name).options) if option.name in QUICK}
     for name in trainable()
@@ -110,7 +114,23 @@ def _make_texts(chance: random.Random) -> None:
     _write("categories.tsv", "".join(f"{WORDS[i]}\tclass{i % 3}\n" for i in range(12)))
     _write("outliers.txt", ": one\n" + "\n".join([*WORDS[:4], "", *WORDS[8:11]]) + "\n")
     _write("job.toml", JOB)
+    _write("labelled.tsv", "".join(f"class{i % 3}\tid-{i}\t{line}" for i, line in enumerate(_lines("more.txt"))))
+    _write("labels.txt", "".join(f"class{i % 3}\n" for i in range(len(_lines("more.txt")))))
+    _write("tags.conllu", "\n".join(map(_tagged, _lines("more.txt"))) + "\n")
+    _write("mix.json", '{"gamma": 1.0, "scores": [0.0, 0.5, 1.0]}')
+    _write("stop.txt", "w1\nw2\n")
+    _write("dictionary.txt", "w1w2 5 n\nw3w4\n")
     _write("stranger.py", STRANGER)
+
+
+def _lines(name: str) -> list[str]:
+    return Path(name).read_text(encoding="utf-8").splitlines(keepends=True)
+
+
+def _tagged(sentence: str) -> str:
+    """Return a sentence in CoNLL-U."""
+    rows = (f"{n}\t{word}\t_\t{'NOUN' if word < 'w2' else 'VERB'}" for n, word in enumerate(sentence.split(), 1))
+    return "".join(row + "\t_" * 6 + "\n" for row in rows)
 
 
 def _write(name: str, text: str) -> None:
@@ -146,6 +166,7 @@ def _make_models() -> None:
     cooc_engine.import_vectors("v.txt", "imported.h5")
     cooc_engine.export_vectors("fasttext.h5", "ngrams.bin")
     cooc_engine.export_vectors("glove.h5", "words.bin", "fasttext")
+    cooc_engine.export_vectors("elmo.h5", "e_weights.hdf5")
     _write_ftz()
     cooc_engine.quantize("glove.h5", "quantized.h5", cooc_engine.QuantizeOptions(dsub=2, qnorm=True), threads=1)
     cooc_engine.build_index("imported.h5")
@@ -179,6 +200,9 @@ def _make_unfinished() -> None:
         cooc_engine.encode("text.txt", "out-second", EncodeOptions(min_count=2), **RUN)
     with _interrupted(counting, "write_merged", 2):
         cooc_engine.count("corpus", "out-count", CountOptions(window=3), memory=_least(), **RUN)
+    with _replaced(embedding, "SECONDS", 0.0), _interrupted(embedding.Places, "sync", 2):
+        options = cooc_engine.EmbedOptions(state="carry", batch=4)
+        cooc_engine.embed("elmo.h5", "more.txt", "out-embed.h5", options, **RUN)
     with _interrupted(from_coo, "finish_blocks", 0):
         cooc_engine.import_hdf5("counts.h5", "out-import", **RUN)
 

@@ -37,7 +37,8 @@ def warm(bench: Bench) -> None:
     for name, kind in KINDS.items():
         for reader in kind.readers if name in ("model-glove", "counts", "corpus") else kind.readers[:1]:
             outcome = bench.whole(name, kind.samples[0], reader)
-            assert outcome.code in (0, 2), f"{reader} on a good {kind.samples[0]}: {outcome.stderr}"
+            read = outcome.code == 0 or "pip install" in outcome.stderr
+            assert read, f"{reader} on a good {kind.samples[0]}: {outcome.stderr}"
 
 
 def attempt_all(bench: Bench, cases: Sequence[Case]) -> Iterator[Verdict]:

@@ -11,9 +11,10 @@ import pytest
 
 from cooc_engine.corpus import first_pass, second_pass
 from cooc_engine.corpus.encode import encode
-from cooc_engine.corpus.first_pass import PassCheckpoint, raw_bound
+from cooc_engine.corpus.first_pass import PassCheckpoint
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import FormatError, InterruptedRun
+from cooc_engine.storage.arrays import Bound
 from cooc_engine.storage.outputs import write_record
 from cooc_engine.text import readers
 
@@ -56,7 +57,7 @@ def forge(work: Path, **changed: Any) -> None:
     record = work / "first-pass.json"
     fields = json.loads(record.read_text())
     del fields["checksum"]
-    fields["spools"] = {name: raw_bound(work / name) for name in fields["spools"]}
+    fields["spools"] = {name: Bound.of(work / name) for name in fields["spools"]}
     write_record(record, fields | changed)
 
 

@@ -13,6 +13,7 @@ import pytest
 from cooc_engine.cli.app import main
 from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.models.families import FAMILIES
+from cooc_engine.models.file import open_model
 from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.autotune import autotune
 from cooc_engine.runtime.numbers import parse_size
@@ -189,3 +190,10 @@ def test_the_command_prints_a_table_of_trials(texts, tmp_path, capsys):
     assert head.split("\t")[:4] == ["score", "seconds", "MB", "lr"]
     assert len(rows) == 2
     assert "2 trials, best" in last
+
+
+def test_the_command_takes_what_is_fixed(texts, tmp_path):
+    """Options of the command line are of a class of its own."""
+    options = ["--label", "__label__", "--vector-size", "2", "--trials", "1", "--progress", "none"]
+    assert main(["autotune", str(texts[0]), "--validation", str(texts[1]), "--output", str(tmp_path / "m.h5"), *options]) == 0
+    assert open_model(tmp_path / "m.h5").shapes["words"][1] == 2

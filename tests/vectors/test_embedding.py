@@ -16,7 +16,7 @@ from support.elmo import TINY, random_network
 
 from cooc_engine.contextual.file import elmo_data, imported_config
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import InputError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.models.file import save_model
 from cooc_engine.storage import plain_hdf5
 from cooc_engine.vectors import contextual, embedding
@@ -122,6 +122,38 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bytes(tmp_path, model, text,
     assert again[-1] == "6"
     assert len(again) >= 7 - after
     assert after < 3 or "0" not in again
+
+
+@pytest.fixture
+def stopped(tmp_path, model, text, monkeypatch, small_windows) -> Path:
+    """What a run leaves that is interrupted behind its third line."""
+    put = plain_hdf5.Places.put
+
+    def stop(self, name, values):
+        if name == "3":
+            raise KeyboardInterrupt
+        put(self, name, values)
+
+    with monkeypatch.context() as patched, pytest.raises(InterruptedRun):
+        patched.setattr(plain_hdf5.Places, "put", stop)
+        embed(model, text, tmp_path / "vectors.h5")
+    return tmp_path / "vectors.h5.part"
+
+
+@pytest.mark.parametrize(("damaged", "place"), [("lines", b"river"), ("sizes", b"\5"), ("vectors.h5", b"river")])
+def test_what_an_interrupted_run_left_is_compared_with_its_checksums(tmp_path, model, text, stopped, damaged, place):
+    data = bytearray((stopped / damaged).read_bytes())
+    data[data.index(place)] ^= 1
+    (stopped / damaged).write_bytes(data)
+    with pytest.raises(FormatError, match=rf"{damaged}: is not what the interrupted run left"):
+        embed(model, text, tmp_path / "vectors.h5", resume=True)
+
+
+def test_vectors_that_an_interrupted_run_wrote_are_compared_too(tmp_path, model, text, stopped):
+    with h5py.File(stopped / "vectors.h5", "r+") as file:
+        file["2"][0, 0, 0] += 1
+    with pytest.raises(FormatError, match=r"vectors\.h5: is not what"):
+        embed(model, text, tmp_path / "vectors.h5", resume=True)
 
 
 def test_a_run_with_other_options_does_not_go_on(tmp_path, model, text, monkeypatch):
