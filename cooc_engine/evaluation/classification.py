@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
 from cooc_engine.evaluation.bootstrap import draws_of, resamples
 from cooc_engine.evaluation.documents import Outcome, Task, as_list, task_rows
-from cooc_engine.evaluation.labelled import read_labelled
+from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClassifyOptions
 from cooc_engine.evaluation.scores import SetScores
 from cooc_engine.runtime.progress import Progress
@@ -64,9 +65,9 @@ class Classification(Task):
     @property
     def _labels(self) -> tuple[list[str], Rows, Rows]:
         """The labels, and which of them the documents of both parts have."""
-        names, numbers = np.unique([label for part in self.parts for label in part.labels], return_inverse=True)
+        names, numbers = numbered(label for part in self.parts for label in part.labels)
         size = len(self.parts[0].labels)
-        return names.tolist(), numbers[:size], numbers[size:]
+        return names, numbers[:size], numbers[size:]
 
     def outcome(self, vectors: Vectors) -> Outcome:
         """Return the number of the label that each classifier predicts for each test document."""
@@ -122,13 +123,19 @@ def accuracy(wanted: Rows, found: Rows, weights: Floats, labels: int) -> Floats:
     return share
 
 
+def _marks(numbers: Rows, labels: int) -> sp.csr_array:
+    """Return a matrix (documents, labels) that is 1 where a document has a label."""
+    return sp.csr_array((np.ones(len(numbers)), (np.arange(len(numbers)), numbers)), (len(numbers), labels))
+
+
 def macro_f1(wanted: Rows, found: Rows, weights: Floats, labels: int) -> Floats:
     """Return the mean over labels of F1, 2 · hits / (documents that have the label + that are predicted to), (m,).
 
     Labels that in a resample neither a document has nor is predicted to have are left out, as in scikit-learn.
     """
-    each = np.eye(labels)
-    hits, uses = weights @ (each[wanted] * (wanted == found)[:, None]), weights @ (each[wanted] + each[found])
+    right = wanted == found
+    hits = weights[:, right] @ _marks(wanted[right], labels)
+    uses = weights @ (_marks(wanted, labels) + _marks(found, labels))
     scores = np.divide(2 * hits, uses, out=np.zeros_like(hits), where=uses > 0)
     mean: Floats = scores.sum(axis=1) / (uses > 0).sum(axis=1)
     return mean

@@ -13,7 +13,7 @@ import numpy as np
 
 from cooc_engine.evaluation.documents import Outcome, Task, as_list, task_rows
 from cooc_engine.evaluation.judge import purity
-from cooc_engine.evaluation.labelled import read_labelled
+from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClusterOptions
 from cooc_engine.evaluation.scores import SetScores
 from cooc_engine.runtime.progress import Progress
@@ -66,10 +66,11 @@ class Clustering(Task):
         documents, options = self.documents, self.options
         results: dict[str, list[float]] = {}
         points = self.points(documents, vectors)
-        count = min(options.clusters or len(set(documents.labels)), len(np.unique(points.vectors, axis=0)))
+        names, labels = numbered(documents.labels)
+        count = min(options.clusters or len(names), len(np.unique(points.vectors, axis=0)))
         for kind, clusters_of in KINDS.items():
             seeds = range(options.seed, options.seed + options.runs)
-            runs = [_scores(documents.labels, clusters_of(points.vectors, count, seed)) for seed in seeds]
+            runs = [_scores(labels, clusters_of(points.vectors, count, seed)) for seed in seeds]
             results |= {f"{kind}-{name}": [run[name] for run in runs] for name in runs[0]}
         return {"covered": points.covered, "documents": points.made, "results": results}
 
@@ -81,7 +82,7 @@ class Clustering(Task):
             yield SetScores(documents.name, kind, len(documents.labels), covered, runs.mean(axis=1).tolist(), runs)
 
 
-def _scores(labels: Sequence[str], clusters: Rows) -> dict[str, float]:
+def _scores(labels: Rows, clusters: Rows) -> dict[str, float]:
     from sklearn import metrics
 
     return {

@@ -214,7 +214,7 @@ class _Judge:
 
     def categories(self, data: CategorySet) -> list[Row]:
         units, known = self.vectors.unit(data.words)
-        classes = np.array(data.classes)[known]
+        classes = numbered(data.classes)[1][known]
         clusters = _clusters(units[known], len(set(classes)), self.seed) if len(classes) else np.empty(0, np.int64)
         return [self._share(data.name, "purity", _in_majority(clusters, classes), len(data.words))]
 
@@ -258,7 +258,7 @@ def _row(dataset: str, kind: str, value: float | None, covered: int, total: int)
     return {"dataset": dataset, "kind": kind, "value": value, "covered": covered, "total": total}
 
 
-def purity(clusters: npt.ArrayLike, classes: Sequence[str]) -> float:
+def purity(clusters: npt.ArrayLike, classes: npt.ArrayLike) -> float:
     """Return the share of items that belong to the most common class of their cluster, 0..1 (Manning et al. 2008, 16.3)."""
     return float(np.mean(_in_majority(np.asarray(clusters), np.asarray(classes))))
 

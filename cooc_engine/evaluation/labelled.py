@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.options import DocumentOptions
 from cooc_engine.evaluation.sets import name_of
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, Rows
 from cooc_engine.text.readers import line_batches
 
-__all__ = ["Labelled", "read_labelled"]
+__all__ = ["Labelled", "numbered", "read_labelled"]
 
 LONGEST = 1 << 30  # bytes of a document
 
@@ -40,6 +42,15 @@ def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: S
         raise UsageError(f"there are {len(labels)} files of labels for {len(texts)} texts; give each text one")
     numbers = itertools.count(1)
     return [_read(Path(text), file, options, numbers) for text, file in itertools.zip_longest(texts, labels)]
+
+
+def numbered(labels: Iterable[str]) -> tuple[list[str], Rows]:
+    """Return the distinct labels in their order, and the number of each label among these; NumPy's texts would all be as long
+    as the longest."""
+    each = list(labels)
+    names = sorted(set(each))
+    rows = {name: row for row, name in enumerate(names)}
+    return names, np.array([rows[label] for label in each], np.int64)
 
 
 def _read(path: Path, labels: PathLike | None, options: DocumentOptions, numbers: Iterator[int]) -> Labelled:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +248,16 @@ def test_scikit_learn_that_is_not_there_is_named(home, monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.cluster", None)
     with pytest.raises(UsageError, match=r'needs scikit-learn: python -m pip install "cooc_engine\[sklearn\]"$'):
         cluster(home / "sg.h5", home / "train.txt")
+
+
+def test_long_and_many_labels_take_the_memory_that_they_hold(tmp_path):
+    lines = [f"label{row}\tice" for row in range(1000)] + ["x" * 10_000 + "\tice"]
+    (tmp_path / "a.tsv").write_text("\n".join(lines))
+    task = Classification.of(tmp_path / "a.tsv", tmp_path / "a.tsv", ClassifyOptions(label_column=1))
+    tracemalloc.start()
+    try:
+        names, _, wanted = task._labels
+        assert macro_f1(wanted, wanted, np.ones((1, 1001)), len(names)) == [1]
+        assert tracemalloc.get_traced_memory()[1] < 1 << 21
+    finally:
+        tracemalloc.stop()
