@@ -46,7 +46,8 @@ if TYPE_CHECKING:
     from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
     from cooc_engine.pipeline.autotune import autotune
     from cooc_engine.pipeline.describe import info
-    from cooc_engine.pipeline.job import run
+    from cooc_engine.pipeline.job import plan_run, run
+    from cooc_engine.pipeline.job_stages import StagePlan
     from cooc_engine.pipeline.stages import append
     from cooc_engine.pipeline.text_estimators import Cbow, Doc2Vec, FastText, GloVe, PmiSvd, SimplerGloVe, SkipGram
     from cooc_engine.pipeline.train import train
@@ -114,6 +115,8 @@ _HOME = {
     "cluster": "evaluation.clustering",
     "classify": "evaluation.classification",
     "run": "pipeline.job",
+    "plan_run": "pipeline.job",
+    "StagePlan": "pipeline.job_stages",
     "Model": "vectors.model",
     "open_model": "vectors.model",
     "train": "pipeline.train",
@@ -159,7 +162,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "plot", "explore",
     "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "probe",
     "info", "run",
-    "plan_encode", "plan_count", "plan_merge", "Plan", "Progress", "open_progress", "CoocError",
+    "plan_encode", "plan_count", "plan_merge", "Plan", "plan_run", "StagePlan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip
 
 

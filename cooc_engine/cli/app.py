@@ -31,6 +31,7 @@ from cooc_engine.cli.parameters import (
     VectorsFile,
     add_verb,
     new_app,
+    panel,
 )
 from cooc_engine.cli.pictures import explore, plot
 from cooc_engine.corpus.options import EncodeOptions
@@ -258,20 +259,38 @@ def _train(
     work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
 
 
-def run_job(job: Annotated[Path, Parameter(name="JOB"), "The job file."], /, *, run: SharedOptions = SHARED) -> None:
+def run_job(
+    job: Annotated[Path, Parameter(name="JOB"), "The job file."],
+    /,
+    *,
+    force_stage: Annotated[
+        tuple[str, ...],
+        Parameter(group=panel("Running")),
+        "Make a stage anew, and all that is made of it: a file, or its table.",
+    ] = (),
+    run: PlannedOptions = PLANNED,
+) -> None:
     """Run a batch job; finished stages are kept, and an interrupted one is continued.
 
     For example:
 
         cooc-engine run job.toml
+        cooc-engine run job.toml --dry-run
+        cooc-engine run job.toml --force-stage glove.h5
     """
     from cooc_engine.pipeline.job import job_output
     from cooc_engine.reports.table import Table
 
+    result = {"output": str(job_output(job)), "job": str(job)}
+    if run.dry_run:
+        plans = cooc_engine.plan_run(job, force=run.force, force_stage=force_stage, **run.plan_keywords())
+        stages = [plan.record() for plan in plans]
+        print_result(run.json, {**result, "stages": stages}, [plan.line() for plan in plans])
+        return
     with Work(run) as work:
-        rows = cooc_engine.run(job, **run.fresh_keywords())
+        rows = cooc_engine.run(job, force_stage=force_stage, **run.fresh_keywords())
     lines = Table.of(rows).lines() if any("settings" in row for row in rows) else score_lines(rows)
-    print_result(run.json, {"output": str(job_output(job)), "job": str(job), **work.record(), "evaluation": rows}, lines)
+    print_result(run.json, {**result, **work.record(), "evaluation": rows}, lines)
 
 
 def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:

@@ -52,9 +52,7 @@ def carry_out(
 ) -> None:
     """Run a stage and say what it made; or only print its plan, with --dry-run."""
     if run.dry_run:
-        planned = plan(
-            source, output, *options, threads=run.threads, memory=run.memory, processes=run.processes, cluster=run.cluster
-        )
+        planned = plan(source, output, *options, **run.plan_keywords())
         print_result(run.json, {"output": str(output), **planned.record()}, planned.lines())
         return
     with Work(run) as work:

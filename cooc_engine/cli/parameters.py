@@ -22,7 +22,7 @@ from cooc_engine.runtime.run_options import RunOptions
 __all__ = [
     "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "JsonLines", "ModelFile", "ModelFiles", "NewFile",
     "NewModel", "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer", "VectorsFile", "add_verb",
-    "flags", "new_app", "translated",
+    "flags", "new_app", "panel", "translated",
 ]  # fmt: skip
 
 HEADINGS = ("Arguments", "Options", "Searching", "Encoding the text", "Counting", "Running")  # of flags, in their order

@@ -43,7 +43,7 @@ from cooc_engine.text.wrapping import wrapped_at
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["encode", "encode_documents", "plan_encode"]
+__all__ = ["check_corpus", "encode", "encode_documents", "plan_encode"]
 
 
 def encode(
@@ -111,14 +111,19 @@ def encode_documents(
     return _encode(text, Path(output), options, how)
 
 
+def check_corpus(corpus: Corpus, options: EncodeOptions, texts: Sequence[str], flag: str = "--force") -> None:
+    """Raise `UsageError`, naming what differs and the flag to pass, if a corpus was not made of these texts in this way."""
+    found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
+    check_same(corpus.path, found, {"options": options.record(), "texts": list(texts)}, flag=flag)
+
+
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
     options = (options or EncodeOptions()).loaded()
     if options.phrases and options.vocabulary is not None:
         raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
     if run.keeps(output):
         corpus = Corpus(output)
-        found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
-        check_same(output, found, {"options": options.record(), "texts": text.names})
+        check_corpus(corpus, options, text.names)
         return corpus
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with run.shared() as workers:

@@ -56,7 +56,7 @@ from cooc_engine.storage.schema import Natural, read_json
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Allotment", "count", "merge_blocks", "plan_count", "write_merged"]
+__all__ = ["Allotment", "check_counts", "count", "merge_blocks", "plan_count", "write_merged"]
 TASK_ENTRIES = 1 << 20  # maximum number of entries counted before they are written
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20
@@ -122,8 +122,7 @@ def count(
     corpus, options = Corpus.of(corpus), options or CountOptions()
     if how.keeps(at):
         cooc = directory.Cooc(at)
-        found = {"options": cooc.options.record(), "corpus": cooc.manifest["corpus"]["digest"]}
-        check_same(at, found, {"options": options.record(), "corpus": corpus.digest})
+        check_counts(cooc, options, corpus)
         return cooc
     with how.shared() as workers:
         job, progress = _Job.of(corpus, options, workers), how.shown
@@ -146,6 +145,13 @@ def count(
                 finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
             clean(work)
     return Cooc(output)
+
+
+def check_counts(cooc: Cooc, options: CountOptions, corpus: Corpus | None, flag: str = "--force") -> None:
+    """Raise `UsageError`, naming what differs and the flag to pass, if counts are not those of a corpus with these options."""
+    found = {"options": cooc.options.record(), "corpus": cooc.manifest["corpus"]["digest"]}
+    made_of = {"corpus": corpus.digest} if corpus else {}
+    check_same(cooc.path, found, {"options": options.record(), **made_of}, flag=flag)
 
 
 def plan_count(

@@ -27,6 +27,7 @@ output = "page.html"
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -38,6 +39,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from cooc_engine._version import __version__
 from cooc_engine.contextual.file import FAMILY
+from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
@@ -52,13 +54,24 @@ from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.job_documents import classification_of, clustering_of, results_of
 from cooc_engine.pipeline.job_probe import Probing
+from cooc_engine.pipeline.job_stages import (
+    JUDGING,
+    Forced,
+    Stage,
+    StagePlan,
+    count_stage,
+    encode_stage,
+    forced,
+    plan_of,
+    train_stage,
+)
 from cooc_engine.pipeline.memory import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table, write_scores
-from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeywords
+from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
@@ -75,7 +88,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["job_output", "run"]
+__all__ = ["job_output", "plan_run", "run"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 LONGEST = 1 << 20  # bytes of a job file
@@ -84,39 +97,82 @@ TABLES = {"output", "encode", "count", "train", "eval", "cluster", "classify", "
 
 def run(
     job: str | os.PathLike[str],
+    *,
+    force_stage: Sequence[str] | str = (),
     **run: Unpack[SharedFreshKeywords],
 ) -> list[dict[str, Any]]:
     """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
 
     The rows of a grid have the listed values as `settings`; it writes `table.json`, `table.tsv` and, on request, `table.png`.
-    Finished stages with the same options are kept, an interrupted one is continued; `force` makes all of them anew. `processes`
+    Finished stages with the same options are kept, an interrupted one is continued. `force` makes all of them anew;
+    `force_stage` those that it names, by their file or by their table of the job, and all that are made of them. `processes`
     and `cluster` share the work of the stages that can be shared. Raises `UsageError` if a finished stage was made with other
-    options, before any work is done on it.
+    options, before any work is done.
     """
     path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
-    progress = how.shown
+    run["progress"] = how.shown
     plan = _Plan(path, _read(path))
-    run["progress"] = progress
+    anew = forced(plan.stages, [force_stage] if isinstance(force_stage, str) else force_stage, how.force, plan.judging)
+    for stage in plan.stages:
+        if stage.anew(anew) and stage.at.exists():
+            how.shown.say(f"{stage.at}: will be replaced ({stage.worth(stage.at)})")
     plan.output.mkdir(parents=True, exist_ok=True)
-    corpus = encoded(plan.texts, plan.output / "corpus", plan.encode, **run)
-    coocs = {at: counted(corpus, at, options, **run) for at, options in plan.counts.items()}
+    return _judgements(plan, _models(plan, anew, **run), anew, **run)
+
+
+def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Corpus:
+    """Make all models that are not finished, and what they are made of; returns the corpus."""
+    stages = {stage.at: stage for stage in plan.stages}
+
+    def running(at: Path) -> SharedFreshKeywords:
+        return {**run, "force": stages[at].anew(anew)}
+
+    corpus = encoded(plan.texts, plan.corpus, plan.encode, **running(plan.corpus))
+    coocs = {at: counted(corpus, at, options, **running(at)) for at, options in plan.counts.items()}
     for number, training in enumerate(plan.trainings, 1):
         if plan.grid:
-            progress.say(f"{training.at}: {number} of {len(plan.trainings)} models")
+            Run.of("run", run, SharedFreshKeywords).shown.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
-        _trained(training.family, data, training.at, training.options, **run)
-    models = [training.at for training in plan.trainings]
-    documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=how.force) if plan.tasks else []
+        _trained(training.family, data, training.at, training.options, **running(training.at))
+    return corpus
+
+
+def _judgements(plan: _Plan, corpus: Corpus, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> list[dict[str, Any]]:
+    """Return the scores of all models by everything that the job judges them by."""
+    progress, models = Run.of("run", run, SharedFreshKeywords).shown, [training.at for training in plan.trainings]
+    documents: list[Results] = []
+    if plan.tasks:
+        again = bool({"cluster", "classify"} & anew.judging)
+        documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=again)
     tested = accuracies(named_models(models), *plan.tested, progress) if plan.tested else None
     if plan.compared:
         compare(models, **plan.compared, documents=documents, classifiers=tested, force=True, progress=progress)
-    rows = _judged(plan, progress, force=how.force) if plan.judged else []
+    rows = _judged(plan, progress, force="eval" in anew.judging) if plan.judged else []
     rows += _document_rows(plan, documents)
     if tested:
         rows += _written(plan, accuracy_rows(tested, named_models(models)), "classifiers.tsv")
     if plan.probing:
-        rows += plan.probing.rows(plan.contextual, corpus, plan.encode, plan.output, **run)
+        probed: SharedFreshKeywords = {**run, "force": "probe" in anew.judging}
+        rows += plan.probing.rows(plan.contextual, corpus, plan.encode, plan.output, **probed)
     return rows
+
+
+def plan_run(
+    job: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    force_stage: Sequence[str] | str = (),
+    **run: Unpack[SharedPlanKeywords],
+) -> list[StagePlan]:
+    """Return what `run` would do about each stage of a job that writes large files, in their order; nothing is written.
+
+    Sizes are those of the files that are there, and are predicted for those that are not, where what they are made of is
+    there. Raises as `run` does for a job that makes no sense.
+    """
+    Run.of("plan_run", run, SharedPlanKeywords)
+    plan = _Plan(Path(job), _read(Path(job)))
+    anew = forced(plan.stages, [force_stage] if isinstance(force_stage, str) else force_stage, force, plan.judging)
+    return [plan_of(stage, anew, **run) for stage in plan.stages]
 
 
 def job_output(job: str | os.PathLike[str]) -> Path:
@@ -168,6 +224,7 @@ class _Plan:
         self.texts = self._paths(table.pop("texts", []), "[encode] texts")
         if not self.texts:
             raise UsageError(f"{path}: [encode] names no texts")
+        self.corpus = self.output / "corpus"
         self.encode = from_mapping(EncodeOptions, self._beside(table), f"{path} [encode]").loaded()
         count, tables = self._table(fields, "count"), self._tables(fields)
         self._several = len(tables) > 1
@@ -185,6 +242,17 @@ class _Plan:
         self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
         self.probing = self._probing(dict(self._table(fields, "probe"))) if "probe" in fields else None
         self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
+
+        self.judging = [table for table in JUDGING if table in fields]
+
+    @functools.cached_property
+    def stages(self) -> list[Stage]:
+        """The stages that make large files, each after what it is made of."""
+        return [
+            encode_stage(self.texts, self.corpus, self.encode),
+            *(count_stage(self.corpus, at, options) for at, options in self.counts.items()),
+            *(train_stage(each.family, self.corpus, each.counts, each.at, each.options) for each in self.trainings),
+        ]
 
     def _beside(self, table: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options of encoding with the files of words that they name found beside the job file, as texts are."""

@@ -23,7 +23,7 @@ from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, check_same
 from cooc_engine.vectors.model import Model
 
-__all__ = ["kept", "train_family"]
+__all__ = ["check_model", "kept", "train_family"]
 
 
 def train_family(
@@ -80,17 +80,26 @@ def _hint(name: str, family: Family, known: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}"
 
 
-def kept(family: Family, data: Any, at: Path, options: Options) -> ModelFile:
-    """Return the model at `at`, and delete what a training that was killed at its end left beside it.
+def check_model(family: Family, data: Any, at: Path, options: Options, flag: str = "--force") -> ModelFile:
+    """Return the model at `at`.
 
-    Raises `UsageError` if it was trained with other options, or from another corpus or other counts than `data`; from texts it
-    cannot be told.
+    Raises `UsageError`, naming what differs and the flag to pass, if it was trained with other options, or from another corpus
+    or other counts than `data`; from texts it cannot be told.
     """
     model = open_model(at)
     made_of = "corpus" if family.counting is None else "cooc"
     found = {"options": model.config.get("train", {}), made_of: model.provenance.get(made_of)}
     direct = isinstance(data, Corpus if family.counting is None else Cooc)
-    check_same(at, found, {"options": options.record(), **({made_of: data.digest} if direct else {})}, worth)
+    check_same(at, found, {"options": options.record(), **({made_of: data.digest} if direct else {})}, worth, flag)
+    return model
+
+
+def kept(family: Family, data: Any, at: Path, options: Options) -> ModelFile:
+    """Return the model at `at`, and delete what a training that was killed at its end left beside it.
+
+    Raises what `check_model` raises.
+    """
+    model = check_model(family, data, at, options)
     discard_leftovers(at)
     shutil.rmtree(beside(at, ".work"), ignore_errors=True)
     return model

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from cooc_engine.runtime.keywords import FreshKeywords, RunKeywords, SharedFreshKeywords, SharedKeywords, TrainKeywords
+from cooc_engine.runtime.keywords import (
+    FreshKeywords,
+    RunKeywords,
+    SharedFreshKeywords,
+    SharedKeywords,
+    SharedPlanKeywords,
+    TrainKeywords,
+)
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.runtime.progress import Kind, open_progress
 
@@ -85,3 +92,7 @@ class PlannedOptions(SharedOptions):
 
     dry_run: bool = False
     """Print only the plan: the predicted memory, runs, entries and disk space. Nothing is written."""
+
+    def plan_keywords(self) -> SharedPlanKeywords:
+        """Return the keywords of a library function that plans."""
+        return {"threads": self.threads, "memory": self.memory, "processes": self.processes, "cluster": self.cluster}

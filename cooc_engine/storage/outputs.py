@@ -30,7 +30,7 @@ from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, 
 
 __all__ = [
     "beside", "building", "building_file", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest",
-    "read_record", "size_of", "tell_replaced", "utf8", "write_manifest", "write_record", "writing_files",
+    "read_record", "shown_size", "size_of", "tell_replaced", "utf8", "write_manifest", "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
@@ -255,16 +255,20 @@ def tell_replaced(output: Path, work: Path, say: Callable[[str], object], worth:
 
 
 def check_same(
-    at: Path, found: Mapping[str, Any], wanted: Mapping[str, Any], worth: Callable[[Path], str] = shown_size
+    at: Path,
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    worth: Callable[[Path], str] = shown_size,
+    flag: str = "--force",
 ) -> None:
     """Raise `UsageError`, naming what differs, if the record of a finished output is not the one wanted.
 
-    `worth` tells what would be lost if it were made anew.
+    `worth` tells what would be lost if it were made anew, for which `flag` has to be passed.
     """
     for what, value in wanted.items():
         if found[what] != value:
             changed = changes(found[what], value) if isinstance(value, dict) else what
-            raise UsageError(f"{at}: was made with different {changed}; pass --force to replace it ({worth(at)})")
+            raise UsageError(f"{at}: was made with different {changed}; pass {flag} to replace it ({worth(at)})")
 
 
 def refuse_file(output: Path, *, force: bool) -> Path:

@@ -71,7 +71,7 @@ def test_the_version(call):
         ("--stopwords", "Unknown option: --stopwords."),
         ("--sg", "Choose the model by name: train skipgram or train cbow."),
         ("--vectr-size=3", "Unknown option: --vectr-size. Did you mean --vector-size?"),
-        ("--dry-run", "It belongs to encode, count, merge."),
+        ("--dry-run", "It belongs to encode, count, merge, run."),
     ],
 )
 def test_hints_do_not_mislead(call, flag, says):

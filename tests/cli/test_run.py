@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from support.command import QUIET, assert_one_line, copied
 from support.jobs import replaced
 
 from cooc_engine.corpus import second_pass
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.errors import UsageError
+from cooc_engine.pipeline.job import plan_run
 
 JOB = """
 output = "work"
@@ -84,6 +88,69 @@ def test_changed_options_are_refused_until_forced(call, job, old, new, says):
     assert_one_line(*call("run", job, *QUIET), 2, says)
     assert stamps() == before
     assert call("run", job, "--force", *QUIET)[0] == 0
+
+
+def test_a_changed_stage_is_refused_before_any_work(call, job):
+    """The first model would have to be trained, which may take days: that the second cannot be made is said before."""
+    assert call("run", job, *QUIET)[0] == 0
+    Path("work/glove.h5").unlink()
+    replaced(job, "epochs = 1", "epochs = 2")
+    says = "work/small.h5: was made with different epochs (1, now 2); pass --force-stage small.h5 to replace it ("
+    assert_one_line(*call("run", job, *QUIET), 2, says)
+    assert not Path("work/glove.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "anew"),
+    [
+        (["small.h5"], {"small.h5"}),
+        (["train"], {"glove.h5", "small.h5"}),
+        (["cooc"], {"cooc", "glove.h5", "small.h5"}),
+        (["encode"], {"corpus", "cooc", "glove.h5", "small.h5"}),
+        (["eval"], set()),
+    ],
+)
+def test_a_forced_stage_is_made_anew_and_what_is_made_of_it(call, job, names, anew):
+    assert call("run", job, *QUIET)[0] == 0
+    before = stamps()
+    code, _, stderr = call("run", job, *(word for name in names for word in ("--force-stage", name)))
+    assert code == 0
+    said = {line.split(": ")[0] for line in stderr.splitlines() if "will be replaced" in line}
+    assert said == {f"work/{name}" for name in anew}
+    changed = {Path(path).parts[1] for path, stamp in stamps().items() if stamp != before[path]}
+    assert changed - {"eval.json"} == anew
+
+
+def test_no_such_stage(call, job):
+    stages = "encode, corpus, count, cooc, train, glove.h5, small.h5, eval"
+    says = f"--force-stage is 'glove'; the stages of this job are {stages}"
+    assert_one_line(*call("run", job, "--force-stage", "glove", *QUIET), 2, says)
+    with pytest.raises(UsageError, match="force_stage is 'glove'"):
+        plan_run(job, force_stage="glove")
+    assert not Path("work").exists()
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, job):
+    code, stdout, _ = call("run", job, "--dry-run")
+    lines = stdout.splitlines()
+    assert code == 0 and not Path("work").exists()
+    assert re.fullmatch(r"work/corpus: would be made \(of at least [\d.]+K, [\d.]+K of disk at the peak\)", lines[0])
+    assert lines[1:] == ["work/cooc: would be made", "work/glove.h5: would be made", "work/small.h5: would be made"]
+    assert call("run", job, *QUIET)[0] == 0
+    Path("work/small.h5").rename("work/small.h5.checkpoint")
+    replaced(job, "epochs = 2", "epochs = 3")
+    before, mine = stamps(), Path("work/cooc")
+    code, stdout, _ = call("run", job, "--dry-run", "--json")
+    stages = json.loads(stdout)["stages"]
+    assert code == 0 and stamps() == before
+    assert [stage["state"] for stage in stages] == ["finished", "finished", "changed", "interrupted"]
+    assert stages[1]["size"] == sum(path.stat().st_size for path in mine.iterdir())
+    assert stages[2]["note"].startswith("was made with different epochs (2, now 3); pass --force-stage glove.h5")
+    words = len(Corpus("work/corpus").vocabulary)
+    assert stages[3]["output_bytes"] == 4 * words * (2 * 3 + 2) <= stages[3]["size"]
+    lines = call("run", job, "--dry-run", "--force-stage", "count")[1].splitlines()
+    assert re.fullmatch(r"work/cooc: would be replaced \([\d.]+K\) \(of at least .*", lines[1])
+    assert re.match(r"work/glove.h5: would be replaced \([\d.]+K that took [\d.]+ s to train\)", lines[2])
 
 
 def test_an_interrupted_job_goes_on(call, job, monkeypatch):

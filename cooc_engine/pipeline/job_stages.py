@@ -1,0 +1,183 @@
+"""The stages of a job as files: which are finished, which a run would make, which are made anew, and how large they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.encode import check_corpus, plan_encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import check_counts, plan_count
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.errors import CoocError, UsageError
+from cooc_engine.models.checkpoints import checkpoint_path, worth
+from cooc_engine.models.families import Family
+from cooc_engine.pipeline.training import check_model
+from cooc_engine.runtime.numbers import show_size
+from cooc_engine.runtime.options import Options
+from cooc_engine.storage.outputs import part_path, shown_size, size_of
+
+__all__ = ["JUDGING", "Forced", "Stage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "train_stage"]
+
+JUDGING = ("eval", "cluster", "classify", "probe")  # tables whose results are small files, made of the models
+Foreseen = tuple[int | None, int | None]  # bytes of an output, and of disk at the peak
+UNKNOWN: Foreseen = (None, None)
+
+
+class Forced(NamedTuple):
+    """What is to be made anew: outputs of stages, and the scores of tables that judge models."""
+
+    outputs: set[Path]
+    judging: set[str]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a job: the table that describes it, its output, and the output of the stage before it.
+
+    `check` raises `UsageError` if the finished output is not what the job says. `foresee` predicts the size of one that is
+    not there, and takes the keywords of a plan.
+    """
+
+    table: str
+    at: Path
+    needs: Path | None
+    left: Path
+    check: Callable[[], object]
+    foresee: Callable[..., Foreseen]
+    worth: Callable[[Path], str] = shown_size
+
+    def anew(self, forced: Forced) -> bool:
+        """Tell whether this stage is to be made anew; raises `UsageError` if it is not, and must be."""
+        if self.at not in forced.outputs and self.at.exists():
+            self.check()
+        return self.at in forced.outputs
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What a run would do about a stage of a job.
+
+    state         "finished", "interrupted" (a run would go on with it), "missing", "changed" (it was made otherwise than the
+                  job says, and a run would refuse to go on), or "forced" (a run would replace it)
+    size          bytes of what is there, of an interrupted stage too
+    output_bytes  predicted size of what a run would make, at least, and
+    peak_bytes    predicted use of disk while it does; None where it cannot be predicted yet
+    note          what differs in a changed stage, and the flag to pass; what is lost with a forced one
+    """
+
+    path: Path
+    state: Literal["finished", "interrupted", "missing", "changed", "forced"]
+    size: int
+    output_bytes: int | None = None
+    peak_bytes: int | None = None
+    note: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Return the plan as a JSON-serialisable dictionary."""
+        return {**asdict(self), "path": str(self.path)}
+
+    def line(self) -> str:
+        """Return the plan as one line."""
+        sizes = {"of at least {}": self.output_bytes, "{} of disk at the peak": self.peak_bytes}
+        foreseen = ", ".join(text.format(show_size(size)) for text, size in sizes.items() if size is not None)
+        made = f" ({foreseen})" if foreseen else ""
+        said = {
+            "finished": f"finished, and kept ({show_size(self.size)})",
+            "interrupted": f"would be continued, {show_size(self.size)} are there{made}",
+            "missing": f"would be made{made}",
+            "changed": self.note,
+            "forced": f"would be replaced ({self.note}){made}",
+        }
+        return f"{self.path}: {said[self.state]}"
+
+
+def encode_stage(texts: Sequence[Path], at: Path, options: EncodeOptions) -> Stage:
+    """Return the stage that encodes the texts of a job."""
+
+    def foresee(**run: Any) -> Foreseen:
+        disk = plan_encode(texts, at, options, **run).disk
+        return (disk.output, disk.peak) if disk else UNKNOWN
+
+    def check() -> None:
+        check_corpus(Corpus(at), options, [str(text) for text in texts], force_stage(at))
+
+    return Stage("encode", at, None, part_path(at), check, foresee)
+
+
+def count_stage(corpus: Path, at: Path, options: CountOptions) -> Stage:
+    """Return a stage that counts a corpus."""
+
+    def foresee(**run: Any) -> Foreseen:
+        disk = plan_count(corpus, at, options, **run).disk if corpus.exists() else None
+        return (disk.output, disk.peak) if disk else UNKNOWN
+
+    def check() -> None:
+        check_counts(Cooc(at), options, Corpus(corpus) if corpus.exists() else None, force_stage(at))
+
+    return Stage("count", at, corpus, part_path(at), check, foresee)
+
+
+def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, options: Options) -> Stage:
+    """Return a stage that trains a model on a corpus, or on its counts."""
+
+    def foresee(**run: Any) -> Foreseen:
+        return (_least_bytes(family, options, len(Corpus(corpus).vocabulary)) if corpus.exists() else None), None
+
+    def check() -> None:
+        made_of = counts or corpus
+        data = (Cooc(counts) if counts else Corpus(corpus)) if made_of.exists() else None
+        check_model(family, data, at, options, force_stage(at))
+
+    return Stage("train", at, counts or corpus, checkpoint_path(at), check, foresee, worth)
+
+
+def force_stage(at: Path) -> str:
+    """Return the flag that has a stage made anew."""
+    return f"--force-stage={at.name}"
+
+
+def _least_bytes(family: Family, options: Options, words: int) -> int | None:
+    """Return the size of those arrays of a model that it must have and whose lengths are known before it is trained."""
+    lengths: dict[str, int] = {"V": words, "N": words - 1, "d": getattr(options, "vector_size", 0)}
+    needed = [axes.split() for name, axes in family.arrays.items() if name not in family.optional and family.rows == "dense"]
+    shapes = [[lengths.get(axis, 0) for axis in axes] for axes in needed]
+    return 4 * sum(map(math.prod, shapes)) or None
+
+
+def forced(stages: Sequence[Stage], names: Sequence[str], everything: bool, judging: Sequence[str]) -> Forced:
+    """Return what to make anew: the stages that `names` has, by their file or their table, and all that is made of them.
+
+    `judging` has the tables of the job that judge models. Raises `UsageError` for an unknown name.
+    """
+    known = dict.fromkeys([*(name for stage in stages for name in (stage.table, stage.at.name)), *judging])
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--force-stage is {name!r}; the stages of this job are {', '.join(known)}")
+    found: set[Path] = set()
+    for stage in stages:
+        if everything or stage.needs in found or {stage.at.name, stage.table} & {*names}:
+            found.add(stage.at)
+    models = any(stage.at in found for stage in stages if stage.table == "train")
+    return Forced(found, {table for table in judging if everything or models or table in names})
+
+
+def plan_of(stage: Stage, forced: Forced, **run: Any) -> StagePlan:
+    """Return what a run would do about a stage; `run` has the keywords of a plan."""
+    at, anew = stage.at, stage.at in forced.outputs
+    if anew and at.exists():
+        return StagePlan(at, "forced", size_of(at), *stage.foresee(**run), stage.worth(at))
+    if at.exists():
+        try:
+            stage.check()
+        except CoocError as error:
+            return StagePlan(at, "changed", size_of(at), note=error.flags.removeprefix(f"{at}: "))
+        return StagePlan(at, "finished", size_of(at))
+    left = stage.left.exists()
+    state: Literal["interrupted", "missing"] = "interrupted" if left and not anew else "missing"
+    return StagePlan(at, state, size_of(stage.left) if left else 0, *stage.foresee(**run))
