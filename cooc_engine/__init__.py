@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cooc_engine.evaluation.clustering import cluster
     from cooc_engine.evaluation.judge import evaluate
     from cooc_engine.evaluation.layers import probe
-    from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions
+    from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions, ProbeOptions
     from cooc_engine.formats.glove_counts import export_glove, import_glove
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
     from cooc_engine.formats.scipy_counts import import_matrix
@@ -133,6 +133,7 @@ _HOME = {
     "ContextualTransformer": "vectors.estimators",
     "DocumentVectors": "vectors.documents",
     "EmbedOptions": "vectors.embed_options",
+    "ProbeOptions": "evaluation.options",
     "embed": "vectors.embedding",
     "LayerMix": "vectors.layer_mix",
     "fit_mix": "vectors.layer_mix",
@@ -161,6 +162,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "ContextualVectors", "InSentence", "embed", "EmbedOptions", "LayerMix", "fit_mix", "ContextualTransformer",
     "plot", "explore",
     "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "probe",
+    "ProbeOptions",
     "info", "run",
     "plan_encode", "plan_count", "plan_merge", "Plan", "plan_run", "StagePlan", "Progress", "open_progress", "CoocError",
 ]  # fmt: skip

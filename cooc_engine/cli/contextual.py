@@ -10,6 +10,7 @@ from cooc_engine.cli.console import Work, print_result, score_lines
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.cli.parameters import Files, Json, ModelFile, NewFile, TextFiles, TrustTokenizer
 from cooc_engine.errors import UsageError
+from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.runtime.run_options import RunOptions
 from cooc_engine.vectors.embed_options import EmbedOptions
 
@@ -61,8 +62,7 @@ def probe(
         Files,
         "A held-out corpus, encoded with the vocabulary of the training; and the corpus of the training, for its n-grams.",
     ] = None,
-    plain: Annotated[bool, "Lower-case the words of tags and in context, and keep letters and digits alone."] = False,
-    save_mix: Annotated[Path | None, "Write the mix learned from the tags, for `embed --layers mix --mix`."] = None,
+    options: ProbeOptions | None = None,
     json: Json = False,
 ) -> None:
     """Show what the layers of a model of ELMo know: perplexity, senses, parts of speech, pairs, with intervals.
@@ -75,5 +75,5 @@ def probe(
         kinds = "tags TRAIN TEST, senses TEXT, sentence-pairs FILE, word-in-context TRAIN TEST or perplexity CORPUS"
         raise UsageError(f"nothing to judge by; pass {kinds}")
     sets: Any = {"pairs": sentence_pairs or (), "word_in_context": word_in_context, "perplexity": perplexity or ()}
-    rows = cooc_engine.probe(model, tags=tags, senses=senses, plain=plain, mix=save_mix, **sets)
+    rows = cooc_engine.probe(model, tags=tags, senses=senses, options=options, **sets)
     print_result(json, rows, score_lines(rows))

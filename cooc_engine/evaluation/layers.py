@@ -26,6 +26,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.evaluation import ngrams as counted
 from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means, resamples
 from cooc_engine.evaluation.correlation import pearson
+from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
 from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
@@ -61,8 +62,7 @@ def probe(
     pairs: Iterable[PathLike] = (),
     word_in_context: tuple[PathLike, PathLike] | None = None,
     perplexity: Sequence[PathLike] = (),
-    plain: bool = False,
-    mix: PathLike | None = None,
+    options: ProbeOptions | None = None,
 ) -> list[Row]:
     """Return what the layers of a model of ELMo know: rows {dataset, kind, value, low, high, covered, total}.
 
@@ -71,18 +71,16 @@ def probe(
     pairs       files for `read_sentence_pairs`, see `sentence_pairs`
     word_in_context  two files for `read_word_in_context`: a cut is fitted on the first and judged on the second
     perplexity  an encoded corpus that was held out, and if there is a second that of the training, see `perplexities`
-    plain       lower-case the words of tags and of words in context, and keep only letters and digits of ASCII, as corpora
-                such as enwiki are
-    mix         write the mix that was learned for the tags to this file
 
     Raises `InputError`, naming file and line, for a file that cannot be read, and what `ContextualVectors.open` raises.
     """
-    if mix is not None and tags is None:
+    options = options or ProbeOptions()
+    if options.save_mix is not None and tags is None:
         raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
     if len(perplexity) > 2:
         raise UsageError(f"perplexity of {len(perplexity)} corpora; pass the one held out, and that of the training")
     sets = [read_sentence_pairs(os.fspath(path)) for path in pairs]
-    tagged = [_plain(each) if plain else each for each in (read_tagged(os.fspath(path)) for path in tags or ())]
+    tagged = [_plain(each) if options.plain else each for each in (read_tagged(os.fspath(path)) for path in tags or ())]
     both = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
     vectors, rows = ContextualVectors.open(model), list[Row]()
     if perplexity:
@@ -93,12 +91,12 @@ def probe(
     if tags is not None:
         found, learned = tagging(vectors, *tagged)
         rows += found
-        if mix is not None:
-            learned.save(Path(mix))
+        if options.save_mix is not None:
+            learned.save(Path(options.save_mix))
     for data in sets:
         rows += sentence_pairs(vectors, data)
     if both:
-        rows += same_senses(vectors, *(_plain_pairs(each) if plain else each for each in both))
+        rows += same_senses(vectors, *(_plain_pairs(each) if options.plain else each for each in both))
     return [{"model": os.fspath(model), **row} for row in rows]
 
 

@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 
-__all__ = ["AccuracyOptions", "ClassifyOptions", "ClusterOptions", "CompareOptions", "DocumentOptions", "EvalOptions"]
+__all__ = [
+    "AccuracyOptions", "ClassifyOptions", "ClusterOptions", "CompareOptions", "DocumentOptions", "EvalOptions", "ProbeOptions",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,16 @@ class ClusterOptions(DocumentOptions):
     """Number of clusters; by default the number of labels."""
     runs: Annotated[int, AtLeast(1)] = 10
     """Number of clusterings, each with a seed of its own; scores are their means."""
+
+
+@dataclass(frozen=True)
+class ProbeOptions(Options):
+    """How the layers of ELMo are judged."""
+
+    plain: bool = False
+    """Lower-case the words of tags and in context, and keep only letters and digits of ASCII, as corpora such as enwiki are."""
+    save_mix: str | None = None
+    """Write the mix that is learned from the tags to this file, for `embed --layers mix --mix`."""
 
 
 @dataclass(frozen=True)

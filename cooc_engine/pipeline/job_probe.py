@@ -14,6 +14,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.layers import probe
+from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.file import open_model
 from cooc_engine.pipeline.memory import contents, remembered
@@ -21,6 +22,7 @@ from cooc_engine.pipeline.stages import encoded
 from cooc_engine.reports.layers import plot_layers
 from cooc_engine.reports.pictures import require_matplotlib
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords
+from cooc_engine.runtime.options import from_mapping
 from cooc_engine.storage.outputs import write_whole
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ FILES = {
     "tags": "tags", "senses": "senses", "sentence-pairs": "pairs", "word-in-context": "word_in_context", "held-out": "held_out",
 }  # fmt: skip
 NUMBERS = {"tags": 2, "senses": 1, "word_in_context": 2}  # of files; of the others there may be any number
-FLAGS = ("plain", "picture")
 Row = dict[str, Any]
 
 
@@ -44,13 +45,13 @@ class _Memory(TypedDict):
 
 @dataclass(frozen=True)
 class Probing:
-    """What is asked of each model: files by the names of `FILES`, and `FLAGS`.
+    """What is asked of each model: files by the names of `FILES`, with which options, and whether to draw a picture.
 
     held_out   texts on which the perplexity is measured: they are encoded as the job's are, with its vocabulary
     """
 
     files: Mapping[str, Sequence[Path]]
-    plain: bool
+    options: ProbeOptions
     picture: bool
 
     @classmethod
@@ -59,24 +60,24 @@ class Probing:
 
         Raises `UsageError` for a key or a value that makes no sense, `InputError` for a file that is missing.
         """
-        unknown = sorted(set(table) - {*FILES, *FLAGS})
-        if unknown:
-            raise UsageError(f"{where}: unknown key {unknown[0]!r}; there are: {', '.join([*FILES, *FLAGS])}")
-        files = {name: paths(table[key], f"[probe] {key}") for key, name in FILES.items() if key in table}
+        rest = dict(table)
+        files = {name: paths(rest.pop(key), f"[probe] {key}") for key, name in FILES.items() if key in table}
         for name, number in NUMBERS.items():
             if len(files.get(name, [None] * number)) != number:
                 raise UsageError(f"{where}: {name} has {len(files[name])} files; it must have {number}")
-        flags = {name: table.get(name, False) for name in FLAGS}
-        for name, value in flags.items():
-            if not isinstance(value, bool):
-                raise UsageError(f"{where}: {name} is {value!r}; it must be true or false")
+        picture = rest.pop("picture", False)
+        if not isinstance(picture, bool):
+            raise UsageError(f"{where}: picture is {picture!r}; it must be true or false")
+        options = from_mapping(ProbeOptions, rest, where)
+        if options.save_mix is not None:
+            raise UsageError(f"{where}: a job saves no mix, since it may have several models; use `probe --save-mix`")
         if not any(files.values()):
             raise UsageError(f"{where}: names no files to judge by; there are: {', '.join(FILES)}")
         for path in (path for group in files.values() for path in group if not path.is_file()):
             raise InputError(f"{path}: no such file (in {where})")
-        if flags["picture"]:
+        if picture:
             require_matplotlib()
-        return cls(files, **flags)
+        return cls(files, options, picture)
 
     def rows(
         self, models: Sequence[Path], corpus: Corpus, encode: EncodeOptions, output: Path, **run: Unpack[SharedFreshKeywords]
@@ -93,7 +94,7 @@ class Probing:
         rows: list[Row] = []
         with how.shown.stage("probe", len(models), "models") as stage:
             for path in models:
-                made_of = [__version__, open_model(path).digest, corpus.digest, given, self.plain]
+                made_of = [__version__, open_model(path).digest, corpus.digest, given, self.options.record()]
                 digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
                 if digest not in kept:
                     kept[digest] = self._probed(path, held_out)
@@ -119,6 +120,6 @@ class Probing:
             path,
             **{name: value for name, value in given.items() if name != "held_out"},
             perplexity=[corpus.path for corpus in held_out],
-            plain=self.plain,
+            options=self.options,
         )
         return [{key: value for key, value in row.items() if key != "model"} for row in rows]  # type: ignore[misc]

@@ -17,6 +17,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.layers import perplexities, probe, pseudo_words, same_senses, sentence_pairs, tagging
 from cooc_engine.evaluation.ngrams import NgramModel, perplexity
+from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_tagged
 from cooc_engine.evaluation.word_in_context import best_cut, read_word_in_context
 from cooc_engine.models.file import save_model
@@ -217,8 +218,7 @@ def test_probe_reads_its_files_and_writes_the_mix(tmp_path, corpora):
         pairs=[tmp_path / "pairs.tsv"],
         word_in_context=(wic, wic),
         perplexity=[corpora[1]],
-        plain=True,
-        mix=tmp_path / "mix.json",
+        options=ProbeOptions(plain=True, save_mix=str(tmp_path / "mix.json")),
     )
     assert len(LayerMix.open(tmp_path / "mix.json").scores) == 3
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
@@ -229,4 +229,4 @@ def test_probe_reads_its_files_and_writes_the_mix(tmp_path, corpora):
 
 def test_a_mix_without_tags_is_refused(tmp_path):
     with pytest.raises(UsageError, match="learned from tags"):
-        probe(tmp_path / "elmo.h5", mix=tmp_path / "mix.json")
+        probe(tmp_path / "elmo.h5", options=ProbeOptions(save_mix="mix.json"))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.jobs import replaced
 
-from cooc_engine import encode, probe
+from cooc_engine import ProbeOptions, encode, probe
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.pipeline import job_probe
@@ -76,7 +76,7 @@ def test_a_job_judges_the_layers_of_its_models_of_elmo(job, rows):
             pairs=[home / "pairs.tsv"],
             word_in_context=(home / "a.data.txt", home / "a.data.txt"),
             perplexity=[held.path, work / "corpus"],
-            plain=True,
+            options=ProbeOptions(plain=True),
         )
     ]
     assert rows == wanted
@@ -118,9 +118,11 @@ def test_scores_that_are_none_of_an_earlier_run_are_refused(job, rows):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('senses = "text.txt"', 'sense = "text.txt"', "unknown key 'sense'; there are: tags, senses"),
+        ('senses = "text.txt"', 'sense = "text.txt"', "unknown option 'sense'"),
         ('tags = ["a.conllu", "a.conllu"]', 'tags = "a.conllu"', "tags has 1 files; it must have 2"),
-        ("plain = true", "plain = 1", "plain is 1; it must be true or false"),
+        ("picture = true", "picture = 1", "picture is 1; it must be true or false"),
+        ("plain = true", 'save-mix = "mix.json"', "a job saves no mix"),
+        ("plain = true", "plain = 1", "plain is 1"),
         ('held-out = "held.txt"', 'held-out = "none.txt"', "none.txt: no such file"),
         (JOB[JOB.index("tags") :], "", "names no files to judge by"),
         ('model = "elmo"', 'model = "skipgram"', "no .*train.* makes one"),
