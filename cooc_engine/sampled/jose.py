@@ -52,7 +52,8 @@ def inference_jose(model: ModelFile, epochs: int, seed: int, threads: int) -> In
     options = model.trained_with(JoseOptions)
     words = model.array("words")
     contexts = model.array("contexts") if options.hinge == "joint" else np.empty((0, words.shape[1]), np.float32)
-    trained = model_of(model.vocabulary.counts, options, document=len(contexts), frozen=FROZEN)
+    # A document alone has few noise words that its places could share: its vector would lean on them.
+    trained = model_of(model.vocabulary.counts, options, document=len(contexts), frozen=FROZEN, shared=0)
     trained = dataclasses.replace(trained, epochs=epochs, seed=seed % 2**63, deterministic=False)
     return Inference(trained, words, contexts, threads)
 

@@ -61,7 +61,7 @@ def test_inference_is_a_pure_function(model, texts):
 
 def test_known_documents_are_found_again(model, texts):
     documents = DocumentVectors.open(model.path)
-    inferred = documents.infer_vectors(texts, epochs=30)
+    inferred = documents.infer_vectors(texts)
     rows, cosines = documents.nearest(inferred, 1, [()] * len(texts))
     assert (rows[:, 0] == np.arange(len(texts))).mean() >= 0.95
     assert np.median(cosines) >= 0.9
