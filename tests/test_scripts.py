@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -261,7 +263,7 @@ def test_the_plan_predicts_how_many_pairs_were_counted(planner: ModuleType, toke
 
 def test_the_plan_grows_with_the_text_and_shrinks_with_machines(planner: ModuleType) -> None:
     def hours(**how: float) -> float:
-        return sum(stage.hours for stage in planner.plan(planner.Setup(**how))[:-2])
+        return sum(stage.hours for stage in planner.plan(planner.Setup(**how))[:-3])
 
     assert hours(machines=1) > hours(machines=4) > hours(machines=16)
     assert hours(machines=1, processes=12) < hours(machines=1), "several processes unpack and write at once"
@@ -271,9 +273,58 @@ def test_the_plan_grows_with_the_text_and_shrinks_with_machines(planner: ModuleT
     assert [stage.name for stage in few][3] == "count", "a text that fits into memory is counted without runs"
 
 
+@pytest.fixture(scope="module")
+def measurer(planner: ModuleType) -> ModuleType:
+    """It imports the plan, and the program that grows texts, as scripts beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "scripts")
+        return program("plan_measure")
+
+
+def test_the_plan_is_within_15_per_cent_of_what_was_measured(planner: ModuleType) -> None:
+    runs = json.loads(planner.MEASURED.read_text())["runs"]
+    assert runs
+    for run in runs:
+        guesses = planner.estimated(run)
+        assert {name: guesses[name] for name in run["seconds"]} == pytest.approx(run["seconds"], rel=0.15), run["tokens"]
+
+
+def test_rates_are_fitted_to_what_was_measured(planner: ModuleType, measurer: ModuleType) -> None:
+    """A machine on which everything takes 1.5 times as long, and 1.1 times or a tenth less than that."""
+    rates = planner.Rates.read()
+    runs = []
+    for tokens, off in ((1e7, 1.1), (1e8, 1 / 1.1)):
+        facts = {"tokens": tokens, "words": 5e4, "entries": 3 * tokens, "cores": 2, "vector_size": 100, "epochs": 3}
+        seconds = {name: 1.5 * off * one for name, one in planner.estimated(facts, rates).items()}
+        runs.append(facts | {"seconds": seconds})
+    fitted = measurer.fitted(measurer.Rates(**vars(rates)), runs)
+    for run in runs:
+        assert measurer.estimated(run, fitted) == pytest.approx(run["seconds"], rel=0.12)
+    assert fitted.count == pytest.approx(1.5 * rates.count, rel=0.01) and fitted.glove["300"] > 1.4 * rates.glove["300"]
+
+
+def test_a_run_is_measured_stage_by_stage(measurer: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("one two three four\n" * 30)
+    lines: list[list[str]] = []
+
+    def told(*line: object) -> dict[str, Any]:
+        lines.append([str(part) for part in line])
+        return {"seconds": 10 - len(lines) / 10, "threads": 2, "tokens": 100, "words": 4, "entries": 9, "history": [{}] * 5}
+
+    monkeypatch.setattr(measurer, "carried_out", told)
+    run = measurer.measure(tmp_path / "text", 100, tmp_path, 2)
+    assert len((tmp_path / "text-100.txt").read_text().split()) == 100
+    assert [line[:2] for line in lines[::2]] == [
+        ["encode", str(tmp_path / "text-100.txt")], ["count", str(tmp_path / "corpus")],
+        ["train", "glove"], ["train", "pmi-svd"], ["train", "skipgram"],
+    ]  # fmt: skip
+    assert run["seconds"] == pytest.approx({"encode": 9.8, "count": 9.6, "glove": 9.4, "pmi-svd": 9.2, "skipgram": 9.0})
+    assert run["passes"] == 5 and set(measurer.estimated(run)) == set(run["seconds"])
+
+
 def test_the_plan_is_printed(planner: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["plan", "--tokens", "1e9", "--words", "1e5", "--machines", "2"])
     planner.main()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("1e+09 tokens, 1e+05 words, about ") and len(lines) == 10
+    assert lines[0].startswith("1e+09 tokens, 1e+05 words, about ") and len(lines) == 11
     assert lines[-1].startswith("text to counts: ")
