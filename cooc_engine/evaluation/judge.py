@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import CORRELATIONS, pearson, spearman
+from cooc_engine.evaluation.labelled import numbered
 from cooc_engine.evaluation.sets import (
     AnalogySet,
     CategorySet,

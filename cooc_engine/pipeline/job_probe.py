@@ -112,7 +112,10 @@ class Probing:
         texts = self.files.get("held_out")
         if not texts:
             return []
-        return [encoded(texts, output / "held-out", replace(encode, vocabulary=f"{corpus.path}"), **run), corpus]
+        at = output / "held-out"
+        if at.exists() and Corpus(at).vocabulary.digest != corpus.vocabulary.digest:
+            run["force"] = True  # the corpus was made anew since
+        return [encoded(texts, at, replace(encode, vocabulary=f"{corpus.path}"), **run), corpus]
 
     def _probed(self, path: Path, held_out: Sequence[Corpus]) -> list[Evaluation]:
         given: Any = {name: paths[0] if NUMBERS.get(name) == 1 else tuple(paths) for name, paths in self.files.items()}

@@ -115,6 +115,20 @@ def test_scores_that_are_none_of_an_earlier_run_are_refused(job, rows):
     memory.write_bytes(before)
 
 
+def test_a_held_out_text_follows_the_corpus(job, rows, tmp_path):
+    """A corpus that is made anew may have other words."""
+    for path in (job, *job.parent.glob("held.txt")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    changed = tmp_path / "job.toml"
+    one_model = JOB[: JOB.index("seed")] + '[probe]\nheld-out = "held.txt"\n'
+    changed.write_text(one_model)
+    (tmp_path / "text.txt").write_text("river album a b c\n" * 9)
+    run(changed)
+    (tmp_path / "text.txt").write_text("river album a b\n" * 9)
+    again = run(changed, force_stage="encode")
+    assert {row["covered"] for row in again} == {84}  # places of three lines of 27 words
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
