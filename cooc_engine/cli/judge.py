@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 import cooc_engine
 from cooc_engine.cli.console import figure, print_result, score_lines
-from cooc_engine.cli.parameters import Files, Json, ModelFile, ModelFiles, ProgressKind
+from cooc_engine.cli.parameters import Files, Json, ModelFile, ModelFiles
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions, EvalOptions
 from cooc_engine.runtime.options import Options
@@ -42,6 +42,18 @@ class TableOptions(Options):
     """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
     json: bool = False
     """Print one JSON list."""
+
+
+@dataclass(frozen=True)
+class PageOptions(Options):
+    """What is done beside a page."""
+
+    force: bool = False
+    """Replace an existing page."""
+    progress: Kind = "auto"
+    """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
+    json: bool = False
+    """Print all numbers as one JSON object."""
 
 
 JsonList = Annotated[bool, "Print one JSON list."]
@@ -130,9 +142,7 @@ def compare(
     analogies: Annotated[Files, "Files of questions: four words per line, a colon starts a section."] = None,
     tests: Annotated[Files, "Labelled texts, on which those of the models that are classifiers are tested."] = None,
     options: CompareOptions | None = None,
-    force: Annotated[bool, "Replace an existing page."] = False,
-    progress: ProgressKind = "auto",
-    json: Annotated[bool, "Print all numbers as one JSON object."] = False,
+    shown: PageOptions | None = None,
 ) -> None:
     """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms.
 
@@ -144,11 +154,12 @@ def compare(
     from cooc_engine.evaluation.comparison import named_models
     from cooc_engine.reports.page import page_of
 
-    shown, page = cooc_engine.open_progress(progress), str(page_of(output))
-    tested = accuracies(named_models(models), tests, progress=shown) if tests else None
+    how, page = shown or PageOptions(), str(page_of(output))
+    progress = cooc_engine.open_progress(how.progress)
+    sections = {"classifiers": accuracies(named_models(models), tests, progress=progress)} if tests else {}
     given = (pairs or (), analogies or (), options)
-    record = cooc_engine.compare(models, output, *given, classifiers=tested, force=force, progress=shown)
-    print_result(json, {"output": page, **record}, _compared(page, record))
+    record = cooc_engine.compare(models, output, *given, sections=sections, force=how.force, progress=progress)
+    print_result(how.json, {"output": page, **record}, _compared(page, record))
 
 
 def _compared(page: str, record: dict[str, Any]) -> Iterator[str]:

@@ -68,6 +68,7 @@ from cooc_engine.pipeline.job_stages import (
 from cooc_engine.pipeline.memory import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
+from cooc_engine.reports.document_map import document_record
 from cooc_engine.reports.page import check_page, compare, page_of
 from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table, write_scores
@@ -146,7 +147,9 @@ def _judgements(plan: _Plan, corpus: Corpus, anew: Forced, **run: Unpack[SharedF
         documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=again)
     tested = accuracies(named_models(models), *plan.tested, progress) if plan.tested else None
     if plan.compared:
-        compare(models, **plan.compared, documents=documents, classifiers=tested, force=True, progress=progress)
+        sections = {"documents": document_record(documents, named_models(models))} if documents else {}
+        sections |= {"classifiers": tested} if tested else {}
+        compare(models, **plan.compared, sections=sections, force=True, progress=progress)
     rows = _judged(plan, progress, force="eval" in anew.judging) if plan.judged else []
     rows += _document_rows(plan, documents)
     if tested:

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.errors import UsageError
-from cooc_engine.evaluation.comparison import comparison, named_models
-from cooc_engine.evaluation.documents import Results
+from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import charts
-from cooc_engine.reports.document_map import SHAPES, document_record, map_panels
+from cooc_engine.reports.document_map import SHAPES, map_panels
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
@@ -52,8 +51,7 @@ def compare(
     analogies: Iterable[PathLike] = (),
     options: CompareOptions | None = None,
     *,
-    documents: Sequence[Results] = (),
-    classifiers: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Any] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -63,34 +61,25 @@ def compare(
     output      the page, *.html, or a directory for page.html, which is created if necessary; None writes nothing
     pairs       files of word pairs with human similarity ratings
     analogies   files of analogy questions in word2vec's format
-    documents   how the same model files fared with labelled documents, which become a section with a map
-    classifiers the record of `accuracies` of those of the models that are classifiers, which becomes a section with a table
+    sections    the records of further sections: `documents`, of `document_record`, and `classifiers`, of `accuracies`
 
     Returns the numbers; see `cooc_engine.evaluation.comparison.comparison` for them and for the errors raised. Each file is
     written completely or not at all. With `output`, raises `UsageError` if a file exists already, unless `force` is given, and
     if matplotlib or Jinja is missing.
     """
     if output is None:
-        return _compared(models, comparison(models, pairs, analogies, options, progress), documents, classifiers)
+        return {**comparison(models, pairs, analogies, options, progress), **(sections or {})}
     page = page_of(output)
     check_page(page)
     with nullcontext() if page == Path(output) else _directory(page.parent):
         for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
             refuse_file(path, force=force)
-        record = _compared(models, comparison(models, pairs, analogies, options, progress), documents, classifiers)
+        record = {**comparison(models, pairs, analogies, options, progress), **(sections or {})}
         numbers = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         write_whole(page.with_suffix(".json"), utf8(numbers))
         write_whole(page.with_suffix(".png"), _picture(record))
         write_whole(page, utf8(render(record)))
     return record
-
-
-def _compared(
-    models: Any, record: dict[str, Any], documents: Sequence[Results], classifiers: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return the record of a comparison, with those of documents and of classifiers if there are any."""
-    judged = {"documents": document_record(documents, named_models(models))} if documents else {}
-    return {**record, **judged, **({"classifiers": classifiers} if classifiers else {})}
 
 
 def page_of(output: PathLike) -> Path:
