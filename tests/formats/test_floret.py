@@ -84,12 +84,15 @@ def test_the_table_is_written_for_spacy(path, tmp_path):
         export_vectors(plain.path, tmp_path / "x.floret")
 
 
+@pytest.mark.spacy
+@pytest.mark.filterwarnings("ignore")  # spaCy's and its packages' own
 def test_spacy_reads_the_table_with_equal_vectors(path, tmp_path):
-    spacy = pytest.importorskip("spacy")
-    from spacy.training.initialize import convert_vectors
-
-    made, nlp = export_vectors(path, tmp_path / "v.floret"), spacy.blank("xx")
-    convert_vectors(nlp, made.files[0], truncate=0, prune=-1, mode="floret")
+    """By `spacy init vectors xx v.floret made --mode floret`."""
+    spacy, cli = pytest.importorskip("spacy"), pytest.importorskip("spacy.cli")
+    made = export_vectors(path, tmp_path / "v.floret")
+    command = ["init", "vectors", "xx", str(made.files[0]), str(tmp_path / "made"), "--mode", "floret"]
+    cli.app(command, standalone_mode=False)
+    nlp = spacy.load(tmp_path / "made")
     for word in ("a1", "strange", "中国"):
         ours, theirs = Vectors.open(path)[word], np.asarray(nlp.vocab[word].vector)
         np.testing.assert_allclose(theirs / np.linalg.norm(theirs), ours / np.linalg.norm(ours), atol=1e-5)
