@@ -17,12 +17,14 @@ import numpy as np
 import scipy.linalg
 from threadpoolctl import threadpool_limits
 
+from cooc_engine._kernels.adagrad import train_glove
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.linalg import svd as svd_module
 from cooc_engine.linalg.sparse import PANEL, add_product, inner, panels, panels_of, rotate
 from cooc_engine.matrix import adagrad, glove
 from cooc_engine.matrix.pmi import transform_cooc
 from cooc_engine.matrix.tiles import Grid, deal
+from cooc_engine.matrix.visits import InMemory, whole_loss
 from cooc_engine.models.matrix_options import GloveOptions, PmiSvdOptions
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.progress import Stage
@@ -42,9 +44,11 @@ def tiles(cooc: Cooc, options: GloveOptions, rounds: int, threads: int) -> None:
         seconds = time.perf_counter() - begin
         state = adagrad.State(adagrad.Parameters.random(shape, grid, 1), np.zeros(grid.sides**2))
         schedule, stage = glove.schedule_of(options), Stage("train", None, "entries")
-        adagrad.run_epochs(glove.GLOVE.kernels["component"], state, dealt, schedule, threads, stage, never)
+        with ThreadPoolExecutor(threads) as pool:
+            visitors = InMemory(pool, threads, train_glove, dealt, state, schedule)
+            adagrad.run_epochs(visitors, state, schedule, stage, never)
         epochs = "  ".join(f"{h['seconds']:.2f} s {h['loss']:.4f} idle {h['idle']:.3f}" for h in state.history)
-        whole = adagrad.whole_loss(dealt, state.parameters, threads)
+        whole = whole_loss(dealt, state.parameters, threads)
         print(f"{size >> 10:5d} KiB, groups of {group}: {grid.blocks} blocks, dealt in {seconds:.2f} s; {epochs}; ", end="")
         print(f"{whole:.5f} over the whole matrix at the end", flush=True)
 

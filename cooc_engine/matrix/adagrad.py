@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import adagrad
 from cooc_engine._kernels import tiles as kernels
-from cooc_engine._kernels.adagrad import Rows, Step, Walk
+from cooc_engine._kernels.adagrad import Rows, Step
 from cooc_engine.errors import DivergenceError
-from cooc_engine.matrix.tiles import Grid, Tiles, share, strata
+from cooc_engine.matrix.tiles import Extent, Grid, Order, order_of
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
 
-__all__ = ["LANES", "Parameters", "Schedule", "Shape", "State", "entries_done", "run_epochs", "whole_loss"]
+__all__ = ["LANES", "Parameters", "Schedule", "Shape", "State", "Visitors", "entries_done", "run_epochs"]
 
 LANES = 16  # floats in a cache line, which hold the accumulators of a row
 CHUNK_ROWS = 1 << 14  # rows initialised at a time
@@ -149,7 +147,10 @@ def _chunks(grid: Grid) -> Iterator[npt.NDArray[np.int64]]:
 
 @dataclass
 class State(TrainingState):
-    """The training state: `strata` strata of epoch `epoch` are done; `costs` by pair, seconds and idle seconds so far in it."""
+    """The training state: `strata` strata of epoch `epoch` are done; `costs` by pair, seconds and idle seconds so far in it.
+
+    collect   brings the parameters up to date, where others hold them
+    """
 
     KEPT = ("epoch", "strata", "seconds", "idle", "history")
 
@@ -160,15 +161,20 @@ class State(TrainingState):
     seconds: float = 0.0
     idle: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+    collect: Callable[[], None] = lambda: None
+
+    def order(self, seed: int) -> Order:
+        """Return the order of the current epoch."""
+        return order_of(self.parameters.grid.sides, seed, self.epoch, tied=self.parameters.shape.tied)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return parameters and costs for a checkpoint."""
+        self.collect()
         return {**self.parameters.matrices(), "costs": self.costs}
 
     def load(self, arrays: Mapping[str, npt.NDArray[Any]], meta: Mapping[str, Any]) -> None:
         """Restore the state from a checkpoint; raises `ValueError` for more strata than an epoch has, or impossible costs."""
-        parameters = self.parameters
-        if meta["strata"] >= len(strata(parameters.grid.sides, 0, 0, tied=parameters.shape.tied)[0]):
+        if meta["strata"] >= len(self.order(0).strata):
             raise ValueError(f"an epoch does not have {meta['strata']} strata")
         super().load(arrays, meta)
         if not ((self.costs >= 0) & (self.costs < LARGEST_COST)).all():
@@ -181,91 +187,64 @@ class State(TrainingState):
         return self.epoch >= schedule.epochs or (len(losses) - 1 - best >= schedule.patience and bool(losses))
 
 
-class _Visitor:
-    """Runs a kernel on pairs of groups."""
+class Visitors(Protocol):
+    """Those who visit the tiles, with `threads` in all; between two calls nothing is under way."""
 
-    def __init__(self, tiles: Tiles, parameters: Parameters, step: Step, costs: npt.NDArray[np.float64]) -> None:
-        self._tiles, self._group = tiles, tiles.grid.group
-        self._rest = tiles.entries, parameters.rows(), step, costs
+    threads: int
+    extent: Extent
 
-    def train(self, kernel: Callable[..., None], pairs: npt.NDArray[np.int64], turn: int) -> float:
-        """Train on the pairs; returns the seconds taken."""
-        begin = time.perf_counter()
-        kernel(Walk(pairs, self._group, turn, self._tiles.starts[:-1], self._tiles.stops), *self._rest)
-        return time.perf_counter() - begin
+    def train(self, order: Order, stage: Stage) -> tuple[int, float]:
+        """Visit some strata of the epoch, from those on that the state has done; returns their number, and seconds of work.
 
-    def judge(self, pairs: npt.NDArray[np.int64], begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> None:
-        """Compute the costs of entries begins[t]:ends[t] of the tiles t of the pairs."""
-        adagrad.judge(Walk(pairs, self._group, 0, begins, ends), *self._rest)
+        The stage advances by their entries, and their costs are written into the state.
+        """
+        ...
 
+    def judge(self) -> float:
+        """Return the sum of the costs of all held-out entries at the current parameters."""
+        ...
 
-def _judged(tiles: Tiles, parameters: Parameters, threads: int, *, held_out: bool) -> float:
-    """Return the mean cost of the held-out entries, or of the others, at the current parameters."""
-    sides = tiles.grid.sides
-    costs = np.zeros(sides * sides)
-    visitor = _Visitor(tiles, parameters, parameters.step(0, None), costs)
-    stretch = (tiles.stops, tiles.starts[1:]) if held_out else (tiles.starts[:-1], tiles.stops)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda i: visitor.judge(np.arange(i * sides, (i + 1) * sides), *stretch), range(sides)))
-    return float(costs.sum()) / int((stretch[1] - stretch[0]).sum())
+    def collect(self) -> None:
+        """Bring the state's parameters up to date, where others hold them."""
+        ...
 
 
-def whole_loss(tiles: Tiles, parameters: Parameters, threads: int) -> float:
-    """Return the mean of ½ f diff² over all training entries, at the current parameters."""
-    return _judged(tiles, parameters, threads, held_out=False)
-
-
-def run_epochs(
-    kernel: Callable[..., None],
-    state: State,
-    tiles: Tiles,
-    schedule: Schedule,
-    threads: int,
-    stage: Stage,
-    between: Between,
-) -> None:
+def run_epochs(visitors: Visitors, state: State, schedule: Schedule, stage: Stage, between: Between) -> None:
     """Train from `state` to the last epoch; calls `between`, see `Checkpoint.between`, whenever `state` is consistent."""
-    sizes, sides, tied = tiles.sizes, tiles.grid.sides, state.parameters.shape.tied
-    visitor = _Visitor(tiles, state.parameters, state.parameters.step(schedule.lr, schedule.clip), state.costs)
-    with ThreadPoolExecutor(threads) as pool:
-        while not state.is_over(schedule):
-            order, turn = strata(sides, schedule.seed, state.epoch, tied=tied)
-            tiles.expect(order[state.strata])
-            while state.strata < len(order):
-                begin = time.perf_counter()
-                stratum = order[state.strata]
-                if state.strata + 1 < len(order):
-                    tiles.expect(order[state.strata + 1])
-                parts = share(stratum, sizes, threads)
-                busy = sum(pool.map(lambda pairs: visitor.train(kernel, pairs, turn), parts))  # noqa: B023
-                state.strata += 1
-                seconds = time.perf_counter() - begin
-                state.seconds += seconds
-                state.idle += threads * seconds - busy
-                _check_loss(state, tiles, schedule)
-                stage.advance(int(sizes[stratum].sum()), _note(state, schedule))
-                if state.strata == len(order):
-                    _end_epoch(state, tiles, schedule, threads)
-                    stage.advance(0, _note(state, schedule))
-                    between(f"epoch {state.epoch}", True)
-                    break
-                between(f"epoch {state.epoch + 1}", False)
+    state.collect = visitors.collect
+    while not state.is_over(schedule):
+        order = state.order(schedule.seed)
+        strata = len(order.strata)
+        while state.strata < strata:
+            begin = time.perf_counter()
+            done, busy = visitors.train(order, stage)
+            state.strata += done
+            seconds = time.perf_counter() - begin
+            state.seconds += seconds
+            state.idle += visitors.threads * seconds - busy
+            _check_loss(state, visitors.extent, schedule)
+            stage.advance(0, _note(state, schedule))
+            if state.strata == strata:
+                _end_epoch(state, visitors, schedule)
+                stage.advance(0, _note(state, schedule))
+                between(f"epoch {state.epoch}", True)
+                break
+            between(f"epoch {state.epoch + 1}", False)
+    state.collect()
 
 
-def entries_done(state: State, tiles: Tiles, schedule: Schedule) -> int:
+def entries_done(state: State, extent: Extent, schedule: Schedule) -> int:
     """Return the number of entries already visited in the current epoch of `state`."""
-    order, _ = strata(tiles.grid.sides, schedule.seed, state.epoch, tied=state.parameters.shape.tied)
-    return sum(int(tiles.sizes[stratum].sum()) for stratum in order[: state.strata])
+    return sum(int(extent.sizes[stratum].sum()) for stratum in state.order(schedule.seed).strata[: state.strata])
 
 
-def _check_loss(state: State, tiles: Tiles, schedule: Schedule) -> None:
+def _check_loss(state: State, extent: Extent, schedule: Schedule) -> None:
     """Raise `DivergenceError` for a loss that is not finite, or so large that the steps must be far too long.
 
     What is summed up so far in an epoch is compared with what the whole epoch may have, since no cost is negative.
     """
-    entries = int(tiles.starts[-1])
-    untrained = tiles.untrained / entries
-    loss = float(state.costs.sum()) / entries
+    untrained = extent.untrained
+    loss = float(state.costs.sum()) / (extent.trained + extent.held_out)
     if not loss <= ABSURD * max(LEAST_LOSS, untrained):  # NaN too
         what = f"{loss:.3g}, and {untrained:.3g} for vectors of zeros," if math.isfinite(loss) else "not finite"
         raise DivergenceError(
@@ -273,8 +252,8 @@ def _check_loss(state: State, tiles: Tiles, schedule: Schedule) -> None:
         )
 
 
-def _end_epoch(state: State, tiles: Tiles, schedule: Schedule, threads: int) -> None:
-    entries = tiles.trained
+def _end_epoch(state: State, visitors: Visitors, schedule: Schedule) -> None:
+    entries, held_out = visitors.extent.trained, visitors.extent.held_out
     record: dict[str, float] = {
         "epoch": state.epoch + 1,
         "loss": float(state.costs.sum()) / entries,
@@ -282,10 +261,10 @@ def _end_epoch(state: State, tiles: Tiles, schedule: Schedule, threads: int) -> 
         "items": entries,
         "lr": schedule.lr,
         "rate": entries / max(state.seconds, 1e-9),
-        "idle": max(0.0, state.idle / max(threads * state.seconds, 1e-9)),
+        "idle": max(0.0, state.idle / max(visitors.threads * state.seconds, 1e-9)),
     }
-    if tiles.held_out:
-        record["held_out_loss"] = _judged(tiles, state.parameters, threads, held_out=True)
+    if held_out:
+        record["held_out_loss"] = visitors.judge() / held_out
     state.history.append(record)
     state.epoch, state.strata, state.seconds, state.idle = state.epoch + 1, 0, 0.0, 0.0
     state.costs[:] = 0

@@ -7,7 +7,9 @@ by f(X_ij), by AdaGrad with the update rules of the reference programs, see `_ke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +19,22 @@ import numpy as np
 from cooc_engine._kernels import adagrad
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, entries_done, run_epochs
-from cooc_engine.matrix.tiles import ENTRY_BYTES, Dealing, Grid, Tiles, Transform, deal, dealing_bytes
-from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
+from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, Visitors, entries_done, run_epochs
+from cooc_engine.matrix.slabs import Job, OnWorkers
+from cooc_engine.matrix.tiles import (
+    ENTRY_BYTES,
+    ORDER,
+    Dealing,
+    Extent,
+    Grid,
+    Transform,
+    deal,
+    dealing_bytes,
+    room_in,
+    slabs_of,
+)
+from cooc_engine.matrix.visits import InMemory
+from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed, slabs_path
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
@@ -28,9 +43,11 @@ from cooc_engine.models.record import origin_of_counts, plan_digest
 from cooc_engine.models.warm_start import begin_with, checksums, open_older
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
-from cooc_engine.runtime.keywords import Run, TrainKeywords
+from cooc_engine.runtime.keywords import Run, SharedTrainKeywords
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.runtime.workers import Workers
+from cooc_engine.storage.outputs import directory_beside
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -42,30 +59,33 @@ Options = GloveOptions | SimplerGloveOptions
 
 @dataclass(frozen=True)
 class Solver:
-    """A family trained on tiles: its kernels by kind of accumulator, the shape of its rows, and the dealing of its entries."""
+    """A family trained on tiles: its kernels by kind of accumulator, the shape of its rows, and the dealing of its entries.
+
+    The kernels are named, and the functions are those of a module: so others can be told what to do.
+    """
 
     family: str
-    kernels: Mapping[str, Callable[..., None]]
+    kernels: Mapping[str, str]
     shape: Callable[[Any], Shape]
     dealing: Callable[[Cooc, Any], Dealing]
 
 
 def train_glove(
-    cooc: PathLike | Cooc, output: PathLike, options: GloveOptions | None = None, **run: Unpack[TrainKeywords]
+    cooc: PathLike | Cooc, output: PathLike, options: GloveOptions | None = None, **run: Unpack[SharedTrainKeywords]
 ) -> ModelFile:
     """Train GloVe on co-occurrence counts and write the model file `output`.
 
     The vectors have the same bits for any number of threads, interrupted or not. Raises `DivergenceError` as soon as the
     loss is not finite, `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
-    return _train(GLOVE, cooc, output, options or GloveOptions(), Run.of("train_glove", run, TrainKeywords))
+    return _train(GLOVE, cooc, output, options or GloveOptions(), Run.of("train_glove", run, SharedTrainKeywords))
 
 
 def train_simpler_glove(
-    cooc: PathLike | Cooc, output: PathLike, options: SimplerGloveOptions | None = None, **run: Unpack[TrainKeywords]
+    cooc: PathLike | Cooc, output: PathLike, options: SimplerGloveOptions | None = None, **run: Unpack[SharedTrainKeywords]
 ) -> ModelFile:
     """Train simpler-GloVe on co-occurrence counts, usually with uniform window weights; otherwise like `train_glove`."""
-    how = Run.of("train_simpler_glove", run, TrainKeywords)
+    how = Run.of("train_simpler_glove", run, SharedTrainKeywords)
     return _train(SIMPLER, cooc, output, options or SimplerGloveOptions(), how)
 
 
@@ -116,13 +136,13 @@ def simpler_dealing(cooc: Cooc, options: SimplerGloveOptions) -> Dealing:
 
 GLOVE = Solver(
     "glove",
-    {"component": adagrad.train_glove, "row": adagrad.train_glove_by_rows},
+    {"component": "train_glove", "row": "train_glove_by_rows"},
     lambda options: Shape(options.vector_size, by_rows=options.accumulators == "row"),
     glove_dealing,
 )
 SIMPLER = Solver(
     "simpler-glove",
-    {"component": adagrad.train_simpler, "row": adagrad.train_simpler_by_rows},
+    {"component": "train_simpler", "row": "train_simpler_by_rows"},
     lambda options: Shape(options.vector_size, False, options.tying == "tied", options.accumulators == "row"),
     simpler_dealing,
 )
@@ -133,24 +153,27 @@ SIMPLER = Solver(
 
 @dataclass(frozen=True)
 class _Allotment:
-    """The plan of a training, and whether its entries are kept in memory or in a mapped file."""
+    """The plan of a training, and the bytes that it keeps in mapped files: the entries, if they do not fit into memory."""
 
     plan: Plan
-    mapped: int  # size of that file in bytes
+    mapped: int
 
     @classmethod
-    def of(cls, shape: Shape, grid: Grid, cooc: Cooc, stage: str, run: Run) -> _Allotment:
-        """Divide the budget; raises `UsageError` if it is below the minimum."""
+    def of(cls, shape: Shape, grid: Grid, cooc: Cooc, stage: str, workers: Workers) -> _Allotment:
+        """Divide the budget of each who trains; raises `UsageError` if it is below the minimum."""
         words, entries = len(cooc.vocabulary), ENTRY_BYTES * cooc.entries
+        tables, parameters = {"tables of words": 100 * words}, shape.memory(grid.rows)
+        if not workers.local:
+            Plan(f"{stage} with others", workers.here.memory, {"parameters": parameters, **tables}).check()
         parts = {
-            "parameters": shape.memory(grid.rows),
-            "dealing": dealing_bytes(words, grid.blocks, run.workers),
-            "tables of words": 100 * words,
+            "parameters": -(-parameters // min(workers.count, slabs_of(grid.sides, tied=shape.tied))),
+            "dealing": dealing_bytes(words, grid.blocks, workers.threads),
+            **tables,
         }
-        inside = sum(parts.values()) + entries <= run.budget
+        inside = workers.local and sum(parts.values()) + entries <= workers.memory
         if inside:
             parts["entries"] = entries
-        plan = Plan(stage, run.budget, parts)
+        plan = Plan(stage, workers.memory, parts)
         plan.check()
         return cls(plan, 0 if inside else entries)
 
@@ -160,33 +183,81 @@ class _Allotment:
 
 
 def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> ModelFile:
-    cooc, output = Cooc.of(source), Path(output)
-    shape = solver.shape(options)
-    grid = Grid.of(len(cooc.vocabulary), shape.row_bytes, tied=shape.tied)
-    allotment = _Allotment.of(shape, grid, cooc, f"train {solver.family}", run)
-    with claimed(output, run) as checkpoint:
-        _check(solver, cooc)
-        older = open_older(options.init, shape.d, output.parent)
-        data = (solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
-        plan = Begun(plan_digest(*data), options)
-        plan.check(checkpoint, resume=run.resume)
-        run.shown.say(allotment.line())
-        scratch = output.parent if allotment.mapped else None
-        with run.shown.stage("deal tiles", cooc.entries, "entries") as stage:
-            tiles = deal(cooc, solver.dealing(cooc, options), grid, options.seed, run.workers, stage, scratch)
-        _check_tiles(tiles, cooc, options.held_out)
-        started = _started(solver.family, Parameters.random(shape, grid, options.seed), cooc, older)
-        state = State(started, np.zeros(grid.sides**2))
-        total, schedule = options.epochs * tiles.trained, schedule_of(options)
-        with deferred_interrupt() as interrupted, run.shown.stage("train", total, "entries") as stage:
-            saved = Checkpoint(checkpoint, "glove", plan, state, run.checkpoint_every, interrupted)
-            if run.resume and checkpoint.exists():
-                saved.load()
-            stage.resume_at(state.epoch * tiles.trained + entries_done(state, tiles, schedule))
-            kernel = solver.kernels[options.accumulators]
-            run_epochs(kernel, state, tiles, schedule, run.workers, stage, saved.between)
-            save_model(output, _model_data(solver, cooc, state, options, run))  # from now on Ctrl-C has no effect
+    with run.shared() as workers:
+        # Threads of one process have the bits of several processes, and nothing to move.
+        _Training(solver, Cooc.of(source), Path(output), options, run, workers.here if workers.local else workers).carry_out()
     return open_model(output)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A training, and those who do its work: this process, if they are `local`, or workers."""
+
+    solver: Solver
+    cooc: Cooc
+    output: Path
+    options: Options
+    run: Run
+    workers: Workers
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of a row of parameters."""
+        return self.solver.shape(self.options)
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the tiles."""
+        return Grid.of(len(self.cooc.vocabulary), self.shape.row_bytes, tied=self.shape.tied)
+
+    def carry_out(self) -> None:
+        """Train, from a checkpoint if there is one, and write the model."""
+        solver, cooc, options, grid = self.solver, self.cooc, self.options, self.grid
+        allotment = _Allotment.of(self.shape, grid, cooc, f"train {solver.family}", self.workers)
+        with claimed(self.output, self.run) as checkpoint:
+            _check(solver, cooc)
+            older = open_older(options.init, self.shape.d, self.output.parent)
+            data = (solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group, ORDER)
+            plan = Begun(plan_digest(*data), options)
+            plan.check(checkpoint, resume=self.run.resume)
+            self.run.shown.say(allotment.line())
+            started = _started(solver.family, Parameters.random(self.shape, grid, options.seed), cooc, older)
+            state = State(started, np.zeros(grid.sides**2))
+            with self._visitors(state, mapped=allotment.mapped > 0) as visitors:
+                _check_extent(visitors.extent, cooc, options.held_out)
+                self._train(state, visitors, checkpoint, plan)
+
+    @contextmanager
+    def _visitors(self, state: State, *, mapped: bool) -> Iterator[Visitors]:
+        """Deal the tiles, and yield those who visit them."""
+        dealing = self.run.shown.stage("deal tiles", self.cooc.entries, "entries")
+        kernel, schedule, workers = self.solver.kernels[self.options.accumulators], schedule_of(self.options), self.workers
+        if workers.local:
+            with dealing as stage:
+                room, what = room_in(self.output.parent if mapped else None), self.solver.dealing(self.cooc, self.options)
+                tiles = deal(self.cooc, what, self.grid, schedule.seed, workers.threads, stage, room)
+            with ThreadPoolExecutor(workers.threads) as pool:
+                yield InMemory(pool, workers.threads, getattr(adagrad, kernel), tiles, state, schedule)
+            return
+        workers.check_processors()
+        at, slabs = slabs_path(self.output), slabs_of(self.grid.sides, tied=self.shape.tied)
+        layout = self.shape, self.grid, slabs, workers.threads
+        with directory_beside(at), workers.at(at):
+            job = Job(at, self.cooc.path, self.options, kernel, self.solver.dealing, schedule, *layout)
+            with dealing as stage:
+                visitors = OnWorkers(workers, job, state, stage)
+            yield visitors
+
+    def _train(self, state: State, visitors: Visitors, checkpoint: Path, plan: Begun) -> None:
+        extent, schedule, shown = visitors.extent, schedule_of(self.options), self.run.shown
+        with deferred_interrupt() as interrupted, shown.stage("train", schedule.epochs * extent.trained, "entries") as stage:
+            saved = Checkpoint(checkpoint, "glove", plan, state, self.run.checkpoint_every, interrupted)
+            if self.run.resume and checkpoint.exists():
+                saved.load()
+            stage.resume_at(state.epoch * extent.trained + entries_done(state, extent, schedule))
+            run_epochs(visitors, state, schedule, stage, saved.between)
+            data = _model_data(self.solver, self.cooc, state, self.options, visitors.threads)
+            save_model(self.output, data)  # from now on Ctrl-C has no effect
 
 
 def schedule_of(options: Options) -> Schedule:
@@ -200,11 +271,11 @@ def _check(solver: Solver, cooc: Cooc) -> None:
     cooc.refuse_empty()
 
 
-def _check_tiles(tiles: Tiles, cooc: Cooc, held_out: float) -> None:
-    if held_out and not (tiles.held_out and tiles.trained):
-        what = "none" if tiles.trained else "all"
+def _check_extent(extent: Extent, cooc: Cooc, held_out: float) -> None:
+    if held_out and not (extent.held_out and extent.trained):
+        what = "none" if extent.trained else "all"
         raise UsageError(f"--held-out={held_out:g} of {cooc.entries} entries is {what}; take another share")
-    if not tiles.trained:
+    if not extent.trained:
         raise InputError(f"{cooc.path}: holds nothing to train on, only words paired with themselves")
 
 
@@ -216,11 +287,11 @@ def _started(family: str, parameters: Parameters, cooc: Cooc, older: ModelFile |
     return parameters
 
 
-def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, run: Run) -> ModelData:
+def _model_data(solver: Solver, cooc: Cooc, state: State, options: Options, threads: int) -> ModelData:
     arrays, published = state.parameters.finished(), str(options.vectors)
     if options.center == "mean":
         arrays["center"] = mean_vector(arrays, published)
-    origin = origin_of_counts(cooc, options, run.workers)
+    origin = origin_of_counts(cooc, options, threads)
     return ModelData(solver.family, cooc.vocabulary, arrays, published, *origin, state.history)
 
 

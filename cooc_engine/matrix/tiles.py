@@ -6,10 +6,14 @@ last one visited does not bias the parameters. Adjacent blocks form groups, and 
 consecutive ones sharing a row or a column of blocks. A stratum is a set of pairs that share no row and no column: threads
 that work on it never conflict, and the result is the same for any number of them. Grid and strata depend only on the
 number of words, the size of a row of parameters and the seed.
+
+Consecutive groups form slabs. The strata of an epoch come in rounds, in each of which no two parts share a slab: several
+processes can each take a part, and move slabs of parameters to each other only between rounds.
 """
 
 from __future__ import annotations
 
+import functools
 import mmap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +32,10 @@ from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.scratch import map_nameless
 
-__all__ = ["ENTRY_BYTES", "Dealing", "Grid", "Tiles", "deal", "dealing_bytes", "share", "strata"]
+__all__ = [
+    "ENTRY_BYTES", "ORDER", "Dealing", "Extent", "Grid", "Order", "Room", "Tiles", "deal", "dealing_bytes", "order_of",
+    "room_in", "share", "slabs_of",
+]  # fmt: skip
 
 ENTRY_BYTES = 12
 BLOCK_BYTES = 1 << 20  # bytes of parameters per block: half as many are slower with 1 MiB of L2 cache (scripts/lab.py)
@@ -36,9 +43,13 @@ GROUP_BLOCKS = 4  # consecutive tiles share a side: a fifth faster than single t
 LEAST_BLOCKS = 128  # with fewer, the last tiles of an epoch weigh more in the final loss, and threads may lack work
 MOST_BLOCKS = 1 << 11  # for millions of words, so that the table of tiles stays small
 MOST_ROWS = 1 << 16
+ORDER = 2  # version of the order of visits, on which the result depends: 2 has slabs
+MOST_SLABS = 32  # per side: as many as LEAST_BLOCKS make groups; more are moved more often, 16 raise the final loss
+MOST_TIED_SLABS = 256
 CHUNK_ENTRIES = 1 << 18  # entries dealt at a time by a thread
 
 Transform = Callable[[Matrix], tuple[Matrix, Matrix]]
+Room = Callable[[int], tuple[TileEntries, "mmap.mmap | None"]]  # allocates entries; returns a file's mapping too
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,9 @@ class Grid:
         least, group = (2 * LEAST_BLOCKS, 1) if tied else (LEAST_BLOCKS, GROUP_BLOCKS)
         blocks = min(max(words * row_bytes // BLOCK_BYTES, least), MOST_BLOCKS, words)
         blocks = max(blocks, -(-words // MOST_ROWS))
-        return cls(words, -(-blocks // group) * group, group)
+        slabs = group * (MOST_TIED_SLABS if tied else MOST_SLABS)
+        whole = group if blocks <= slabs else slabs
+        return cls(words, -(-blocks // whole) * whole, group)
 
     @property
     def height(self) -> int:
@@ -88,8 +101,12 @@ class Grid:
         return table
 
 
+def room_in(directory: Path | None) -> Room:
+    """Return where `deal` puts entries: in memory, or in an unnamed file in a directory."""
+    return functools.partial(_room_for, directory=directory)
+
+
 def _room_for(size: int, directory: Path | None) -> tuple[TileEntries, mmap.mmap | None]:
-    """Allocate entries in memory, or in an unnamed file in a directory, whose mapping is returned too."""
     if directory is None:
         return TileEntries(np.empty(size, np.uint32), np.empty(size, np.float32), np.empty(size, np.float32)), None
     mapping = map_nameless(directory, max(ENTRY_BYTES * size, 1))
@@ -98,10 +115,32 @@ def _room_for(size: int, directory: Path | None) -> tuple[TileEntries, mmap.mmap
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How many entries there are: (G·G,) `sizes`, those to train on in each pair of groups, and those held out.
+
+    losses   (B,) sum of ½ f target² over the entries of each row of blocks, which is their loss for vectors of zeros
+    """
+
+    sizes: Rows
+    held_out: int
+    losses: npt.NDArray[np.float64]
+
+    @property
+    def trained(self) -> int:
+        """Number of training entries."""
+        return int(self.sizes.sum())
+
+    @property
+    def untrained(self) -> float:
+        """The mean loss of all entries for vectors of zeros."""
+        return float(self.losses.sum()) / (self.trained + self.held_out)
+
+
+@dataclass(frozen=True)
 class Tiles:
     """Entries by tile: tile t = i B + j has the entries starts[t]:starts[t + 1], of which those from stops[t] are held out.
 
-    untrained is the sum of ½ f target² over all entries, which is their loss for vectors of zeros
+    losses    as in `Extent`
     mapping   the mapped file of the entries, if they are on disk
     """
 
@@ -109,8 +148,13 @@ class Tiles:
     starts: Rows
     stops: Rows
     entries: TileEntries
-    untrained: float
+    losses: npt.NDArray[np.float64]
     mapping: mmap.mmap | None = None
+
+    @property
+    def extent(self) -> Extent:
+        """How many entries there are."""
+        return Extent(self.sizes, self.held_out, self.losses)
 
     @property
     def sizes(self) -> Rows:
@@ -161,32 +205,40 @@ def dealing_bytes(words: int, blocks: int, threads: int) -> int:
     return threads * max(CHUNK_ENTRIES, words) * 40 + blocks * blocks * 32
 
 
-def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stage: Stage, scratch: Path | None = None) -> Tiles:
-    """Deal all entries of a matrix to tiles and shuffle each.
+def deal(
+    cooc: Cooc,
+    dealing: Dealing,
+    grid: Grid,
+    seed: int,
+    threads: int,
+    stage: Stage,
+    room: Room | None = None,
+    rows: range | None = None,
+) -> Tiles:
+    """Deal all entries of a matrix, or of some `rows` of blocks of the grid, to tiles and shuffle each.
 
-    The stage advances by half of the entries when they are counted, and by the other half when they are dealt. The entries
-    go to an unnamed file in the directory `scratch` if it is given.
+    The stage advances by half of the entries when they are counted, and by the other half when they are dealt.
     """
-    blocks = grid.blocks
+    blocks, rows = grid.blocks, range(grid.blocks) if rows is None else rows
     skipped, sizes = int(dealing.skip_diagonal), np.zeros(blocks * blocks, np.int64)
 
-    def count(rows: _Rows) -> None:
-        tiles.count_tiles(DealtWords(rows.first, blocks, skipped), rows.spans, rows.columns, sizes)
-        stage.advance(rows.entries / 2)
+    def count(some: _Rows) -> None:
+        tiles.count_tiles(DealtWords(some.first, blocks, skipped), some.spans, some.columns, sizes)
+        stage.advance(some.entries / 2)
 
-    def place(rows: _Rows) -> None:
-        for part in rows.chunks(blocks):
+    def place(some: _Rows) -> None:
+        for part in some.chunks(blocks):
             pair = dealing.transform((part.gathered() / cooc.denominator).astype(np.float32))
             words, values = DealtWords(part.first, blocks, skipped), DealtValues(*pair, dealing.shifts)
             tiles.deal_rows(words, part.spans, part.columns, values, fill, entries)
             stage.advance(part.entries / 2)
 
     with ThreadPoolExecutor(threads) as pool:
-        _for_all_rows(cooc, blocks, pool, count)
+        _for_all_rows(cooc, blocks, rows, pool, count)
         starts = np.concatenate([[0], np.cumsum(sizes)])
-        entries, mapping = _room_for(int(starts[-1]), scratch)
+        entries, mapping = (room or room_in(None))(int(starts[-1]))
         fill = starts[:-1].copy()
-        _for_all_rows(cooc, blocks, pool, place)
+        _for_all_rows(cooc, blocks, rows, pool, place)
         stops = starts[1:].copy()
         key, losses = np.uint64(seed % 2**64), np.zeros(blocks)
         share = np.uint64(dealing.held_out * 2.0**64)
@@ -198,8 +250,8 @@ def deal(cooc: Cooc, dealing: Dealing, grid: Grid, seed: int, threads: int, stag
             if share:
                 tiles.hold_out(some, key, share, entries, stops)
 
-        list(pool.map(shuffle, range(blocks)))
-    return Tiles(grid, starts, stops, entries, float(losses.sum()), mapping)
+        list(pool.map(shuffle, rows))
+    return Tiles(grid, starts, stops, entries, losses, mapping)
 
 
 def _loss_of_zeros(entries: TileEntries, begin: int, end: int) -> float:
@@ -242,10 +294,10 @@ class _Rows:
         return np.concatenate([self.values[begin:end] for begin, end in self.spans.tolist()])
 
 
-def _for_all_rows(cooc: Cooc, blocks: int, pool: ThreadPoolExecutor, work: Callable[[_Rows], None]) -> None:
-    """Run `work` on all rows, in order within a row block and never on the same row block in two threads."""
+def _for_all_rows(cooc: Cooc, blocks: int, rows: range, pool: ThreadPoolExecutor, work: Callable[[_Rows], None]) -> None:
+    """Run `work` on these row blocks, in order within each and never on the same row block in two threads."""
     for block in cooc.blocks:
-        list(pool.map(work, _row_blocks(cooc, block, blocks)))
+        list(pool.map(work, (some for some in _row_blocks(cooc, block, blocks) if some.first % blocks in rows)))
 
 
 def _row_blocks(cooc: Cooc, block: Block, blocks: int) -> Iterator[_Rows]:
@@ -255,16 +307,60 @@ def _row_blocks(cooc: Cooc, block: Block, blocks: int) -> Iterator[_Rows]:
         yield _Rows(block.first + k, np.stack([offsets[:-1][k::blocks], offsets[1:][k::blocks]], 1), columns, values)
 
 
-def strata(sides: int, seed: int, epoch: int, *, tied: bool = False) -> tuple[list[Rows], int]:
-    """Return the strata of an epoch, and a number by which the order of the tiles within pairs is rotated.
+@dataclass(frozen=True)
+class Order:
+    """The order of an epoch: rounds of strata, and a number by which the order of the tiles within pairs is rotated.
 
-    A stratum is (k, m) int64: k units that share no row and no column, each of m pairs of groups for one thread. Untied
-    vectors use the diagonals of a random Latin square, m = 1. Tied vectors, where a group of columns is also one of rows, use
-    the rounds of a round-robin tournament, m = 2 (a pair and its mirror image), and one round of the pairs on the diagonal.
+    A stratum is (P, k, m) int64: in each of P parts, k units that share no row and no column, each of m pairs of groups for one
+    thread. The strata of a round have the same parts, and no two of these share a slab.
+    """
+
+    rounds: list[list[Rows]]
+    turn: int
+
+    @functools.cached_property
+    def strata(self) -> list[Rows]:
+        """The units of all parts, (P·k, m), stratum by stratum."""
+        return [stratum.reshape(-1, stratum.shape[2]) for some in self.rounds for stratum in some]
+
+    def left(self, done: int) -> list[Rows]:
+        """Return the strata that are left of a round when so many of the epoch are done."""
+        for some in self.rounds:
+            if done < len(some):
+                return some[done:]
+            done -= len(some)
+        return []
+
+
+def slabs_of(sides: int, *, tied: bool = False) -> int:
+    """Return the number of slabs per side of a grid, all of the same number of groups."""
+    return max(slabs for slabs in range(1, (MOST_TIED_SLABS if tied else MOST_SLABS) + 1) if sides % slabs == 0)
+
+
+def order_of(sides: int, seed: int, epoch: int, *, tied: bool = False) -> Order:
+    """Return the order of an epoch for a grid of so many groups per side.
+
+    Untied vectors use the diagonals of a random Latin square of slabs, and in each of its cells those of a Latin square of
+    groups; m = 1. Tied vectors, where a group of columns is also one of rows, use the rounds of a round-robin tournament of
+    slabs, m = 2 (a pair and its mirror image), and one round of the pairs on the diagonal, which have tournaments of their own.
     """
     random = np.random.Generator(np.random.PCG64([seed, epoch + 1]))  # [seed, 0] would be the stream of the initial values
-    found = _rounds(sides, random) if tied else _diagonals(sides, random)
-    return found, int(random.integers(1 << 30))
+    slabs = slabs_of(sides, tied=tied)
+    outer = _rounds(slabs, random) if tied else _diagonals(slabs, random)
+    turn, square = int(random.integers(1 << 30)), _diagonals(sides // slabs, random)
+    own = _rounds(sides // slabs, random) if tied else square
+    return Order([_within(pairs, slabs, sides, own if tied and pairs.shape[1] == 1 else square) for pairs in outer], turn)
+
+
+def _within(pairs: Rows, slabs: int, sides: int, inner: list[Rows]) -> list[Rows]:
+    """Return the strata of a round of pairs of slabs (P, m): in each, those of `inner`, and for m = 2 their mirror images."""
+    found = []
+    for units in inner:
+        (a, b), (i, j) = divmod(pairs[:, :1, None], slabs), divmod(units, sides // slabs)
+        rows, columns = a * (sides // slabs) + i, b * (sides // slabs) + j
+        both = [rows * sides + columns, columns * sides + rows][: pairs.shape[1]]
+        found.append(np.concatenate(both, axis=2))
+    return found
 
 
 def _diagonals(sides: int, random: np.random.Generator) -> list[Rows]:

@@ -20,6 +20,7 @@ from cooc_engine.runtime.numbers import show_duration
 from cooc_engine.runtime.options import Options, changes
 from cooc_engine.storage.outputs import (
     beside,
+    discard,
     disk_errors,
     locked,
     part_path,
@@ -33,7 +34,8 @@ from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, fitted
 
 __all__ = [
-    "Begun", "Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers", "worth",
+    "Begun", "Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers",
+    "slabs_path", "worth",
 ]  # fmt: skip
 
 SAVING = 0.05  # checkpoints at the ends of epochs may take at most this share of the time
@@ -137,6 +139,11 @@ def checkpoint_path(output: Path) -> Path:
     return beside(output, ".checkpoint")
 
 
+def slabs_path(output: Path) -> Path:
+    """Return the path of the directory by which workers share the training of a model."""
+    return beside(output, ".slabs")
+
+
 def discard_leftovers(output: Path) -> None:
     """Delete the lock and the checkpoint of a training that was killed after it had written `output`.
 
@@ -144,6 +151,7 @@ def discard_leftovers(output: Path) -> None:
     """
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
     refuse_busy(lock)
+    discard(slabs_path(output))
     if checkpoint.exists() and checkpoint.stat().st_mtime_ns <= output.stat().st_mtime_ns:
         checkpoint.unlink()
     lock.unlink(missing_ok=True)
@@ -174,6 +182,7 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     if run.force:
         tell_replaced(output, checkpoint, run.shown.say, worth)
     with disk_errors(output, resumes=True), locked(lock):
+        discard(slabs_path(output))
         try:
             yield checkpoint
             checkpoint.unlink(missing_ok=True)

@@ -132,6 +132,7 @@ FAMILIES = {
         named("cooc_engine.matrix.glove:train_glove"),
         derived=("vectors",),
         derive=named("cooc_engine.matrix.glove:derive"),
+        shared=True,
         product="log count",
         item="entries",
         title="Train GloVe (Pennington, Socher and Manning 2014).",
@@ -143,6 +144,7 @@ FAMILIES = {
         UniformCountOptions,
         derived=("vectors",),
         derive=named("cooc_engine.matrix.glove:derive"),
+        shared=True,
         product="pmi",
         item="entries",
         title="Train simpler-GloVe (Su Jianlin 2017): PMI as inner product. "

@@ -29,8 +29,9 @@ from cooc_engine.storage.holders import held
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 
 __all__ = [
-    "beside", "building", "building_file", "clear", "disk_errors", "is_directory_of", "part_path", "read_manifest",
-    "read_record", "shown_size", "size_of", "tell_replaced", "utf8", "write_manifest", "write_record", "writing_files",
+    "beside", "building", "building_file", "clear", "directory_beside", "discard", "disk_errors", "is_directory_of",
+    "part_path", "read_manifest", "read_record", "shown_size", "size_of", "tell_replaced", "utf8", "write_manifest",
+    "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
@@ -418,6 +419,24 @@ def _at_work(
         finish()
 
 
+@contextmanager
+def directory_beside(directory: Path) -> Iterator[None]:
+    """Have an empty directory for as long as a block lasts; what a killed run left there goes first.
+
+    Raises `UsageError` if something else is there, as `refuse_links` does too.
+    """
+    refuse_links(directory)
+    discard(directory)
+    if directory.exists():
+        raise UsageError(f"{directory}: is in the way; remove it")
+    directory.mkdir()
+    try:
+        (directory / "lock").touch()
+        yield
+    finally:
+        discard(directory)
+
+
 def _is_ours(directory: Path, kind: str) -> bool:
     """Tell whether a directory, complete, damaged or unfinished, is our own of this kind; no other is ever deleted."""
     manifest = directory / "manifest.json"
@@ -467,19 +486,19 @@ def _replace_directory(work: Path, output: Path, old: Path) -> None:
     if output.exists():
         with locked(output / "lock"):  # the file marks it for deletion, by the next run if this one is killed
             pass
-        _discard(old)
+        discard(old)
         output.rename(old)
     work.rename(output)
-    _discard(old)
+    discard(old)
 
 
 def _is_on_its_way_out(old: Path) -> bool:
     return (old / "lock").is_file() or not any(old.iterdir())
 
 
-def _discard(old: Path) -> None:
-    """Delete a directory that was replaced, its mark last; without the mark it is left alone."""
-    if old.is_dir() and _is_on_its_way_out(old):
+def discard(old: Path) -> None:
+    """Delete a directory whose mark, a file named lock, says that it can go, the mark last; without it, it is left alone."""
+    if old.is_dir() and not old.is_symlink() and _is_on_its_way_out(old):
         for path in sorted(old.iterdir(), key=lambda path: path.name == "lock"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         old.rmdir()

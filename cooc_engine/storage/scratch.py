@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -96,9 +96,9 @@ def on_disk(directory: Path) -> Allocate:
     return allocate
 
 
-def map_raw(path: Path, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Map a file of values without a header, read-only."""
-    return np.memmap(path, dtype, "r").view(np.ndarray) if path.stat().st_size else np.empty(0, dtype)
+def map_raw(path: Path, dtype: npt.DTypeLike, mode: Literal["r", "c"] = "r") -> npt.NDArray[Any]:
+    """Map a file of values without a header, read-only, or writable with "c", which leaves the file as it is."""
+    return np.memmap(path, dtype, mode).view(np.ndarray) if path.stat().st_size else np.empty(0, dtype)
 
 
 def new_raw(path: Path, dtype: npt.DTypeLike, size: int) -> npt.NDArray[Any]:

@@ -39,6 +39,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.matrix import adagrad, glove
+from cooc_engine.matrix import visits as visiting
 from cooc_engine.matrix.adagrad import Parameters, Shape
 from cooc_engine.matrix.glove import log_counts, train_glove, train_simpler_glove
 from cooc_engine.matrix.tiles import Tiles, deal
@@ -579,7 +580,7 @@ def test_a_damaged_checkpoint_is_named(cooc, tmp_path, small_tiles, monkeypatch)
 def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, monkeypatch):
     """A second Ctrl-C does not wait for the stratum; the older checkpoint is what remains."""
     whole, output = train_glove(cooc, tmp_path / "whole.h5", SMALL), tmp_path / "model.h5"
-    calls, original = [], adagrad.share
+    calls, original = [], visiting.share
 
     def killed(*args):
         calls.append(1)
@@ -587,7 +588,7 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
             raise KeyboardInterrupt
         return original(*args)
 
-    monkeypatch.setattr(adagrad, "share", killed)
+    monkeypatch.setattr(visiting, "share", killed)
     with pytest.raises(InterruptedRun, match="resume=True"):
         train_glove(cooc, output, SMALL, checkpoint_every=0)
     assert file.load_arrays(checkpoint_path(output), "glove")[1]["state"]["strata"] == 2

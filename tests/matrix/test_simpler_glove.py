@@ -34,9 +34,10 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
-from cooc_engine.matrix import adagrad, glove
+from cooc_engine.matrix import glove
 from cooc_engine.matrix.adagrad import Parameters, Shape
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove
+from cooc_engine.matrix.visits import whole_loss
 from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 
@@ -295,7 +296,7 @@ def test_whole_loss_is_the_mean_cost_at_the_final_parameters(cooc, tmp_path, sma
     parameters = Parameters.random(Shape(12), tiles.grid, 0)
     for name, values in parameters.arrays().items():
         values[tiles.grid.row_of(np.arange(tiles.grid.words))] = model.array(name)
-    assert adagrad.whole_loss(tiles, parameters, 2) == pytest.approx(np.mean(costs), rel=1e-5)
+    assert whole_loss(tiles, parameters, 2) == pytest.approx(np.mean(costs), rel=1e-5)
 
 
 @pytest.mark.parametrize("published", ["w", "c", "w+c", "concat"])
@@ -350,8 +351,8 @@ def test_words_begin_where_an_older_model_left_them(cooc, tmp_path, monkeypatch,
     original = glove.run_epochs
     monkeypatch.setattr(
         glove, "run_epochs",
-        lambda kernel, state, *rest: (seen.append({k: v.copy() for k, v in state.parameters.arrays().items()}),
-                                      original(kernel, state, *rest)),
+        lambda visitors, state, *rest: (seen.append({k: v.copy() for k, v in state.parameters.arrays().items()}),
+                                        original(visitors, state, *rest)),
     )  # fmt: skip
     model = train(larger, tmp_path / "new.h5", started)
     assert model.config["train"]["init"] == str(old.path)

@@ -22,7 +22,19 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.matrix import tiles as tiles_module
-from cooc_engine.matrix.tiles import GROUP_BLOCKS, MOST_BLOCKS, MOST_ROWS, Dealing, Grid, Tiles, deal, share, strata
+from cooc_engine.matrix.tiles import (
+    GROUP_BLOCKS,
+    MOST_BLOCKS,
+    MOST_ROWS,
+    Dealing,
+    Grid,
+    Tiles,
+    deal,
+    order_of,
+    room_in,
+    share,
+    slabs_of,
+)
 from cooc_engine.runtime.progress import Stage
 
 
@@ -51,7 +63,7 @@ def as_targets_and_weights(counts):
 def dealt(cooc: Cooc, blocks: int | None = None, seed: int = 1, threads: int = 2, scratch=None, **dealing) -> Tiles:
     stage = Stage("deal", cooc.entries, "entries")
     what = Dealing(as_targets_and_weights, **{"shifts": np.zeros(len(cooc.vocabulary), np.float32), **dealing})
-    tiles = deal(cooc, what, grid_of(cooc, blocks), seed, threads, stage, scratch)
+    tiles = deal(cooc, what, grid_of(cooc, blocks), seed, threads, stage, room_in(scratch))
     assert stage.done == stage.total
     return tiles
 
@@ -124,7 +136,7 @@ def test_a_disk_without_room_is_known_before_anything_is_dealt(tmp_path, monkeyp
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space"):
-        tiles_module._room_for(1000, tmp_path)
+        room_in(tmp_path)(1000)
     assert not list(tmp_path.iterdir())
 
 
@@ -263,9 +275,19 @@ def test_a_small_vocabulary_has_no_more_blocks_than_words():
 
 
 @settings(deadline=None, max_examples=80)
-@given(sides=st.integers(1, 40), seed=st.integers(0, 2**70), epoch=st.integers(0, 50), tied=st.booleans())
-def test_strata_cover_each_pair_once_and_units_share_no_row_or_column(sides, seed, epoch, tied):
-    order, turn = strata(sides, seed, epoch, tied=tied)
+@given(sides=st.integers(1, 40), seed=st.integers(0, 2**70), epoch=st.integers(0, 50), tied=st.booleans(), data=st.data())
+def test_strata_cover_each_pair_once_and_units_share_no_row_or_column(sides, seed, epoch, tied, data):
+    most = data.draw(st.sampled_from([1, 4, 6, 256]))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("MOST_SLABS", "MOST_TIED_SLABS"):
+            patch.setattr(tiles_module, name, most)
+        check_order(sides, seed, epoch, tied)
+
+
+def check_order(sides: int, seed: int, epoch: int, tied: bool) -> None:
+    """Every pair comes once; units of a stratum share no group, parts of a round no slab; the order is always the same."""
+    whole = order_of(sides, seed, epoch, tied=tied)
+    order, height = whole.strata, sides // slabs_of(sides, tied=tied)
     assert sorted(np.concatenate([stratum.ravel() for stratum in order]).tolist()) == list(range(sides**2))
     for stratum in order:
         for side in (stratum // sides, stratum % sides):
@@ -274,22 +296,29 @@ def test_strata_cover_each_pair_once_and_units_share_no_row_or_column(sides, see
         if tied:
             units = [set(unit) for unit in np.hstack([stratum // sides, stratum % sides]).tolist()]
             assert sum(map(len, units)) == len(set().union(*units)), "rows of one unit are columns of another"
-    again, turn_again = strata(sides, seed, epoch, tied=tied)
-    assert turn == turn_again
-    assert all(np.array_equal(a, b) for a, b in zip(order, again, strict=True))
+    for some in whole.rounds:
+        pairs = [np.concatenate([stratum[part].ravel() for stratum in some]) for part in range(len(some[0]))]
+        slabs = [(set(part // sides // height), set(part % sides // height)) for part in pairs]
+        for side in zip(*[(a | b, a | b) if tied else (a, b) for a, b in slabs], strict=True):
+            assert sum(map(len, side)) == len(set().union(*side)), "parts of a round share a slab"
+    again = order_of(sides, seed, epoch, tied=tied)
+    assert whole.turn == again.turn
+    assert all(np.array_equal(a, b) for a, b in zip(order, again.strata, strict=True))
+    left = [whole.left(done)[0] for done in range(len(order))]
+    assert all(np.array_equal(a.reshape(b.shape), b) for a, b in zip(left, order, strict=True)) and not whole.left(len(order))
 
 
 @pytest.mark.parametrize("sides", [2, 7, 48])
 def test_strata_are_as_few_as_they_can_be(sides):
-    assert len(strata(sides, 1, 0)[0]) == sides
-    assert len(strata(sides, 1, 0, tied=True)[0]) == sides + sides % 2
+    assert len(order_of(sides, 1, 0).strata) == sides
+    assert len(order_of(sides, 1, 0, tied=True).strata) == sides + sides % 2
 
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_strata_change_with_epoch_and_seed(tied):
     orders = set()
     for seed, epoch in itertools.product(range(4), range(4)):
-        orders.add(b"".join(stratum.tobytes() for stratum in strata(20, seed, epoch, tied=tied)[0]))
+        orders.add(b"".join(stratum.tobytes() for stratum in order_of(20, seed, epoch, tied=tied).strata))
     assert len(orders) == 16
 
 
@@ -298,7 +327,8 @@ def test_the_first_epochs_strata_are_independent_of_the_initial_values():
     for seed in range(5):
         same = np.random.Generator(np.random.PCG64(seed))
         columns, order, rows = same.permutation(20), same.permutation(20), np.arange(20)
-        assert not np.array_equal(np.hstack(strata(20, seed, 0)[0]).T, rows * 20 + columns[(rows + order[:, None]) % 20])
+        drawn = np.hstack(order_of(20, seed, 0).strata).T
+        assert not np.array_equal(drawn, rows * 20 + columns[(rows + order[:, None]) % 20])
 
 
 # ------------------------------------------------------------------------------------------------------------ sharing

@@ -45,6 +45,7 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import ResourceError, UsageError
 from cooc_engine.evaluation.options import CompareOptions
+from cooc_engine.matrix import tiles
 from cooc_engine.models.families import family_of, trainable
 from cooc_engine.models.file import open_model
 from cooc_engine.runtime.keywords import Run
@@ -131,10 +132,13 @@ class Forked:
     def __init__(self, run: Run) -> None:
         self.threads, self.memory = run.workers, run.budget
 
+    def check_processors(self) -> None:
+        """There is one."""
+
     def at(self, directory: Path) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def each(self, task: Callable, items: Iterable[tuple], stage: Stage) -> Iterator:
+    def each(self, task: Callable, items: Iterable[tuple], stage: Stage, *, stay: bool = False) -> Iterator:
         for item in items:
             found = self._forked(task, item, stage, Forked.armed)
             yield (found or self._forked(task, item, stage, None))[0]
@@ -182,6 +186,7 @@ def prepare(at: Path) -> None:
     readers.BLOCK_BYTES, second_pass.SHARD_TOKENS = 1 << 13, 3000
     spool_module.CHECKPOINT_SECONDS = 0.0
     directory.BLOCK_ENTRIES, count_module.LEAST_TEXT = 15000, 5 << 12
+    tiles.LEAST_BLOCKS = 2 * tiles.GROUP_BLOCKS
     count_module.TASK_ENTRIES = count_module.LEAST_ENTRIES = 1 << 12
     corpus = encode(at / "text.txt", at / "corpus", EncodeOptions(min_count=1))
     encode(at / "new.txt", at / "news", EncodeOptions(vocabulary=str(at / "corpus")))
@@ -265,7 +270,7 @@ SCENARIOS |= {
     "ranges": forked(
         lambda at, how: encode([at / "text.txt", at / "new.txt"] * 2, at / "out", EncodeOptions(min_count=2), **how)
     ),
-    **{f"shared-{name}": forked(SCENARIOS[name]) for name in ("news", "runs", "merge")},
+    **{f"shared-{name}": forked(SCENARIOS[name]) for name in ("news", "runs", "merge", "glove")},
 }
 BUDGETS = (None, "24M", "1G")
 
@@ -310,7 +315,7 @@ def content(file: Path) -> bytes:
 
 
 OUTPUTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((*trainable(), "export", "import-vectors", "align", "text"), ("out.h5",)),
+    **dict.fromkeys((*trainable(), "shared-glove", "export", "import-vectors", "align", "text"), ("out.h5",)),
     "export-glove": ("out", "out.txt"),
     "export-vectors": ("out.npz",),
     "index": ("m.h5.index",),

@@ -15,7 +15,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.matrix import glove
 from cooc_engine.matrix.adagrad import Parameters, Shape
-from cooc_engine.matrix.tiles import Grid, Tiles, deal, strata
+from cooc_engine.matrix.tiles import Grid, Tiles, deal, order_of
 from cooc_engine.runtime.progress import Stage
 
 BLOCKS = 5  # so that the small matrix makes a grid of many tiles
@@ -54,9 +54,9 @@ def kernel_order(tiles: Tiles, options, *, tied: bool = False) -> Iterator[list[
     """Yield for each epoch all entries (place in the tiles, row, column), as the kernel visits them on one thread."""
     for epoch in range(options.epochs):
         visits = []
-        order, turn = strata(tiles.grid.sides, options.seed, epoch, tied=tied)
-        for pair in np.concatenate([stratum.ravel() for stratum in order]).tolist():
-            for i, j in there_and_back(tiles.grid, pair, turn):
+        order = order_of(tiles.grid.sides, options.seed, epoch, tied=tied)
+        for pair in np.concatenate([stratum.ravel() for stratum in order.strata]).tolist():
+            for i, j in there_and_back(tiles.grid, pair, order.turn):
                 tile = i * tiles.grid.blocks + j
                 for p in range(int(tiles.starts[tile]), int(tiles.stops[tile])):
                     visits.append((p, *words_of(tiles, tile, p)))
