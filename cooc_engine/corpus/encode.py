@@ -233,7 +233,8 @@ def _first_pass(
 ) -> PassCheckpoint:
     """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
     ids = IdsWriter(work) if options.doc_id_column else None
-    column = IdColumn(options.doc_id_column, ids.append) if ids and options.doc_id_column else None
+    numbers = options.doc_id_type == "int64"
+    column = IdColumn(options.doc_id_column, ids.append, numbers) if ids and options.doc_id_column else None
     reading = options.reading()
     reading.faults = point.faults if point else 0
     blocks = text.reader(room, reading, processes, point.place if point else None, column)

@@ -63,6 +63,8 @@ class EncodeOptions(Options):
     """Join a and b if (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""
     doc_id_column: Annotated[int | None, AtLeast(1)] = None
     """The column of tab-separated lines, from 1, with the ids of documents, which are no text; line numbers by default."""
+    doc_id_type: Literal["string", "int64"] = "string"
+    """What the ids of that column are: strings, or whole numbers of 64 bits, by which Python then asks for documents."""
     reserved: Literal["refuse", "keep"] = "refuse"
     """Refuse or keep `<unk>` and `</s>` as words of the text; GloVe, word2vec and fastText reserve them."""
 
@@ -75,6 +77,8 @@ class EncodeOptions(Options):
         object.__setattr__(self, "encoding", encoding_name(self.encoding))
         if self.doc_id_column is not None and self.document != "line":
             raise UsageError(f"--doc-id-column is for documents that are lines; leave it out with --document={self.document}")
+        if self.doc_id_column is None and self.doc_id_type != "string":
+            raise UsageError("--doc-id-type is for the ids of a column; pass --doc-id-column too, or leave it out")
         check_options({name: getattr(self, name) for name in CUT})
         if self.tokenizer == "regex" and self.pattern is None:
             object.__setattr__(self, "pattern", DEFAULT_PATTERN)

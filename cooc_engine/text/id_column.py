@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from cooc_engine.errors import InputError
 
 __all__ = ["IdColumn"]
 
+NUMBER = re.compile("0|-?[1-9][0-9]{0,18}")
+LEAST, MOST = -(2**63), 2**63 - 1
 BOM = np.frombuffer(b"\xef\xbb\xbf", np.uint8)
 
 
@@ -23,11 +26,14 @@ class IdColumn:
     column   of the ids, from 1
     write    is called with the next ids, as bytes with a line end after each; they are UTF-8, and not spaces alone
 
+    numbers  whether ids must be whole numbers of 64 bits, each written in the one way that Python writes it
+
     An id is what the column says, to the byte, except that a carriage return before the end of a line belongs to this.
     """
 
-    def __init__(self, column: int, write: Callable[[npt.NDArray[np.uint8]], None]) -> None:
-        self._column, self._write = column, write
+    def __init__(self, column: int, write: Callable[[npt.NDArray[np.uint8]], None], numbers: bool = False) -> None:
+        self._column, self._write, self._numbers = column, write, numbers
+        self._rest, self._seen = "", 0  # of numbers: the beginning of one, and how many there were
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._state, self._begun, self._open = np.zeros(5, np.int64), False, False
 
@@ -51,7 +57,7 @@ class IdColumn:
             self._take(text, source)
         self._begun = size > 0
         if size == 0:
-            self._state[:] = 0
+            self._state[:], self._seen = 0, 0
 
     def _take(self, text: npt.NDArray[np.uint8], source: str) -> None:
         self._open = bool(text[-1] != columns.LINE_END)
@@ -62,8 +68,20 @@ class IdColumn:
         if line := int(self._state[columns.EMPTY]):
             raise InputError(f"{source}:{line}: has no document id in column {self._column}; columns are separated by tabs")
         try:
-            if "\0" in self._decode(ids.tobytes()):
-                raise InputError(f"{source}: a document id has a NUL byte; is it a binary file?")
+            text = self._decode(ids.tobytes())
         except UnicodeDecodeError:
             raise InputError(f"{source}: a document id near line {self._state[columns.LINES] + 1} is not UTF-8") from None
+        if "\0" in text:
+            raise InputError(f"{source}: a document id has a NUL byte; is it a binary file?")
+        if self._numbers:
+            self._check_numbers(text, source)
         self._write(ids)
+
+    def _check_numbers(self, text: str, source: str) -> None:
+        *found, self._rest = (self._rest + text).split("\n")
+        for number, one in enumerate(found, self._seen + 1):
+            if not NUMBER.fullmatch(one) or not LEAST <= int(one) <= MOST:
+                raise InputError(
+                    f"{source}:{number}: the document id {one!r} is no whole number of 64 bits; pass --doc-id-type=string"
+                )
+        self._seen += len(found)

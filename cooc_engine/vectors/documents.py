@@ -29,6 +29,8 @@ Text = str | Iterable[str]
 class DocumentVectors(Vectors):
     """The documents of a model and their vectors: all methods of `Vectors`, with ids of documents in the place of words.
 
+    Where ids are numbers (`--doc-id-type=int64`), a number means the document with that id; otherwise that in this row.
+
     words    `Vectors` of the same model's words, so that `documents.most_similar(documents.words["ice"])` are the documents
              nearest to a word, and `documents.words.most_similar(documents["77"])` the words nearest to a document
     reading  how the files of the text were read
@@ -48,11 +50,13 @@ class DocumentVectors(Vectors):
         opened = cls(ids, rows, **how)
         opened.words = Vectors(model.vocabulary, model.rows(), **how, digest=model.digest)
         opened._model, opened._inferring, opened._path = model, {}, model.path.absolute()
+        opened._numbered = model.config.get("encode", {}).get("doc_id_type") == "int64"
         opened.reading = reading
         return opened
 
     _model: ModelFile
     _inferring: dict[tuple[int, int, int], Any]
+    _numbered: bool
 
     def infer_vector(self, text: Text, *, epochs: int = EPOCHS, seed: int = SEED) -> Matrix:
         """Return the vector (d,) of a new document, a string or a list of words: always the same for the same arguments."""
@@ -77,6 +81,9 @@ class DocumentVectors(Vectors):
             self._inferring = {key: inference(self._model, *key)}
         found: Matrix = self._inferring[key].vectors([self._ids(text) for text in texts])
         return found
+
+    def _find(self, word: Key) -> int:
+        return super()._find(str(word) if self._numbered and not isinstance(word, str) else word)
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
         return UnknownWordError(f"there is no document {word!r}; their ids are {self.vocabulary.word(0)} and so on")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -29,6 +30,45 @@ def options_of(column: int | None = 1, **more) -> EncodeOptions:
 def words_of(corpus: Corpus) -> list[list[str]]:
     shard = corpus.shard(0)
     return [[corpus.vocabulary.word(w) for w in shard.ids[a:b]] for a, b in zip(shard.offsets, shard.offsets[1:], strict=False)]
+
+
+def test_numbers_are_ids_of_their_own_kind(tmp_path):
+    least, most = -(2**63), 2**63 - 1
+    (tmp_path / "a.txt").write_text(f"{least}\tice\n0\tice steam\n-7\tice\n", "utf-8")
+    (tmp_path / "b.txt").write_text(f"{most}\tice", "utf-8")
+    texts = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    corpus = encode(texts, tmp_path / "corpus", options_of(doc_id_type="int64"))
+    assert [int(one) for one in document_ids(corpus).words] == [least, 0, -7, most]
+
+
+@pytest.mark.parametrize("wrong", ["x", "1.0", "+1", "007", "-0", "1 ", str(2**63), str(-(2**63) - 1), "\u0663"])
+def test_what_is_no_number_is_refused_with_its_line(tmp_path, wrong):
+    (tmp_path / "a.txt").write_text("1\tice\n2\tice\n", "utf-8")
+    (tmp_path / "b.txt").write_text(f"3\tice\n{wrong}\tice\n", "utf-8")
+    texts = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    with pytest.raises(InputError, match=rf"b.txt:2: the document id '{re.escape(wrong)}' is no whole number of 64 bits"):
+        encode(texts, tmp_path / "corpus", options_of(doc_id_type="int64"))
+    assert document_ids(encode(texts, tmp_path / "strings", options_of())).words[3] == wrong
+
+
+def test_numbers_in_pieces_of_any_size():
+    text = b"12\tx\n-345\ty\n67z\tx\n"
+    for size in range(3, len(text)):
+        ids = IdColumn(1, lambda part: None, numbers=True)
+        left = bytearray(text)
+
+        def strip(size=size, ids=ids, left=left) -> None:
+            for begin in range(0, len(left), size):
+                end = min(begin + size, len(left))
+                ids.strip(memoryview(left)[begin:end], end - begin, "text")
+
+        with pytest.raises(InputError, match="text:3: the document id '67z'"):
+            strip()
+
+
+def test_a_type_of_ids_needs_a_column():
+    with pytest.raises(UsageError, match="pass doc_id_column too"):
+        options_of(None, doc_id_type="int64")
 
 
 characters = st.one_of(st.sampled_from(" \r\x85\u2028"), st.characters(exclude_characters="\t\n\0", exclude_categories=["Cs"]))

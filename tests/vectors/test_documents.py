@@ -11,7 +11,7 @@ from support.documents import ALL_KINDS, KINDS
 from support.steps import twin_of
 
 from cooc_engine.cli.app import main
-from cooc_engine.corpus.encode import encode_documents
+from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.formats.vectors import export_vectors, read_vectors
@@ -179,6 +179,28 @@ def test_documents_are_exported_with_their_ids(model, tmp_path, name):
     np.testing.assert_allclose(read.vectors, model.array("documents"), rtol=1e-6)
     assert main(["export", str(model.path), str(tmp_path / "again"), "--vectors", "documents", "--restrict", "7"]) == 0
     assert len(read_vectors(tmp_path / "again").vocabulary) == 7
+
+
+def test_documents_with_numbers_are_asked_for_by_them(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("".join(f"{k - 3}\tice steam w{k}\n" for k in range(20)))
+    found = {}
+    for kind in ("string", "int64"):
+        options = EncodeOptions(min_count=1, doc_id_column=1, doc_id_type=kind)
+        corpus = encode(tmp_path / "a.txt", tmp_path / kind, options)
+        model = train("doc2vec", corpus, tmp_path / f"{kind}.h5", Doc2vecOptions(vector_size=4, epochs=1))
+        found[kind] = DocumentVectors.open(model.path)
+    rows, numbered = model.array("documents"), found["int64"]
+    assert np.array_equal(found["string"]["7"], rows[10])
+    for key in (7, np.int64(7), "7"):
+        assert np.array_equal(numbered[key], rows[10])
+    assert np.array_equal(numbered[-3], rows[0])
+    assert -3 in numbered and 17 not in numbered
+    assert numbered.most_similar(-3, topn=1) == numbered.most_similar("-3", topn=1)
+    with pytest.raises(UnknownWordError, match="there is no document 17"):
+        numbered.most_similar(17)
+    assert int(asked(capsys, model.path, "7", "--documents")["7"][0][0]) in numbered
+    export_vectors(model.path, tmp_path / "d.txt", vectors="documents")
+    assert read_vectors(tmp_path / "d.txt").vocabulary.words == [str(k - 3) for k in range(20)]
 
 
 def test_an_export_of_documents_that_are_not_there_is_refused(corpus, tmp_path):
