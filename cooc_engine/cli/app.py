@@ -219,7 +219,7 @@ def _train_command(model: str, family: Family) -> None:
     def on_counts(
         source: Any, /, *, output: Path, options: Any = None, encode: Any = None, count: Any = None, run: Any = TRAIN
     ) -> None:
-        _train(model, Path(given(source)), output, options, encode, count, run)
+        _train(model, given(source), output, options, encode, count, run)
 
     def on_text(source: Any, /, *, output: Path, options: Any = None, encode: Any = None, run: Any = TRAIN) -> None:
         on_counts(source, output=output, options=options, encode=encode, run=run)
@@ -243,7 +243,7 @@ for name, family in trainable().items():
 
 def _train(
     model: str,
-    source: Path,
+    source: str,
     output: Path,
     options: Options | None,
     encode: EncodeOptions | None,

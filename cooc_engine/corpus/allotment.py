@@ -16,6 +16,7 @@ from cooc_engine.errors import InputError
 from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.storage.arrays import HEADER_BYTES
 from cooc_engine.text import files, readers
+from cooc_engine.text.stores import TextPath
 from cooc_engine.text.tokenizer_pool import pieces_under_way
 
 __all__ = ["Allotment"]
@@ -66,7 +67,7 @@ class Allotment:
             left -= longer * times
         return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
 
-    def foreseen(self, paths: Sequence[Path], options: EncodeOptions, output: Path) -> Plan:
+    def foreseen(self, paths: Sequence[TextPath], options: EncodeOptions, output: Path) -> Plan:
         """Return the plan, with the disk usage if predictable: spool and tables are kept until all shards are written."""
         with suppress(InputError, OSError):  # errors in a text are reported when it is read
             seen = paths and files.total_bytes(paths) and not options.runs_python

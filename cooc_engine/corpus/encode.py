@@ -37,6 +37,7 @@ from cooc_engine.storage.arrays import bound_files
 from cooc_engine.storage.outputs import building, check_same, clear
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
+from cooc_engine.text.stores import TextPath
 from cooc_engine.text.tokenizer_pool import Processes
 from cooc_engine.text.wrapping import wrapped_at
 
@@ -209,7 +210,7 @@ def _no_words(names: list[str]) -> InputError:
     return InputError(f"{', '.join(names)}: contains no words; is it the right file?")
 
 
-def _doubts(paths: Sequence[Path], options: EncodeOptions) -> Iterator[str]:
+def _doubts(paths: Sequence[TextPath], options: EncodeOptions) -> Iterator[str]:
     """Yield what looks wrong with the options for a sample of the text."""
     if options.document == "line" and options.doc_id_column is None and paths and files.total_bytes(paths):
         with suppress(InputError, OSError):  # errors in a text are reported when it is read

@@ -21,6 +21,7 @@ from cooc_engine.corpus.first_pass import Tables, Tally, tokenize
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.text import readers
 from cooc_engine.text.reading import Reading
+from cooc_engine.text.stores import TextPath
 
 __all__ = ["TextSample"]
 
@@ -61,7 +62,7 @@ class TextSample:
     complete: bool
 
     @classmethod
-    def of(cls, paths: Sequence[Path], reading: Reading = readers.PLAIN) -> TextSample | None:
+    def of(cls, paths: Sequence[TextPath], reading: Reading = readers.PLAIN) -> TextSample | None:
         """Sample some files; None if there is no word in the sample. Raises `InputError` for a file that is not text."""
         text, size, complete = readers.sample_text(paths, SAMPLE_BYTES, reading)
         growth, tables = _Growth(), Tables(Path(), 1, sys.maxsize, sys.maxsize)

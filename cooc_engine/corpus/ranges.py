@@ -40,6 +40,7 @@ from cooc_engine.storage.outputs import beside, read_record, write_record
 from cooc_engine.storage.schema import Natural, Relation, fitted
 from cooc_engine.storage.scratch import map_raw
 from cooc_engine.text import files
+from cooc_engine.text.stores import TextPath
 from cooc_engine.text.tokenizer_pool import Processes
 
 __all__ = ["RangeTables", "RangesCheckpoint", "can_be_shared", "spool_ranges", "write_range_rows"]
@@ -80,7 +81,7 @@ class RangesCheckpoint:
     files: Mapping[str, Bound] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, paths: Sequence[Path], parts: int) -> RangesCheckpoint:
+    def begin(cls, paths: Sequence[TextPath], parts: int) -> RangesCheckpoint:
         """Cut files into `parts` ranges of about the same size, or as many as there are files."""
         sizes = [path.stat().st_size for path in paths]
         ends = np.cumsum(sizes)
@@ -129,7 +130,7 @@ class RangesCheckpoint:
         return sum(one.documents for one in self.passes)
 
 
-def can_be_shared(paths: Sequence[Path], options: EncodeOptions) -> bool:
+def can_be_shared(paths: Sequence[TextPath], options: EncodeOptions) -> bool:
     """Tell whether a text can be read in ranges: several files that can be read again, whose order nothing else depends on."""
     several = len(paths) > 1 and None not in files.stamps(paths)
     return several and not options.phrases and options.doc_id_column is None and options.errors == "strict"
@@ -137,7 +138,7 @@ def can_be_shared(paths: Sequence[Path], options: EncodeOptions) -> bool:
 
 def spool_ranges(
     work: Path,
-    paths: Sequence[Path],
+    paths: Sequence[TextPath],
     options: EncodeOptions,
     room: Allotment,
     point: RangesCheckpoint | None,
@@ -156,7 +157,7 @@ def spool_ranges(
 
 
 def spool_range(
-    work: Path, number: int, paths: Sequence[Path], options: EncodeOptions, room: Allotment, stage: Stage
+    work: Path, number: int, paths: Sequence[TextPath], options: EncodeOptions, room: Allotment, stage: Stage
 ) -> PassCheckpoint:
     """Task: the first pass on the files of a range."""
     text, name = TextInput.of(paths), f"range-{number:05d}-{attempt_name()}-"

@@ -6,14 +6,14 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cooc_engine.corpus.allotment import Allotment
-from cooc_engine.runtime.types import PathLike, listed
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.reading import Reading
+from cooc_engine.text.stores import TextPath, located
 from cooc_engine.text.tokenizer_pool import Processes
 
 __all__ = ["TextInput"]
@@ -26,14 +26,14 @@ class TextInput:
     """  # fmt: skip
 
     names: list[str]
-    paths: list[Path]
+    paths: list[TextPath]
     blocks: Callable[..., Iterator[readers.Block]]
     pieces: Callable[..., Iterator[readers.Piece]]
 
     @classmethod
     def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
         """Return the text input for files."""
-        paths = listed(texts)
+        paths = [located(text) for text in ([texts] if isinstance(texts, str | os.PathLike) else texts)]
         ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
         return cls(text_names(paths), paths, *ways)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cooc_engine.errors import CoocError, InputError
+from cooc_engine.text.stores import TextPath
 
 __all__ = ["SUFFIXES", "Decompressed", "beginning", "opened", "opened_plain"]
 
@@ -35,7 +36,7 @@ class Decompressed(io.RawIOBase):
     Raises `InputError` for a file that is missing, unreadable, damaged or truncated.
     """
 
-    def __init__(self, path: Path, instead: BinaryIO | None = None) -> None:
+    def __init__(self, path: TextPath, instead: BinaryIO | None = None) -> None:
         self.name, self.compressed = str(path), False
         self._file: Any = instead
         self._owned = instead is None

@@ -5,27 +5,27 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from cooc_engine.errors import InputError
+from cooc_engine.text.stores import TextPath
 
 __all__ = ["stamps", "total_bytes", "unchanged"]
 
 
-def total_bytes(paths: Sequence[Path]) -> int | None:
+def total_bytes(paths: Sequence[TextPath]) -> int | None:
     """Return the total size of the files on disk, or None if one of them is a stream."""
     if any(str(path) == "-" or not path.is_file() for path in paths):
         return None
     return sum(path.stat().st_size for path in paths)
 
 
-def stamps(paths: Sequence[Path]) -> list[tuple[int, int] | None]:
+def stamps(paths: Sequence[TextPath]) -> list[tuple[int, int] | None]:
     """Return the size and modification time of each file, or None for a stream, which cannot be read again."""
     return [state and state[:2] for state in map(_state, paths)]
 
 
 @contextmanager
-def unchanged(paths: Sequence[Path]) -> Iterator[None]:
+def unchanged(paths: Sequence[TextPath]) -> Iterator[None]:
     """Raise `InputError` if a file was changed, replaced or deleted while the block ran; streams cannot be checked."""
     before = list(map(_state, paths))
     yield
@@ -34,7 +34,7 @@ def unchanged(paths: Sequence[Path]) -> Iterator[None]:
             raise InputError(f"{path}: changed while it was read; run again when nothing writes to it")
 
 
-def _state(path: Path) -> tuple[int, int, int, int] | None:
+def _state(path: TextPath) -> tuple[int, int, int, int] | None:
     """Return the size and modification time of a file, and which file it is; None for a stream or nothing."""
     try:
         found = path.stat()

@@ -11,7 +11,6 @@ import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +23,7 @@ from cooc_engine.text.compression import Decompressed
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.paragraphs import LineJoiner
 from cooc_engine.text.reading import Decoder, Reading
+from cooc_engine.text.stores import TextPath
 from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
 
@@ -108,7 +108,7 @@ def bad_byte(source: str, byte: int, offset: int, advice: str = "") -> InputErro
 
 
 def file_blocks(
-    paths: Sequence[Path],
+    paths: Sequence[TextPath],
     take: Callable[[], Block],
     start: Place = Place(0, 0),  # noqa: B008
     ids: IdColumn | None = None,
@@ -128,7 +128,7 @@ def file_blocks(
                 yield block
 
 
-def sample_text(paths: Sequence[Path], most: int, reading: Reading = PLAIN) -> tuple[bytes, int, bool]:
+def sample_text(paths: Sequence[TextPath], most: int, reading: Reading = PLAIN) -> tuple[bytes, int, bool]:
     """Return up to about `most` bytes of text from places all over the files, their total size, and whether that is all of it.
 
     Of a compressed file only the beginning is read; its compression ratio gives an estimate of the file's total size.
@@ -161,7 +161,7 @@ class Readable(Protocol):
 class _Source(Decompressed):
     """A file or the standard input, decompressed and decoded, without the ids of documents if it has a column of them."""
 
-    def __init__(self, path: Path, reading: Reading = PLAIN, ids: IdColumn | None = None) -> None:
+    def __init__(self, path: TextPath, reading: Reading = PLAIN, ids: IdColumn | None = None) -> None:
         super().__init__(path, _standard_input() if str(path) == "-" else None)
         self._told, self._ids, self.reading = self.taken, ids, reading
         self._decoder = Decoder(reading, self.name, super().readinto) if reading.decodes else None
@@ -325,14 +325,16 @@ def _encoded(document: str, reading: Reading) -> bytes:
     return document.encode(errors="surrogatepass") if reading.errors == "strict" else reading.utf8(document)
 
 
-def file_pieces(paths: Sequence[Path], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN) -> Iterator[Piece]:
+def file_pieces(
+    paths: Sequence[TextPath], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN
+) -> Iterator[Piece]:
     """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes."""
     for path in paths:
         with _Source(path, reading, ids) as source:
             yield from _line_pieces(source, str(path), longest)
 
 
-def line_batches(paths: Sequence[Path], longest: int, reading: Reading = PLAIN) -> Iterator[list[str]]:
+def line_batches(paths: Sequence[TextPath], longest: int, reading: Reading = PLAIN) -> Iterator[list[str]]:
     """Yield the lines of text files, some at a time, without their ends; raises as `file_pieces`, and for invalid UTF-8."""
     for piece in file_pieces(paths, longest, reading=reading):
         try:
