@@ -17,9 +17,9 @@ from cooc_engine._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from cooc_engine.corpus.directory import Corpus
-    from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
+    from cooc_engine.corpus.encode import plan_encode
     from cooc_engine.corpus.options import EncodeOptions
-    from cooc_engine.counts.count import count, plan_count
+    from cooc_engine.counts.count import plan_count
     from cooc_engine.counts.directory import Cooc
     from cooc_engine.counts.merge import merge, plan_merge
     from cooc_engine.counts.options import CountOptions
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cooc_engine.formats.glove_counts import export_glove, import_glove
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
     from cooc_engine.formats.scipy_counts import import_matrix
-    from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
+    from cooc_engine.formats.vectors import export_vectors, read_vectors
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
     from cooc_engine.models.matrix_options import GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
     from cooc_engine.models.quantize_options import QuantizeOptions
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from cooc_engine.pipeline.job_stages import StagePlan
     from cooc_engine.pipeline.stages import append
     from cooc_engine.pipeline.text_estimators import Cbow, Doc2Vec, FastText, GloVe, PmiSvd, SimplerGloVe, SkipGram
+    from cooc_engine.pipeline.text_to_counts import count, encode, encode_documents
     from cooc_engine.pipeline.train import train
     from cooc_engine.reports.explorer import explore
     from cooc_engine.reports.page import compare
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
     from cooc_engine.vectors.embedding import embed
     from cooc_engine.vectors.estimators import ContextualTransformer
     from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
-    from cooc_engine.vectors.model import Model, open_model
+    from cooc_engine.vectors.model import Model, import_vectors, open_model
     from cooc_engine.vectors.near_index import IndexedVectors, build_index
     from cooc_engine.vectors.quantisation import quantize
     from cooc_engine.vectors.query import Vectors, nn
@@ -90,7 +91,7 @@ _HOME = {
     "autotune": "pipeline.autotune",
     "SupervisedOptions": "models.supervised_options",
     "Cooc": "counts.directory",
-    "count": "counts.count",
+    "count": "pipeline.text_to_counts",
     "merge": "counts.merge",
     "plan_encode": "corpus.encode",
     "plan_count": "counts.count",
@@ -104,8 +105,8 @@ _HOME = {
     "export_hdf5": "formats.hdf5_counts",
     "import_hdf5": "formats.hdf5_counts",
     "Corpus": "corpus.directory",
-    "encode": "corpus.encode",
-    "encode_documents": "corpus.encode",
+    "encode": "pipeline.text_to_counts",
+    "encode_documents": "pipeline.text_to_counts",
     "CoocError": "errors",
     "compare": "reports.page",
     "explore": "reports.explorer",
@@ -145,7 +146,7 @@ _HOME = {
     "align": "vectors.alignment",
     "quantize": "vectors.quantisation",
     "export_vectors": "formats.vectors",
-    "import_vectors": "formats.vectors",
+    "import_vectors": "vectors.model",
     "read_vectors": "formats.vectors",
 }
 

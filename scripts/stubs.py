@@ -1,7 +1,7 @@
-"""Writes the stubs from which editors and type checkers know the options of each family: `python scripts/stubs.py`.
+"""Writes the stubs from which editors and type checkers know the options of each stage and family: `python scripts/stubs.py`.
 
-`train` has an overload for each family, and each estimator a constructor, with the names, types, defaults and texts of the
-classes of options.
+`train` has an overload for each family, each estimator a constructor, and `encode` and `count` their keywords, with the names,
+types, defaults and texts of the classes of options.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.models.families import Family, trainable
-from cooc_engine.pipeline import text_estimators
+from cooc_engine.pipeline import text_estimators, text_to_counts
 from cooc_engine.pipeline.text_estimators import TextEstimator, parameters_of
 from cooc_engine.runtime.described import described
 from cooc_engine.runtime.options import Options
@@ -30,6 +32,7 @@ SHARED = """
     processes: int | None = None,
     cluster: Any = None,
     take_over: bool = False,"""
+FUNCTION = "str | Callable[[str], Iterable[str]]"  # of a module, which a record has by its name
 OWN = """
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -55,7 +58,8 @@ def parameters(kind: type[Options], names: Sequence[str], indent: str) -> Iterat
     """Yield a line for each of the named options."""
     hints = typing.get_type_hints(kind)
     for name in names:
-        yield f"\n{indent}{name}: {shown(hints[name])} = {quoted(getattr(kind, name))},"
+        kind_of = FUNCTION if name == "tokenizer" else shown(hints[name])
+        yield f"\n{indent}{name}: {kind_of} = {quoted(getattr(kind, name))},"
 
 
 def overload(name: str, family: Family) -> str:
@@ -126,6 +130,7 @@ def estimators_stub() -> str:
     """Return the stub of the estimators."""
     names = ", ".join(f'"{name}"' for name in text_estimators.__all__)
     return f"""{MADE}
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from typing_extensions import Self
@@ -155,7 +160,57 @@ def parameters_of(family: str) -> list[tuple[type[Options], list[str]]]: ...
 """ + "".join(map(constructor, text_estimators.__all__))
 
 
-STUBS = {"train.pyi": train_stub, "text_estimators.pyi": estimators_stub}
+FRESH = """
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,"""
+STOPPABLE = f"""{FRESH}
+    resume: bool = False,{SHARED}"""
+STAGES: list[tuple[str, str, type[Options], str, str]] = [  # names, inputs, options, keywords of the run, and results
+    ("encode", "texts: PathLike | Sequence[PathLike]", EncodeOptions, STOPPABLE, "Corpus"),
+    ("encode_documents", "documents: Iterable[str | Sequence[str]]", EncodeOptions, FRESH, "Corpus"),
+    ("count", "corpus: PathLike | Corpus", CountOptions, STOPPABLE, "Cooc"),
+]
+
+
+def stage(name: str, given: str, kind: type[Options], run: str, made: str) -> str:
+    """Return the function of a stage."""
+    indented = "\n".join(f"    {line}" for text in described(kind, kind.names()) for line in text.split("\n"))
+    first, _, _ = (getattr(text_to_counts, name).__doc__ or "").partition("\n")
+    return f'''
+def {name}(
+    {given},
+    output: PathLike,
+    options: {kind.__name__} | None = None,
+    *,{run}{"".join(parameters(kind, kind.names(), "    "))}
+) -> {made}:
+    """{first}
+
+{indented}
+    """
+'''
+
+
+def stages_stub() -> str:
+    """Return the stub of the stages before a model."""
+    head = """
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import PathLike
+
+__all__ = ["count", "encode", "encode_documents"]
+"""
+    return MADE + head + "".join(stage(*each) for each in STAGES)
+
+
+STUBS = {"train.pyi": train_stub, "text_estimators.pyi": estimators_stub, "text_to_counts.pyi": stages_stub}
 
 if __name__ == "__main__":
     for file, make in STUBS.items():

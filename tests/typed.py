@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 import cooc_engine
-from cooc_engine import Cooc, GloVe, Model, SkipgramOptions, Vectors, train
+from cooc_engine import Cooc, Corpus, CountOptions, GloVe, Model, SkipgramOptions, Vectors, count, encode, train
 
 
 def trained() -> None:
@@ -23,6 +23,15 @@ def trained() -> None:
     train("glove", "cooc", "m.h5", vector_size="50")  # type: ignore[call-overload]
     train("glove", "cooc", "m.h5", target="exp")  # type: ignore[call-overload]
     train("glove", "cooc", "m.h5", SkipgramOptions())  # type: ignore[call-overload]
+
+
+def encoded() -> None:
+    """The stages before a model, and their options by name."""
+    assert_type(encode("text.txt", "corpus", min_count=2, tokenizer=str.split, threads=2), Corpus)
+    assert_type(count("corpus", "cooc", window=5, resume=True), Cooc)
+    count("corpus", "cooc", CountOptions(window=5))
+    encode("text.txt", "corpus", min_cout=2)  # type: ignore[call-arg]
+    count("corpus", "cooc", window="5")  # type: ignore[arg-type]
 
 
 def asked(model: Model) -> None:

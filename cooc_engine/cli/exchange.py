@@ -88,7 +88,8 @@ def import_file(
         cooc-engine import glove.6B.100d.txt model.h5
     """
     files = {"vocab": vocab, "options": options}
-    model, tally = cooc_engine.import_vectors(source, output, format, errors=errors, **files, force=force)
+    model = cooc_engine.import_vectors(source, output, format, errors=errors, **files, force=force)
+    tally = model.provenance.get("left_out", {})
     size, width = model.shapes["words"]
     record = {"output": str(output), "format": model.config["import"]["format"], "words": size, "vector_size": width}
     left_out = ", ".join(f"{kind} {number:,}" for kind, number in sorted(tally.items()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,8 +58,11 @@ class _StoredCooc:
         return np.concatenate(columns), np.concatenate(values)
 
 
+Several = PathLike | Cooc | Sequence[PathLike | Cooc]
+
+
 def merge(
-    coocs: Sequence[PathLike | Cooc],
+    coocs: Several,
     output: PathLike,
     **run: Unpack[SharedKeywords],
 ) -> Cooc:
@@ -87,7 +91,7 @@ def merge(
     return Cooc(output)
 
 
-def plan_merge(coocs: Sequence[PathLike | Cooc], output: PathLike, **run: Unpack[SharedPlanKeywords]) -> Plan:
+def plan_merge(coocs: Several, output: PathLike, **run: Unpack[SharedPlanKeywords]) -> Plan:
     """Return the plan of `merge`, its memory and disk, predicted by adding up a sample of the rows; writes nothing."""
     with Run.of("plan_merge", run, SharedPlanKeywords).shared() as workers:
         return _Sum.of(coocs, workers).plan(Path(output))
@@ -102,9 +106,10 @@ class _Sum:
     room: Allotment
 
     @classmethod
-    def of(cls, coocs: Sequence[PathLike | Cooc], workers: Workers) -> _Sum:
+    def of(cls, coocs: Several, workers: Workers) -> _Sum:
         """Validate the merge; raises `UsageError`."""
-        opened = [Cooc.of(cooc) for cooc in coocs]
+        given = [coocs] if isinstance(coocs, str | os.PathLike | Cooc) else coocs
+        opened = [Cooc.of(cooc) for cooc in given]
         if not opened:
             raise UsageError("nothing to merge; name at least one co-occurrence directory")
         for cooc in opened[1:]:

@@ -32,7 +32,7 @@ def classify(
     test: PathLike,
     options: ClassifyOptions | None = None,
     *,
-    labels: Sequence[PathLike] = (),
+    labels: PathLike | Sequence[PathLike] = (),
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Classify documents by their vectors; return rows of model, dataset, kind, value, low, high, covered and total.
@@ -56,7 +56,7 @@ class Classification(Task):
 
     @classmethod
     def of(
-        cls, train: PathLike, test: PathLike, options: ClassifyOptions | None = None, labels: Sequence[PathLike] = ()
+        cls, train: PathLike, test: PathLike, options: ClassifyOptions | None = None, labels: PathLike | Sequence[PathLike] = ()
     ) -> Classification:
         """Read the documents."""
         options = options or ClassifyOptions()

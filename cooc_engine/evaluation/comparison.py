@@ -22,7 +22,7 @@ from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Counts, PathLike, listed
+from cooc_engine.runtime.types import Counts, PathLike, Paths, listed
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
 
@@ -46,8 +46,8 @@ class _Entrant:
 
 def comparison(
     models: Iterable[PathLike] | Mapping[str, PathLike],
-    pairs: Iterable[PathLike] = (),
-    analogies: Iterable[PathLike] = (),
+    pairs: Paths = (),
+    analogies: Paths = (),
     options: CompareOptions | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def comparison(
     """
     options, progress = options or CompareOptions(), progress or Progress()
     given = {"pairs": pairs, "analogies": analogies}
-    read = [(COMPARED[kind], SETS[kind].read(str(path))) for kind, paths in given.items() for path in paths]
+    read = [(COMPARED[kind], SETS[kind].read(str(path))) for kind, paths in given.items() for path in listed(paths)]
     entrants = _entrants(_several(models), common=options.common)
     sets: list[dict[str, Any]] = []
     with progress.stage("compare", len(read) + 1, "steps") as stage:

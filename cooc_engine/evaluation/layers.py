@@ -29,7 +29,7 @@ from cooc_engine.evaluation.correlation import pearson
 from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
 from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
-from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
+from cooc_engine.runtime.types import Floats, Matrix, PathLike, Paths, Rows, listed
 from cooc_engine.text.readers import line_batches
 from cooc_engine.vectors.contextual import ContextualVectors, InSentence
 from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
@@ -59,9 +59,9 @@ def probe(
     *,
     tags: tuple[PathLike, PathLike] | None = None,
     senses: PathLike | None = None,
-    pairs: Iterable[PathLike] = (),
+    pairs: Paths = (),
     word_in_context: tuple[PathLike, PathLike] | None = None,
-    perplexity: Sequence[PathLike] = (),
+    perplexity: Paths = (),
     options: ProbeOptions | None = None,
 ) -> list[Row]:
     """Return what the layers of a model of ELMo know: rows {dataset, kind, value, low, high, covered, total}.
@@ -77,14 +77,15 @@ def probe(
     options = options or ProbeOptions()
     if options.save_mix is not None and tags is None:
         raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
-    if len(perplexity) > 2:
-        raise UsageError(f"perplexity of {len(perplexity)} corpora; pass the one held out, and that of the training")
-    sets = [read_sentence_pairs(os.fspath(path)) for path in pairs]
+    corpora = listed(perplexity)
+    if len(corpora) > 2:
+        raise UsageError(f"perplexity of {len(corpora)} corpora; pass the one held out, and that of the training")
+    sets = [read_sentence_pairs(os.fspath(path)) for path in listed(pairs)]
     tagged = [_plain(each) if options.plain else each for each in (read_tagged(os.fspath(path)) for path in tags or ())]
     both = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
     vectors, rows = ContextualVectors.open(model), list[Row]()
-    if perplexity:
-        rows += perplexities(vectors, *map(Corpus.of, perplexity))
+    if corpora:
+        rows += perplexities(vectors, *map(Corpus.of, corpora))
     if senses is not None:
         lines = itertools.chain.from_iterable(line_batches([Path(senses)], LONGEST))
         rows += pseudo_words(vectors, map(vectors.words_of, lines), PAIRS)

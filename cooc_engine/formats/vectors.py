@@ -44,9 +44,9 @@ __all__ = [
     "Exported",
     "Found",
     "as_model",
+    "convert_vectors",
     "export_vectors",
     "format_of",
-    "import_vectors",
     "read_vectors",
     "write_vectors",
 ]
@@ -176,7 +176,7 @@ def read_vectors(
     return Found(vocabulary, rows, found, dict(faults.tally), incoming.subwords)
 
 
-def import_vectors(
+def convert_vectors(
     path: PathLike,
     output: PathLike,
     format: str | None = None,
@@ -185,11 +185,12 @@ def import_vectors(
     vocab: PathLike | None = None,
     options: PathLike | None = None,
     force: bool = False,
-) -> tuple[ModelFile, dict[str, int]]:
-    """Convert a file of vectors to a model file; return the opened model and the number of faults skipped, by kind.
+) -> ModelFile:
+    """Convert a file of vectors to a model file; return the opened model.
 
     Few formats record how often words occur; `vocab` is a file with a word and its count per line, as GloVe's and word2vec's
-    programs write it. Words that it lacks have count 0. The order of the words is kept. For a file of ELMo's weights `vocab` is
+    programs write it. Words that it lacks have count 0. The order of the words is kept. What is skipped is counted by
+    kind in the model's provenance, as `left_out`. For a file of ELMo's weights `vocab` is
     its vocabulary, a word per line, and `options` its options; both are found by their names if they lie beside it. Raises
     what `read_vectors` raises.
     """
@@ -200,7 +201,7 @@ def import_vectors(
         if found_format == "elmo":
             beside = (None if name is None else Path(name) for name in (options, vocab))
             save_model(output, elmo_model(Path(path), *beside))
-            return open_model(output), {}
+            return open_model(output)
         if options is not None:
             raise UsageError(f"--options {options}: only a model of ELMo has such a file; leave it out")
         if found_format == "fasttext":
@@ -212,16 +213,15 @@ def import_vectors(
         config = {"import": {"format": found.format, "errors": errors}}
         provenance = {"file": str(path), "left_out": dict(found.tally), **versions()}
         save_model(output, ModelData("imported", vocabulary, {"words": found.vectors}, "w", config, provenance))
-    return open_model(output), dict(found.tally)
+    return open_model(output)
 
 
 def as_model(path: PathLike, directory: Path) -> ModelFile:
-    """Open a model, or a file of vectors as a model, in an unnamed file in `directory`. Raises as `import_vectors`."""
+    """Open a model, or a file of vectors as a model, in an unnamed file in `directory`. Raises as `convert_vectors`."""
     if _format_of_model(Path(path)) is None:
         return open_model(path)
     with tempfile.TemporaryDirectory(dir=directory) as made:
-        model, _ = import_vectors(path, Path(made) / "model.h5")
-        return model.called(Path(path))
+        return convert_vectors(path, Path(made) / "model.h5").called(Path(path))
 
 
 def _format_of_model(path: Path) -> str | None:
@@ -230,14 +230,14 @@ def _format_of_model(path: Path) -> str | None:
     return "elmo" if found is None and not form_of(path) else found
 
 
-def _import_fasttext(path: Path, output: Path, errors: str) -> tuple[ModelFile, dict[str, int]]:
+def _import_fasttext(path: Path, output: Path, errors: str) -> ModelFile:
     """Convert a `.bin` or `.ftz` file of fastText, n-grams and outputs with it."""
     faults = Faults(path, skip=_skips(errors))
     whole = read_fasttext(path, faults, output.parent)
     config = {"import": {"format": "fasttext", "errors": errors}}
     provenance = {"file": str(path), "left_out": dict(faults.tally), **versions()}
     save_model(output, fasttext_models.model_data(whole, output.parent, config, provenance))
-    return open_model(output), dict(faults.tally)
+    return open_model(output)
 
 
 def _skips(errors: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from typing_extensions import Self
@@ -101,7 +102,7 @@ class Cbow(TextEstimator):
         gradient: Literal["whole", "share"] = "whole",
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -188,7 +189,7 @@ class Doc2Vec(TextEstimator):
         words: Literal["on", "off"] = "off",
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -281,7 +282,7 @@ class FastText(TextEstimator):
         hashes: int = 1,
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -366,7 +367,7 @@ class GloVe(TextEstimator):
         context_side: Literal["both", "left", "right"] = "both",
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -438,7 +439,7 @@ class PmiSvd(TextEstimator):
         context_side: Literal["both", "left", "right"] = "both",
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -518,7 +519,7 @@ class SimplerGloVe(TextEstimator):
         context_side: Literal["both", "left", "right"] = "both",
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,
@@ -599,7 +600,7 @@ class SkipGram(TextEstimator):
         predict: Literal["centre", "contexts"] = "centre",
         min_count: int = 5,
         max_vocab: int | None = None,
-        tokenizer: str = "whitespace",
+        tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
         lowercase: bool = False,
         pooling: Literal["mean", "sum", "sif"] = "mean",
         output: PathLike | None = None,

@@ -27,7 +27,7 @@ def train(
 ) -> Model:
     """Train a model family on `source` and write the model file `output`; returns the model, which answers.
 
-    >>> corpus = encode("text.txt", "corpus", EncodeOptions(min_count=2))
+    >>> corpus = encode("text.txt", "corpus", min_count=2)
     >>> model = train("glove", corpus, "glove.h5", vector_size=10, x_max=10, threads=1)
     >>> [word for word, cosine in model.most_similar("tea", topn=2)]
     ['coffee', 'hot']

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from cooc_engine.models.checkpoints import discard_leftovers, worth
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.stages import Source, opened, prepared
-from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords
+from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords, chosen
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, check_same
@@ -39,7 +40,9 @@ def train_family(
     family, output = family_of(model), Path(output)
     _check_shared(model, family, keywords)
     run = family.accepted(keywords)
-    options = _chosen(model, family, options, {name: value for name, value in keywords.items() if name not in run})
+    given = {name: value for name, value in keywords.items() if name not in run}
+    hint = functools.partial(_hint, model, family)
+    options = chosen("train", model, family.options, options, given, hint) or family.options()
     if Run.of("train", run, SharedTrainKeywords).keeps(output) and output.is_file():
         return Model.of(kept(family, opened(source), output, options))
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
@@ -57,27 +60,14 @@ def _check_shared(model: str, family: Family, keywords: Mapping[str, Any]) -> No
             )
 
 
-def _chosen(model: str, family: Family, options: Options | None, given: Mapping[str, Any]) -> Options:
-    """Return options of a family, as they are or made of keywords."""
-    kind = family.options.__name__
-    if options is not None and not isinstance(options, family.options):
-        raise UsageError(f"{model} takes {kind}, not {type(options).__name__}")
-    if options is not None and given:
-        raise UsageError(f"options were given, and {', '.join(given)} too; pass all in {kind}, or all as keywords")
-    known = family.options.names()
-    for name in given:
-        if name not in known:
-            raise TypeError(f"train() got an unexpected keyword argument {name!r} for {model}{_hint(name, family, known)}")
-    return family.options(**given) if options is None else options
-
-
-def _hint(name: str, family: Family, known: list[str]) -> str:
+def _hint(model: str, family: Family, name: str) -> str:
     """Return what an unknown option may have been meant to be: one of another stage, or one that is misspelt."""
+    known = family.options.names()
     for stage, options in (("encode", family.encoding), ("count", family.counting)):
         if options and name in options.names():
-            return f"; pass {stage}={options.__name__}({name}=...)"
+            return f" for {model}; pass {stage}={options.__name__}({name}=...)"
     near = difflib.get_close_matches(name, [*known, *TrainKeywords.__annotations__], 1)
-    return f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}"
+    return f" for {model}" + (f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}")
 
 
 def check_model(family: Family, data: Any, at: Path, options: Options, flag: str = "--force") -> ModelFile:

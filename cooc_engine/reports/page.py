@@ -17,7 +17,7 @@ from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, Paths
 from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ KINDS = {"spearman": "Spearman’s ρ", "analogy-add": "share right", **DOCUMENT
 def compare(
     models: Iterable[PathLike] | Mapping[str, PathLike],
     output: PathLike | None = None,
-    pairs: Iterable[PathLike] = (),
-    analogies: Iterable[PathLike] = (),
+    pairs: Paths = (),
+    analogies: Paths = (),
     options: CompareOptions | None = None,
     *,
     sections: Mapping[str, Any] | None = None,

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeVar
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.workers import Here, Workers
 
 __all__ = [
     "FreshKeywords", "PlanKeywords", "Run", "RunKeywords", "SharedFreshKeywords", "SharedKeywords", "SharedPlanKeywords",
-    "SharedTrainKeywords", "TrainKeywords",
+    "SharedTrainKeywords", "TrainKeywords", "chosen", "divided",
 ]  # fmt: skip
+
+O = TypeVar("O", bound=Options)  # noqa: E741
 
 
 class PlanKeywords(TypedDict, total=False):
@@ -145,3 +149,38 @@ class Run:
             if name not in known:
                 raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; it takes {', '.join(known)}")
         return cls(**given)
+
+
+def divided(
+    function: str, kind: type[O], options: O | None, keywords: Mapping[str, Any], accepted: type[PlanKeywords]
+) -> tuple[O | None, dict[str, Any]]:
+    """Return the options of a function, which may be given by name, and the keywords of its run.
+
+    Raises what `chosen` raises.
+    """
+    run = {name: value for name, value in keywords.items() if name in accepted.__annotations__}
+    given = {name: value for name, value in keywords.items() if name not in run}
+
+    def hint(name: str) -> str:
+        known = [*kind.names(), *accepted.__annotations__]
+        near = difflib.get_close_matches(name, known, 1)
+        return f"; did you mean {near[0]}?" if near else f"; it takes {', '.join(known)}"
+
+    return chosen(function, function, kind, options, given, hint), run
+
+
+def chosen(
+    function: str, what: str, kind: type[O], options: O | None, given: Mapping[str, Any], hint: Callable[[str], str]
+) -> O | None:
+    """Return the options of `what`, as they are or made of what is `given` by name; None if there are neither.
+
+    Raises `UsageError` for options of another kind, or given twice; `TypeError`, with a hint, for a name that is no option.
+    """
+    if options is not None and not isinstance(options, kind):
+        raise UsageError(f"{what} takes {kind.__name__}, not {type(options).__name__}")
+    if options is not None and given:
+        raise UsageError(f"options were given, and {', '.join(given)} too; pass all in {kind.__name__}, or all as keywords")
+    for name in given:
+        if name not in kind.names():
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint(name)}")
+    return kind(**given) if given else options

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, Literal
 
+from cooc_engine.formats.vectors import convert_vectors
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.vectors.documents import DocumentVectors, Text
@@ -12,7 +13,7 @@ from cooc_engine.vectors.keyed import Keys
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.words import Answers
 
-__all__ = ["Model", "open_model"]
+__all__ = ["Model", "import_vectors", "open_model"]
 
 
 class Model(ModelFile):
@@ -67,3 +68,28 @@ def open_model(path: PathLike, *, verify: bool = False) -> Model:
     such file and `FormatError`, naming file and element, if it is not a complete, undamaged model of a known version.
     """
     return Model.open(path, verify=verify)
+
+
+def import_vectors(
+    path: PathLike,
+    output: PathLike,
+    format: str | None = None,
+    *,
+    errors: Literal["strict", "skip"] = "strict",
+    vocab: PathLike | None = None,
+    options: PathLike | None = None,
+    force: bool = False,
+) -> Model:
+    """Convert a file of vectors to a model file; return the opened model, which answers.
+
+    >>> path = export_vectors("model.h5", "vectors.txt")
+    >>> import_vectors("vectors.txt", "imported.h5").most_similar("tea", topn=1)[0][0]
+    'coffee'
+
+    The format is recognised unless it is given. Few formats record how often words occur; `vocab` is a file with a word and
+    its count per line, as GloVe's and word2vec's programs write it. Words that it lacks have count 0. The order is kept.
+    With `errors` "skip", malformed lines and repeated words are left out, and counted by kind in
+    `model.provenance["left_out"]`. For a file of ELMo's weights `vocab` is its vocabulary, a word per line, and `options` its
+    options; both are found by their names if they lie beside it. Raises what `read_vectors` raises.
+    """
+    return Model.of(convert_vectors(path, output, format, errors=errors, vocab=vocab, options=options, force=force))

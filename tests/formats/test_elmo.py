@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support.elmo import TINY, random_network
 
-from cooc_engine import export_vectors, import_vectors, open_model
+from cooc_engine import import_vectors, export_vectors, open_model
 from cooc_engine.contextual.characters import MARKS
 from cooc_engine.contextual.file import elmo_data, imported_config, network_of
 from cooc_engine.contextual.shape import Shape
@@ -60,7 +60,7 @@ def test_export_import_and_export_give_the_same_bytes(tmp_path, published):
 
 
 def test_an_imported_model_is_the_same_network_without_its_softmax(tmp_path, published):
-    model, _ = import_vectors(published / FILES.weights, tmp_path / "again.h5")
+    model = import_vectors(published / FILES.weights, tmp_path / "again.h5")
     found, wanted = network_of(model), random_network()
     assert found.shape == replace(TINY, words=0)
     assert all(np.array_equal(values, wanted.parameters[name]) for name, values in found.parameters.items())
@@ -95,7 +95,7 @@ def test_token_embeddings_are_the_vectors_without_context(made, published):
 
 def test_a_model_without_vocabulary_is_imported_too(tmp_path, published):
     (published / FILES.vocabulary).unlink()
-    model, _ = import_vectors(published / FILES.weights, tmp_path / "again.h5")
+    model = import_vectors(published / FILES.weights, tmp_path / "again.h5")
     assert len(model.vocabulary) == 0
     assert network_of(model).shape.vector_size == TINY.vector_size
 
@@ -228,7 +228,7 @@ def test_compressed_and_double_weights_are_read(tmp_path, published):
         values = file["CNN_proj/W_proj"][...]
         del file["CNN_proj/W_proj"]
         file.create_dataset("CNN_proj/W_proj", data=values.astype(">f8"), compression="gzip")
-    model, _ = import_vectors(published / FILES.weights, tmp_path / "again.h5")
+    model = import_vectors(published / FILES.weights, tmp_path / "again.h5")
     assert np.array_equal(model.array("projection"), values)
 
 
@@ -314,7 +314,7 @@ def test_a_model_that_does_not_fit_its_options_is_refused(tmp_path):
 @pytest.mark.parametrize("program", ["allennlp", "bilm"])
 def test_the_programs_own_models_are_imported(tmp_path, shared, program):
     weights = shared / "data" / "elmo" / program / "lm_weights.hdf5"
-    model, _ = import_vectors(weights, tmp_path / "model.h5")
+    model = import_vectors(weights, tmp_path / "model.h5")
     network = network_of(model)
     assert network.shape.residual == (program == "allennlp")
     with h5py.File(weights) as file:

@@ -18,7 +18,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.evaluation.sets import read_pairs
-from cooc_engine.formats.vectors import export_vectors, import_vectors, read_vectors
+from cooc_engine.formats.vectors import convert_vectors, export_vectors, read_vectors
 from cooc_engine.models.file import open_model
 from cooc_engine.text.compression import Decompressed, beginning, opened
 
@@ -176,7 +176,7 @@ PAIRS = "".join(f"w{i}\tw{i * 5 % 12}\t{i * i % 11}\n" for i in range(12)).encod
 @pytest.fixture
 def model() -> Path:
     Path("lines").write_bytes(LINES)
-    import_vectors("lines", "model.h5")
+    convert_vectors("lines", "model.h5")
     return Path("model.h5")
 
 

@@ -1,0 +1,199 @@
+"""Made by scripts/stubs.py: types and defaults of the options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
+from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.types import PathLike
+
+__all__ = ["count", "encode", "encode_documents"]
+
+def encode(
+    texts: PathLike | Sequence[PathLike],
+    output: PathLike,
+    options: EncodeOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    resume: bool = False,
+    processes: int | None = None,
+    cluster: Any = None,
+    take_over: bool = False,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    vocabulary: str | None = None,
+    document: Literal["line", "blank-line", "file"] = "line",
+    encoding: str = "utf-8",
+    errors: Literal["strict", "replace", "skip"] = "strict",
+    tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
+    pattern: str | None = None,
+    hmm: Literal["on", "off"] = "on",
+    user_dict: str | None = None,
+    html: bool = False,
+    normalize: Literal["NFC", "NFKC"] | None = None,
+    lowercase: bool = False,
+    stop_words: str | None = None,
+    phrases: int = 0,
+    phrase_threshold: float = 100.0,
+    doc_id_column: int | None = None,
+    reserved: Literal["refuse", "keep"] = "refuse",
+) -> Corpus:
+    """Encode text files, one document per line, into the directory `output`.
+
+    min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
+                      the vocabulary.
+    max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
+                      by byte order.
+    vocabulary        `str` or `None`. Use the vocabulary of this corpus or co-occurrence directory instead of
+                      building one from the text.
+    document          `'line'` or `'blank-line'` or `'file'`, `'line'` unless given. What is a document: each
+                      `line`; what `blank-line`s separate, as in most books; or each `file`.
+    encoding          `str`, `'utf-8'` unless given. The encoding of the text files, by Python's name for it, such
+                      as gb18030, latin-1 or utf-16.
+    errors            `'strict'` or `'replace'` or `'skip'`, `'strict'` unless given. What to do about bytes that
+                      are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
+                      count them.
+    tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
+    pattern           `str` or `None`. The pattern of a word, for `regex`; by default words, also with ' or -
+                      inside, and numbers such as 1,000.5.
+    hmm               `'on'` or `'off'`, `'on'` unless given. Whether `jieba` uses its hidden Markov model to find
+                      words that are not in its dictionary.
+    user_dict         `str` or `None`. A file of words for `jieba` to know besides its own: in each line one, and
+                      perhaps its frequency and its tag.
+    html              `bool`, `False` unless given. The text is HTML: take out tags, comments, scripts and styles,
+                      and replace entities such as &eacute;.
+    normalize         `'NFC'` or `'NFKC'` or `None`. Write each character of the text in one way before it is
+                      split: `NFC` joins accents to their letters, `NFKC` also makes full-width forms, ligatures
+                      and the like plain.
+    lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
+                      is split.
+    stop_words        `str` or `None`. A file of words to leave out of the text, one per line, before windows are
+                      laid over it.
+    phrases           `int`, at least 0, `0` unless given. Number of passes that join frequent word pairs into
+                      phrases such as new_york (word2phrase); 0 joins none.
+    phrase_threshold  `float`, at least 0, `100.0` unless given. Join a and b if (n_ab - min-count) n / (n_a n_b)
+                      is above this, in a text of n words.
+    doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, from 1, with the ids of
+                      documents, which are no text; line numbers by default.
+    reserved          `'refuse'` or `'keep'`, `'refuse'` unless given. Refuse or keep `<unk>` and `</s>` as words
+                      of the text; GloVe, word2vec and fastText reserve them.
+    """
+
+def encode_documents(
+    documents: Iterable[str | Sequence[str]],
+    output: PathLike,
+    options: EncodeOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    min_count: int = 5,
+    max_vocab: int | None = None,
+    vocabulary: str | None = None,
+    document: Literal["line", "blank-line", "file"] = "line",
+    encoding: str = "utf-8",
+    errors: Literal["strict", "replace", "skip"] = "strict",
+    tokenizer: str | Callable[[str], Iterable[str]] = "whitespace",
+    pattern: str | None = None,
+    hmm: Literal["on", "off"] = "on",
+    user_dict: str | None = None,
+    html: bool = False,
+    normalize: Literal["NFC", "NFKC"] | None = None,
+    lowercase: bool = False,
+    stop_words: str | None = None,
+    phrases: int = 0,
+    phrase_threshold: float = 100.0,
+    doc_id_column: int | None = None,
+    reserved: Literal["refuse", "keep"] = "refuse",
+) -> Corpus:
+    """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
+
+    min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
+                      the vocabulary.
+    max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
+                      by byte order.
+    vocabulary        `str` or `None`. Use the vocabulary of this corpus or co-occurrence directory instead of
+                      building one from the text.
+    document          `'line'` or `'blank-line'` or `'file'`, `'line'` unless given. What is a document: each
+                      `line`; what `blank-line`s separate, as in most books; or each `file`.
+    encoding          `str`, `'utf-8'` unless given. The encoding of the text files, by Python's name for it, such
+                      as gb18030, latin-1 or utf-16.
+    errors            `'strict'` or `'replace'` or `'skip'`, `'strict'` unless given. What to do about bytes that
+                      are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
+                      count them.
+    tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
+                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
+                      function itself.
+    pattern           `str` or `None`. The pattern of a word, for `regex`; by default words, also with ' or -
+                      inside, and numbers such as 1,000.5.
+    hmm               `'on'` or `'off'`, `'on'` unless given. Whether `jieba` uses its hidden Markov model to find
+                      words that are not in its dictionary.
+    user_dict         `str` or `None`. A file of words for `jieba` to know besides its own: in each line one, and
+                      perhaps its frequency and its tag.
+    html              `bool`, `False` unless given. The text is HTML: take out tags, comments, scripts and styles,
+                      and replace entities such as &eacute;.
+    normalize         `'NFC'` or `'NFKC'` or `None`. Write each character of the text in one way before it is
+                      split: `NFC` joins accents to their letters, `NFKC` also makes full-width forms, ligatures
+                      and the like plain.
+    lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
+                      is split.
+    stop_words        `str` or `None`. A file of words to leave out of the text, one per line, before windows are
+                      laid over it.
+    phrases           `int`, at least 0, `0` unless given. Number of passes that join frequent word pairs into
+                      phrases such as new_york (word2phrase); 0 joins none.
+    phrase_threshold  `float`, at least 0, `100.0` unless given. Join a and b if (n_ab - min-count) n / (n_a n_b)
+                      is above this, in a text of n words.
+    doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, from 1, with the ids of
+                      documents, which are no text; line numbers by default.
+    reserved          `'refuse'` or `'keep'`, `'refuse'` unless given. Refuse or keep `<unk>` and `</s>` as words
+                      of the text; GloVe, word2vec and fastText reserve them.
+    """
+
+def count(
+    corpus: PathLike | Corpus,
+    output: PathLike,
+    options: CountOptions | None = None,
+    *,
+    threads: int | None = None,
+    memory: str | int | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+    resume: bool = False,
+    processes: int | None = None,
+    cluster: Any = None,
+    take_over: bool = False,
+    window: int = 10,
+    window_weight: Literal["harmonic", "uniform", "dynamic"] = "harmonic",
+    context_side: Literal["both", "left", "right"] = "both",
+    positional: bool = False,
+    oov_gap: Literal["drop", "keep"] = "drop",
+    subsample: float | None = None,
+    subsample_seed: int = 1,
+) -> Cooc:
+    """Count the co-occurrences of an encoded corpus into the directory `output`.
+
+    window            `int`, at least 1, below 100000, `10` unless given. Number of context words on each side of
+                      the centre.
+    window_weight     `'harmonic'` or `'uniform'` or `'dynamic'`, `'harmonic'` unless given. Weight of a
+                      co-occurrence at distance k: `harmonic` 1/k, `uniform` 1, `dynamic` (window-k+1)/window.
+    context_side      `'both'` or `'left'` or `'right'`, `'both'` unless given. The side of the centre from which
+                      contexts are taken; the centre is always the row.
+    positional        `bool`, `False` unless given. Count contexts separately for each signed distance, as
+                      hyperwords does: the columns are (word, distance).
+    oov_gap           `'drop'` or `'keep'`, `'drop'` unless given. Whether words outside the vocabulary are
+                      dropped before windows are formed, or kept as gaps in them.
+    subsample         `float` or `None`, above 0. Subsample frequent words before windows are formed: a word of
+                      frequency f is kept with √(t/f) + t/f; off by default.
+    subsample_seed    `int`, at least 0, `1` unless given. Random seed of the subsampling.
+    """
