@@ -56,9 +56,10 @@ def encode_documents(
 def count(corpus: PathLike | Corpus, output: PathLike, options: CountOptions | None = None, **keywords: Any) -> Cooc:
     """Count the co-occurrences of an encoded corpus into the directory `output`.
 
-    >>> cooc = count("corpus", "counts", window=5, threads=1)
-    >>> cooc.options.window
-    5
+    >>> corpus = encode_documents(["ice is cold", "steam is hot"], "short", min_count=1)
+    >>> cooc = count(corpus, "counts", window=5, threads=1)
+    >>> cooc["ice", "cold"]  # two places apart
+    0.5
 
     `keywords` are the fields of `CountOptions`, unless they are given as `options`, and how the work runs, as for `encode`; the
     bytes of the result do not depend on the latter. Raises `UsageError` if sums could overflow 64 bits, or if the budget is

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support.elmo import TINY, random_network
 
-from cooc_engine import import_vectors, export_vectors, open_model
+from cooc_engine import export_vectors, import_vectors, open_model
 from cooc_engine.contextual.characters import MARKS
 from cooc_engine.contextual.file import elmo_data, imported_config, network_of
 from cooc_engine.contextual.shape import Shape
