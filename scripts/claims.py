@@ -31,6 +31,7 @@ KEYWORDS = 10
 LINES = 500
 GRAMMAR, TOPIC = 500, 10_000  # context words
 TOPIC_WORDS = range(300, 3000, 9)  # ranks of words that are frequent and have a topic
+ANSWERS = 500  # of `similar`, before those that are not frequent are left out
 CLASS_WORDS = 5000  # grammatical neighbours are taken among this many words: closed classes are frequent words
 SHOWN_WORDS = ["his", "three", "wrote", "river", "music"]
 PARAGRAPH = (
@@ -100,11 +101,12 @@ def stop_words_share(model: Model, counts: Counter[str], *, centred: bool) -> fl
 
 def class_share(vectors: Vectors, context_words: int, topn: int = 5) -> np.ndarray:
     """Return, for each word of a closed class, the share of its nearest neighbours that are in the same class."""
+    vectors = Vectors(vectors.index_to_key[:TOPIC], vectors.vectors[:TOPIC])  # the contexts, and no rarer words
     frequent = set(vectors.index_to_key[:CLASS_WORDS])
     shares = []
     for words in map(str.split, CLOSED_CLASSES.split("\n")):
         for word in filter(frequent.__contains__, words):
-            found = (near for near, _ in vectors.similar(word, FREQUENT, context_words) if near in frequent)
+            found = (near for near, _ in vectors.similar(word, ANSWERS, context_words) if near in frequent)
             shares.append(sum(near in words for near in islice(found, topn)) / topn)
     return np.array(shares)
 

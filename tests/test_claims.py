@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -61,11 +62,11 @@ def models(text, corpus):
     harmonic = count(corpus, text.with_name("harmonic"), CountOptions())
     simpler = {
         truncate: train_simpler_glove(
-            uniform, text.with_name(f"{truncate}.h5"), SimplerGloveOptions(vector_size=50, epochs=20, truncate_weight=truncate)
+            uniform, text.with_name(f"{truncate}.h5"), SimplerGloveOptions(vector_size=50, epochs=14, truncate_weight=truncate)
         )
         for truncate in ("on", "off")
     }
-    options = GloveOptions(vector_size=50, epochs=15, x_max=10)
+    options = GloveOptions(vector_size=50, epochs=10, x_max=10)
     return simpler | {"glove": train_glove(harmonic, text.with_name("glove.h5"), options)}
 
 
@@ -104,7 +105,8 @@ def vectors(models) -> dict[str, Vectors]:
 
 def grammar_gain(vectors: Vectors) -> tuple[float, float]:
     """Limits of 95 % of by how much more neighbours are of the same closed class by few context words than by many."""
-    few, many = (claims.class_share(vectors, words) for words in (claims.GRAMMAR, claims.TOPIC))
+    with threadpool_limits(1, "blas"):  # between so small products more threads would spin
+        few, many = (claims.class_share(vectors, words) for words in (claims.GRAMMAR, claims.TOPIC))
     limits = interval(resampled_means([few - many], 1000, [1])[0])
     assert limits is not None
     return limits
