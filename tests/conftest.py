@@ -14,7 +14,18 @@ SHARED = Path(os.environ.get("COOC_SHARED") or Path(__file__).resolve().parents[
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# Files that take longest, the longest first: begun last, one of them would keep one core busy while the others are idle.
+LONG = ["test_faults.py", "test_claims.py", "test_fuzz.py", "test_docs.py", "test_jit.py", "test_grid.py", "test_encode.py"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.option.loadscopereorder = False  # pytest-xdist would begin with the files that have most tests
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):  # one of several processes
+        rank = {name: place for place, name in enumerate(LONG)}
+        items.sort(key=lambda item: rank.get(item.path.name, len(LONG)))
     if SHARED.is_dir():
         return
     for item in items:

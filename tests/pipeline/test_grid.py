@@ -16,7 +16,11 @@ import pytest
 from support.jobs import replaced
 
 from cooc_engine.cli.app import main
+from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.models.families import FAMILIES, family_of, trainable
@@ -146,12 +150,15 @@ pairs = ["pairs.tsv"]
 """
 
 
+def write_text(path: Path) -> None:
+    rng = np.random.default_rng(1)
+    path.write_text("".join(" ".join(f"w{k}" for k in rng.geometric(0.1, 20)) + "\n" for _ in range(60)))
+
+
 @pytest.fixture
 def job(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(1)
-    texts = [" ".join(f"w{k}" for k in rng.geometric(0.1, 20)) for _ in range(60)]
-    Path("text.txt").write_text("\n".join(texts) + "\n")
+    write_text(Path("text.txt"))
     Path("pairs.tsv").write_text("".join(f"w{i}\tw{i % 5 + 6}\t{i * 7 % 5}\n" for i in range(1, 6)))
     Path("job.toml").write_text(JOB)
     return Path("job.toml")
@@ -380,10 +387,11 @@ def test_a_table_that_is_none_is_named(job):
 # ------------------------------------------------------------------------------------------------ vectors that are derived
 
 
-@pytest.fixture
-def cooc(job) -> Cooc:
-    run(job)
-    return Cooc("work/cooc-window-4")
+@pytest.fixture(scope="module")
+def cooc(tmp_path_factory) -> Cooc:
+    at = tmp_path_factory.mktemp("counted")
+    write_text(at / "text.txt")
+    return count(encode(at / "text.txt", at / "corpus", EncodeOptions(min_count=2)), at / "cooc", CountOptions(window=4))
 
 
 @pytest.mark.parametrize("eig", [0.0, 0.5, 1.0])
