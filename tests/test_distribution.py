@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,25 @@ def unpacked(tmp_path_factory) -> Path:
     with tarfile.open(archive) as file:
         file.extractall(at, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # which 3.11.2 has not
     return at / archive.name.removesuffix(".tar.gz")
+
+
+def test_a_wheel_installs_the_manual_page(unpacked, tmp_path):
+    build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=unpacked, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    (page,) = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("data/share/man/man1/cooc-engine.1")]
+    assert zipfile.ZipFile(wheel).read(page).decode() == (ROOT / "cooc-engine.1").read_text("utf-8")
+
+
+def test_the_manual_page_has_all_verbs_and_is_up_to_date():
+    spec = importlib.util.spec_from_file_location("manpage", ROOT / "scripts" / "manpage.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    page = module.PAGE.read_text("utf-8")
+    assert page == module.page(), "run: python scripts/manpage.py"
+    for verb in ("encode", "train glove", "export\\-counts", "nn"):
+        assert f"\n.B \\&{verb}\n" in page
 
 
 def test_everything_in_version_control_is_in_it(unpacked):
