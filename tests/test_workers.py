@@ -303,7 +303,7 @@ def test_only_products_of_krylov_are_shared(sides, tmp_path):
     for solver in ("arpack", "none"):
         with pytest.raises(UsageError, match=f"processes: only the products of solver='krylov' can be shared, not .*{solver}"):
             train("pmi-svd", sides["right"], tmp_path / "m.h5", vector_size=3, solver=solver, processes=2)
-    (tmp_path / "m.h5.products").mkdir()
-    (tmp_path / "m.h5.products" / "mine").touch()
-    with pytest.raises(UsageError, match="mine: is in the way of products"):
+    (tmp_path / "m.h5.slabs").mkdir()
+    (tmp_path / "m.h5.slabs" / "mine").touch()
+    with pytest.raises(UsageError, match="slabs: is in the way; remove it"):
         train("pmi-svd", sides["right"], tmp_path / "m.h5", vector_size=3, processes=2)

@@ -18,17 +18,18 @@ from typing import Any
 import numpy as np
 
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.errors import CoocError, FormatError, UsageError
+from cooc_engine.errors import CoocError, FormatError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, PANEL, Panels, panels, scratch_bytes
 from cooc_engine.linalg.svd import Operator
 from cooc_engine.matrix.pmi import PIECE, copies, is_symmetric, transform_rows, transposed_rows
+from cooc_engine.models.checkpoints import slabs_path
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Floats
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.arrays import ArrayWriter, load_array
 from cooc_engine.storage.attempts import attempt
-from cooc_engine.storage.outputs import beside, refuse_links
+from cooc_engine.storage.outputs import beside, directory_beside
 from cooc_engine.storage.scratch import in_memory, on_disk
 
 __all__ = ["Slab", "cut_slabs", "shared_operator", "slab_bytes", "worker_bytes"]
@@ -133,7 +134,8 @@ class _SharedRows:
 @contextmanager
 def shared_operator(cooc: Cooc, slabs: list[Slab], workers: Workers, output: Path, stage: Stage) -> Iterator[Operator]:
     """Have workers hold slabs while the block lasts; yields the matrix that they make up, whose blocks go by a directory."""
-    with _exchange(output) as directory, workers.at(directory):
+    directory = slabs_path(output)
+    with directory_beside(directory), workers.at(directory):
         entries = sum(workers.each(hold, ((slab,) for slab in slabs), stage, stay=True))
         shape, numbers = (len(cooc.vocabulary), cooc.columns), itertools.count()
         rows = _SharedRows(shape, entries, False, slabs, workers, numbers, directory)
@@ -143,22 +145,6 @@ def shared_operator(cooc: Cooc, slabs: list[Slab], workers: Workers, output: Pat
         finally:
             with suppress(CoocError):  # what ended the training is what is raised
                 list(workers.each(release, (() for _ in slabs), Stage("", None, ""), stay=True))
-
-
-@contextmanager
-def _exchange(output: Path) -> Iterator[Path]:
-    """Yield the directory `OUTPUT.products`, which goes with the block; the output is locked."""
-    directory = beside(output, ".products")
-    refuse_links(directory)
-    directory.mkdir(exist_ok=True)
-    if strange := [path for path in directory.iterdir() if not path.name.startswith("product-")]:
-        raise UsageError(f"{strange[0]}: is in the way of products of this training; move it, or choose another --output")
-    try:
-        yield directory
-    finally:
-        for path in directory.glob("product-*"):
-            path.unlink(missing_ok=True)
-        directory.rmdir()
 
 
 def cut_slabs(cooc: Cooc, options: PmiSvdOptions, workers: Workers, scratch: Path | None) -> list[Slab]:

@@ -270,7 +270,7 @@ SCENARIOS |= {
     "ranges": forked(
         lambda at, how: encode([at / "text.txt", at / "new.txt"] * 2, at / "out", EncodeOptions(min_count=2), **how)
     ),
-    **{f"shared-{name}": forked(SCENARIOS[name]) for name in ("news", "runs", "merge", "glove")},
+    **{f"shared-{name}": forked(SCENARIOS[name]) for name in ("news", "runs", "merge", "glove", "pmi-svd")},
 }
 BUDGETS = (None, "24M", "1G")
 
@@ -315,7 +315,7 @@ def content(file: Path) -> bytes:
 
 
 OUTPUTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys((*trainable(), "shared-glove", "export", "import-vectors", "align", "text"), ("out.h5",)),
+    **dict.fromkeys((*trainable(), "shared-glove", "shared-pmi-svd", "export", "import-vectors", "align", "text"), ("out.h5",)),
     "export-glove": ("out", "out.txt"),
     "export-vectors": ("out.npz",),
     "index": ("m.h5.index",),
