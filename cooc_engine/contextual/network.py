@@ -3,8 +3,9 @@
     i, j, f, o = the four blocks of [u; h] W + B,  u the layer's input
     c ← clip(σ(f + 1) c + σ(i) tanh(j)),  h ← clip((σ(o) tanh(c)) W_P),  output h, or h + u after the first layer
 
-Both directions read `<S>`, the sentence and `</S>`, the backward one from its end. Sentences are read side by side in `LANES`;
-a sentence has the same bits in any company.
+Both directions read `<S>`, the sentence and `</S>`, the backward one from its end. Sentences are read side by side in lanes.
+The last bits of a product may depend on its number of rows, so how many lanes there are depends on a sentence's length alone:
+it has the same bits in any company.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from cooc_engine.contextual.shape import DIRECTIONS, Shape, of_layer
 from cooc_engine.contextual.words import word_vectors
 from cooc_engine.runtime.types import Matrix, Rows
 
-__all__ = ["LANES", "Network", "States"]
+__all__ = ["LANES", "Network", "States", "side_by_side"]
 
 LANES = 64  # sentences whose products are taken together
+LONG, FEW = 128, 8  # of sentences of more words so many: there are few of about the same length, and lanes wait for the longest
 STEPS = 64  # words of each sentence that are read through all layers before the next
 PIECE = 1 << 12  # words whose vectors are computed together
 
@@ -70,18 +72,27 @@ class Network:
         The first and the last word of a sentence are `<S>` and `</S>`, which the layers leave out. Each begins with a state of
         zero, or with the row of `states` of its number, which becomes the state at its end.
         """
-        found: list[Matrix] = []
         with threadpool_limits(1, "blas"):
-            for first in range(0, len(sentences), LANES):
-                group = sentences[first : first + LANES]
-                own = States.zero(self.shape, LANES) if states is None else states.among(first, first + LANES)
-                found += self._read(group, own)
-                for kept, new in zip(states or (), own, strict=False):
-                    kept[:, :, first : first + len(group)] = new[:, :, : len(group)]
+            if states is not None:
+                return self._carry(sentences, states)
+            found: dict[int, Matrix] = {}
+            for group in side_by_side([len(sentence) for sentence in sentences]):
+                own = States.zero(self.shape, _lanes(len(sentences[group[0]])))
+                found |= zip(group, self._read([sentences[number] for number in group], own), strict=True)
+            return [found[number] for number in range(len(sentences))]
+
+    def _carry(self, sentences: Sequence[Matrix], states: States) -> list[Matrix]:
+        """Return all layers of sentences that go on from `states`, which are moved on."""
+        found: list[Matrix] = []
+        for first in range(0, len(sentences), LANES):
+            group, own = sentences[first : first + LANES], states.among(first, first + LANES)
+            found += self._read(group, own)
+            for kept, new in zip(states, own, strict=True):
+                kept[:, :, first : first + len(group)] = new[:, :, : len(group)]
         return found
 
     def _read(self, sentences: Sequence[Matrix], states: States) -> list[Matrix]:
-        """Return all layers of at most `LANES` sentences; `states` is moved on."""
+        """Return all layers of sentences, at most as many as `states` has lanes, which is moved on."""
         P, lengths = self.shape.vector_size, np.array([len(sentence) for sentence in sentences])
         layers = [np.empty((self.shape.layers + 1, n - 2, 2 * P), np.float32) for n in lengths]
         for direction, columns in enumerate((slice(0, P), slice(P, None))):
@@ -96,9 +107,9 @@ class Network:
         self, direction: int, read: Sequence[Matrix], written: Sequence[Matrix], first: int, states: States
     ) -> None:
         """Read `STEPS` words of each sentence from `first` on, and write their layers, without those of the marks."""
-        lengths = np.array([len(sentence) for sentence in read])
+        lengths, lanes = np.array([len(sentence) for sentence in read]), states.hidden.shape[2]
         last = min(first + STEPS, int(lengths.max()))
-        inputs = np.zeros((last - first, LANES, self.shape.vector_size), np.float32)
+        inputs = np.zeros((last - first, lanes, self.shape.vector_size), np.float32)
         for lane, sentence in enumerate(read):
             part = sentence[first:last]
             inputs[: len(part), lane] = part
@@ -111,14 +122,14 @@ class Network:
                     written[lane][layer, begin - 1 : end - 1] = inputs[begin - first : end - first, lane]
 
     def _layer(self, direction: int, layer: int, inputs: Matrix, lengths: Rows, states: States) -> Matrix:
-        """Return the outputs of a layer, (T, LANES, P); the state of a lane stays as it is at the lane's end."""
+        """Return the outputs of a layer, (T, lanes, P); the state of a lane stays as it is at the lane's end."""
         shape = self.shape
         weights, bias, projection = (self.parameters[name] for name in of_layer(direction, layer))
         h, c = (array[direction, layer] for array in states)
-        added = np.broadcast_to(bias, (LANES, len(bias))).copy()
+        added = np.broadcast_to(bias, (len(h), len(bias))).copy()
         gates, (after, squashed, made) = np.empty_like(added), np.empty((3, *c.shape), np.float32)
         outputs, clip = np.empty_like(inputs), np.float32(shape.projection_clip)
-        joined = np.empty((LANES, 2 * shape.vector_size), np.float32)
+        joined = np.empty((len(h), 2 * shape.vector_size), np.float32)
         for t, u in enumerate(inputs):
             np.concatenate([u, h], 1, out=joined)
             np.matmul(joined, weights, out=gates)
@@ -129,3 +140,20 @@ class Network:
             np.copyto(h[: len(lives)], outputs[t, : len(lives)], where=lives)
             np.copyto(c[: len(lives)], after[: len(lives)], where=lives)
         return outputs + inputs if shape.residual and layer else outputs
+
+
+def side_by_side(lengths: Sequence[int]) -> list[list[int]]:
+    """Return the numbers of the sentences of these lengths in groups that are read side by side, of like lengths together."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    groups: list[list[int]] = []
+    for number in order:
+        lanes = _lanes(lengths[number])
+        if not groups or len(groups[-1]) == lanes or _lanes(lengths[groups[-1][0]]) != lanes:
+            groups.append([])
+        groups[-1].append(number)
+    return groups
+
+
+def _lanes(words: int) -> int:
+    """Return the number of lanes in which a sentence of so many words is read, with its marks."""
+    return LANES if words <= LONG else FEW

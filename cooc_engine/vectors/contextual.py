@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.contextual.characters import BEGIN, END, MARKS, Words
 from cooc_engine.contextual.file import network_of
-from cooc_engine.contextual.network import LANES, Network, States
+from cooc_engine.contextual.network import Network, States, side_by_side
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import ModelFile, open_model
@@ -78,14 +78,13 @@ class Reader:
     def read(self, sentences: Sequence[Sequence[str]], choose: Callable[[Matrix], Matrix]) -> list[Matrix]:
         """Return what is chosen of all layers of each sentence, which begins with a state of zero."""
         inputs = self._inputs(sentences)
-        order = sorted(range(len(sentences)), key=lambda number: len(sentences[number]))
-        groups = [order[first : first + LANES] for first in range(0, len(order), LANES)]
+        groups = side_by_side([len(sentence) + 2 for sentence in sentences])
 
         def read_group(group: list[int]) -> list[Matrix]:
             return [choose(found) for found in self.network.contextual([inputs(number) for number in group])]
 
         found = map(read_group, groups) if self._pool is None else self._pool.map(read_group, groups)
-        answers = dict(zip(order, itertools.chain.from_iterable(found), strict=True))
+        answers = dict(zip(itertools.chain(*groups), itertools.chain.from_iterable(found), strict=True))
         return [answers[number] for number in range(len(sentences))]
 
     def carry(self, sentences: Sequence[Sequence[str]], choose: Callable[[Matrix], Matrix], states: States) -> list[Matrix]:

@@ -8,7 +8,7 @@ from support.elmo import TINY, published_network, published_sentences, random_ne
 from twins import elmo as twin
 
 from cooc_engine.contextual.characters import BEGIN, END, MARKS, UNKNOWN, Words
-from cooc_engine.contextual.network import LANES, States
+from cooc_engine.contextual.network import FEW, LANES, LONG, States
 from cooc_engine.corpus.vocabulary import Vocabulary
 
 WORDS = [
@@ -88,8 +88,10 @@ def test_both_clips_are_reached_in_the_tiny_network():
 def test_a_sentence_does_not_depend_on_its_company():
     network = random_network(replace(TINY, vector_size=40, cells=72))
     inputs = [vectors_of(network, sentence) for sentence in SENTENCES * 15]
+    long = [len(inputs) + number for number in (0, FEW - 1, FEW, FEW + 3)]
+    inputs += [vectors_of(network, ["a", "naïve", "b"] * (LONG + 20 - number)) for number in range(FEW + 4)]
     together = network.contextual(inputs)
-    for number in (0, LANES - 1, LANES, 74):
+    for number in (0, LANES - 1, LANES, 74, *long):
         (alone,) = network.contextual([inputs[number]])
         np.testing.assert_array_equal(alone, together[number])
 
