@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 
@@ -12,6 +13,7 @@ from cooc_engine.runtime.truncation import explain_truncation
 def main() -> None:
     """Run the command line and exit with its code."""
     guard_streams()
+    gc.set_threshold(10_000)  # hardly anything that is imported becomes garbage, and looking for it takes long
     if not sys.warnoptions:
         warnings.simplefilter("ignore")  # what is wrong with numbers is found by checks, and told in one line
     explain_truncation()

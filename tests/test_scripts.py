@@ -328,3 +328,35 @@ def test_the_plan_is_printed(planner: ModuleType, monkeypatch: pytest.MonkeyPatc
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("1e+09 tokens, 1e+05 words, about ") and len(lines) == 11
     assert lines[-1].startswith("text to counts: ")
+
+
+def test_scores_of_several_seeds_are_compared_item_by_item(tmp_path, monkeypatch, capsys) -> None:
+    """From what the models answered, which an earlier run has kept; the third pair has a word that one of them lacks."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    scores = program("fasttext_scores")
+    (tmp_path / "fasttext").touch()
+    (tmp_path / "set.tsv").write_text("".join(f"a{n}\tb{n}\t{n}\n" for n in range(40)))
+    random = np.random.default_rng(2)
+    for seed in (1, 2):
+        for side, noise in (("ours", 1), ("program", 60)):
+            answers = np.arange(40) + noise * random.normal(size=40)
+            answers[2] = scores.UNCOVERED if (side, seed) == ("program", 2) else answers[2]
+            np.savez(tmp_path / f"skipgram-{side}-{seed}.npz", **{"set.tsv": answers})
+    monkeypatch.setenv("COOC_PEERS", str(tmp_path))
+    given = [
+        "TEXT",
+        "TRAIN",
+        "TEST",
+        "--eval-dir",
+        str(tmp_path),
+        "--work",
+        str(tmp_path),
+        "--seeds",
+        "2",
+        "--only",
+        "skipgram",
+    ]
+    monkeypatch.setattr(sys, "argv", ["fasttext_scores.py", *given])
+    scores.main()
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.startswith("skipgram  set.tsv") and "above" in row and row.endswith("39 of 40")
