@@ -44,6 +44,7 @@ def encode(
     phrases: int = 0,
     phrase_threshold: float = 100.0,
     doc_id_column: int | None = None,
+    doc_id_type: Literal["string", "int64"] = "string",
     reserved: Literal["refuse", "keep"] = "refuse",
 ) -> Corpus:
     """Encode text files, one document per line, into the directory `output`.
@@ -85,6 +86,8 @@ def encode(
                       is above this, in a text of n words.
     doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, from 1, with the ids of
                       documents, which are no text; line numbers by default.
+    doc_id_type       `'string'` or `'int64'`, `'string'` unless given. What the ids of that column are: strings,
+                      or whole numbers of 64 bits, by which Python then asks for documents.
     reserved          `'refuse'` or `'keep'`, `'refuse'` unless given. Refuse or keep `<unk>` and `</s>` as words
                       of the text; GloVe, word2vec and fastText reserve them.
     """
@@ -115,6 +118,7 @@ def encode_documents(
     phrases: int = 0,
     phrase_threshold: float = 100.0,
     doc_id_column: int | None = None,
+    doc_id_type: Literal["string", "int64"] = "string",
     reserved: Literal["refuse", "keep"] = "refuse",
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
@@ -156,6 +160,8 @@ def encode_documents(
                       is above this, in a text of n words.
     doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, from 1, with the ids of
                       documents, which are no text; line numbers by default.
+    doc_id_type       `'string'` or `'int64'`, `'string'` unless given. What the ids of that column are: strings,
+                      or whole numbers of 64 bits, by which Python then asks for documents.
     reserved          `'refuse'` or `'keep'`, `'refuse'` unless given. Refuse or keep `<unk>` and `</s>` as words
                       of the text; GloVe, word2vec and fastText reserve them.
     """
