@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from support import forge
 
 from cooc_engine._kernels import counting
+from cooc_engine._kernels import sparse as sparse_kernels
 from cooc_engine.corpus import allotment, second_pass, shards
 from cooc_engine.corpus import encode as corpus_module
 from cooc_engine.corpus import first_pass as spool_module
@@ -43,10 +44,11 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, Written, accumulator_bytes
 from cooc_engine.counts.windows import MOST_POSITIONS, CorpusPart, Window, cut_corpus, read_positions
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.linalg.sparse import flat, panels, panels_of
 from cooc_engine.models.families import trainable
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
-from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, Bound
+from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, Bound, open_array
 from cooc_engine.text import readers
 
 HERE = Path(__file__).parent
@@ -533,6 +535,24 @@ def test_rows_behind_two_gigaentries_are_merged():
     assert accumulator.rows.sums.tolist() == [3 + 3 * 2**33, 0, 15]
     long = Merged([Rows(rows, FAR - 1), Rows(rows, 2**33)], 4, 1)  # a piece at a time
     assert [long.fill(accumulator, 0, 1), accumulator.rows.values[:2].tolist()] == [2, [2, 2**34]]
+
+
+def test_products_and_pmi_behind_two_gigaentries(tmp_path):
+    """Of a row whose entries are there; those before take no room on the disk."""
+    columns = open_array(sparse(tmp_path / "columns", np.int32, FAR + 20, np.array([2, 0, 1], np.int32)), np.int32)
+    values = open_array(sparse(tmp_path / "values", np.float32, FAR + 20, np.array([3, 5, 7], np.float32)), np.float32)
+    offsets = np.array([0, FAR + 17, FAR + 20])
+    right, result = panels_of(np.eye(3)), panels(1, 2)
+    sparse_kernels.multiply((1, 2), offsets, columns, values, right, result)
+    assert flat(result, 3).tolist() == [[0, 0, 0], [5, 7, 3]]
+    counts = open_array(sparse(tmp_path / "counts", np.uint32, FAR + 20, np.array([3, 5, 7], np.uint32)), np.uint32)
+    ones, lengths = np.ones(3), np.zeros(2, np.int64)
+    to = sparse_kernels.WrittenRows(np.zeros(3, np.int64), np.zeros(3, np.int32), np.zeros(3, np.float32))
+    factors = sparse_kernels.PmiFactors(sparse_kernels.PPMI, ones, ones, 4.0, 15.0)
+    sparse_kernels.count_positive((1, 2), offsets, columns, counts, factors, lengths)
+    sparse_kernels.fill_pmi((1, 2), offsets, columns, counts, factors, to)
+    assert lengths.tolist() == [0, 2] and to.columns[:2].tolist() == [0, 1]
+    np.testing.assert_allclose(to.values, [np.log(5 / 4), np.log(7 / 4), 0], rtol=1e-6)
 
 
 def test_a_word_that_occurs_more_often_than_32_bits_count():
