@@ -18,7 +18,7 @@ from cooc_engine.contextual.characters import Words
 from cooc_engine.contextual.network import Network, States
 from cooc_engine.contextual.parameters import Store
 from cooc_engine.contextual.recurrent import Reader
-from cooc_engine.contextual.shape import DIRECTIONS, SOFTMAX, SOFTMAX_BIAS, Shape
+from cooc_engine.contextual.shape import DIRECTIONS, Shape
 from cooc_engine.contextual.softmax import Head, Sample, SoftmaxGradient, losses_and_gradient
 from cooc_engine.contextual.stream import Steps
 from cooc_engine.contextual.words import BLOCK, Traced, word_gradient, word_vectors
@@ -62,7 +62,7 @@ class Learner:
         self.network, self.words, self.pool = network, words, pool
         shape = network.shape
         self.gradient = Store.zeros(shape.of_words + shape.of_layers)
-        self.head = Head(network.parameters[SOFTMAX], network.parameters[SOFTMAX_BIAS])
+        self.head = Head.of(network.parameters)
         self._of_words = [Store.zeros(shape.of_words) for _ in BOTH]
         self._readers = [Reader(network, direction, steps, rows) for direction in BOTH]
         self._logits = [np.empty(steps * rows * sampled, np.float32) for _ in BOTH]

@@ -16,7 +16,7 @@ from cooc_engine.contextual.characters import UNKNOWN, Words
 from cooc_engine.contextual.learner import BOTH, parallel
 from cooc_engine.contextual.network import Network, States
 from cooc_engine.contextual.recurrent import Reader
-from cooc_engine.contextual.shape import DIRECTIONS, SOFTMAX, SOFTMAX_BIAS
+from cooc_engine.contextual.shape import DIRECTIONS
 from cooc_engine.contextual.softmax import Head, losses
 from cooc_engine.contextual.stream import Steps, Stream
 from cooc_engine.runtime.types import Floats, Rows
@@ -72,7 +72,7 @@ def perplexity(network: Network, words: Words, streams: Iterable[Stream], pool: 
 def _losses(readers: Sequence[Reader], words: Words, batch: Steps, targets: Rows, states: States, pool: Executor) -> Floats:
     """Return the sum of the losses of each direction, (2,), with the softmax over all words; `states` move on."""
     network = readers[0].network
-    head = Head(network.parameters[SOFTMAX], network.parameters[SOFTMAX_BIAS])
+    head = Head.of(network.parameters)
     distinct, places = batch.distinct()
     vectors = network.word_vectors(words, distinct)
 

@@ -6,6 +6,7 @@ With z_w = h·W_w + b_w − log π_w, the loss of a target t is −z_t + log(exp
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import bilm
+from cooc_engine.contextual.shape import SOFTMAX, SOFTMAX_BIAS
 from cooc_engine.runtime.types import Counts, Floats, Matrix, Rows
 from cooc_engine.sampled.sampler import alias_table, chances
 
@@ -27,6 +29,11 @@ class Head(NamedTuple):
 
     rows: Matrix
     bias: Matrix
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Matrix]) -> Head:
+        """Return that of the parameters of a network."""
+        return cls(parameters[SOFTMAX], parameters[SOFTMAX_BIAS])
 
 
 class Sample(NamedTuple):

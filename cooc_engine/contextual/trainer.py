@@ -67,7 +67,7 @@ class State(TrainingState):
         store, rest = Store.zeros(shape.of_words + shape.of_layers), Store.zeros(shape.of_softmax)
         arrays = {**store.arrays, **rest.arrays}
         set_start(shape, arrays, options.seed)
-        head = Head(arrays[SOFTMAX], arrays[SOFTMAX_BIAS])
+        head = Head.of(arrays)
         return cls(Network(shape, arrays), store, States.zero(shape, options.batch), optimizer_of(options, store, head))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -46,7 +46,7 @@ PAIRS = (
 AROUND = 12  # words on each side of a pseudo-word
 NEAREST = 5  # other places that decide on a place
 PLACES = 100  # of each of the two words
-SAMPLES = 1000  # of the bootstrap
+SAMPLES, SEED = 1000, (1,)  # of the bootstrap
 TOGETHER = 512  # sentences whose layers are held at a time
 LARGEST_ORDER = 3
 LONGEST = 1 << 26  # bytes of a line
@@ -81,24 +81,30 @@ def probe(
     if len(corpora) > 2:
         raise UsageError(f"perplexity of {len(corpora)} corpora; pass the one held out, and that of the training")
     sets = [read_sentence_pairs(os.fspath(path)) for path in listed(pairs)]
-    tagged = [_plain(each) if options.plain else each for each in (read_tagged(os.fspath(path)) for path in tags or ())]
-    both = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
-    vectors, rows = ContextualVectors.open(model), list[Row]()
-    if corpora:
-        rows += perplexities(vectors, *map(Corpus.of, corpora))
-    if senses is not None:
-        lines = itertools.chain.from_iterable(line_batches([Path(senses)], LONGEST))
-        rows += pseudo_words(vectors, map(vectors.words_of, lines), PAIRS)
-    if tags is not None:
-        found, learned = tagging(vectors, *tagged)
-        rows += found
-        if options.save_mix is not None:
-            learned.save(Path(options.save_mix))
-    for data in sets:
-        rows += sentence_pairs(vectors, data)
-    if both:
-        rows += same_senses(vectors, *(_plain_pairs(each) if options.plain else each for each in both))
+    tagged = [read_tagged(os.fspath(path)) for path in tags or ()]
+    contexts = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
+    if options.plain:
+        tagged, contexts = [*map(_plain, tagged)], [*map(_plain_pairs, contexts)]
+    vectors = ContextualVectors.open(model)
+    rows = [
+        *(perplexities(vectors, *map(Corpus.of, corpora)) if corpora else ()),
+        *(pseudo_words(vectors, map(vectors.words_of, _lines(senses)), PAIRS) if senses is not None else ()),
+        *(_tagging(vectors, *tagged, save_mix=options.save_mix) if tagged else ()),
+        *(row for data in sets for row in sentence_pairs(vectors, data)),
+        *(same_senses(vectors, *contexts) if contexts else ()),
+    ]
     return [{"model": os.fspath(model), **row} for row in rows]
+
+
+def _lines(text: PathLike) -> Iterator[str]:
+    return itertools.chain.from_iterable(line_batches([Path(text)], LONGEST))
+
+
+def _tagging(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet, *, save_mix: str | None) -> list[Row]:
+    rows, mix = tagging(vectors, train, test)
+    if save_mix is not None:
+        mix.save(Path(save_mix))
+    return rows
 
 
 def _plain(data: TaggedSet) -> TaggedSet:
@@ -221,7 +227,7 @@ def _mean(values: npt.NDArray[Any]) -> tuple[float | None, int, Floats | None]:
     """Return the mean, the number of values and the resampled means."""
     if not len(values):
         return None, 0, None
-    return float(values.mean()), len(values), resampled_means([values], SAMPLES, [1])[0]
+    return float(values.mean()), len(values), resampled_means([values], SAMPLES, SEED)[0]
 
 
 # ----------------------------------------------------------------------------------------------------------- tagging
@@ -265,7 +271,7 @@ def _most_common(train: TaggedSet, test: TaggedSet) -> npt.NDArray[Any]:
 def _tagged(test: TaggedSet, kind: str, right: npt.NDArray[np.bool_]) -> Row:
     sizes = np.array([len(sentence) for sentence in test.sentences])
     hits = np.add.reduceat(right.astype(np.float64), np.cumsum(sizes) - sizes)
-    drawn = np.concatenate([weights @ hits / (weights @ sizes) for weights in resamples(len(sizes), SAMPLES, [1])])
+    drawn = np.concatenate([weights @ hits / (weights @ sizes) for weights in resamples(len(sizes), SAMPLES, SEED)])
     return _row(f"tags of {test.name}", kind, float(right.mean()), len(right), drawn)
 
 
@@ -280,7 +286,7 @@ def sentence_pairs(vectors: ContextualVectors, data: PairSet) -> list[Row]:
     cosines = [_cosines(*layer) for layer in zip(first, second, strict=True)]
     values = {"words in common": np.array(shared), **{f"layer {at}": found for at, found in enumerate(cosines)}}
     wanted = np.array(data.scores)
-    resampled = resampled_correlations("pearson", list(values.values()), wanted, SAMPLES, [1])
+    resampled = resampled_correlations("pearson", list(values.values()), wanted, SAMPLES, SEED)
     return [
         _row(data.name, kind, pearson(series, data.scores), len(wanted), drawn)
         for (kind, series), drawn in zip(values.items(), resampled, strict=True)
