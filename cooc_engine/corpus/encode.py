@@ -44,6 +44,7 @@ from cooc_engine.text.wrapping import wrapped_at
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+TABLES = {".csv", ".json", ".jsonl", ".parquet"}  # suffixes of files of which only a part is text
 __all__ = ["check_corpus", "encode", "encode_documents", "plan_encode"]
 
 
@@ -125,6 +126,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
     if run.keeps(output):
         corpus = Corpus(output)
         check_corpus(corpus, options, text.names)
+        run.tell_kept(output)
         return corpus
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with run.shared() as workers:
@@ -195,7 +197,7 @@ def _first_pass_in_ranges(
         return point
     point = spool_ranges(work, text.paths, options, room, point, workers, progress)
     if point.tokens == 0:
-        raise _no_words(text.names)
+        raise _no_words(text.names, options)
     with progress.stage("rank words", sum(sum(one.tables) for one in point.passes), "words") as stage:
         vocabulary = _rank(RangeTables(work, point.passes, room.ranking), options, text.names)
         if options.vocabulary is not None:
@@ -206,12 +208,19 @@ def _first_pass_in_ranges(
     return point
 
 
-def _no_words(names: list[str]) -> InputError:
-    return InputError(f"{', '.join(names)}: contains no words; is it the right file?")
+def _no_words(names: list[str], options: EncodeOptions) -> InputError:
+    tabs = " Ids of documents are in columns separated by tabs, not commas." if options.doc_id_column else ""
+    return InputError(f"{', '.join(names)}: contains no words; is it the right file?{tabs}")
 
 
 def _doubts(paths: Sequence[TextPath], options: EncodeOptions) -> Iterator[str]:
-    """Yield what looks wrong with the options for a sample of the text."""
+    """Yield what looks wrong with the options, by the names of the files and for a sample of the text."""
+    for path in paths:
+        if isinstance(path, Path) and TABLES & {*path.suffixes}:
+            yield (
+                f"warning: {path}: looks like a table, and all its columns are read as text; pass the column of text alone, or "
+                "take it in Python with encode_documents()"
+            )
     if options.document == "line" and options.doc_id_column is None and paths and files.total_bytes(paths):
         with suppress(InputError, OSError):  # errors in a text are reported when it is read
             width = wrapped_at(readers.sample_text(paths, SAMPLE_BYTES, options.reading())[0])
@@ -254,7 +263,7 @@ def _first_pass(
         with files.unchanged(text.paths):
             tokenize(blocks, spool, tables, room.threads, room.block, stage, save if again else None)
     if spool.tokens == 0:
-        raise _no_words(text.names)
+        raise _no_words(text.names, options)
     return_memory()
     vocabulary = _rank(tables, options, text.names)
     return_memory()

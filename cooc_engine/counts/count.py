@@ -123,6 +123,7 @@ def count(
     if how.keeps(at):
         cooc = directory.Cooc(at)
         check_counts(cooc, options, corpus)
+        how.tell_kept(at)
         return cooc
     with how.shared() as workers:
         job, progress = _Job.of(corpus, options, workers), how.shown

@@ -78,7 +78,8 @@ def import_matrix(
     words = words if isinstance(words, Vocabulary) else list(words)
     if matrix.shape != (len(words), len(words)):
         raise UsageError(
-            f"{len(words)} words need a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}"
+            f"{len(words)} words need a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}; "
+            "PMITransformer and SparseSVD take a matrix of any shape"
         )
     if matrix.dtype.kind not in "iufb":
         raise UsageError(f"the matrix holds {matrix.dtype}; counts are real numbers")

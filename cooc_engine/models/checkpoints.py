@@ -27,11 +27,10 @@ from cooc_engine.storage.outputs import (
     refuse_busy,
     refuse_links,
     refuse_overwrite,
-    shown_size,
-    tell_replaced,
 )
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, fitted
+from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "Begun", "Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers",

@@ -370,8 +370,10 @@ class _Plan:
 def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[SharedKeywords]) -> None:
     """Train the model at `at`, unless it exists and was trained on this corpus, or these counts, with these options."""
     run["resume"] = not run.get("force", False)
-    if Run.of("train", run, SharedKeywords).keeps(at):
+    how = Run.of("train", run, SharedKeywords)
+    if how.keeps(at):
         kept(family, data, at, options)
+        how.tell_kept(at)
     else:
         family.train(data, at, options, **family.accepted(run))
 

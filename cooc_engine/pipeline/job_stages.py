@@ -20,7 +20,8 @@ from cooc_engine.models.families import Family
 from cooc_engine.pipeline.training import check_model
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import Options
-from cooc_engine.storage.outputs import part_path, shown_size, size_of
+from cooc_engine.storage.outputs import part_path
+from cooc_engine.storage.sizes import shown_size, size_of
 
 __all__ = ["JUDGING", "Forced", "Stage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "train_stage"]
 

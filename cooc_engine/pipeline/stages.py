@@ -19,6 +19,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.models.checkpoints import worth
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
@@ -76,6 +77,8 @@ def prepared(
 def opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
     """Return the counts or the corpus that `source` is or contains; otherwise `source` itself, as names of texts."""
     if not isinstance(source, str | os.PathLike):
+        if isinstance(source, Sequence) and not all(isinstance(text, str | os.PathLike) for text in source):
+            raise UsageError("the source has documents, not names of files; encode them with encode_documents() first")
         return source
     path = Path(source)
     if is_directory_of(path, COUNTS):
@@ -106,7 +109,7 @@ def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
     work = beside(output, ".work")
     if resume and not force and output.exists():  # an earlier run was killed when only this was left to do
         shutil.rmtree(work, ignore_errors=True)
-    refuse_overwrite(output, work, force=force, resume=resume)
+    refuse_overwrite(output, work, force=force, resume=resume, worth=worth)
     if force:
         shutil.rmtree(work, ignore_errors=True)
     kept = work.exists()

@@ -19,7 +19,8 @@ from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.stages import Source, opened, prepared
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords, chosen
-from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.options import Options, option_called
+from cooc_engine.runtime.run_options import RunOptions
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, check_same
 from cooc_engine.vectors.model import Model
@@ -43,8 +44,11 @@ def train_family(
     given = {name: value for name, value in keywords.items() if name not in run}
     hint = functools.partial(_hint, model, family)
     options = chosen("train", model, family.options, options, given, hint) or family.options()
-    if Run.of("train", run, SharedTrainKeywords).keeps(output) and output.is_file():
-        return Model.of(kept(family, opened(source), output, options))
+    how = Run.of("train", run, SharedTrainKeywords)
+    if how.keeps(output) and output.is_file():
+        finished = Model.of(kept(family, opened(source), output, options))
+        how.tell_kept(output)
+        return finished
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
     with prepared(source, output, encode, count, counting=family.counting, encoding=family.encoding, **stages) as data:
         return Model.of(family.train(data, output, options, **run))
@@ -66,7 +70,8 @@ def _hint(model: str, family: Family, name: str) -> str:
     for stage, options in (("encode", family.encoding), ("count", family.counting)):
         if options and name in options.names():
             return f" for {model}; pass {stage}={options.__name__}({name}=...)"
-    near = difflib.get_close_matches(name, [*known, *TrainKeywords.__annotations__], 1)
+    other = option_called(family.options, name) or option_called(RunOptions, name)
+    near = [other] if other else difflib.get_close_matches(name, [*known, *TrainKeywords.__annotations__], 1)
     return f" for {model}" + (f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}")
 
 

@@ -135,11 +135,12 @@ class Run:
         return nullcontext(Processes(self.processes, self.workers, self.budget))
 
     def keeps(self, output: Path) -> bool:
-        """Tell whether an output that a resumed run finds is finished already; says so."""
-        kept = self.resume and not self.force and output.exists() and not output.is_symlink()
-        if kept:
-            self.shown.say(f"{output}: is finished, and kept")
-        return kept
+        """Tell whether an output that a resumed run finds is finished already."""
+        return self.resume and not self.force and output.exists() and not output.is_symlink()
+
+    def tell_kept(self, output: Path) -> None:
+        """Say that a finished output is the one wanted, and kept."""
+        self.shown.say(f"{output}: is finished, and kept")
 
     @classmethod
     def of(cls, function: str, given: Mapping[str, Any], accepted: type[PlanKeywords] = RunKeywords) -> Run:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import inspect
 
 __all__ = [
-    "Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "changes", "checked", "from_mapping", "recorded_options",
+    "Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "changes", "checked", "from_mapping", "option_called",
+    "recorded_options",
 ]  # fmt: skip
 
 LONGEST = 40  # characters of a value that a message shows
@@ -139,6 +140,15 @@ class Options(metaclass=_Documented):
     def record(self) -> dict[str, Any]:
         """Return the options as a JSON-serialisable dictionary."""
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
+
+
+def option_called(kind: type[Options], name: str) -> str | None:
+    """Return the option that has this name as another one on the command line, as in other programs; None if there is none."""
+    flag = "--" + name.replace("_", "-")
+    for option, annotation in _annotations(kind).items():
+        if any(isinstance(extra, Flag) and flag in extra.alias for extra in typing.get_args(annotation)[1:]):
+            return option
+    return None
 
 
 def checked(name: str, value: Any, annotation: Any) -> Any:

@@ -27,10 +27,11 @@ from cooc_engine.runtime.options import changes
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.holders import held
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
+from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "beside", "building", "building_file", "clear", "directory_beside", "discard", "disk_errors", "is_directory_of",
-    "part_path", "read_manifest", "read_record", "shown_size", "size_of", "tell_replaced", "utf8", "write_manifest",
+    "part_path", "read_manifest", "read_record", "utf8", "write_manifest",
     "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
@@ -109,7 +110,9 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
         )
         raise InputError(f"{directory}: no such {kind}{hint}")
     if not path.is_file():
-        raise FormatError(f"{directory}: not a {kind} directory (it has no manifest.json)")
+        what = "it has no manifest.json" if directory.is_dir() else "it is a file"
+        hint = "; encode makes one of a text" if kind == "corpus" and not directory.is_dir() else ""
+        raise FormatError(f"{directory}: not a {kind} directory ({what}{hint})")
     try:
         fields = parse_json(path.read_bytes(), "")
         head = fitted(fields, _Head, "")
@@ -223,16 +226,6 @@ def refuse_links(*works: Path, output: Path | None = None) -> None:
         raise UsageError(f"{path}: {what}, and nothing is written through it; remove it or choose another --output")
 
 
-def size_of(path: Path) -> int:
-    """Return the size of a file, or of all files in a directory, in bytes."""
-    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
-
-
-def shown_size(path: Path) -> str:
-    """Return the size of an output for a message, as what would be lost with it."""
-    return show_size(size_of(path))
-
-
 def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool, worth: Callable[[Path], str] = shown_size) -> None:
     """Raise `UsageError` if `output` exists without `force`, or an earlier run left `work` without `force` or `resume`.
 
@@ -245,14 +238,6 @@ def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool, wor
         raise UsageError(f"{work}: left by an interrupted run; pass --resume to continue it or --force to start anew")
     if not output.parent.is_dir():
         raise UsageError(f"{output.parent}: no such directory; make it or choose another --output")
-
-
-def tell_replaced(output: Path, work: Path, say: Callable[[str], object], worth: Callable[[Path], str] = shown_size) -> None:
-    """Say what --force throws away, before it does: a finished output, and what an interrupted run left."""
-    if output.exists():
-        say(f"{output}: will be replaced ({worth(output)})")
-    if work.exists():
-        say(f"{work}: was left by an interrupted run and is discarded ({shown_size(work)})")
 
 
 def check_same(

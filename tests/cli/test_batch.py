@@ -100,8 +100,17 @@ def test_resuming_what_is_finished_keeps_it_and_says_so(call, made, before):
         name = output.parent if output.name == "manifest.json" else output
         assert code == 0 and f"{name}: is finished, and kept" in stderr and stdout.startswith(f"{name}: ")
         assert output.stat().st_mtime_ns == stamp
-        code, _, stderr = call(*command, *changed, "--resume", *QUIET)
+        code, _, stderr = call(*command, *changed, "--resume", "--progress", "lines")
+        assert "kept" not in stderr, "what is refused is not kept"
         assert code == 2 and f"{name}: was made with different {said}; pass --force to replace it (" in stderr
+
+
+def test_a_table_is_not_taken_for_a_text_silently(call):
+    Path("d.csv").write_text("id,text\n" + "1,a b\n" * 9)
+    encode = ["encode", "d.csv", "--output", "c", "--min-count", "1"]
+    assert "warning: d.csv: looks like a table, and all its columns are read as text" in call(*encode)[2]
+    stderr = call(*encode, "--doc-id-column", "1", "--force", *QUIET)[2]
+    assert stderr.rstrip().endswith("Ids of documents are in columns separated by tabs, not commas.")
 
 
 def test_what_force_throws_away_is_said_before(call, made):
@@ -110,7 +119,9 @@ def test_what_force_throws_away_is_said_before(call, made):
         copied(made, name)
     Path("model.h5.checkpoint").write_bytes(b"12345")
     train = ["train", "glove", "cooc", "--output", "model.h5", "--vector-size", "8", "--epochs", "3"]
-    assert re.search(r"replace it \([\d.]+K that took [\d.]+ s to train\)$", call(*train, *QUIET)[2])
+    from_text = [{"cooc": "text.txt"}.get(word, word) for word in train]
+    for command in (train, from_text):
+        assert re.search(r"replace it \([\d.]+K that took [\d.]+ s to train\)$", call(*command, *QUIET)[2])
     told = call(*train, "--force")[2].splitlines()
     assert re.fullmatch(r"model.h5: will be replaced \([\d.]+K that took [\d.]+ s to train\)", told[0])
     assert told[1] == "model.h5.checkpoint: was left by an interrupted run and is discarded (5 B)"

@@ -118,7 +118,11 @@ def test_a_half_built_corpus_is_not_taken_for_one(call, made):
 
 def test_the_wrong_kind(call, made):
     assert_one_line(*call("count", made / "cooc", "--output", "x"), 1, "is a cooc, expected a corpus")
-    assert_one_line(*call("count", made / "text.txt", "--output", "x"), 1, "text.txt: not a corpus directory")
+    assert_one_line(
+        *call("count", made / "text.txt", "--output", "x"),
+        1,
+        "text.txt: not a corpus directory (it is a file; encode makes one of a text)",
+    )
     assert_one_line(*call("nn", made / "corpus", "w1"), 1, "corpus: ")
     assert_one_line(*call("info", made / "text.txt"), 1, "text.txt: not an HDF5 file")
     assert_one_line(*call("info", "."), 1, ".: neither an encoded corpus nor")

@@ -36,6 +36,8 @@ def test_keywords_that_are_none(corpus, tmp_path):
         ({"window": 3}, TypeError, r"'window' for glove; pass count=CountOptions\(window=\.\.\.\)"),
         ({"min_count": 3}, TypeError, r"'min_count' for glove; pass encode=EncodeOptions\(min_count=\.\.\.\)"),
         ({"negative": 3}, TypeError, "'negative' for glove; its options are vector_size, epochs, "),
+        ({"workers": 3}, TypeError, r"'workers' for glove; did you mean threads\?"),
+        ({"size": 3}, TypeError, r"'size' for glove; did you mean vector_size\?"),
         ({"vector_size": 0}, UsageError, "vector_size is 0; it must be at least 1"),
         (
             {"options": GloveOptions(), "lr": 0.1},
@@ -45,6 +47,12 @@ def test_keywords_that_are_none(corpus, tmp_path):
     ):
         with pytest.raises(error, match=says):
             train("glove", corpus, tmp_path / "m.h5", **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_documents_are_no_names_of_files(tmp_path):
+    with pytest.raises(UsageError, match=r"encode them with encode_documents\(\) first"):
+        train("skipgram", [["a", "b"], ["c"]], tmp_path / "m.h5")
     assert not list(tmp_path.iterdir())
 
 

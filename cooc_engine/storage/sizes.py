@@ -1,0 +1,28 @@
+"""How large finished and unfinished outputs are, and what --force would throw away with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cooc_engine.runtime.numbers import show_size
+
+__all__ = ["shown_size", "size_of", "tell_replaced"]
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file, or of all files in a directory, in bytes."""
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+
+
+def shown_size(path: Path) -> str:
+    """Return the size of an output for a message, as what would be lost with it."""
+    return show_size(size_of(path))
+
+
+def tell_replaced(output: Path, work: Path, say: Callable[[str], object], worth: Callable[[Path], str] = shown_size) -> None:
+    """Say what --force throws away, before it does: a finished output, and what an interrupted run left."""
+    if output.exists():
+        say(f"{output}: will be replaced ({worth(output)})")
+    if work.exists():
+        say(f"{work}: was left by an interrupted run and is discarded ({shown_size(work)})")
