@@ -17,7 +17,7 @@ from cooc_engine._kernels import bilm
 from cooc_engine.contextual.characters import Words
 from cooc_engine.contextual.network import Network, States
 from cooc_engine.contextual.parameters import Store
-from cooc_engine.contextual.recurrent import Reader
+from cooc_engine.contextual.recurrent import Unrolled
 from cooc_engine.contextual.shape import DIRECTIONS, Shape
 from cooc_engine.contextual.softmax import Head, Sample, SoftmaxGradient, losses_and_gradient
 from cooc_engine.contextual.stream import Steps
@@ -64,7 +64,7 @@ class Learner:
         self.gradient = Store.zeros(shape.of_words + shape.of_layers)
         self.head = Head.of(network.parameters)
         self._of_words = [Store.zeros(shape.of_words) for _ in BOTH]
-        self._readers = [Reader(network, direction, steps, rows) for direction in BOTH]
+        self._directions = [Unrolled(network, direction, steps, rows) for direction in BOTH]
         self._logits = [np.empty(steps * rows * sampled, np.float32) for _ in BOTH]
 
     def learn(
@@ -78,11 +78,11 @@ class Learner:
         drawn = Head(self.head.rows[sample.words], self.head.bias[sample.words])
 
         def work(direction: int) -> tuple[SoftmaxGradient, Matrix]:
-            inputs, reader = vectors[places[direction]], self._readers[direction]
+            inputs, unrolled = vectors[places[direction]], self._directions[direction]
             masks = None if dropout is None else dropout.masks(direction, inputs.shape, self.network.shape.layers + 1)
-            hidden = reader.read(inputs, states, masks).reshape(-1, inputs.shape[-1])
+            hidden = unrolled.read(inputs, states, masks).reshape(-1, inputs.shape[-1])
             made = losses_and_gradient(hidden, targets[direction].ravel(), self.head, sample, drawn, self._logits[direction])
-            return made, reader.unread(made.hidden.reshape(inputs.shape), self.gradient.arrays)
+            return made, unrolled.unread(made.hidden.reshape(inputs.shape), self.gradient.arrays)
 
         results = parallel(self.pool, work, BOTH)
         of_vectors = np.zeros_like(vectors)

@@ -10,7 +10,7 @@ it has the same bits in any company.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine._kernels import lstm
 from cooc_engine.contextual.characters import Words
-from cooc_engine.contextual.shape import DIRECTIONS, Shape, of_layer
+from cooc_engine.contextual.shape import DIRECTIONS, Parameters, Shape, of_layer
 from cooc_engine.contextual.words import word_vectors
 from cooc_engine.runtime.types import Matrix, Rows
 
@@ -55,7 +55,7 @@ class Network:
     """A network: its shape and its parameters by name, float32, with the shapes that `shape.parameters` lists."""
 
     shape: Shape
-    parameters: Mapping[str, Matrix]
+    parameters: Parameters
 
     def word_vectors(self, words: Words, rows: Rows) -> Matrix:
         """Return the vectors of some words without context, (n, P): a word's bits do not depend on the others."""

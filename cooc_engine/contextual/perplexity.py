@@ -15,7 +15,7 @@ import numpy as np
 from cooc_engine.contextual.characters import UNKNOWN, Words
 from cooc_engine.contextual.learner import BOTH, parallel
 from cooc_engine.contextual.network import Network, States
-from cooc_engine.contextual.recurrent import Reader
+from cooc_engine.contextual.recurrent import Unrolled
 from cooc_engine.contextual.shape import DIRECTIONS
 from cooc_engine.contextual.softmax import Head, losses
 from cooc_engine.contextual.stream import Steps, Stream
@@ -56,11 +56,11 @@ def perplexity(network: Network, words: Words, streams: Iterable[Stream], pool: 
     sums, places, unknown, softmax = np.zeros(len(DIRECTIONS)), 0, 0, network.shape.words
     for stream in streams:
         states = States.zero(network.shape, stream.rows)
-        readers = [Reader(network, direction, STEPS, stream.rows) for direction in BOTH]
+        directions = [Unrolled(network, direction, STEPS, stream.rows) for direction in BOTH]
         for first in range(0, stream.length, STEPS):
             batch = stream.read(first, STEPS)
             targets = batch.rows_of_softmax(softmax)
-            sums += _losses(readers, words, batch, targets, states, pool)
+            sums += _losses(directions, words, batch, targets, states, pool)
             places += targets[0].size
             unknown += int((targets == UNKNOWN).sum())
     if not places:
@@ -69,15 +69,17 @@ def perplexity(network: Network, words: Words, streams: Iterable[Stream], pool: 
     return Perplexity(forward, backward, places, unknown / (len(DIRECTIONS) * places))
 
 
-def _losses(readers: Sequence[Reader], words: Words, batch: Steps, targets: Rows, states: States, pool: Executor) -> Floats:
+def _losses(
+    directions: Sequence[Unrolled], words: Words, batch: Steps, targets: Rows, states: States, pool: Executor
+) -> Floats:
     """Return the sum of the losses of each direction, (2,), with the softmax over all words; `states` move on."""
-    network = readers[0].network
+    network = directions[0].network
     head = Head.of(network.parameters)
     distinct, places = batch.distinct()
     vectors = network.word_vectors(words, distinct)
 
     def work(direction: int) -> float:
-        outputs = readers[direction].read(vectors[places[direction]], states)
+        outputs = directions[direction].read(vectors[places[direction]], states)
         return float(losses(outputs.reshape(-1, vectors.shape[1]), targets[direction].ravel(), head).sum())
 
     return np.array(parallel(pool, work, BOTH))

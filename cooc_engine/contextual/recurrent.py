@@ -5,19 +5,17 @@ The products of a layer's inputs are taken for all steps at once, those of its s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from cooc_engine._kernels import lstm
 from cooc_engine.contextual.network import Network, States
-from cooc_engine.contextual.shape import Shape, of_layer
+from cooc_engine.contextual.shape import Parameters, Shape, of_layer
 from cooc_engine.runtime.types import Matrix
 
-__all__ = ["Reader"]
-
-Parameters = Mapping[str, Matrix]
+__all__ = ["Unrolled"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +40,16 @@ class LayerTrace:
         )
 
 
-class Reader:
-    """One direction of a network over at most so many steps of a number of rows."""
+class Unrolled:
+    """One direction of a network, unrolled for at most so many steps of a number of rows."""
 
     def __init__(self, network: Network, direction: int, steps: int, rows: int) -> None:
         """Allocate what all layers keep."""
         self.network, self.direction = network, direction
         P, C, layers = network.shape.vector_size, network.shape.cells, network.shape.layers
         sizes = [(steps, 4 * C), (steps + 1, C), (steps, C), (steps, C), (steps + 1, P), (steps, P)]
+        self._now: list[LayerTrace] = []
+        self._masks: Sequence[Matrix] | None = None
         self._traces = [LayerTrace(*(np.empty((n, rows, d), np.float32) for n, d in sizes)) for _ in range(layers)]
 
     def read(self, inputs: Matrix, states: States, masks: Sequence[Matrix] | None = None) -> Matrix:

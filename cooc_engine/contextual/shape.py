@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from cooc_engine.models.elmo_options import ElmoOptions
+from cooc_engine.runtime.types import Matrix
 
 __all__ = [
-    "CHARACTERS", "DIRECTIONS", "SOFTMAX", "SOFTMAX_BIAS", "Parameter", "Shape", "of_filters", "of_highway", "of_layer",
-    "of_projection",
+    "CHARACTERS", "DIRECTIONS", "SOFTMAX", "SOFTMAX_BIAS", "Parameter", "Parameters", "Shape", "of_filters", "of_highway",
+    "of_layer", "of_projection",
 ]  # fmt: skip
 
 CHARACTERS = 261  # 256 bytes, and the marks of `characters`
 DIRECTIONS = ("forward", "backward")
 SOFTMAX, SOFTMAX_BIAS = "softmax", "softmax_bias"
+Parameters = Mapping[str, Matrix]  # by name, with the shapes that `Shape.parameters` lists
 
 
 def of_filters(number: int) -> tuple[str, str]:

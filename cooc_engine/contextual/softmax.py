@@ -6,7 +6,6 @@ With z_w = h·W_w + b_w − log π_w, the loss of a target t is −z_t + log(exp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import bilm
-from cooc_engine.contextual.shape import SOFTMAX, SOFTMAX_BIAS
+from cooc_engine.contextual.shape import SOFTMAX, SOFTMAX_BIAS, Parameters
 from cooc_engine.runtime.types import Counts, Floats, Matrix, Rows
 from cooc_engine.sampled.sampler import alias_table, chances
 
@@ -31,7 +30,7 @@ class Head(NamedTuple):
     bias: Matrix
 
     @classmethod
-    def of(cls, parameters: Mapping[str, Matrix]) -> Head:
+    def of(cls, parameters: Parameters) -> Head:
         """Return that of the parameters of a network."""
         return cls(parameters[SOFTMAX], parameters[SOFTMAX_BIAS])
 

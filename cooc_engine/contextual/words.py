@@ -9,7 +9,6 @@ Products are taken for blocks of a fixed number of words, the last one padded: a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -17,13 +16,12 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import spelling
 from cooc_engine.contextual.characters import Spelled
-from cooc_engine.contextual.shape import CHARACTERS, Shape, of_filters, of_highway, of_projection
+from cooc_engine.contextual.shape import CHARACTERS, Parameters, Shape, of_filters, of_highway, of_projection
 from cooc_engine.runtime.types import Matrix
 
 __all__ = ["BLOCK", "Traced", "word_gradient", "word_vectors"]
 
 BLOCK = 64  # words whose products are taken together
-Parameters = Mapping[str, Matrix]
 
 
 class Traced(NamedTuple):
