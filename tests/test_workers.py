@@ -28,9 +28,10 @@ from cooc_engine.counts.count import count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
-from cooc_engine.matrix import pmi_slabs, pmi_svd
+from cooc_engine.matrix import pmi_slabs, pmi_svd, tiles
 from cooc_engine.matrix.pmi_svd import train_pmi_svd
 from cooc_engine.models.checkpoints import Checkpoint
+from cooc_engine.models.file import open_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.machine import default_memory
@@ -155,19 +156,35 @@ def test_a_text_that_fits_is_counted_by_one_process_of_the_machine(alone, tmp_pa
     assert large.workers is processes and large.room.threads == 1 and len(large.runs(None)) > 2
 
 
-def test_models_of_the_text_are_trained_on_one_machine(alone, tmp_path):
-    with pytest.raises(
-        UsageError, match="cluster: skipgram is trained on one machine, with all its threads; encode with it, and"
-    ):
-        train("skipgram", alone / "corpus", tmp_path / "m.h5", cluster="tcp://head:8786")
+@pytest.mark.parametrize(
+    ("model", "source", "said"),
+    [
+        ("skipgram", "corpus", "since each of its steps needs the one before; encode with it, and"),
+        ("pmi", "cooc", "since it takes little longer than reading the counts; encode and count with it, and"),
+    ],
+)
+def test_what_is_trained_on_one_machine_says_why_and_what_to_do(alone, tmp_path, capfd, model, source, said):
+    with pytest.raises(UsageError, match=f"^cluster: {model} is trained on one machine, with all its threads, {said}"):
+        train(model, alone / source, tmp_path / "m.h5", cluster="tcp://head:8786")
+    assert main(["train", model, str(alone / source), "--output", str(tmp_path / "m.h5"), "--processes", "2"]) == 2
+    assert "Unknown option: --processes. This model is trained on one machine; encode, and" in capfd.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_job_is_shared(texts, alone, workers, tmp_path):
+def test_a_job_is_shared(texts, alone, workers, tmp_path, monkeypatch):
+    """Models that are trained on one machine too."""
+    monkeypatch.setattr(tiles, "LEAST_BLOCKS", 2 * tiles.GROUP_BLOCKS)
     job = tmp_path / "job.toml"
-    job.write_text(f"[encode]\ntexts = {[str(path) for path in texts]}\nmin-count = 1\n[count]\nwindow = 3\n")
+    models = "".join(f"[[train]]\nmodel = '{model}'\nvector-size = 3\nepochs = 1\n" for model in ("glove", "skipgram"))
+    job.write_text(f"[encode]\ntexts = {[str(path) for path in texts]}\nmin-count = 1\n[count]\nwindow = 3\n{models}")
     with sharing(workers):
         run(job)
     assert contents(tmp_path / "job" / "corpus") == contents(alone / "corpus")
+    made, whole = (
+        open_model(tmp_path / "job" / "glove.h5"),
+        train("glove", alone / "cooc", tmp_path / "m.h5", vector_size=3, epochs=1),
+    )
+    assert all(np.array_equal(made.array(name), whole.array(name)) for name in whole.names)
 
 
 def test_an_error_in_a_text_is_that_of_one_process(texts, workers, tmp_path):

@@ -15,6 +15,7 @@ __all__ = ["commands", "explanation"]
 
 ALIKE = 0.7  # similarity above which a flag is taken for a misspelling of another
 MOST = 4  # commands that are named
+SHARING, TRAINING = ("--processes", "--cluster"), "checkpoint-every"  # flags of work that is shared, and one of every training
 ELSEWHERE = {  # flags of other programs that have no counterpart of one flag here
     "--sg": "Choose the model by name: train skipgram or train cbow.",
     "--cbow": "Choose the model by name: train skipgram or train cbow.",
@@ -44,6 +45,8 @@ def _hint(flag: str, error: UnknownOptionError, root: App) -> str:
     if flag in ELSEWHERE:
         return ELSEWHERE[flag]
     names = {name.lstrip("-"): name for argument in error.argument_collection if argument.parse for name in argument.names}
+    if flag in SHARING and TRAINING in names:
+        return "This model is trained on one machine; encode, and count, with it, and train on the result without it."
     near = difflib.get_close_matches(flag.lstrip("-"), names, 1, ALIKE)
     if near:
         return f"Did you mean {names[near[0]]}?"

@@ -72,9 +72,7 @@ class Grid:
         least, group = (2 * LEAST_BLOCKS, 1) if tied else (LEAST_BLOCKS, GROUP_BLOCKS)
         blocks = min(max(words * row_bytes // BLOCK_BYTES, least), MOST_BLOCKS, words)
         blocks = max(blocks, -(-words // MOST_ROWS))
-        slabs = group * (MOST_TIED_SLABS if tied else MOST_SLABS)
-        whole = group if blocks <= slabs else slabs
-        return cls(words, -(-blocks // whole) * whole, group)
+        return cls(words, _sides(-(-blocks // group), MOST_TIED_SLABS if tied else MOST_SLABS) * group, group)
 
     @property
     def height(self) -> int:
@@ -99,6 +97,11 @@ class Grid:
         """Sum the sizes of tiles (B·B,) to sizes of pairs of groups (G·G,)."""
         table: Rows = sizes.reshape(self.sides, self.group, self.sides, self.group).sum((1, 3)).ravel()
         return table
+
+
+def _sides(groups: int, most: int) -> int:
+    """Return a number of groups, little larger, of which `most` slabs, or three quarters as many, have equal shares."""
+    return groups if groups <= most else min(-(-groups // slabs) * slabs for slabs in range(3 * most // 4, most + 1))
 
 
 def room_in(directory: Path | None) -> Room:

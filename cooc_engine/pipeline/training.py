@@ -58,9 +58,13 @@ def _check_shared(model: str, family: Family, keywords: Mapping[str, Any]) -> No
     """Raise `UsageError` if others are to share a training that has to see each step of the one before."""
     for name in ("processes", "cluster"):
         if keywords.get(name) is not None and not family.shared:
-            work = "encode and count" if family.counting else "encode"
+            if family.counting:
+                why, work = "it takes little longer than reading the counts", "encode and count"
+            else:
+                why, work = "each of its steps needs the one before", "encode"
             raise UsageError(
-                f"--{name}: {model} is trained on one machine, with all its threads; {work} with it, and train on the result"
+                f"--{name}: {model} is trained on one machine, with all its threads, since {why}; {work} with it, and "
+                f"train on the result without it"
             )
 
 

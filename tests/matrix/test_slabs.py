@@ -24,6 +24,7 @@ from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime import processes
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.processes import Processes
+from cooc_engine.runtime.workers import Here
 
 GLOVE = GloveOptions(vector_size=12, epochs=2, x_max=10, seed=4)
 TIED, FREE = (SimplerGloveOptions(vector_size=7, epochs=2, tying=tying) for tying in ("tied", "free"))
@@ -148,6 +149,19 @@ def test_divergence_is_that_of_one_machine(cooc, workers, tmp_path, monkeypatch)
     with sharing(workers), pytest.raises(DivergenceError, match="not finite in epoch 1; lower lr") as caught:
         train_glove(cooc, tmp_path / "made.h5", dataclasses.replace(GLOVE, lr=1e30))
     assert caught.value.exit_code == 3
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("short", ["worker", "one that divides"])
+def test_a_budget_that_is_too_small_is_refused(cooc, tmp_path, short):
+    """Of a worker, or of this process, which has all parameters."""
+    with two_processes() as workers, pytest.raises(UsageError, match=r"memory=.* is too little to train glove") as caught:
+        if short == "worker":
+            workers.memory = 1 << 10
+        else:
+            workers.here = Here(1, 1 << 10)
+        train_glove(cooc, tmp_path / "made.h5", GLOVE)
+    assert ("with others" in str(caught.value)) == (short != "worker")
     assert not list(tmp_path.iterdir())
 
 

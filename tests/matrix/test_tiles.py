@@ -259,6 +259,14 @@ def test_sizes_of_tiles_add_up_to_those_of_pairs(group, sides):
     assert grid.by_pair(sizes).tolist() == expected.ravel().tolist()
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_slabs_are_many_for_any_number_of_words(tied):
+    most = tiles_module.MOST_TIED_SLABS if tied else tiles_module.MOST_SLABS
+    sides = [Grid.of(words, 2432, tied=tied).sides for words in range(most, 900_000, 1999)]
+    assert all(slabs_of(side, tied=tied) >= min(side, 3 * most // 4) for side in sides)
+    assert {slabs_of(side, tied=tied) for side in sides if side <= most} == {side for side in sides if side <= most}
+
+
 def test_the_table_of_tiles_stays_small_for_millions_of_words():
     assert Grid.of(3_000_000, 2432).blocks == MOST_BLOCKS
 
