@@ -193,8 +193,8 @@ class Visitors(Protocol):
     threads: int
     extent: Extent
 
-    def train(self, order: Order, stage: Stage) -> tuple[int, float]:
-        """Visit some strata of the epoch, from those on that the state has done; returns their number, and seconds of work.
+    def train(self, order: Order, stage: Stage) -> float:
+        """Visit the next stratum of the epoch; returns the seconds of work of all threads.
 
         The stage advances by their entries, and their costs are written into the state.
         """
@@ -217,8 +217,8 @@ def run_epochs(visitors: Visitors, state: State, schedule: Schedule, stage: Stag
         strata = len(order.strata)
         while state.strata < strata:
             begin = time.perf_counter()
-            done, busy = visitors.train(order, stage)
-            state.strata += done
+            busy = visitors.train(order, stage)
+            state.strata += 1
             seconds = time.perf_counter() - begin
             state.seconds += seconds
             state.idle += visitors.threads * seconds - busy

@@ -23,7 +23,6 @@ from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State, Visit
 from cooc_engine.matrix.slabs import Job, OnWorkers
 from cooc_engine.matrix.tiles import (
     ENTRY_BYTES,
-    ORDER,
     Dealing,
     Extent,
     Grid,
@@ -31,7 +30,6 @@ from cooc_engine.matrix.tiles import (
     deal,
     dealing_bytes,
     room_in,
-    slabs_of,
 )
 from cooc_engine.matrix.visits import InMemory
 from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed, slabs_path
@@ -166,7 +164,7 @@ class _Allotment:
         if not workers.local:
             Plan(f"{stage} with others", workers.here.memory, {"parameters": parameters, **tables}).check()
         parts = {
-            "parameters": -(-parameters // min(workers.count, slabs_of(grid.sides, tied=shape.tied))),
+            "parameters": -(-parameters // min(workers.count, -(-grid.sides // (2 if shape.tied else 1)))),
             "dealing": dealing_bytes(words, grid.blocks, workers.threads),
             **tables,
         }
@@ -217,7 +215,7 @@ class _Training:
         with claimed(self.output, self.run) as checkpoint:
             _check(solver, cooc)
             older = open_older(options.init, self.shape.d, self.output.parent)
-            data = (solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group, ORDER)
+            data = (solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
             plan = Begun(plan_digest(*data), options)
             plan.check(checkpoint, resume=self.run.resume)
             self.run.shown.say(allotment.line())
@@ -240,8 +238,7 @@ class _Training:
                 yield InMemory(pool, workers.threads, getattr(adagrad, kernel), tiles, state, schedule)
             return
         workers.check_processors()
-        at, slabs = slabs_path(self.output), slabs_of(self.grid.sides, tied=self.shape.tied)
-        layout = self.shape, self.grid, slabs, workers.threads
+        at, layout = slabs_path(self.output), (self.shape, self.grid, workers.threads)
         with directory_beside(at), workers.at(at):
             job = Job(at, self.cooc.path, self.options, kernel, self.solver.dealing, schedule, *layout)
             with dealing as stage:

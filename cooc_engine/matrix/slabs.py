@@ -1,16 +1,15 @@
-"""Training by workers that share it: tiles and parameters lie in files, by slabs, and each task visits a part of a round.
+"""Training by workers that share it: tiles and parameters lie in files, by slabs, and each task visits a part of a stratum.
 
-A task reads the slabs of parameters that its part needs, as the round before has left them, and writes them anew, under a
-name of its own: what was read stays until the round has ended, so that a task whose worker is lost can begin again, and two
-attempts at it write the same bytes. No two parts of a round share a slab, and all visits of a slab are in the order of one
-machine: the parameters have its bits.
+A slab is what belongs to one group of blocks: their rows of tiles, or of parameters. A task reads the slabs of parameters that
+its part needs, as the stratum before has left them, and writes them anew, under a name of its own: what was read stays until
+the stratum has ended, so that a task whose worker is lost can begin again, and two attempts at it write the same bytes. No
+two parts of a stratum share a slab, and all visits of a slab are in the order of one machine: the parameters have its bits.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +47,7 @@ class Job:
     """What all tasks of a training know.
 
     kernel, dealing   the name of the kernel that trains, and the function that says what becomes of the counts
-    slabs             number of slabs per side: those of words are numbered from 0, those of contexts from there on
+    Slabs of parameters of words are numbered from 0, those of contexts from G on; tied vectors have only the former.
     """
 
     directory: Path
@@ -59,28 +58,17 @@ class Job:
     schedule: Schedule
     shape: Shape
     grid: Grid
-    slabs: int
     threads: int
 
     @property
-    def sides(self) -> int:
-        """Number of matrices of parameters."""
-        return 1 if self.shape.tied else 2
-
-    @property
-    def groups(self) -> int:
-        """Number of groups in a slab."""
-        return self.grid.sides // self.slabs
-
-    @property
-    def blocks(self) -> int:
-        """Number of blocks in a slab."""
-        return self.groups * self.grid.group
+    def sides(self) -> tuple[int, int]:
+        """The matrix of parameters that has the slabs of words, and that of contexts: 0 or 1."""
+        return (0, 0) if self.shape.tied else (0, 1)
 
     @property
     def rows(self) -> int:
         """Number of rows of parameters in a slab."""
-        return self.blocks * self.grid.height
+        return self.grid.group * self.grid.height
 
     def file(self, what: str, slab: int) -> Path:
         """Return the path of the tiles of a slab of rows: of their bounds, or of one of the arrays of their entries."""
@@ -90,9 +78,18 @@ class Job:
 # ------------------------------------------------------------------------------------------------------------- tasks
 
 
-def deal_slab(job: Job, slab: int, stage: Stage) -> Extent:
-    """Task: deal the entries of a slab of rows, and write their tiles; returns their extent, of the whole grid."""
-    rows, blocks = range(slab * job.blocks, (slab + 1) * job.blocks), job.grid.blocks
+class Dealt(NamedTuple):
+    """What a task has dealt: (G,) entries to train on by group of columns, those held out, and losses as in `Extent`."""
+
+    sizes: Rows
+    held_out: int
+    losses: Floats
+
+
+def deal_slab(job: Job, slab: int, stage: Stage) -> Dealt:
+    """Task: deal the entries of the rows of a slab, and write their tiles."""
+    grid = job.grid
+    rows = slice(slab * grid.group, (slab + 1) * grid.group)
     finals = [job.file(what, slab) for what in (*KINDS, "bounds")]
     with attempt(*finals) as suffix:
         *parts, bounds = (beside(path, suffix) for path in finals)
@@ -102,91 +99,73 @@ def deal_slab(job: Job, slab: int, stage: Stage) -> Extent:
 
         cooc = Cooc(job.cooc)
         dealing, seed = job.dealing(cooc, job.options), job.schedule.seed
-        tiles = deal(cooc, dealing, job.grid, seed, job.threads, stage, room, rows)
-        own = slice(rows.start * blocks, rows.stop * blocks)
+        tiles = deal(cooc, dealing, grid, seed, job.threads, stage, room, range(rows.start, rows.stop))
+        own = slice(rows.start * grid.blocks, rows.stop * grid.blocks)
         _write(bounds, [tiles.starts[own], tiles.stops[own], tiles.starts[1:][own]])
         for path in parts:
             with path.open("rb") as file:
                 os.fsync(file.fileno())  # what was written by a mapping is seen by other machines only then
-    return tiles.extent
+    return Dealt(tiles.sizes.reshape(grid.sides, -1)[slab], tiles.held_out, tiles.losses[rows])
 
 
 class Visited(NamedTuple):
-    """What a task has done: seconds of work, and pairs of groups with their costs."""
+    """What a task has done: seconds of work, and (k, m) the costs of the pairs of its units."""
 
     busy: float
-    pairs: Rows
     costs: Floats
 
 
-def visit(job: Job, strata: Sequence[Rows], turn: int, stored: dict[int, Stored], output: Path, stage: Stage) -> Visited:
-    """Task: train on strata of a part, (k, m) each, and write its slabs of parameters to `output`, in the order of `stored`."""
-    part = _Part.read(job, strata, stored)
+def visit(job: Job, units: Rows, turn: int, stored: dict[int, Stored], output: Path, stage: Stage) -> Visited:
+    """Task: train on some units of a stratum, and write their slabs of parameters to `output`, in the order of `stored`."""
+    part = _Part.read(job, units, stored)
     step, kernel = part.parameters.step(job.schedule.lr, job.schedule.clip), getattr(kernels, job.kernel)
-    busy, costs = 0.0, np.zeros(part.table.grid.sides**2)
+    costs = np.zeros(part.table.grid.sides**2)
     with ThreadPoolExecutor(job.threads) as pool:
         visitor = Visitor(pool, job.threads, part.table, part.parameters)
-        for stratum in part.strata:
-            busy += visitor.train(kernel, step, stratum, turn, costs)
-            stage.advance(int(visitor.sizes[stratum].sum()))
+        busy = visitor.train(kernel, step, part.units, turn, costs)
+    stage.advance(int(visitor.sizes[part.units].sum()))
     with attempt(output) as suffix:
         _write(beside(output, suffix), part.parameters.matrices().values())
-    return Visited(busy, part.pairs, costs[part.local_pairs])
+    return Visited(busy, costs[part.units])
 
 
-def judge(job: Job, strata: Sequence[Rows], stored: dict[int, Stored], stage: Stage) -> Visited:
-    """Task: compute the costs of the held-out entries of strata of a part."""
-    part = _Part.read(job, strata, stored)
+def judge(job: Job, units: Rows, stored: dict[int, Stored], stage: Stage) -> Floats:
+    """Task: return (k, m) the costs of the held-out entries of some units of a stratum."""
+    part = _Part.read(job, units, stored)
     with ThreadPoolExecutor(job.threads) as pool:
-        costs = Visitor(pool, job.threads, part.table, part.parameters).judge(part.local_pairs, part.table.held_out)
-    return Visited(0.0, part.pairs, costs[part.local_pairs])
+        costs = Visitor(pool, job.threads, part.table, part.parameters).judge(part.units.ravel(), part.table.held_out)
+    return costs[part.units]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a round in memory: a grid of its own, whose groups are those of its slabs."""
+    """A part of a stratum in memory, as a grid of its own: its groups are those of the slabs; `units` are numbered by it."""
 
-    strata: list[Rows]
-    pairs: Rows
+    units: Rows
     table: Table
     parameters: Parameters
 
     @classmethod
-    def read(cls, job: Job, strata: Sequence[Rows], stored: dict[int, Stored]) -> _Part:
-        """Read the slabs of parameters, which are `stored` in files, and map the tiles that the strata visit."""
-        sides = [
-            {slab % job.slabs: at for slab, at in stored.items() if slab // job.slabs == side} for side in range(job.sides)
-        ]
-        groups = job.groups * len(sides[0])
-        grid = Grid(groups * job.grid.group * job.grid.height, groups * job.grid.group, job.grid.group)
-        matrices = [_read(job, list(side.values()), aligned_zeros(grid.rows, job.shape.width)) for side in sides]
-        words, contexts = list(sides[0]), list(sides[-1])
-        rows, columns = _numbers(words, job), _numbers(contexts, job)
-        local = [rows[some // job.grid.sides] * groups + columns[some % job.grid.sides] for some in strata]
-        pairs = np.concatenate([some.ravel() for some in strata])
-        return cls(local, pairs, _table(job, grid, words, contexts), Parameters(job.shape, grid, matrices[0], matrices[-1]))
-
-    @property
-    def local_pairs(self) -> Rows:
-        """The pairs of all strata by the numbers that they have in this grid."""
-        return np.concatenate([some.ravel() for some in self.strata])
-
-
-def _numbers(slabs: Sequence[int], job: Job) -> Rows:
-    """Return (G,) the number of each group of these slabs among all of them."""
-    numbers = np.zeros(job.grid.sides, np.int64)
-    for first, slab in enumerate(slabs):
-        numbers[slab * job.groups : (slab + 1) * job.groups] = first * job.groups + np.arange(job.groups)
-    return numbers
+    def read(cls, job: Job, units: Rows, stored: dict[int, Stored]) -> _Part:
+        """Read the slabs of parameters, which are `stored` in files, and map the tiles that the units visit."""
+        sides = job.grid.sides
+        words, contexts = ([slab % sides for slab in stored if slab // sides == side] for side in job.sides)
+        groups = job.grid.group * len(words)
+        grid = Grid(groups * job.grid.height, groups, job.grid.group)
+        halves = [list(stored.values())[side * len(words) :][: len(words)] for side in sorted({*job.sides})]
+        matrices = [_read(job, half, aligned_zeros(grid.rows, job.shape.width)) for half in halves]
+        numbers = np.searchsorted(words, units // sides) * grid.sides + np.searchsorted(contexts, units % sides)
+        return cls(numbers, _table(job, grid, words, contexts), Parameters(job.shape, grid, matrices[0], matrices[-1]))
 
 
 def _table(job: Job, grid: Grid, words: Sequence[int], contexts: Sequence[int]) -> Table:
     """Map the tiles of slabs of rows; the table has their columns in slabs of contexts."""
-    columns = np.concatenate([np.arange(slab * job.blocks, (slab + 1) * job.blocks) for slab in contexts])
-    bounds = [map_raw(job.file("bounds", slab), np.int64).reshape(3, job.blocks, -1) for slab in words]
+    group = job.grid.group
+    columns = (np.array(contexts)[:, None] * group + np.arange(group)).ravel()
+    bounds = [map_raw(job.file("bounds", slab), np.int64).reshape(3, group, -1) for slab in words]
     begins, stops, ends = np.concatenate([some[:, :, columns] for some in bounds], axis=1).reshape(3, -1)
     pieces = [TileEntries(*(map_raw(job.file(what, slab), kind, "c") for what, kind in KINDS.items())) for slab in words]
-    return Table(grid, begins, stops, ends, pieces, job.groups * grid.sides)
+    return Table(grid, begins, stops, ends, pieces, grid.sides)
 
 
 def _read(job: Job, places: Sequence[Stored], matrix: Matrix) -> Matrix:
@@ -214,57 +193,54 @@ class OnWorkers:
         self._stored: dict[int, Stored] = {}
         self._collected = True
         self.threads = workers.count * workers.threads
-        found = list(workers.each(deal_slab, ((job, slab) for slab in range(job.slabs)), stage))
-        held_out = sum(one.held_out for one in found)
-        self.extent = Extent(sum(one.sizes for one in found), held_out, sum(one.losses for one in found))  # type: ignore[arg-type]
+        found = list(workers.each(deal_slab, ((job, slab) for slab in range(job.grid.sides)), stage))
+        sizes, losses = np.concatenate([one.sizes for one in found]), np.concatenate([one.losses for one in found])
+        self.extent = Extent(sizes, sum(one.held_out for one in found), losses)
 
-    def train(self, order: Order, stage: Stage) -> tuple[int, float]:
-        """Visit what is left of a round."""
-        left = order.left(self._state.strata)
+    def train(self, order: Order, stage: Stage) -> float:
+        """Visit the next stratum."""
+        parts = self._parts(order.strata[self._state.strata])
         at = self._job.directory / f"rows-{self._state.epoch}-{self._state.strata}"
-        parts = [
-            (self._job, strata, order.turn, self._needed(strata), beside(at, f"-{number:03d}.bin"))
-            for number, strata in enumerate(self._parts(left))
+        items = [
+            (self._job, units, order.turn, self._needed(units), beside(at, f"-{number:03d}.bin"))
+            for number, units in enumerate(parts)
         ]
         busy, stored = 0.0, dict(self._stored)
-        for (*_, read, written), one in zip(parts, self._workers.each(visit, parts, stage, stay=True), strict=True):
-            self._state.costs[one.pairs] = one.costs
+        for (_, units, _, read, written), one in zip(items, self._workers.each(visit, items, stage, stay=True), strict=True):
+            self._state.costs[units] = one.costs
             busy += one.busy
             stored |= {slab: Stored(written, number) for number, slab in enumerate(read)}
         self._stored, self._collected = stored, False
         self._clear()
-        return len(left), busy
+        return busy
 
     def judge(self) -> float:
         """Return the sum of the costs of all held-out entries."""
         costs = np.zeros_like(self._state.costs)
-        order = order_of(self._job.grid.sides, 0, 0, tied=self._job.shape.tied)
-        parts = [(self._job, strata, self._needed(strata)) for some in order.rounds for strata in self._parts(some)]
-        for one in self._workers.each(judge, parts, Stage("judge", None, "entries")):
-            costs[one.pairs] = one.costs
+        strata = order_of(self._job.grid.sides, 0, 0, tied=self._job.shape.tied).strata
+        items = [(self._job, units, self._needed(units)) for stratum in strata for units in self._parts(stratum)]
+        for (_, units, _), found in zip(items, self._workers.each(judge, items, Stage("judge", None, "entries")), strict=True):
+            costs[units] = found
         return float(costs.sum())
 
     def collect(self) -> None:
         """Read what the workers have written into the parameters of the state."""
         if not self._collected:
+            sides = self._job.grid.sides
             for side, matrix in enumerate(self._state.parameters.matrices().values()):
-                _read(self._job, [self._stored[side * self._job.slabs + slab] for slab in range(self._job.slabs)], matrix)
+                _read(self._job, [self._stored[side * sides + slab] for slab in range(sides)], matrix)
         self._collected = True
 
-    def _parts(self, strata: list[Rows]) -> Iterator[list[Rows]]:
-        """Divide strata of a round, (P, k, m) each, among the workers: yields the strata of each, (k, m)."""
-        parts = len(strata[0])
-        bounds = np.linspace(0, parts, min(parts, self._workers.count) + 1).astype(int).tolist()
-        for first, last in itertools.pairwise(bounds):
-            yield [some[first:last].reshape(-1, some.shape[2]) for some in strata]
+    def _parts(self, stratum: Rows) -> list[Rows]:
+        """Divide the units of a stratum among the workers."""
+        return np.array_split(stratum, min(len(stratum), self._workers.count))
 
-    def _needed(self, strata: list[Rows]) -> dict[int, Stored]:
-        """Return the slabs that these strata visit, and where they are."""
+    def _needed(self, units: Rows) -> dict[int, Stored]:
+        """Return the slabs that these units visit, and where they are."""
         if not self._stored:
             self._spread()
-        job, pairs = self._job, np.concatenate([some.ravel() for some in strata])
-        rows, columns = pairs // job.grid.sides // job.groups, pairs % job.grid.sides // job.groups
-        found = np.union1d(rows, columns if job.shape.tied else columns + job.slabs)
+        sides = self._job.grid.sides
+        found = np.union1d(units // sides, units % sides + sides * self._job.sides[-1])
         return {slab: self._stored[slab] for slab in found.tolist()}
 
     def _spread(self) -> None:
@@ -272,7 +248,8 @@ class OnWorkers:
         for side, (name, matrix) in enumerate(self._state.parameters.matrices().items()):
             path = self._job.directory / f"rows-{name}.bin"
             _write(path, [matrix])
-            self._stored |= {side * self._job.slabs + slab: Stored(path, slab) for slab in range(self._job.slabs)}
+            sides = self._job.grid.sides
+            self._stored |= {side * sides + slab: Stored(path, slab) for slab in range(sides)}
 
     def _clear(self) -> None:
         """Delete what no slab is stored in any more."""

@@ -6,9 +6,6 @@ last one visited does not bias the parameters. Adjacent blocks form groups, and 
 consecutive ones sharing a row or a column of blocks. A stratum is a set of pairs that share no row and no column: threads
 that work on it never conflict, and the result is the same for any number of them. Grid and strata depend only on the
 number of words, the size of a row of parameters and the seed.
-
-Consecutive groups form slabs. The strata of an epoch come in rounds, in each of which no two parts share a slab: several
-processes can each take a part, and move slabs of parameters to each other only between rounds.
 """
 
 from __future__ import annotations
@@ -19,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +30,8 @@ from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.scratch import map_nameless
 
 __all__ = [
-    "ENTRY_BYTES", "ORDER", "Dealing", "Extent", "Grid", "Order", "Room", "Tiles", "deal", "dealing_bytes", "order_of",
-    "room_in", "share", "slabs_of",
+    "ENTRY_BYTES", "Dealing", "Extent", "Grid", "Order", "Room", "Tiles", "deal", "dealing_bytes", "order_of",
+    "room_in", "share",
 ]  # fmt: skip
 
 ENTRY_BYTES = 12
@@ -43,9 +40,6 @@ GROUP_BLOCKS = 4  # consecutive tiles share a side: a fifth faster than single t
 LEAST_BLOCKS = 128  # with fewer, the last tiles of an epoch weigh more in the final loss, and threads may lack work
 MOST_BLOCKS = 1 << 11  # for millions of words, so that the table of tiles stays small
 MOST_ROWS = 1 << 16
-ORDER = 2  # version of the order of visits, on which the result depends: 2 has slabs
-MOST_SLABS = 32  # per side: as many as LEAST_BLOCKS make groups; more are moved more often, 16 raise the final loss
-MOST_TIED_SLABS = 256
 CHUNK_ENTRIES = 1 << 18  # entries dealt at a time by a thread
 
 Transform = Callable[[Matrix], tuple[Matrix, Matrix]]
@@ -72,7 +66,7 @@ class Grid:
         least, group = (2 * LEAST_BLOCKS, 1) if tied else (LEAST_BLOCKS, GROUP_BLOCKS)
         blocks = min(max(words * row_bytes // BLOCK_BYTES, least), MOST_BLOCKS, words)
         blocks = max(blocks, -(-words // MOST_ROWS))
-        return cls(words, _sides(-(-blocks // group), MOST_TIED_SLABS if tied else MOST_SLABS) * group, group)
+        return cls(words, -(-blocks // group) * group, group)
 
     @property
     def height(self) -> int:
@@ -97,11 +91,6 @@ class Grid:
         """Sum the sizes of tiles (B·B,) to sizes of pairs of groups (G·G,)."""
         table: Rows = sizes.reshape(self.sides, self.group, self.sides, self.group).sum((1, 3)).ravel()
         return table
-
-
-def _sides(groups: int, most: int) -> int:
-    """Return a number of groups, little larger, of which `most` slabs, or three quarters as many, have equal shares."""
-    return groups if groups <= most else min(-(-groups // slabs) * slabs for slabs in range(3 * most // 4, most + 1))
 
 
 def room_in(directory: Path | None) -> Room:
@@ -300,70 +289,38 @@ class _Rows:
 def _for_all_rows(cooc: Cooc, blocks: int, rows: range, pool: ThreadPoolExecutor, work: Callable[[_Rows], None]) -> None:
     """Run `work` on these row blocks, in order within each and never on the same row block in two threads."""
     for block in cooc.blocks:
-        list(pool.map(work, (some for some in _row_blocks(cooc, block, blocks) if some.first % blocks in rows)))
+        list(pool.map(work, _row_blocks(cooc, block, blocks, rows)))
 
 
-def _row_blocks(cooc: Cooc, block: Block, blocks: int) -> Iterator[_Rows]:
+def _row_blocks(cooc: Cooc, block: Block, blocks: int, rows: range) -> Iterator[_Rows]:
     columns, values = cooc.block_integers(block)
     offsets = cooc.row_offsets[block.first : block.last + 1] - cooc.row_offsets[block.first]
-    for k in range(min(blocks, block.last - block.first)):
+    for k in sorted((row - block.first) % blocks for row in rows):
+        if k >= block.last - block.first:
+            break
         yield _Rows(block.first + k, np.stack([offsets[:-1][k::blocks], offsets[1:][k::blocks]], 1), columns, values)
 
 
-@dataclass(frozen=True)
-class Order:
-    """The order of an epoch: rounds of strata, and a number by which the order of the tiles within pairs is rotated.
+class Order(NamedTuple):
+    """The order of an epoch: its strata, and a number by which the order of the tiles within pairs is rotated.
 
-    A stratum is (P, k, m) int64: in each of P parts, k units that share no row and no column, each of m pairs of groups for one
-    thread. The strata of a round have the same parts, and no two of these share a slab.
+    A stratum is (k, m) int64: k units that share no row and no column, each of m pairs of groups for one thread.
     """
 
-    rounds: list[list[Rows]]
+    strata: list[Rows]
     turn: int
-
-    @functools.cached_property
-    def strata(self) -> list[Rows]:
-        """The units of all parts, (P·k, m), stratum by stratum."""
-        return [stratum.reshape(-1, stratum.shape[2]) for some in self.rounds for stratum in some]
-
-    def left(self, done: int) -> list[Rows]:
-        """Return the strata that are left of a round when so many of the epoch are done."""
-        for some in self.rounds:
-            if done < len(some):
-                return some[done:]
-            done -= len(some)
-        return []
-
-
-def slabs_of(sides: int, *, tied: bool = False) -> int:
-    """Return the number of slabs per side of a grid, all of the same number of groups."""
-    return max(slabs for slabs in range(1, (MOST_TIED_SLABS if tied else MOST_SLABS) + 1) if sides % slabs == 0)
 
 
 def order_of(sides: int, seed: int, epoch: int, *, tied: bool = False) -> Order:
     """Return the order of an epoch for a grid of so many groups per side.
 
-    Untied vectors use the diagonals of a random Latin square of slabs, and in each of its cells those of a Latin square of
-    groups; m = 1. Tied vectors, where a group of columns is also one of rows, use the rounds of a round-robin tournament of
-    slabs, m = 2 (a pair and its mirror image), and one round of the pairs on the diagonal, which have tournaments of their own.
+    Untied vectors use the diagonals of a random Latin square, m = 1. Tied vectors, where a group of columns is also one of
+    rows, use the rounds of a round-robin tournament, m = 2 (a pair and its mirror image), and one round of the pairs on the
+    diagonal.
     """
     random = np.random.Generator(np.random.PCG64([seed, epoch + 1]))  # [seed, 0] would be the stream of the initial values
-    slabs = slabs_of(sides, tied=tied)
-    outer = _rounds(slabs, random) if tied else _diagonals(slabs, random)
-    turn, square = int(random.integers(1 << 30)), _diagonals(sides // slabs, random)
-    own = _rounds(sides // slabs, random) if tied else square
-    return Order([_within(pairs, slabs, sides, own if tied and pairs.shape[1] == 1 else square) for pairs in outer], turn)
-
-
-def _within(pairs: Rows, slabs: int, sides: int, inner: list[Rows]) -> list[Rows]:
-    """Return the strata of a round of pairs of slabs (P, m): in each, those of `inner`, and for m = 2 their mirror images."""
-    found = []
-    for units in inner:
-        (a, b), (i, j) = divmod(pairs[:, :1, None], slabs), divmod(units, sides // slabs)
-        rows, columns = a * (sides // slabs) + i, b * (sides // slabs) + j
-        both = [rows * sides + columns, columns * sides + rows][: pairs.shape[1]]
-        found.append(np.concatenate(both, axis=2))
-    return found
+    found = _rounds(sides, random) if tied else _diagonals(sides, random)
+    return Order(found, int(random.integers(1 << 30)))
 
 
 def _diagonals(sides: int, random: np.random.Generator) -> list[Rows]:

@@ -92,14 +92,14 @@ class InMemory:
         self._kernel, self._step = kernel, state.parameters.step(schedule.lr, schedule.clip)
         self._visitor = Visitor(pool, threads, self._table, state.parameters)
 
-    def train(self, order: Order, stage: Stage) -> tuple[int, float]:
+    def train(self, order: Order, stage: Stage) -> float:
         """Visit the next stratum."""
         stratum, *later = order.strata[self._state.strata : self._state.strata + 2]
         for soon in (stratum, *later):
             self._tiles.expect(soon)
         busy = self._visitor.train(self._kernel, self._step, stratum, order.turn, self._state.costs)
         stage.advance(int(self.extent.sizes[stratum].sum()))
-        return 1, busy
+        return busy
 
     def judge(self) -> float:
         """Return the sum of the costs of all held-out entries."""

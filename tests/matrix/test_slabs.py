@@ -18,7 +18,7 @@ from cooc_engine import train
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import DivergenceError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.matrix import glove, slabs, tiles
+from cooc_engine.matrix import glove, slabs
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime import processes
@@ -29,11 +29,11 @@ from cooc_engine.runtime.workers import Here
 GLOVE = GloveOptions(vector_size=12, epochs=2, x_max=10, seed=4)
 TIED, FREE = (SimplerGloveOptions(vector_size=7, epochs=2, tying=tying) for tying in ("tied", "free"))
 KINDS = [
-    (train_glove, GLOVE, (12, 3), 2),  # the trainer, its options, blocks and groups of the grid, and slabs per side at most
-    (train_glove, dataclasses.replace(GLOVE, accumulators="row", held_out=0.2), (10, 1), 5),
-    (train_simpler_glove, TIED, (12, 1), 4),
-    (train_simpler_glove, dataclasses.replace(TIED, held_out=0.2), (9, 1), 3),
-    (train_simpler_glove, FREE, (5, 1), 5),
+    (train_glove, GLOVE, (12, 3)),  # the trainer, its options, blocks and groups of the grid
+    (train_glove, dataclasses.replace(GLOVE, accumulators="row", held_out=0.2), (10, 1)),
+    (train_simpler_glove, TIED, (8, 1)),
+    (train_simpler_glove, dataclasses.replace(TIED, held_out=0.2), (9, 1)),
+    (train_simpler_glove, FREE, (5, 1)),
 ]
 
 
@@ -74,19 +74,13 @@ def two_processes() -> Iterator[Processes]:
         yield made
 
 
-def cut(monkeypatch, grid: tuple[int, int], most: int) -> None:
-    cut_into(monkeypatch, *grid)
-    for name in ("MOST_SLABS", "MOST_TIED_SLABS"):
-        monkeypatch.setattr(tiles, name, most)
-
-
 def losses(model) -> list[dict[str, float]]:
     return [{name: value for name, value in record.items() if "loss" in name} for record in model.history]
 
 
-@pytest.mark.parametrize(("trainer", "options", "grid", "most"), KINDS)
-def test_workers_train_the_bits_of_one_machine(cooc, workers, tmp_path, monkeypatch, trainer, options, grid, most):
-    cut(monkeypatch, grid, most)
+@pytest.mark.parametrize(("trainer", "options", "grid"), KINDS)
+def test_workers_train_the_bits_of_one_machine(cooc, workers, tmp_path, monkeypatch, trainer, options, grid):
+    cut_into(monkeypatch, *grid)
     whole = trainer(cooc, tmp_path / "whole.h5", options)
     with sharing(workers):
         made = trainer(cooc, tmp_path / "made.h5", options)
@@ -98,9 +92,8 @@ def test_workers_train_the_bits_of_one_machine(cooc, workers, tmp_path, monkeypa
 @pytest.mark.parametrize("first", ["workers", "one machine"])
 @pytest.mark.parametrize("kind", [0, 2], ids=["glove", "tied"])
 def test_either_goes_on_where_the_other_stopped(cooc, workers, tmp_path, monkeypatch, kind, first):
-    """In the middle of a round too, if it was one machine that stopped."""
-    trainer, options, grid, most = KINDS[kind]
-    cut(monkeypatch, grid, most)
+    trainer, options, grid = KINDS[kind]
+    cut_into(monkeypatch, *grid)
     whole, output = trainer(cooc, tmp_path / "whole.h5", options), tmp_path / "made.h5"
     shared, alone = sharing(workers), nullcontext()
     interrupt_at(monkeypatch, 3)
@@ -116,7 +109,7 @@ def test_either_goes_on_where_the_other_stopped(cooc, workers, tmp_path, monkeyp
 
 def test_workers_that_are_killed_cost_no_bit(cooc, tmp_path, monkeypatch):
     """One while tiles are dealt, and one in the middle of an epoch."""
-    cut(monkeypatch, (12, 1), 12)
+    cut_into(monkeypatch, 12)
     whole = train_glove(cooc, tmp_path / "whole.h5", GLOVE)
     heard, original = [], Processes._hear
 
@@ -145,7 +138,7 @@ def test_a_task_that_is_always_lost_ends_the_training(cooc, tmp_path, monkeypatc
 
 
 def test_divergence_is_that_of_one_machine(cooc, workers, tmp_path, monkeypatch):
-    cut(monkeypatch, (4, 1), 4)
+    cut_into(monkeypatch, 4)
     with sharing(workers), pytest.raises(DivergenceError, match="not finite in epoch 1; lower lr") as caught:
         train_glove(cooc, tmp_path / "made.h5", dataclasses.replace(GLOVE, lr=1e30))
     assert caught.value.exit_code == 3
