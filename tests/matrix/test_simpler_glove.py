@@ -389,7 +389,7 @@ def test_a_checkpoint_is_not_continued_from_another_older_model(cooc, tmp_path, 
         train_glove(cooc, tmp_path / "new.h5", started)
     monkeypatch.setattr(glove, "deferred_interrupt", never)
     train_glove(cooc, old, dataclasses.replace(GLOVE, seed=9), force=True)
-    with pytest.raises(UsageError, match="other options"):
+    with pytest.raises(UsageError, match="was begun from other data"):
         train_glove(cooc, tmp_path / "new.h5", started, resume=True)
 
 
