@@ -132,14 +132,17 @@ def _pruned(older: ModelFile, labels: Vocabulary, arrays: dict[str, Matrix], cut
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
     if not 0 < cutoff < sum(map(len, inputs)):
         return Pruned(words, labels, None, arrays, options.label)
-    squares = np.concatenate([np.einsum("ij,ij->i", matrix, matrix) for matrix in inputs])
+    order = np.concatenate([np.einsum("ij,ij->i", matrix, matrix) for matrix in inputs])
+    np.negative(order, out=order)  # the longest rows first
     if (end := words.find(LINE_END)) >= 0:
-        squares[end] = np.inf
-    rows = np.sort(np.argpartition(-squares, cutoff)[:cutoff])
+        order[end] = -np.inf
+    rows = np.sort(np.argpartition(order, cutoff)[:cutoff])
     own, kept = rows[rows < len(words)], rows[rows >= len(words)] - len(words)
     if inputs[1:]:
         check_kept(older.path, kept, options.buckets)
     chosen = {**arrays, "words": arrays["words"][own]} | ({"ngrams": arrays["ngrams"][kept]} if inputs[1:] else {})
+    for name in chosen.keys() & {"words", "ngrams"}:
+        older.reader(name).release()  # the whole rows are not needed again
     return Pruned(taken(words, own), labels, kept if inputs[1:] else None, chosen, options.label)
 
 
