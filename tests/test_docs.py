@@ -195,6 +195,23 @@ def test_flags_that_are_spoken_of_exist(page):
     assert said <= flags() | OTHERS
 
 
+FASTTEXT = """
+    input output verbose minCount minCountLabel wordNgrams bucket minn maxn t label lr lrUpdateRate dim ws epoch neg loss
+    thread pretrainedVectors saveOutput seed autotune-validation autotune-metric autotune-predictions autotune-duration
+    autotune-modelsize cutoff retrain qnorm qout dsub
+"""
+COMMANDS = """
+    supervised quantize test test-label predict predict-prob skipgram cbow print-word-vectors print-sentence-vectors
+    print-ngrams nn analogies dump
+"""
+
+
+def test_every_flag_and_command_of_fasttext_has_a_line():
+    guide = (DOCS / "guides" / "coming-from.md").read_text("utf-8").partition("\n## fastText\n")[2].partition("\n## ")[0]
+    wanted = [*(f"-{flag}" for flag in FASTTEXT.split()), *COMMANDS.split()]
+    assert [name for name in wanted if not re.search(rf"`{name}[ `]", guide)] == []
+
+
 def links(page: Path) -> Iterator[str]:
     """Yield the links of a Markdown file that point into this project."""
     prose = tutorial.FENCE.sub("", page.read_text("utf-8"))

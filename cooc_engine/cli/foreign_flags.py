@@ -12,6 +12,7 @@ __all__ = ["given", "modern", "values"]
 FOREIGN = {
     "--symmetric": ("--context-side", {"1": "both", "0": "left"}),
     "--truncate-weight": ("--truncate-weight", {"1": "on", "0": "off"}),
+    "--loss": ("--loss", {"one-vs-all": "ova"}),
     "--dm": ("--model", {"1": "dm", "0": "dbow"}),
     "--dbow-words": ("--words", {"1": "on", "0": "off"}),
     "--dbow_words": ("--words", {"1": "on", "0": "off"}),

@@ -34,6 +34,22 @@ def test_every_verb_has_examples_that_are_understood(path):
         app.parse_args(modern(shlex.split(words)), exit_on_error=False, print_error=False)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "train supervised text -output m.h5 -minCount 2 -minCountLabel 1 -wordNgrams 2 -bucket 9 -minn 2 -maxn 3 -label L "
+        "-lr 0.1 -dim 9 -epoch 1 -neg 5 -loss one-vs-all -thread 1 -pretrainedVectors v.vec -seed 0",
+        "train fasttext text -output m.h5 -minCount 2 -bucket 9 -minn 2 -maxn 3 -t 1e-4 -lr 0.1 -dim 9 -ws 4 -epoch 1 -neg 5 "
+        "-loss ns -thread 1 -pretrainedVectors v.vec -seed 0",
+        "autotune text -output m.h5 -autotune-validation v -autotune-metric f1 -autotune-predictions 1 -autotune-duration 9 "
+        "-autotune-modelsize 2M",
+        "quantize m.h5 -output s.h5 -cutoff 9 -retrain text -qnorm -qout -dsub 2 -thread 1",
+    ],
+)
+def test_flags_are_understood_as_fasttexts_program_spells_them(words):
+    app.parse_args(modern(words.split()), exit_on_error=False, print_error=False)
+
+
 def test_help_is_grouped_in_the_order_of_the_table(call):
     text = call("--help")[1]
     places = [text.index(f"─ {title} ─") for title in [*VERBS, "Flags"]]
