@@ -78,6 +78,7 @@ from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.text.bounded import whole
+from cooc_engine.text.stores import is_url, located
 from cooc_engine.text.tokenizers import WORD_LISTS
 from cooc_engine.vectors.query import Vectors
 
@@ -224,7 +225,8 @@ class _Plan:
             raise UsageError(f"{path}: unknown table {unknown[0]!r}; there are: {', '.join(sorted(TABLES))}")
         self.output = path.parent / self._text(fields, "output", path.stem)
         table = dict(self._table(fields, "encode"))
-        self.texts = self._paths(table.pop("texts", []), "[encode] texts")
+        names = self._names(table.pop("texts", []), "[encode] texts")
+        self.texts = [located(name if is_url(name) else path.parent / name) for name in names]
         if not self.texts:
             raise UsageError(f"{path}: [encode] names no texts")
         self.corpus = self.output / "corpus"
@@ -361,10 +363,13 @@ class _Plan:
         return tables
 
     def _paths(self, values: Any, where: str) -> list[Path]:
+        return [self.path.parent / name for name in self._names(values, where)]
+
+    def _names(self, values: Any, where: str) -> list[str]:
         values = [values] if isinstance(values, str) else values
         if not isinstance(values, list) or not all(isinstance(value, str) and "\0" not in value for value in values):
             raise UsageError(f"{self.path} {where}: must be a list of file names")
-        return [self.path.parent / value for value in values]
+        return values
 
 
 def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[SharedKeywords]) -> None:

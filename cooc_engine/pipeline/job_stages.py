@@ -20,6 +20,7 @@ from cooc_engine.models.families import Family
 from cooc_engine.pipeline.training import check_model
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import part_path
 from cooc_engine.storage.sizes import shown_size, size_of
 
@@ -98,7 +99,7 @@ class StagePlan:
         return f"{self.path}: {said[self.state]}"
 
 
-def encode_stage(texts: Sequence[Path], at: Path, options: EncodeOptions) -> Stage:
+def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) -> Stage:
     """Return the stage that encodes the texts of a job."""
 
     def foresee(**run: Any) -> Foreseen:

@@ -22,7 +22,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.types import PathLike
 
-__all__ = ["StoredText", "TextPath", "located"]
+__all__ = ["StoredText", "TextPath", "is_url", "located"]
 
 URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 AHEAD = 4 << 20  # bytes that are requested at a time, and held
@@ -93,11 +93,18 @@ class StoredText:
 TextPath = Path | StoredText
 
 
+def is_url(name: str) -> bool:
+    """Tell whether a name is that of a text in a store, and not of a file."""
+    return URL.match(name) is not None
+
+
 def located(text: PathLike) -> TextPath:
     """Return where a text is; raises `UsageError` if it is in a store which nothing that is installed can read."""
     url = os.fspath(text)
-    if isinstance(text, StoredText) or not (isinstance(url, str) and URL.match(url)):
-        return text if isinstance(text, StoredText) else Path(text)
+    if isinstance(text, StoredText):
+        return text
+    if not (isinstance(url, str) and is_url(url)):
+        return Path(text)
     require(f"reading {url}", "stores", "fsspec")
     from fsspec import get_filesystem_class
 

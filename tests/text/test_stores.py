@@ -10,7 +10,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 from support.corpora import contents
 
-from cooc_engine import encode, plan_encode, train
+from cooc_engine import encode, plan_encode, run, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, UsageError
@@ -61,6 +61,13 @@ def test_the_command_line_and_train_take_urls(memory, tmp_path, capfd):
     assert main(["encode", "memory://a.txt", "--output", str(tmp_path / "corpus"), "--progress", "none"]) == 0
     model = train("pmi", "memory://a.txt", tmp_path / "m.h5")
     assert model.matrix.shape[0] == 3
+
+
+def test_a_job_names_urls_and_files_beside_it(memory, files, tmp_path):
+    (tmp_path / "job.toml").write_text('[encode]\ntexts = ["a.txt", "memory://b.txt.gz"]\nmin-count = 1\n')
+    run(tmp_path / "job.toml")
+    assert words(tmp_path / "job" / "corpus") == words(encode(files, tmp_path / "here", ALL).path)
+    assert run(tmp_path / "job.toml") == [], "what is finished is kept"
 
 
 def test_a_text_that_is_not_there(memory, tmp_path):
