@@ -5,6 +5,7 @@ Commands import what they need when they run, so that `--help` is quick.
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -290,7 +291,8 @@ def run_job(
     with Work(run) as work:
         rows = cooc_engine.run(job, force_stage=force_stage, **run.fresh_keywords())
     lines = Table.of(rows).lines() if any("settings" in row for row in rows) else score_lines(rows)
-    print_result(run.json, {**result, **work.record(), "evaluation": rows}, lines)
+    finished = [f"{result['output']}: finished, {work.seconds:.1f} s"]
+    print_result(run.json, {**result, **work.record(), "evaluation": rows}, lines if rows else finished)
 
 
 def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
@@ -340,6 +342,12 @@ def help(command: Annotated[tuple[str, ...], Parameter(name="COMMAND...")] = (),
 
         cooc-engine help train glove
     """
+    found = app
+    for word in command:
+        if word not in found:
+            near = difflib.get_close_matches(word, [*found], 1)
+            raise UsageError(f"there is no command {' '.join(command)!r}{f'; did you mean {near[0]}?' if near else ''}")
+        found = found[word]
     app.help_print([*command])
 
 

@@ -9,7 +9,7 @@ number of threads.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +104,8 @@ def encode_documents(
     how = Run.of("encode_documents", run, FreshKeywords)
     if isinstance(documents, str | bytes):
         raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
+    if isinstance(documents, Mapping) or hasattr(documents, "columns"):  # which iterate over their names alone
+        raise UsageError(f"documents is a {type(documents).__name__}; pass its texts: one column, or its values")
     chosen = options or EncodeOptions()
     for name in ("doc_id_column", "document", "encoding"):
         if getattr(chosen, name) != getattr(EncodeOptions, name):

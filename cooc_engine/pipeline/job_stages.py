@@ -68,7 +68,7 @@ class StagePlan:
     state         "finished", "interrupted" (a run would go on with it), "missing", "changed" (it was made otherwise than the
                   job says, and a run would refuse to go on), or "forced" (a run would replace it)
     size          bytes of what is there, of an interrupted stage too
-    output_bytes  predicted size of what a run would make, at least, and
+    output_bytes  predicted size of what a run would make, of a model the least, and
     peak_bytes    predicted use of disk while it does; None where it cannot be predicted yet
     note          what differs in a changed stage, and the flag to pass; what is lost with a forced one
     """
@@ -86,7 +86,8 @@ class StagePlan:
 
     def line(self) -> str:
         """Return the plan as one line."""
-        sizes = {"of at least {}": self.output_bytes, "{} of disk at the peak": self.peak_bytes}
+        bound = "at least" if self.peak_bytes is None else "about"
+        sizes = {f"of {bound} {{}}": self.output_bytes, "{} of disk at the peak": self.peak_bytes}
         foreseen = ", ".join(text.format(show_size(size)) for text, size in sizes.items() if size is not None)
         made = f" ({foreseen})" if foreseen else ""
         said = {

@@ -77,6 +77,8 @@ def test_stages_are_logged(made, tmp_path, caplog):
 def test_the_result_of_a_job_names_its_directory(call, made):
     copied(made, "text.txt")
     Path("job.toml").write_text('output = "work"\n[encode]\ntexts = ["text.txt"]\n')
+    code, stdout, _ = call("run", "job.toml", *QUIET)
+    assert code == 0 and stdout.startswith("work: finished, ")
     code, stdout, _ = call("run", "job.toml", "--json", *QUIET)
     assert code == 0
     assert {key: json.loads(stdout)[key] for key in ("output", "job")} == {"output": "work", "job": "job.toml"}

@@ -111,3 +111,14 @@ def test_a_shell_that_is_not_known(call, monkeypatch):
 
     monkeypatch.setattr("cyclopts.completion.detect.detect_shell", detect)
     assert_one_line(*call("--install-completion"), 2, "the shell is not known; pass --shell bash, zsh or fish")
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["trian"], "there is no command 'trian'; did you mean train?"),
+        (["train", "glvoe"], "'train glvoe'; did you mean glove?"),
+    ],
+)
+def test_help_for_a_command_that_there_is_not(call, command, says):
+    assert_one_line(*call("help", *command), 2, says)

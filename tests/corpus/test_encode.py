@@ -546,3 +546,12 @@ def test_one_string_is_not_several_documents(tmp_path):
     with pytest.raises(UsageError, match=r"documents is one string, not several; pass \[text\]"):
         encode_documents("a b c", tmp_path / "c")
     assert not list(tmp_path.iterdir())
+
+
+def test_names_of_columns_are_no_documents(tmp_path):
+    """A data frame and a mapping iterate over their names."""
+    frame = pytest.importorskip("pandas").DataFrame({"id": [1], "text": ["a b"]})
+    for table in (frame, {"id": "1", "text": "a b"}):
+        with pytest.raises(UsageError, match=f"documents is a {type(table).__name__}; pass its texts"):
+            encode_documents(table, tmp_path / "c", EncodeOptions(min_count=1))
+    assert encode_documents(frame["text"], tmp_path / "c", EncodeOptions(min_count=1)).tokens == 2
