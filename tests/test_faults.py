@@ -116,14 +116,15 @@ def test_a_kill_of_those_who_share_work_loses_nothing(tmp_path, kind, points):
     [
         ("append,import,job,export,text", 5),
         (",".join(trainable()), 3),
-        (",".join([FILES, *(verb for verb, package in EXTRAS.items() if importlib.util.find_spec(package))]), 3),
+        (",".join([FILES, *(verb for verb, package in EXTRAS.items() if importlib.util.find_spec(package))]), 1),
     ],
 )
 def test_a_kill_at_any_moment_of_any_verb_loses_nothing(tmp_path, verbs, points):
-    """At some moments, others in every run: all would take minutes."""
-    command = [sys.executable, HERE / "support" / "faults.py", "kill", verbs, tmp_path, str(points)]
+    """At some moments, others in every run: all, which COOC_FAULTS=all tries, take many minutes."""
+    most = 0 if os.environ.get("COOC_FAULTS") == "all" else points
+    command = [sys.executable, HERE / "support" / "faults.py", "kill", verbs, tmp_path, str(most)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=1200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        command, capture_output=True, text=True, timeout=7200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

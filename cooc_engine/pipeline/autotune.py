@@ -29,7 +29,7 @@ from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
-from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
+from cooc_engine.storage.outputs import beside, refuse_links, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
 from cooc_engine.vectors.model import Model, open_model
@@ -81,6 +81,8 @@ def autotune(
         raise InputError(f"{validation}: {'is not a file' if Path(validation).exists() else 'no such file'}")
     if base.init is not None:
         raise UsageError("--init fixes the vector size, which is searched for; leave it out")
+    if how.resume and output.exists() and not _best_of(output).exists():
+        _remove_work(output)  # of a search that was killed at its very end
     for left in (_record_of(output), _work_of(output)):
         refuse_overwrite(output, left, force=how.force, resume=how.resume)
     with _workspace(output, how) as work:
@@ -108,12 +110,21 @@ def _workspace(output: Path, run: Run) -> Iterator[Path]:
     shutil.rmtree(work)
 
 
+def _remove_work(output: Path) -> None:
+    refuse_links(_work_of(output))
+    shutil.rmtree(_work_of(output), ignore_errors=True)
+
+
 def _record_of(output: Path) -> Path:
     return beside(output, ".trials.json")
 
 
 def _work_of(output: Path) -> Path:
     return beside(output, ".work")
+
+
+def _best_of(output: Path) -> Path:
+    return _work_of(output) / "best.h5"
 
 
 class _Search:
@@ -127,7 +138,7 @@ class _Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._corpus, self._validation, self._output = corpus, validation, output
         self._options, self._base, self._run = options, base, run
-        self._best, self._small = (_work_of(output) / name for name in ("best.h5", "small.h5"))
+        self._best, self._small = _best_of(output), _work_of(output) / "small.h5"
         self._limit = math.inf if options.model_size is None else parse_size(options.model_size, "--model-size")
         self._space = _searched(base, quantised=options.model_size is not None)
         _check_metric(options.metric, base, corpus)

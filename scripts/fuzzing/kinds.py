@@ -229,4 +229,13 @@ KINDS: Mapping[str, Kind] = {
         SET,
         ("probe elmo.h5 --tags {} tags.conllu", "probe elmo.h5 --tags tags.conllu {} --save-mix out.json"),
     ),
+    "places": Kind(
+        ("places.data.txt", "places.gold.txt"),
+        SET,
+        (
+            "probe elmo.h5 --word-in-context places.data.txt places.data.txt",
+            "probe elmo.h5 --word-in-context {} places.data.txt",
+        ),
+        ("places.gold.txt",),
+    ),
 }

@@ -113,4 +113,5 @@ TEXTS = (
     *(f"infer {family}.h5 {{}} --epochs 2 --threads 1" for family in DOCUMENTED),
     f"embed elmo.h5 {{}} --output out.h5 {RUN}",
     "probe elmo.h5 --senses {}",
+    f"compare supervised.h5 glove.h5 --tests {{}} {PAGE}",
 )

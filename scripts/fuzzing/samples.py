@@ -117,6 +117,8 @@ def _make_texts(chance: random.Random) -> None:
     _write("labelled.tsv", "".join(f"class{i % 3}\tid-{i}\t{line}" for i, line in enumerate(_lines("more.txt"))))
     _write("labels.txt", "".join(f"class{i % 3}\n" for i in range(len(_lines("more.txt")))))
     _write("tags.conllu", "\n".join(map(_tagged, _lines("more.txt"))) + "\n")
+    _write("places.data.txt", "".join(f"{a}\tN\t0-1\t{a} {b} w3\t{b} {a}\n" for a, b, _ in pairs))
+    _write("places.gold.txt", "".join("TF"[row % 2] + "\n" for row in range(len(pairs))))
     _write("mix.json", '{"gamma": 1.0, "scores": [0.0, 0.5, 1.0]}')
     _write("stop.txt", "w1\nw2\n")
     _write("dictionary.txt", "w1w2 5 n\nw3w4\n")

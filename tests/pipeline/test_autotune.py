@@ -122,6 +122,14 @@ def test_a_search_that_is_over_has_no_model_to_go_on_from(texts, tmp_path):
     assert len(trials) == 1
 
 
+def test_a_search_that_was_killed_at_its_very_end_leaves_nothing(texts, tmp_path):
+    autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+    (tmp_path / "m.h5.work").mkdir()
+    with pytest.raises(UsageError, match="exists"):
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE, resume=True)
+    assert not (tmp_path / "m.h5.work").exists()
+
+
 def test_a_trial_that_diverges_is_left_out(texts, tmp_path, monkeypatch):
     real, calls = FAMILIES["supervised"].train, []
 

@@ -29,11 +29,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 import cooc_engine
+from cooc_engine.cli.app import main as run_command
 from cooc_engine.corpus import allotment, second_pass
 from cooc_engine.corpus import first_pass as spool_module
 from cooc_engine.corpus.encode import encode
@@ -48,11 +49,15 @@ from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.matrix import tiles
 from cooc_engine.models.families import family_of, trainable
 from cooc_engine.models.file import open_model
+from cooc_engine.models.quantize_options import QuantizeOptions
+from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
+from cooc_engine.pipeline.autotune import autotune
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.workers import Here
 from cooc_engine.storage.hdf5 import form_of
 from cooc_engine.text import readers
+from cooc_engine.vectors import embedding
 
 OPEN = Path.open
 MOST_POINTS = 2000
@@ -198,6 +203,12 @@ def prepare(at: Path) -> None:
     (at / "v.txt").write_text("3 2\na 1 2\nb 2 3\nc 4 1\n")
     cooc_engine.import_vectors(at / "v.txt", at / "m.h5")
     cooc_engine.export_glove(at / "one", at / "records.bin", at / "vocab.txt")
+    (at / "lines.txt").write_text("w1 w2\n\nw3 w1 w4\n")
+    (at / "labelled.tsv").write_text("x\ta b\ny\tc\nx\ta c\n" * 3)
+    (at / "labelled.txt").write_text("__label__x a b\n__label__y c\n" * 9)
+    cooc_engine.train("elmo", at / "news", at / "elmo.h5", small(family_of("elmo").options), threads=1)
+    cooc_engine.export_vectors(at / "elmo.h5", at / "weights.hdf5")
+    embedding.SECONDS = 0.0
     assert corpus.shards > 1 and len(one.blocks) > 1 and runs > 2
 
 
@@ -220,15 +231,22 @@ epochs = 2
 ALL = EncodeOptions(min_count=1)
 OPTIONS = {  # of a family, those that it has
     "vector_size": 4, "epochs": 1, "seed": 3, "buckets": 50, "label": "w1", "deterministic": True,
+    "filters": "1:4,2:4", "cells": 6, "characters": 3,
 }  # fmt: skip
+TUNED = SupervisedOptions(vector_size=3, epochs=1, deterministic=True)
 
 
 def trained(name: str, at: Path, how: dict) -> None:
     """Train a family, with a checkpoint at every occasion."""
     family = family_of(name)
-    source, known = at / ("news" if family.counting is None else "one"), {option.name for option in fields(family.options)}
-    options = family.options(**{name: value for name, value in OPTIONS.items() if name in known})
-    cooc_engine.train(name, source, at / "out.h5", options, **how, checkpoint_every=1e-9)
+    source = at / ("news" if family.counting is None else "one")
+    cooc_engine.train(name, source, at / "out.h5", small(family.options), **how, checkpoint_every=1e-9)
+
+
+def small(options: type) -> Any:
+    """Return the options of a family for a small model."""
+    known = {option.name for option in fields(options)}
+    return options(**{name: value for name, value in OPTIONS.items() if name in known})
 
 
 def fresh(how: dict) -> dict:
@@ -241,6 +259,17 @@ def anew(how: dict) -> dict:
     return {**fresh(how), "force": "resume" in how}
 
 
+def command(*words: str | Path) -> Callable:
+    """Return a scenario that is a command line; it cannot go on, but be made anew."""
+
+    def call(at: Path, how: dict) -> None:
+        named = [str(at / word) if isinstance(word, Path) else word for word in words]
+        assert run_command([*named, *(["--force"] if "resume" in how else []), "--json"]) == 0, named
+
+    return call
+
+
+M, LABELLED, OUT, QUIET = Path("m.h5"), Path("labelled.tsv"), Path("out"), ("--progress", "none")
 SCENARIOS: dict[str, Callable] = {
     **{name: functools.partial(trained, name) for name in trainable()},
     "append": lambda at, how: cooc_engine.append(at / "one", at / "new.txt", at / "out", **how),
@@ -258,6 +287,33 @@ SCENARIOS: dict[str, Callable] = {
     "compare": lambda at, how: cooc_engine.compare(
         {"one": at / "m.h5", "two": at / "m.h5"}, at / "out", options=CompareOptions(samples=100), force="resume" in how
     ),
+    "embed": lambda at, how: cooc_engine.embed(at / "elmo.h5", at / "lines.txt", at / "out.h5", **how),
+    "quantize": lambda at, how: cooc_engine.quantize(
+        at / "m.h5", at / "out.h5", QuantizeOptions(dsub=1), threads=1, force="resume" in how
+    ),
+    "autotune": lambda at, how: autotune(
+        at / "labelled.txt", at / "labelled.txt", at / "out.h5", AutotuneOptions(trials=2), TUNED, **how
+    ),
+    "import-elmo": lambda at, how: cooc_engine.import_vectors(at / "weights.hdf5", at / "out.h5", force="resume" in how),
+    "export-elmo": lambda at, how: cooc_engine.export_vectors(at / "elmo.h5", at / "out.hdf5", force="resume" in how),
+    "cluster": command("cluster", M, "--texts", LABELLED, "--label-column", "1", "--runs", "1", "--output", OUT, *QUIET),
+    "classify": command(
+        "classify",
+        M,
+        "--train",
+        LABELLED,
+        "--test",
+        LABELLED,
+        "--label-column",
+        "1",
+        "--samples",
+        "100",
+        "--output",
+        OUT,
+        *QUIET,
+    ),
+    "plot": command("plot", M, "--output", Path("out.svg")),
+    "explore": command("explore", M, "--output", Path("out.html"), *QUIET),
     "text": lambda at, how: cooc_engine.train("pmi", at / "new.txt", at / "out.h5", encode=EncodeOptions(min_count=2), **how),
     "encode": lambda at, how: encode(at / "text.txt", at / "out", EncodeOptions(min_count=2), **how),
     "news": lambda at, how: encode(at / "new.txt", at / "out", EncodeOptions(vocabulary=str(at / "corpus")), **how),
@@ -308,6 +364,8 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def content(file: Path) -> bytes:
+    if file.name.endswith(".trials.json"):  # which tells times
+        return b""
     if form_of(file) != "cooc-engine model":
         return file.read_bytes()
     model = open_model(file, verify=True)
@@ -316,6 +374,11 @@ def content(file: Path) -> bytes:
 
 OUTPUTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys((*trainable(), "shared-glove", "shared-pmi-svd", "export", "import-vectors", "align", "text"), ("out.h5",)),
+    **dict.fromkeys(("embed", "quantize", "import-elmo"), ("out.h5",)),
+    "autotune": ("out.h5", "out.h5.trials.json"),
+    "export-elmo": ("out.hdf5", "out_options.json", "out_vocabulary.txt", "out_token_embeddings.hdf5"),
+    "plot": ("out.svg",),
+    "explore": ("out.html",),
     "export-glove": ("out", "out.txt"),
     "export-vectors": ("out.npz",),
     "index": ("m.h5.index",),
@@ -344,7 +407,7 @@ def wrong(kind: str, name: str, at: Path, whole: dict[str, dict[str, bytes]], co
     if done and before - INPUTS == out:
         return None
     how = {"resume": True, "threads": 1 + n % 3} | (
-        {} if name.endswith("runs") or name == "elmo" else {"memory": BUDGETS[n % 3]}
+        {} if name.endswith("runs") or name in ("elmo", "embed") else {"memory": BUDGETS[n % 3]}
     )
     try:
         SCENARIOS[name](at, how)
@@ -374,6 +437,8 @@ def half_written(name: str, at: Path, whole: dict[str, dict[str, bytes]]) -> str
 
 INPUTS = {
     "text.txt", "new.txt", "corpus", "news", "one", "two", "job.toml", "counts.h5", "v.txt", "m.h5", "records.bin", "vocab.txt",
+    "lines.txt", "labelled.tsv", "labelled.txt",
+    "elmo.h5", "weights.hdf5", "options.json", "vocabulary.txt", "token_embeddings.hdf5",
 }  # fmt: skip
 
 
