@@ -93,9 +93,11 @@ def test_a_fault_at_any_moment_loses_nothing(tmp_path, kind, scenario, least):
     assert report["points"] >= least
 
 
-FILES = "import-glove,export-glove,import-vectors,export-vectors,align"
+FILES = "import-glove,export-glove,import-vectors,export-vectors,align,embed,quantize,import-elmo,export-elmo,cluster,classify"
 SHARED = "ranges,shared-runs,shared-merge,shared-glove,shared-pmi-svd"
-EXTRAS = {"index": "usearch", "compare": "matplotlib"}  # verbs that need a package which may be missing
+EXTRAS = {  # verbs that need a package which may be missing
+    "index": "usearch", "compare": "matplotlib", "plot": "matplotlib", "explore": "jinja2", "autotune": "optuna",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "points"), [("kill", 8), ("lose", 8)])
