@@ -152,7 +152,7 @@ def _counting(of: Setup, rates: Rates) -> Iterator[Stage]:
 
 
 def _training(of: Setup, rates: Rates) -> Iterator[Stage]:
-    """Models are trained on one machine, except PMI-SVD."""
+    """GloVe is reckoned for one machine, PMI-SVD for all; skip-gram is never shared."""
     entries, alone = of.entries, replace(of, machines=1, processes=1)
     slow = CROWDED if of.cores > CORES else 1.0
     core = entries * _at(rates.glove, of.vector_size) * slow * of.epochs
