@@ -208,8 +208,8 @@ def test_vectors_of_any_model_or_file_are_a_start(corpus, tmp_path, family, form
 def of_family(name: str, words: list[str], rows: np.ndarray) -> ModelData:
     """A model with all arrays of its family, of which `words` has these rows."""
     family, counts = FAMILIES[name], range(len(words), 0, -1)
-    sizes = {"V": len(words), "N": len(words) - 1, "C": 2, "D": 1, "B": 7, "L": 1, "d": rows.shape[1]}
-    arrays = {key: np.ones([sizes[axis] for axis in axes.split()], np.float32) for key, axes in family.arrays.items()}
+    sizes = {"V": len(words), "N": len(words) - 1, "C": 2, "D": 1, "L": 1, "d": rows.shape[1]}
+    arrays = {key: np.ones([sizes.get(axis, 7) for axis in axes.split()], np.float32) for key, axes in family.arrays.items()}
     names = {axis: Vocabulary.from_words([axis], [1]) if axis in "".join(family.arrays.values()) else None for axis in "DL"}
     named = {"document_ids": names["D"], "labels": names["L"]}
     return ModelData(name, Vocabulary.from_words(words, counts), {**arrays, "words": rows}, "w", {}, {}, **named)
