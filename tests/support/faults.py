@@ -26,7 +26,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
@@ -264,7 +264,8 @@ def command(*words: str | Path) -> Callable:
 
     def call(at: Path, how: dict) -> None:
         named = [str(at / word) if isinstance(word, Path) else word for word in words]
-        assert run_command([*named, *(["--force"] if "resume" in how else []), "--json"]) == 0, named
+        with redirect_stdout(io.StringIO()):
+            assert run_command([*named, *(["--force"] if "resume" in how else [])]) == 0, named
 
     return call
 
@@ -457,6 +458,7 @@ def drawn(kind: str, name: str, at: Path, most: int, chance: random.Random) -> l
 
 
 def main(kind: str, names: str, at: Path, most: int = 0) -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads of scikit-learn would not be there in a fork, which would wait for them
     prepare(at)
     seed = random.SystemRandom().randrange(1 << 32) if most else 7
     tried, failures = 0, list[str]()
