@@ -100,8 +100,18 @@ class Twin:
             places = range(position, position + len(text))
             words = [w for w, p in zip(text, places, strict=True) if w >= 0 and kept(keep, seed, epoch, p, w)]
             position += len(text)
-            for first in range(0, len(words), self.group):
-                yield number, self.example(words, range(first, min(first + self.group, len(words))), number, random)
+            first = 0
+            while first < len(words):
+                stop = self.group_end(words, first)
+                yield number, self.example(words, range(first, stop), number, random)
+                first = stop
+
+    def group_end(self, words: list[int], first: int) -> int:
+        """The end of a group: it has each word once, as a centre."""
+        stop = first
+        while stop < min(first + self.group, len(words)) and words[stop] not in words[first:stop]:
+            stop += 1
+        return stop
 
     def example(self, words: list[int], centres: range, number: int, random: Random) -> Example:
         """The group of some centres: its lanes, its targets, and which of them go together."""
