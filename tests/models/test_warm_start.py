@@ -91,6 +91,6 @@ def test_a_family_without_words(tmp_path, monkeypatch):
     save_model(tmp_path / "m.h5", ModelData("dbow", OLD, arrays, "c", {}, {}, document_ids=ids))
     model = open_model(tmp_path / "m.h5", verify=True)
     assert (model.names, model.matrix.shape) == (["contexts", "documents"], (4, D))
-    assert open_older(str(tmp_path / "m.h5"), D) is not None
+    assert open_older(str(tmp_path / "m.h5"), D, tmp_path) is not None
     with pytest.raises(UsageError, match="vectors='w': the model has only contexts, documents"):
         model.rows("w")

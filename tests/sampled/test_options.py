@@ -65,10 +65,11 @@ def traces(options: SampledOptions, design, corpus) -> list[object]:
 @pytest.mark.parametrize("family", DESIGNS)
 def test_another_value_changes_the_training_or_is_refused(corpus, family):
     kind, design = DESIGNS[family]
-    usual, idle = traces(kind(), design, corpus), []
+    plain, idle = kind(), list[str]()
+    usual = traces(plain, design, corpus)
     hints = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
-        for value in others(hints[field.name], field.default) if field.name not in ELSEWHERE else ():
+        for value in others(hints[field.name], getattr(plain, field.name)) if field.name not in ELSEWHERE else ():
             try:
                 changed = traces(kind(**{field.name: value}), design, corpus) != usual
             except UsageError:
