@@ -32,11 +32,17 @@ class PlanKeywords(TypedDict, total=False):
     memory: str | int | None
 
 
-class SharedPlanKeywords(PlanKeywords, total=False):
-    """Keywords of the plan of a stage that several processes or machines can share."""
-
+class _PlanSharing(TypedDict, total=False):
     processes: int | None
     cluster: Any
+
+
+class _Sharing(_PlanSharing, total=False):
+    take_over: bool
+
+
+class SharedPlanKeywords(PlanKeywords, _PlanSharing, total=False):
+    """Keywords of the plan of a stage that several processes or machines can share."""
 
 
 class FreshKeywords(PlanKeywords, total=False):
@@ -52,20 +58,12 @@ class RunKeywords(FreshKeywords, total=False):
     resume: bool
 
 
-class SharedKeywords(RunKeywords, total=False):
+class SharedKeywords(RunKeywords, _Sharing, total=False):
     """Keywords of a stage that several processes or machines can share."""
 
-    processes: int | None
-    cluster: Any
-    take_over: bool
 
-
-class SharedFreshKeywords(FreshKeywords, total=False):
+class SharedFreshKeywords(FreshKeywords, _Sharing, total=False):
     """Keywords of several stages, one after the other, some of which several processes or machines can share."""
-
-    processes: int | None
-    cluster: Any
-    take_over: bool
 
 
 class TrainKeywords(RunKeywords, total=False):
@@ -74,12 +72,8 @@ class TrainKeywords(RunKeywords, total=False):
     checkpoint_every: float
 
 
-class SharedTrainKeywords(TrainKeywords, total=False):
+class SharedTrainKeywords(TrainKeywords, _Sharing, total=False):
     """Keywords of a training that several processes or machines can share."""
-
-    processes: int | None
-    cluster: Any
-    take_over: bool
 
 
 @dataclass(frozen=True)
