@@ -65,7 +65,7 @@ from cooc_engine.pipeline.job_stages import (
     plan_of,
     train_stage,
 )
-from cooc_engine.pipeline.memory import contents, remembered
+from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
 from cooc_engine.reports.document_map import document_record

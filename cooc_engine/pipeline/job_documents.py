@@ -14,7 +14,7 @@ from cooc_engine.evaluation.clustering import Clustering
 from cooc_engine.evaluation.documents import Outcome, Results, Task
 from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions
 from cooc_engine.models.file import open_model
-from cooc_engine.pipeline.memory import remembered
+from cooc_engine.pipeline.kept_results import remembered
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_whole

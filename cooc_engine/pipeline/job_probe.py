@@ -17,7 +17,7 @@ from cooc_engine.evaluation.layers import probe
 from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.file import open_model
-from cooc_engine.pipeline.memory import contents, remembered
+from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import encoded
 from cooc_engine.reports.layers import plot_layers
 from cooc_engine.reports.pictures import require_matplotlib
