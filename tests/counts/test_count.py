@@ -321,7 +321,7 @@ def test_an_interrupted_count_continues_to_the_same_bytes(tmp_path, corpus, seve
     assert not (tmp_path / "cooc").exists()
     with pytest.raises(UsageError, match="resume=True"):
         count(corpus, tmp_path / "cooc")
-    with pytest.raises(UsageError, match="options"):
+    with pytest.raises(UsageError, match="different window"):
         count(corpus, tmp_path / "cooc", CountOptions(window=3), resume=True)
     calls.clear()
     calls += [-1] * at  # no more interrupts
