@@ -172,3 +172,14 @@ def test_several_shards_are_one_text(corpus, shards, tmp_path):
     losses = [train("skipgram", c, tmp_path / f"{c.shards}.h5", options).history[0] for c in (corpus, shards)]
     assert losses[0]["examples"] == losses[1]["examples"]
     assert losses[0]["loss"] == pytest.approx(losses[1]["loss"], rel=1e-6)
+
+
+def test_a_word_that_is_repeated_on_and_on_does_not_overshoot():
+    """As in 20 Newsgroups, where lines of files that were posted as text are a few words a thousand times."""
+    rng, rule = np.random.default_rng(2), rule_of(group=32, window=5, negative=5, shared=16)
+    documents = [*rng.integers(0, 400, (60, 40)).tolist(), [7] * 1500]
+    W, C = matrices(400, 400, 20, scale=0)
+    W[:, :20] = rng.uniform(-0.05, 0.05, (400, 20))
+    model = SampledModel(rule, tables_of(counts_of(documents, 400), rule), 3, 0.025, 6)
+    losses = [loss / examples for loss, examples in run_kernel(documents, model, W, C, epochs=3)]
+    assert losses[2] < losses[1] < losses[0] < 6 * np.log(2), "below that of vectors of zeros, and falling"
