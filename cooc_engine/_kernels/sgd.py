@@ -13,6 +13,7 @@ from cooc_engine._kernels.sampling import lay_out, seeded
 from cooc_engine._kernels.step import SCRATCH, STEP_LOG, train_example
 
 PIECE = 2048  # words laid out at a time, all with one learning rate
+REPEATS = 4  # of a word in a group, as a centre
 LOSS, EXAMPLES, WORDS = 0, 1, 2  # columns of the results of a part
 
 
@@ -41,15 +42,17 @@ def list_example(rule, example, words, log, part):
 
 @helper
 def group_end(words, begin, end):
-    """Return where a group ends that begins with the word at `begin`: at `end`, or before a word that it has already.
+    """Return where a group ends that begins with the word at `begin`: at `end`, or before a word that it has REPEATS times.
 
     All steps of a group start from the same rows. Where a text repeats a word on and on, that word's would add up, and
-    overshoot: with groups of 32, skip-gram diverges on 20 Newsgroups.
+    overshoot: with whole groups of 32, skip-gram diverges on 20 Newsgroups.
     """
-    for c in range(begin + 1, end):
+    for c in range(begin + REPEATS, end):
+        repeats = 0
         for earlier in range(begin, c):
-            if words[earlier] == words[c]:
-                return c
+            repeats += words[earlier] == words[c]
+        if repeats >= REPEATS:
+            return c
     return end
 
 

@@ -107,9 +107,9 @@ class Twin:
                 first = stop
 
     def group_end(self, words: list[int], first: int) -> int:
-        """The end of a group: it has each word once, as a centre."""
+        """The end of a group: it has each word at most four times, as a centre."""
         stop = first
-        while stop < min(first + self.group, len(words)) and words[stop] not in words[first:stop]:
+        while stop < min(first + self.group, len(words)) and words[first:stop].count(words[stop]) < 4:
             stop += 1
         return stop
 
