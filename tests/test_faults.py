@@ -368,6 +368,8 @@ def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(cooc_module, "LEAST_ENTRIES", 1 << 11)
     text, budget, options = write_text(tmp_path / "t", 1_550_000, 300), 284 << 10, CountOptions(window=4)
     assert text.stat().st_size > 20 * budget
+    small = encode(write_text(tmp_path / "small", 60_000, 300), tmp_path / "small-corpus", ALL)
+    count(small, tmp_path / "small-counts", options, threads=1, memory=budget)  # compiles the kernels, which takes memory
     corpus = encode(text, tmp_path / "corpus", ALL)
     whole = count(corpus, tmp_path / "whole", options)
     runs = plan_count(corpus, tmp_path / "split", options, threads=1, memory=budget).runs

@@ -41,6 +41,7 @@ WORD_LISTS = ("user_dict", "stop_words")  # of these, those that name a file: it
 DEFAULT_PATTERN = r"(?![\p{M}\p{Join_Control}])\w+(?:['’‐-]\w+|(?<=\d)[.,]\d\w*)*"
 NAMES = ("whitespace", "regex", "jieba")
 ABSURD = re.compile(r"^.* [0-9]{13,}(?: [a-z]+)?$", re.M)  # a frequency in a dictionary of jieba's
+LONGEST_ENTRY = 1000  # characters of a line in such a dictionary: jieba lists all beginnings of each word
 LONGEST_WORD = 1 << 18  # bytes; anything longer is not a word, and would not fit into a block of text
 NOT_IN_WORDS = b"\t\n\v\f\r\0"
 PATIENCE, PATIENCE_PER_CHARACTER = 5.0, 2e-5  # seconds that a pattern may take for a text: some 20 times what one takes
@@ -67,6 +68,8 @@ def check_options(record: Mapping[str, Any]) -> None:
         _compiled(pattern)
     if user_dict and (line := ABSURD.search(user_dict)):
         raise UsageError(f"--user-dict has the line {short(repr(line[0]))}; a frequency has at most 12 digits")
+    if user_dict and (longest := max(map(len, user_dict.splitlines()))) > LONGEST_ENTRY:
+        raise UsageError(f"--user-dict has a line of {longest:,} characters; a word for jieba has at most {LONGEST_ENTRY:,}")
     check_preparation(record)
 
 

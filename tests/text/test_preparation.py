@@ -125,6 +125,7 @@ def test_french_elisions_by_a_pattern():
             {"tokenizer": "jieba", "user_dict": "a\ntea 5\n茶 1000000000000 n\n"},
             "has the line '茶 1000000000000 n'; a frequency has",
         ),
+        ({"tokenizer": "jieba", "user_dict": "tea 5\n" + "1.00 " * 9999}, "has a line of 49,995 characters; a word for jieba"),
     ],
 )
 def test_options_of_preparation_that_make_no_sense(given, says):
