@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.types import Floats, Matrix, Rows
 from cooc_engine.storage.outputs import write_whole
 from cooc_engine.storage.schema import read_json
@@ -31,6 +31,7 @@ PENALTY = 1e-3  # λ
 DECAY = 1e-4
 MOST_STEPS = 300
 LONGEST = 1 << 16  # bytes of a file
+LARGEST = 1e6  # of γ and scores in a file, either way: vectors would overflow
 Layers = npt.NDArray[Any]
 
 
@@ -57,6 +58,8 @@ class LayerMix:
     def open(cls, path: Path) -> LayerMix:
         """Read the file that `save` writes; raises `InputError` if it is anything else."""
         found = read_json(whole(path, LONGEST), _Mix, f"{path}")
+        if not all(abs(number) <= LARGEST for number in (found["gamma"], *found["scores"])):
+            raise InputError(f"{path}: has a number beyond ±{LARGEST:,.0f}; gamma and the scores of layers are small")
         return cls(found["gamma"], tuple(found["scores"]))
 
     def save(self, path: Path) -> None:

@@ -231,7 +231,10 @@ def test_a_mix_of_another_number_of_layers_is_refused_before_anything_is_read(tm
         embed(model, tmp_path / "missing", tmp_path / "v.h5", EmbedOptions(layers="mix", mix=str(tmp_path / "mix.json")))
 
 
-@pytest.mark.parametrize("content", ['{"gamma": 1}', '{"gamma": NaN, "scores": [1]}', "[]", '{"gamma": 1, "scores": ["a"]}'])
+@pytest.mark.parametrize(
+    "content",
+    ['{"gamma": 1}', '{"gamma": NaN, "scores": [1]}', "[]", '{"gamma": 1, "scores": ["a"]}', '{"gamma": 1e39, "scores": [1]}'],
+)
 def test_a_file_that_is_no_mix_is_refused(tmp_path, content):
     (tmp_path / "mix.json").write_text(content)
     with pytest.raises(InputError, match=r"mix\.json"):
