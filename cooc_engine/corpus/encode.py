@@ -133,19 +133,15 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with run.shared() as workers:
         room = Allotment.of(workers.memory, workers.threads, options)
-        alone = workers.count == 1 or not can_be_shared(
-            text.paths, options
-        )  # otherwise the workers have tokenizers of their own
-        cutting = workers.here.threads if alone else 1
+        shared = workers.count > 1 and can_be_shared(text.paths, options)
+        cutting = 1 if shared else workers.here.threads  # workers have tokenizers of their own
 
         def peak() -> int | None:
             return room.foreseen(text.paths, options, output).peak
 
         with (
             Processes(options.cut, cutting) if options.runs_python else nullcontext() as processes,
-            building(
-                output, plan, force=run.force, resume=run.resume, take_over=run.take_over, peak=peak, say=run.shown.say
-            ) as work,
+            building(output, plan, **run.claim, peak=peak) as work,
             workers.at(work),
         ):
             if run.shown.speaks:

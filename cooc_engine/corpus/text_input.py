@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cooc_engine.corpus.allotment import Allotment
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, several
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.reading import Reading
@@ -33,7 +33,7 @@ class TextInput:
     @classmethod
     def of(cls, texts: PathLike | Sequence[PathLike]) -> TextInput:
         """Return the text input for files."""
-        paths = [located(text) for text in ([texts] if isinstance(texts, str | os.PathLike) else texts)]
+        paths = [located(text) for text in several(texts)]
         ways = functools.partial(readers.file_blocks, paths), functools.partial(readers.file_pieces, paths)
         return cls(text_names(paths), paths, *ways)
 

@@ -133,9 +133,7 @@ def count(
             return job.plan(at, job.runs(part_path(at))).peak
 
         with (
-            building(
-                at, record, force=how.force, resume=how.resume, take_over=how.take_over, peak=peak, say=progress.say
-            ) as work,
+            building(at, record, **how.claim, peak=peak) as work,
             workers.at(work),
         ):
             runs = job.runs(work)

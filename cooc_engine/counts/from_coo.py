@@ -265,7 +265,7 @@ def build(
     window, words = Window.of(options), len(vocabulary)
     room = _Allotment.of(words, words * window.slots, run.budget, run.workers)
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "vocabulary": vocabulary.digest, **entries.origin}
-    with building(output, plan, force=run.force, resume=run.resume, say=progress.say) as work:
+    with building(output, plan, **run.claim) as work:
         progress.say(room.plan.line())
         if not (work / "manifest.json").exists():
             _fill(work, entries, room, progress)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, several
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.outputs import building
 
@@ -72,15 +71,7 @@ def merge(
         job, progress = _Sum.of(coocs, workers), how.shown
         record = {"kind": KIND, "version": VERSION, "options": job.coocs[0].options.record(), "corpora": job.digests()}
         with (
-            building(
-                at,
-                record,
-                force=how.force,
-                resume=how.resume,
-                take_over=how.take_over,
-                peak=lambda: job.plan(at).peak,
-                say=progress.say,
-            ) as work,
+            building(at, record, **how.claim, peak=lambda: job.plan(at).peak) as work,
             workers.at(work),
         ):
             if progress.speaks:
@@ -108,8 +99,7 @@ class _Sum:
     @classmethod
     def of(cls, coocs: Several, workers: Workers) -> _Sum:
         """Validate the merge; raises `UsageError`."""
-        given = [coocs] if isinstance(coocs, str | os.PathLike | Cooc) else coocs
-        opened = [Cooc.of(cooc) for cooc in given]
+        opened = [Cooc.of(cooc) for cooc in several(coocs)]
         if not opened:
             raise UsageError("nothing to merge; name at least one co-occurrence directory")
         for cooc in opened[1:]:

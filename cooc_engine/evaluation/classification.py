@@ -13,12 +13,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from cooc_engine.evaluation.bootstrap import draws_of, resamples
-from cooc_engine.evaluation.documents import Outcome, Task, as_list, task_rows
+from cooc_engine.evaluation.documents import Outcome, Task, task_rows
 from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClassifyOptions
 from cooc_engine.evaluation.scores import SetScores
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
+from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows, several
 from cooc_engine.vectors.query import Vectors
 
 __all__ = ["Classification", "accuracy", "classify", "macro_f1"]
@@ -60,7 +60,7 @@ class Classification(Task):
     ) -> Classification:
         """Read the documents."""
         options = options or ClassifyOptions()
-        return cls(read_labelled([train, test], options, as_list(labels)), options)
+        return cls(read_labelled([train, test], options, several(labels)), options)
 
     @property
     def _labels(self) -> tuple[list[str], Rows, Rows]:

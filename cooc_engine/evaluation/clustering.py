@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from cooc_engine.evaluation.documents import Outcome, Task, as_list, task_rows
+from cooc_engine.evaluation.documents import Outcome, Task, task_rows
 from cooc_engine.evaluation.judge import purity
 from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClusterOptions
 from cooc_engine.evaluation.scores import SetScores
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Matrix, PathLike, Rows
+from cooc_engine.runtime.types import Matrix, PathLike, Rows, several
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import scaled
 
@@ -45,7 +45,7 @@ def cluster(
     hold 95 % of them; `covered` documents have a vector, and `documents` tells how it was made. Raises `UsageError` if
     scikit-learn is missing, and what `read_labelled` raises.
     """
-    return task_rows(Clustering.of(as_list(texts), options, as_list(labels)), models, progress)
+    return task_rows(Clustering.of(several(texts), options, several(labels)), models, progress)
 
 
 class Clustering(Task):

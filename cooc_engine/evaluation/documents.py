@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -22,13 +21,13 @@ from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.runtime.types import Matrix, PathLike, several
 from cooc_engine.storage.schema import Natural
 from cooc_engine.vectors.documents import DocumentVectors
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import scaled
 
-__all__ = ["Outcome", "Points", "Results", "Task", "as_list", "open_vectors", "outcomes_of", "rows_of", "task_rows"]
+__all__ = ["Outcome", "Points", "Results", "Task", "open_vectors", "outcomes_of", "rows_of", "task_rows"]
 
 
 class Outcome(TypedDict):
@@ -123,11 +122,6 @@ def open_vectors(path: PathLike, *, trust_tokenizer: bool = False) -> Vectors:
     return (DocumentVectors if has_documents else Vectors).open(Path(path), trust_tokenizer=trust_tokenizer)
 
 
-def as_list(paths: PathLike | Iterable[PathLike]) -> list[PathLike]:
-    """Return one path, or several, as a list."""
-    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
-
-
 def task_rows(
     task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
 ) -> list[dict[str, Any]]:
@@ -139,7 +133,7 @@ def outcomes_of(
     task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
 ) -> dict[str, Outcome]:
     """Return the outcomes of a task by the paths or names of models; only one of them is open at a time."""
-    paths = {} if isinstance(models, Mapping) else {str(path): path for path in as_list(models)}
+    paths = {} if isinstance(models, Mapping) else {str(path): path for path in several(models)}
     names = list(models if isinstance(models, Mapping) else paths)
     outcomes: dict[str, Outcome] = {}
     with (progress or Progress()).stage("judge", len(names), "models") as stage:

@@ -57,7 +57,7 @@ from cooc_engine.pipeline.job_probe import Probing
 from cooc_engine.pipeline.job_stages import (
     JUDGING,
     Forced,
-    Stage,
+    JobStage,
     StagePlan,
     count_stage,
     encode_stage,
@@ -114,7 +114,7 @@ def run(
     path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
     run["progress"] = how.shown
     plan = _Plan(path, _read(path))
-    anew = forced(plan.stages, [force_stage] if isinstance(force_stage, str) else force_stage, how.force, plan.judging)
+    anew = forced(plan.stages, force_stage, how.force, plan.judging)
     for stage in plan.stages:
         if stage.anew(anew) and stage.at.exists():
             how.shown.say(f"{stage.at}: will be replaced ({stage.worth(stage.at)})")
@@ -175,7 +175,7 @@ def plan_run(
     """
     Run.of("plan_run", run, SharedPlanKeywords)
     plan = _Plan(Path(job), _read(Path(job)))
-    anew = forced(plan.stages, [force_stage] if isinstance(force_stage, str) else force_stage, force, plan.judging)
+    anew = forced(plan.stages, force_stage, force, plan.judging)
     return [plan_of(stage, anew, **run) for stage in plan.stages]
 
 
@@ -247,11 +247,10 @@ class _Plan:
         self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
         self.probing = self._probing(dict(self._table(fields, "probe"))) if "probe" in fields else None
         self.compared = self._compared(dict(self._table(fields, "compare"))) if "compare" in fields else {}
-
         self.judging = [table for table in JUDGING if table in fields]
 
     @functools.cached_property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[JobStage]:
         """The stages that make large files, each after what it is made of."""
         return [
             encode_stage(self.texts, self.corpus, self.encode),

@@ -20,11 +20,11 @@ from cooc_engine.models.families import Family
 from cooc_engine.pipeline.training import check_model
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import Options
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, several
 from cooc_engine.storage.outputs import part_path
 from cooc_engine.storage.sizes import shown_size, size_of
 
-__all__ = ["JUDGING", "Forced", "Stage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "train_stage"]
+__all__ = ["JUDGING", "Forced", "JobStage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "train_stage"]
 
 JUDGING = ("eval", "cluster", "classify", "probe")  # tables whose results are small files, made of the models
 Foreseen = tuple[int | None, int | None]  # bytes of an output, and of disk at the peak
@@ -39,7 +39,7 @@ class Forced(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Stage:
+class JobStage:
     """A stage of a job: the table that describes it, its output, and the output of the stage before it.
 
     `check` raises `UsageError` if the finished output is not what the job says. `foresee` predicts the size of one that is
@@ -100,7 +100,7 @@ class StagePlan:
         return f"{self.path}: {said[self.state]}"
 
 
-def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) -> Stage:
+def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) -> JobStage:
     """Return the stage that encodes the texts of a job."""
 
     def foresee(**run: Any) -> Foreseen:
@@ -110,10 +110,10 @@ def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) ->
     def check() -> None:
         check_corpus(Corpus(at), options, [str(text) for text in texts], force_stage(at))
 
-    return Stage("encode", at, None, part_path(at), check, foresee)
+    return JobStage("encode", at, None, part_path(at), check, foresee)
 
 
-def count_stage(corpus: Path, at: Path, options: CountOptions) -> Stage:
+def count_stage(corpus: Path, at: Path, options: CountOptions) -> JobStage:
     """Return a stage that counts a corpus."""
 
     def foresee(**run: Any) -> Foreseen:
@@ -123,10 +123,10 @@ def count_stage(corpus: Path, at: Path, options: CountOptions) -> Stage:
     def check() -> None:
         check_counts(Cooc(at), options, Corpus(corpus) if corpus.exists() else None, force_stage(at))
 
-    return Stage("count", at, corpus, part_path(at), check, foresee)
+    return JobStage("count", at, corpus, part_path(at), check, foresee)
 
 
-def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, options: Options) -> Stage:
+def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, options: Options) -> JobStage:
     """Return a stage that trains a model on a corpus, or on its counts."""
 
     def foresee(**run: Any) -> Foreseen:
@@ -137,7 +137,7 @@ def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, opt
         data = (Cooc(counts) if counts else Corpus(corpus)) if made_of.exists() else None
         check_model(family, data, at, options, force_stage(at))
 
-    return Stage("train", at, counts or corpus, checkpoint_path(at), check, foresee, worth)
+    return JobStage("train", at, counts or corpus, checkpoint_path(at), check, foresee, worth)
 
 
 def force_stage(at: Path) -> str:
@@ -153,24 +153,25 @@ def _least_bytes(family: Family, options: Options, words: int) -> int | None:
     return 4 * sum(map(math.prod, shapes)) or None
 
 
-def forced(stages: Sequence[Stage], names: Sequence[str], everything: bool, judging: Sequence[str]) -> Forced:
+def forced(stages: Sequence[JobStage], names: Sequence[str] | str, everything: bool, judging: Sequence[str]) -> Forced:
     """Return what to make anew: the stages that `names` has, by their file or their table, and all that is made of them.
 
     `judging` has the tables of the job that judge models. Raises `UsageError` for an unknown name.
     """
     known = dict.fromkeys([*(name for stage in stages for name in (stage.table, stage.at.name)), *judging])
-    for name in names:
+    asked = several(names)
+    for name in asked:
         if name not in known:
             raise UsageError(f"--force-stage is {name!r}; the stages of this job are {', '.join(known)}")
     found: set[Path] = set()
     for stage in stages:
-        if everything or stage.needs in found or {stage.at.name, stage.table} & {*names}:
+        if everything or stage.needs in found or {stage.at.name, stage.table} & {*asked}:
             found.add(stage.at)
     models = any(stage.at in found for stage in stages if stage.table == "train")
-    return Forced(found, {table for table in judging if everything or models or table in names})
+    return Forced(found, {table for table in judging if everything or models or table in asked})
 
 
-def plan_of(stage: Stage, forced: Forced, **run: Any) -> StagePlan:
+def plan_of(stage: JobStage, forced: Forced, **run: Any) -> StagePlan:
     """Return what a run would do about a stage; `run` has the keywords of a plan."""
     at, anew = stage.at, stage.at in forced.outputs
     if anew and at.exists():

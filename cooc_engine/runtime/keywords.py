@@ -66,6 +66,15 @@ class SharedFreshKeywords(FreshKeywords, _Sharing, total=False):
     """Keywords of several stages, one after the other, some of which several processes or machines can share."""
 
 
+class Claim(TypedDict):
+    """What a run does about an output that is there, or that another run has left unfinished."""
+
+    force: bool
+    resume: bool
+    take_over: bool
+    say: Callable[[str], object]
+
+
 class TrainKeywords(RunKeywords, total=False):
     """Keywords of a function that trains a model."""
 
@@ -127,6 +136,11 @@ class Run:
         from cooc_engine.runtime.processes import Processes
 
         return nullcontext(Processes(self.processes, self.workers, self.budget))
+
+    @property
+    def claim(self) -> Claim:
+        """The keywords of `storage.outputs.building`."""
+        return {"force": self.force, "resume": self.resume, "take_over": self.take_over, "say": self.shown.say}
 
     def keeps(self, output: Path) -> bool:
         """Tell whether an output that a resumed run finds is finished already."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Counts", "Floats", "Mask", "Matrix", "Offsets", "PathLike", "Paths", "Rows", "WordIds", "listed"]
+__all__ = ["Counts", "Floats", "Mask", "Matrix", "Offsets", "PathLike", "Paths", "Rows", "WordIds", "listed", "several"]
 
 PathLike = str | os.PathLike[str]
+P = TypeVar("P", bound=PathLike)
 Paths = PathLike | Iterable[PathLike]
 """One path, or several."""
 Matrix = npt.NDArray[np.float32]
@@ -30,6 +32,11 @@ WordIds = npt.NDArray[np.int32]
 """Words of a text as a corpus stores them, int32; -1 is a word outside the vocabulary."""
 
 
+def several(given: P | Iterable[P]) -> list[P]:
+    """Return strings, paths, or what stands for a path, as a list: one alone is one, and not taken letter by letter."""
+    return [given] if isinstance(given, str | os.PathLike) else list(given)
+
+
 def listed(paths: Paths) -> list[Path]:
-    """Return paths as a list: one path alone is one, and not taken letter by letter."""
-    return [Path(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    """Return one path, or several, as a list of paths."""
+    return [Path(path) for path in several(paths)]
