@@ -9,7 +9,7 @@ from numba import float32, int64
 
 from cooc_engine._kernels.examples import HIDDEN, INPUTS, OWN, padded_to
 from cooc_engine._kernels.jit import helper
-from cooc_engine._kernels.rules import CENTRE, CONTEXTS
+from cooc_engine._kernels.rules import CENTRE, CONCAT, CONTEXTS, SUM
 from cooc_engine._kernels.simd import (
     LANES,
     add_differences,
@@ -20,8 +20,6 @@ from cooc_engine._kernels.simd import (
     set_differences,
     transpose,
 )  # fmt: skip
-
-SUM, CONCAT = 2, 3  # of `Rule.mean`; CONCAT goes with documents, and with a row for words beyond a text's ends before theirs
 
 
 @helper

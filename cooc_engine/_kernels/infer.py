@@ -13,9 +13,8 @@ from numba import float32, float64, int32, int64, types, uint64, void
 from numba.extending import intrinsic
 
 from cooc_engine._kernels.basics import below, mix64, next_random, prefetch_later
-from cooc_engine._kernels.hidden import SUM
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
-from cooc_engine._kernels.rules import CONTEXTS, PATH, RULE, TABLES
+from cooc_engine._kernels.rules import CONTEXTS, PATH, RULE, SUM, TABLES
 from cooc_engine._kernels.sampling import draw_alias, is_kept, seeded
 from cooc_engine._kernels.simd import I64, LANES, RowCode, add_row, add_to_row, copy_row, dots, logistic
 

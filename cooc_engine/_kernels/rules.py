@@ -12,13 +12,16 @@ CONTEXTS, CENTRE, DOCUMENT = 0, 1, 2  # the input: the window's other words, its
 NOISE, PATH, LIST = 0, 1, 2  # the output layer: negative sampling, a Huffman path, or examples listed for a full softmax
 ALL, EACH = 3, 4  # that of a classifier besides: a full softmax, or one logistic regression for each label
 OUTPUT_ROWS, WORD_ROWS = 1, 2  # bits of `Rule.frozen`
+SUM, CONCAT = 2, 3  # of `Rule.mean`, beside 0 and 1
 
 
 class Rule(NamedTuple):
     """The rule of a family, as numbers.
 
     inputs     CONTEXTS (the centre is the target), CENTRE (the contexts are) or DOCUMENT (the centre is)
-    mean       1: one hidden row for each window, the mean of its input rows; 0: one for each input word, the mean of its rows
+    mean       1: one hidden row for each window, the mean of its input rows; SUM: their sum; CONCAT: all of them side by side,
+               which goes with documents, and with a row for words beyond a text's ends before theirs; 0: one for each input
+               word, the mean of its rows
     spread     1: an input's gradient is its share 1/C of the hidden row's; 0: the whole
     document   first input row of the documents, which have one row each; -1: none
     window     the radius; drawn from 1..window unless `fixed`

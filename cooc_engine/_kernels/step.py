@@ -30,9 +30,9 @@ from cooc_engine._kernels.examples import (
     padded_to,
     target_word,
 )  # fmt: skip
-from cooc_engine._kernels.hidden import CONCAT, clear, gather_segments, read_hidden, spread_steps
+from cooc_engine._kernels.hidden import clear, gather_segments, read_hidden, spread_steps
 from cooc_engine._kernels.jit import helper, named, out
-from cooc_engine._kernels.rules import OUTPUT_ROWS, PATH, WORD_ROWS
+from cooc_engine._kernels.rules import CONCAT, OUTPUT_ROWS, PATH, WORD_ROWS
 from cooc_engine._kernels.simd import (
     COLUMNS,
     LANES,

@@ -186,13 +186,9 @@ def convert_vectors(
     options: PathLike | None = None,
     force: bool = False,
 ) -> ModelFile:
-    """Convert a file of vectors to a model file; return the opened model.
+    """Convert a file of vectors to a model file; return it opened. The arguments are those of `vectors.model.import_vectors`.
 
-    Few formats record how often words occur; `vocab` is a file with a word and its count per line, as GloVe's and word2vec's
-    programs write it. Words that it lacks have count 0. The order of the words is kept. What is skipped is counted by
-    kind in the model's provenance, as `left_out`. For a file of ELMo's weights `vocab` is
-    its vocabulary, a word per line, and `options` its options; both are found by their names if they lie beside it. Raises
-    what `read_vectors` raises.
+    Raises what `read_vectors` raises.
     """
     output = Path(output)
     refuse_file(output, force=force)

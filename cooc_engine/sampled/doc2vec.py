@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from cooc_engine._kernels import rules
-from cooc_engine._kernels.hidden import CONCAT, SUM
+from cooc_engine._kernels.rules import CONCAT, SUM
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import ModelFile

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from cooc_engine._kernels import classify, margin, rules, sgd
-from cooc_engine._kernels.hidden import CONCAT
 from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.margin import Margin
-from cooc_engine._kernels.rules import Clock, Rule, Tables
+from cooc_engine._kernels.rules import CONCAT, Clock, Rule, Tables
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix

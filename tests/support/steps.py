@@ -11,8 +11,7 @@ from twins import sgd as naive
 
 from cooc_engine._kernels import rules, sgd
 from cooc_engine._kernels.barrier import GATE, Team
-from cooc_engine._kernels.hidden import CONCAT, SUM
-from cooc_engine._kernels.rules import Clock, Rule, Tables
+from cooc_engine._kernels.rules import CONCAT, SUM, Clock, Rule, Tables
 from cooc_engine._kernels.step import StepLog
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.model import SampledModel
