@@ -368,13 +368,12 @@ def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(cooc_module, "LEAST_ENTRIES", 1 << 11)
     text, budget, options = write_text(tmp_path / "t", 1_550_000, 300), 284 << 10, CountOptions(window=4)
     assert text.stat().st_size > 20 * budget
-    small = encode(write_text(tmp_path / "small", 60_000, 300), tmp_path / "small-corpus", ALL)
-    count(small, tmp_path / "small-counts", options, threads=1, memory=budget)  # compiles the kernels, which takes memory
     corpus = encode(text, tmp_path / "corpus", ALL)
     whole = count(corpus, tmp_path / "whole", options)
     runs = plan_count(corpus, tmp_path / "split", options, threads=1, memory=budget).runs
-    with peak_memory() as peak:
-        split = count(corpus, tmp_path / "split", options, threads=1, memory=budget)
+    for _ in range(2):  # kernels and modules that are loaded for the first time take memory
+        with peak_memory() as peak:
+            split = count(corpus, tmp_path / "split", options, threads=1, memory=budget, force=True)
     assert runs > 100
     assert peak[0] <= 1.1 * budget + 1000 * runs + (64 << 10), "the budget, and Python's own objects"
     assert files(split.path) == files(whole.path)
