@@ -22,9 +22,10 @@ import numpy as np
 from fasttext_race import CLASSIFIER, PROGRAM_CLASSIFIER, PROGRAM_VECTORS, VECTORS
 
 from cooc_engine import Vectors
+from cooc_engine.evaluation.analogies import answered
 from cooc_engine.evaluation.bootstrap import difference, draws_of, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import spearman
-from cooc_engine.evaluation.judge import answered, pair_cosines
+from cooc_engine.evaluation.judge import pair_cosines
 from cooc_engine.evaluation.sets import read_analogies, read_pairs
 from cooc_engine.formats.vectors import as_model
 from cooc_engine.vectors.classifier import Classifier

@@ -12,10 +12,11 @@ import numpy as np
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.accuracy import costs
+from cooc_engine.evaluation.analogies import answered
 from cooc_engine.evaluation.bootstrap import draws_of, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.evaluation.geometry import nearest_rows, norm_profile, overlaps, spectrum
-from cooc_engine.evaluation.judge import SETS, answered, pair_cosines
+from cooc_engine.evaluation.judge import SETS, pair_cosines
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.evaluation.scores import SetScores, correct, judged
 from cooc_engine.evaluation.sets import AnalogySet, PairSet
@@ -68,7 +69,7 @@ def comparison(
     options, progress = options or CompareOptions(), progress or Progress()
     given = {"pairs": pairs, "analogies": analogies}
     read = [(COMPARED[kind], SETS[kind].read(str(path))) for kind, paths in given.items() for path in listed(paths)]
-    entrants = _entrants(_several(models), common=options.common)
+    entrants = _entrants(_two_or_more(models), common=options.common)
     sets: list[dict[str, Any]] = []
     with progress.stage("compare", len(read) + 1, "steps") as stage:
         for answer, data in read:
@@ -107,7 +108,7 @@ def named_models(models: Iterable[PathLike] | PathLike | Mapping[str, PathLike])
     return named
 
 
-def _several(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Path]:
+def _two_or_more(models: Iterable[PathLike] | Mapping[str, PathLike]) -> dict[str, Path]:
     named = named_models(models)
     if len(named) < 2:
         raise UsageError("compare takes two or more models")

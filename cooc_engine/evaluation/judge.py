@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import UsageError
+from cooc_engine.evaluation.analogies import KINDS, answered
 from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means
-from cooc_engine.evaluation.correlation import CORRELATIONS, pearson, spearman
+from cooc_engine.evaluation.correlation import CORRELATIONS
 from cooc_engine.evaluation.labelled import numbered
+from cooc_engine.evaluation.protocol import Judged
 from cooc_engine.evaluation.sets import (
     AnalogySet,
     CategorySet,
@@ -28,62 +28,17 @@ from cooc_engine.evaluation.sets import (
     read_pairs,
     read_sentence_pairs,
 )
-from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.types import Floats, Mask, Matrix, Paths, Rows, listed
+from cooc_engine.runtime.types import Floats, Mask, Paths, listed
 from cooc_engine.vectors.query import Vectors
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = [
-    "SETS", "AnalogySet", "CategorySet", "Judged", "Kind", "More", "OutlierSet", "PairSet",
-    "answered", "answers", "evaluate", "pair_cosines", "pearson", "purity",
-    "read_analogies", "read_categories", "read_outliers", "read_pairs", "read_sentence_pairs", "spearman",
-]  # fmt: skip
+__all__ = ["SETS", "Kind", "More", "evaluate", "pair_cosines", "purity"]
 
 RESTRICT = 30_000  # the default of word2vec's compute-accuracy
-SCORES = 1 << 22  # cosines held at a time: 16 MB
-QUESTIONS = 64  # questions scored at a time, so that their scores stay in cache
-WORDS = 4096  # candidate answers scored at a time
-MOST_THREADS = 8  # each needs 5 MB
-EPSILON = 1e-3  # keeps 3CosMul from dividing by zero (Levy and Goldberg 2014)
 STARTS = 30  # starts of k-means, the best of which is kept
-KINDS = ("analogy-add", "analogy-mul")
 Row = dict[str, Any]
-
-
-class Judged(Protocol):
-    """What evaluation needs of vectors; they are requested by word, so that words outside the vocabulary may have one.
-
-    Words are looked up as written or else lower-cased. Rows number the words that can be answers.
-    """
-
-    def __len__(self) -> int:
-        """Return V, the number of words that can be answers."""
-
-    def rows_of(self, words: Iterable[str], limit: int | None = None) -> Rows:
-        """Return the row of each word, (n,); -1 if it is not among the first `limit`."""
-
-    def unit(self, words: Iterable[str], limit: int | None = None) -> tuple[Matrix, Mask]:
-        """Return unit vectors, (n, any), zeros where there is none, and whether each word has one, (n,).
-
-        Only inner products matter, so any coordinates will do. With a `limit` below V, only the first `limit` words have one.
-        """
-
-    def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
-        """Return the cosines of pairs of words, (n,), and whether both words have a vector, (n,)."""
-
-    def cosine_table(self, words: Iterable[str], limit: int | None = None) -> tuple[Callable[[int, int], Matrix], Mask]:
-        """Return a function of (begin, end) that gives the cosines of the words with rows begin:end, (n, end - begin).
-
-        The second value tells whether each word has a vector, (n,), as in `unit`.
-        """
-
-    def knows(self, sentence: Any) -> bool:
-        """Tell whether any word of a text has a vector."""
-
-    def sentence_similarity(self, sentence1: Any, sentence2: Any, measure: str = "dot") -> float:
-        """Return the similarity of two texts; evaluation uses the measure "cosine"."""
 
 
 class More(TypedDict, total=False):
@@ -294,94 +249,3 @@ def _clusters(points: npt.NDArray[Any], count: int, seed: int) -> npt.NDArray[np
 def pair_cosines(vectors: Judged, data: PairSet) -> tuple[Floats, Mask]:
     """Return the cosines of pairs of words, (n,), and which pairs are covered, (n,)."""
     return vectors.cosines(*([pair[side] for pair in data.pairs] for side in (0, 1)))
-
-
-def answered(vectors: Judged, data: AnalogySet, limit: int) -> tuple[Mask, Mask]:
-    """Return which questions are answered correctly by 3CosAdd and by 3CosMul, (2, n), and which are covered, (n,)."""
-    goals = vectors.rows_of((question[3] for question in data.questions), limit)
-    asked = np.flatnonzero(goals >= 0)
-    right, covered = np.zeros((len(KINDS), len(goals)), bool), np.zeros(len(goals), bool)
-    found, covered[asked] = answers(vectors, [data.questions[at][:3] for at in asked.tolist()], limit)
-    right[:, covered] = (found == goals[asked])[:, covered[asked]]
-    return right, covered
-
-
-def answers(vectors: Judged, questions: Sequence[Sequence[str]], limit: int) -> tuple[Rows, Mask]:
-    """Return the answers to questions (a, b, c) by 3CosAdd and 3CosMul, (2, n) rows, and which questions are covered, (n,).
-
-    Answers are rows below `limit`, -1 for questions not covered. The cosines of all words with the few that occur in questions
-    are computed once, a block of words at a time; both scores are sums and products of these, so a question costs three
-    look-ups per word instead of an inner product.
-    """
-    found = np.full((len(KINDS), len(questions)), -1, np.int64)
-    words = list(dict.fromkeys(itertools.chain.from_iterable(questions)))
-    ids = {word: at for at, word in enumerate(words)}
-    places = np.array([[ids[word] for word in question] for question in questions], np.int64).reshape(-1, 3)
-    known: Mask = np.all(vectors.cosine_table(words, limit)[1][places], axis=1)
-    asked, places = np.unique(places[known], return_inverse=True)
-    words, places = [words[at] for at in asked], places.reshape(-1, 3)
-    found[:, known] = _answers(vectors.cosine_table(words, limit)[0], places, vectors.rows_of(words, limit)[places], limit)
-    return found, known
-
-
-def _answers(table: Callable[[int, int], Matrix], places: Rows, rows: Rows, limit: int) -> Rows:
-    """Return the answers, (2, n), to n questions.
-
-    table    returns the cosines of the words of all questions with a range of rows
-    places   (n, 3): the index in `table` of each question's words
-    rows     (n, 3): the rows of these words, which must not be answers; -1 outside the vocabulary
-    """
-    found = np.full((len(KINDS), len(places)), -1, np.int64)
-    if not len(places):
-        return found
-    best = np.full(found.shape, -np.inf, np.float32)
-    step = max(1, min(SCORES // (int(places.max()) + 1), WORDS, limit))
-    threads = min(usable_cores(), MOST_THREADS)
-    scratch = np.empty((threads, 5, QUESTIONS, step), np.float32)
-
-    def improve(thread: int, start: int, cosines: Matrix) -> None:
-        for first in range(thread * QUESTIONS, len(places), threads * QUESTIONS):
-            part = slice(first, first + QUESTIONS)
-            banned = rows[part] - start
-            room = scratch[thread, :, : len(banned), : cosines.shape[1]]
-            _improve(found[:, part], best[:, part], cosines, places[part], banned, start, room)
-
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, limit, step):
-            cosines = table(start, min(start + step, limit))
-            list(pool.map(improve, range(threads), [start] * threads, [cosines] * threads))
-    return found
-
-
-def _improve(
-    answers: Rows,
-    best: Matrix,
-    cosines: Matrix,
-    places: Rows,
-    banned: Rows,
-    start: int,
-    scratch: Matrix,
-) -> None:
-    """Replace answers and their scores where this block of words, which begins at row `start`, has a better one.
-
-    scratch   (5, questions, words of the block), reused: allocating it anew would take longer than the arithmetic
-    """
-    a, b, c, added, multiplied = scratch
-    for column, line in zip(places.T, (a, b, c), strict=True):
-        np.take(cosines, column, axis=0, out=line, mode="clip")
-    np.subtract(b, a, out=added)
-    added += c
-    b += 1
-    c += 1
-    a += np.float32(1 + 2 * EPSILON)
-    np.multiply(b, c, out=multiplied)
-    multiplied /= a
-    question, slot = np.nonzero((banned >= 0) & (banned < cosines.shape[1]))
-    lines = np.arange(len(places))
-    for kind, scores in enumerate((added, multiplied)):
-        scores[question, banned[question, slot]] = -np.inf
-        found = scores.argmax(axis=1)
-        value = scores[lines, found]
-        better = value > best[kind]
-        answers[kind, better] = found[better] + start
-        best[kind, better] = value[better]

@@ -15,9 +15,11 @@ from twins import vectors as naive
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.evaluation import correlation
+from cooc_engine.evaluation import analogies, correlation
 from cooc_engine.evaluation import judge as module
-from cooc_engine.evaluation.judge import evaluate, pearson, read_analogies, read_pairs, spearman
+from cooc_engine.evaluation.correlation import pearson, spearman
+from cooc_engine.evaluation.judge import evaluate
+from cooc_engine.evaluation.sets import read_analogies, read_pairs
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.vectors.query import Vectors
 
@@ -202,8 +204,8 @@ def analogy_text(questions) -> str:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize(("scores", "group"), [(1 << 22, 64), (90, 3)])
 def test_analogies_are_answered_as_by_the_twin(tmp_path, monkeypatch, seed, scores, group):
-    monkeypatch.setattr(module, "SCORES", scores)
-    monkeypatch.setattr(module, "QUESTIONS", group)
+    monkeypatch.setattr(analogies, "SCORES", scores)
+    monkeypatch.setattr(analogies, "QUESTIONS", group)
     kv, questions = planted(60, seed)
     path = write(tmp_path / "a.txt", ": one\n" + analogy_text(questions))
     wanted = wanted_shares(kv, questions, len(kv))
@@ -215,7 +217,7 @@ def test_analogies_are_answered_as_by_the_twin(tmp_path, monkeypatch, seed, scor
 
 def test_every_answer_is_the_twins():
     kv, questions = planted(50, 9)
-    answers, known = module.answers(kv, [[f"w{i}" for i in question[:3]] for question in questions], 45)
+    answers, known = analogies.answers(kv, [[f"w{i}" for i in question[:3]] for question in questions], 45)
     assert known.tolist() == [max(question[:3]) < 45 for question in questions]
     for kind, multiply in enumerate((False, True)):
         wanted = [naive.answer(kv.vectors[:45], a, b, c, multiply=multiply) for a, b, c, _ in questions if max(a, b, c) < 45]
