@@ -15,7 +15,7 @@ import numpy.typing as npt
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.bootstrap import draws_of, resampled_means
 from cooc_engine.evaluation.options import AccuracyOptions
-from cooc_engine.evaluation.scores import SetScores, correct, judged
+from cooc_engine.evaluation.scores import SetScores, correct, judged, table_row
 from cooc_engine.evaluation.sets import name_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.progress import Progress
@@ -79,10 +79,9 @@ def accuracy_rows(record: Mapping[str, Any], models: Mapping[str, Path]) -> list
     """Return the rows of classifiers from the record of `accuracies`, with the paths of their models."""
     return [
         {
-            "model": str(models[cost["name"]]), "dataset": data["name"], "kind": data["kind"],
-            **{key: data["scores"][place][key] for key in ("value", "low", "high")},
-            "covered": data["covered"], "total": data["total"], "file_bytes": cost["file_bytes"], "seconds": cost["seconds"],
+            **table_row(data, place, str(models[cost["name"]]), data["covered"]),
+            **{key: cost[key] for key in ("file_bytes", "seconds")},
         }
         for place, cost in enumerate(record["costs"])
         for data in record["sets"]
-    ]  # fmt: skip
+    ]

@@ -15,7 +15,7 @@ from cooc_engine._version import __version__
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.labelled import Labelled
 from cooc_engine.evaluation.options import DocumentOptions
-from cooc_engine.evaluation.scores import SetScores, judged
+from cooc_engine.evaluation.scores import SetScores, judged, table_row
 from cooc_engine.formats.vectors import format_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SPARSE
@@ -148,11 +148,7 @@ def rows_of(task: Task, outcomes: Mapping[str, Outcome]) -> list[dict[str, Any]]
     names = list(outcomes)
     sets = [judged(scores, names) for scores in task.scored(list(outcomes.values()))]
     return [
-        {
-            "model": name, "dataset": data["name"], "kind": data["kind"],
-            **{key: data["scores"][place][key] for key in ("value", "low", "high")},
-            "covered": outcome["covered"], "total": data["total"], "documents": outcome["documents"],
-        }
+        {**table_row(data, place, name, outcome["covered"]), "documents": outcome["documents"]}
         for place, (name, outcome) in enumerate(outcomes.items())
         for data in sets
-    ]  # fmt: skip
+    ]

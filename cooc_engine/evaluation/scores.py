@@ -9,7 +9,7 @@ from typing import Any
 from cooc_engine.evaluation.bootstrap import difference, holm, interval
 from cooc_engine.runtime.types import Floats
 
-__all__ = ["SetScores", "correct", "judged"]
+__all__ = ["SetScores", "correct", "judged", "table_row"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,23 @@ def judged(answered: SetScores, names: Sequence[str]) -> dict[str, Any]:
         "scores": scores,
         "differences": differences,
         "leaders": _leaders(scores, differences),
+    }
+
+
+def table_row(data: Mapping[str, Any], place: int, model: str, covered: int) -> dict[str, Any]:
+    """Return the row of a table for one model: its score on a test set with the interval, given the record of the set.
+
+    place    of the model among the scores of the record
+    covered  number of items on which this model was scored, which may be more than all models have in common
+    """
+    score = data["scores"][place]
+    return {
+        "model": model,
+        "dataset": data["name"],
+        "kind": data["kind"],
+        **{key: score[key] for key in ("value", "low", "high")},
+        "covered": covered,
+        "total": data["total"],
     }
 
 
