@@ -21,7 +21,8 @@ from cooc_engine.runtime.types import Matrix
 
 __all__ = ["FAMILY", "elmo_data", "imported_config", "network_of", "vectors_without_context"]
 
-FAMILY, WORDS = "elmo", "words"  # the latter is the array of the vocabulary's vectors without context
+FAMILY = "elmo"
+WORDS = "words"  # the array of the vectors of the vocabulary without context
 
 
 def elmo_data(
@@ -44,7 +45,7 @@ def vectors_without_context(network: Network, vocabulary: Vocabulary) -> Matrix:
 
 
 def imported_config(shape: Shape) -> dict[str, Any]:
-    """Return what the configuration of an imported model records, from which `network_of` knows its shape."""
+    """Return the configuration of an imported model, from which `network_of` reads its shape."""
     return {"format": FAMILY, "options": json.dumps(sizes_of(shape))}
 
 
@@ -60,7 +61,7 @@ def network_of(model: ModelFile) -> Network:
         if shapes.get(parameter.name) != parameter.shape:
             found = " x ".join(map(str, shapes.get(parameter.name, ("nothing",))))
             wanted = " x ".join(map(str, parameter.shape))
-            raise FormatError(f"{model.path}: parameter {parameter.name} is {found}, and its options say {wanted}")
+            raise FormatError(f"{model.path}: parameter {parameter.name} is {found}, but its options say {wanted}")
     return Network(shape, {parameter.name: model.array(parameter.name) for parameter in shape.parameters})
 
 

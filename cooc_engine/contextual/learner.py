@@ -21,7 +21,7 @@ from cooc_engine.contextual.recurrent import Unrolled
 from cooc_engine.contextual.shape import DIRECTIONS, Shape
 from cooc_engine.contextual.softmax import Head, Sample, SoftmaxGradient, losses_and_gradient
 from cooc_engine.contextual.stream import Steps
-from cooc_engine.contextual.words import BLOCK, Traced, word_gradient, word_vectors
+from cooc_engine.contextual.words import BLOCK, WordTrace, word_gradient, word_vectors
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Floats, Matrix, Rows
 
@@ -42,23 +42,23 @@ class HeadGradient(NamedTuple):
 
 @dataclass(frozen=True)
 class Dropout:
-    """The share that is left out of each layer's inputs and of the outputs, at random by seeds of the step's own."""
+    """The share of each layer's inputs and of the outputs that is dropped, drawn from seeds that belong to one step."""
 
     share: float
     seeds: tuple[int, ...]
 
     def masks(self, direction: int, shape: tuple[int, ...], number: int) -> list[Matrix]:
-        """Return what `number` arrays are multiplied by: 0, or what keeps their mean as it is."""
+        """Return `number` masks of a shape: 0 where a value is dropped, else the factor 1 / (1 - share) that keeps the mean."""
         random = np.random.Generator(np.random.PCG64([*self.seeds, direction]))
         scale = np.float32(1 / (1 - self.share))
         return [(random.random(shape, np.float32) >= self.share) * scale for _ in range(number)]
 
 
 class Learner:
-    """A network that learns; after `learn`, `gradient` is that of the sum of all losses, but for the softmax's part."""
+    """Computes the gradient of a network; after `learn`, `gradient` has that of all parameters except the softmax's."""
 
     def __init__(self, network: Network, words: Words, pool: Executor, steps: int, rows: int, sampled: int) -> None:
-        """Prepare for so many steps and rows, and at most so many sampled words; `words` are those of the text."""
+        """Allocate for `steps` steps of `rows` rows, and at most `sampled` sampled words; `words` are those of the text."""
         self.network, self.words, self.pool = network, words, pool
         shape = network.shape
         self.gradient = Store.zeros(shape.of_words + shape.of_layers)
@@ -82,21 +82,21 @@ class Learner:
             masks = None if dropout is None else dropout.masks(direction, inputs.shape, self.network.shape.layers + 1)
             hidden = unrolled.read(inputs, states, masks).reshape(-1, inputs.shape[-1])
             made = losses_and_gradient(hidden, targets[direction].ravel(), self.head, sample, drawn, self._logits[direction])
-            return made, unrolled.unread(made.hidden.reshape(inputs.shape), self.gradient.arrays)
+            return made, unrolled.backpropagate(made.hidden.reshape(inputs.shape), self.gradient.arrays)
 
         results = parallel(self.pool, work, BOTH)
         of_vectors = np.zeros_like(vectors)
         for direction, (_, of_inputs) in enumerate(results):
             bilm.add_rows(places[direction].ravel(), of_inputs.reshape(-1, vectors.shape[1]), 0, vectors.shape[1], of_vectors)
-        self._unread_words([trace for _, trace in made], [of_vectors[slice(*part)] for part in parts])
+        self._backpropagate_to_words([trace for _, trace in made], [of_vectors[slice(*part)] for part in parts])
         of_softmax = [found for found, _ in results]
         return np.array([found.loss for found in of_softmax]), self._head_gradient(of_softmax, targets, sample)
 
-    def _word_vectors(self, rows: Rows) -> tuple[Matrix, Traced]:
+    def _word_vectors(self, rows: Rows) -> tuple[Matrix, WordTrace]:
         return word_vectors(self.network.shape, self.network.parameters, self.words.spelled(rows))
 
-    def _unread_words(self, kept: list[Traced], of_vectors: list[Matrix]) -> None:
-        """Write the gradient of the parameters of words, the sum over the parts that were computed apart."""
+    def _backpropagate_to_words(self, kept: list[WordTrace], of_vectors: list[Matrix]) -> None:
+        """Write the gradient of the parameters of words: the sum over the parts, in a fixed order."""
         shape, parameters = self.network.shape, self.network.parameters
 
         def work(part: int) -> None:
@@ -130,7 +130,7 @@ def _parts(words: int) -> list[tuple[int, int]]:
 
 
 def parallel(pool: Executor, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return the results for some items; a number that overflows is found in the loss, and is no warning."""
+    """Return the results of a function for all items, without warnings: overflow is detected in the loss."""
 
     def work(item: T) -> R:
         with np.errstate(all="ignore"):
@@ -140,12 +140,12 @@ def parallel(pool: Executor, function: Callable[[T], R], items: Iterable[T]) -> 
 
 
 def in_halves(pool: Executor, function: Callable[[int, int], None], size: int) -> None:
-    """Call a function of a range for both halves of 0:size."""
+    """Call a function of (first, last) for both halves of 0:size."""
     parallel(pool, lambda part: function(*part), cut_evenly(0, size, len(BOTH)))
 
 
 def step_bytes(shape: Shape, steps: int, rows: int, sampled: int) -> int:
-    """Return the bytes that a step takes at most, all words of it being distinct, with a reader of held-out text."""
+    """Return the largest number of bytes that a step can take: all its words are distinct, and held-out text is read too."""
     P, C, places = shape.vector_size, shape.cells, 2 * steps * rows
     layers = 2 * shape.layers * (7 * C + 2 * P) + 4 * C + (5 + 2 * shape.layers) * P
     words = 2 * (5 + 4 * shape.highways) * shape.features + 4 * P + 40

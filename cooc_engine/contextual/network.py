@@ -26,20 +26,20 @@ from cooc_engine.runtime.types import Matrix, Rows
 __all__ = ["LANES", "Network", "States", "side_by_side"]
 
 LANES = 64  # sentences whose products are taken together
-LONG, FEW = 128, 8  # of sentences of more words so many: there are few of about the same length, and lanes wait for the longest
+LONG, FEW = 128, 8  # longer sentences have fewer lanes: few are of similar length, and all lanes wait for the longest
 STEPS = 64  # words of each sentence that are read through all layers before the next
 PIECE = 1 << 12  # words whose vectors are computed together
 
 
 class States(NamedTuple):
-    """What the layers remember: hidden (2, L, rows, P) and cells (2, L, rows, C), for both directions."""
+    """The states of the layers: hidden (2, L, rows, P) and cells (2, L, rows, C), for both directions."""
 
     hidden: Matrix
     cells: Matrix
 
     @classmethod
     def zero(cls, shape: Shape, rows: int) -> States:
-        """Return the states in which nothing has been read."""
+        """Return the states of zero, before anything is read."""
         layers = (len(DIRECTIONS), shape.layers, rows)
         return cls(np.zeros((*layers, shape.vector_size), np.float32), np.zeros((*layers, shape.cells), np.float32))
 
@@ -143,7 +143,7 @@ class Network:
 
 
 def side_by_side(lengths: Sequence[int]) -> list[list[int]]:
-    """Return the numbers of the sentences of these lengths in groups that are read side by side, of like lengths together."""
+    """Return the indices of sentences, given their lengths, in groups of similar length that are read side by side."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     groups: list[list[int]] = []
     for number in order:
@@ -155,5 +155,5 @@ def side_by_side(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def _lanes(words: int) -> int:
-    """Return the number of lanes in which a sentence of so many words is read, with its marks."""
+    """Return the number of lanes for sentences of this length, which includes both marks."""
     return LANES if words <= LONG else FEW

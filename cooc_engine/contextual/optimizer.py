@@ -1,4 +1,4 @@
-"""The optimisers: Adam with sparse AdaGrad for the softmax, or AdaGrad for all with the settings of the program bilm-tf.
+"""The optimisers: Adam with sparse AdaGrad for the softmax, or AdaGrad for all parameters as in the program bilm-tf.
 
 The gradient is that of the mean loss of all targets of both directions, and its norm is clipped; of the softmax, adam takes the
 gradient of the sum over one direction's targets, unclipped.
@@ -22,14 +22,14 @@ from cooc_engine.runtime.types import Matrix
 
 __all__ = ["Optimizer", "optimizer_of"]
 
-FLOOR = 0.05  # the rates of adam fall to this fraction
-KEEP, KEEP_SQUARE = 0.9, 0.999
-ADAM_NORM, ADAM_SUMS = 1.0, 0.1
-PROGRAM_NORM, PROGRAM_SUMS = 10.0, 1.0
+FLOOR = 0.05  # the learning rates of Adam decay to this fraction
+KEEP, KEEP_SQUARE = 0.9, 0.999  # β₁ and β₂ of Adam
+ADAM_NORM, ADAM_SUMS = 1.0, 0.1  # the norm to which the gradient is clipped, and initial sums of squares
+BILM_TF_NORM, BILM_TF_SUMS = 10.0, 1.0
 
 
 class Gradient(NamedTuple):
-    """The gradient of the sum of the losses of so many targets, in so many steps."""
+    """The gradient of the sum of the losses of `targets` targets, over `steps` unrolled steps."""
 
     store: Matrix
     head: HeadGradient
@@ -38,7 +38,7 @@ class Gradient(NamedTuple):
 
 
 class Optimizer(ABC):
-    """An optimiser: what it steps, and in `arrays` its state, for a checkpoint; the softmax has AdaGrad's sums."""
+    """An optimiser of `values` and of the softmax `head`; `arrays` are its state, for a checkpoint, with AdaGrad's sums."""
 
     SUMS: ClassVar[float]
 
@@ -51,11 +51,11 @@ class Optimizer(ABC):
 
     @abstractmethod
     def rate(self, done: float) -> float:
-        """Return the learning rate after this share of the training."""
+        """Return the learning rate when the share `done` of the training is over, 0..1."""
 
     @abstractmethod
     def step(self, gradient: Gradient, done: float, number: int, pool: Executor) -> None:
-        """Take the step of this number, from 1 on, after this share of the training."""
+        """Take step `number`, counted from 1, when the share `done` of the training is over."""
 
     def _step_softmax(self, gradient: HeadGradient, rate: float, scale: float, pool: Executor) -> None:
         sums, places = self.arrays["softmax_sums"], gradient.places
@@ -77,7 +77,7 @@ class _Adam(Optimizer):
         self.arrays |= {"means": np.zeros_like(store.values), "squares": np.zeros_like(store.values)}
 
     def rate(self, done: float) -> float:
-        return self.options.rate * _fallen(done)
+        return self.options.rate * _decay(done)
 
     def step(self, gradient: Gradient, done: float, number: int, pool: Executor) -> None:
         scale = _clipped(_norm(gradient.store) / gradient.targets, ADAM_NORM) / gradient.targets
@@ -88,11 +88,11 @@ class _Adam(Optimizer):
             bilm.adam(self.values, gradient.store, self.arrays["means"], self.arrays["squares"], first, last, *numbers)
 
         in_halves(pool, work, len(self.values))
-        self._step_softmax(gradient.head, self.options.softmax_lr * _fallen(done), 0.5, pool)
+        self._step_softmax(gradient.head, self.options.softmax_lr * _decay(done), 0.5, pool)
 
 
-class _Program(Optimizer):
-    SUMS = PROGRAM_SUMS
+class _BilmTf(Optimizer):
+    SUMS = BILM_TF_SUMS
 
     def __init__(self, options: ElmoOptions, store: Store, head: Head) -> None:
         super().__init__(options, store, head)
@@ -102,10 +102,10 @@ class _Program(Optimizer):
         return self.options.rate
 
     def step(self, gradient: Gradient, done: float, number: int, pool: Executor) -> None:
-        """Take a step along the gradient of the loss times the number of steps that it was unrolled for."""
+        """Take a step along the gradient of the mean loss times the number of unrolled steps, which is the loss of bilm-tf."""
         each = gradient.steps / gradient.targets
         norm = math.hypot(_norm(gradient.store), _norm(gradient.head.rows.ravel()), _norm(gradient.head.bias))
-        rate, scale = self.rate(done), _clipped(norm * each, PROGRAM_NORM) * each
+        rate, scale = self.rate(done), _clipped(norm * each, BILM_TF_NORM) * each
 
         def work(first: int, last: int) -> None:
             sums = self.arrays["value_sums"]
@@ -115,8 +115,8 @@ class _Program(Optimizer):
         self._step_softmax(gradient.head, rate, scale, pool)
 
 
-def _fallen(done: float) -> float:
-    """Return the fraction to which rates have fallen after this share of the training."""
+def _decay(done: float) -> float:
+    """Return the factor of linear decay from 1 to `FLOOR`."""
     return 1 - (1 - FLOOR) * done
 
 
@@ -125,10 +125,10 @@ def _norm(values: Matrix) -> float:
 
 
 def _clipped(norm: float, most: float) -> float:
-    """Return the factor that brings a norm down to `most`, or 1."""
+    """Return the factor that clips a norm to `most`."""
     return most / norm if norm > most else 1.0
 
 
 def optimizer_of(options: ElmoOptions, store: Store, head: Head) -> Optimizer:
     """Return the optimiser of a training, before its first step."""
-    return _Adam(options, store, head) if options.optimizer == "adam" else _Program(options, store, head)
+    return _Adam(options, store, head) if options.optimizer == "adam" else _BilmTf(options, store, head)

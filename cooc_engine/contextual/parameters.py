@@ -1,4 +1,4 @@
-"""The parameters of a network one after another in one array, so that an optimiser takes one step of all, and their start."""
+"""The parameters of a network in one array, so that an optimiser steps them all at once, and their initial values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Store:
 
 
 def set_start(shape: Shape, arrays: dict[str, Matrix], seed: int) -> None:
-    """Give the parameters, which are zero, the values from which training starts."""
+    """Initialise the parameters, which are zero, for training."""
     random = np.random.Generator(np.random.PCG64(seed))
 
     def uniform(name: str, bound: float) -> None:

@@ -1,6 +1,6 @@
 """How well both language models predict a text: exp of the mean loss of the full softmax.
 
-All words that the softmax lacks are the one word `<UNK>`, which makes a text easier: its share is told.
+All words that the softmax lacks are the one word `<UNK>`, which makes a text easier to predict, so its share is reported.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from cooc_engine.runtime.types import Floats, Rows
 
 __all__ = ["Perplexity", "perplexity"]
 
-STEPS = 20  # that are read together
+STEPS = 20  # steps that are read together
 LARGEST = math.log(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
 class Perplexity:
-    """The perplexity of each direction, over so many places each, and the share of `<UNK>` among the targets."""
+    """The perplexity of each direction, over `places` targets each, and the share `unknown` of `<UNK>` among the targets."""
 
     forward: float
     backward: float
@@ -37,7 +37,7 @@ class Perplexity:
     unknown: float
 
     def record(self) -> dict[str, float]:
-        """Return what the history of a model tells of held-out text."""
+        """Return what the history of a model records about held-out text."""
         return {
             "held_out_loss": (math.log(self.forward) + math.log(self.backward)) / 2,
             "forward_perplexity": self.forward,
@@ -50,8 +50,8 @@ class Perplexity:
 def perplexity(network: Network, words: Words, streams: Iterable[Stream], pool: Executor) -> Perplexity | None:
     """Return the perplexity over some streams, each from states of zero; None if they hold no text.
 
-    words  those that the streams number
-    pool   does the work of the directions
+    words  the words that the ids in the streams refer to
+    pool   threads, one for each direction
     """
     sums, places, unknown, softmax = np.zeros(len(DIRECTIONS)), 0, 0, network.shape.words
     for stream in streams:

@@ -1,4 +1,4 @@
-"""The layers of one direction over some steps, and the way back through them: back-propagation through time.
+"""The layers of one direction over some steps, and back-propagation through time.
 
 The products of a layer's inputs are taken for all steps at once, those of its state step by step.
 """
@@ -20,7 +20,7 @@ __all__ = ["Unrolled"]
 
 @dataclass(frozen=True, eq=False)
 class LayerTrace:
-    """What a layer keeps of T steps of B rows for the way back; hidden and cells begin with the state before the first step.
+    """What a layer keeps of T steps of B rows for back-propagation; hidden and cells begin with the initial state.
 
     inputs (T, B, P), gates (T, B, 4 C), cells (T + 1, B, C), squashed and made (T, B, C), hidden (T + 1, B, P).
     """
@@ -41,10 +41,10 @@ class LayerTrace:
 
 
 class Unrolled:
-    """One direction of a network, unrolled for at most so many steps of a number of rows."""
+    """One direction of a network, unrolled over a limited number of steps, for a fixed number of rows."""
 
     def __init__(self, network: Network, direction: int, steps: int, rows: int) -> None:
-        """Allocate what all layers keep."""
+        """Allocate the traces of all layers for at most `steps` steps."""
         self.network, self.direction = network, direction
         P, C, layers = network.shape.vector_size, network.shape.cells, network.shape.layers
         sizes = [(steps, 4 * C), (steps + 1, C), (steps, C), (steps, C), (steps + 1, P), (steps, P)]
@@ -67,15 +67,15 @@ class Unrolled:
             inputs = trace.hidden[1:] + trace.inputs if shape.residual and layer else trace.hidden[1:]
         return inputs if masks is None else inputs * masks[-1]
 
-    def unread(self, gradient: Matrix, into: Parameters) -> Matrix:
+    def backpropagate(self, gradient: Matrix, into: Parameters) -> Matrix:
         """Return the gradient of the inputs that were read last, (T, B, P), from that of the outputs.
 
-        Writes that of the parameters to `into`, and uses up what was kept.
+        Writes the gradient of the parameters to `into`, and overwrites the traces.
         """
         shape, masks = self.network.shape, self._masks
         gradient = gradient if masks is None else gradient * masks[-1]
         for layer in reversed(range(shape.layers)):
-            of_inputs = _unread(shape, self.network.parameters, self.direction, layer, gradient, self._now[layer], into)
+            of_inputs = _backpropagate(shape, self.network.parameters, self.direction, layer, gradient, self._now[layer], into)
             gradient = of_inputs + gradient if shape.residual and layer else of_inputs
             gradient = gradient if masks is None else gradient * masks[layer]
         return gradient
@@ -95,7 +95,7 @@ def _read(shape: Shape, parameters: Parameters, direction: int, layer: int, trac
         np.clip(trace.hidden[t + 1], -clip, clip, out=trace.hidden[t + 1])
 
 
-def _unread(
+def _backpropagate(
     shape: Shape, parameters: Parameters, direction: int, layer: int, gradient: Matrix, trace: LayerTrace, into: Parameters
 ) -> Matrix:
     """Return the gradient of the inputs of one layer; the gates of the trace become the gradients of their sums."""

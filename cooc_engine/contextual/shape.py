@@ -45,7 +45,7 @@ def of_layer(direction: int, layer: int) -> tuple[str, str, str]:
 class Parameter(NamedTuple):
     """A parameter: its name and axes in our model file, its shape, and its name in a published `weights.hdf5`.
 
-    A published array of filters has a first axis of length 1 besides; the softmax is not published, its name there is "".
+    A published array of filters has an additional first axis of length 1. The softmax is not published, so that name is "".
     """
 
     name: str
@@ -88,7 +88,7 @@ class Shape:
 
     @classmethod
     def of(cls, options: ElmoOptions, words: int) -> Shape:
-        """Return the shape that the options of a training describe, with so many rows of the softmax."""
+        """Return the shape that the options of a training describe, with `words` rows of the softmax."""
         return cls(
             options.characters, options.convolutions, options.highways, options.vector_size, options.cells, options.layers,
             words, options.activation, cell_clip=options.cell_clip, projection_clip=options.projection_clip,
@@ -101,7 +101,7 @@ class Shape:
 
     @property
     def of_words(self) -> tuple[Parameter, ...]:
-        """The parameters that make a word's vector of its characters."""
+        """The parameters that turn the characters of a word into its vector."""
         F, P, k = self.features, self.vector_size, self.characters
         table = [Parameter("characters", "byte character", (CHARACTERS, k), "char_embed")]
         for i, (width, n) in enumerate(self.filters):

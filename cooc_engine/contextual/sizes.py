@@ -53,7 +53,7 @@ class _Sizes(TypedDict):
 
 
 def shape_of_sizes(content: bytes, where: str) -> Shape:
-    """Return the shape, without a softmax, that the JSON of `options.json` says; raises `FormatError`, naming the option."""
+    """Return the shape, without a softmax, from the JSON of `options.json`; raises `FormatError`, naming the option."""
     sizes = read_json(content, _Sizes, where)
     cnn, lstm = sizes["char_cnn"], sizes["lstm"]
     if not 1 <= len(cnn["filters"]) <= MOST:
@@ -78,7 +78,7 @@ def sizes_of(shape: Shape) -> dict[str, dict[str, Any]]:
         "embedding": {"dim": shape.characters},
         "filters": [list(pair) for pair in shape.filters],
         "n_highway": shape.highways,
-        "n_characters": CHARACTERS + 1,  # with the one that stands for a missing word, which no file holds
+        "n_characters": CHARACTERS + 1,  # includes the id of a missing word, for which no file holds a vector
         "max_characters_per_token": MOST_CHARACTERS,
         "activation": shape.activation,
     }

@@ -19,7 +19,7 @@ from cooc_engine.sampled.sampler import alias_table, chances
 
 __all__ = ["Head", "Noise", "Sample", "SoftmaxGradient", "losses", "losses_and_gradient"]
 
-TINY = 2.0**-64  # a chance that a table of 32 bits has rounded to 0
+TINY = 2.0**-64  # for chances that the 32 bits of the table round to 0
 LOGITS = 1 << 22  # logits that are computed at a time where no gradient is wanted
 
 
@@ -31,7 +31,7 @@ class Head(NamedTuple):
 
     @classmethod
     def of(cls, parameters: Parameters) -> Head:
-        """Return that of the parameters of a network."""
+        """Return the softmax among the parameters of a network."""
         return cls(parameters[SOFTMAX], parameters[SOFTMAX_BIAS])
 
 
@@ -44,7 +44,7 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True)
 class Noise:
-    """What is drawn: an alias table, the number drawn in a step, and log π of each word. All words, if there is no table."""
+    """The noise: an alias table, the number of draws in a step, and log π of each word. All words, if there is no table."""
 
     table: npt.NDArray[np.uint64] | None
     number: int
@@ -52,7 +52,7 @@ class Noise:
 
     @classmethod
     def of(cls, counts: Counts, power: float, number: int) -> Noise:
-        """Return the noise of words with these counts, none of them 0; a number of 0 is the full softmax."""
+        """Return noise in proportion to count^power, for counts above 0; a `number` of 0 stands for the full softmax."""
         if number == 0:
             return cls(None, 0, np.zeros(len(counts), np.float32))
         table = alias_table(counts, power)
@@ -92,16 +92,16 @@ def losses_and_gradient(
     """
     of_targets = head.rows[targets]
     shares = logits[: len(hidden) * len(sample.words)].reshape(len(hidden), -1)
-    found, own, scales = _softened(hidden, targets, of_targets, head, sample, drawn, shares)
+    found, own, scales = _losses_and_shares(hidden, targets, of_targets, head, sample, drawn, shares)
     scaled = hidden * scales[:, None]
     of_hidden = (shares @ drawn.rows) * scales[:, None] + own[:, None] * of_targets
     return SoftmaxGradient(float(found.sum()), of_hidden, shares.T @ scaled, scales @ shares, own[:, None] * hidden, own)
 
 
-def _softened(
+def _losses_and_shares(
     hidden: Matrix, targets: Rows, of_targets: Matrix, head: Head, sample: Sample, drawn: Head, shares: Matrix
 ) -> tuple[Floats, Matrix, Matrix]:
-    """Return the loss of each row, its target's share less 1, and the scale of its `shares`, which are written."""
+    """Return for each row the loss, the target's share less 1, and the factor of the row of `shares`, which are written."""
     offsets = drawn.bias - sample.log_chances[sample.words]
     own = np.einsum("ij,ij->i", hidden, of_targets) + head.bias[targets] - sample.log_chances[targets]
     np.matmul(hidden, drawn.rows.T, out=shares)
@@ -121,5 +121,5 @@ def losses(hidden: Matrix, targets: Rows, head: Head) -> Floats:
     for first in range(0, len(hidden), most):
         part = slice(first, first + most)
         chosen = hidden[part], targets[part], head.rows[targets[part]]
-        found[part] = _softened(*chosen, head, sample, head, scratch[: len(chosen[0])])[0]
+        found[part] = _losses_and_shares(*chosen, head, sample, head, scratch[: len(chosen[0])])[0]
     return found

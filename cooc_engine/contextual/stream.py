@@ -32,7 +32,7 @@ class Steps(NamedTuple):
         return distinct, places.reshape(self.inputs.shape)
 
     def rows_of_softmax(self, words: int) -> Rows:
-        """Return the targets as rows of a softmax of so many: a word that has none is `<UNK>`."""
+        """Return the targets as rows of a softmax over `words` words; any other word is `<UNK>`."""
         return np.where(self.targets < words, self.targets, UNKNOWN)
 
 
@@ -40,7 +40,7 @@ class Stream:
     """The places of some documents of a shard, in rows."""
 
     def __init__(self, shard: Shard, documents: Rows, rows: int) -> None:
-        """Read `documents`, numbers of documents that are not empty, in their order, in so many rows."""
+        """Read `documents`, numbers of documents that are not empty, in the given order, in this number of rows."""
         self.rows, self._shard, self._order = rows, shard, np.ascontiguousarray(documents)
         self._ends = np.cumsum(shard.offsets[documents + 1] - shard.offsets[documents] + 1)
         self.places = int(self._ends[-1]) if len(documents) else 0
@@ -48,11 +48,11 @@ class Stream:
         self._begins = np.arange(rows) * self.places // rows
 
     def in_rows(self, rows: int) -> Stream:
-        """Return the same places in so many rows."""
+        """Return the same places in another number of rows."""
         return Stream(self._shard, self._order, rows)
 
     def read(self, first: int, steps: int) -> Steps:
-        """Return the steps from `first` on, fewer at the end of the rows."""
+        """Return at most `steps` steps from `first` on, fewer at the end of the rows."""
         steps = min(steps, self.length - first)
         found = np.empty((2, 2, steps, len(self._begins)), np.int64)
         shard = self._shard

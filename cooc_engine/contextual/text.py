@@ -16,8 +16,8 @@ from cooc_engine.runtime.types import Counts, Rows
 __all__ = ["Text", "softmax_counts"]
 
 HELD_OUT_SHARE = 0.01
-LONG = 500  # places of a row of held-out text, at least, if there are two rows or more
-SHARDS, DOCUMENTS, HELD_OUT = range(3)  # what is drawn
+LONG = 500  # least number of places in a row of held-out text, if there is more than one row
+SHARDS, DOCUMENTS, HELD_OUT = range(3)  # each kind of draw has its own stream of random numbers
 
 
 def softmax_counts(corpus: Corpus, most: int) -> Counts:
@@ -38,7 +38,7 @@ class Text:
     """
 
     def __init__(self, corpus: Corpus, options: ElmoOptions) -> None:
-        """Divide a corpus; documents without words have no place."""
+        """Divide a corpus; documents without words are left out."""
         self.corpus, self.seed, self.rows = corpus, options.seed % 2**63, options.batch
         self.share = min(HELD_OUT_SHARE, options.held_out / max(1, corpus.tokens))
         self.places = sum(self.stream(shard, 0).length for shard in range(corpus.shards)) * self.rows
@@ -54,7 +54,7 @@ class Text:
         return Stream(self.corpus.shard(shard), self._random(DOCUMENTS, epoch, shard).permutation(documents), self.rows)
 
     def held_out(self, shard: int) -> Stream:
-        """Return the documents of a shard that are held out, in fewer rows if there is little: a row begins in mid-sentence."""
+        """Return the held-out documents of a shard, in few rows if there is little text, since a row begins in mid-sentence."""
         whole = Stream(self.corpus.shard(shard), self._documents(shard, held_out=True), 1)
         return whole.in_rows(max(1, min(self.rows, whole.places // LONG)))
 

@@ -34,9 +34,9 @@ from cooc_engine.runtime.progress import Stage
 
 __all__ = ["State", "run_epochs"]
 
-ABSURD = 100  # a loss this many times that of equal chances will not come down again
+ABSURD = 100  # a loss this many times that of uniform predictions will not come down again
 WORKERS = len(DIRECTIONS)
-DROPOUT = 3  # what is drawn, beside what `text` draws
+DROPOUT = 3  # a kind of draw, beside those of `text`
 
 
 @dataclass
@@ -176,7 +176,7 @@ class _Trainer:
         state.sums[:] = 0
 
     def note(self) -> str:
-        """Return how training goes."""
+        """Return the state of training for the progress line."""
         state = self.state
         loss = state.history[-1]["loss"] if math.isnan(self.loss) and state.history else self.loss
         return f"epoch {min(state.epoch + 1, self.options.epochs)}/{self.options.epochs}, loss {loss:.4f}, lr {self.rate:.3g}"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["train_elmo"]
 
-DOCUMENT = 40  # bytes of a document of a shard: its length, its place in the order, and where it ends
+DOCUMENT = 40  # bytes for a document of a shard: its length, its place in the order, and its end
 LOGITS = 1 << 24  # bytes of the full softmax of held-out text, at a time
 
 
@@ -71,19 +71,19 @@ def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions
 
 
 def _warnings(corpus: Corpus) -> Iterator[str]:
-    """Yield a warning if words of the text are not in the vocabulary, since their letters are lost."""
+    """Yield a warning if words of the text are outside the vocabulary, since their spelling is lost."""
     blind = 1 - corpus.manifest["tokens_in_vocabulary"] / max(1, corpus.tokens)
     if blind:
         yield f"warning: {blind:.2%} of the words are not in the vocabulary, and read as <UNK>; encode with --min-count 1"
 
 
 def _fitting(older: ModelFile, shape: Shape) -> Network:
-    """Return the network of a model to start from; raises `UsageError` if its sizes are others, but for the softmax."""
+    """Return the network of a model to start from; raises `UsageError` if any size but that of the softmax differs."""
     network = network_of(older)
     for field in dataclasses.fields(Shape):
         found, wanted = getattr(network.shape, field.name), getattr(shape, field.name)
         if found != wanted and field.name != "words":
-            raise UsageError(f"--init {older.path}: its {field.name.replace('_', ' ')} is {found}, and here {wanted}")
+            raise UsageError(f"--init {older.path}: has {field.name}={found}, but this training has {field.name}={wanted}")
     return network
 
 
@@ -104,14 +104,14 @@ def begin_with(older: ModelFile, former: Network, corpus: Corpus, network: Netwo
 
 
 def memory_plan(corpus: Corpus, shape: Shape, options: ElmoOptions, budget: int) -> Plan:
-    """Return what a training takes: parameters with their gradient and the optimiser's two sums, and the scratch of a step."""
+    """Return the memory of a training: parameters with their gradient and the optimiser's sums, and the scratch of a step."""
     softmax = sum(parameter.size for parameter in shape.of_softmax)
     others = sum(parameter.size for parameter in shape.of_words + shape.of_layers)
-    twice = sum(parameter.size for parameter in shape.of_words)
+    of_words = sum(parameter.size for parameter in shape.of_words)  # whose gradient each thread has for itself
     vocabulary, documents = len(corpus.vocabulary), max((count for _, count in corpus.manifest["shards"]), default=0)
     sampled = min(options.negatives or shape.words, shape.words)
     memory = {
-        "parameters": 4 * (4 * others + 2 * twice + 2 * softmax),
+        "parameters": 4 * (4 * others + 2 * of_words + 2 * softmax),
         "tables of words": 60 * shape.words + 8 * vocabulary + len(corpus.vocabulary.text),
         "steps": step_bytes(shape, options.steps, options.batch, sampled) + LOGITS + 4 * shape.words * shape.vector_size,
         "order of documents": DOCUMENT * documents,

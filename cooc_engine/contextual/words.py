@@ -1,4 +1,4 @@
-"""A word's vector from its characters: convolutions, highway layers and a projection (Kim et al. 2016), with the way back.
+"""A word's vector from its characters: convolutions, highway layers and a projection (Kim et al. 2016), with their gradient.
 
     z = act(max_p (b + Σ_k T_k[c_{p+k}])),  T_k = E W_k, for each width; concatenated
     v ← g relu(v W_t + b_t) + (1 − g) v,  g = σ(v W_c + b_c), for each highway
@@ -19,13 +19,13 @@ from cooc_engine.contextual.characters import Spelled
 from cooc_engine.contextual.shape import CHARACTERS, Parameters, Shape, of_filters, of_highway, of_projection
 from cooc_engine.runtime.types import Matrix
 
-__all__ = ["BLOCK", "Traced", "word_gradient", "word_vectors"]
+__all__ = ["BLOCK", "WordTrace", "word_gradient", "word_vectors"]
 
 BLOCK = 64  # words whose products are taken together
 
 
-class Traced(NamedTuple):
-    """What the way back needs of the words: their characters, places of the maxima, z, and each highway's (v, g, transform)."""
+class WordTrace(NamedTuple):
+    """What the gradient needs: characters, places of the maxima, z, each highway's (v, g, transform), and v after them."""
 
     spelled: Spelled
     places: npt.NDArray[np.int16]
@@ -34,7 +34,7 @@ class Traced(NamedTuple):
     last: Matrix
 
 
-def word_vectors(shape: Shape, parameters: Parameters, spelled: Spelled) -> tuple[Matrix, Traced]:
+def word_vectors(shape: Shape, parameters: Parameters, spelled: Spelled) -> tuple[Matrix, WordTrace]:
     """Return the vectors of n words, (n, P), and the trace for `word_gradient`."""
     padded, n = _padded(spelled), len(spelled.ids)
     places = np.empty((len(padded.ids), shape.features), np.int16)
@@ -50,10 +50,10 @@ def word_vectors(shape: Shape, parameters: Parameters, spelled: Spelled) -> tupl
         v = gate * raised + (1 - gate) * v
     projection, bias = (parameters[name] for name in of_projection())
     x = (v @ projection + bias).reshape(-1, shape.vector_size)
-    return x[:n], Traced(padded, places, z, highways, v)
+    return x[:n], WordTrace(padded, places, z, highways, v)
 
 
-def word_gradient(shape: Shape, parameters: Parameters, trace: Traced, gradient: Matrix, into: Parameters) -> None:
+def word_gradient(shape: Shape, parameters: Parameters, trace: WordTrace, gradient: Matrix, into: Parameters) -> None:
     """Write the gradient of the parameters, given that of the vectors, (n, P), to the arrays of `into`."""
     d: Matrix = np.zeros((len(trace.spelled.ids), shape.vector_size), np.float32)
     d[: len(gradient)] = gradient
@@ -99,7 +99,7 @@ def _convolved(shape: Shape, parameters: Parameters, spelled: Spelled, places: n
     return values
 
 
-def _unconvolve(shape: Shape, parameters: Parameters, trace: Traced, gradient: Matrix, into: Parameters) -> None:
+def _unconvolve(shape: Shape, parameters: Parameters, trace: WordTrace, gradient: Matrix, into: Parameters) -> None:
     characters, first = parameters["characters"], 0
     into["characters"][:] = 0
     for number, (width, n) in enumerate(shape.filters):

@@ -1,6 +1,6 @@
 """What the layers of ELMo know: perplexity beside n-grams, senses, parts of speech, pairs of sentences, words in context.
 
-Every score comes with the number of items that it is of, and all but perplexities with a bootstrap interval.
+Every score comes with its number of items, and all but perplexities with a bootstrap interval.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ PAIRS = (
     ("large", "american"), ("player", "theory"), ("company", "mother"),
 )  # fmt: skip
 
-AROUND = 12  # words on each side of a pseudo-word
-NEAREST = 5  # other places that decide on a place
-PLACES = 100  # of each of the two words
+CONTEXT = 12  # words on each side of a pseudo-word
+NEAREST = 5  # occurrences that vote on the word at another
+OCCURRENCES = 100  # of each of the two words, at most
 SAMPLES, SEED = 1000, (1,)  # of the bootstrap
 TOGETHER = 512  # sentences whose layers are held at a time
 LARGEST_ORDER = 3
@@ -84,12 +84,12 @@ def probe(
     tagged = [read_tagged(os.fspath(path)) for path in tags or ()]
     contexts = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
     if options.plain:
-        tagged, contexts = [*map(_plain, tagged)], [*map(_plain_pairs, contexts)]
+        tagged, contexts = [*map(_plain_tags, tagged)], [*map(_plain_context_pairs, contexts)]
     vectors = ContextualVectors.open(model)
     rows = [
         *(perplexities(vectors, *map(Corpus.of, corpora)) if corpora else ()),
         *(pseudo_words(vectors, map(vectors.words_of, _lines(senses)), PAIRS) if senses is not None else ()),
-        *(_tagging(vectors, *tagged, save_mix=options.save_mix) if tagged else ()),
+        *(_tagging_rows(vectors, *tagged, save_mix=options.save_mix) if tagged else ()),
         *(row for data in sets for row in sentence_pairs(vectors, data)),
         *(same_senses(vectors, *contexts) if contexts else ()),
     ]
@@ -100,14 +100,14 @@ def _lines(text: PathLike) -> Iterator[str]:
     return itertools.chain.from_iterable(line_batches([Path(text)], LONGEST))
 
 
-def _tagging(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet, *, save_mix: str | None) -> list[Row]:
+def _tagging_rows(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet, *, save_mix: str | None) -> list[Row]:
     rows, mix = tagging(vectors, train, test)
     if save_mix is not None:
         mix.save(Path(save_mix))
     return rows
 
 
-def _plain(data: TaggedSet) -> TaggedSet:
+def _plain_tags(data: TaggedSet) -> TaggedSet:
     """Return tagged sentences in lower case, with letters and digits alone, without words that have none."""
     pairs = [
         [(word, tag) for word, tag in zip((NOT_PLAIN.sub("", each.lower()) for each in words), tags, strict=True) if word]
@@ -118,8 +118,8 @@ def _plain(data: TaggedSet) -> TaggedSet:
     return TaggedSet(data.name, words, tags)
 
 
-def _plain_pairs(data: ContextPairs) -> ContextPairs:
-    """Return words in context as `_plain` returns tagged sentences; the word itself stays, whatever it is."""
+def _plain_context_pairs(data: ContextPairs) -> ContextPairs:
+    """Return words in context, normalised like tagged sentences by `_plain_tags`; the word itself is never left out."""
 
     def plain(word: InSentence) -> InSentence:
         words = [NOT_PLAIN.sub("", each.lower()) for each in word.words]
@@ -182,40 +182,41 @@ def _sentences(corpus: Corpus, words: int) -> Iterator[Rows]:
 def pseudo_words(
     vectors: ContextualVectors, sentences: Iterable[Sequence[str]], pairs: Iterable[tuple[str, str]], name: str = "pseudo-words"
 ) -> list[Row]:
-    """Return for each layer how well it tells two words apart that are written as one (riveralbum), by where they stand.
+    """Return for each layer how well it tells apart two words that are written as one (riveralbum), by their contexts.
 
-    Of up to 100 places of each word, with 12 words on both sides, each is decided by its 5 nearest of the others, by cosine;
-    the score is the share that is right, the mean over the pairs. Pairs with fewer than 5 places of a word are left out.
+    Up to 100 occurrences of each word are taken, with 12 words on both sides. Each is classified by a vote of its 5 nearest
+    neighbours among the others, by cosine; the score is the accuracy, averaged over the pairs. Pairs in which a word has fewer
+    than 5 occurrences are left out.
     """
     scores = []
     for windows, labels in _windows(sentences, list(pairs)):
         if min(np.bincount(labels, minlength=2)) >= NEAREST:
-            layers = _at(vectors, windows, [AROUND] * len(windows))
-            scores.append([_agreement(layer, labels) for layer in layers])
+            layers = _layers_at(vectors, windows, [CONTEXT] * len(windows))
+            scores.append([_neighbour_accuracy(layer, labels) for layer in layers])
     table = np.array(scores).reshape(len(scores), vectors.layers)
-    return [_row(name, f"layer {at}", *_mean(column)) for at, column in enumerate(table.T)]
+    return [_row(name, f"layer {at}", *_mean_and_resamples(column)) for at, column in enumerate(table.T)]
 
 
 def _windows(sentences: Iterable[Sequence[str]], pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[list[list[str]], Rows]]:
-    """Yield for each pair its places, the two written as one, with the words around them, and which of the two each is."""
+    """Yield for each pair its occurrences, written as one, in their contexts, and which word each is: 0 or 1."""
     found: dict[tuple[tuple[str, str], str], list[list[str]]] = {(pair, word): [] for pair in pairs for word in pair}
     wanted = {word: [pair for pair in pairs if word in pair] for _, word in found}
     for sentence in sentences:
-        for place in range(AROUND, len(sentence) - AROUND):
+        for place in range(CONTEXT, len(sentence) - CONTEXT):
             for pair in wanted.get(sentence[place], ()):
                 places = found[pair, sentence[place]]
-                if len(places) < PLACES:
-                    around = sentence[place - AROUND : place + AROUND + 1]
+                if len(places) < OCCURRENCES:
+                    around = sentence[place - CONTEXT : place + CONTEXT + 1]
                     places.append(["".join(pair) if word in pair else word for word in around])
-        if all(len(places) == PLACES for places in found.values()):
+        if all(len(places) == OCCURRENCES for places in found.values()):
             break
     for pair in pairs:
         first, second = (found[pair, word] for word in pair)
         yield [*first, *second], np.repeat([0, 1], [len(first), len(second)])
 
 
-def _agreement(vectors: Matrix, labels: Rows) -> float:
-    """Return the share of items whose nearest others mostly have their label."""
+def _neighbour_accuracy(vectors: Matrix, labels: Rows) -> float:
+    """Return the share of items whose nearest neighbours mostly have the same label."""
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     cosines = units @ units.T
     np.fill_diagonal(cosines, -np.inf)
@@ -223,7 +224,7 @@ def _agreement(vectors: Matrix, labels: Rows) -> float:
     return float(((labels[nearest].mean(1) > 0.5) == labels).mean())
 
 
-def _mean(values: npt.NDArray[Any]) -> tuple[float | None, int, Floats | None]:
+def _mean_and_resamples(values: npt.NDArray[Any]) -> tuple[float | None, int, Floats | None]:
     """Return the mean, the number of values and the resampled means."""
     if not len(values):
         return None, 0, None
@@ -236,30 +237,30 @@ def _mean(values: npt.NDArray[Any]) -> tuple[float | None, int, Floats | None]:
 def tagging(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet) -> tuple[list[Row], LayerMix]:
     """Return how many words of `test` get the right tag from each layer, from the mean, and from the mix learned on `train`.
 
-    Tags are those of a softmax regression; beside them is that of the word's most common tag. Intervals are over sentences,
-    whose words are drawn together. The mix that was learned is returned too.
+    Tags are predicted by softmax regression; the baseline is the most common tag of the word. The bootstrap draws whole
+    sentences. The learned mix is returned too.
     """
     tags = [tag for sentence in train.tags for tag in sentence]
     wanted = np.array([tag for sentence in test.tags for tag in sentence])
-    learned, judged = (_all(vectors, data.sentences) for data in (train, test))
+    learned, judged = (_all_layers(vectors, data.sentences) for data in (train, test))
     names = [*(f"layer {at}" for at in range(vectors.layers)), "mean", "mix"]
     choices = [*(slice(at, at + 1) for at in range(vectors.layers)), None, slice(None)]
-    rows = [_tagged(test, "most common tag", _most_common(train, test) == wanted)]
+    rows = [_tagging_row(test, "most common tag", _most_common(train, test) == wanted)]
     for name, choice in zip(names, choices, strict=True):
         parts = [layers.mean(0, keepdims=True) if choice is None else layers[choice] for layers in (learned, judged)]
         fitted = fit_mix(parts[0], tags)
         found = np.array(fitted.classes)[fitted.predict(parts[1])]
-        rows.append(_tagged(test, name, found == wanted))
+        rows.append(_tagging_row(test, name, found == wanted))
     return rows, fitted.mix
 
 
-def _all(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
+def _all_layers(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
     """Return all layers of all words, (L + 1, n, d)."""
     return np.concatenate([np.empty((vectors.layers, 0, vectors.vector_size), np.float32), *vectors.embed(sentences)], 1)
 
 
 def _most_common(train: TaggedSet, test: TaggedSet) -> npt.NDArray[Any]:
-    """Return the most common tag of each word of `test` in `train`, that of all words for one that is not there."""
+    """Return for each word of `test` its most common tag in `train`; for a word that is not there, that of all words."""
     known: dict[str, Counter[str]] = {}
     for words, tags in zip(train.sentences, train.tags, strict=True):
         for word, tag in zip(words, tags, strict=True):
@@ -268,7 +269,7 @@ def _most_common(train: TaggedSet, test: TaggedSet) -> npt.NDArray[Any]:
     return np.array([known.get(word, common).most_common(1)[0][0] for words in test.sentences for word in words])
 
 
-def _tagged(test: TaggedSet, kind: str, right: npt.NDArray[np.bool_]) -> Row:
+def _tagging_row(test: TaggedSet, kind: str, right: npt.NDArray[np.bool_]) -> Row:
     sizes = np.array([len(sentence) for sentence in test.sentences])
     hits = np.add.reduceat(right.astype(np.float64), np.cumsum(sizes) - sizes)
     drawn = np.concatenate([weights @ hits / (weights @ sizes) for weights in resamples(len(sizes), SAMPLES, SEED)])
@@ -279,9 +280,9 @@ def _tagged(test: TaggedSet, kind: str, right: npt.NDArray[np.bool_]) -> Row:
 
 
 def sentence_pairs(vectors: ContextualVectors, data: PairSet) -> list[Row]:
-    """Return the correlation of human scores with the cosines of mean vectors, by layer, and with the share of common words."""
+    """Return the correlation of human scores with the cosines of mean vectors, by layer, and with the overlap of the words."""
     sides = [[vectors.words_of(pair[side]) for pair in data.pairs] for side in (0, 1)]
-    first, second = (_means(vectors, side) for side in sides)
+    first, second = (_sentence_means(vectors, side) for side in sides)
     shared = [len({*a} & {*b}) / max(1, len({*a} | {*b})) for a, b in zip(*sides, strict=True)]
     cosines = [_cosines(*layer) for layer in zip(first, second, strict=True)]
     values = {"words in common": np.array(shared), **{f"layer {at}": found for at, found in enumerate(cosines)}}
@@ -300,13 +301,13 @@ def _cosines(first: Matrix, second: Matrix) -> Floats:
     return cosines
 
 
-def _means(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
+def _sentence_means(vectors: ContextualVectors, sentences: Sequence[Sequence[str]]) -> Matrix:
     """Return the mean of each layer over each sentence, (L + 1, n, d)."""
     parts = (vectors.embed(sentences[first : first + TOGETHER]) for first in range(0, len(sentences), TOGETHER))
     return np.stack([layers.mean(1) if layers.shape[1] else layers.sum(1) for part in parts for layers in part], 1)
 
 
-def _at(vectors: ContextualVectors, sentences: Sequence[Sequence[str]], places: Sequence[int]) -> Matrix:
+def _layers_at(vectors: ContextualVectors, sentences: Sequence[Sequence[str]], places: Sequence[int]) -> Matrix:
     """Return all layers of one word of each sentence, (L + 1, n, d)."""
     return np.stack([layers[:, place] for layers, place in zip(vectors.embed(sentences), places, strict=True)], 1)
 
@@ -315,16 +316,18 @@ def _at(vectors: ContextualVectors, sentences: Sequence[Sequence[str]], places: 
 
 
 def same_senses(vectors: ContextualVectors, train: ContextPairs, test: ContextPairs) -> list[Row]:
-    """Return for each layer how many pairs of `test` are rightly said to have the same sense, or not, by the cut of `train`."""
-    learned, judged = (_between(vectors, data) for data in (train, test))
+    """Return for each layer the accuracy on `test` of telling equal from different senses by the cut fitted on `train`."""
+    learned, judged = (_pair_cosines(vectors, data) for data in (train, test))
     right = [(of_test > best_cut(of_train, train.same)) == test.same for of_train, of_test in zip(learned, judged, strict=True)]
-    return [_row(f"words in context of {test.name}", f"layer {at}", *_mean(each)) for at, each in enumerate(right)]
+    return [
+        _row(f"words in context of {test.name}", f"layer {at}", *_mean_and_resamples(hits)) for at, hits in enumerate(right)
+    ]
 
 
-def _between(vectors: ContextualVectors, data: ContextPairs) -> list[Floats]:
-    """Return for each layer the cosines of the pairs."""
+def _pair_cosines(vectors: ContextualVectors, data: ContextPairs) -> list[Floats]:
+    """Return for each layer the cosine of the two occurrences of each pair."""
     sides = []
     for side in zip(*data.pairs, strict=True):
         parts = (side[first : first + TOGETHER] for first in range(0, len(side), TOGETHER))
-        sides.append(np.concatenate([_at(vectors, *zip(*part, strict=True)) for part in parts], 1))
+        sides.append(np.concatenate([_layers_at(vectors, *zip(*part, strict=True)) for part in parts], 1))
     return [_cosines(*layer) for layer in zip(*sides, strict=True)]

@@ -132,7 +132,7 @@ def test_training_starts_from_another_model(corpus, tmp_path):
     ids, row = first.vocabulary.ids, moved.vocabulary.ids["w3"]
     np.testing.assert_allclose(moved.array("softmax")[row + 3], first.array("softmax")[ids["w3"] + 3], atol=1e-4)
     assert np.abs(moved.array("softmax")[moved.vocabulary.ids["new"] + 3]).max() > 0
-    with pytest.raises(UsageError, match=r"first.h5: its cells is 8, and here 9"):
+    with pytest.raises(UsageError, match=r"first.h5: has cells=8, but this training has cells=9"):
         train_elmo(corpus, tmp_path / "no.h5", replace(tiny, cells=9))
 
 

@@ -306,7 +306,7 @@ def test_a_model_that_does_not_fit_its_options_is_refused(tmp_path):
     network, words = random_network(), Vocabulary.from_words(WORDS, [9, 7, 5, 3, 1])
     config = {"import": imported_config(replace(TINY, cells=7))}
     save_model(tmp_path / "model.h5", elmo_data(network, words, config, {}))
-    with pytest.raises(InputError, match="parameter forward-0-weights is 8 x 24, and its options say 8 x 28"):
+    with pytest.raises(InputError, match="parameter forward-0-weights is 8 x 24, but its options say 8 x 28"):
         network_of(open_model(tmp_path / "model.h5"))
 
 
