@@ -26,12 +26,12 @@ RUN = """
     memory: str | int | None = None,
     force: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     progress: Progress | None = None,
     checkpoint_every: float = 10.0,"""
 SHARED = """
     processes: int | None = None,
-    cluster: Any = None,
-    take_over: bool = False,"""
+    cluster: Any = None,"""
 FUNCTION = "str | Callable[[str], Iterable[str]]"  # of a module, which a record has by its name
 OWN = """
         pooling: Literal["mean", "sum", "sif"] = "mean",
@@ -166,7 +166,8 @@ FRESH = """
     force: bool = False,
     progress: Progress | None = None,"""
 STOPPABLE = f"""{FRESH}
-    resume: bool = False,{SHARED}"""
+    resume: bool = False,
+    take_over: bool = False,{SHARED}"""
 STAGES: list[tuple[str, str, type[Options], str, str]] = [  # names, inputs, options, keywords of the run, and results
     ("encode", "texts: PathLike | Sequence[PathLike]", EncodeOptions, STOPPABLE, "Corpus"),
     ("encode_documents", "documents: Iterable[str | Sequence[str]]", EncodeOptions, FRESH, "Corpus"),

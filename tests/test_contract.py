@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -216,6 +217,21 @@ def test_a_checkpoint_of_a_run_under_way_is_not_for_others(family, data, tmp_pat
         for how in ({}, {"force": True}, {"resume": True}):
             with pytest.raises(UsageError, match="another run is working on it"):
                 train(family, data, output, quick(family), **how)
+
+
+def test_a_training_of_another_machine_is_taken_over_only_on_request(family, data, model, tmp_path):
+    """Where the lock of one machine keeps out no other, what it says does; one that was killed has ended."""
+    output = tmp_path / "model.h5"
+    lock = output.with_name("model.h5.lock")
+    lock.write_text('{"host": "node7", "pid": 7}')
+    for how in ({}, {"force": True}, {"resume": True, "take_over": True}):
+        with pytest.raises(UsageError, match=r"model.h5: process 7 on node7 is working on it"):
+            train(family, data, output, quick(family), **how)
+    os.utime(lock, (0, 0))
+    with pytest.raises(UsageError, match=r"was killed.* pass resume=True and take_over=True"):
+        train(family, data, output, quick(family), resume=True)
+    train(family, data, output, quick(family), resume=True, take_over=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.h5"]
 
 
 def test_history_has_a_record_for_each_epoch(family, model):

@@ -18,6 +18,7 @@ from cooc_engine.models.file import load_arrays, load_meta, open_model, save_arr
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.numbers import show_duration
 from cooc_engine.runtime.options import Options, changes
+from cooc_engine.storage.holders import held
 from cooc_engine.storage.outputs import (
     beside,
     discard,
@@ -143,13 +144,13 @@ def slabs_path(output: Path) -> Path:
     return beside(output, ".slabs")
 
 
-def discard_leftovers(output: Path) -> None:
+def discard_leftovers(output: Path, *, take_over: bool = False) -> None:
     """Delete the lock and the checkpoint of a training that was killed after it had written `output`.
 
-    A checkpoint that is newer than the output belongs to a training that will replace it. Raises `UsageError` if one runs.
+    A checkpoint that is newer than the output belongs to a training that will replace it. Raises what `refuse_busy` raises.
     """
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
-    refuse_busy(lock)
+    refuse_busy(lock, take_over=take_over)
     discard(slabs_path(output))
     if checkpoint.exists() and checkpoint.stat().st_mtime_ns <= output.stat().st_mtime_ns:
         checkpoint.unlink()
@@ -170,17 +171,17 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
 
     Raises `UsageError` if the output exists and may not be replaced, or if another run is writing it.
     """
-    checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
+    checkpoint, lock, take_over = checkpoint_path(output), beside(output, ".lock"), run.take_over or run.force
     refuse_links(lock, part_path(output), part_path(checkpoint))
-    refuse_busy(lock)
+    refuse_busy(lock, take_over=take_over)
     if run.resume and not run.force and output.is_file():
-        discard_leftovers(output)
+        discard_leftovers(output, take_over=take_over)
     refuse_overwrite(output, checkpoint, force=run.force, resume=run.resume, worth=worth)
     if output.is_dir():
         raise UsageError(f"{output}: is a directory; choose another --output")
     if run.force:
         tell_replaced(output, checkpoint, run.shown.say, worth)
-    with disk_errors(output, resumes=True), locked(lock):
+    with disk_errors(output, resumes=True), locked(lock), held(lock, take_over=take_over):
         discard(slabs_path(output))
         try:
             yield checkpoint

@@ -376,7 +376,7 @@ def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpac
     run["resume"] = not run.get("force", False)
     how = Run.of("train", run, SharedKeywords)
     if how.keeps(at):
-        kept(family, data, at, options)
+        kept(family, data, at, options, take_over=how.take_over)
         how.tell_kept(at)
     else:
         family.train(data, at, options, **family.accepted(run))

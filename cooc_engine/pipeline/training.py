@@ -46,7 +46,7 @@ def train_family(
     options = chosen("train", model, family.options, options, given, hint) or family.options()
     how = Run.of("train", run, SharedTrainKeywords)
     if how.keeps(output) and output.is_file():
-        finished = Model.of(kept(family, opened(source), output, options))
+        finished = Model.of(kept(family, opened(source), output, options, take_over=how.take_over))
         how.tell_kept(output)
         return finished
     stages: dict[str, Any] = {key: value for key, value in run.items() if key != "checkpoint_every"}
@@ -93,12 +93,12 @@ def check_model(family: Family, data: Any, at: Path, options: Options, flag: str
     return model
 
 
-def kept(family: Family, data: Any, at: Path, options: Options) -> ModelFile:
+def kept(family: Family, data: Any, at: Path, options: Options, *, take_over: bool = False) -> ModelFile:
     """Return the model at `at`, and delete what a training that was killed at its end left beside it.
 
-    Raises what `check_model` raises.
+    Raises what `check_model` and `discard_leftovers` raise.
     """
     model = check_model(family, data, at, options)
-    discard_leftovers(at)
+    discard_leftovers(at, take_over=take_over)
     shutil.rmtree(beside(at, ".work"), ignore_errors=True)
     return model

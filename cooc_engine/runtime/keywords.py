@@ -32,16 +32,12 @@ class PlanKeywords(TypedDict, total=False):
     memory: str | int | None
 
 
-class _PlanSharing(TypedDict, total=False):
+class _Sharing(TypedDict, total=False):
     processes: int | None
     cluster: Any
 
 
-class _Sharing(_PlanSharing, total=False):
-    take_over: bool
-
-
-class SharedPlanKeywords(PlanKeywords, _PlanSharing, total=False):
+class SharedPlanKeywords(PlanKeywords, _Sharing, total=False):
     """Keywords of the plan of a stage that several processes or machines can share."""
 
 
@@ -56,6 +52,7 @@ class RunKeywords(FreshKeywords, total=False):
     """Keywords of a stage that can be resumed."""
 
     resume: bool
+    take_over: bool
 
 
 class SharedKeywords(RunKeywords, _Sharing, total=False):
@@ -64,6 +61,8 @@ class SharedKeywords(RunKeywords, _Sharing, total=False):
 
 class SharedFreshKeywords(FreshKeywords, _Sharing, total=False):
     """Keywords of several stages, one after the other, some of which several processes or machines can share."""
+
+    take_over: bool
 
 
 class Claim(TypedDict):

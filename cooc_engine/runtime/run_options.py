@@ -33,6 +33,8 @@ class RunOptions(Options):
     """Replace an existing output."""
     resume: bool = False
     """Continue an interrupted run."""
+    take_over: bool = False
+    """Take over the output of a run that was killed on another machine; for --resume."""
     progress: Kind = "auto"
     """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
     json: bool = False
@@ -45,7 +47,7 @@ class RunOptions(Options):
 
     def keywords(self) -> RunKeywords:
         """Return the keywords of a library function."""
-        return {**self.fresh_keywords(), "resume": self.resume}
+        return {**self.fresh_keywords(), "resume": self.resume, "take_over": self.take_over}
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,6 @@ class SharedOptions(RunOptions):
     """Number of worker processes to share the work; --threads and --memory are then those of each, by default its share."""
     cluster: str | None = None
     """A cluster of Dask to share the work: tcp://HOST:PORT, or a scheduler file; --threads and --memory are of each worker."""
-    take_over: bool = False
-    """Take over the output of a run that was killed on another machine; for --resume."""
 
     def fresh_keywords(self) -> SharedFreshKeywords:
         """Return the keywords of a library function that cannot resume."""

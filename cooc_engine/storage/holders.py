@@ -18,7 +18,7 @@ from typing import TypedDict
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.storage.schema import Natural, read_json
 
-__all__ = ["held"]
+__all__ = ["held", "output_of", "refuse_others"]
 
 EVERY, STALE = 15.0, 60.0  # seconds from one touch to the next, and after which a run is taken for dead
 
@@ -34,9 +34,9 @@ class _Holder(TypedDict):
 def held(lock: Path, *, take_over: bool) -> Iterator[None]:
     """Say in a lock file that this process holds it, until the block ends; the caller has locked it on this machine.
 
-    Raises `UsageError` if a run of another machine holds it, or did when it was killed; the latter unless `take_over`.
+    Raises what `refuse_others` raises.
     """
-    _refuse_others(lock, take_over)
+    refuse_others(lock, take_over=take_over)
     lock.write_text(json.dumps(_Holder(host=socket.gethostname(), pid=os.getpid())))
     done = threading.Event()
     toucher = threading.Thread(target=_touch, args=(lock, done), daemon=True)
@@ -56,14 +56,21 @@ def _touch(lock: Path, done: threading.Event) -> None:
             os.utime(lock)
 
 
-def _refuse_others(lock: Path, take_over: bool) -> None:
+def output_of(lock: Path) -> Path:
+    """Return the output that a lock file protects: that of the directory which it is in, or the file that it lies beside."""
+    part = lock.parent if lock.name == "lock" else lock
+    return part.with_suffix("") if part.suffix in (".part", ".lock") else part
+
+
+def refuse_others(lock: Path, *, take_over: bool) -> None:
+    """Raise `UsageError` if a run of another machine holds a lock, or did when it was killed; the latter unless `take_over`."""
     try:
         holder = read_json(lock.read_bytes(), _Holder, f"{lock}")
     except (FormatError, OSError):  # empty, or of a version that wrote nothing
         return
     if holder["host"] == socket.gethostname():
         return
-    who = f"{lock.parent}: process {holder['pid']} on {holder['host']}"
+    who = f"{output_of(lock)}: process {holder['pid']} on {holder['host']}"
     if _age(lock) < STALE:
         raise UsageError(f"{who} is working on it")
     if not take_over:

@@ -25,7 +25,7 @@ from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRu
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import changes
 from cooc_engine.storage.checksums import crc32
-from cooc_engine.storage.holders import held
+from cooc_engine.storage.holders import held, output_of, refuse_others
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 from cooc_engine.storage.sizes import shown_size, tell_replaced
 
@@ -288,11 +288,14 @@ def writing_files(outputs: Sequence[Path], *, force: bool) -> Iterator[list[Path
             raise
 
 
-def refuse_busy(lock: Path) -> None:
-    """Raise `UsageError` if a run in progress holds this lock: its unfinished output cannot be resumed by another."""
+def refuse_busy(lock: Path, *, take_over: bool = False) -> None:
+    """Raise `UsageError` if a run in progress holds this lock: its unfinished output cannot be resumed by another.
+
+    A run of another machine that was killed holds it too, unless it is to be taken over.
+    """
     if lock.exists():
         with locked(lock):
-            pass
+            refuse_others(lock, take_over=take_over)
 
 
 @contextmanager
@@ -305,19 +308,13 @@ def locked(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno in UNLOCKABLE:
                 hint = "mount it with flock (Lustre: -o flock) or choose another --output"
-                raise UsageError(f"{_locked_by(path)}: its file system has no locks ({error.strerror}); {hint}") from None
-            raise UsageError(f"{_locked_by(path)}: another run is working on it") from None
+                raise UsageError(f"{output_of(path)}: its file system has no locks ({error.strerror}); {hint}") from None
+            raise UsageError(f"{output_of(path)}: another run is working on it") from None
         yield
 
 
 def _follow_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-
-
-def _locked_by(path: Path) -> Path:
-    """Return the output that a lock file protects: that of the directory which it is in, or the file that it lies beside."""
-    part = path.parent if path.name == "lock" else path
-    return part.with_suffix("") if part.suffix in (".part", ".lock") else part
 
 
 @contextmanager
@@ -353,8 +350,7 @@ def building(
 
     if force:
         tell_replaced(output, work, say)
-    take_over = take_over or force
-    with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over):
+    with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over or force):
         yield work
 
 
@@ -365,6 +361,7 @@ def building_file(
     *,
     force: bool = False,
     resume: bool = False,
+    take_over: bool = False,
     say: Callable[[str], object] = _nothing,
 ) -> Iterator[Path]:
     """Yield the directory `OUTPUT.part` to build a file in, as `building` does: its file of that name becomes the output."""
@@ -381,7 +378,7 @@ def building_file(
         (work / output.name).replace(output)
         shutil.rmtree(work)
 
-    with disk_errors(output, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=force):
+    with disk_errors(output, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over or force):
         yield work
 
 

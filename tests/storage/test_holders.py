@@ -33,7 +33,7 @@ def left_by(host: str, at, ago: float):
 @pytest.mark.parametrize("how", [{"resume": True}, {"resume": True, "take_over": True}, {"force": True}], ids=str)
 def test_a_run_at_work_on_another_machine_is_not_disturbed(tmp_path, how):
     work = left_by("node7", tmp_path, 5)
-    said = r"out.part: process 7 on node7 is working on it"
+    said = r"out: process 7 on node7 is working on it"
     with pytest.raises(UsageError, match=said), building(tmp_path / "out", PLAN, **how):
         raise AssertionError
     assert sorted(path.name for path in work.iterdir()) == ["done.bin", "lock", "plan.json"]
