@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
 import cooc_engine
-from cooc_engine.cli.console import print_json, print_lines
+from cooc_engine.cli.console import print_lines
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import JsonLines, ModelFile, Positive, TextFiles, Threads, TrustTokenizer
-from cooc_engine.runtime.options import AtLeast, Flag
+from cooc_engine.cli.parameters import Force, JsonLines, ModelFile, TextFiles, Threads, TrustTokenizer
+from cooc_engine.errors import UsageError
+from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.outputs import writing_files
 
 __all__ = ["infer"]
 
+EPOCHS, SEED = 20, 1  # those of `infer` in Python
 LONGEST = 1 << 30  # bytes of a document
+
+
+@dataclass(frozen=True)
+class InferOptions(Options):
+    """How the vector of a new document is trained."""
+
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch",))] = EPOCHS
+    """Number of passes over each document."""
+    seed: Annotated[int, AtLeast(0)] = SEED
+    """Random seed; the same text always gets the same vector."""
 
 
 def infer(
@@ -21,9 +39,10 @@ def infer(
     texts: Annotated[TextFiles, "The text files, one document per line; - reads stdin."],
     /,
     *,
-    epochs: Annotated[Positive, Flag(("--epoch",)), "Number of passes over each document."] = 20,
-    seed: Annotated[int, AtLeast(0), "Random seed; the same text always gets the same vector."] = 1,
+    output: Annotated[Path | None, "A file to write instead of stdout: it is there when it is whole, or not at all."] = None,
+    options: InferOptions | None = None,
     threads: Threads = None,
+    force: Force = False,
     trust_tokenizer: TrustTokenizer = False,
     json: JsonLines = False,
 ) -> None:
@@ -32,14 +51,30 @@ def infer(
     For example:
 
         cooc-engine infer doc2vec.h5 new.txt > vectors.txt
+        cooc-engine infer doc2vec.h5 new.txt --output vectors.txt
     """
     from cooc_engine.text.readers import line_batches
 
+    if force and output is None:
+        raise UsageError("--force replaces an existing --output; pass that too, or leave it out")
+    how = (options or InferOptions()).record()
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)
-    for lines in line_batches([Path(given(text)) for text in texts], LONGEST, documents.reading):
-        vectors = documents.infer_vectors(lines, epochs=epochs, seed=seed, threads=threads)
-        for vector in vectors.tolist():
-            if json:
-                print_json({"vector": vector})
-            else:
-                print_lines([" ".join(f"{value:.9g}" for value in vector)])
+    with _lines_to(output, force=force) as put:
+        for lines in line_batches([Path(given(text)) for text in texts], LONGEST, documents.reading):
+            put(_shown(documents.infer_vectors(lines, **how, threads=threads), json=json))
+
+
+def _shown(vectors: Matrix, *, json: bool) -> Iterator[str]:
+    """Yield a line for each vector."""
+    for vector in vectors.tolist():
+        yield dumps({"vector": vector}) if json else " ".join(f"{value:.9g}" for value in vector)
+
+
+@contextmanager
+def _lines_to(output: Path | None, *, force: bool) -> Iterator[Callable[[Iterable[str]], None]]:
+    """Yield what prints lines, or what writes them to a file."""
+    if output is None:
+        yield print_lines
+        return
+    with writing_files([output], force=force) as (part,), part.open("w", encoding="utf-8") as file:
+        yield lambda lines: file.writelines(f"{line}\n" for line in lines)

@@ -226,3 +226,5 @@ class JoseOptions(SampledOptions):
     """Initial learning rate; it falls linearly to `min-lr`."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """The vectors that queries use: those of words as centres or as contexts, their sum, or both concatenated."""
+    deterministic: bool = False
+    """Give the same vectors with any number of threads, by training in one."""

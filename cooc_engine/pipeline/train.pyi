@@ -505,7 +505,8 @@ def train(
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads, by training
+                      in one.
     margin            `float`, above 0, below 4, `0.15` unless given. How much nearer a word must be to its
                       context, or document, than a noise word is, as a difference of cosines.
     hinge             `'separate'` or `'joint'`, `'separate'` unless given. A loss for the context and one for the

@@ -136,7 +136,11 @@ class SampledModel:
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialModel(SampledModel):
-    """A model whose steps are never recorded. Deterministic training is that of one thread, which takes one after another."""
+    """A model whose steps are never recorded. Deterministic training is that of one thread, which takes one after another.
+
+    JoSE's could not be added up: each takes a row back to the sphere, and the row of a context takes up to 2 · window ·
+    negative of them at one position, each from where the one before has left it.
+    """
 
     def team(self, threads: int) -> int:
         """Return how many of some threads can train at a time."""

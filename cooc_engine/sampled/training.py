@@ -64,6 +64,8 @@ def train_sampled(
         needed, mapped = memory_plan(made, means)
         needed.check()
         run.shown.say(needed.line())
+        if made.model.team(run.workers) < run.workers:
+            run.shown.say(f"deterministic: {family} trains in one thread; without it, {run.workers} share the work")
         ids = document_ids(corpus) if documents else None
         how_started = made.start, made.model.SPHERE, mapped, made.model.segments
         network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, *how_started)

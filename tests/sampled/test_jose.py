@@ -251,6 +251,13 @@ def test_an_interrupted_training_ends_in_the_bits_of_the_whole_one(shards, tmp_p
     assert bits(resumed) == bits(whole)
 
 
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_that_one_thread_trains_is_said(corpus, tmp_path, caplog, deterministic):
+    caplog.set_level("INFO")
+    train("jose", corpus, tmp_path / "m.h5", options_of(deterministic=deterministic, epochs=1), threads=2)
+    assert ("deterministic: jose trains in one thread; without it, 2 share the work" in caplog.text) == deterministic
+
+
 @pytest.mark.parametrize("hinge", ["separate", "joint"])
 @pytest.mark.parametrize("matrix", ["inputs", "outputs"])
 def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, monkeypatch, matrix, hinge):

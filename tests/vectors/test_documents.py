@@ -132,6 +132,24 @@ def test_the_command_prints_a_line_for_every_line(corpus, texts, tmp_path, capsy
     assert np.array_equal(np.array(found, np.float32), wanted)
 
 
+def test_an_output_is_whole_or_not_there(corpus, texts, tmp_path, capsys, monkeypatch):
+    train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1))
+    new, output = tmp_path / "new.txt", tmp_path / "vectors.txt"
+    new.write_text("\n".join(texts))
+    command = ["infer", str(tmp_path / "m.h5"), str(new), "--epochs", "3"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert main([*command, "--output", str(output)]) == 0
+    assert (output.read_text(), capsys.readouterr().out) == (printed, "")
+    new.write_bytes(b"w1\n" * 100_000 + b"\xff\n")  # in a later batch of lines
+    assert main([*command, "--output", str(output)]) == 2
+    assert main([*command, "--output", str(output), "--force"]) == 1
+    assert main([*command, "--output", str(tmp_path / "other.txt")]) == 1
+    assert output.read_text() == printed
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5", "new.txt", "vectors.txt"]
+    assert main([*command, "--force"]) == 2
+
+
 def test_text_that_is_not_utf8_is_refused_with_its_place(corpus, tmp_path, capsys):
     train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1))
     (tmp_path / "bad.txt").write_bytes(b"w1 w2\nw3 \xff\n")
