@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cyclopts import App
 
-from cooc_engine.cli.app import app as command_line
+from cooc_engine.cli.app import command_line
 from cooc_engine.cli.hints import commands
 
 HEADING = re.compile(r"^#+ cooc-engine (.*)\n", re.MULTILINE)
@@ -16,11 +16,12 @@ HEADING = re.compile(r"^#+ cooc-engine (.*)\n", re.MULTILINE)
 
 def command_pages() -> dict[str, str]:
     """Return the Markdown of each command's page by the name of its file, without suffix."""
-    whole = command_line.generate_docs(output_format="markdown")
+    whole = command_line().generate_docs(output_format="markdown")
     _, *parts = HEADING.split(whole)
     texts = dict(zip(parts[::2], parts[1::2], strict=True))
     return {
-        _file(path): f"# cooc-engine {' '.join(path)}\n{texts[' '.join(path)].rstrip()}\n" for path, _ in commands(command_line)
+        _file(path): f"# cooc-engine {' '.join(path)}\n{texts[' '.join(path)].rstrip()}\n"
+        for path, _ in commands(command_line())
     }
 
 
@@ -38,7 +39,7 @@ def write_pages(home: Path) -> None:
 def command_tables() -> str:
     """Return a list of commands under the title of each group, each with a link to its page and its first sentence."""
     groups: dict[str, list[tuple[tuple[str, ...], App]]] = {}
-    for path, command in commands(command_line):
+    for path, command in commands(command_line()):
         groups.setdefault(_title(path), []).append((path, command))
     tables = [f"## {title}\n\n" + "\n".join(_rows(found)) for title, found in groups.items()]
     files = [f"commands/{_file(path)}" for found in groups.values() for path, _ in found]
@@ -53,7 +54,7 @@ def _rows(found: list[tuple[tuple[str, ...], App]]) -> Iterator[str]:
 
 
 def _title(path: tuple[str, ...]) -> str:
-    return command_line[path[0]].group[0].name if path[0] != "train" else "Training"
+    return command_line()[path[0]].group[0].name if path[0] != "train" else "Training"
 
 
 def _file(path: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cooc_engine.cli.app import app
+from cooc_engine.cli.app import command_line
 from cooc_engine.cli.hints import commands
 
 PAGE = Path(__file__).resolve().parent.parent / "cooc-engine.1"
@@ -71,8 +71,8 @@ def page() -> str:
 def _verbs() -> Iterator[str]:
     """Yield the verbs, each with its first sentence, under the titles of their groups."""
     title = ""
-    for path, command in commands(app):
-        group = "Training" if path[0] == "train" else app[path[0]].group[0].name
+    for path, command in commands(command_line()):
+        group = "Training" if path[0] == "train" else command_line()[path[0]].group[0].name
         if group != title:
             title = group
             yield f'.SH "{title.upper()}"'

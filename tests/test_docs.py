@@ -18,7 +18,7 @@ import pytest
 from support import tutorial
 
 import cooc_engine
-from cooc_engine.cli.app import app
+from cooc_engine.cli.app import command_line
 from cooc_engine.cli.foreign_flags import FOREIGN
 from cooc_engine.cli.hints import commands
 from cooc_engine.runtime.options import Options
@@ -155,7 +155,7 @@ def test_every_option_of_python_is_on_its_page(pages):
 
 def test_every_command_has_a_page_with_its_flags(pages):
     listed = (pages / "reference" / "commands.html").read_text("utf-8")
-    found = list(commands(app))
+    found = list(commands(command_line()))
     assert {("encode",), ("train", "glove"), ("eval",)} <= {path for path, _ in found}
     for path, command in found:
         name = f"commands/{'-'.join(path)}.html"
@@ -179,6 +179,7 @@ def test_pages_ask_for_nothing_from_elsewhere(pages):
 @functools.cache
 def flags() -> set[str]:
     """Every flag of every command, and those of other programs that are understood."""
+    app = command_line()
     known = {name for _, command in commands(app) for arg in command.assemble_argument_collection() for name in arg.names}
     return known | {name for name in app if name.startswith("-")} | set(FOREIGN)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import cooc_engine
+from cooc_engine.cli.app import VERBS
 
 PACKAGE = Path(cooc_engine.__file__).parent
 
@@ -237,6 +238,13 @@ def test_help_loads_nothing_heavy(arguments):
     *text, loaded = run(code).strip().splitlines()
     assert text
     assert not set(HEAVY.split()) & set(loaded.split())
+
+
+def test_a_command_loads_its_own_verb_alone():
+    code = "import sys\nfrom cooc_engine.cli.app import main\nassert main(['plot', '--help']) == 0\nprint(*sys.modules)"
+    loaded = set(run(code).splitlines()[-1].split())
+    verbs = {f"cooc_engine.cli.{module}" for modules in VERBS.values() for module in modules} - {"cooc_engine.cli.app"}
+    assert loaded & verbs == {"cooc_engine.cli.pictures"} and "cooc_engine.models.families" not in loaded
 
 
 @pytest.mark.parametrize("name", cooc_engine.__all__)

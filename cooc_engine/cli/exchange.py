@@ -8,14 +8,16 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 import cooc_engine
-from cooc_engine.cli.console import print_result
-from cooc_engine.cli.parameters import Force, Json, NewModel, ProgressKind, Threads
+from cooc_engine.cli.console import Work, print_result
+from cooc_engine.cli.parameters import Force, Json, NewModel, ProgressKind, Threads, VectorsFile
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.progress import open_progress
+from cooc_engine.runtime.run_options import RunOptions
 
-__all__ = ["align", "export", "import_file", "quantize"]
+__all__ = ["align", "export", "import_file", "index", "quantize"]
 
+RUN = RunOptions()
 FormatOut = Annotated[
     str | None,
     "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, floret, npz, safetensors, tsv for TensorFlow's projector, or elmo; "
@@ -142,3 +144,17 @@ def quantize(
     errors = f"cosine error: mean {done.mean_error:.2e}, largest {done.largest_error:.2e}"
     sizes = f"{show_size(done.bytes_after)} instead of {show_size(done.bytes_before)}"
     print_result(json, done.record(), [f"{output}: {done.words:,} vectors in {sizes}, {errors}"])
+
+
+def index(model: VectorsFile, /, *, run: RunOptions = RUN) -> None:
+    """Build an index for nn --approximate beside a model of millions of words, and print its recall.
+
+    For example:
+
+        cooc-engine index model.h5
+        cooc-engine nn --approximate model.h5 water
+    """
+    with Work(run) as work:
+        built = cooc_engine.build_index(model, threads=work.threads, force=run.force, progress=open_progress(run.progress))
+    text = f"{built.words:,} words, finds {100 * built.recall:.1f} % of the nearest 10"
+    work.print(built.path, text, {"words": built.words, "recall": built.recall})

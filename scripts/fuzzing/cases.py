@@ -153,7 +153,8 @@ class Parsed:
     """The command line, except that each is parsed only once: parsing takes longer than reading a small file."""
 
     def __init__(self) -> None:
-        self._parse = functools.cache(functools.partial(commands.app.parse_args, exit_on_error=False, print_error=False))
+        parse = commands.command_line().parse_args
+        self._parse = functools.cache(functools.partial(parse, exit_on_error=False, print_error=False))
 
     def __call__(self, arguments: Sequence[str], **how: bool) -> Any:
         command, bound, _ = self._parse(tuple(arguments))

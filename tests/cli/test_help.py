@@ -12,11 +12,11 @@ from cyclopts.completion import ShellDetectionError
 from support.command import assert_one_line
 
 from cooc_engine.cli import app as module
-from cooc_engine.cli.app import VERBS, app
+from cooc_engine.cli.app import VERBS, command_line
 from cooc_engine.cli.foreign_flags import modern
 from cooc_engine.cli.hints import commands
 
-COMMANDS = dict(commands(app))
+COMMANDS = dict(commands(command_line()))
 
 
 WIDTH = 80  # of a terminal that is not wide
@@ -31,7 +31,7 @@ def test_every_verb_has_examples_that_are_understood(path):
         begin, _, words = line.partition("cooc-engine ")
         assert re.fullmatch(r"(cat \*\.txt \| |[A-Z_]+=\S+ )?", begin)
         words = words.partition(" <")[0].partition(" >")[0]
-        app.parse_args(modern(shlex.split(words)), exit_on_error=False, print_error=False)
+        command_line().parse_args(modern(shlex.split(words)), exit_on_error=False, print_error=False)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_every_verb_has_examples_that_are_understood(path):
     ],
 )
 def test_flags_are_understood_as_fasttexts_program_spells_them(words):
-    app.parse_args(modern(words.split()), exit_on_error=False, print_error=False)
+    command_line().parse_args(modern(words.split()), exit_on_error=False, print_error=False)
 
 
 def test_help_is_grouped_in_the_order_of_the_table(call):

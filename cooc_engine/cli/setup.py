@@ -1,0 +1,41 @@
+"""The verbs that one calls first: a demonstration, and kernels compiled beforehand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cooc_engine.cli.console import print_lines, print_result
+from cooc_engine.cli.parameters import Directory, ProgressKind
+from cooc_engine.runtime.progress import open_progress
+from cooc_engine.runtime.run_options import RunOptions
+
+__all__ = ["demo", "warm"]
+
+RUN = RunOptions()
+
+
+def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> None:
+    """Run the whole pipeline on the documentation of this Python installation.
+
+    For example:
+
+        cooc-engine demo --output cooc-demo
+    """
+    from cooc_engine.pipeline.demo import demo
+
+    print_lines(demo(output, open_progress(run.progress)))
+
+
+def warm(*, progress: ProgressKind = "auto", json: Annotated[bool, "Print the result as one JSON object."] = False) -> None:
+    """Compile all kernels now, once for this machine; otherwise each is compiled when it is first needed.
+
+    For example:
+
+        cooc-engine warm
+        NUMBA_CACHE_DIR=/opt/cache cooc-engine warm --progress lines
+    """
+    from cooc_engine.runtime import warming
+
+    found = warming.warm(open_progress(progress))
+    print_result(json, found._asdict(), [f"{found.directory}: has all kernels, {found.compiled} of them compiled now"])
