@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from cooc_engine.runtime.progress import Progress, open_progress
     from cooc_engine.vectors.alignment import align
     from cooc_engine.vectors.classifier import Classifier
+    from cooc_engine.vectors.columns import ColumnVectors
     from cooc_engine.vectors.contextual import ContextualVectors, InSentence
     from cooc_engine.vectors.documents import DocumentVectors, infer
     from cooc_engine.vectors.embed_options import EmbedOptions
@@ -127,6 +128,7 @@ _HOME = {
     "Progress": "runtime.progress",
     "open_progress": "runtime.progress",
     "Classifier": "vectors.classifier",
+    "ColumnVectors": "vectors.columns",
     "Vectors": "vectors.query",
     "nn": "vectors.query",
     "ContextualVectors": "vectors.contextual",
@@ -159,7 +161,7 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
     "Model", "open_model",
     "PMITransformer", "SparseSVD", "GloVe", "SimplerGloVe", "PmiSvd", "SkipGram", "Cbow", "FastText", "Doc2Vec",
     "export_vectors", "import_vectors", "read_vectors", "align", "quantize", "QuantizeOptions",
-    "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "infer", "Classifier",
+    "Vectors", "nn", "build_index", "IndexedVectors", "DocumentVectors", "ColumnVectors", "infer", "Classifier",
     "ContextualVectors", "InSentence", "embed", "EmbedOptions", "LayerMix", "fit_mix", "ContextualTransformer",
     "plot", "explore",
     "ratio", "evaluate", "cluster", "ClusterOptions", "classify", "ClassifyOptions", "compare", "CompareOptions", "probe",

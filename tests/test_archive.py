@@ -52,3 +52,13 @@ def test_families(name, version):
     assert len(Vectors.open(model.path).most_similar("cat", topn=3)) == 3
     axes = json.loads((ARCHIVE / "families-v2" / "facts.json").read_text())[name]["axes"]
     assert {array: found for array, found in model.axes.items() if array in axes} == axes
+
+
+def test_counts_and_a_model_whose_columns_have_names():
+    cooc, model = Cooc(ARCHIVE / "cooc-v3"), open_model(ARCHIVE / "columns-v4.h5", verify=True)
+    assert (cooc.vocabulary.words, cooc.column_vocabulary.words) == (["bob", "ann"], ["milk", "tea", "green tea"])
+    assert cooc.csr().toarray().tolist() == [[3, 0, 1], [1, 2, 0]]
+    names, contexts = model.column_rows()
+    assert (model.vocabulary.words, names.words) == (["bob", "ann"], ["milk", "tea", "green tea"])
+    products = [[0.37920168, 0, 0.32031015], [0, 0.78127909, 0]]  # the PMI above 0
+    np.testing.assert_allclose(model.matrix @ contexts[:].T, products, atol=1e-6)

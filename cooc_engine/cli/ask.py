@@ -21,12 +21,13 @@ import cooc_engine
 from cooc_engine.cli.console import note, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.cli.parameters import HowMany, ModelFile, Positive, Topn, TrustTokenizer, VectorsFile
+from cooc_engine.cli.sides import ABOUT_WORDS, Sides
 from cooc_engine.errors import CoocError, InputError, UnknownWordError, UsageError
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import checked
 
 if TYPE_CHECKING:
-    from cooc_engine import ContextualVectors, DocumentVectors, Vectors
+    from cooc_engine import ColumnVectors, ContextualVectors, DocumentVectors, Vectors
 
 __all__ = [
     "analogies", "doesnt_match", "get_subwords", "keywords", "n_similarity", "nn", "norms", "related",
@@ -40,10 +41,6 @@ Show = Callable[[Answer], Iterable[str]]  # the lines that are printed otherwise
 JsonLines = Annotated[bool, "Print one JSON object, or one per line for -."]
 Neighbours = Annotated[Topn, "Number of neighbours to print."]
 Approximate = Annotated[bool, "Search the index that the command `index` built; for millions of words."]
-Documents = Annotated[bool, "Print the nearest documents instead of words, by their ids."]
-Of = Annotated[
-    Literal["words", "documents"] | None, "What each WORD is: a word, or the id of a document; as the answers, if left out."
-]
 InContext = Annotated[
     str | None, "For a model of ELMo: a text with one [word] in brackets; print the words that are nearest to it in its place."
 ]
@@ -77,17 +74,18 @@ class Form(NamedTuple):
     cut: Callable[[str], Any]
     join: Callable[[list[str]], Any] | None = None
 
-    def parts(self, vectors: Vectors, question: Any, *, ids: bool) -> list[Any]:
+    def parts(self, vectors: Vectors, question: Any, sides: Sides) -> list[Any]:
         """Return what is asked one by one: the words of a line, unless it is itself a word with spaces in it.
 
-        Ids of documents, unlike words, are not looked up in lower case too.
+        Ids of documents and names of columns, unlike words, are not looked up in lower case too; a column has no words.
         """
-        spelt = (lambda word: word) if ids else functools.partial(_spelt, vectors)
+        spelt = (lambda word: word) if sides.named else functools.partial(_spelt, vectors)
         if not question or self.name != "WORD":
             return [question]
         if self.join:
             return [[spelt(word) for word in question]]
-        words = [question] if question in vectors else question.split() or [question]
+        whole = sides.named == "columns" or question in vectors
+        words = [question] if whole else question.split() or [question]
         return [spelt(word) for word in words]
 
 
@@ -119,10 +117,10 @@ def _verb(
             for name, value in options.items():
                 checked(name, value, hints[name])
             streamed = _is_stream(arguments or [])
-            vectors = _opened(path, **options)
+            vectors, sides = _opened(path, **options), options.get("sides", ABOUT_WORDS)
 
             def answer(question: Any) -> Answer:
-                parts = form.parts(vectors, question, ids=_about_documents(**options))
+                parts = form.parts(vectors, question, sides)
                 return {key: value for part in parts for key, value in ask(vectors, part, **options).items()}
 
             if streamed:
@@ -156,23 +154,17 @@ def _opened(
     *,
     approximate: bool = False,
     trust_tokenizer: bool = False,
-    documents: bool = False,
-    of: str | None = None,
+    sides: Sides = ABOUT_WORDS,
     in_context: str | None = None,
     **options: Any,
 ) -> Any:
     if in_context is not None:
         return cooc_engine.ContextualVectors.open(path, trust_tokenizer=trust_tokenizer)
-    about_documents = _about_documents(documents, of)
-    if approximate and about_documents:
-        raise UsageError("--approximate has an index of words alone; leave it out for documents")
-    plain = cooc_engine.DocumentVectors if about_documents else cooc_engine.Vectors
-    kind = cooc_engine.IndexedVectors if approximate else plain
+    if approximate and sides.named:
+        raise UsageError(f"--approximate has an index of words alone; leave it out for {sides.named}")
+    kinds = {"documents": cooc_engine.DocumentVectors, "columns": cooc_engine.ColumnVectors}
+    kind = cooc_engine.IndexedVectors if approximate else kinds.get(str(sides.named), cooc_engine.Vectors)
     return kind.open(path, trust_tokenizer=trust_tokenizer)
-
-
-def _about_documents(documents: bool = False, of: str | None = None, **options: Any) -> bool:
-    return documents or of == "documents"
 
 
 def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
@@ -287,18 +279,18 @@ def nn(
     *,
     topn: Neighbours = 10,
     approximate: Approximate = False,
-    documents: Documents = False,
-    of: Of = None,
+    sides: Sides = ABOUT_WORDS,
     in_context: InContext = None,
     trust_tokenizer: TrustTokenizer = False,
 ) -> Answer:
-    """Print the words, or the documents, nearest to each WORD by cosine; - reads words from stdin.
+    """Print the words, documents or columns that are nearest to each WORD by cosine; - reads words from stdin.
 
     For example:
 
         cooc-engine nn model.h5 water king --topn 5
         cooc-engine nn model.h5 - < words.txt
         cooc-engine nn elmo.h5 --in-context "the [bank] of the river"
+        cooc-engine nn ratings.h5 ann --of rows --columns
     """
     if (word is None) == (in_context is None):
         raise UsageError("name the words to look up, or a text with one in brackets by --in-context")
@@ -306,10 +298,9 @@ def nn(
         contextual = cast("ContextualVectors", vectors)
         place = contextual.in_sentence(cast("str", in_context))
         return {place.words[place.place]: contextual.neighbours(place, topn)}
-    asked = "documents" if documents else "words"
-    if (of or asked) != asked:
-        ids = cast("DocumentVectors", vectors)
-        source, answers = (ids.words, ids) if documents else (ids, ids.words)
+    if sides.asked != sides.answers:
+        others = cast("DocumentVectors | ColumnVectors", vectors)
+        source, answers = (others.words, others) if sides.asked == "words" else (others, others.words)
         return {word: answers.most_similar(source[word], topn=topn)}
     return vectors.neighbours([word], topn)  # approximately, if the vectors were opened so
 

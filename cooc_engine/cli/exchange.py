@@ -31,8 +31,9 @@ Dtype = Annotated[
     "Number type in npz and safetensors; for float16 and int8 the change of direction is reported.",
 ]
 Published = Annotated[
-    Literal["w", "c", "w+c", "concat", "documents"] | None,
-    "Word or context vectors, their sum, or both concatenated, instead of those that queries use; or the vectors of documents.",
+    Literal["w", "c", "w+c", "concat", "documents", "columns"] | None,
+    "Word or context vectors, their sum, or both concatenated, instead of those that queries use; or those of documents, or of "
+    "columns.",
 ]
 
 

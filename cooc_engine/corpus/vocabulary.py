@@ -23,7 +23,7 @@ from cooc_engine.storage.relations import check_words
 from cooc_engine.storage.schema import Digest, Positive
 
 __all__ = [
-    "PIECE_BYTES", "PIECE_WORDS", "RESERVED", "UNKNOWN", "VOCABULARY_FILES", "Vocabulary", "VocabularyRecord",
+    "OF_COLUMNS", "PIECE_BYTES", "PIECE_WORDS", "RESERVED", "UNKNOWN", "VOCABULARY_FILES", "Vocabulary", "VocabularyRecord",
     "VocabularyWriter", "order_by", "stored_bytes",
 ]  # fmt: skip
 
@@ -38,6 +38,8 @@ RESERVED = {
 
 
 VOCABULARY_FILES = {"vocab-text.bin": np.uint8, "vocab-offsets.bin": np.int64, "vocab-counts.bin": np.int64}
+OF_COLUMNS = "column-"  # before the names of these files, if columns have names of their own
+STORED_IN = {"corpus": (1, 2), "cooc": (1, 2, 3)}  # kinds of directories that have a vocabulary, and their versions
 
 
 class VocabularyRecord(TypedDict):
@@ -187,9 +189,9 @@ class Vocabulary(Shown):
             h.update(np.ascontiguousarray(part).data)
         return h.hexdigest()
 
-    def save(self, directory: Path) -> None:
-        """Write `vocab-text.bin`, `vocab-offsets.bin` and `vocab-counts.bin`."""
-        with VocabularyWriter(directory) as file:
+    def save(self, directory: Path, prefix: str = "") -> None:
+        """Write `vocab-text.bin`, `vocab-offsets.bin` and `vocab-counts.bin`, with a prefix before these names."""
+        with VocabularyWriter(directory, prefix) as file:
             for first, last in self.pieces():
                 begin, end = self.offsets[first], self.offsets[last]
                 file.append(self.text[begin:end], np.diff(self.offsets[first : last + 1]), self.counts[first:last])
@@ -209,9 +211,9 @@ class Vocabulary(Shown):
         return {"words": len(self), "digest": self.digest}
 
     @classmethod
-    def load(cls, files: ArrayFiles, record: VocabularyRecord | None = None) -> Vocabulary:
+    def load(cls, files: ArrayFiles, record: VocabularyRecord | None = None, prefix: str = "") -> Vocabulary:
         """Map what `save` wrote; raises `FormatError`, naming the file, if it is damaged or not what `record` says."""
-        loaded = cls(*(files.load(name, kind) for name, kind in VOCABULARY_FILES.items()))
+        loaded = cls(*(files.load(f"{prefix}{name}", kind) for name, kind in VOCABULARY_FILES.items()))
         check_words(loaded.text, loaded.offsets, loaded.counts, f"{files.directory}")
         if record is not None and loaded.record != record:
             raise FormatError(f"{files.directory}: the vocabulary is not the one its manifest names; build it again")
@@ -220,18 +222,18 @@ class Vocabulary(Shown):
     @classmethod
     def stored_in(cls, directory: Path) -> Vocabulary:
         """Return the vocabulary of a corpus or of a co-occurrence directory; raises `InputError` if it has none."""
-        kind = next((kind for kind in ("corpus", "cooc") if is_directory_of(directory, kind)), None)
+        kind = next((kind for kind in STORED_IN if is_directory_of(directory, kind)), None)
         if kind is None:
             raise InputError(f"{directory}: has no vocabulary; name a corpus or a co-occurrence directory")
-        manifest = read_manifest(directory, kind, (1, 2), _WithVocabulary, BINDS)
+        manifest = read_manifest(directory, kind, STORED_IN[kind], _WithVocabulary, BINDS)
         return cls.load(ArrayFiles(directory, manifest.get("files")), manifest["vocabulary"])
 
 
 class VocabularyWriter:
     """Writes the files of a vocabulary a piece at a time; at the end they take the place of older ones, which may be mapped."""
 
-    def __init__(self, directory: Path) -> None:
-        self._paths = [directory / name for name in VOCABULARY_FILES]
+    def __init__(self, directory: Path, prefix: str = "") -> None:
+        self._paths = [directory / f"{prefix}{name}" for name in VOCABULARY_FILES]
 
     def __enter__(self) -> VocabularyWriter:
         self._files = [

@@ -17,7 +17,7 @@ from cooc_engine.text.tokenizers import LONGEST_WORD
 
 __all__ = ["ranked", "read_vocabulary"]
 
-SPACE = np.frombuffer(b"\0\t\n\v\f\r ", np.uint8)
+SPACE = np.frombuffer(b"\0\t\n\v\f\r ", np.uint8)  # the last of which names may have
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
@@ -38,17 +38,19 @@ def read_vocabulary(path: Path) -> Vocabulary:
     return Vocabulary(np.frombuffer(text, np.uint8), np.frombuffer(ends, np.int64), np.frombuffer(counts, np.int64))
 
 
-def ranked(vocabulary: Vocabulary, name: str) -> tuple[Vocabulary, npt.NDArray[np.int32] | None]:
+def ranked(vocabulary: Vocabulary, name: str, *, spaces: bool = False) -> tuple[Vocabulary, npt.NDArray[np.int32] | None]:
     """Return the words by decreasing count, ties by their bytes, and the new row of each (None if they were in order).
 
-    Raises `InputError` if there are no words, or if a word is empty, occurs twice or contains white space.
+    Raises `InputError` if there are no words, or if a word is empty, occurs twice or contains white space; with `spaces`, for
+    names that are no words of a text, only tabs and the like are refused.
     """
     if not len(vocabulary):
         raise InputError(f"{name}: contains no words")
-    bad = np.flatnonzero(np.isin(vocabulary.text, SPACE))
+    bad = np.flatnonzero(np.isin(vocabulary.text, SPACE[:-1] if spaces else SPACE))
     if len(bad) or (np.diff(vocabulary.offsets) == 0).any():
         at = int(np.searchsorted(vocabulary.offsets, bad[0], "right")) if len(bad) else 0
-        what = f"word {at} has white space in it; join its parts with _" if at else "a word is empty"
+        found = "a tab or a line end in it" if spaces else "white space in it; join its parts with _"
+        what = f"word {at} has {found}" if at else "a word is empty"
         raise InputError(f"{name}: {what}")
     table = WordTable.of(vocabulary)
     if len(table) < len(vocabulary):

@@ -17,8 +17,8 @@ import scipy.sparse
 
 from cooc_engine._kernels import counting
 from cooc_engine.corpus.options import RecordedOptions
-from cooc_engine.corpus.vocabulary import VOCABULARY_FILES, Vocabulary, VocabularyRecord
-from cooc_engine.counts.options import CountOptions
+from cooc_engine.corpus.vocabulary import OF_COLUMNS, VOCABULARY_FILES, Vocabulary, VocabularyRecord
+from cooc_engine.counts.options import PAIRS, CountOptions
 from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.errors import FormatError, InputError, UnknownWordError, UsageError
 from cooc_engine.runtime.budget import memory_budget
@@ -35,8 +35,8 @@ from cooc_engine.storage.schema import Digest, Natural, Positive, Relation, Tota
 
 __all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
-KIND, VERSION = "cooc", 2
-READ = (1, 2)
+KIND, VERSION, RECTANGULAR = "cooc", 2, 3  # the latter if columns have names of their own
+READ = (1, VERSION, RECTANGULAR)
 BLOCK_ENTRIES = 1 << 25  # maximum number of entries in a row block
 READ_ENTRIES = 1 << 20  # maximum number of entries read at a time, unless a single row has more
 
@@ -48,7 +48,13 @@ class Counted(TypedDict):
     options: dict[str, Any]
 
 
-class CoocManifest(BoundFiles):
+class _NamedColumns(BoundFiles, total=False):
+    """The key of a manifest whose columns have names of their own."""
+
+    column_vocabulary: VocabularyRecord
+
+
+class CoocManifest(_NamedColumns):
     """The manifest of a co-occurrence directory, as FORMAT.md specifies it."""
 
     version: Natural
@@ -70,12 +76,23 @@ def _are_consecutive(manifest: CoocManifest) -> bool:
     return (*firsts, manifest["vocabulary"]["words"]) == (0, *lasts) and all(a < b for a, b in zip(firsts, lasts, strict=True))
 
 
+def _width(manifest: CoocManifest) -> int:
+    """Return the number of columns by the vocabularies."""
+    named = manifest.get("column_vocabulary", manifest["vocabulary"])
+    return named["words"] * manifest["slots"]
+
+
 RELATIONS = (
     BINDS,
-    Relation("columns", "the words times the slots", lambda m: m["columns"] == m["vocabulary"]["words"] * m["slots"]),
+    Relation(
+        "version", "3 if and only if there is a column_vocabulary", lambda m: ("column_vocabulary" in m) == (m["version"] == 3)
+    ),
+    Relation("columns", "the words times the slots", lambda m: m["columns"] == _width(m)),
     Relation("columns", "at most 2^31 - 1", lambda m: m["columns"] < 2**31),
     Relation("blocks", "all rows, one block after another", _are_consecutive),
-    Relation("entries", "at most the rows times the columns", lambda m: m["entries"] <= m["columns"] ** 2 // m["slots"]),
+    Relation(
+        "entries", "at most the rows times the columns", lambda m: m["entries"] <= m["vocabulary"]["words"] * m["columns"]
+    ),
 )
 
 
@@ -122,6 +139,9 @@ def index_type(entries: int, columns: int) -> np.dtype[Any]:
 class Cooc(Shown):
     """A co-occurrence directory, opened lazily: a V × columns matrix of exact counts in row blocks.
 
+    Rows are words of the `vocabulary`, and so are columns, unless the counts are positional, or `rectangular`: then columns
+    have names of their own, the `column_vocabulary`.
+
     >>> round(cooc["river", "water"], 2), cooc["river", "tea"]
     (3.33, 0.0)
     >>> cooc.csr().shape == (len(cooc.vocabulary), len(cooc.vocabulary))
@@ -143,6 +163,8 @@ class Cooc(Shown):
         self.encoding = recorded_options(RecordedOptions, encoded, self.path, done="encoded", redo="encode")
         if (self.denominator, self.manifest["slots"]) != (self.options.denominator, self.options.slots):
             raise FormatError(f"{self.path}: its denominator or slots are not those of its options; count again")
+        if self.rectangular and self.options != PAIRS:
+            raise FormatError(f"{self.path}: its options are not those of counts whose columns have names; count again")
         self.blocks = [Block(i, *block) for i, block in enumerate(self.manifest["blocks"])]
         self.files = ArrayFiles(self.path, self.manifest.get("files"))
         self._size = self.manifest["vocabulary"]["words"]
@@ -165,8 +187,9 @@ class Cooc(Shown):
         """Return the numbers of the counts, their density and options, and their path."""
         density = self.entries / max(1, self._size * self.columns)
         how = f"{self.options.window}, {self.options.window_weight}, {self.options.context_side}"
-        sizes = {"words": f"{self._size:,}", "entries": f"{self.entries:,}", "density": f"{density:.3%}"}
-        return {**sizes, "window": how, "path": str(self.path)}
+        columns = {"columns": f"{self.columns:,}"} if self.rectangular else {"window": how}
+        density_of = {"entries": f"{self.entries:,}", "density": f"{density:.3%}"}
+        return {"words": f"{self._size:,}", **density_of, **columns, "path": str(self.path)}
 
     def __getitem__(self, pair: tuple[str, str]) -> float:
         """Return how often a context word occurs near a word, 0 for never; positional counts are summed over the positions.
@@ -175,14 +198,14 @@ class Cooc(Shown):
         """
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise UsageError(f"counts are of pairs, a word and its context, such as cooc['river', 'water'], not {pair!r}")
-        row, context = map(self._row_of, pair)
+        row, context = self._row_of(pair[0]), self._row_of(pair[1], self.column_vocabulary)
         columns, counts = self.row(row)
         slots = self.manifest["slots"]
         begin, end = np.searchsorted(columns, [context * slots, (context + 1) * slots])
         return float(counts[begin:end].sum())
 
-    def _row_of(self, word: str) -> int:
-        row = self.vocabulary.find(word)
+    def _row_of(self, word: str, vocabulary: Vocabulary | None = None) -> int:
+        row = (vocabulary or self.vocabulary).find(word)
         if row < 0:
             raise UnknownWordError(f"{self.path}: {word!r} is not in the vocabulary")
         return row
@@ -202,8 +225,9 @@ class Cooc(Shown):
             row = self._row_of(word)
             columns, counts = self.row(row)
             rows = np.full(len(columns), row)
-        words, slots = np.array(self.vocabulary.words, object), self.manifest["slots"]
-        frame = {"word": words[rows], "context": words[columns // slots]}
+        words, contexts = (np.array(names.words, object) for names in (self.vocabulary, self.column_vocabulary))
+        slots = self.manifest["slots"]
+        frame = {"word": words[rows], "context": contexts[columns // slots]}
         if self.positional:
             frame["distance"] = np.array(self.options.distances)[columns % slots]
         return pd.DataFrame({**frame, "count": counts})
@@ -211,7 +235,8 @@ class Cooc(Shown):
     def to_anndata(self, *, memory: str | int | None = None) -> Any:
         """Return an `AnnData`: the counts as CSR, words as names of observations and, with their distance, of variables.
 
-        `obs` has the words' own counts. Raises `UsageError` if anndata is missing, and as `csr` does.
+        `obs` has the words' own counts, `var` those of columns that have names of their own. Raises `UsageError` if anndata
+        is missing, and as `csr` does.
         """
         require("AnnData", "anndata", "anndata")
         import pandas as pd
@@ -219,23 +244,47 @@ class Cooc(Shown):
 
         words, matrix = self.vocabulary.words, scipy.sparse.csr_matrix(self.csr(memory=memory))
         obs = pd.DataFrame({"count": self.vocabulary.counts}, index=pd.Index(words, name="word"))
-        names = [f"{word}{at:+d}" for word in words for at in self.options.distances] if self.positional else words
-        return AnnData(X=matrix, obs=obs, var=pd.DataFrame(index=pd.Index(names, name="context")))
+        contexts = self.column_vocabulary.words
+        names = [f"{word}{at:+d}" for word in words for at in self.options.distances] if self.positional else contexts
+        counts = {"count": self.column_vocabulary.counts} if self.rectangular else {}
+        return AnnData(X=matrix, obs=obs, var=pd.DataFrame(counts, index=pd.Index(names, name="context")))
 
     @property
     def positional(self) -> bool:
         """Whether contexts are pairs of word and relative position, so that there are more columns than words."""
-        return self.columns != len(self.vocabulary)
+        return self.manifest["slots"] != 1
+
+    @property
+    def rectangular(self) -> bool:
+        """Whether columns have names of their own, so that rows and columns are different things, such as users and items."""
+        return "column_vocabulary" in self.manifest
+
+    def refuse_rectangular(self, what: str) -> None:
+        """Raise `UsageError` if columns have names of their own, which `what` cannot take."""
+        if self.rectangular:
+            raise UsageError(f"{self.path}: its columns are not its words; {what}")
 
     def refuse_empty(self) -> None:
         """Raise `InputError` if there is not a single entry to train on."""
         if self.entries == 0:
-            raise InputError(f"{self.path}: holds no co-occurrences; every document has a single word")
+            why = "every count is 0" if self.rectangular else "every document has a single word"
+            raise InputError(f"{self.path}: holds no co-occurrences; {why}")
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
-        """The words of rows and columns."""
+        """The words of rows, and of columns unless these have names of their own."""
         return Vocabulary.load(self.files, self.manifest["vocabulary"])
+
+    @functools.cached_property
+    def column_vocabulary(self) -> Vocabulary:
+        """The words of columns: those of rows, unless they have names of their own."""
+        record = self.manifest.get("column_vocabulary")
+        return Vocabulary.load(self.files, record, OF_COLUMNS) if record else self.vocabulary
+
+    @property
+    def column_names(self) -> Vocabulary | None:
+        """The words of columns, if these have names of their own."""
+        return self.column_vocabulary if self.rectangular else None
 
     @functools.cached_property
     def digest(self) -> str:
@@ -368,8 +417,13 @@ class Cooc(Shown):
         return {key: value for key, value in self.manifest.items() if key != "files"}
 
 
-def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any]) -> None:
-    """Write the vocabulary, join the blocks' row lengths and sums, sum the columns, and write the manifest."""
+def finish_blocks(
+    work: Path, blocks: list[Block], vocabulary: Vocabulary, fields: dict[str, Any], column_names: Vocabulary | None = None
+) -> None:
+    """Write the vocabulary, join the blocks' row lengths and sums, sum the columns, and write the manifest.
+
+    `column_names` are the words of columns that have names of their own.
+    """
     vocabulary.save(work)
     files, columns = ArrayFiles(work), fields["columns"]
     rows = [block.files(work).rows(block.last - block.first) for block in blocks]
@@ -383,6 +437,10 @@ def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, field
             counting.add_columns(*parts, column_sums)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     kinds: dict[str, npt.DTypeLike] = {**VOCABULARY_FILES}
+    if column_names is not None:
+        column_names.save(work, OF_COLUMNS)
+        kinds |= {f"{OF_COLUMNS}{name}": kind for name, kind in VOCABULARY_FILES.items()}
+        fields = {**fields, "column_vocabulary": column_names.record}
     for name, numbers in (("row-offsets.bin", offsets), ("row-sums.bin", row_sums), ("column-sums.bin", column_sums)):
         kinds[name] = np.int64
         with ArrayWriter(work / name, np.int64) as file:
@@ -397,7 +455,7 @@ def finish_blocks(work: Path, blocks: list[Block], vocabulary: Vocabulary, field
         **fields,
         "files": bound_files(work, kinds),
     }
-    write_manifest(work, KIND, VERSION, whole)
+    write_manifest(work, KIND, VERSION if column_names is None else RECTANGULAR, whole)
     clean(work)
 
 

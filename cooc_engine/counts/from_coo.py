@@ -25,6 +25,7 @@ from cooc_engine.counts.count import MERGE_BYTES
 from cooc_engine.counts.directory import (
     BLOCK_ENTRIES,
     KIND,
+    RECTANGULAR,
     VERSION,
     Block,
     Cooc,
@@ -73,7 +74,12 @@ class EntrySource(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The words of the rows and columns."""
+        """The words of the rows, and of the columns unless these have names of their own."""
+        ...
+
+    @property
+    def column_names(self) -> Vocabulary | None:
+        """The words of columns that have names of their own, else None."""
         ...
 
     @property
@@ -94,6 +100,11 @@ class EntrySource(Protocol):
     def read(self, begin: int, end: int) -> Coordinates:
         """Return rows, columns and counts, times the weights' denominator, of entries begin:end; may raise `FormatError`."""
         ...
+
+
+def _width(entries: EntrySource, window: Window) -> int:
+    """Return the number of columns."""
+    return len(entries.vocabulary if entries.column_names is None else entries.column_names) * window.slots
 
 
 def rows_of(offsets: npt.NDArray[Any], begin: int, end: int) -> npt.NDArray[np.int32]:
@@ -262,9 +273,10 @@ def build(
     the minimum.
     """
     options, vocabulary, progress = entries.options, entries.vocabulary, run.shown
-    window, words = Window.of(options), len(vocabulary)
-    room = _Allotment.of(words, words * window.slots, run.budget, run.workers)
-    plan = {"kind": KIND, "version": VERSION, "options": options.record(), "vocabulary": vocabulary.digest, **entries.origin}
+    window, words, names = Window.of(options), len(vocabulary), entries.column_names
+    room = _Allotment.of(words, _width(entries, window), run.budget, run.workers)
+    named = {"version": VERSION} if names is None else {"version": RECTANGULAR, "column_vocabulary": names.digest}
+    plan = {"kind": KIND, "options": options.record(), "vocabulary": vocabulary.digest, **named, **entries.origin}
     with building(output, plan, **run.claim) as work:
         progress.say(room.plan.line())
         if not (work / "manifest.json").exists():
@@ -327,7 +339,7 @@ def _blocks(entries: EntrySource, window: Window, lengths: Counts, sums: Counts)
     """Cut rows into blocks: as recorded, else as counting a text with this vocabulary would, if its counts are plausible."""
     if entries.manifest:
         return [Block(i, *block) for i, block in enumerate(entries.manifest["blocks"])]
-    counts, columns = entries.vocabulary.counts, len(lengths) * window.slots
+    counts, columns = entries.vocabulary.counts, _width(entries, window)
     most = np.minimum(counts.astype(np.float64) * window.most, 2.0**62)  # what matters is whether it reaches 2**32
     bounds = np.minimum(columns, np.maximum(window.contexts * counts, lengths))
     if bounds.sum(dtype=np.float64) > MOST_BLOCKS * BLOCK_ENTRIES:
@@ -363,12 +375,13 @@ def _merge_runs(
 
 def _finish(work: Path, blocks: list[Block], entries: EntrySource, window: Window, mark: int) -> None:
     """Write the rest of the directory; importing exported counts must reproduce the original bytes."""
-    vocabulary = entries.vocabulary
-    digest = hashlib.sha256(f"{vocabulary.digest} {window.denominator} {mark}".encode()).hexdigest()
+    vocabulary, names = entries.vocabulary, entries.column_names
+    digests = " ".join(each.digest for each in (vocabulary, names) if each is not None)
+    digest = hashlib.sha256(f"{digests} {window.denominator} {mark}".encode()).hexdigest()
     fields = {
         "tokens": int(vocabulary.counts.sum()),
         "denominator": window.denominator,
-        "columns": len(vocabulary) * window.slots,
+        "columns": _width(entries, window),
         "slots": window.slots,
         "corpus": {"digest": digest, "options": {}},
         "options": entries.options.record(),
@@ -377,7 +390,7 @@ def _finish(work: Path, blocks: list[Block], entries: EntrySource, window: Windo
     if wanted:
         fields |= {"tokens": wanted["tokens"], "corpus": wanted["corpus"]}
         fields = {key: fields[key] for key in wanted if key in fields}  # in its order
-    finish_blocks(work, blocks, vocabulary, fields)
-    made = read_manifest(work, KIND, (VERSION,), CoocManifest)
-    if wanted and made != (wanted if wanted["version"] == VERSION else {**wanted, "version": VERSION, "files": made["files"]}):
+    finish_blocks(work, blocks, vocabulary, fields, names)
+    made = read_manifest(work, KIND, (VERSION, RECTANGULAR), CoocManifest)
+    if wanted and made != (wanted if wanted["version"] >= VERSION else {**wanted, "version": VERSION, "files": made["files"]}):
         raise FormatError(f"{entries.name}: does not hold the counts that it claims to; make it again")

@@ -102,6 +102,8 @@ class _Sum:
         opened = [Cooc.of(cooc) for cooc in several(coocs)]
         if not opened:
             raise UsageError("nothing to merge; name at least one co-occurrence directory")
+        for cooc in opened:
+            cooc.refuse_rectangular("merge takes counts of words near words; count all pairs at once")
         for cooc in opened[1:]:
             _check_alike(opened[0], cooc)
         sums = [sum(parts) for parts in zip(*(cooc.row_integers.tolist() for cooc in opened), strict=True)]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
-__all__ = ["CountOptions", "UniformCountOptions"]
+__all__ = ["PAIRS", "CountOptions", "UniformCountOptions"]
 
 WIDEST = 100_000  # words on a side of the centre: weights, and gaps between documents, take memory for each
 
@@ -61,3 +61,7 @@ class UniformCountOptions(CountOptions):
 
     window_weight: Literal["harmonic", "uniform", "dynamic"] = "uniform"
     """Weight of a co-occurrence at distance k: `uniform` 1, `harmonic` 1/k, `dynamic` (window-k+1)/window."""
+
+
+PAIRS = CountOptions(window=1, window_weight="uniform", context_side="right")
+"""What counts of pairs, such as users and items, amount to: each pair is a text of two words, whose first is the row."""

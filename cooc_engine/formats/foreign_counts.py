@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.directory import CoocManifest
@@ -20,7 +19,10 @@ __all__ = ["ForeignCounts", "refuse_positional"]
 
 @dataclass(frozen=True)
 class ForeignCounts:
-    """Fields that all foreign counts share; `ranks[i]` is our row of their word i, None if the order is the same."""
+    """Fields that all foreign counts share; `ranks[i]` is our row of their word i, None if the order is the same.
+
+    Where columns have names of their own, these are `column_names`, and `column_ranks[i]` is our column of theirs.
+    """
 
     name: str
     vocabulary: Vocabulary
@@ -28,6 +30,8 @@ class ForeignCounts:
     ranks: WordIds | None
     origin: Mapping[str, Any]
     manifest: CoocManifest | None = None
+    column_names: Vocabulary | None = None
+    column_ranks: WordIds | None = None
 
     @property
     def denominator(self) -> int:
@@ -36,12 +40,15 @@ class ForeignCounts:
 
     def ranked(self, rows: WordIds, columns: WordIds) -> tuple[WordIds, ...]:
         """Return rows and columns in our numbering, -1 for anything outside the vocabulary."""
-        if self.ranks is None:
-            return rows, columns
-        return tuple(np.where(self._known(part), self.ranks.take(part, mode="clip"), np.int32(-1)) for part in (rows, columns))
+        others = self.ranks if self.column_names is None else self.column_ranks
+        return _renumbered(rows, self.ranks), _renumbered(columns, others)
 
-    def _known(self, part: WordIds) -> npt.NDArray[np.bool_]:
-        return (part >= 0) & (part < len(self.vocabulary))
+
+def _renumbered(numbers: WordIds, ranks: WordIds | None) -> WordIds:
+    if ranks is None:
+        return numbers
+    known = (numbers >= 0) & (numbers < len(ranks))
+    return np.where(known, ranks.take(numbers, mode="clip"), np.int32(-1))
 
 
 def refuse_positional(options: CountOptions) -> None:

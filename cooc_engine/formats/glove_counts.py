@@ -47,7 +47,8 @@ def export_glove(
     """
     how = Run.of("export_glove", run, FreshKeywords)
     cooc, progress = Cooc.of(cooc), how.shown
-    if cooc.columns != len(cooc.vocabulary):
+    cooc.refuse_rectangular("GloVe's records cannot express that; take --format=hdf5")
+    if cooc.positional:
         raise UsageError(f"{cooc.path}: has a column for each position, which GloVe's records cannot express")
     _check_words(cooc)
     budget = how.budget

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "import_hdf5"]
 
 COUNTS = "cooc-engine counts"
+COLUMNS = "column-vocabulary"  # element of the names of columns that have some of their own
 EXACT = 2**51  # for integers below this, count in float64 times denominator is off by less than 1/2
 CHUNK = 1 << 18  # entries written at a time
 LEAST_CHUNK = 1 << 12
@@ -64,6 +65,8 @@ class CountFile:
         contents = Contents.open(self.path, COUNTS)
         self.vocabulary = Vocabulary(*contents.take("vocabulary", "vocabulary"))
         self.manifest = self._read_manifest(contents.take("manifest", "document"))
+        named = "column_vocabulary" in self.manifest
+        self.column_names = Vocabulary(*contents.take(COLUMNS, "vocabulary")) if named else None
         self._counts: Element = contents.take("counts", "csr")
         self._counts.array("data", np.float64, (None,))
         self._values = {name: dataset.values for name, dataset in self._counts.datasets.items()}
@@ -79,7 +82,8 @@ class CountFile:
 
     def _check_shape(self) -> None:
         words, found = len(self.vocabulary), self.manifest
-        if self.shape != (words, found["columns"]) or self.size != found["entries"]:
+        columns = found["columns"] if self.column_names is None else len(self.column_names)
+        if self.shape != (words, found["columns"]) or self.size != found["entries"] or columns != found["columns"]:
             raise FormatError(f"{self.path}: the counts do not match its manifest; make it again")
 
     @property
@@ -122,27 +126,31 @@ def export_hdf5(
     output: PathLike,
     **run: Unpack[FreshKeywords],
 ) -> None:
-    """Write counts, their vocabulary and their manifest to one HDF5 file, atomically and a piece at a time.
+    """Write counts, the names of rows and columns, and their manifest to one HDF5 file, atomically and a piece at a time.
 
     Raises `UsageError` if the budget is too small.
     """
     how = Run.of("export_hdf5", run, FreshKeywords)
     cooc, output, progress = Cooc.of(cooc), Path(output), how.shown
-    budget, tables = how.budget, 32 * len(cooc.vocabulary)
+    budget, tables = how.budget, 32 * (len(cooc.vocabulary) + (cooc.columns if cooc.rectangular else 0))
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // CHUNK_BYTES))
     plan = Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES})
     plan.check()
     refuse_file(output, force=how.force)
     progress.say(plan.line())
     with progress.stage("export", 2 * cooc.entries, "entries") as stage:
-        vocabulary = cooc.vocabulary
-        words = Words(vocabulary.text, vocabulary.offsets, vocabulary.counts)
         elements = {
             "counts": _csr(cooc, element_name(output, "counts"), chunk, stage),
-            "vocabulary": vocabulary_element(output, "vocabulary", words),
+            "vocabulary": _named(output, "vocabulary", cooc.vocabulary),
             "manifest": document({"manifest": json.dumps(cooc.manifest)}, output, "manifest"),
         }
+        if cooc.column_names is not None:
+            elements[COLUMNS] = _named(output, COLUMNS, cooc.column_names)
         write_elements(output, COUNTS, elements)
+
+
+def _named(path: Path, name: str, words: Vocabulary) -> Element:
+    return vocabulary_element(path, name, Words(words.text, words.offsets, words.counts))
 
 
 def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:

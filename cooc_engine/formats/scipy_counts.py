@@ -14,7 +14,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import ranked
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
-from cooc_engine.counts.options import CountOptions
+from cooc_engine.counts.options import PAIRS, CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.keywords import Run, RunKeywords
@@ -55,6 +55,8 @@ def import_matrix(
     words: Iterable[str] | Vocabulary,
     output: PathLike,
     options: CountOptions | None = None,
+    *,
+    columns: Iterable[str] | Vocabulary | None = None,
     **run: Unpack[RunKeywords],
 ) -> Cooc:
     """Write a sparse V x V matrix of counts as a co-occurrence directory; row and column i belong to the i-th of `words`.
@@ -64,34 +66,51 @@ def import_matrix(
     and the matrix symmetric; with weights in `options` counts may be fractions of their denominator, and with one
     `context_side` the matrix need not be symmetric.
 
+    With `columns` the matrix has any shape, such as that of users by items: its rows are `words` and its columns have these
+    names of their own, in which there may be spaces. Of an `AnnData`: `import_matrix(adata.X, adata.obs_names, "cooc",
+    columns=adata.var_names)`. The counts are then whole numbers.
+
     The directory has its words in order of falling count, so rows move: `Cooc.vocabulary` has the new order. The word counts
-    are those of a `Vocabulary`; for a list of words they are the row sums, rounded up. Zeros are left out, and duplicate
-    entries are added. `run` takes threads, memory, force, resume and progress; the matrix itself does not count towards the
-    budget. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such a matrix.
+    are those of a `Vocabulary`; for a list of words they are the row sums, rounded up, and for columns the column sums. Zeros
+    are left out, and duplicate entries are added. `run` takes threads, memory, force, resume and progress; the matrix itself
+    does not count towards the budget. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such
+    a matrix.
     """
-    how, options = Run.of("import_matrix", run), options or CountOptions(window_weight="uniform")
-    refuse_positional(options)
+    how = Run.of("import_matrix", run)
     if not hasattr(matrix, "tocoo"):
         raise UsageError(f"a {type(matrix).__name__} is not a SciPy sparse matrix; make one with scipy.sparse.csr_array")
-    if isinstance(words, Mapping):
-        raise UsageError("words is a mapping, which has no order to rely on; pass them in a list, in the order of the rows")
-    words = words if isinstance(words, Vocabulary) else list(words)
-    if matrix.shape != (len(words), len(words)):
-        raise UsageError(
-            f"{len(words)} words need a matrix of as many rows and columns, not {' x '.join(map(str, matrix.shape))}; "
-            "PMITransformer and SparseSVD take a matrix of any shape"
-        )
+    rows, others = _listed(words, "words", "rows"), None if columns is None else _listed(columns, "columns", "columns")
+    options = _options(options, rectangular=others is not None)
+    if matrix.shape != (len(rows), len(rows if others is None else others)):
+        shape, sizes = " x ".join(map(str, matrix.shape)), f"{len(rows)} words"
+        needed = "as many rows and columns" if others is None else f"as many rows, and {len(others)} columns"
+        hint = "; pass columns, the names of the columns, if they are not the words" if others is None else ""
+        raise UsageError(f"{sizes} need a matrix of {needed}, not {shape}{hint}")
     if matrix.dtype.kind not in "iufb":
         raise UsageError(f"the matrix holds {matrix.dtype}; counts are real numbers")
-    parts = _parts(matrix)
-    if not isinstance(words, Vocabulary):
-        sums = np.asarray(matrix.sum(1), np.float64).reshape(-1)
-        words = _vocabulary(words, sums)
-    vocabulary, ranks = ranked(words, "the words")
-    crc = 0
+    parts, crc = _parts(matrix), 0
+    vocabulary, ranks = ranked(_counted(rows, matrix, 1), "the words", spaces=others is not None)
+    if others is not None:
+        names, column_ranks = ranked(_counted(others, matrix, 0), "the columns", spaces=True)
+        parts |= {"column_names": names, "column_ranks": column_ranks}
     for values in parts.values():
         crc = crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
     return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), how)
+
+
+def _options(given: CountOptions | None, *, rectangular: bool) -> CountOptions:
+    """Return the options of the counts; raises `UsageError` for those that such a matrix cannot have."""
+    if rectangular and given is not None:
+        raise UsageError("options say how words of a text were counted, and columns have names of their own; leave one out")
+    options = PAIRS if rectangular else given or CountOptions(window_weight="uniform")
+    refuse_positional(options)
+    return options
+
+
+def _listed(words: Iterable[str] | Vocabulary, what: str, order: str) -> list[str] | Vocabulary:
+    if isinstance(words, Mapping):
+        raise UsageError(f"{what} is a mapping, which has no order to rely on; pass a list, in the order of the {order}")
+    return words if isinstance(words, Vocabulary) else list(words)
 
 
 def _parts(matrix: Any) -> dict[str, Any]:
@@ -106,9 +125,13 @@ def _parts(matrix: Any) -> dict[str, Any]:
     return {**found, "counts": (matrix.data.view(np.uint8) if matrix.dtype.kind == "b" else matrix.data)[:size]}
 
 
-def _vocabulary(words: list[str], sums: npt.NDArray[np.float64]) -> Vocabulary:
+def _counted(words: list[str] | Vocabulary, matrix: Any, axis: int) -> Vocabulary:
+    """Return words with the sums of the matrix along an axis for counts, unless they have some."""
+    if isinstance(words, Vocabulary):
+        return words
     for at, word in enumerate(words, 1):
         if not isinstance(word, str):
             raise UsageError(f"word {at} is a {type(word).__name__}; words are strings")
+    sums = np.asarray(matrix.sum(axis), np.float64).reshape(-1)
     with np.errstate(invalid="ignore"):  # values that cause this are refused later
         return Vocabulary.from_words(words, np.ceil(np.clip(np.nan_to_num(sums), 0, 2.0**62)).astype(np.int64).tolist())

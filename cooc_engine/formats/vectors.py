@@ -283,7 +283,7 @@ def export_vectors(
 
     format     one of `WRITTEN`; if None, by the suffix of `output`, and word2vec's text format for an unknown suffix
     dtype      float16 and int8 are for npz and safetensors only; the result reports how they change the directions
-    vectors    "w", "c", "w+c" or "concat", instead of those that queries use; or "documents", with their ids for words
+    vectors    "w", "c", "w+c" or "concat", instead of those that queries use; or "documents" or "columns", with their names
     restrict   write only this many of the first, most frequent words
 
     Raises `UsageError` for a word that the format cannot represent, and if `output` exists, unless `force`.
@@ -381,8 +381,9 @@ def _known(format: str, formats: Sequence[str] = FORMATS) -> str:
 
 def _outgoing(source: Path, vectors: str | None, restrict: int | None) -> Outgoing:
     rows: Matrix | Published
-    if format_of(source) is None and vectors == "documents":
-        words, rows = open_model(source).document_rows()
+    if format_of(source) is None and vectors in ("documents", "columns"):
+        model = open_model(source)
+        words, rows = model.document_rows() if vectors == "documents" else model.column_rows()
     elif format_of(source) is None:
         model = open_model(source)
         found_rows = model.rows(vectors)

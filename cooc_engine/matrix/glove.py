@@ -263,6 +263,7 @@ def schedule_of(options: Options) -> Schedule:
 
 
 def _check(solver: Solver, cooc: Cooc) -> None:
+    cooc.refuse_rectangular(f"{solver.family} takes counts of words near words; train pmi-svd on it, or pmi")
     if cooc.positional:
         raise UsageError(f"{cooc.path}: has a column for each position; {solver.family} takes counts made without --positional")
     cooc.refuse_empty()

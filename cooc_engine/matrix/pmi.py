@@ -95,7 +95,7 @@ class Factors:
 
 def is_symmetric(cooc: Cooc) -> bool:
     """Tell whether X_ij = X_ji for all i and j, according to the counting options."""
-    return cooc.options.context_side == "both" and not cooc.positional
+    return cooc.options.context_side == "both" and not (cooc.positional or cooc.rectangular)
 
 
 def copies(cooc: Cooc, options: PmiSvdOptions) -> int:

@@ -96,9 +96,12 @@ def _planned(cooc: Cooc, options: PmiSvdOptions, workers: Workers) -> Plan:
 
 def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
     cooc.refuse_empty()
-    most = len(cooc.vocabulary)
+    most = min(len(cooc.vocabulary), len(cooc.column_vocabulary))  # both are read now, so that damage is found before the work
     if options.vector_size > most:
-        raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {most} words has {most} components at most")
+        size = f"{len(cooc.vocabulary)} rows and {most} columns" if most < len(cooc.vocabulary) else f"{most} words"
+        raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {size} has {most} components at most")
+    if options.vectors != "w":
+        cooc.refuse_rectangular(f"a row has no context vector to take with --vectors={options.vectors}; take --vectors=w")
     if cooc.positional and options.vectors != "w":
         raise UsageError(f"--vectors={options.vectors}: {cooc.path} has a context for each position; take --vectors=w")
 
@@ -185,7 +188,8 @@ class _Work:
 
     def _save(self, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
         origin = origin_of_counts(self.cooc, self.options, self.run.workers)
-        save_model(self.output, ModelData("pmi-svd", self.cooc.vocabulary, arrays, self.options.vectors, *origin, history))
+        parts = arrays, self.options.vectors, *origin, history
+        save_model(self.output, ModelData("pmi-svd", self.cooc.vocabulary, *parts, column_names=self.cooc.column_names))
 
 
 class _PassesRecord(TypedDict):
@@ -265,6 +269,7 @@ def derive(model: ModelFile, options: PmiSvdOptions) -> Any:
         raise UsageError(f"{model.path}: was made with a different normalize")
     if options.solver == "none":
         return model.matrix
+    model.rows(options.vectors)  # refuses those of columns with names of their own
     arrays = {name: model.array(name).copy() for name in RECIPES[options.vectors].arrays}
     if len({len(array) for array in (model.array("words"), *arrays.values())}) > 1:
         raise UsageError(f"{model.path}: has a context for each position; take vectors w")

@@ -67,7 +67,8 @@ def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options,
         moved = 4 * int(made.offsets[-1])  # columns and values are computed twice: for their checksums, and for the file
         with run.shown.stage("write vectors", moved, "entries") as stage:
             origin = origin_of_counts(cooc, recorded, run.workers)
-            save_model(output, ModelData("pmi", cooc.vocabulary, _csr(made, stage), "w", *origin))
+            data = ModelData("pmi", cooc.vocabulary, _csr(made, stage), "w", *origin, column_names=cooc.column_names)
+            save_model(output, data)
     return open_model(output)
 
 

@@ -50,7 +50,9 @@ CHECKPOINT = "cooc-engine checkpoint"
 
 RECORDS = ("config", "provenance", "history")
 DOCUMENTS, IDS = "documents", "document-ids"  # the array of their vectors, and the element of their ids
-NAMES = {"D": IDS, "L": "labels"}  # elements that name the rows of an axis, as the vocabulary does of V
+NAMES = {"D": IDS, "L": "labels", "C": "column-names"}  # elements that name the rows of an axis, as the vocabulary does of V
+UNNAMED = "C"  # the axis whose rows have names in some models only
+NAMED_COLUMNS = 4  # version of parameters whose contexts have names of their own, and are not words
 CENTER = {"center": "p"}  # for any family; p is the dimension of the published vectors
 
 
@@ -73,6 +75,7 @@ class ModelData:
                   may lack whatever its published vectors do not need
     labels        for a family with the axis L: the labels, with the number of times that each occurs
     kept          the bucket of each row of n-grams, ascending, if they are quantised and some were left out
+    column_names  for a family with the axis C: the names of columns, if they are not words, with their sums for counts
     """
 
     family: str
@@ -88,11 +91,12 @@ class ModelData:
     codes: Mapping[str, Quantised] = field(default_factory=dict)
     labels: Vocabulary | None = None
     kept: Rows | None = None
+    column_names: Vocabulary | None = None
 
     @property
     def named(self) -> dict[str, Vocabulary]:
         """The names of the rows of further axes, by the axis."""
-        found = {"D": self.document_ids, "L": self.labels}
+        found = {"D": self.document_ids, "L": self.labels, "C": self.column_names}
         return {axis: names for axis, names in found.items() if names is not None}
 
 
@@ -101,8 +105,8 @@ class ModelFile(Shown):
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept: as in
-    `ModelData`.
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept,
+    column_names: as in `ModelData`.
     """
 
     def __init__(self, path: Path, data: ModelData, checksums: Mapping[str, int | list[int]]) -> None:
@@ -113,6 +117,7 @@ class ModelFile(Shown):
         self.config, self.provenance = data.config, data.provenance
         self.history, self.evaluation, self.axes = data.history, data.evaluation, data.axes
         self.document_ids, self.codes, self.labels, self.kept = data.document_ids, data.codes, data.labels, data.kept
+        self.column_names = data.column_names
 
     @classmethod
     def open(cls, path: PathLike, *, verify: bool = False) -> Self:
@@ -149,8 +154,9 @@ class ModelFile(Shown):
         """Return family, numbers, loss, scores and path of the model."""
         rows, size = self.rows().shape
         facts = {"family": self.family, "words": f"{rows:,}", "size": f"{size:,}", "vectors": self.published}
-        if self.document_ids is not None:
-            facts["documents"] = f"{len(self.document_ids):,}"
+        for what, names in (("documents", self.document_ids), ("columns", self.column_names)):
+            if names is not None:
+                facts[what] = f"{len(names):,}"
         if self.history:
             facts["loss"] = f"{self.history[-1]['loss']:.4f} in epoch {len(self.history)}"
         scored = [row for row in self.evaluation if row["value"] is not None]
@@ -213,6 +219,8 @@ class ModelFile(Shown):
         arrays, chosen, family = self._arrays, published or self.published, FAMILIES[self.family]
         if chosen not in family.published or (family.rows == "dense" and not {*RECIPES[chosen].needs} <= {*arrays}):
             raise UsageError(f"{self.path}: --vectors={chosen}: the model has only {', '.join(self.names)}")
+        if self.column_names is not None and chosen != "w":
+            raise UsageError(f"{self.path}: --vectors={chosen}: its columns have names of their own; take w, or columns")
         if family.rows == "sparse":
             return self._sparse_rows()
         recipe, center = RECIPES[chosen], arrays.get("center") if chosen == self.published else None
@@ -242,6 +250,16 @@ class ModelFile(Shown):
         if self.document_ids is None:
             raise UsageError(f"{self.path}: has no vectors of documents; train doc2vec or train jose makes some")
         return self.document_ids, Published({DOCUMENTS: self._reader(DOCUMENTS)}, Recipe((DOCUMENTS,)))
+
+    def column_rows(self) -> tuple[Vocabulary, Published]:
+        """Return the names of columns and their vectors, which are those of contexts; raises `UsageError` if there are none.
+
+        Columns are words, unless they have names of their own.
+        """
+        names = self.vocabulary if self.column_names is None else self.column_names
+        if "contexts" not in self._arrays or self.shapes["contexts"][:-1] != (len(names),):
+            raise UsageError(f"{self.path}: has no vectors of columns; train pmi-svd makes some")
+        return names, Published({"contexts": self._reader("contexts")}, Recipe(("contexts",)))
 
     @functools.cached_property
     def digest(self) -> str:
@@ -287,7 +305,8 @@ def _parameters(path: Path, model: ModelData) -> Element:
     arrays = {name: Dataset.of_parameter(np.asarray(a), f"{path}: parameter {name}") for name, a in model.arrays.items()}
     dimensions = {name: np.ndim(values) for name, values in {**model.arrays, **model.codes}.items()}
     axes = {name: axes_of(name, ndim, family, model.axes) for name, ndim in dimensions.items()}
-    return Element(where, "parameters", 3, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
+    version = 3 if model.column_names is None else NAMED_COLUMNS
+    return Element(where, "parameters", version, arrays, {**labels, "axes": json.dumps(axes, sort_keys=True)})
 
 
 def axes_of(name: str, ndim: int, family: Family, given: Mapping[str, str]) -> str:
@@ -320,16 +339,21 @@ def _check_parameters(parameters: Element, sizes: Mapping[str, int]) -> dict[str
         raise FormatError(f"{parameters.where} is of type {parameters.kind!r}, which family {name!r} does not have")
     if parameters.kind == "csr":
         parameters.array("data", FLOAT, (None,))
-        if parameters.array("shape", np.int64, (2,))[0] != size or parameters.labels["published"] not in family.published:
+        rows, columns = parameters.array("shape", np.int64, (2,)).tolist()
+        if rows != size or columns != sizes.get("C", columns) or parameters.labels["published"] not in family.published:
             raise FormatError(f"{parameters.where} does not fit the vocabulary of {size} words")
         return {}
+    if ("C" in sizes) != (parameters.version == NAMED_COLUMNS):
+        raise FormatError(f"{parameters.where} is of version {parameters.version}, which does not fit the names of its columns")
     axes = _read_axes(parameters, family)
     _check_lengths(parameters, axes, dict(sizes))
     used = {letter for letters in axes.values() for letter in letters.split()}
-    missing = [name for axis, name in NAMES.items() if axis in used and axis not in sizes]
+    missing = [name for axis, name in NAMES.items() if axis in used - {*UNNAMED} and axis not in sizes]
     if missing:
         raise FormatError(f"{parameters.where}: its rows have names, but the file has no element {missing[0]}")
     _check_published(parameters, size)
+    if "C" in sizes and parameters.labels["published"] != "w":
+        raise FormatError(f"{parameters.where}: its columns have names of their own, but published is not 'w'")
     return axes
 
 
@@ -398,7 +422,8 @@ def _read(found: Contents) -> ModelData:
     sizes = {"V": len(vocabulary), "N": len(vocabulary) - 1, **{axis: len(names) for axis, names in named.items()}}
     axes = _check_parameters(_with_codes(parameters, codes), sizes)
     parts = named.get("D"), codes, named.get("L"), kept
-    return ModelData(family, vocabulary, VerifiedArrays(parameters), published, *checked, axes, *parts)
+    arrays, columns = VerifiedArrays(parameters), named.get("C")
+    return ModelData(family, vocabulary, arrays, published, *checked, axes, *parts, column_names=columns)
 
 
 def _with_codes(parameters: Element, codes: Mapping[str, Quantised]) -> Element:

@@ -56,10 +56,11 @@ def has_words(axes: str) -> bool:
 def _of_words(older: ModelFile, axes: Mapping[str, str]) -> list[str]:
     """Return the arrays whose rows are words both here and in the older model.
 
-    The contexts of PMI-SVD are words if there are as many of them; otherwise they are positional.
+    The contexts of PMI-SVD are words if there are as many of them, without names of their own; otherwise they are positional.
     """
     size = len(older.vocabulary)
-    theirs = {name for name, found in older.axes.items() if found[:1] in ("V", "C") and older.shapes[name][0] == size}
+    rows = ("V", "C") if older.column_names is None else ("V",)
+    theirs = {name for name, found in older.axes.items() if found[:1] in rows and older.shapes[name][0] == size}
     return [name for name, found in axes.items() if has_words(found) and name in theirs]
 
 

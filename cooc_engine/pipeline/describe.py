@@ -29,7 +29,8 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     for kind, opened in (("corpus", directory.Corpus), ("cooc", directory_module.Cooc)):
         if is_directory_of(path, kind):
             found = opened(path)
-            return {"path": str(path), "kind": kind, **found.info(), "first_words": first_words(found.vocabulary)}
+            columns = _columns(getattr(found, "column_names", None))
+            return {"path": str(path), "kind": kind, **found.info(), "first_words": first_words(found.vocabulary), **columns}
     if path.is_dir():
         raise FormatError(f"{path}: neither an encoded corpus nor a co-occurrence directory (it has no sound manifest.json)")
     from cooc_engine.formats.hdf5_counts import COUNTS, CountFile
@@ -45,6 +46,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "family": model.family,
         "words": len(model.vocabulary),
         "first_words": first_words(model.vocabulary),
+        **_columns(model.column_names),
         "arrays": {name: list(shape) for name, shape in model.shapes.items()},
         "vectors": model.published,
         "config": model.config,
@@ -52,6 +54,11 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "history": list(model.history),
         "evaluation": list(model.evaluation),
     }
+
+
+def _columns(names: Vocabulary | None) -> dict[str, Any]:
+    """Return the number of columns that have names of their own, and the first of these."""
+    return {} if names is None else {"columns": len(names), "first_columns": first_words(names)}
 
 
 def first_words(vocabulary: Vocabulary) -> list[str]:

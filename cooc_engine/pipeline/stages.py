@@ -142,6 +142,7 @@ def append(
     """
     Run.of("append", run, SharedKeywords)
     base = Cooc.of(cooc)
+    base.refuse_rectangular("a text cannot be appended to it")
     Splitting(base.manifest["corpus"]["options"], base.path, trust_tokenizer).check()
     encoding = replace(base.encoding, vocabulary=str(base.path))
     with prepared(texts, Path(output), encoding, base.options, **run) as new:

@@ -165,6 +165,7 @@ READERS: Mapping[tuple[str, int], Callable[[Element], Any]] = {
     ("parameters", 1): _read_parameters,
     ("parameters", 2): _read_parameters,
     ("parameters", 3): _read_parameters,
+    ("parameters", 4): _read_parameters,
     ("arrays", 1): _read_arrays,
     ("csr", 1): _read_csr,
     ("csr", 2): _read_csr,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from cooc_engine.formats.vectors import convert_vectors
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix, PathLike
+from cooc_engine.vectors.columns import ColumnVectors
 from cooc_engine.vectors.documents import DocumentVectors, Text
 from cooc_engine.vectors.keyed import Keys
 from cooc_engine.vectors.query import Vectors
@@ -28,8 +29,8 @@ class Model(ModelFile):
     Its small parts are in memory, its parameters mapped and read-only. What is read of them has been compared with its checksum
     before: that raises `FormatError` if it is damaged. A model is accepted in place of its path, and pickled as it.
 
-    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept: as in
-    `ModelData`.
+    path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept,
+    column_names: as in `ModelData`.
     """
 
     @functools.cached_property
@@ -51,6 +52,11 @@ class Model(ModelFile):
     def dv(self) -> DocumentVectors:
         """The vectors of documents by gensim's name."""
         return self.documents
+
+    @functools.cached_property
+    def columns(self) -> ColumnVectors:
+        """The vectors of columns, and queries on them; raises `UsageError` if there are none."""
+        return ColumnVectors.open(self)
 
     def most_similar(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
         """Return the `topn` nearest words, as `Vectors.most_similar` does."""

@@ -105,6 +105,8 @@ def _small_vectors(older: ModelFile, how: _How) -> tuple[RowReader, ModelData]:
         raise UsageError(f"{older.path}: --cutoff and --qout are for classifiers; leave them out")
     rows = _rows(older)
     matrices = {"words": rows} | ({} if older.subwords is None else {"subwords": older.subwords.matrix})
+    if older.column_names is not None:  # whose vectors are no contexts of words, but answers of their own
+        matrices["contexts"] = older.reader("contexts")
     codes = {name: how.codes(matrix) for name, matrix in matrices.items()}
     return rows, replace(older.data(), arrays={}, codes=codes, document_ids=None)
 

@@ -50,7 +50,8 @@ def _row(model: ModelFile, word: str) -> int:
 
 def _counted(counts: PathLike | Cooc, word1: str, word2: str, contexts: Sequence[str]) -> dict[str, float | None]:
     cooc = Cooc.of(counts)
-    if cooc.columns != len(cooc.vocabulary):
+    cooc.refuse_rectangular("ratios take counts of words near words")
+    if cooc.positional:
         raise UsageError(f"{cooc.path}: has a column for each position; ratios take counts made without --positional")
     missing = [word for word in (word1, word2, *contexts) if word not in cooc.vocabulary.ids]
     if missing:

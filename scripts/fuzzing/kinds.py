@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fuzzing import damage, damage_formats, damage_hdf5
 from fuzzing.damage import Way
 from fuzzing.readers import ASKED, COLUMNS, COUNTED, FLAGS, INITIAL, MORE, PAGE, QUIET, RUN, TEXTS, VECTORS, training
-from fuzzing.samples import COMPRESSED, FORMATS, TRAINED, source_of
+from fuzzing.samples import COMPRESSED, FORMATS, NAMED_COLUMNS, TRAINED, source_of
 
 CHECKED, UNCHECKED = damage.plain(True), damage.plain(False)
 
@@ -58,7 +58,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "older-model": Kind(("model-v1.h5",), HDF5, ("info {}", "nn {} w0 w1", "export {} out.txt", "norms {}")),
     "counts": Kind(
-        ("cooc", "uniform", "positional"),
+        ("cooc", "uniform", "positional", "users"),
         (*DIRECTORY, damage.manifest, damage.manifest, damage.forged),
         (
             "info {}",
@@ -73,7 +73,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     **{
         f"model-{family}": Kind(
-            (f"{family}.h5",),
+            (f"{family}.h5", *([f"{family}-columns.h5"] if family in NAMED_COLUMNS else [])),
             HDF5,
             ASKED + 4 * (INITIAL.get(family, INITIAL["glove"]) + MORE.get(family, ())),
         )
@@ -106,7 +106,7 @@ KINDS: Mapping[str, Kind] = {
         (f"embed elmo.h5 more.txt --output out-embed.h5 --resume --state carry --batch 4 {RUN}",),
     ),
     "unfinished-import": Kind(("out-import.part",), PART, (f"import-counts counts.h5 --output out-import --resume {RUN}",)),
-    "hdf5-counts": Kind(("counts.h5",), HDF5, ("info {}", f"import-counts {{}} --output out {RUN}")),
+    "hdf5-counts": Kind(("counts.h5", "users.h5"), HDF5, ("info {}", f"import-counts {{}} --output out {RUN}")),
     "glove-counts": Kind(
         ("records.bin",),
         (UNCHECKED, damage_formats.words_of(4), damage_formats.words_of(8)),

@@ -76,6 +76,12 @@ DOCUMENTS = (
     f"classify {{}} --train labelled.tsv --test labelled.tsv {COLUMNS} --infer-epochs 1 --samples 100 --progress none",
     "export {} out.txt --vectors documents",
 )
+COLUMNWISE = (
+    "nn {} c1 --columns --topn 3",
+    "nn {} w1 --columns --of rows --topn 3",
+    "nn {} c1 --of columns --topn 3",
+    "export {} out.txt --vectors columns",
+)
 DOCUMENTED = tuple(name for name, family in FAMILIES.items() if family.inference)
 MORE = {  # commands that read models of some families alone
     "supervised": (
@@ -84,6 +90,7 @@ MORE = {  # commands that read models of some families alone
         "export {} out.bin",
     ),
     "elmo": IN_CONTEXT,
+    "pmi-svd": COLUMNWISE,
     **dict.fromkeys(DOCUMENTED, DOCUMENTS),
 }
 INITIAL = {  # commands that begin with the vectors of a model

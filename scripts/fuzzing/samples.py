@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 
 import cooc_engine
 from cooc_engine.corpus import allotment, first_pass, second_pass
@@ -46,6 +47,7 @@ TRAINED = {  # for each family that is trained, those of these options that it h
     for name in trainable()
 }
 OLDER = [Path(__file__).resolve().parents[2] / "tests" / "archive" / name for name in ("corpus-v1", "cooc-v1", "model-v1.h5")]
+NAMED_COLUMNS = ("pmi", "pmi-svd")  # families that are trained on counts whose columns have names of their own, too
 RUN: Any = {"threads": 1}
 STRANGER = '''"""A module that must never be imported because a file asks for it."""
 from pathlib import Path
@@ -82,6 +84,7 @@ def make(at: Path) -> None:
         with inside(place):
             _make_texts(random.Random(seed))
             _make_stages()
+            _make_pairs(seed)
             _make_models()
             _make_unfinished()
 
@@ -147,6 +150,15 @@ def _make_stages() -> None:
     cooc_engine.count("corpus", "positional", CountOptions(window=2, positional=True), **RUN)
     cooc_engine.export_glove("cooc", "records.bin", "vocab.txt", **RUN)
     cooc_engine.export_hdf5("cooc", "counts.h5", **RUN)
+
+
+def _make_pairs(seed: int) -> None:
+    """Make counts of words by columns with names of their own, and models of them."""
+    matrix = scipy.sparse.csr_array(np.random.default_rng(seed).poisson(0.4, (len(WORDS), 20)))
+    cooc_engine.import_matrix(matrix, WORDS, "users", columns=[f"c{i}" for i in range(20)], **RUN)
+    cooc_engine.export_hdf5("users", "users.h5", **RUN)
+    for name in NAMED_COLUMNS:
+        cooc_engine.train(name, "users", f"{name}-columns.h5", family_of(name).options(**TRAINED[name]), **RUN)
 
 
 def source_of(family: str) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from cooc_engine.cli import ask as ask_module
 from cooc_engine.cli.app import main
+from cooc_engine.cli.sides import Sides
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.vectors.query import Vectors
@@ -96,8 +97,9 @@ def test_words_are_looked_up_in_lower_case_too(ask, kv):
 
 
 def test_ids_of_documents_are_taken_as_written(kv):
-    assert ask_module.EACH_WORD.parts(kv, "King ICE", ids=False) == ["king", "ice"]
-    assert ask_module.EACH_WORD.parts(kv, "King ICE", ids=True) == ["King", "ICE"]
+    assert ask_module.EACH_WORD.parts(kv, "King ICE", Sides()) == ["king", "ice"]
+    assert ask_module.EACH_WORD.parts(kv, "King ICE", Sides(documents=True)) == ["King", "ICE"]
+    assert ask_module.EACH_WORD.parts(kv, "King ICE", Sides(of="columns")) == ["King ICE"]
 
 
 def test_lines_lose_their_end_alone(ask, path):

@@ -100,7 +100,8 @@ def test_a_manifest_of_other_counts_is_refused(tmp_path):
     with pytest.raises(FormatError, match="does not hold the counts that it claims"):
         import_hdf5(tmp_path / "counts.h5", tmp_path / "out")
     for field, value, message in (
-        ("version", 3, "version is 3; it must be that of counts, 1 or 2"),
+        ("version", 4, "version is 4; it must be that of counts, 1 or 2 or 3"),
+        ("version", 3, "version is 3; it must be 3 if and only if there is a column_vocabulary"),
         ("options", {"newer": 1}, "options of another version"),
         ("options", 5, "options is 5; it must be an object"),
         ("entries", 1, "do not match its manifest"),
