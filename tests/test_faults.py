@@ -16,6 +16,7 @@ import tracemalloc
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,12 +38,13 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import WordTable, rank_words
 from cooc_engine.counts import count as cooc_module
+from cooc_engine.counts import windows
 from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.counts.row_writer import Accumulator, Merged, RowFiles, Written, accumulator_bytes
-from cooc_engine.counts.windows import MOST_POSITIONS, CorpusPart, Window, cut_corpus, read_positions
+from cooc_engine.counts.windows import CorpusPart, Window, _list_positions, beside_segments, cut_corpus, read_positions
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.linalg.sparse import flat, panels, panels_of
 from cooc_engine.models.families import trainable
@@ -504,9 +506,32 @@ def test_tokens_behind_two_gigatokens_are_counted(tmp_path, options):
     blocks = [expected.block_integers(block) for block in expected.blocks]
     assert accumulator.rows.columns[:n].tolist() == np.concatenate([block[0] for block in blocks]).tolist()
     assert accumulator.rows.values[:n].tolist() == np.concatenate([block[1] for block in blocks]).tolist()
-    cut = cut_corpus(corpus, options.window, 1 << 40)
-    assert sum(b - a for run in cut for _, a, b in run.parts) == FAR + 40
-    assert len(cut) == 2 and cut[0].parts[0][2] <= MOST_POSITIONS < 2**31, "positions stay within 32 bits"
+    assert cut_corpus(corpus, options.window, 1 << 40) == [CorpusPart(((0, 0, FAR + 40),))], "one run has any number of words"
+
+
+@pytest.mark.parametrize("at", [2**31, 2**32])
+def test_positions_beyond_31_and_32_bits_are_counted(tmp_path, at):
+    """Words laid out at the end of a segment and at the beginning of the next; before them lies a hole in a file."""
+    words = np.random.default_rng(3).integers(0, 4, 60).astype(np.int32)
+    laid = np.memmap(tmp_path / "laid", np.int32, "w+", shape=(at + 40,)).view(np.ndarray)
+    laid[at - 40 : at + 40] = np.concatenate([np.full(10, 4), words, np.full(10, 4)])
+    found = []
+    with ThreadPoolExecutor(2) as pool:
+        for text, begin in ((laid, at - 30), (laid[at - 40 :].copy(), 10)):
+            window = Window.of(CountOptions(window=3))
+            listed = _list_positions(text, begin, begin + 60, 4, pool, 2)
+            accumulator = Accumulator(4, 1, 16, 4)
+            n = cooc_module.TextSource(listed, window, window.bounds(listed.counts)).fill(accumulator, 0, 4)
+            found.append([part[:n].tolist() for part in accumulator.rows[:2]] + [listed.counts.tolist()])
+    assert found[0] == found[1] and sum(found[0][2]) == 60
+    assert listed.positions.dtype == np.int32, "a position takes four bytes"
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 1 << 35, 1 << 40])
+def test_tables_of_segments_are_part_of_the_budget(memory):
+    words, text = 2_000_000, beside_segments(memory, 2_000_000)
+    tables = (text // windows.WORD_BYTES // windows.SEGMENT) * windows.SEGMENT_TABLES * words
+    assert memory * 99 // 100 <= text and text + tables <= memory
 
 
 def test_the_spool_goes_on_behind_two_gigatokens(tmp_path):

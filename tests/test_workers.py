@@ -23,7 +23,7 @@ from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranges import RangesCheckpoint
 from cooc_engine.counts import count as count_module
-from cooc_engine.counts import directory, windows
+from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
@@ -151,7 +151,7 @@ def test_a_text_that_fits_is_counted_by_one_process_of_the_machine(alone, tmp_pa
     processes, corpus = Processes(2, 1, 1 << 30), Corpus(alone / "corpus")
     fits = count_module._Job.of(corpus, WINDOW, processes)
     assert fits.workers is processes.here and fits.room.threads == 2 and len(fits.runs(None)) == 1
-    monkeypatch.setattr(windows, "MOST_POSITIONS", 2000)
+    monkeypatch.setattr(count_module, "beside_segments", lambda memory, words: 16_000)
     large = count_module._Job.of(corpus, WINDOW, processes)
     assert large.workers is processes and large.room.threads == 1 and len(large.runs(None)) > 2
 

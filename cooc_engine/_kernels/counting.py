@@ -52,19 +52,28 @@ class LayoutRule(NamedTuple):
 class PositionLists(NamedTuple):
     """Words laid out with gaps between documents, and the positions of each word as a centre.
 
+    The text is cut into segments, so that positions counted from the beginning of a segment fit into 32 bits.
+
     laid       (n,) int32
-    starts     (V + 1,) int64: word w occurs at positions[starts[w]:starts[w + 1]]
+    bases      (S,) int64: where each segment begins
+    starts     (V S + 1,) int64: word w occurs in segment s at bases[s] + positions[starts[w S + s]:starts[w S + s + 1]]
     positions  (tokens + AHEAD,) int32
     """
 
     laid: Any
+    bases: Any
     starts: Any
     positions: Any
 
     @property
+    def ends(self) -> Any:
+        """(V + 1,) where the positions of each word begin, and where the last end."""
+        return self.starts[:: len(self.bases)]
+
+    @property
     def counts(self) -> Any:
         """(V,) occurrences of each word."""
-        return np.diff(self.starts)
+        return np.diff(self.ends)
 
 
 class ContextWindow(NamedTuple):
@@ -104,7 +113,7 @@ class CountedRows(NamedTuple):
 
 SPAN = named(TextSpan, document=int64, begin=int64, end=int64, number=int64)
 RULE = named(LayoutRule, gap=int64, window=int64, unknown=int64, keep=out(uint64), seed=uint64)
-POSITIONS = named(PositionLists, laid=out(int32), starts=out(int64), positions=out(int32))
+POSITIONS = named(PositionLists, laid=out(int32), bases=out(int64), starts=out(int64), positions=out(int32))
 WINDOW = named(ContextWindow, side=int64, slots=int64, weights=out(int64))
 ROW = named(RowAccumulator, totals=out(int64), bits=out(uint64), top=int64, width=int64)
 ROWS = named(CountedRows, columns=out(int32), values=out(int64), lengths=out(int64), sums=out(int64))
@@ -150,13 +159,13 @@ def histogram(laid, counts):
         counts[laid[p]] += 1
 
 
-@kernel(void(array(int32), int64, int64, int32, out(int64), out(int32)))
-def list_positions(laid, begin, end, gap, fill, positions):
-    """Write each position p in begin:end to positions[fill[word]], where word = laid[p], and advance fill[word]."""
-    for p in range(begin, end):
+@kernel(void(array(int32), RANGE, int64, int32, out(int64), out(int32)))
+def list_positions(laid, chosen, base, gap, fill, positions):
+    """Write p - base for each position p in a range to positions[fill[word]], where word = laid[p], and advance fill[word]."""
+    for p in range(chosen[0], chosen[1]):
         word = laid[p]
         if word != gap:
-            positions[fill[word]] = p
+            positions[fill[word]] = p - base
             fill[word] += 1
 
 
@@ -235,18 +244,26 @@ def add_window(laid, p, window, row):
             add(totals, bits, top, laid[p + k] * slots + (slots - radius + k - 1), weights[k - 1])
 
 
-@kernel(int64(POSITIONS, int64, int64, WINDOW, ROW, ROWS))
-def count_rows(text, first, last, window, row, rows):
-    """Count rows first:last of the matrix into `rows`; returns the number of entries."""
-    laid, starts, positions = text
-    radius = window.weights.shape[0]
+@kernel(int64(POSITIONS, RANGE, RANGE, WINDOW, ROW, ROWS))
+def count_rows(text, chosen, share, window, row, rows):
+    """Count a range of rows of the matrix into `rows`; returns the number of entries.
+
+    Of a share (piece, pieces) only as many of the centres of each row, which are those of no other piece.
+    """
+    laid, bases, starts, positions = text
+    first, last = chosen
+    piece, pieces = share
+    segments, radius = bases.shape[0], window.weights.shape[0]
     n = 0
     for r in range(first, last):
-        for q in range(starts[r], starts[r + 1]):
-            soon = int64(positions[q + AHEAD])
-            prefetch(laid, soon - radius)
-            prefetch(laid, soon + radius)
-            add_window(laid, int64(positions[q]), window, row)
+        for s in range(segments):
+            base, begin = bases[s], starts[r * segments + s]
+            found = starts[r * segments + s + 1] - begin
+            for q in range(begin + found * piece // pieces, begin + found * (piece + 1) // pieces):
+                soon = base + int64(positions[q + AHEAD])
+                prefetch(laid, soon - radius)
+                prefetch(laid, soon + radius)
+                add_window(laid, base + int64(positions[q]), window, row)
         n = end_row(row, rows, r - first, n)
     return n
 

@@ -42,12 +42,20 @@ from cooc_engine.counts.row_writer import (
     entries_in,
     write_rows,
 )
-from cooc_engine.counts.windows import CorpusPart, Window, check_text, cut_corpus, laid_out_bytes, read_positions
+from cooc_engine.counts.windows import (
+    CorpusPart,
+    Window,
+    beside_segments,
+    check_text,
+    cut_corpus,
+    laid_out_bytes,
+    read_positions,
+)
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.progress import Progress, Stage
-from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
+from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Here, Workers
 from cooc_engine.storage.outputs import building, check_same, part_path, write_whole
@@ -96,7 +104,8 @@ class Allotment:
             TASK_ENTRIES, max(LEAST_ENTRIES, min(budget // 3 // each, LEAST_ENTRIES + (budget - least.least) // each))
         )
         chosen = plan(entries)
-        return cls(threads, entries, budget - chosen.least + chosen.memory["text"], chosen)
+        text = beside_segments(budget - chosen.least + chosen.memory["text"], words)
+        return cls(threads, entries, text, chosen)
 
     def accumulators(
         self, window: Window, bounds: npt.NDArray[np.int64], tasks: Sequence[tuple[int, int]]
@@ -273,7 +282,7 @@ def _count_whole(work: Path, job: _Job, todo: list[Block], run: CorpusPart, prog
         source = _text_source(job.corpus, run, job.options, job.room, stage)
     with progress.stage("count", source.work(todo[0].first, todo[-1].last), "words") as stage:
         for block in todo:
-            tasks = list(cut_by_cost(source.bounds[: block.last], job.room.entries, block.first))
+            tasks = source.tasks(block.first, block.last, job.room.entries, job.room.threads)
             accumulators = job.room.accumulators(job.window, source.bounds, tasks)
             with block.files(work).attempt() as files:
                 write_rows(files, block.dtype, source, tasks, accumulators, stage)
@@ -323,7 +332,7 @@ def _text_source(corpus: Corpus, run: CorpusPart, options: CountOptions, room: A
 def _write_run(files: RowFiles, corpus: Corpus, run: CorpusPart, options: CountOptions, room: Allotment, stage: Stage) -> None:
     source = _text_source(corpus, run, options, room, Stage("lay out", None, "words"))
     wide = int(source.text.counts.max()) * source.window.most >= 2**32
-    tasks = list(cut_by_cost(source.bounds, room.entries))
+    tasks = source.tasks(0, len(source.bounds), room.entries, room.threads)
     accumulators = room.accumulators(source.window, source.bounds, tasks)
     write_rows(files, np.uint64 if wide else np.uint32, source, tasks, accumulators, stage)
 

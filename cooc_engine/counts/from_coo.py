@@ -251,7 +251,11 @@ class _Dealt:
             list(pool.map(work, tally.ranges, fills))
         return cls(starts, columns, values, np.minimum(np.diff(starts), room.columns))
 
-    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
+    def pieces(self, first: int, last: int, threads: int) -> int:
+        """Cut no row."""
+        return 1
+
+    def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
         """Add up rows first:last."""
         offsets = self.starts[None, first : last + 1]
         return int(counting.merge_rows(offsets, self.columns, self.values, accumulator.row, accumulator.rows))

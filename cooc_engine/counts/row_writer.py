@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -41,6 +41,8 @@ __all__ = [
 VALUES = (np.uint32, np.uint64)
 KINDS: dict[str, Any] = {"rows": np.int64, "columns": np.int32, "values": VALUES}
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is a task by itself)
+SHARES = 4  # tasks for each thread, at least, if no word is too frequent for it
+LEAST_PIECE = 16  # contexts of a piece of a row for each column, beside which it takes little to add its entries
 
 
 class Accumulator:
@@ -56,6 +58,15 @@ class Accumulator:
         self.row = RowAccumulator(np.zeros(columns, np.int64), bits, top, width)
         lengths, sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
         self.rows = CountedRows(np.empty(entries, np.int32), np.empty(entries, np.int64), lengths, sums)
+
+    def add(self, columns: npt.NDArray[np.int32], values: Counts) -> None:
+        """Add entries to the row."""
+        counting.add_entries(columns, values, self.row)
+
+    def end_row(self) -> int:
+        """Write the row as the only one that is finished; returns the number of its entries."""
+        nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
+        return int(counting.merge_rows(*nothing, self.row, self.rows))
 
 
 def accumulator_bytes(columns: int, entries: int) -> int:
@@ -88,8 +99,12 @@ class Source(Protocol):
         """(V,) upper bounds of the number of entries of each row."""
         ...
 
-    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
-        """Write rows first:last to the accumulator; returns the number of entries."""
+    def pieces(self, first: int, last: int, threads: int) -> int:
+        """Return into how many pieces rows first:last are cut, which threads fill at the same time: 1 unless it is one row."""
+        ...
+
+    def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
+        """Write rows first:last, or a piece of so many of them, to the accumulator; returns the number of entries."""
         ...
 
     def work(self, first: int, last: int) -> int:
@@ -105,13 +120,30 @@ class TextSource:
     window: Window
     bounds: Offsets
 
-    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
-        """Count rows first:last."""
-        return int(counting.count_rows(self.text, first, last, self.window.shape, accumulator.row, accumulator.rows))
+    def fair(self, threads: int) -> int:
+        """Return the number of centres of a task that leaves no thread waiting for another."""
+        return max(1, int(self.text.starts[-1]) // (SHARES * threads))
+
+    def tasks(self, first: int, last: int, entries: int, threads: int) -> list[tuple[int, int]]:
+        """Cut rows first:last into tasks of at most `entries` entries and a fair number of centres, or of one row."""
+        centres = np.diff(self.text.ends[first : last + 1])
+        costs = np.maximum(self.bounds[first:last], (centres * (entries / self.fair(threads))).astype(np.int64))
+        return [(first + a, first + b) for a, b in cut_by_cost(costs, entries)]
+
+    def pieces(self, first: int, last: int, threads: int) -> int:
+        """Cut a row of more centres than are fair; its columns are added up once for each piece."""
+        if last > first + 1 or threads == 1:
+            return 1
+        least = LEAST_PIECE * len(self.bounds) * self.window.slots // self.window.contexts
+        return max(1, self.work(first, last) // max(self.fair(threads), least))
+
+    def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
+        """Count rows first:last, or as many of the centres of each as are a piece's."""
+        return int(counting.count_rows(self.text, (first, last), share, self.window.shape, accumulator.row, accumulator.rows))
 
     def work(self, first: int, last: int) -> int:
         """Return the number of centres."""
-        return int(self.text.starts[last] - self.text.starts[first])
+        return int(self.text.ends[last] - self.text.ends[first])
 
 
 @dataclass(frozen=True)
@@ -219,7 +251,11 @@ class Merged:
         costs = self._totals[first:last] + len(self._sources)
         return [(first + a, first + b) for a, b in cut_by_cost(costs, self._most)]
 
-    def fill(self, accumulator: Accumulator, first: int, last: int) -> int:
+    def pieces(self, first: int, last: int, threads: int) -> int:
+        """Cut no row: none has more entries than all sources have columns."""
+        return 1
+
+    def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
         """Add up rows first:last, which form one task."""
         if last == first + 1 and self._totals[first] > self._most:
             return self._fill_long(accumulator, first)
@@ -235,9 +271,8 @@ class Merged:
         for source in self._sources:
             begin, end = source.offsets(row, row + 1).tolist()
             for at in range(begin, end, self._most):
-                counting.add_entries(*source.entries(at, min(end, at + self._most)), accumulator.row)
-        nothing = np.zeros((1, 2), np.int64), np.empty(0, np.int32), np.empty(0, np.int64)
-        return int(counting.merge_rows(*nothing, accumulator.row, accumulator.rows))
+                accumulator.add(*source.entries(at, min(end, at + self._most)))
+        return accumulator.end_row()
 
     def work(self, first: int, last: int) -> int:
         """Return the number of entries to add."""
@@ -262,17 +297,20 @@ def write_rows(
     for accumulator in accumulators:
         free.put(accumulator)
 
-    def work(task: tuple[int, int]) -> tuple[Accumulator, int, int, int]:
+    def work(piece: _Piece) -> tuple[_Piece, Accumulator, int]:
         accumulator = free.get()
-        return accumulator, *task, source.fill(accumulator, *task)
+        return piece, accumulator, source.fill(accumulator, piece.first, piece.last, piece.share)
 
+    threads = len(accumulators) - 2
+    pieces = [piece for task in tasks for piece in _Piece.of(*task, source.pieces(*task, threads))]
+    ahead = threads + 1 if len(pieces) == len(tasks) else threads  # a row in pieces is held while the next ones are added
     lengths, sums = [], []
     with (
-        ThreadPoolExecutor(len(accumulators) - 2) as pool,
+        ThreadPoolExecutor(threads) as pool,
         ArrayWriter(files.path("columns"), np.int32) as columns,
         ArrayWriter(files.path("values"), dtype) as values,
     ):
-        for accumulator, first, last, entries in in_order(pool, work, tasks, len(accumulators) - 1):
+        for accumulator, first, last, entries in _joined(in_order(pool, work, pieces, ahead), free):
             rows = accumulator.rows
             columns.append(rows.columns[:entries])
             values.append(rows.values[:entries].astype(dtype))
@@ -281,6 +319,34 @@ def write_rows(
             free.put(accumulator)
             stage.advance(source.work(first, last))
     write_row_file(files, np.concatenate(lengths), np.concatenate(sums))
+
+
+class _Piece(NamedTuple):
+    """Rows first:last, or one of several pieces of a row: its number, and how many there are."""
+
+    first: int
+    last: int
+    share: tuple[int, int]
+
+    @classmethod
+    def of(cls, first: int, last: int, pieces: int) -> list[_Piece]:
+        """Return all pieces of a task."""
+        return [cls(first, last, (number, pieces)) for number in range(pieces)]
+
+
+def _joined(
+    done: Iterable[tuple[_Piece, Accumulator, int]], free: queue.SimpleQueue[Accumulator]
+) -> Iterator[tuple[Accumulator, int, int, int]]:
+    """Yield the tasks whose pieces are all done; they are added up in the accumulator of the first."""
+    for (first, last, (piece, pieces)), accumulator, entries in done:
+        if piece == 0:
+            whole = accumulator
+        if pieces > 1:
+            whole.add(accumulator.rows.columns[:entries], accumulator.rows.values[:entries])
+        if piece > 0:
+            free.put(accumulator)
+        if piece == pieces - 1:
+            yield whole, first, last, entries if pieces == 1 else whole.end_row()
 
 
 def write_row_file(files: RowFiles, lengths: Counts, sums: Counts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,12 +23,16 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import WordIds
 
-__all__ = ["CorpusPart", "Window", "check_text", "cut_corpus", "laid_out_bytes", "lay_out", "read_positions", "whole_corpus"]
+__all__ = [
+    "CorpusPart", "Window", "beside_segments", "check_text", "cut_corpus", "laid_out_bytes", "lay_out", "read_positions",
+    "whole_corpus",
+]  # fmt: skip
 
 SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
 GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
 WORD_BYTES, GAP_BYTES = 8, 4  # bytes per word laid out, for its id and its position; per gap
-MOST_POSITIONS = 2**31 - 2**16
+SEGMENT = 2**31  # positions in a segment of a text that is laid out: they are numbered in 32 bits
+SEGMENT_TABLES = 5 * 8  # bytes per word of the vocabulary for each further segment
 
 
 @dataclass(frozen=True)
@@ -98,9 +103,15 @@ def laid_out_bytes(corpus: Corpus, window: int, parts: int) -> int:
     return whole // parts + (parts > 1) * (whole >> 6) // parts + 4 * (window + 1) * WORD_BYTES
 
 
+def beside_segments(memory: int, words: int) -> int:
+    """Return the memory for a text that is left beside the tables of its further segments."""
+    segment = WORD_BYTES * SEGMENT
+    return memory if memory <= segment else memory * segment // (segment + SEGMENT_TABLES * words)
+
+
 def cut_corpus(corpus: Corpus, window: int, memory: int, whole: CorpusPart | None = None) -> list[CorpusPart]:
     """Cut a corpus, or a part of it, into parts that need at most `memory` bytes each when laid out; a document may be cut."""
-    room = min(memory, WORD_BYTES * MOST_POSITIONS) - 2 * (window + 1) * WORD_BYTES
+    room = memory - 2 * (window + 1) * WORD_BYTES
     runs, parts, left = [], list[tuple[int, int, int]](), room
     for number, begin, stop in (whole or whole_corpus(corpus)).parts:
         offsets = corpus.shard(number).offsets
@@ -219,15 +230,28 @@ def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
 
 def _list_positions(laid: WordIds, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> PositionLists:
     """List the positions of every word in ascending order, by one counting sort; each thread sorts a range of the text."""
-    ranges = cut_evenly(begin, end, threads)
-    found = np.zeros((threads, words + 1), np.int64)
+    bases = np.arange(0, max(end, 1), SEGMENT)
+    ranges = _within_segments(begin, end, threads)
+    found = np.zeros((len(ranges), words + 1), np.int64)
     list(pool.map(lambda r, counts: counting.histogram(laid[r[0] : r[1]], counts), ranges, found))
-    starts = np.zeros(words + 1, np.int64)
-    np.cumsum(found[:, :words].sum(0), out=starts[1:])
-    fill = starts[:-1] + np.cumsum(found[:, :words], 0) - found[:, :words]
+    counts = np.zeros((len(bases), words), np.int64)
+    for (first, _), more in zip(ranges, found, strict=True):
+        counts[first // SEGMENT] += more[:words]
+    starts = np.concatenate([[0], np.cumsum(counts.T)])
+    fill = starts[: -1 : len(bases)] + np.cumsum(found[:, :words], 0) - found[:, :words]
     positions = np.zeros(starts[-1] + counting.AHEAD, np.int32)
-    list(pool.map(lambda r, places: counting.list_positions(laid, *r, np.int32(words), places, positions), ranges, fill))
-    return PositionLists(laid, starts, positions)
+
+    def write(chosen: tuple[int, int], places: npt.NDArray[np.int64]) -> None:
+        counting.list_positions(laid, chosen, bases[chosen[0] // SEGMENT], np.int32(words), places, positions)
+
+    list(pool.map(write, ranges, fill))
+    return PositionLists(laid, bases, starts, positions)
+
+
+def _within_segments(begin: int, end: int, parts: int) -> list[tuple[int, int]]:
+    """Cut begin:end evenly, and also where a segment ends."""
+    ends = {last for _, last in cut_evenly(begin, end, parts)} | {*range(SEGMENT, end, SEGMENT)}
+    return list(itertools.pairwise(sorted({begin, *(one for one in ends if one > begin)})))
 
 
 def check_text(text: PositionLists, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:

@@ -23,7 +23,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import count as count_module
-from cooc_engine.counts import directory
+from cooc_engine.counts import directory, row_writer, windows
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
@@ -48,9 +48,11 @@ def make_corpus(texts: list[list[str]], at: Path, **options) -> Corpus:
 
 
 @contextmanager
-def small_pieces(task: int, block: int, shard: int) -> Iterator[None]:
-    """Many tasks, row blocks and shards, even for a handful of words."""
+def small_pieces(task: int, block: int, shard: int, segment: int) -> Iterator[None]:
+    """Many tasks, row blocks, shards and segments of the text, even for a handful of words; threads share frequent words."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(row_writer, "LEAST_PIECE", 0)
+        patch.setattr(windows, "SEGMENT", segment)
         patch.setattr(count_module, "TASK_ENTRIES", task)
         patch.setattr(directory, "BLOCK_ENTRIES", block)
         patch.setattr(second_pass, "SHARD_TOKENS", shard)
@@ -68,7 +70,7 @@ def small_pieces(task: int, block: int, shard: int) -> Iterator[None]:
     side=sides,
     min_count=st.integers(1, 3),
     max_vocab=st.sampled_from([None, None, 1, 3]),
-    pieces=st.tuples(st.sampled_from([1, 5, 1 << 20]), st.sampled_from([1, 9, 1 << 25]), st.sampled_from([1, 7, 1 << 26])),
+    pieces=st.tuples(*map(st.sampled_from, ([1, 5, 1 << 20], [1, 9, 1 << 25], [1, 7, 1 << 26], [1, 6, 1 << 31]))),
 )
 def test_counts_equal_the_slow_twins_for_any_threads(texts, window, window_weight, side, min_count, max_vocab, pieces):
     listed = naive.vocabulary(texts, min_count, max_vocab)
