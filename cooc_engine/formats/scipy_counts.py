@@ -66,11 +66,12 @@ def import_matrix(
     and the matrix symmetric; with weights in `options` counts may be fractions of their denominator, and with one
     `context_side` the matrix need not be symmetric.
 
-    With `columns` the matrix has any shape, such as that of users by items: its rows are `words` and its columns have these
-    names of their own, in which there may be spaces. Of an `AnnData`: `import_matrix(adata.X, adata.obs_names, "cooc",
-    columns=adata.var_names)`. The counts are then whole numbers.
+    With `columns` the matrix may have any shape, such as users by items: its rows are named by `words` and its columns by
+    `columns`, and both may contain spaces. The counts must then be whole numbers. With an `AnnData`:
 
-    The directory has its words in order of falling count, so rows move: `Cooc.vocabulary` has the new order. The word counts
+        import_matrix(adata.X, adata.obs_names, "cooc", columns=adata.var_names)
+
+    The words of the directory are in order of decreasing count, so rows move: `Cooc.vocabulary` has the new order. The word counts
     are those of a `Vocabulary`; for a list of words they are the row sums, rounded up, and for columns the column sums. Zeros
     are left out, and duplicate entries are added. `run` takes threads, memory, force, resume and progress; the matrix itself
     does not count towards the budget. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such
