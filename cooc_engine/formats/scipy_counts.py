@@ -71,11 +71,11 @@ def import_matrix(
 
         import_matrix(adata.X, adata.obs_names, "cooc", columns=adata.var_names)
 
-    The words of the directory are in order of decreasing count, so rows move: `Cooc.vocabulary` has the new order. The word counts
-    are those of a `Vocabulary`; for a list of words they are the row sums, rounded up, and for columns the column sums. Zeros
-    are left out, and duplicate entries are added. `run` takes threads, memory, force, resume and progress; the matrix itself
-    does not count towards the budget. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything but such
-    a matrix.
+    The words of the directory are in order of decreasing count, so rows move: `Cooc.vocabulary` has the new order. The word
+    counts are those of a `Vocabulary`; for a list of words they are the row sums, rounded up, and for columns the column sums.
+    Zeros are left out, and duplicate entries are added. `run` takes threads, memory, force, resume and progress; the matrix
+    itself does not count towards the budget. Raises what `build` of `counts.from_coo` raises, and `UsageError` for anything
+    but such a matrix.
     """
     how = Run.of("import_matrix", run)
     if not hasattr(matrix, "tocoo"):
