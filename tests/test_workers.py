@@ -167,7 +167,7 @@ def test_what_is_trained_on_one_machine_says_why_and_what_to_do(alone, tmp_path,
     with pytest.raises(UsageError, match=f"^cluster: {model} is trained on one machine, with all its threads, {said}"):
         train(model, alone / source, tmp_path / "m.h5", cluster="tcp://head:8786")
     assert main(["train", model, str(alone / source), "--output", str(tmp_path / "m.h5"), "--processes", "2"]) == 2
-    assert "Unknown option: --processes. This model is trained on one machine; encode, and" in capfd.readouterr().err
+    assert "Unknown option: --processes. This model is trained by one process: use the flag" in capfd.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,6 @@
 """The command line: each verb calls one library function and shows what it returns.
 
-A command loads its own verb alone, and that imports what it needs when it runs, so that the first answer is there at once.
+A command loads only its own verb, which imports what it needs when it runs, so that commands start quickly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cooc_engine.storage.outputs import FULL
 
 __all__ = ["command_line", "main", "program"]
 
-# All verbs, by what one wants to do, in the order of the help, and then by the module where they are.
+# All verbs by purpose, in the order of the help, and then by the module that defines them.
 VERBS = {
     "From text to counts": {"counts": "encode count merge append"},
     "Models": {
@@ -36,17 +36,17 @@ VERBS = {
         "contextual": "embed",
         "exchange": "quantize align index",
     },
-    "Questions": {
+    "Queries": {
         "ask": "nn related similar analogies similarity n-similarity doesnt-match vector get-subwords norms sentence-vector "
         "sentence-similarity keywords"
     },
     "Classification": {"classifier": "predict predict-prob test test-label"},
     "Pictures": {"pictures": "plot explore"},
-    "Judging": {"judge": "eval compare cluster classify ratio info", "contextual": "probe"},
+    "Evaluation": {"judge": "eval compare cluster classify ratio info", "contextual": "probe"},
     "Other programs": {"exchange": "export import", "counts": "export-counts import-counts"},
     "Getting started": {"setup": "demo warm", "app": "help"},
 }
-FUNCTIONS = {"run": "run_job", "import": "import_file", "eval": "evaluate"}  # of verbs after which they cannot be named
+FUNCTIONS = {"run": "run_job", "import": "import_file", "eval": "evaluate"}  # that cannot be named after their verbs
 GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(VERBS)}
 HOMES = {
     verb: (module, GROUPS[title])
@@ -67,7 +67,7 @@ app = new_app(
 
 
 def command_line(verb: str | None = None) -> App:
-    """Return the command line, in which this verb can be used, or all of them if there is no such verb."""
+    """Return the command line with this verb loaded, or with all verbs if there is no such verb."""
     for name in [verb] if verb in HOMES else HOMES:
         _load(name)
     return app

@@ -1,7 +1,7 @@
-"""The verbs that ask vectors.
+"""The verbs that query vectors.
 
-Each is written as a function from vectors and one question to its answer, of which `_verb` makes a command. With - for what
-is asked, each line of the standard input is a question, and gets a line, or a block, of its own.
+Each is written as a function from vectors and one question to its answer, which `_verb` turns into a command. With - in place
+of the question, each line of the standard input is a question, whose answer is a line or a block of lines.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ JsonLines = Annotated[bool, "Print one JSON object, or one per line for -."]
 Neighbours = Annotated[Topn, "Number of neighbours to print."]
 Approximate = Annotated[bool, "Search the index that the command `index` built; for millions of words."]
 InContext = Annotated[
-    str | None, "For a model of ELMo: a text with one [word] in brackets; print the words that are nearest to it in its place."
+    str | None, "For an ELMo model: a text with one [word] in brackets; print the words that are nearest to it in this context."
 ]
 Normalize = Annotated[bool, "Scale all vectors to length 1 first."]
-ContextWords = Annotated[Positive, "Number of frequent words to correlate over: 500 favours grammar, 10000 topic."]
+ContextWords = Annotated[Positive, "Number of frequent words over which to correlate: 500 favours grammar, 10000 topic."]
 Method = Annotated[Literal["add", "mul"], "3CosAdd, which adds b - a + c, or 3CosMul, which multiplies b * c / a."]
 Unknown = Annotated[
     Literal["subword", "zero", "raise"],
-    "For a word outside the vocabulary: print the mean of its n-grams, if the model has any, or zeros, or report an error.",
+    "For a word outside the vocabulary: print the mean of its n-grams, if the model has any; print zeros; or report an error.",
 ]
 Extremes = Annotated[Topn, "Number of the shortest and of the longest vectors to print."]
 Among = Annotated[Positive, "Search only this many of the most frequent words."]
@@ -58,16 +58,16 @@ How = Annotated[
     "The sum or the mean of the word vectors, or SIF, their mean weighted by a / (a + P(w)).",
 ]
 Measure = Literal["dot", "cosine"]
-Nearness = Annotated[Measure, "The inner product of the sums of word vectors, which is that sum of PMIs, or their cosine."]
+Nearness = Annotated[Measure, "The inner product of the sums of word vectors, which is the sum of PMIs, or their cosine."]
 Telling = Annotated[Measure, "Rank by the inner product with the sum of all word vectors, or by the cosine."]
 
 
 class Form(NamedTuple):
-    """How what is asked becomes questions.
+    """How the arguments or lines become questions.
 
-    name  of the arguments, in the help
-    cut   makes a question of a line of the standard input
-    join  makes one question of all arguments; without it each is a question, and so is each word of it
+    name  the name of the arguments in the help
+    cut   turns a line of the standard input into a question
+    join  turns all arguments into one question; without it, each word of each argument is a question
     """
 
     name: str
@@ -75,7 +75,7 @@ class Form(NamedTuple):
     join: Callable[[list[str]], Any] | None = None
 
     def parts(self, vectors: Vectors, question: Any, sides: Sides) -> list[Any]:
-        """Return what is asked one by one: the words of a line, unless it is itself a word with spaces in it.
+        """Return the single questions: the words of a line, unless the whole line is itself a word that contains spaces.
 
         Ids of documents and names of columns, unlike words, are not looked up in lower case too; a column has no words.
         """
@@ -103,9 +103,9 @@ TEXT = Form("TEXT", str, " ".join)
 def _verb(
     form: Form, asked: str, show: Show, *, model: Any = ModelFile, optional: bool = False
 ) -> Callable[[Callable[..., Answer]], Callable[..., None]]:
-    """Make a command of a function from vectors and a question to the answer; its keywords become flags.
+    """Turn a function from vectors and a question to the answer into a command; its keywords become flags.
 
-    `asked` is the help for what is asked; if that is `optional`, the question is None where nothing is.
+    `asked` is the help for the question; if the question is `optional`, it is None when there are no arguments.
     """
 
     def make(ask: Callable[..., Answer]) -> Callable[..., None]:
@@ -168,7 +168,7 @@ def _opened(
 
 
 def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
-    """Return the same function; what the library warns of becomes a note, once."""
+    """Return the same function, with each different warning of the library shown as a note, once."""
     noted: set[str] = set()
 
     def answer_and_note(question: Any) -> Answer:
@@ -184,7 +184,7 @@ def _noting(answer: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
 
 
 def _answer_together(path: Path, questions: list[Any], answer: Callable[[Any], Answer], show: Show, json: bool) -> None:
-    """Print one answer to all questions; those about unknown words are left out, and named in the error at the end."""
+    """Print one answer to all questions; unknown words are skipped, and named in the error at the end."""
     whole: Answer = {}
     unknown: list[str] = []
     for question in questions:
@@ -199,7 +199,7 @@ def _answer_together(path: Path, questions: list[Any], answer: Callable[[Any], A
 
 
 def _answer_lines(cut: Callable[[str], Any], answer: Callable[[Any], Answer], show: Show, json: bool) -> None:
-    """Answer each line of the standard input as it comes, though others fail."""
+    """Answer each line of the standard input as it arrives, even if other lines fail."""
     if sys.stdin is None:
         raise InputError("-: the standard input is closed")
     failed = lines = 0
@@ -318,7 +318,7 @@ def related(vectors: Vectors, word: str, *, topn: HowMany = 10, normalize: Norma
 
 @_verb(EACH_WORD, "The words to look up.", _ranked)
 def similar(vectors: Vectors, word: str, *, topn: HowMany = 10, context_words: ContextWords = 10_000) -> Answer:
-    """Print the words whose PMI with frequent words correlates best with that of each WORD; - reads words from stdin.
+    """Print the words whose PMIs with frequent words correlate best with those of each WORD; - reads words from stdin.
 
     For example:
 
@@ -387,7 +387,7 @@ def vector(vectors: Vectors, word: str, *, oov: Unknown = "subword") -> Answer:
 
 @_verb(EACH_WORD, "The words.", _ngrams)
 def get_subwords(vectors: Vectors, word: str) -> Answer:
-    """Print the word and the n-grams whose mean is the vector of each WORD, with their rows; - reads words from stdin.
+    """Print the subwords whose mean is the vector of each WORD, with their rows; - reads words from stdin.
 
     For example:
 
@@ -399,7 +399,7 @@ def get_subwords(vectors: Vectors, word: str) -> Answer:
 
 @_verb(EACH_WORD, "The words.", _lengths, optional=True)
 def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: Among = 2000) -> Answer:
-    """Print |v|^2 and -log P of each WORD, or of the shortest and longest vectors if none is given; - reads words.
+    """Print |v|^2 and -log P of each WORD, or by default of the shortest and longest vectors; - reads words from stdin.
 
     For example:
 
@@ -451,7 +451,7 @@ def sentence_similarity(
 def keywords(
     vectors: Vectors, text: str, *, topn: HowMany = 10, measure: Telling = "dot", trust_tokenizer: TrustTokenizer = False
 ) -> Answer:
-    """Print the words most typical of a TEXT; - reads one text per line. Not for GloVe, whose ranking is reversed.
+    """Print the words most typical of a TEXT; - reads one text per line from stdin. Not for GloVe, which reverses the ranking.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""The verbs of a classifier, with the arguments and the output of fastText's program."""
+"""The verbs for classifiers, with the arguments and the output of fastText's program."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ __all__ = ["autotune", "predict", "predict_prob", "test", "test_label"]
 
 RUN = RunOptions()
 TITLES = {"F1-Score": "f1score", "Precision": "precision", "Recall": "recall"}
-Lines = Annotated[str, Parameter(name="TEXT"), "The text, one line after another, or - for stdin."]
-Most = Annotated[int, Parameter(name="K"), "Number of labels of each line; -1 for all."]
-Least = Annotated[float, Parameter(name="THRESHOLD"), "The least probability of a label."]
+Lines = Annotated[str, Parameter(name="TEXT"), "The text, one example per line, or - for stdin."]
+Most = Annotated[int, Parameter(name="K"), "Number of labels to predict for each line; -1 for all."]
+Least = Annotated[float, Parameter(name="THRESHOLD"), "Smallest probability of a label to predict."]
 
 
 def predict(
@@ -43,7 +43,7 @@ def predict(
     json: JsonLines = False,
     trust_tokenizer: TrustTokenizer = False,
 ) -> None:
-    """Print the labels of each line of a text, on a line of their own.
+    """Print the predicted labels of each line of a text, one line for each.
 
     For example:
 
@@ -64,7 +64,7 @@ def predict_prob(
     json: JsonLines = False,
     trust_tokenizer: TrustTokenizer = False,
 ) -> None:
-    """Print the labels of each line of a text with their probabilities, on a line of their own.
+    """Print the predicted labels of each line of a text with their probabilities, one line for each.
 
     For example:
 
@@ -126,8 +126,8 @@ def autotune(
     /,
     *,
     output: NewModel,
-    validation: Annotated[Path, Flag(("--autotune-validation",)), "The labelled text to judge by."],
-    picture: Annotated[Path | None, "A picture of the trials to write, PICTURE.png or PICTURE.svg."] = None,
+    validation: Annotated[Path, Flag(("--autotune-validation",)), "The labelled text by which the trials are judged."],
+    picture: Annotated[Path | None, "A picture of the trials, PICTURE.png or PICTURE.svg."] = None,
     options: AutotuneOptions | None = None,
     base: SupervisedOptions | None = None,
     run: RunOptions = RUN,

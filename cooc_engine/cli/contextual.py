@@ -1,4 +1,4 @@
-"""The verbs that concern words in their sentences."""
+"""The verbs for words in context."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def embed(
     trust_tokenizer: TrustTokenizer = False,
     run: RunOptions = RUN,
 ) -> None:
-    """Write the vectors of all words in their sentences, by a model of ELMo, as `allennlp elmo` does: HDF5, a dataset per line.
+    """Write the ELMo vectors of all words in context, in the format of `allennlp elmo`: HDF5, with one dataset per line.
 
     For example:
 
@@ -47,25 +47,25 @@ def probe(
     /,
     *,
     tags: Annotated[
-        tuple[Path, Path] | None, "Two files in CoNLL-U: parts of speech are learned from the first, and judged on the second."
+        tuple[Path, Path] | None, "Two files in CoNLL-U: parts of speech are learned from the first and judged on the second."
     ] = None,
     senses: Annotated[
-        Path | None, "A text, one sentence per line: pairs of its words are written as one word, and told apart."
+        Path | None, "A text, one sentence per line, for pseudo-words: two of its words are written as one, and told apart."
     ] = None,
     sentence_pairs: Annotated[Files, "Files of sentence pairs: sentence, sentence, human score, separated by tabs."] = None,
     word_in_context: Annotated[
         tuple[Path, Path] | None,
         "Two files NAME.data.txt, with NAME.gold.txt beside each: whether a word has the same sense in two sentences is "
-        "learned from the first, and judged on the second.",
+        "learned from the first and judged on the second.",
     ] = None,
     perplexity: Annotated[
         Files,
-        "A held-out corpus, encoded with the vocabulary of the training; and the corpus of the training, for its n-grams.",
+        "A held-out corpus, encoded with the vocabulary of the training corpus; and, for n-grams, the training corpus itself.",
     ] = None,
     options: ProbeOptions | None = None,
     json: Json = False,
 ) -> None:
-    """Show what the layers of a model of ELMo know: perplexity, senses, parts of speech, pairs, with intervals.
+    """Show what the layers of an ELMo model know: perplexity, senses, parts of speech and sentence pairs, with intervals.
 
     For example:
 

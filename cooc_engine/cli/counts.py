@@ -1,4 +1,4 @@
-"""The verbs that make a corpus of texts, and counts of a corpus."""
+"""The verbs that encode texts as a corpus and count it, and that exchange counts with other programs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["append", "count", "encode", "export_counts", "import_counts", "merge
 
 RUN, SHARED, PLANNED = RunOptions(), SharedOptions(), PlannedOptions()
 CountFile = Annotated[
-    Path, Parameter(name="FILE"), "The HDF5 file, or a file of records; the options then say how these were counted."
+    Path, Parameter(name="FILE"), "The HDF5 file, or a file of records, for which the options describe how they were counted."
 ]
 
 
 def encode(
     texts: TextFiles, /, *, output: Directory, options: EncodeOptions | None = None, run: PlannedOptions = PLANNED
 ) -> None:
-    """Encode text files, one document per line, into a corpus directory. Compressed files are recognised; - reads stdin.
+    """Encode text files, one document per line, as a corpus directory. Compressed files are recognised; - reads stdin.
 
     For example:
 
@@ -59,7 +59,7 @@ def count(
     options: CountOptions | None = None,
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Count the co-occurrences of an encoded corpus, exactly, into a co-occurrence directory.
+    """Count the co-occurrences of an encoded corpus exactly, and write a co-occurrence directory.
 
     For example:
 
@@ -94,7 +94,7 @@ def append(
     trust_tokenizer: TrustTokenizer = False,
     run: SharedOptions = SHARED,
 ) -> None:
-    """Count new text with the vocabulary and options of a co-occurrence directory, and add up both counts.
+    """Count new text with the vocabulary and options of a co-occurrence directory, and add the two counts.
 
     For example:
 
@@ -116,7 +116,7 @@ def export_counts(
     output: Annotated[Path, Parameter(name="OUT"), "The file to write: unshuffled records, like those of `cooccur`, or HDF5."],
     /,
     *,
-    vocab: Annotated[Path | None, "The vocabulary file to write as well, for GloVe: words and counts."] = None,
+    vocab: Annotated[Path | None, "For GloVe: the vocabulary file to write, with words and counts."] = None,
     format: Annotated[Literal["glove", "hdf5"], "The format of the file; `import-counts` recognises both."] = "glove",
     run: RunOptions = RUN,
 ) -> None:

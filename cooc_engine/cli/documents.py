@@ -1,4 +1,4 @@
-"""The verbs that concern documents."""
+"""The verb for the vectors of new documents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class InferOptions(Options):
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch",))] = EPOCHS
     """Number of passes over each document."""
     seed: Annotated[int, AtLeast(0)] = SEED
-    """Random seed; the same text always gets the same vector."""
+    """Random seed; with the same seed, the same text always gets the same vector."""
 
 
 def infer(

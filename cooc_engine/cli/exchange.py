@@ -1,4 +1,4 @@
-"""The verbs that exchange vectors with other programs."""
+"""The verbs that exchange vectors with other programs, align them and make them smaller."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ RUN = RunOptions()
 FormatOut = Annotated[
     str | None,
     "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, floret, npz, safetensors, tsv for TensorFlow's projector, or elmo; "
-    "by default the suffix of FILE decides, else it is word2vec.",
+    "by default determined by the suffix of FILE, or else word2vec.",
 ]
 FormatIn = Annotated[
     str | None, "word2vec, word2vec-bin, glove, fasttext-vec, fasttext, npz, safetensors, tsv or elmo; recognised by default."
 ]
 Dtype = Annotated[
     Literal["float32", "float16", "int8"],
-    "Number type in npz and safetensors; for float16 and int8 the change of direction is reported.",
+    "Number type in npz and safetensors; for float16 and int8, the change in direction is reported.",
 ]
 Published = Annotated[
     Literal["w", "c", "w+c", "concat", "documents", "columns"] | None,
-    "Word or context vectors, their sum, or both concatenated, instead of those that queries use; or those of documents, or of "
+    "Instead of the vectors that queries use: word or context vectors, their sum or concatenation, or those of documents or "
     "columns.",
 ]
 
@@ -42,7 +42,7 @@ def export(
     output: Annotated[
         Path,
         Parameter(name="FILE"),
-        "The file to write; `tsv` writes the words to a file beside it, `elmo` words and options too.",
+        "The file to write; `tsv` also writes a file of words next to it, and `elmo` files of words and options.",
     ],
     /,
     *,
@@ -68,23 +68,23 @@ def export(
 
 
 def import_file(
-    source: Annotated[Path, Parameter(name="FILE"), "The file of vectors, or of the weights of ELMo."],
+    source: Annotated[Path, Parameter(name="FILE"), "The file of vectors, or of ELMo weights."],
     output: Annotated[NewModel, Parameter(name="MODEL")],
     /,
     *,
     format: FormatIn = None,
     errors: Annotated[
-        Literal["strict", "skip"], "Refuse malformed lines and repeated words, or skip and count them."
+        Literal["strict", "skip"], "Whether malformed lines and repeated words are refused, or skipped and counted."
     ] = "strict",
     vocab: Annotated[
         Path | None,
-        "A file of words and counts, one pair per line; most formats hold none. For weights of ELMo, its vocabulary.",
+        "A file of words and counts, one pair per line, which most formats lack; for ELMo weights, its vocabulary.",
     ] = None,
-    options: Annotated[Path | None, "The options.json of weights of ELMo, by default the one beside them."] = None,
+    options: Annotated[Path | None, "For ELMo weights: their options.json, by default the one next to them."] = None,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Import vectors of another program, from a plain or compressed file, or a model of ELMo, into a model file.
+    """Import an ELMo model, or the vectors of another program from a plain or compressed file, as a model file.
 
     For example:
 
@@ -103,7 +103,7 @@ def import_file(
 def align(
     model: Annotated[Path, Parameter(name="MODEL"), "The model file, or file of vectors, to rotate."],
     reference: Annotated[
-        Path, Parameter(name="REFERENCE"), "The model, or file of vectors, to align to; of the same vector size or larger."
+        Path, Parameter(name="REFERENCE"), "The model, or file of vectors, to align to, with vectors of at least the same size."
     ],
     output: Annotated[NewModel, Parameter(name="OUT")],
     /,
@@ -111,7 +111,7 @@ def align(
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Rotate the vectors of a model onto those of a reference, by the words they share (orthogonal Procrustes).
+    """Rotate the vectors of a model onto those of a reference, based on the words they share (orthogonal Procrustes).
 
     For example:
 
@@ -134,7 +134,7 @@ def quantize(
     progress: ProgressKind = "auto",
     json: Json = False,
 ) -> None:
-    """Make a model smaller: its vectors are stored as codes of one byte for a few components each, and queries use these.
+    """Make a model smaller: vectors are stored as codes of one byte for every few components, which queries then use.
 
     For example:
 

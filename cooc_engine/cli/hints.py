@@ -1,4 +1,4 @@
-"""What the command line says of arguments that it cannot parse, in one line."""
+"""The one-line message about arguments that cannot be parsed."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def _unknown_option(error: UnknownOptionError, root: App) -> str:
 
 
 def _hint(flag: str, error: UnknownOptionError, root: App) -> str:
-    """Return a flag that may have been meant, or the commands that have this one; nothing rather than something far-fetched."""
+    """Return a flag that may have been meant, or the commands that have this one; empty rather than far-fetched."""
     if flag in ELSEWHERE:
         return ELSEWHERE[flag]
     names = {name.lstrip("-"): name for argument in error.argument_collection if argument.parse for name in argument.names}
     if flag in SHARING and TRAINING in names:
-        return "This model is trained on one machine; encode, and count, with it, and train on the result without it."
+        return "This model is trained by one process: use the flag for encode and count, and train on the result without it."
     near = difflib.get_close_matches(flag.lstrip("-"), names, 1, ALIKE)
     if near:
         return f"Did you mean {names[near[0]]}?"
@@ -56,7 +56,7 @@ def _hint(flag: str, error: UnknownOptionError, root: App) -> str:
 
 
 def commands(app: App, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
-    """Yield every command that does something, with its names."""
+    """Yield every command that is not a group of commands, with its names."""
     inner = [name for name in app if not name.startswith("-")]
     if not inner:
         yield path, app

@@ -1,4 +1,4 @@
-"""The verbs that show what a path holds, and how good a model is, by words and by documents."""
+"""The verbs that show what a path contains, and how good a model is, by words and by documents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["classify", "cluster", "compare", "evaluate", "info", "ratio"]
 
 Page = Annotated[
     Path,
-    "The page to write, PAGE.html, or a directory for it; its main picture (.png) and all numbers (.json) go beside it.",
+    "The page to write, PAGE.html, or a directory for it; its main picture (.png) and all numbers (.json) go next to it.",
 ]
 Models = Annotated[list[Path], Parameter(name="MODEL..."), "The model files, or files of vectors of other programs."]
 
@@ -35,7 +35,7 @@ class TableOptions(Options):
     """Where a table of scores goes."""
 
     output: Path | None = None
-    """A file for the table too, tab-separated, a line for each score."""
+    """A file to which the table is also written, tab-separated, with one line per score."""
     force: bool = False
     """Replace an existing file."""
     progress: Kind = "auto"
@@ -46,7 +46,7 @@ class TableOptions(Options):
 
 @dataclass(frozen=True)
 class PageOptions(Options):
-    """What is done beside a page."""
+    """How a page is written."""
 
     force: bool = False
     """Replace an existing page."""
@@ -57,7 +57,7 @@ class PageOptions(Options):
 
 
 JsonList = Annotated[bool, "Print one JSON list."]
-Labels = Annotated[Files, "Files of labels, one a line, a file for each text, if the labels are not in the texts."]
+Labels = Annotated[Files, "Files of labels, one per line and one file per text, if the labels are not in the texts."]
 
 
 def info(path: Annotated[Path, Parameter(name="PATH"), "The directory or file."], /, *, json: Json = False) -> None:
@@ -80,7 +80,7 @@ def ratio(
     contexts: Annotated[list[str], Parameter(name="CONTEXT..."), "The context words."],
     /,
     *,
-    counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts as well."] = None,
+    counts: Annotated[Path | None, "A co-occurrence directory, to show the ratio of the counts, too."] = None,
     json: JsonList = False,
 ) -> None:
     """Print P(CONTEXT | WORD1) / P(CONTEXT | WORD2) according to the model: near 1 if a context suits both words or neither.
@@ -105,12 +105,16 @@ def evaluate(
     models: ModelFiles,
     /,
     *,
-    pairs: Annotated[Files, "Files of word pairs: word, word, human score, separated by tabs; Spearman and Pearson."] = None,
+    pairs: Annotated[
+        Files, "Files of word pairs: word, word, human score, separated by tabs; scored by Spearman and Pearson."
+    ] = None,
     analogies: Annotated[
-        Files, "Files of questions: four words per line, a colon starts a section; 3CosAdd and 3CosMul."
+        Files, "Files of questions: four words per line, a colon starts a section; scored by 3CosAdd and 3CosMul."
     ] = None,
     sentence_pairs: Annotated[Files, "Files of sentence pairs: sentence, sentence, human score, separated by tabs."] = None,
-    categories: Annotated[Files, "Files of words and their classes, one pair per line; purity of the clusters."] = None,
+    categories: Annotated[
+        Files, "Files of words and their classes, one pair per line; scored by the purity of clusters."
+    ] = None,
     outliers: Annotated[Files, "Files of topics: words that belong together, a blank line, words that do not belong."] = None,
     options: EvalOptions | None = None,
     json: JsonList = False,
@@ -134,13 +138,13 @@ def evaluate(
 
 
 def compare(
-    models: Annotated[ModelFiles, "The model files, of one vocabulary."],
+    models: Annotated[ModelFiles, "The model files, all with the same vocabulary."],
     /,
     *,
     output: Page,
     pairs: Annotated[Files, "Files of word pairs: word, word, human score, separated by tabs."] = None,
     analogies: Annotated[Files, "Files of questions: four words per line, a colon starts a section."] = None,
-    tests: Annotated[Files, "Labelled texts, on which those of the models that are classifiers are tested."] = None,
+    tests: Annotated[Files, "Labelled texts on which the classifiers among the models are tested."] = None,
     options: CompareOptions | None = None,
     shown: PageOptions | None = None,
 ) -> None:
@@ -178,7 +182,7 @@ def cluster(
     models: Models,
     /,
     *,
-    texts: Annotated[Files, "The texts, one labelled document a line; all are clustered together."] = None,
+    texts: Annotated[Files, "The texts, one labelled document per line; all are clustered together."] = None,
     labels: Labels = None,
     options: ClusterOptions | None = None,
     table: TableOptions | None = None,
@@ -200,8 +204,8 @@ def classify(
     models: Models,
     /,
     *,
-    train: Annotated[Path, "The text to learn from, one labelled document a line."],
-    test: Annotated[Path, "The text to classify, one labelled document a line."],
+    train: Annotated[Path, "The text to learn from, one labelled document per line."],
+    test: Annotated[Path, "The text to classify, one labelled document per line."],
     labels: Labels = None,
     options: ClassifyOptions | None = None,
     table: TableOptions | None = None,

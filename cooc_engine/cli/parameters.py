@@ -52,17 +52,17 @@ Threads = Annotated[
     int | None,
     Running,
     Flag(("--thread", "--workers")),
-    "Number of threads, at most and by default one for each core.",
+    "Number of threads, at most and by default one per core.",
 ]
 Json = Annotated[bool, Running, "Print one JSON object."]
 JsonLines = Annotated[bool, Running, "Print one JSON object per line."]
 TrustTokenizer = Annotated[
-    bool, Running, "Run the Python function by which the file says that its text was split, if there is one."
+    bool, Running, "Allow the Python tokenizer function that the file names, if it names one, to split text."
 ]
 
 
 def new_app(name: str, help: str, **how: Any) -> App:
-    """Return a command of commands; its switches have no opposite, such as --no-force."""
+    """Return a command of commands; its switches have no opposites such as --no-force."""
     how |= {"group_arguments": panel("Arguments"), "group_parameters": panel(Options.heading)}
     return App(name=name, help=help, default_parameter=Parameter(negative=()), **how)
 
@@ -106,7 +106,7 @@ def translated(hint: Any) -> Any:
 
 
 def _parameter(extra: Any) -> Any:
-    """Return what stands beside a type as the parser's: other names of a flag, or its help."""
+    """Translate an annotation of a type, such as other names of a flag or its help, to the parser's."""
     if isinstance(extra, str):
         return Parameter(help=extra)
     if isinstance(extra, Unparsed):

@@ -18,11 +18,11 @@ def plot(
     /,
     *,
     output: Annotated[Path, "The picture to write, PICTURE.png or PICTURE.svg."],
-    words: Annotated[Positive, "Number of frequent words on the map, at most."] = 300,
+    words: Annotated[Positive, "Largest number of frequent words on the map."] = 300,
     force: Force = False,
     json: Json = False,
 ) -> None:
-    """Draw a model: its loss by epoch, and a map on which words that are used alike are near each other.
+    """Draw a model: its loss by epoch, and a map on which words with similar uses are near each other.
 
     For example:
 
@@ -37,12 +37,12 @@ def explore(
     /,
     *,
     output: Annotated[Path, "The page to write, PAGE.html."],
-    words: Annotated[Positive, "Only this many of the most frequent words of each model are in the page."] = 10_000,
+    words: Annotated[Positive, "Include only this many of the most frequent words of each model."] = 10_000,
     force: Force = False,
     progress: ProgressKind = "auto",
     json: Json = False,
 ) -> None:
-    """Write a page to explore models: a map, search, neighbours side by side, analogies and lengths, in one HTML file.
+    """Write a page for exploring models: a map, search, neighbours side by side, analogies and lengths, in one HTML file.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""The verbs that one calls first: a demonstration, and kernels compiled beforehand."""
+"""The verbs for getting started: a demonstration, and the compilation of all kernels in advance."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> Non
 
 
 def warm(*, progress: ProgressKind = "auto", json: Annotated[bool, "Print the result as one JSON object."] = False) -> None:
-    """Compile all kernels now, once for this machine; otherwise each is compiled when it is first needed.
+    """Compile all kernels in advance, once for this machine; otherwise each is compiled when it is first needed.
 
     For example:
 

@@ -1,4 +1,4 @@
-"""The flags of a question that say which sides of a model it is about: words, documents, or the columns of counts."""
+"""The flags that select what a query is about: words, documents, or the columns of counts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["ABOUT_WORDS", "Sides"]
 
 @dataclass(frozen=True)
 class Sides(Options):
-    """What is asked about, and what the answers are: words, which are rows, columns or documents."""
+    """What the queries and what the answers are: words (rows), columns or documents."""
 
     documents: bool = False
-    """Print the nearest documents instead of words, by their ids."""
+    """Print the ids of the nearest documents instead of words."""
     columns: bool = False
-    """Print the nearest columns instead of rows, by their names: of users by items, the items."""
+    """Print the names of the nearest columns instead of rows: the items, for users by items."""
     of: Literal["words", "rows", "columns", "documents"] | None = None
-    """What each WORD is: a word, which is a row, the name of a column, or the id of a document; as the answers, if left out."""
+    """What each WORD is: a word (row), the name of a column, or the id of a document; by default the same as the answers."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for columns and documents, of which no model has both."""
+        """Raise `UsageError` for columns together with documents, since no model has both."""
         super().__post_init__()
         if (self.documents and self.columns) or {self.asked, self.answers} == {"columns", "documents"}:
             raise UsageError("no model has both documents and columns; ask for one of them")
@@ -40,7 +40,7 @@ class Sides(Options):
 
     @property
     def named(self) -> str | None:
-        """Which of both are documents or columns; None if neither is."""
+        """The side that is not words, documents or columns; None if both are words."""
         return next((side for side in (self.asked, self.answers) if side != "words"), None)
 
 

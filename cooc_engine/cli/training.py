@@ -1,4 +1,4 @@
-"""The verbs that train: a model of each family, and all that a job names."""
+"""The verbs that train a model of a family, or run a job."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ train = new_app(
 
 
 def _train_command(model: str, family: Family) -> None:
-    """Make the command that trains a family; those that are trained on counts have the options of counting too."""
+    """Make the command that trains a family; families that are trained on counts also have the options of counting."""
 
     def on_counts(
         source: Any, /, *, output: Path, options: Any = None, encode: Any = None, count: Any = None, run: Any = TRAIN
@@ -78,11 +78,11 @@ def run_job(
     force_stage: Annotated[
         tuple[str, ...],
         Parameter(group=panel("Running")),
-        "Make a stage anew, and all that is made of it: a file, or its table.",
+        "Repeat a stage, given as its file or table, and everything that is made from it.",
     ] = (),
     run: PlannedOptions = PLANNED,
 ) -> None:
-    """Run a batch job; finished stages are kept, and an interrupted one is continued.
+    """Run a batch job; finished stages are kept, and interrupted ones are continued.
 
     For example:
 

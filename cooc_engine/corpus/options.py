@@ -33,43 +33,43 @@ class EncodeOptions(Options):
     vocabulary: str | None = None
     """Use the vocabulary of this corpus or co-occurrence directory instead of building one from the text."""
     document: Unit = "line"
-    """What is a document: each `line`; what `blank-line`s separate, as in most books; or each `file`."""
+    """What counts as a document: each `line`; each paragraph between blank lines, as in most books; or each `file`."""
     encoding: str = "utf-8"
-    """The encoding of the text files, by Python's name for it, such as gb18030, latin-1 or utf-16."""
+    """The encoding of the text files, by its name in Python, such as gb18030, latin-1 or utf-16."""
     errors: Errors = "strict"
-    """What to do about bytes that are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
-    count them."""
+    """How to handle bytes that cannot be decoded, and NULs: stop with an error, `replace` them by U+FFFD, or `skip` them; the
+    latter two count them."""
     tokenizer: str = "whitespace"
-    """How a line is split into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`,
-    for which Python takes the function itself."""
+    """How a line is split into words: `whitespace` (ASCII), `regex`, `jieba`, or a Python function as `module:function`;
+    from Python, the function itself can be passed."""
     pattern: str | None = None
-    """The pattern of a word, for `regex`; by default words, also with ' or - inside, and numbers such as 1,000.5."""
+    """The pattern of a word, for `regex`; the default matches words, also with inner ' or -, and numbers such as 1,000.5."""
     hmm: Literal["on", "off"] = "on"
     """Whether `jieba` uses its hidden Markov model to find words that are not in its dictionary."""
     user_dict: str | None = None
-    """A file of words for `jieba` to know besides its own: in each line one, and perhaps its frequency and its tag."""
+    """A file of additional words for `jieba`: one per line, optionally followed by its frequency and its tag."""
     html: bool = False
-    """The text is HTML: take out tags, comments, scripts and styles, and replace entities such as &eacute;."""
+    """Treat the text as HTML: remove tags, comments, scripts and styles, and decode entities such as &eacute;."""
     normalize: Literal["NFC", "NFKC"] | None = None
-    """Write each character of the text in one way before it is split: `NFC` joins accents to their letters, `NFKC` also makes
-    full-width forms, ligatures and the like plain."""
+    """Unicode normalisation before the text is split: `NFC` joins accents to their letters, `NFKC` also converts full-width
+    forms, ligatures and the like to plain characters."""
     lowercase: bool = False
     """Convert the text to lower case, by Unicode's rules, before it is split."""
     stop_words: str | None = None
-    """A file of words to leave out of the text, one per line, before windows are laid over it."""
+    """A file of words, one per line, that are removed from the text before windows are formed."""
     phrases: Annotated[int, AtLeast(0)] = 0
     """Number of passes that join frequent word pairs into phrases such as new_york (word2phrase); 0 joins none."""
     phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
     """Join a and b if (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""
     doc_id_column: Annotated[int | None, AtLeast(1)] = None
-    """The column of tab-separated lines, from 1, with the ids of documents, which are no text; line numbers by default."""
+    """The column of tab-separated lines, counted from 1, that holds the document ids instead of text; else line numbers."""
     doc_id_type: Literal["string", "int64"] = "string"
-    """What the ids of that column are: strings, or whole numbers of 64 bits, by which Python then asks for documents."""
+    """The type of the ids in that column: strings, or 64-bit integers, by which documents are then looked up in Python."""
     reserved: Literal["refuse", "keep"] = "refuse"
     """Refuse or keep `<unk>` and `</s>` as words of the text; GloVe, word2vec and fastText reserve them."""
 
     def __post_init__(self) -> None:
-        """Check the tokenizer too, and fill in its name and pattern, so that the record says what was used."""
+        """Check the tokenizer too, and fill in its name and pattern, so that the record states what was used."""
         given: Any = self.tokenizer
         if callable(given):
             object.__setattr__(self, "tokenizer", name_of(given))
@@ -85,7 +85,7 @@ class EncodeOptions(Options):
 
     @property
     def cut(self) -> dict[str, Any]:
-        """The options that say how a line is cut into words, by a function that may also lie in the working directory."""
+        """The options that determine how a line is split into words; a function may also be in the working directory."""
         return {**{name: getattr(self, name) for name in CUT}, "here": True}
 
     def reading(self) -> Reading:
@@ -94,7 +94,7 @@ class EncodeOptions(Options):
 
     @property
     def runs_python(self) -> bool:
-        """Whether the text is cut by Python code, and so in processes."""
+        """Whether the text is split by Python code, and therefore in separate processes."""
         return not is_plain(self.record())
 
     def loaded(self) -> Self:
@@ -127,5 +127,5 @@ class RecordedOptions(EncodeOptions):
 
     @property
     def cut(self) -> dict[str, Any]:
-        """The options that say how a line is cut into words."""
+        """The options that determine how a line is split into words."""
         return {**super().cut, "here": False}

@@ -30,7 +30,7 @@ class CountOptions(Options):
     oov_gap: Literal["drop", "keep"] = "drop"
     """Whether words outside the vocabulary are dropped before windows are formed, or kept as gaps in them."""
     subsample: Annotated[float | None, Above(0), Flag(alias=("--sample", "--sub"))] = None
-    """Subsample frequent words before windows are formed: a word of frequency f is kept with √(t/f) + t/f; off by default."""
+    """Subsample frequent words before windows are formed: a word of frequency f is kept with probability √(t/f) + t/f."""
     subsample_seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the subsampling."""
 

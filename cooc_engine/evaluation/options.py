@@ -1,4 +1,4 @@
-"""Options of evaluating and comparing models, by words and by documents."""
+"""Options for evaluating and comparing models, by words and by documents."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class EvalOptions(Options):
-    """How vectors are judged."""
+    """How vectors are evaluated."""
 
     restrict: Annotated[int, AtLeast(1)] = 30_000
-    """Answer analogies only with this many of the most frequent words."""
+    """Restrict the answers of analogies to this many of the most frequent words."""
     by_section: bool = False
-    """Show the scores of each section of the analogies too."""
+    """Also show the scores of each section of the analogies."""
     bootstrap: Annotated[int, AtLeast(0)] = 0
-    """Number of bootstrap samples of pairs and questions, such as 1000, for 95 % intervals of the scores; 0 shows none."""
+    """Number of bootstrap samples of pairs and questions, such as 1000, for 95 % intervals of the scores; 0 for none."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the bootstrap and of the clustering."""
     trust_tokenizer: bool = False
-    """Run the Python function by which a model says that its text was split, if there is one, on the sentences."""
+    """Allow the Python tokenizer function that the model names, if it names one, to split the sentences."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class CompareOptions(Options):
     neighbours: Annotated[int, AtLeast(1), Flag(alias=("--topn",))] = 10
     """Number of nearest neighbours to compare."""
     common: bool = False
-    """Compare models of different vocabularies on the words they share, instead of refusing them."""
+    """Compare models with different vocabularies on the words that they share, instead of refusing them."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +51,23 @@ class DocumentOptions(Options):
     """How labelled documents are read, and where their vectors come from."""
 
     label: str = "__label__"
-    """Prefix of the word of a line that is its label, if labels are neither in a column nor in files of their own."""
+    """Prefix of the word that is the label of a line, if labels are neither in a column nor in separate files."""
     label_column: Annotated[int | None, AtLeast(1)] = None
-    """The column of tab-separated lines, from 1, with the labels."""
+    """The column of tab-separated lines, counted from 1, that holds the labels."""
     doc_id_column: Annotated[int | None, AtLeast(1)] = None
-    """The column of tab-separated lines, from 1, with the ids of documents; by default they are numbered through all texts."""
+    """The column of tab-separated lines, counted from 1, that holds document ids; by default their numbers across all texts."""
     documents: Literal["infer", "trained", "words"] = "infer"
-    """From a model of documents, take vectors inferred from the text, those trained for its id, or those of its words."""
+    """With a document model: use vectors inferred from the text, the trained ones looked up by id, or those of the words."""
     words: Literal["mean", "sum", "sif"] = "mean"
-    """How vectors of words become one of a document: as a mean, a sum, or a mean with the weights of SIF."""
+    """How word vectors are combined into a document vector: mean, sum, or the weighted mean of SIF."""
     unit: Literal["on", "off"] = "on"
-    """Scale the vectors of documents to length 1."""
+    """Whether document vectors are scaled to length 1."""
     infer_epochs: Annotated[int, AtLeast(1)] = 20
-    """Number of passes over each document that is inferred."""
+    """Number of passes over each inferred document."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of inference, of the first clustering and of the bootstrap."""
     trust_tokenizer: bool = False
-    """Run the Python function by which a model says that its text was split, if there is one, on the documents."""
+    """Allow the Python tokenizer function that the model names, if it names one, to split the documents."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +77,17 @@ class ClusterOptions(DocumentOptions):
     clusters: Annotated[int | None, AtLeast(1)] = None
     """Number of clusters; by default the number of labels."""
     runs: Annotated[int, AtLeast(1)] = 10
-    """Number of clusterings, each with a seed of its own; scores are their means."""
+    """Number of clusterings with different seeds, over which scores are averaged."""
 
 
 @dataclass(frozen=True)
 class ProbeOptions(Options):
-    """How the layers of ELMo are judged."""
+    """How the layers of ELMo are evaluated."""
 
     plain: bool = False
-    """Lower-case the words of tags and in context, and keep only letters and digits of ASCII, as corpora such as enwiki are."""
+    """Lower-case tagged words and words in context, and keep only ASCII letters and digits, as in corpora such as enwiki."""
     save_mix: str | None = None
-    """Write the mix that is learned from the tags to this file, for `embed --layers mix --mix`."""
+    """Write the mix learned from the tags to this file, for `embed --layers mix --mix`."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,18 @@ class ClassifyOptions(DocumentOptions):
     """How documents are classified."""
 
     neighbours: Annotated[int, AtLeast(1), Flag(alias=("--k", "-k"))] = 5
-    """Number of nearest documents by whose labels a document is classified."""
+    """Number of nearest neighbours that vote on the label of a document."""
     samples: Annotated[int, AtLeast(100)] = 1000
     """Number of bootstrap samples of the test documents for the intervals."""
 
 
 @dataclass(frozen=True)
 class AccuracyOptions(Options):
-    """How classifiers that are models themselves are tested."""
+    """How trained classifiers are tested."""
 
     samples: Annotated[int, AtLeast(100)] = 1000
     """Number of bootstrap samples of the lines for the intervals."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the bootstrap."""
     trust_tokenizer: bool = False
-    """Run the Python function by which a model says that its text was split, if there is one, on the texts."""
+    """Allow the Python tokenizer function that the model names, if it names one, to split the texts."""

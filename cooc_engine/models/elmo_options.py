@@ -17,7 +17,7 @@ MARKS = 3  # rows of the softmax that are no words of the text
 
 @dataclass(frozen=True)
 class LettersOptions(EncodeOptions):
-    """How a text is encoded for a model that reads the letters of every word."""
+    """How a text is encoded for a model that reads the characters of every word."""
 
     min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount",))] = 1
     """Words that occur fewer times than this are left out of the vocabulary."""
@@ -34,39 +34,39 @@ class ElmoOptions(Options):
     layers: Annotated[int, AtLeast(1), Below(100)] = 2
     """Number of LSTM layers in each direction."""
     characters: Annotated[int, AtLeast(1)] = 32
-    """Dimension of the vectors of characters, which are the bytes of UTF-8."""
+    """Dimension of the vectors of characters, which are UTF-8 bytes."""
     filters: str = "1:32,2:32,3:64,4:128"
-    """The convolutions over the characters, as WIDTH:NUMBER for each width, between commas."""
+    """The convolutions over the characters: a comma-separated list of WIDTH:NUMBER."""
     highways: Annotated[int, AtLeast(0), Below(100)] = 1
     """Number of highway layers between the convolutions and the words' vectors."""
     activation: Literal["relu", "tanh"] = "relu"
-    """What the maxima of the convolutions pass through."""
+    """The activation function after the max-pooling of the convolutions."""
     cell_clip: Annotated[float, Above(0)] = 3.0
-    """Cells of the LSTM stay between minus this and this."""
+    """Clip the cells of the LSTM to this absolute value."""
     projection_clip: Annotated[float, Above(0)] = 3.0
-    """Outputs of the LSTM stay between minus this and this."""
+    """Clip the outputs of the LSTM to this absolute value."""
     softmax_words: Annotated[int, Above(MARKS), Below(2**31)] = 30_000
-    """The most frequent words, which the language models predict; all others count as one."""
+    """Number of the most frequent words that the language models predict; all others count as a single word."""
     negatives: Annotated[int, AtLeast(0), Below(2**31), Flag(alias=("--neg", "--negative"))] = 2048
     """Number of words drawn in each step for the sampled softmax; 0 for the full softmax."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
-    """Words are drawn in proportion to their counts to this power."""
+    """These words are drawn in proportion to their counts to this power."""
     batch: Annotated[int, AtLeast(1), Flag(alias=("--batch-size",))] = 32
-    """Number of places of the text that are read side by side."""
+    """Batch size: number of positions of the text that are read in parallel."""
     steps: Annotated[int, AtLeast(1), Flag(alias=("--unroll-steps",))] = 20
-    """Number of words after which the parameters are updated, and beyond which no gradient reaches."""
+    """Number of unrolled words, after which the parameters are updated; gradients do not pass further back."""
     optimizer: Literal["adam", "program"] = "adam"
-    """Adam, and sparse AdaGrad for the softmax; or AdaGrad with the settings of the program bilm-tf."""
+    """Adam, with sparse AdaGrad for the softmax; or AdaGrad with the settings of the program bilm-tf."""
     lr: Annotated[float | None, Above(0), Flag(alias=("--eta", "--learning-rate"))] = None
-    """Learning rate: 0.004 with adam, which falls linearly to 5 % of it, and a constant 0.2 with program."""
+    """Learning rate: by default 0.004 with adam, decaying linearly to 5 % of that, and a constant 0.2 with program."""
     softmax_lr: Annotated[float, Above(0)] = 0.3
-    """With adam: learning rate of the softmax, which falls alike."""
+    """With adam: learning rate of the softmax, which decays in the same way."""
     dropout: Annotated[float | None, AtLeast(0), Below(1)] = None
-    """Share of each layer's inputs, and of the outputs, left out at random: by default 0.1, or 0 for one epoch of adam."""
+    """Share of each layer's inputs, and of the outputs, dropped at random: by default 0.1, or 0 for one epoch of adam."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 1
     """Number of passes over the text."""
     held_out: Annotated[int, AtLeast(0)] = 20_000
-    """Words, about, in documents that are held out to measure the perplexity, but at most 1 % of the text."""
+    """Approximate number of words in the documents held out to measure the perplexity; at most 1 % of the text."""
     init: str | None = None
     """Start from the parameters of this model, whose sizes must be the same."""
     seed: Annotated[int, AtLeast(0)] = 1
@@ -75,7 +75,7 @@ class ElmoOptions(Options):
     vectors: ClassVar[str] = "w"
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for filters that are none, and for sizes that do not go together."""
+        """Raise `UsageError` for malformed filters and for sizes that do not go together."""
         super().__post_init__()
         if self.optimizer == "program" and self.softmax_lr != type(self).softmax_lr:
             raise UsageError("--softmax-lr goes with --optimizer=adam; otherwise --lr is the rate of all parameters")
@@ -85,7 +85,7 @@ class ElmoOptions(Options):
 
     @property
     def convolutions(self) -> tuple[tuple[int, int], ...]:
-        """Width and number of the filters of each convolution; raises `UsageError` if `filters` does not say them."""
+        """Width and number of the filters of each convolution; raises `UsageError` for malformed `filters`."""
         try:
             pairs = [tuple(map(int, part.split(":"))) for part in self.filters.split(",")]
             found = tuple((width, number) for width, number in pairs)
@@ -102,7 +102,7 @@ class ElmoOptions(Options):
 
     @property
     def left_out(self) -> float:
-        """The share that dropout leaves out."""
+        """The share that dropout drops."""
         if self.dropout is not None:
             return self.dropout
         return 0.1 if self.epochs > 1 or self.optimizer == "program" else 0.0

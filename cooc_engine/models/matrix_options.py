@@ -23,23 +23,24 @@ class GloveOptions(Options):
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
     """Initial learning rate of AdaGrad."""
     x_max: Annotated[float, Above(0), Flag(alias=("--xmax",))] = 100.0
-    """Counts of this and above have weight 1; 10 suits a small corpus."""
+    """Counts of at least this have weight 1; 10 suits a small corpus."""
     weight_power: Annotated[float, AtLeast(0)] = 0.75
-    """Exponent of the weight (count / x-max) of smaller counts."""
+    """Exponent α of the weight (count / x-max)^α of smaller counts."""
     clip: Annotated[float | None, Above(0), Flag(alias=("--grad-clip", "--grad-clip-value"))] = 100.0
     """Clip each component of a gradient to this, before multiplying by the learning rate."""
     target: Literal["log", "log1p"] = "log"
     """The value that is fitted: log x or log(1 + x) of a count x."""
     accumulators: Literal["component", "row"] = "component"
-    """AdaGrad's sums of squares: one per component, as in GloVe's program, or one per row: faster, smaller, same loss."""
+    """AdaGrad's sums of squares: one per component, as in GloVe's program, or one per row, which is faster and smaller at the
+    same loss."""
     vectors: Literal["w+c", "w", "c", "concat"] = "w+c"
     """The vectors that queries use: the sum of word and context vectors, either alone, or both concatenated."""
     center: Literal["none", "mean"] = "none"
     """Subtract the mean from the vectors that queries use; the objective does not determine a common offset."""
     held_out: Annotated[float, AtLeast(0), Below(1)] = 0.0
-    """Fraction of the entries held out from training; training stops when their loss no longer falls."""
+    """Fraction of the entries that are held out from training, which stops when their loss no longer falls."""
     patience: Annotated[int, AtLeast(1)] = 2
-    """With `held-out`: number of epochs in a row that may pass without a lower loss."""
+    """With `held-out`: number of consecutive epochs that may pass without a lower loss."""
     init: str | None = None
     """Start from the vectors of this model, or of a file of vectors; words that it lacks start at random."""
     seed: Annotated[int, AtLeast(0)] = 1
@@ -59,7 +60,7 @@ class SimplerGloveOptions(Options):
     x_max: Annotated[float, Above(0), Flag(alias=("--xmax",))] = 100.0
     """The count whose weight is 1."""
     weight_power: Annotated[float, AtLeast(0)] = 0.75
-    """Exponent of the weight (count / x-max)."""
+    """Exponent α of the weight (count / x-max)^α."""
     truncate_weight: Literal["on", "off"] = "on"
     """Whether the weight of counts above x-max is capped at 1."""
     tying: Literal["tied", "free"] = "tied"
@@ -67,22 +68,23 @@ class SimplerGloveOptions(Options):
     clip: Annotated[float | None, Above(0), Flag(alias=("--grad-clip", "--grad-clip-value"))] = None
     """Clip each component of a gradient to this, before multiplying by the learning rate; off by default."""
     accumulators: Literal["component", "row"] = "component"
-    """AdaGrad's sums of squares: one per component, as in GloVe's program, or one per row: faster, smaller, same loss."""
+    """AdaGrad's sums of squares: one per component, as in GloVe's program, or one per row, which is faster and smaller at the
+    same loss."""
     vectors: Literal["w", "c", "w+c", "concat"] | None = None
-    """The vectors that queries use: tied ones have only w; free ones have all four choices, concat by default."""
+    """The vectors that queries use: only w if tied; any of the four if free, by default concat."""
     center: Literal["none", "mean"] = "none"
     """Subtract the mean from the vectors that queries use."""
     held_out: Annotated[float, AtLeast(0), Below(1)] = 0.0
-    """Fraction of the entries held out from training; training stops when their loss no longer falls."""
+    """Fraction of the entries that are held out from training, which stops when their loss no longer falls."""
     patience: Annotated[int, AtLeast(1)] = 2
-    """With `held-out`: number of epochs in a row that may pass without a lower loss."""
+    """With `held-out`: number of consecutive epochs that may pass without a lower loss."""
     init: str | None = None
     """Start from the vectors of this model, or of a file of vectors; words that it lacks start at random."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values, of the order of the entries and of those held out."""
 
     def __post_init__(self) -> None:
-        """Settle what queries use; raises `UsageError` for a choice that tied vectors do not have."""
+        """Fill in the vectors that queries use; raises `UsageError` for a choice that tied vectors do not have."""
         super().__post_init__()
         if self.tying == "tied" and self.vectors not in (None, "w"):
             raise UsageError(f"--vectors is {self.vectors!r}, but tied vectors are a single set: pass --tying=free, or w")
@@ -103,10 +105,10 @@ class PmiOptions(Options):
 
 @dataclass(frozen=True)
 class AsWrittenOptions(EncodeOptions):
-    """How a text is encoded for a family with an option `normalize` of its own, which is about vectors."""
+    """How a text is encoded for a family that has its own option `normalize`, which concerns vectors."""
 
     normalize: Annotated[Literal["NFC", "NFKC"] | None, Unparsed()] = None
-    """Not a flag here: encode the text first, with the form of its characters."""
+    """Not available as a flag here: encode the text first, with its Unicode normalisation."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class PmiSvdOptions(Options):
     """Random seed of the first block."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for what vectors without a factorisation do not have."""
+        """Raise `UsageError` for options that require a factorisation."""
         super().__post_init__()
         if self.solver == "none" and self.vectors != "w":
             raise UsageError(

@@ -27,9 +27,9 @@ class SampledOptions(Options):
     negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
     """With ns: number of negative samples per example."""
     noise: Literal["shared", "own"] = "shared"
-    """With ns: neighbouring windows share their negative samples, or, as in word2vec's program, each input draws its own."""
+    """With ns: whether neighbouring windows share negative samples, or each input draws its own, as in word2vec's program."""
     noise_words: Annotated[int, AtLeast(1), Below(1025)] = 16
-    """With shared noise: words drawn for each group of windows; more of them answer more analogies, and take longer."""
+    """With shared noise: number of words drawn for each group of windows; more take longer and improve analogies."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-3
@@ -37,9 +37,9 @@ class SampledOptions(Options):
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
     """Number of passes over the text."""
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.025
-    """Initial learning rate; it falls linearly to `min-lr`."""
+    """Initial learning rate, which decays linearly to `min-lr`."""
     min_lr: Annotated[float | None, AtLeast(0), Flag(alias=("--min-alpha",))] = None
-    """Final learning rate; 1e-4 of `lr` by default. With few epochs a tenth of `lr`, or more, gives better vectors."""
+    """Final learning rate, by default 1e-4 of `lr`. With few epochs, a tenth of `lr` or more gives better vectors."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """The vectors that queries use: input (word) or output (context) vectors, their sum, or both concatenated."""
     init: Annotated[str | None, Flag(alias=("--pretrained", "--pretrainedVectors"))] = None
@@ -49,10 +49,10 @@ class SampledOptions(Options):
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values and of all sampling."""
     deterministic: bool = False
-    """Give the same vectors with any number of threads; slower."""
+    """Train slower, with the same vectors for any number of threads."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for options of noise where nothing is noise."""
+        """Raise `UsageError` for options of noise if there is no noise."""
         if self.negative == 0:
             raise UsageError("--negative is 0, but ns needs samples; for the hierarchical softmax pass --loss=hs without it")
         super().__post_init__()
@@ -66,7 +66,7 @@ class SampledOptions(Options):
             self._refuse("with --noise=own each input draws its own", "noise_words")
 
     def _refuse(self, why: str, *names: str) -> None:
-        """Raise `UsageError` if one of some options is not as it is by default: it would change nothing."""
+        """Raise `UsageError` if any of these options differs from its default, since it would have no effect."""
         for field in dataclasses.fields(self):
             value, flag = getattr(self, field.name), "--" + field.name.replace("_", "-")
             if field.name in names and value != field.default:
@@ -78,10 +78,10 @@ class SkipgramOptions(SampledOptions):
     """Skip-gram (Mikolov et al. 2013)."""
 
     predict: Literal["centre", "contexts"] = "centre"
-    """Each context word predicts the centre, as in word2vec's program, or the centre predicts its contexts, as in the paper."""
+    """Whether each context word predicts the centre, as in word2vec's program, or the centre its contexts, as in the paper."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for a choice of noise that there is not."""
+        """Raise `UsageError` for a choice of noise that does not exist here."""
         super().__post_init__()
         if self.predict == "contexts":
             self._refuse("a centre that predicts its contexts draws negative samples for each", "noise")
@@ -92,12 +92,12 @@ class CbowOptions(SampledOptions):
     """Continuous bag of words (Mikolov et al. 2013)."""
 
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
-    """Initial learning rate; it falls linearly to `min-lr`."""
+    """Initial learning rate, which decays linearly to `min-lr`."""
     gradient: Literal["whole", "share"] = "whole"
-    """How much of the mean's gradient each of its C words receives: all of it, as in word2vec's program, or 1/C."""
+    """The share of the mean's gradient that each of its C words receives: all of it, as in word2vec's program, or 1/C."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for a choice of noise that there is not."""
+        """Raise `UsageError` for a choice of noise that does not exist here."""
         super().__post_init__()
         self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
 
@@ -107,20 +107,20 @@ class Doc2vecOptions(SampledOptions):
     """Paragraph vectors, Doc2Vec (Le and Mikolov 2014)."""
 
     architecture: Annotated[Literal["dbow", "dm"], Flag(alias=("--model",))] = "dbow"
-    """PV-DBOW: a document predicts each of its words; or PV-DM: the mean of a document and a window predicts the centre."""
+    """PV-DBOW: a document predicts each of its words; or PV-DM: the mean of document and window predicts the centre."""
     combine: Literal["mean", "sum", "concat"] = "mean"
-    """With dm: take the mean of a document and a window, their sum, or all side by side, with weights for each place."""
+    """With dm: use the mean of document and window, their sum, or their concatenation, with weights for each position."""
     radius: Literal["random", "fixed"] | None = None  # type: ignore[assignment]
-    """Size of each window: drawn from 1 to `window`, or always `window`; with concat it is always that."""
+    """Size of each window: drawn from 1 to `window`, or always `window`, as it is with concat."""
     words: Literal["on", "off"] = "off"
-    """With dbow: train skip-gram on the way, so that words have input vectors in the space of the documents."""
+    """With dbow: also train skip-gram, so that words have input vectors in the same space as documents."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
     """Number of passes over the text."""
     vectors: Literal["w", "c", "w+c", "concat"] | None = None  # type: ignore[assignment]
-    """The vectors of words that queries use: w by default, or c for dbow without `words`, which has no others."""
+    """The word vectors that queries use: w by default, or c for dbow without `words`, which has no others."""
 
     def __post_init__(self) -> None:
-        """Fill in vectors and radius, so that the record says what was used; raise `UsageError` for what there would not be."""
+        """Fill in vectors and radius, so that the record states them; raise `UsageError` for vectors that do not exist."""
         super().__post_init__()
         if self.vectors is None:
             object.__setattr__(self, "vectors", "w" if self.has_words else "c")
@@ -168,25 +168,25 @@ class FasttextOptions(SampledOptions):
     """fastText's word vectors (Bojanowski et al. 2017): a word is the mean of its own row and those of its n-grams."""
 
     architecture: Annotated[Literal["skipgram", "cbow"], Flag(alias=("--model",))] = "skipgram"
-    """The centre predicts each of its contexts, or the mean of all rows of all context words predicts the centre."""
+    """Whether the centre predicts each of its contexts, or the mean of all rows of all context words predicts the centre."""
     min_n: Annotated[int, AtLeast(1), Flag(alias=("--minn",))] = 3
     """Length of the shortest n-grams, in characters."""
     max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 6
-    """Length of the longest n-grams; 0 for words without n-grams."""
+    """Length of the longest n-grams, in characters; 0 trains words without n-grams."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
-    """Number of rows that the n-grams share; each has the row of its hash."""
+    """Number of rows that n-grams are hashed to."""
     mode: Literal["fasttext", "floret"] = "fasttext"
-    """Each word has a row of its own, or, as in floret, words are hashed like n-grams, into one table that may be small."""
+    """Whether each word has its own row, or words are hashed like n-grams, as in floret, into one table that can be small."""
     hashes: Annotated[int, AtLeast(1), Below(5), Flag(alias=("--hash-count", "--hashCount"))] = 1
     """With floret: number of rows of each word and n-gram."""
     noise_words: Annotated[int, AtLeast(1), Below(1025)] = 64
-    """With shared noise: words drawn for each group of windows; more of them answer more analogies, and take longer."""
+    """With shared noise: number of words drawn for each group of windows; more take longer and improve analogies."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.5
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-4
-    """Subsample frequent words: a word of frequency f > 2.6 t in the text is kept with probability √(t/f) + t/f; 0: all are."""
+    """Subsample frequent words: a word of frequency f > 2.6 t is kept with probability √(t/f) + t/f; 0 keeps all."""
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
-    """Initial learning rate; it falls linearly to `min-lr`."""
+    """Initial learning rate, which decays linearly to `min-lr`."""
     min_lr: Annotated[float, AtLeast(0), Flag(alias=("--min-alpha",))] = 0.0
     """Final learning rate."""
 
@@ -207,24 +207,24 @@ class JoseOptions(SampledOptions):
 
     loss: ClassVar[str] = "ns"  # type: ignore[misc]
     margin: Annotated[float, Above(0), Below(4)] = 0.15
-    """How much nearer a word must be to its context, or document, than a noise word is, as a difference of cosines."""
+    """How much nearer to its context or document a word must be than a noise word, as a difference of cosines."""
     hinge: Literal["separate", "joint"] = "separate"
-    """A loss for the context and one for the document, as in the authors' program, or the article's single loss of both."""
+    """Separate losses for the context and the document, as in the authors' program, or their joint loss, as in the article."""
     step: Literal["program", "cosine", "plain"] = "program"
     """Factor of each step: that of the authors' program, the article's 1 + cos, or none (Riemannian gradient descent)."""
     negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 2
     """Number of noise words for each pair of a word and its context, or document."""
     noise: Literal["shared", "own"] = "shared"
-    """Neighbouring words share their noise words, or, as in the authors' program, each draws its own."""
+    """Whether neighbouring words share their noise words, or each draws its own, as in the authors' program."""
     noise_words: Annotated[int, AtLeast(1), Below(1025)] = 64
-    """With shared noise: number of words that neighbours share; a sixteenth of them is drawn anew at each position."""
+    """With shared noise: number of words that neighbours share, a sixteenth of which is redrawn at each position."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """Noise words are drawn in proportion to their counts to this power."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
     """Number of passes over the text."""
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.04
-    """Initial learning rate; it falls linearly to `min-lr`."""
+    """Initial learning rate, which decays linearly to `min-lr`."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """The vectors that queries use: those of words as centres or as contexts, their sum, or both concatenated."""
     deterministic: bool = False
-    """Give the same vectors with any number of threads, by training in one."""
+    """Train in one thread, with the same vectors for any number of threads."""

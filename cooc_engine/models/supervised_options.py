@@ -1,4 +1,4 @@
-"""Options of the classifier, by the names of fastText's program."""
+"""Options of the classifier, named as in fastText's program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["AllWordsOptions", "AutotuneOptions", "SupervisedOptions"]
 
 @dataclass(frozen=True)
 class AllWordsOptions(EncodeOptions):
-    """How a text is encoded for a model that cuts the vocabulary itself: with all its words."""
+    """How a text is encoded for a model that prunes the vocabulary itself: with all its words."""
 
     min_count: Annotated[int, AtLeast(1), Unparsed()] = 1
     """Words that occur fewer times than this are left out of the vocabulary."""
@@ -33,7 +33,7 @@ class SupervisedOptions(Options):
     label: Annotated[str, Flag(alias=("--label-prefix",))] = "__label__"
     """Words that begin with this are labels; they may be anywhere in a line."""
     min_count: Annotated[int, AtLeast(1), Flag(alias=("--minCount", "--mincount"))] = 1
-    """Words that occur fewer times than this have no vector; they still belong to n-grams."""
+    """Words that occur fewer times than this have no vector, but are still part of n-grams."""
     min_count_label: Annotated[int, AtLeast(1), Flag(alias=("--minCountLabel",))] = 1
     """Labels that occur fewer times than this are ignored."""
     word_ngrams: Annotated[int, AtLeast(1), Below(64), Flag(alias=("--wordNgrams",))] = 1
@@ -41,24 +41,24 @@ class SupervisedOptions(Options):
     min_n: Annotated[int, AtLeast(0), Flag(alias=("--minn",))] = 0
     """Number of characters of the shortest subword."""
     max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 0
-    """Number of characters of the longest subword; 0 takes none."""
+    """Number of characters of the longest subword; 0 for no subwords."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
     """Number of rows that n-grams and subwords are hashed to, if there are any."""
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
     """Number of passes over the text."""
     lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.1
-    """Initial learning rate; it falls linearly to 0."""
+    """Initial learning rate, which decays linearly to 0."""
     init: Annotated[str | None, Flag(alias=("--pretrained", "--pretrainedVectors"))] = None
     """Start from the vectors of this model, or of a file of vectors; words that it lacks are initialised as usual."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values and of all sampling."""
     deterministic: bool = False
-    """Give the same vectors with any number of threads, by training in one."""
+    """Train in one thread, with the same vectors for any number of threads."""
     extend: ClassVar[bool] = False
     vectors: ClassVar[str] = "w"
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for an empty prefix, and for subwords that are longer than the longest."""
+        """Raise `UsageError` for an empty prefix, and for a shortest subword longer than the longest."""
         super().__post_init__()
         if not self.label or self.label.split() != [self.label]:
             raise UsageError(f"--label is {self.label!r}; it must be the beginning of a word, such as __label__")
@@ -80,14 +80,14 @@ class AutotuneOptions(Options):
     heading = "Searching"
 
     duration: Annotated[float, AtLeast(0), Flag(alias=("--autotune-duration",))] = 300.0
-    """Seconds for all trials; none is begun that would take longer than what is left."""
+    """Time for all trials, in seconds; a trial that would take longer than the remaining time is not started."""
     trials: Annotated[int | None, AtLeast(1)] = None
-    """Number of trials, at most."""
+    """Largest number of trials."""
     metric: Annotated[str, Flag(alias=("--autotune-metric",))] = "f1"
-    """What is to be as high as possible: `f1`, `precision` or `recall` of the best labels, or `f1:LABEL` of one."""
+    """What to maximise: `f1`, `precision` or `recall` of the best labels, or `f1:LABEL` for a single label."""
     predictions: Annotated[int, AtLeast(1), Flag(alias=("--autotune-predictions",))] = 1
     """Number of labels that are predicted for each line."""
     model_size: Annotated[str | None, Flag(alias=("--autotune-modelsize",))] = None
-    """The most bytes of the model's file, such as 2M: models are quantised, and cut so that they fit."""
+    """Largest size of the model file, such as 2M: models are quantised, and pruned so that they fit."""
     search_seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the search."""

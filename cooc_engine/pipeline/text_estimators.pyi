@@ -41,34 +41,35 @@ class Cbow(TextEstimator):
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.05` unless given. Initial learning rate; it falls linearly to `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate, which decays linearly to
+                      `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    gradient          `'whole'` or `'share'`, `'whole'` unless given. How much of the mean's gradient each of its
-                      C words receives: all of it, as in word2vec's program, or 1/C.
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
+    gradient          `'whole'` or `'share'`, `'whole'` unless given. The share of the mean's gradient that each
+                      of its C words receives: all of it, as in word2vec's program, or 1/C.
     min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
                       the vocabulary.
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -117,43 +118,43 @@ class Doc2Vec(TextEstimator):
     window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
                       centre.
     radius            `'random'` or `'fixed'` or `None`. Size of each window: drawn from 1 to `window`, or always
-                      `window`; with concat it is always that.
+                      `window`, as it is with concat.
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `10` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.025` unless given. Initial learning rate; it falls linearly to
+    lr                `float`, above 0, `0.025` unless given. Initial learning rate, which decays linearly to
                       `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
-    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors of words that queries use: w
-                      by default, or c for dbow without `words`, which has no others.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The word vectors that queries use: w by
+                      default, or c for dbow without `words`, which has no others.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
     architecture      `'dbow'` or `'dm'`, `'dbow'` unless given. PV-DBOW: a document predicts each of its words;
-                      or PV-DM: the mean of a document and a window predicts the centre.
-    combine           `'mean'` or `'sum'` or `'concat'`, `'mean'` unless given. With dm: take the mean of a
-                      document and a window, their sum, or all side by side, with weights for each place.
-    words             `'on'` or `'off'`, `'off'` unless given. With dbow: train skip-gram on the way, so that
-                      words have input vectors in the space of the documents.
+                      or PV-DM: the mean of document and window predicts the centre.
+    combine           `'mean'` or `'sum'` or `'concat'`, `'mean'` unless given. With dm: use the mean of document
+                      and window, their sum, or their concatenation, with weights for each position.
+    words             `'on'` or `'off'`, `'off'` unless given. With dbow: also train skip-gram, so that words have
+                      input vectors in the same space as documents.
     min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
                       the vocabulary.
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -208,16 +209,17 @@ class FastText(TextEstimator):
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.5` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.0001` unless given. Subsample frequent words: a word of frequency f
-                      > 2.6 t in the text is kept with probability √(t/f) + t/f; 0: all are.
+                      > 2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.05` unless given. Initial learning rate; it falls linearly to `min-lr`.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate, which decays linearly to
+                      `min-lr`.
     min_lr            `float`, at least 0, `0.0` unless given. Final learning rate.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
@@ -225,16 +227,16 @@ class FastText(TextEstimator):
                       it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    architecture      `'skipgram'` or `'cbow'`, `'skipgram'` unless given. The centre predicts each of its
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
+    architecture      `'skipgram'` or `'cbow'`, `'skipgram'` unless given. Whether the centre predicts each of its
                       contexts, or the mean of all rows of all context words predicts the centre.
     min_n             `int`, at least 1, `3` unless given. Length of the shortest n-grams, in characters.
-    max_n             `int`, at least 0, below 64, `6` unless given. Length of the longest n-grams; 0 for words
-                      without n-grams.
-    buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that the
-                      n-grams share; each has the row of its hash.
-    mode              `'fasttext'` or `'floret'`, `'fasttext'` unless given. Each word has a row of its own, or,
-                      as in floret, words are hashed like n-grams, into one table that may be small.
+    max_n             `int`, at least 0, below 64, `6` unless given. Length of the longest n-grams, in characters;
+                      0 trains words without n-grams.
+    buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that n-grams
+                      are hashed to.
+    mode              `'fasttext'` or `'floret'`, `'fasttext'` unless given. Whether each word has its own row, or
+                      words are hashed like n-grams, as in floret, into one table that can be small.
     hashes            `int`, at least 1, below 5, `1` unless given. With floret: number of rows of each word and
                       n-gram.
     min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
@@ -242,8 +244,8 @@ class FastText(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -302,23 +304,24 @@ class GloVe(TextEstimator):
     vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
     epochs            `int`, at least 1, `25` unless given. Number of passes over the entries.
     lr                `float`, above 0, `0.05` unless given. Initial learning rate of AdaGrad.
-    x_max             `float`, above 0, `100.0` unless given. Counts of this and above have weight 1; 10 suits a
+    x_max             `float`, above 0, `100.0` unless given. Counts of at least this have weight 1; 10 suits a
                       small corpus.
-    weight_power      `float`, at least 0, `0.75` unless given. Exponent of the weight (count / x-max) of smaller
-                      counts.
+    weight_power      `float`, at least 0, `0.75` unless given. Exponent α of the weight (count / x-max)^α of
+                      smaller counts.
     clip              `float` or `None`, above 0, `100.0` unless given. Clip each component of a gradient to this,
                       before multiplying by the learning rate.
     target            `'log'` or `'log1p'`, `'log'` unless given. The value that is fitted: log x or log(1 + x) of
                       a count x.
     accumulators      `'component'` or `'row'`, `'component'` unless given. AdaGrad's sums of squares: one per
-                      component, as in GloVe's program, or one per row: faster, smaller, same loss.
+                      component, as in GloVe's program, or one per row, which is faster and smaller at the same
+                      loss.
     vectors           `'w+c'` or `'w'` or `'c'` or `'concat'`, `'w+c'` unless given. The vectors that queries use:
                       the sum of word and context vectors, either alone, or both concatenated.
     center            `'none'` or `'mean'`, `'none'` unless given. Subtract the mean from the vectors that queries
                       use; the objective does not determine a common offset.
-    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries held out from
-                      training; training stops when their loss no longer falls.
-    patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
+    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries that are held out
+                      from training, which stops when their loss no longer falls.
+    patience          `int`, at least 1, `2` unless given. With `held-out`: number of consecutive epochs that may
                       pass without a lower loss.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks start at random.
@@ -333,8 +336,8 @@ class GloVe(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -408,8 +411,8 @@ class PmiSvd(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -454,7 +457,7 @@ class SimplerGloVe(TextEstimator):
     epochs            `int`, at least 1, `30` unless given. Number of passes over the entries.
     lr                `float`, above 0, `0.1` unless given. Initial learning rate of AdaGrad.
     x_max             `float`, above 0, `100.0` unless given. The count whose weight is 1.
-    weight_power      `float`, at least 0, `0.75` unless given. Exponent of the weight (count / x-max).
+    weight_power      `float`, at least 0, `0.75` unless given. Exponent α of the weight (count / x-max)^α.
     truncate_weight   `'on'` or `'off'`, `'on'` unless given. Whether the weight of counts above x-max is capped
                       at 1.
     tying             `'tied'` or `'free'`, `'tied'` unless given. One set of vectors for words and contexts (best
@@ -462,14 +465,15 @@ class SimplerGloVe(TextEstimator):
     clip              `float` or `None`, above 0. Clip each component of a gradient to this, before multiplying by
                       the learning rate; off by default.
     accumulators      `'component'` or `'row'`, `'component'` unless given. AdaGrad's sums of squares: one per
-                      component, as in GloVe's program, or one per row: faster, smaller, same loss.
-    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors that queries use: tied ones
-                      have only w; free ones have all four choices, concat by default.
+                      component, as in GloVe's program, or one per row, which is faster and smaller at the same
+                      loss.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors that queries use: only w if
+                      tied; any of the four if free, by default concat.
     center            `'none'` or `'mean'`, `'none'` unless given. Subtract the mean from the vectors that queries
                       use.
-    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries held out from
-                      training; training stops when their loss no longer falls.
-    patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
+    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries that are held out
+                      from training, which stops when their loss no longer falls.
+    patience          `int`, at least 1, `2` unless given. With `held-out`: number of consecutive epochs that may
                       pass without a lower loss.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks start at random.
@@ -484,8 +488,8 @@ class SimplerGloVe(TextEstimator):
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 
@@ -538,35 +542,35 @@ class SkipGram(TextEstimator):
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.025` unless given. Initial learning rate; it falls linearly to
+    lr                `float`, above 0, `0.025` unless given. Initial learning rate, which decays linearly to
                       `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    predict           `'centre'` or `'contexts'`, `'centre'` unless given. Each context word predicts the centre,
-                      as in word2vec's program, or the centre predicts its contexts, as in the paper.
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
+    predict           `'centre'` or `'contexts'`, `'centre'` unless given. Whether each context word predicts the
+                      centre, as in word2vec's program, or the centre its contexts, as in the paper.
     min_count         `int`, at least 1, `5` unless given. Words that occur fewer times than this are left out of
                       the vocabulary.
     max_vocab         `int` or `None`, at least 1. Keep only this many of the most frequent words; ties are broken
                       by byte order.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
 

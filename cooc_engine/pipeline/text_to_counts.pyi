@@ -55,39 +55,39 @@ def encode(
                       by byte order.
     vocabulary        `str` or `None`. Use the vocabulary of this corpus or co-occurrence directory instead of
                       building one from the text.
-    document          `'line'` or `'blank-line'` or `'file'`, `'line'` unless given. What is a document: each
-                      `line`; what `blank-line`s separate, as in most books; or each `file`.
-    encoding          `str`, `'utf-8'` unless given. The encoding of the text files, by Python's name for it, such
+    document          `'line'` or `'blank-line'` or `'file'`, `'line'` unless given. What counts as a document:
+                      each `line`; each paragraph between blank lines, as in most books; or each `file`.
+    encoding          `str`, `'utf-8'` unless given. The encoding of the text files, by its name in Python, such
                       as gb18030, latin-1 or utf-16.
-    errors            `'strict'` or `'replace'` or `'skip'`, `'strict'` unless given. What to do about bytes that
-                      are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
-                      count them.
+    errors            `'strict'` or `'replace'` or `'skip'`, `'strict'` unless given. How to handle bytes that
+                      cannot be decoded, and NULs: stop with an error, `replace` them by U+FFFD, or `skip` them;
+                      the latter two count them.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
-    pattern           `str` or `None`. The pattern of a word, for `regex`; by default words, also with ' or -
-                      inside, and numbers such as 1,000.5.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
+    pattern           `str` or `None`. The pattern of a word, for `regex`; the default matches words, also with
+                      inner ' or -, and numbers such as 1,000.5.
     hmm               `'on'` or `'off'`, `'on'` unless given. Whether `jieba` uses its hidden Markov model to find
                       words that are not in its dictionary.
-    user_dict         `str` or `None`. A file of words for `jieba` to know besides its own: in each line one, and
-                      perhaps its frequency and its tag.
-    html              `bool`, `False` unless given. The text is HTML: take out tags, comments, scripts and styles,
-                      and replace entities such as &eacute;.
-    normalize         `'NFC'` or `'NFKC'` or `None`. Write each character of the text in one way before it is
-                      split: `NFC` joins accents to their letters, `NFKC` also makes full-width forms, ligatures
-                      and the like plain.
+    user_dict         `str` or `None`. A file of additional words for `jieba`: one per line, optionally followed
+                      by its frequency and its tag.
+    html              `bool`, `False` unless given. Treat the text as HTML: remove tags, comments, scripts and
+                      styles, and decode entities such as &eacute;.
+    normalize         `'NFC'` or `'NFKC'` or `None`. Unicode normalisation before the text is split: `NFC` joins
+                      accents to their letters, `NFKC` also converts full-width forms, ligatures and the like to
+                      plain characters.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
-    stop_words        `str` or `None`. A file of words to leave out of the text, one per line, before windows are
-                      laid over it.
+    stop_words        `str` or `None`. A file of words, one per line, that are removed from the text before
+                      windows are formed.
     phrases           `int`, at least 0, `0` unless given. Number of passes that join frequent word pairs into
                       phrases such as new_york (word2phrase); 0 joins none.
     phrase_threshold  `float`, at least 0, `100.0` unless given. Join a and b if (n_ab - min-count) n / (n_a n_b)
                       is above this, in a text of n words.
-    doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, from 1, with the ids of
-                      documents, which are no text; line numbers by default.
-    doc_id_type       `'string'` or `'int64'`, `'string'` unless given. What the ids of that column are: strings,
-                      or whole numbers of 64 bits, by which Python then asks for documents.
+    doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, counted from 1, that holds
+                      the document ids instead of text; else line numbers.
+    doc_id_type       `'string'` or `'int64'`, `'string'` unless given. The type of the ids in that column:
+                      strings, or 64-bit integers, by which documents are then looked up in Python.
     reserved          `'refuse'` or `'keep'`, `'refuse'` unless given. Refuse or keep `<unk>` and `</s>` as words
                       of the text; GloVe, word2vec and fastText reserve them.
     """
@@ -129,39 +129,39 @@ def encode_documents(
                       by byte order.
     vocabulary        `str` or `None`. Use the vocabulary of this corpus or co-occurrence directory instead of
                       building one from the text.
-    document          `'line'` or `'blank-line'` or `'file'`, `'line'` unless given. What is a document: each
-                      `line`; what `blank-line`s separate, as in most books; or each `file`.
-    encoding          `str`, `'utf-8'` unless given. The encoding of the text files, by Python's name for it, such
+    document          `'line'` or `'blank-line'` or `'file'`, `'line'` unless given. What counts as a document:
+                      each `line`; each paragraph between blank lines, as in most books; or each `file`.
+    encoding          `str`, `'utf-8'` unless given. The encoding of the text files, by its name in Python, such
                       as gb18030, latin-1 or utf-16.
-    errors            `'strict'` or `'replace'` or `'skip'`, `'strict'` unless given. What to do about bytes that
-                      are not text, and NULs: stop with an error, or `replace` them by U+FFFD or `skip` them, and
-                      count them.
+    errors            `'strict'` or `'replace'` or `'skip'`, `'strict'` unless given. How to handle bytes that
+                      cannot be decoded, and NULs: stop with an error, `replace` them by U+FFFD, or `skip` them;
+                      the latter two count them.
     tokenizer         `str`, `'whitespace'` unless given. How a line is split into words: `whitespace` (ASCII),
-                      `regex`, `jieba`, or a Python function as `module:function`, for which Python takes the
-                      function itself.
-    pattern           `str` or `None`. The pattern of a word, for `regex`; by default words, also with ' or -
-                      inside, and numbers such as 1,000.5.
+                      `regex`, `jieba`, or a Python function as `module:function`; from Python, the function
+                      itself can be passed.
+    pattern           `str` or `None`. The pattern of a word, for `regex`; the default matches words, also with
+                      inner ' or -, and numbers such as 1,000.5.
     hmm               `'on'` or `'off'`, `'on'` unless given. Whether `jieba` uses its hidden Markov model to find
                       words that are not in its dictionary.
-    user_dict         `str` or `None`. A file of words for `jieba` to know besides its own: in each line one, and
-                      perhaps its frequency and its tag.
-    html              `bool`, `False` unless given. The text is HTML: take out tags, comments, scripts and styles,
-                      and replace entities such as &eacute;.
-    normalize         `'NFC'` or `'NFKC'` or `None`. Write each character of the text in one way before it is
-                      split: `NFC` joins accents to their letters, `NFKC` also makes full-width forms, ligatures
-                      and the like plain.
+    user_dict         `str` or `None`. A file of additional words for `jieba`: one per line, optionally followed
+                      by its frequency and its tag.
+    html              `bool`, `False` unless given. Treat the text as HTML: remove tags, comments, scripts and
+                      styles, and decode entities such as &eacute;.
+    normalize         `'NFC'` or `'NFKC'` or `None`. Unicode normalisation before the text is split: `NFC` joins
+                      accents to their letters, `NFKC` also converts full-width forms, ligatures and the like to
+                      plain characters.
     lowercase         `bool`, `False` unless given. Convert the text to lower case, by Unicode's rules, before it
                       is split.
-    stop_words        `str` or `None`. A file of words to leave out of the text, one per line, before windows are
-                      laid over it.
+    stop_words        `str` or `None`. A file of words, one per line, that are removed from the text before
+                      windows are formed.
     phrases           `int`, at least 0, `0` unless given. Number of passes that join frequent word pairs into
                       phrases such as new_york (word2phrase); 0 joins none.
     phrase_threshold  `float`, at least 0, `100.0` unless given. Join a and b if (n_ab - min-count) n / (n_a n_b)
                       is above this, in a text of n words.
-    doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, from 1, with the ids of
-                      documents, which are no text; line numbers by default.
-    doc_id_type       `'string'` or `'int64'`, `'string'` unless given. What the ids of that column are: strings,
-                      or whole numbers of 64 bits, by which Python then asks for documents.
+    doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, counted from 1, that holds
+                      the document ids instead of text; else line numbers.
+    doc_id_type       `'string'` or `'int64'`, `'string'` unless given. The type of the ids in that column:
+                      strings, or 64-bit integers, by which documents are then looked up in Python.
     reserved          `'refuse'` or `'keep'`, `'refuse'` unless given. Refuse or keep `<unk>` and `</s>` as words
                       of the text; GloVe, word2vec and fastText reserve them.
     """
@@ -200,6 +200,6 @@ def count(
     oov_gap           `'drop'` or `'keep'`, `'drop'` unless given. Whether words outside the vocabulary are
                       dropped before windows are formed, or kept as gaps in them.
     subsample         `float` or `None`, above 0. Subsample frequent words before windows are formed: a word of
-                      frequency f is kept with √(t/f) + t/f; off by default.
+                      frequency f is kept with probability √(t/f) + t/f.
     subsample_seed    `int`, at least 0, `1` unless given. Random seed of the subsampling.
     """

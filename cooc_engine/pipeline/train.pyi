@@ -55,23 +55,24 @@ def train(
     vector_size       `int`, at least 1, `100` unless given. Dimension of the vectors.
     epochs            `int`, at least 1, `25` unless given. Number of passes over the entries.
     lr                `float`, above 0, `0.05` unless given. Initial learning rate of AdaGrad.
-    x_max             `float`, above 0, `100.0` unless given. Counts of this and above have weight 1; 10 suits a
+    x_max             `float`, above 0, `100.0` unless given. Counts of at least this have weight 1; 10 suits a
                       small corpus.
-    weight_power      `float`, at least 0, `0.75` unless given. Exponent of the weight (count / x-max) of smaller
-                      counts.
+    weight_power      `float`, at least 0, `0.75` unless given. Exponent α of the weight (count / x-max)^α of
+                      smaller counts.
     clip              `float` or `None`, above 0, `100.0` unless given. Clip each component of a gradient to this,
                       before multiplying by the learning rate.
     target            `'log'` or `'log1p'`, `'log'` unless given. The value that is fitted: log x or log(1 + x) of
                       a count x.
     accumulators      `'component'` or `'row'`, `'component'` unless given. AdaGrad's sums of squares: one per
-                      component, as in GloVe's program, or one per row: faster, smaller, same loss.
+                      component, as in GloVe's program, or one per row, which is faster and smaller at the same
+                      loss.
     vectors           `'w+c'` or `'w'` or `'c'` or `'concat'`, `'w+c'` unless given. The vectors that queries use:
                       the sum of word and context vectors, either alone, or both concatenated.
     center            `'none'` or `'mean'`, `'none'` unless given. Subtract the mean from the vectors that queries
                       use; the objective does not determine a common offset.
-    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries held out from
-                      training; training stops when their loss no longer falls.
-    patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
+    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries that are held out
+                      from training, which stops when their loss no longer falls.
+    patience          `int`, at least 1, `2` unless given. With `held-out`: number of consecutive epochs that may
                       pass without a lower loss.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks start at random.
@@ -119,7 +120,7 @@ def train(
     epochs            `int`, at least 1, `30` unless given. Number of passes over the entries.
     lr                `float`, above 0, `0.1` unless given. Initial learning rate of AdaGrad.
     x_max             `float`, above 0, `100.0` unless given. The count whose weight is 1.
-    weight_power      `float`, at least 0, `0.75` unless given. Exponent of the weight (count / x-max).
+    weight_power      `float`, at least 0, `0.75` unless given. Exponent α of the weight (count / x-max)^α.
     truncate_weight   `'on'` or `'off'`, `'on'` unless given. Whether the weight of counts above x-max is capped
                       at 1.
     tying             `'tied'` or `'free'`, `'tied'` unless given. One set of vectors for words and contexts (best
@@ -127,14 +128,15 @@ def train(
     clip              `float` or `None`, above 0. Clip each component of a gradient to this, before multiplying by
                       the learning rate; off by default.
     accumulators      `'component'` or `'row'`, `'component'` unless given. AdaGrad's sums of squares: one per
-                      component, as in GloVe's program, or one per row: faster, smaller, same loss.
-    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors that queries use: tied ones
-                      have only w; free ones have all four choices, concat by default.
+                      component, as in GloVe's program, or one per row, which is faster and smaller at the same
+                      loss.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors that queries use: only w if
+                      tied; any of the four if free, by default concat.
     center            `'none'` or `'mean'`, `'none'` unless given. Subtract the mean from the vectors that queries
                       use.
-    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries held out from
-                      training; training stops when their loss no longer falls.
-    patience          `int`, at least 1, `2` unless given. With `held-out`: number of epochs in a row that may
+    held_out          `float`, at least 0, below 1, `0.0` unless given. Fraction of the entries that are held out
+                      from training, which stops when their loss no longer falls.
+    patience          `int`, at least 1, `2` unless given. With `held-out`: number of consecutive epochs that may
                       pass without a lower loss.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks start at random.
@@ -271,19 +273,19 @@ def train(
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.025` unless given. Initial learning rate; it falls linearly to
+    lr                `float`, above 0, `0.025` unless given. Initial learning rate, which decays linearly to
                       `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
@@ -291,9 +293,9 @@ def train(
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    predict           `'centre'` or `'contexts'`, `'centre'` unless given. Each context word predicts the centre,
-                      as in word2vec's program, or the centre predicts its contexts, as in the paper.
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
+    predict           `'centre'` or `'contexts'`, `'centre'` unless given. Whether each context word predicts the
+                      centre, as in word2vec's program, or the centre its contexts, as in the paper.
     """
 
 @overload
@@ -341,18 +343,19 @@ def train(
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.05` unless given. Initial learning rate; it falls linearly to `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate, which decays linearly to
+                      `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
@@ -360,9 +363,9 @@ def train(
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    gradient          `'whole'` or `'share'`, `'whole'` unless given. How much of the mean's gradient each of its
-                      C words receives: all of it, as in word2vec's program, or 1/C.
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
+    gradient          `'whole'` or `'share'`, `'whole'` unless given. The share of the mean's gradient that each
+                      of its C words receives: all of it, as in word2vec's program, or 1/C.
     """
 
 @overload
@@ -408,37 +411,37 @@ def train(
     window            `int`, at least 1, `5` unless given. Largest number of context words on each side of the
                       centre.
     radius            `'random'` or `'fixed'` or `None`. Size of each window: drawn from 1 to `window`, or always
-                      `window`; with concat it is always that.
+                      `window`, as it is with concat.
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `16` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.75` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `10` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.025` unless given. Initial learning rate; it falls linearly to
+    lr                `float`, above 0, `0.025` unless given. Initial learning rate, which decays linearly to
                       `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
-    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The vectors of words that queries use: w
-                      by default, or c for dbow without `words`, which has no others.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
+    vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The word vectors that queries use: w by
+                      default, or c for dbow without `words`, which has no others.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks are initialised as usual.
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
     architecture      `'dbow'` or `'dm'`, `'dbow'` unless given. PV-DBOW: a document predicts each of its words;
-                      or PV-DM: the mean of a document and a window predicts the centre.
-    combine           `'mean'` or `'sum'` or `'concat'`, `'mean'` unless given. With dm: take the mean of a
-                      document and a window, their sum, or all side by side, with weights for each place.
-    words             `'on'` or `'off'`, `'off'` unless given. With dbow: train skip-gram on the way, so that
-                      words have input vectors in the space of the documents.
+                      or PV-DM: the mean of document and window predicts the centre.
+    combine           `'mean'` or `'sum'` or `'concat'`, `'mean'` unless given. With dm: use the mean of document
+                      and window, their sum, or their concatenation, with weights for each position.
+    words             `'on'` or `'off'`, `'off'` unless given. With dbow: also train skip-gram, so that words have
+                      input vectors in the same space as documents.
     """
 
 @overload
@@ -486,18 +489,19 @@ def train(
                       `window`, or always `window`.
     negative          `int`, at least 1, `2` unless given. Number of noise words for each pair of a word and its
                       context, or document.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. Neighbouring words share their noise words,
-                      or, as in the authors' program, each draws its own.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. Whether neighbouring words share their noise
+                      words, or each draws its own, as in the authors' program.
     noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: number of words that
-                      neighbours share; a sixteenth of them is drawn anew at each position.
+                      neighbours share, a sixteenth of which is redrawn at each position.
     noise_power       `float`, at least 0, `0.75` unless given. Noise words are drawn in proportion to their
                       counts to this power.
     subsample         `float`, at least 0, `0.001` unless given. Subsample frequent words: a word of frequency f >
                       2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `10` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.04` unless given. Initial learning rate; it falls linearly to `min-lr`.
-    min_lr            `float` or `None`, at least 0. Final learning rate; 1e-4 of `lr` by default. With few epochs
-                      a tenth of `lr`, or more, gives better vectors.
+    lr                `float`, above 0, `0.04` unless given. Initial learning rate, which decays linearly to
+                      `min-lr`.
+    min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
+                      epochs, a tenth of `lr` or more gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       those of words as centres or as contexts, their sum, or both concatenated.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
@@ -505,12 +509,12 @@ def train(
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads, by training
-                      in one.
-    margin            `float`, above 0, below 4, `0.15` unless given. How much nearer a word must be to its
-                      context, or document, than a noise word is, as a difference of cosines.
-    hinge             `'separate'` or `'joint'`, `'separate'` unless given. A loss for the context and one for the
-                      document, as in the authors' program, or the article's single loss of both.
+    deterministic     `bool`, `False` unless given. Train in one thread, with the same vectors for any number of
+                      threads.
+    margin            `float`, above 0, below 4, `0.15` unless given. How much nearer to its context or document a
+                      word must be than a noise word, as a difference of cosines.
+    hinge             `'separate'` or `'joint'`, `'separate'` unless given. Separate losses for the context and
+                      the document, as in the authors' program, or their joint loss, as in the article.
     step              `'program'` or `'cosine'` or `'plain'`, `'program'` unless given. Factor of each step: that
                       of the authors' program, the article's 1 + cos, or none (Riemannian gradient descent).
     """
@@ -565,16 +569,17 @@ def train(
     loss              `'ns'` or `'hs'` or `'softmax'`, `'ns'` unless given. Negative sampling, hierarchical
                       softmax, or, for small vocabularies, the full softmax.
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per example.
-    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: neighbouring windows share their
-                      negative samples, or, as in word2vec's program, each input draws its own.
-    noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: words drawn for each
-                      group of windows; more of them answer more analogies, and take longer.
+    noise             `'shared'` or `'own'`, `'shared'` unless given. With ns: whether neighbouring windows share
+                      negative samples, or each input draws its own, as in word2vec's program.
+    noise_words       `int`, at least 1, below 1025, `64` unless given. With shared noise: number of words drawn
+                      for each group of windows; more take longer and improve analogies.
     noise_power       `float`, at least 0, `0.5` unless given. With ns: negative samples are drawn in proportion
                       to their counts to this power.
     subsample         `float`, at least 0, `0.0001` unless given. Subsample frequent words: a word of frequency f
-                      > 2.6 t in the text is kept with probability √(t/f) + t/f; 0: all are.
+                      > 2.6 t is kept with probability √(t/f) + t/f; 0 keeps all.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.05` unless given. Initial learning rate; it falls linearly to `min-lr`.
+    lr                `float`, above 0, `0.05` unless given. Initial learning rate, which decays linearly to
+                      `min-lr`.
     min_lr            `float`, at least 0, `0.0` unless given. Final learning rate.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'`, `'w'` unless given. The vectors that queries use:
                       input (word) or output (context) vectors, their sum, or both concatenated.
@@ -583,16 +588,16 @@ def train(
     extend            `bool`, `False` unless given. Keep the words of `init` that the text lacks, with their
                       vectors; counts are added up.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads; slower.
-    architecture      `'skipgram'` or `'cbow'`, `'skipgram'` unless given. The centre predicts each of its
+    deterministic     `bool`, `False` unless given. Train slower, with the same vectors for any number of threads.
+    architecture      `'skipgram'` or `'cbow'`, `'skipgram'` unless given. Whether the centre predicts each of its
                       contexts, or the mean of all rows of all context words predicts the centre.
     min_n             `int`, at least 1, `3` unless given. Length of the shortest n-grams, in characters.
-    max_n             `int`, at least 0, below 64, `6` unless given. Length of the longest n-grams; 0 for words
-                      without n-grams.
-    buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that the
-                      n-grams share; each has the row of its hash.
-    mode              `'fasttext'` or `'floret'`, `'fasttext'` unless given. Each word has a row of its own, or,
-                      as in floret, words are hashed like n-grams, into one table that may be small.
+    max_n             `int`, at least 0, below 64, `6` unless given. Length of the longest n-grams, in characters;
+                      0 trains words without n-grams.
+    buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that n-grams
+                      are hashed to.
+    mode              `'fasttext'` or `'floret'`, `'fasttext'` unless given. Whether each word has its own row, or
+                      words are hashed like n-grams, as in floret, into one table that can be small.
     hashes            `int`, at least 1, below 5, `1` unless given. With floret: number of rows of each word and
                       n-gram.
     """
@@ -637,22 +642,22 @@ def train(
     negative          `int`, at least 1, `5` unless given. With ns: number of negative samples per line.
     label             `str`, `'__label__'` unless given. Words that begin with this are labels; they may be
                       anywhere in a line.
-    min_count         `int`, at least 1, `1` unless given. Words that occur fewer times than this have no vector;
-                      they still belong to n-grams.
+    min_count         `int`, at least 1, `1` unless given. Words that occur fewer times than this have no vector,
+                      but are still part of n-grams.
     min_count_label   `int`, at least 1, `1` unless given. Labels that occur fewer times than this are ignored.
     word_ngrams       `int`, at least 1, below 64, `1` unless given. Number of words of the longest word n-gram.
     min_n             `int`, at least 0, `0` unless given. Number of characters of the shortest subword.
     max_n             `int`, at least 0, below 64, `0` unless given. Number of characters of the longest subword;
-                      0 takes none.
+                      0 for no subwords.
     buckets           `int`, at least 1, below 2.14748e+09, `2000000` unless given. Number of rows that n-grams
                       and subwords are hashed to, if there are any.
     epochs            `int`, at least 1, `5` unless given. Number of passes over the text.
-    lr                `float`, above 0, `0.1` unless given. Initial learning rate; it falls linearly to 0.
+    lr                `float`, above 0, `0.1` unless given. Initial learning rate, which decays linearly to 0.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks are initialised as usual.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
-    deterministic     `bool`, `False` unless given. Give the same vectors with any number of threads, by training
-                      in one.
+    deterministic     `bool`, `False` unless given. Train in one thread, with the same vectors for any number of
+                      threads.
     """
 
 @overload
@@ -700,37 +705,37 @@ def train(
                       the output of each direction.
     cells             `int`, at least 1, `256` unless given. Number of LSTM cells in each layer and direction.
     layers            `int`, at least 1, below 100, `2` unless given. Number of LSTM layers in each direction.
-    characters        `int`, at least 1, `32` unless given. Dimension of the vectors of characters, which are the
-                      bytes of UTF-8.
-    filters           `str`, `'1:32,2:32,3:64,4:128'` unless given. The convolutions over the characters, as
-                      WIDTH:NUMBER for each width, between commas.
+    characters        `int`, at least 1, `32` unless given. Dimension of the vectors of characters, which are
+                      UTF-8 bytes.
+    filters           `str`, `'1:32,2:32,3:64,4:128'` unless given. The convolutions over the characters: a
+                      comma-separated list of WIDTH:NUMBER.
     highways          `int`, at least 0, below 100, `1` unless given. Number of highway layers between the
                       convolutions and the words' vectors.
-    activation        `'relu'` or `'tanh'`, `'relu'` unless given. What the maxima of the convolutions pass
-                      through.
-    cell_clip         `float`, above 0, `3.0` unless given. Cells of the LSTM stay between minus this and this.
-    projection_clip   `float`, above 0, `3.0` unless given. Outputs of the LSTM stay between minus this and this.
-    softmax_words     `int`, above 3, below 2.14748e+09, `30000` unless given. The most frequent words, which the
-                      language models predict; all others count as one.
+    activation        `'relu'` or `'tanh'`, `'relu'` unless given. The activation function after the max-pooling
+                      of the convolutions.
+    cell_clip         `float`, above 0, `3.0` unless given. Clip the cells of the LSTM to this absolute value.
+    projection_clip   `float`, above 0, `3.0` unless given. Clip the outputs of the LSTM to this absolute value.
+    softmax_words     `int`, above 3, below 2.14748e+09, `30000` unless given. Number of the most frequent words
+                      that the language models predict; all others count as a single word.
     negatives         `int`, at least 0, below 2.14748e+09, `2048` unless given. Number of words drawn in each
                       step for the sampled softmax; 0 for the full softmax.
-    noise_power       `float`, at least 0, `0.75` unless given. Words are drawn in proportion to their counts to
-                      this power.
-    batch             `int`, at least 1, `32` unless given. Number of places of the text that are read side by
-                      side.
-    steps             `int`, at least 1, `20` unless given. Number of words after which the parameters are
-                      updated, and beyond which no gradient reaches.
-    optimizer         `'adam'` or `'program'`, `'adam'` unless given. Adam, and sparse AdaGrad for the softmax; or
-                      AdaGrad with the settings of the program bilm-tf.
-    lr                `float` or `None`, above 0. Learning rate: 0.004 with adam, which falls linearly to 5 % of
-                      it, and a constant 0.2 with program.
-    softmax_lr        `float`, above 0, `0.3` unless given. With adam: learning rate of the softmax, which falls
-                      alike.
+    noise_power       `float`, at least 0, `0.75` unless given. These words are drawn in proportion to their
+                      counts to this power.
+    batch             `int`, at least 1, `32` unless given. Batch size: number of positions of the text that are
+                      read in parallel.
+    steps             `int`, at least 1, `20` unless given. Number of unrolled words, after which the parameters
+                      are updated; gradients do not pass further back.
+    optimizer         `'adam'` or `'program'`, `'adam'` unless given. Adam, with sparse AdaGrad for the softmax;
+                      or AdaGrad with the settings of the program bilm-tf.
+    lr                `float` or `None`, above 0. Learning rate: by default 0.004 with adam, decaying linearly to
+                      5 % of that, and a constant 0.2 with program.
+    softmax_lr        `float`, above 0, `0.3` unless given. With adam: learning rate of the softmax, which decays
+                      in the same way.
     dropout           `float` or `None`, at least 0, below 1. Share of each layer's inputs, and of the outputs,
-                      left out at random: by default 0.1, or 0 for one epoch of adam.
+                      dropped at random: by default 0.1, or 0 for one epoch of adam.
     epochs            `int`, at least 1, `1` unless given. Number of passes over the text.
-    held_out          `int`, at least 0, `20000` unless given. Words, about, in documents that are held out to
-                      measure the perplexity, but at most 1 % of the text.
+    held_out          `int`, at least 0, `20000` unless given. Approximate number of words in the documents held
+                      out to measure the perplexity; at most 1 % of the text.
     init              `str` or `None`. Start from the parameters of this model, whose sizes must be the same.
     seed              `int`, at least 0, `1` unless given. Random seed of the initial values and of all sampling.
     """

@@ -28,13 +28,13 @@ class RunOptions(Options):
     threads: Annotated[int | None, AtLeast(1), Flag(alias=("--thread", "--workers"))] = None
     """Number of threads; all cores by default."""
     memory: str | None = None
-    """Memory budget, such as 512M or 4G, beside an idle interpreter and mapped files; half of all memory by default."""
+    """Memory budget, such as 512M or 4G, not counting an idle interpreter and mapped files; by default half of all memory."""
     force: bool = False
     """Replace an existing output."""
     resume: bool = False
     """Continue an interrupted run."""
     take_over: bool = False
-    """Take over the output of a run that was killed on another machine; for --resume."""
+    """With --resume: take over the output of a run that was killed on another machine."""
     progress: Kind = "auto"
     """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
     json: bool = False
@@ -58,18 +58,18 @@ class TrainOptions(RunOptions):
     """Minutes between checkpoints within an epoch."""
 
     def training_keywords(self) -> TrainKeywords:
-        """Return what a training is told."""
+        """Return the keywords of a training function."""
         return {**self.keywords(), "checkpoint_every": self.checkpoint_every}
 
 
 @dataclass(frozen=True)
 class SharedOptions(RunOptions):
-    """How a command runs whose work several processes can share; nothing here changes a result."""
+    """How a command runs if several processes can share its work; nothing here changes a result."""
 
     processes: Annotated[int | None, AtLeast(1)] = None
-    """Number of worker processes to share the work; --threads and --memory are then those of each, by default its share."""
+    """Number of worker processes that share the work; --threads and --memory apply to each, by default an equal share."""
     cluster: str | None = None
-    """A cluster of Dask to share the work: tcp://HOST:PORT, or a scheduler file; --threads and --memory are of each worker."""
+    """A Dask cluster to share the work: tcp://HOST:PORT, or a scheduler file; --threads and --memory apply to each worker."""
 
     def fresh_keywords(self) -> SharedFreshKeywords:
         """Return the keywords of a library function that cannot resume."""
@@ -83,12 +83,12 @@ class SharedOptions(RunOptions):
 
 @dataclass(frozen=True)
 class SharedTrainOptions(SharedOptions, TrainOptions):
-    """How a training runs that several processes can share; nothing here changes a result."""
+    """How training runs if several processes can share it; nothing here changes a result."""
 
 
 @dataclass(frozen=True)
 class PlannedOptions(SharedOptions):
-    """How a command runs that can say beforehand what it will take."""
+    """How a command runs if it can predict its memory and disk usage."""
 
     dry_run: bool = False
     """Print only the plan: the predicted memory, runs, entries and disk space. Nothing is written."""
