@@ -50,7 +50,10 @@ def _keyword(found: re.Match[str]) -> str:
     flag, value = found.groups()
     name = flag.replace("-", "_")
     if value is None:
-        return f"{name}=True" if flag in SWITCHES else name
+        named = flag not in SWITCHES or found.string.startswith(
+            " is ", found.end()
+        )  # `force is 'yes'; it must be of type bool`
+        return name if named else f"{name}=True"
     return f"{name}={value}" if AS_WRITTEN.fullmatch(value) else f"{name}={value!r}"
 
 

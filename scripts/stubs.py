@@ -27,7 +27,7 @@ RUN = """
     force: bool = False,
     resume: bool = False,
     take_over: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     checkpoint_every: float = 10.0,"""
 SHARED = """
     processes: int | None = None,
@@ -97,7 +97,7 @@ def train_stub() -> str:
             "from cooc_engine.corpus.options import EncodeOptions",
             "from cooc_engine.counts.options import CountOptions",
             "from cooc_engine.pipeline.stages import Source",
-            "from cooc_engine.runtime.progress import Progress",
+            "from cooc_engine.runtime.progress import Shown",
             "from cooc_engine.runtime.types import PathLike",
             "from cooc_engine.vectors.model import Model",
             *imports,
@@ -164,7 +164,7 @@ FRESH = """
     threads: int | None = None,
     memory: str | int | None = None,
     force: bool = False,
-    progress: Progress | None = None,"""
+    progress: Shown = None,"""
 STOPPABLE = f"""{FRESH}
     resume: bool = False,
     take_over: bool = False,{SHARED}"""
@@ -203,7 +203,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike
 
 __all__ = ["count", "encode", "encode_documents"]

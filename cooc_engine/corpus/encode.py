@@ -30,6 +30,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.machine import return_memory
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Workers
@@ -79,10 +80,8 @@ def plan_encode(
     `UsageError` as `encode` does, and `InputError` for a missing file.
     """
     how, text = Run.of("plan_encode", run, SharedPlanKeywords), TextInput.of(texts)
-    options = (options or EncodeOptions()).loaded()
-    for path in text.paths:
-        if str(path) != "-" and not path.exists():
-            raise InputError(f"{path}: no such file")
+    options = defaulted("plan_encode", EncodeOptions, options).loaded()
+    text.refuse_missing()
     with how.shared() as workers:
         return Allotment.of(workers.memory, workers.threads, options).foreseen(text.paths, options, Path(output))
 
@@ -106,7 +105,7 @@ def encode_documents(
         raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
     if isinstance(documents, Mapping) or hasattr(documents, "columns"):  # which iterate over their names alone
         raise UsageError(f"documents is a {type(documents).__name__}; pass its texts: one column, or its values")
-    chosen = options or EncodeOptions()
+    chosen = defaulted("encode_documents", EncodeOptions, options)
     for name in ("doc_id_column", "document", "encoding"):
         if getattr(chosen, name) != getattr(EncodeOptions, name):
             raise UsageError(f"--{name.replace('_', '-')} is for text files; documents of an iterable have none")
@@ -115,10 +114,15 @@ def encode_documents(
     return _encode(text, Path(output), options, how)
 
 
-def check_corpus(corpus: Corpus, options: EncodeOptions, texts: Sequence[str], flag: str = "--force") -> None:
-    """Raise `UsageError`, naming what differs and the flag to pass, if a corpus was not made of these texts in this way."""
+def check_corpus(corpus: Corpus, options: EncodeOptions, text: TextInput, flag: str = "--force") -> None:
+    """Raise `UsageError`, naming what differs and the flag to pass, if a corpus was not made of this text in this way.
+
+    A text that is not there is an `InputError`, unless the corpus was made of it.
+    """
     found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
-    check_same(corpus.path, found, {"options": options.record(), "texts": list(texts)}, flag=flag)
+    if found["texts"] != text.names:
+        text.refuse_missing()
+    check_same(corpus.path, found, {"options": options.record(), "texts": text.names}, flag=flag)
 
 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
@@ -127,7 +131,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
         raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
     if run.keeps(output):
         corpus = Corpus(output)
-        check_corpus(corpus, options, text.names)
+        check_corpus(corpus, options, text)
         run.tell_kept(output)
         return corpus
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}

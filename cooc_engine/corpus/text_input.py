@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cooc_engine.corpus.allotment import Allotment
+from cooc_engine.errors import InputError
 from cooc_engine.runtime.types import PathLike, several
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
@@ -53,6 +54,12 @@ class TextInput:
         if processes:
             return functools.partial(readers.word_blocks, processes.words(self.pieces(room.line, **column)))
         return functools.partial(self.blocks, **({"start": start} if start else {}), **column)
+
+    def refuse_missing(self) -> None:
+        """Raise `InputError` for a file that is not there."""
+        for path in self.paths:
+            if str(path) != "-" and not path.exists():
+                raise InputError(f"{path}: no such file")
 
     @property
     def size(self) -> int | None:

@@ -54,6 +54,7 @@ from cooc_engine.counts.windows import (
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import PathLike
@@ -128,7 +129,7 @@ def count(
     share the work. Raises `UsageError` if sums could overflow 64 bits, or if the budget is too small.
     """
     how, at = Run.of("count", run, SharedKeywords), Path(output)
-    corpus, options = Corpus.of(corpus), options or CountOptions()
+    options, corpus = defaulted("count", CountOptions, options), Corpus.of(corpus)
     if how.keeps(at):
         cooc = directory.Cooc(at)
         check_counts(cooc, options, corpus)
@@ -195,7 +196,7 @@ class _Job:
         A text that fits into the memory of all workers of one machine is counted by one process with all threads: several
         would each count a run, and adding up the runs takes longer than counting.
         """
-        corpus, options = Corpus.of(corpus), options or CountOptions()
+        options, corpus = defaulted("plan_count", CountOptions, options), Corpus.of(corpus)
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
         if workers.count > 1 and workers.local and _fits(corpus, window, workers.here):

@@ -18,7 +18,8 @@ from cooc_engine.evaluation.options import AccuracyOptions
 from cooc_engine.evaluation.scores import SetScores, correct, judged, table_row
 from cooc_engine.evaluation.sets import name_of
 from cooc_engine.models.file import ModelFile, open_model
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.vectors.classifier import UNTESTED, Classifier
 
@@ -31,7 +32,7 @@ def accuracies(
     models: Mapping[str, Path],
     texts: Sequence[PathLike],
     options: AccuracyOptions | None = None,
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> dict[str, Any]:
     """Test the classifiers among some models on labelled texts; return a JSON-serialisable record.
 
@@ -42,7 +43,7 @@ def accuracies(
     bootstrap intervals and the differences between classifiers on the same resamples; and the `costs` of each classifier.
     Raises `UsageError` if there is no classifier, and `InputError` for a text in which no line can be tested.
     """
-    options, progress = options or AccuracyOptions(), progress or Progress()
+    options, progress = defaulted("test", AccuracyOptions, options), progress_of(progress)
     found = {name: model for name, path in models.items() if (model := open_model(path)).labels is not None}
     if not found:
         raise UsageError(f"none of {', '.join(models)} is a classifier; train supervised makes one")

@@ -17,7 +17,8 @@ from cooc_engine.evaluation.documents import Outcome, Task, task_rows
 from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClassifyOptions
 from cooc_engine.evaluation.scores import SetScores
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows, several
 from cooc_engine.vectors.query import Vectors
 
@@ -33,7 +34,7 @@ def classify(
     options: ClassifyOptions | None = None,
     *,
     labels: PathLike | Sequence[PathLike] = (),
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> list[dict[str, Any]]:
     """Classify documents by their vectors; return rows of model, dataset, kind, value, low, high, covered and total.
 
@@ -59,7 +60,7 @@ class Classification(Task):
         cls, train: PathLike, test: PathLike, options: ClassifyOptions | None = None, labels: PathLike | Sequence[PathLike] = ()
     ) -> Classification:
         """Read the documents."""
-        options = options or ClassifyOptions()
+        options = defaulted("classify", ClassifyOptions, options)
         return cls(read_labelled([train, test], options, several(labels)), options)
 
     @property

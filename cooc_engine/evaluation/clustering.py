@@ -16,7 +16,8 @@ from cooc_engine.evaluation.judge import purity
 from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClusterOptions
 from cooc_engine.evaluation.scores import SetScores
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import Matrix, PathLike, Rows, several
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import scaled
@@ -32,7 +33,7 @@ def cluster(
     options: ClusterOptions | None = None,
     *,
     labels: PathLike | Sequence[PathLike] = (),
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> list[dict[str, Any]]:
     """Cluster labelled documents by their vectors; return rows of model, dataset, kind, value, low, high, covered and total.
 
@@ -58,7 +59,7 @@ class Clustering(Task):
         cls, texts: Sequence[PathLike], options: ClusterOptions | None = None, labels: Sequence[PathLike] = ()
     ) -> Clustering:
         """Read the documents."""
-        options = options or ClusterOptions()
+        options = defaulted("cluster", ClusterOptions, options)
         return cls(read_labelled(texts, options, labels), options)
 
     def outcome(self, vectors: Vectors) -> Outcome:

@@ -22,7 +22,8 @@ from cooc_engine.evaluation.scores import SetScores, correct, judged
 from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Counts, PathLike, Paths, listed
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
@@ -50,7 +51,7 @@ def comparison(
     pairs: Paths = (),
     analogies: Paths = (),
     options: CompareOptions | None = None,
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> dict[str, Any]:
     """Compare models and return a JSON-serialisable record.
 
@@ -66,7 +67,7 @@ def comparison(
     Raises `UsageError` for fewer than two models, one given twice, or different vocabularies without `common`; and what
     `open_model`, `read_pairs` and `read_analogies` raise.
     """
-    options, progress = options or CompareOptions(), progress or Progress()
+    options, progress = defaulted("compare", CompareOptions, options), progress_of(progress)
     given = {"pairs": pairs, "analogies": analogies}
     read = [(COMPARED[kind], SETS[kind].read(str(path))) for kind, paths in given.items() for path in listed(paths)]
     entrants = _entrants(_two_or_more(models), common=options.common)

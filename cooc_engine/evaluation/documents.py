@@ -20,7 +20,7 @@ from cooc_engine.formats.vectors import format_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.runtime.extras import require
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike, several
 from cooc_engine.storage.schema import Natural
 from cooc_engine.vectors.documents import DocumentVectors
@@ -123,20 +123,20 @@ def open_vectors(path: PathLike, *, trust_tokenizer: bool = False) -> Vectors:
 
 
 def task_rows(
-    task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
+    task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Shown = None
 ) -> list[dict[str, Any]]:
     """Return the rows of a task for several models; only one of them is open at a time."""
     return rows_of(task, outcomes_of(task, models, progress))
 
 
 def outcomes_of(
-    task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Progress | None = None
+    task: Task, models: PathLike | Iterable[PathLike] | Mapping[str, Vectors], progress: Shown = None
 ) -> dict[str, Outcome]:
     """Return the outcomes of a task by the paths or names of models; only one of them is open at a time."""
     paths = {} if isinstance(models, Mapping) else {str(path): path for path in several(models)}
     names = list(models if isinstance(models, Mapping) else paths)
     outcomes: dict[str, Outcome] = {}
-    with (progress or Progress()).stage("judge", len(names), "models") as stage:
+    with progress_of(progress).stage("judge", len(names), "models") as stage:
         for name in names:
             outcomes[name] = task.outcome(models[name] if isinstance(models, Mapping) else task.open(paths[name]))
             stage.advance(1, name)

@@ -29,6 +29,7 @@ from cooc_engine.evaluation.correlation import pearson
 from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
 from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Paths, Rows, listed
 from cooc_engine.text.readers import line_batches
 from cooc_engine.vectors.contextual import ContextualVectors, InSentence
@@ -74,7 +75,7 @@ def probe(
 
     Raises `InputError`, naming file and line, for a file that cannot be read, and what `ContextualVectors.open` raises.
     """
-    options = options or ProbeOptions()
+    options = defaulted("probe", ProbeOptions, options)
     if options.save_mix is not None and tags is None:
         raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
     corpora = listed(perplexity)

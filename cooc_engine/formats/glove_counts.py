@@ -19,6 +19,7 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import writing_files
 
@@ -134,7 +135,7 @@ def import_glove(
     `run` takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and
     `InputError` for a file that is not a vocabulary.
     """
-    how, options, path = Run.of("import_glove", run), options or CountOptions(), Path(records)
+    how, options, path = Run.of("import_glove", run), defaulted("import_glove", CountOptions, options), Path(records)
     refuse_positional(options)
     try:
         status = path.stat()

@@ -18,6 +18,7 @@ from cooc_engine.counts.options import PAIRS, CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32
 
@@ -103,7 +104,7 @@ def _options(given: CountOptions | None, *, rectangular: bool) -> CountOptions:
     """Return the options of the counts; raises `UsageError` for those that such a matrix cannot have."""
     if rectangular and given is not None:
         raise UsageError("options say how words of a text were counted, and columns have names of their own; leave one out")
-    options = PAIRS if rectangular else given or CountOptions(window_weight="uniform")
+    options = PAIRS if rectangular else defaulted("import_matrix", CountOptions, given or CountOptions(window_weight="uniform"))
     refuse_positional(options)
     return options
 

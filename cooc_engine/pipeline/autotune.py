@@ -27,6 +27,7 @@ from cooc_engine.pipeline.stages import encoded
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.numbers import parse_size, show_size
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.outputs import beside, refuse_links, refuse_overwrite, write_whole
@@ -76,7 +77,7 @@ def autotune(
     """
     require("autotune", "tune", "optuna")
     how, output = Run.of("autotune", run), Path(output)
-    options, base = options or AutotuneOptions(), base or SupervisedOptions()
+    options, base = defaulted("autotune", AutotuneOptions, options), defaulted("base", SupervisedOptions, base)
     if not Path(validation).is_file():
         raise InputError(f"{validation}: {'is not a file' if Path(validation).exists() else 'no such file'}")
     if base.init is not None:

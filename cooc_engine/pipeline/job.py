@@ -63,6 +63,7 @@ from cooc_engine.pipeline.job_stages import (
     encode_stage,
     forced,
     plan_of,
+    refuse_changed,
     train_stage,
 )
 from cooc_engine.pipeline.kept_results import contents, remembered
@@ -115,8 +116,9 @@ def run(
     run["progress"] = how.shown
     plan = _Plan(path, _read(path))
     anew = forced(plan.stages, force_stage, how.force, plan.judging)
+    refuse_changed(plan.stages, anew)
     for stage in plan.stages:
-        if stage.anew(anew) and stage.at.exists():
+        if stage.at in anew.outputs and stage.at.exists():
             how.shown.say(f"{stage.at}: will be replaced ({stage.worth(stage.at)})")
     plan.output.mkdir(parents=True, exist_ok=True)
     return _judgements(plan, _models(plan, anew, **run), anew, **run)
@@ -124,10 +126,9 @@ def run(
 
 def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Corpus:
     """Make all models that are not finished, and what they are made of; returns the corpus."""
-    stages = {stage.at: stage for stage in plan.stages}
 
     def running(at: Path) -> SharedFreshKeywords:
-        return {**run, "force": stages[at].anew(anew)}
+        return {**run, "force": at in anew.outputs}
 
     corpus = encoded(plan.texts, plan.corpus, plan.encode, **running(plan.corpus))
     coocs = {at: counted(corpus, at, options, **running(at)) for at, options in plan.counts.items()}
@@ -202,9 +203,10 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class _Training:
-    """A model to train, on the corpus or on `counts`, and the vectors wanted from it."""
+    """A model to train, on the corpus or on `counts`, and the vectors wanted from it; `output` is the file of its table."""
 
     at: Path
+    output: str
     family: Family
     counts: Path | None
     wanted: Sequence[_Wanted]
@@ -255,7 +257,10 @@ class _Plan:
         return [
             encode_stage(self.texts, self.corpus, self.encode),
             *(count_stage(self.corpus, at, options) for at, options in self.counts.items()),
-            *(train_stage(each.family, self.corpus, each.counts, each.at, each.options) for each in self.trainings),
+            *(
+                train_stage(each.family, self.corpus, each.counts, each.at, each.output, each.options)
+                for each in self.trainings
+            ),
         ]
 
     def _beside(self, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -290,7 +295,9 @@ class _Plan:
                 wanted = _Wanted(" ".join([str(self.output / at), *rest]), settings, chosen)
                 trainings.setdefault(str(at), []).append(wanted)
             for file, group in trainings.items():
-                yield _Training(self.output / file, family, self._counts_path(count) if family.counting else None, group)
+                yield _Training(
+                    self.output / file, output.name, family, self._counts_path(count) if family.counting else None, group
+                )
 
     def _check_names(self) -> None:
         seen: set[Path] = set()

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import check_corpus, plan_encode
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.text_input import TextInput
 from cooc_engine.counts.count import check_counts, plan_count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
@@ -40,13 +41,13 @@ class Forced(NamedTuple):
 
 @dataclass(frozen=True)
 class JobStage:
-    """A stage of a job: the table that describes it, its output, and the output of the stage before it.
+    """A stage of a job: the names that it can be forced by, its output, and the output of the stage before it.
 
-    `check` raises `UsageError` if the finished output is not what the job says. `foresee` predicts the size of one that is
-    not there, and takes the keywords of a plan.
+    The names are its table, its file, and the file that a grid makes several of. `check` raises `UsageError` if the finished
+    output is not what the job says. `foresee` predicts the size of one that is not there, and takes the keywords of a plan.
     """
 
-    table: str
+    names: tuple[str, ...]
     at: Path
     needs: Path | None
     left: Path
@@ -54,11 +55,14 @@ class JobStage:
     foresee: Callable[..., Foreseen]
     worth: Callable[[Path], str] = shown_size
 
-    def anew(self, forced: Forced) -> bool:
-        """Tell whether this stage is to be made anew; raises `UsageError` if it is not, and must be."""
-        if self.at not in forced.outputs and self.at.exists():
-            self.check()
-        return self.at in forced.outputs
+    def changed(self) -> CoocError | None:
+        """Return what is wrong with the finished output, if there is one."""
+        try:
+            if self.at.exists():
+                self.check()
+        except CoocError as error:
+            return error
+        return None
 
 
 @dataclass(frozen=True)
@@ -108,9 +112,9 @@ def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) ->
         return (disk.output, disk.peak) if disk else UNKNOWN
 
     def check() -> None:
-        check_corpus(Corpus(at), options, [str(text) for text in texts], force_stage(at))
+        check_corpus(Corpus(at), options, TextInput.of(texts), force_stage(at))
 
-    return JobStage("encode", at, None, part_path(at), check, foresee)
+    return JobStage(("encode", at.name), at, None, part_path(at), check, foresee)
 
 
 def count_stage(corpus: Path, at: Path, options: CountOptions) -> JobStage:
@@ -123,11 +127,11 @@ def count_stage(corpus: Path, at: Path, options: CountOptions) -> JobStage:
     def check() -> None:
         check_counts(Cooc(at), options, Corpus(corpus) if corpus.exists() else None, force_stage(at))
 
-    return JobStage("count", at, corpus, part_path(at), check, foresee)
+    return JobStage(("count", at.name), at, corpus, part_path(at), check, foresee)
 
 
-def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, options: Options) -> JobStage:
-    """Return a stage that trains a model on a corpus, or on its counts."""
+def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, output: str, options: Options) -> JobStage:
+    """Return a stage that trains a model on a corpus, or on its counts; `output` is the file that its table names."""
 
     def foresee(**run: Any) -> Foreseen:
         return (_least_bytes(family, options, len(Corpus(corpus).vocabulary)) if corpus.exists() else None), None
@@ -137,7 +141,7 @@ def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, opt
         data = (Cooc(counts) if counts else Corpus(corpus)) if made_of.exists() else None
         check_model(family, data, at, options, force_stage(at))
 
-    return JobStage("train", at, counts or corpus, checkpoint_path(at), check, foresee, worth)
+    return JobStage(("train", at.name, output), at, counts or corpus, checkpoint_path(at), check, foresee, worth)
 
 
 def force_stage(at: Path) -> str:
@@ -158,17 +162,25 @@ def forced(stages: Sequence[JobStage], names: Sequence[str] | str, everything: b
 
     `judging` has the tables of the job that judge models. Raises `UsageError` for an unknown name.
     """
-    known = dict.fromkeys([*(name for stage in stages for name in (stage.table, stage.at.name)), *judging])
+    known = dict.fromkeys([*(name for stage in stages for name in stage.names), *judging])
     asked = several(names)
     for name in asked:
         if name not in known:
             raise UsageError(f"--force-stage is {name!r}; the stages of this job are {', '.join(known)}")
     found: set[Path] = set()
     for stage in stages:
-        if everything or stage.needs in found or {stage.at.name, stage.table} & {*asked}:
+        if everything or stage.needs in found or {*stage.names} & {*asked}:
             found.add(stage.at)
-    models = any(stage.at in found for stage in stages if stage.table == "train")
+    models = any(stage.at in found for stage in stages if "train" in stage.names)
     return Forced(found, {table for table in judging if everything or models or table in asked})
+
+
+def refuse_changed(stages: Sequence[JobStage], forced: Forced) -> None:
+    """Raise the error of the first finished stage that is not what the job says, if any are, with the number of others."""
+    changed = [error for stage in stages if stage.at not in forced.outputs and (error := stage.changed())]
+    if changed:
+        more = f"; {len(changed) - 1} more have changed, and --dry-run names them" if len(changed) > 1 else ""
+        raise type(changed[0])(f"{changed[0].text}{more}")
 
 
 def plan_of(stage: JobStage, forced: Forced, **run: Any) -> StagePlan:
@@ -177,10 +189,8 @@ def plan_of(stage: JobStage, forced: Forced, **run: Any) -> StagePlan:
     if anew and at.exists():
         return StagePlan(at, "forced", size_of(at), *stage.foresee(**run), stage.worth(at))
     if at.exists():
-        try:
-            stage.check()
-        except CoocError as error:
-            return StagePlan(at, "changed", size_of(at), note=error.flags.removeprefix(f"{at}: "))
+        if changed := stage.changed():
+            return StagePlan(at, "changed", size_of(at), note=changed.flags.removeprefix(f"{at}: "))
         return StagePlan(at, "finished", size_of(at))
     left = stage.left.exists()
     state: Literal["interrupted", "missing"] = "interrupted" if left and not anew else "missing"

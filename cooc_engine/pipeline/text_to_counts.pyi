@@ -9,7 +9,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike
 
 __all__ = ["count", "encode", "encode_documents"]
@@ -22,7 +22,7 @@ def encode(
     threads: int | None = None,
     memory: str | int | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     resume: bool = False,
     take_over: bool = False,
     processes: int | None = None,
@@ -100,7 +100,7 @@ def encode_documents(
     threads: int | None = None,
     memory: str | int | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     min_count: int = 5,
     max_vocab: int | None = None,
     vocabulary: str | None = None,
@@ -174,7 +174,7 @@ def count(
     threads: int | None = None,
     memory: str | int | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
     resume: bool = False,
     take_over: bool = False,
     processes: int | None = None,

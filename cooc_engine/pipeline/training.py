@@ -19,7 +19,7 @@ from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.stages import Source, opened, prepared
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords, chosen
-from cooc_engine.runtime.options import Options, option_called
+from cooc_engine.runtime.options import Options, checked_kind, option_called
 from cooc_engine.runtime.run_options import RunOptions
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import beside, check_same
@@ -44,6 +44,9 @@ def train_family(
     given = {name: value for name, value in keywords.items() if name not in run}
     hint = functools.partial(_hint, model, family)
     options = chosen("train", model, family.options, options, given, hint) or family.options()
+    for name, kind, of_stage in (("encode", EncodeOptions, encode), ("count", CountOptions, count)):
+        if of_stage is not None:
+            checked_kind(name, kind, of_stage)
     how = Run.of("train", run, SharedTrainKeywords)
     if how.keeps(output) and output.is_file():
         finished = Model.of(kept(family, opened(source), output, options, take_over=how.take_over))

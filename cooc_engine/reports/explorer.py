@@ -24,7 +24,7 @@ from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.reports.page import SUFFIXES, TEMPLATES, environment
 from cooc_engine.reports.pictures import Points, frequent_words, groups_of, neighbourhood_map, units_of
 from cooc_engine.runtime.extras import require
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
 from cooc_engine.vectors.query import Vectors
@@ -51,7 +51,7 @@ def explore(
     words: int = 10_000,
     *,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> Explorer:
     """Write one self-contained HTML page with a map, search, neighbours side by side, analogies and lengths of vectors.
 
@@ -63,7 +63,7 @@ def explore(
     of a vector. Raises `UsageError` if the page exists, unless `force`, for vectors that are sparse, and if Jinja or
     scikit-learn is missing; and what `Vectors.open` raises.
     """
-    page, progress = Path(output), progress or Progress()
+    page, progress = Path(output), progress_of(progress)
     if page.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
     if words < 3:

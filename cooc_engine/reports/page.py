@@ -16,7 +16,7 @@ from cooc_engine.reports.document_map import SHAPES, map_panels
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike, Paths
 from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
 
@@ -53,7 +53,7 @@ def compare(
     *,
     sections: Mapping[str, Any] | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> dict[str, Any]:
     """Compare models; with `output`, write a page, and beside it its main picture (.png) and all numbers (.json).
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar, get_type_hints
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.options import Options
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.options import AtLeast, Options, checked, checked_kind
+from cooc_engine.runtime.progress import Progress, Shown, progress_of
 from cooc_engine.runtime.workers import Here, Workers
 
 __all__ = [
@@ -45,7 +46,7 @@ class FreshKeywords(PlanKeywords, total=False):
     """Keywords of a stage that cannot be resumed."""
 
     force: bool
-    progress: Progress | None
+    progress: Shown
 
 
 class RunKeywords(FreshKeywords, total=False):
@@ -91,7 +92,7 @@ class Run:
     threads           the maximum number of threads; by default all cores
     memory            the budget: bytes, or a size such as 512M; by default half of the machine's memory
     force, resume     replace an existing output; continue an interrupted run
-    progress          receives the progress of the stage; silent by default
+    progress          receives the progress of the stage, or says how it is shown: auto, bar, lines, json; silent by default
     checkpoint_every  minutes between checkpoints within an epoch
     processes         worker processes that share the work; each has so many threads, and such a budget: by default its share
     cluster           machines that share the work: the address of a scheduler of Dask, its file, or a client of `distributed`
@@ -100,13 +101,13 @@ class Run:
     Derived from these: `workers` (threads), `budget` (bytes) and `shown` (a `Progress`).
     """
 
-    threads: int | None = None
-    memory: str | int | None = None
+    threads: Annotated[int | None, AtLeast(1)] = None
+    memory: Annotated[str | int | None, AtLeast(1)] = None
     force: bool = False
     resume: bool = False
-    progress: Progress | None = None
-    checkpoint_every: float = 10.0
-    processes: int | None = None
+    progress: Shown = None
+    checkpoint_every: Annotated[float, AtLeast(0)] = 10.0
+    processes: Annotated[int | None, AtLeast(1)] = None
     cluster: Any = None
     take_over: bool = False
     workers: int = field(init=False)
@@ -114,14 +115,14 @@ class Run:
     shown: Progress = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.processes is not None and self.processes < 1:
-            raise UsageError(f"--processes is {self.processes}; it must be at least 1")
+        for name, annotation in _plain_keywords().items():
+            object.__setattr__(self, name, checked(name, getattr(self, name), annotation))
         if self.processes and self.cluster is not None:
             raise UsageError("--processes and --cluster cannot be combined; a cluster may have several workers on a machine")
         share = self.processes or 1
         object.__setattr__(self, "workers", self.threads or max(1, usable_cores() // share))
         object.__setattr__(self, "budget", memory_budget(self.memory) // (1 if self.memory else share))
-        object.__setattr__(self, "shown", self.progress or Progress())
+        object.__setattr__(self, "shown", progress_of(self.progress))
 
     def shared(self) -> AbstractContextManager[Workers]:
         """Return those who carry out the stage's tasks, for as long as a block lasts."""
@@ -159,6 +160,13 @@ class Run:
         return cls(**given)
 
 
+@functools.cache
+def _plain_keywords() -> dict[str, Any]:
+    """Return the annotations of those keywords of `Run` that are numbers, strings or switches."""
+    hints = get_type_hints(Run, include_extras=True)
+    return {each.name: hints[each.name] for each in fields(Run) if each.init and each.name not in ("progress", "cluster")}
+
+
 def divided(
     function: str, kind: type[O], options: O | None, keywords: Mapping[str, Any], accepted: type[PlanKeywords]
 ) -> tuple[O | None, dict[str, Any]]:
@@ -184,8 +192,8 @@ def chosen(
 
     Raises `UsageError` for options of another kind, or given twice; `TypeError`, with a hint, for a name that is no option.
     """
-    if options is not None and not isinstance(options, kind):
-        raise UsageError(f"{what} takes {kind.__name__}, not {type(options).__name__}")
+    if options is not None:
+        checked_kind(what, kind, options)
     if options is not None and given:
         raise UsageError(f"options were given, and {', '.join(given)} too; pass all in {kind.__name__}, or all as keywords")
     for name in given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import sys
 import typing
 from collections.abc import Mapping
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     import inspect
 
 __all__ = [
-    "Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "changes", "checked", "from_mapping", "option_called",
-    "recorded_options",
+    "Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "changes", "checked", "checked_kind", "defaulted",
+    "from_mapping", "option_called", "recorded_options",
 ]  # fmt: skip
 
 LONGEST = 40  # characters of a value that a message shows
@@ -99,7 +100,7 @@ class _Documented(type):
     @property
     def __doc__(cls) -> str:  # type: ignore[override]
         own: str = vars(cls)["__doc__"]
-        if not _is_importable(cls):  # the parser's own; or `dataclass` asks, before it is done
+        if not (hasattr(cls, "__dataclass_fields__") and _is_importable(cls)):  # the base, the parser's own, or not yet done
             return own
         from cooc_engine.runtime.described import documented
 
@@ -142,6 +143,19 @@ class Options(metaclass=_Documented):
         return dataclasses.asdict(self)  # type: ignore[call-overload,no-any-return]
 
 
+def checked_kind(what: str, kind: type[O], options: O) -> O:
+    """Return options, which must be of one kind; raises `UsageError`, naming what they are for, if they are not."""
+    if isinstance(options, kind):
+        return options
+    hint = f"; write {kind.__name__}(**...) around it" if isinstance(options, Mapping) else ""
+    raise UsageError(f"{what} takes {kind.__name__}, not {type(options).__name__}{hint}")
+
+
+def defaulted(what: str, kind: type[O], options: O | None) -> O:
+    """Return options, by default those of the kind; raises what `checked_kind` raises."""
+    return kind() if options is None else checked_kind(what, kind, options)
+
+
 def option_called(kind: type[Options], name: str) -> str | None:
     """Return the option that has this name as another one on the command line, as in other programs; None if there is none."""
     flag = "--" + name.replace("_", "-")
@@ -152,7 +166,10 @@ def option_called(kind: type[Options], name: str) -> str | None:
 
 
 def checked(name: str, value: Any, annotation: Any) -> Any:
-    """Return `value` as the annotated type; raises `UsageError`, naming the option, if it is none or out of range."""
+    """Return `value` as the annotated type; raises `UsageError`, naming the option, if it is none or out of range.
+
+    A number of NumPy is the number that it holds, and a path is a string.
+    """
     flag = "--" + name.replace("_", "-")
     kind: Any = annotation
     bounds: tuple[AtLeast | Above | Below, ...] = ()
@@ -160,6 +177,10 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
         kind, *extras = typing.get_args(annotation)
         bounds = tuple(e for e in extras if isinstance(e, (AtLeast, Above, Below)))
     kinds = typing.get_args(kind) or (kind,)
+    if getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, os.PathLike) and str in kinds:
+        value = os.fspath(value)
     if value is None and type(None) in kinds:
         return None
     choice = next((k for k in (kind, *kinds) if typing.get_origin(k) is Literal), None)
@@ -177,7 +198,7 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
         raise UsageError(f"{flag} is {value!r}; it must be of type {wanted}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{flag} is {value:g}; it must be a finite number")
-    for bound in bounds:
+    for bound in bounds if isinstance(value, int | float) else ():
         if not bound.accepts(value):
             raise UsageError(f"{flag} is {value:g}; it must be {bound}")
     return value

@@ -15,15 +15,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
+from cooc_engine.errors import UsageError
 from cooc_engine.runtime.numbers import show_clock, show_number
 from cooc_engine.runtime.streams import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
-__all__ = ["Kind", "Progress", "Stage", "open_progress"]
+__all__ = ["Kind", "Progress", "Shown", "Stage", "open_progress", "progress_of"]
 
 LOG = logging.getLogger("cooc_engine")
 Kind = Literal["auto", "bar", "lines", "json", "none"]
@@ -229,8 +230,24 @@ class BarProgress(LineProgress):
             super().say(text)
 
 
+Shown = Progress | Kind | None
+"""How a function of the library is told to show its progress: not at all, by a `Progress`, or as a kind that it opens."""
+
+
+def progress_of(shown: Shown) -> Progress:
+    """Return what shows the progress of a function; raises `UsageError` if it cannot."""
+    if shown is None:
+        return Progress()
+    return shown if isinstance(shown, Progress) else open_progress(shown)
+
+
 def open_progress(kind: Kind = "auto", stream: TextIO | None = None) -> Progress:
-    """Return progress of this kind on `stream` (by default stderr); `auto` is a bar on a terminal and lines elsewhere."""
+    """Return progress of this kind on `stream` (by default stderr); `auto` is a bar on a terminal and lines elsewhere.
+
+    Raises `UsageError` for another kind.
+    """
+    if kind not in get_args(Kind):
+        raise UsageError(f"--progress is {kind!r}; it must be a Progress, or one of {', '.join(get_args(Kind))}")
     stream = stream or sys.stderr
     if kind == "none" or stream is None:
         return Progress()

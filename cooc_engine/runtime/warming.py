@@ -7,7 +7,7 @@ import pkgutil
 from typing import NamedTuple
 
 from cooc_engine import _kernels
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown, progress_of
 
 __all__ = ["Warmed", "warm"]
 
@@ -19,7 +19,7 @@ class Warmed(NamedTuple):
     compiled: int
 
 
-def warm(progress: Progress | None = None) -> Warmed:
+def warm(progress: Shown = None) -> Warmed:
     """Compile all kernels that are not in the cache of this machine yet.
 
     Who may not write there can still use them: `warm` in the recipe of a container, or by the user who installed the package,
@@ -28,7 +28,7 @@ def warm(progress: Progress | None = None) -> Warmed:
     from cooc_engine._kernels import jit
 
     names = [module.name for module in pkgutil.iter_modules(_kernels.__path__)]
-    with (progress or Progress()).stage("compile", len(names), "modules") as stage:
+    with progress_of(progress).stage("compile", len(names), "modules") as stage:
         for name in names:
             importlib.import_module(f"cooc_engine._kernels.{name}")
             stage.advance(1, name)

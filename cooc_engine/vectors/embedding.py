@@ -24,6 +24,7 @@ from cooc_engine.models.file import load_arrays, save_arrays
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import Matrix, Rows, listed
 from cooc_engine.storage.arrays import Bound, torn
 from cooc_engine.storage.outputs import building_file
@@ -87,7 +88,7 @@ def embed(
     `run` takes threads, memory, force, resume and progress. Raises `UsageError` for a budget that is too small and for a model
     that is none of ELMo, `InputError` for a text that cannot be read.
     """
-    how, output, options = Run.of("embed", run), Path(output), options or EmbedOptions()
+    how, output, options = Run.of("embed", run), Path(output), defaulted("embed", EmbedOptions, options)
     vectors = ContextualVectors.open(model, trust_tokenizer=trust_tokenizer)
     mix = LayerMix.open(Path(options.mix)) if options.mix else None
     choose = mix.mixed if mix else chosen(cast("Layers", options.layers))

@@ -18,7 +18,7 @@ import numpy as np
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike, Rows
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
 from cooc_engine.storage.schema import Crc, Digest, Natural
@@ -93,9 +93,7 @@ def index_path(path: Path | str) -> Path:
     return beside(Path(path), ".index")
 
 
-def build_index(
-    path: Path | str, *, threads: int | None = None, force: bool = False, progress: Progress | None = None
-) -> BuiltIndex:
+def build_index(path: Path | str, *, threads: int | None = None, force: bool = False, progress: Shown = None) -> BuiltIndex:
     """Build the index of a model file, or of a file of vectors, beside it, and measure its recall.
 
     Raises `UsageError` if an index exists (unless `force`), if usearch is missing or the vectors are sparse, and what
@@ -108,7 +106,7 @@ def build_index(
     output, threads = index_path(path), usable_threads(threads)
     with building(output, {"kind": KIND, "vectors": exact.digest}, force=force, resume=True) as work:
         graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
-        with (progress or Progress()).stage("index", size, "words") as stage:
+        with progress_of(progress).stage("index", size, "words") as stage:
             for start in range(0, size, exact._step):
                 block = np.arange(start, min(start + exact._step, size))
                 graph.add(block, exact.unit_rows(block), threads=threads)

@@ -21,7 +21,8 @@ from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import LINE_END
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.progress import Progress, open_progress
+from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.progress import Progress, Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.sampled.lines import check_kept
@@ -58,7 +59,7 @@ def quantize(
     *,
     threads: int | None = None,
     force: bool = False,
-    progress: Progress | None = None,
+    progress: Shown = None,
 ) -> Small:
     """Write a model whose vectors are codes, from which it answers: one byte for each `dsub` components of a vector.
 
@@ -69,11 +70,11 @@ def quantize(
 
     Raises `UsageError` for explicit vectors, and for a model that is quantised already.
     """
-    output, options, older = Path(output), options or QuantizeOptions(), open_model(Path(model))
+    output, options, older = Path(output), defaulted("quantize", QuantizeOptions, options), open_model(Path(model))
     refuse_file(output, force=force)
     if older.codes:
         raise UsageError(f"{older.path}: is quantised already; name the model that it was made of")
-    how = _How(options, usable_threads(threads), progress or open_progress("none"), output.parent)
+    how = _How(options, usable_threads(threads), progress_of(progress), output.parent)
     rows, small = _small_classifier(older, older.labels, how) if older.labels is not None else _small_vectors(older, how)
     config = {**older.config, "quantize": options.record()}
     provenance = {**older.provenance, "quantized": {"model": str(model), **versions()}}

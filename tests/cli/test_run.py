@@ -100,6 +100,27 @@ def test_a_changed_stage_is_refused_before_any_work(call, job):
     assert not Path("work/glove.h5").exists()
 
 
+def test_a_refusal_counts_the_changed_stages_and_one_name_forces_those_of_a_grid(call, job):
+    replaced(job, "window = 4", "window = [2, 4]")
+    assert call("run", job, *QUIET)[0] == 0
+    replaced(job, "epochs = 1", "epochs = 2")
+    code, _, stderr = call("run", job, "--force-stage", "glove.h5", *QUIET)
+    says = "work/small-window-2.h5: was made with different epochs (1, now 2); pass --force-stage small-window-2.h5 to"
+    assert (code, stderr.count("\n")) == (2, 1)  # what is not done is not announced
+    assert says in stderr
+    assert stderr.endswith("; 1 more have changed, and --dry-run names them\n")
+    states = {stage.path.name: stage.state for stage in plan_run(job, force_stage="small.h5")}
+    assert {name for name, state in states.items() if state == "forced"} == {"small-window-2.h5", "small-window-4.h5"}
+
+
+def test_a_text_that_is_not_there_is_named_only_if_it_is_needed(call, job):
+    assert call("run", job, *QUIET)[0] == 0
+    Path("text.txt").unlink()
+    assert call("run", job, *QUIET)[0] == 0
+    replaced(job, "text.txt", "gone.txt")
+    assert_one_line(*call("run", job, *QUIET), 1, "gone.txt: no such file")
+
+
 @pytest.mark.parametrize(
     ("names", "anew"),
     [

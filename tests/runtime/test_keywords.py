@@ -50,6 +50,32 @@ def test_what_is_given_stays():
 
 
 @pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"threads": "2"}, "threads is '2'; it must be of type int"),
+        ({"threads": 0}, "threads is 0; it must be at least 1"),
+        ({"memory": [1]}, "memory is [1]; it must be of type str or int"),
+        ({"memory": -5}, "memory is -5; it must be at least 1"),
+        ({"force": "yes"}, "force is 'yes'; it must be of type bool"),
+        ({"progress": True}, "progress is True; it must be a Progress, or one of auto, bar, lines, json, none"),
+        ({"progress": "loud"}, "progress is 'loud'; it must be a Progress, or one of auto, bar, lines, json, none"),
+        ({"checkpoint_every": "5"}, "checkpoint_every is '5'; it must be of type float"),
+        ({"processes": 2.5}, "processes is 2.5; it must be of type int"),
+    ],
+)
+def test_keywords_of_another_type_are_refused(given, says):
+    with pytest.raises(UsageError) as caught:
+        Run(**given)
+    assert str(caught.value) == says
+
+
+def test_progress_may_be_named_by_its_kind(capsys):
+    Run(progress="lines").shown.say("well")
+    Run(progress="none").shown.say("nothing")
+    assert capsys.readouterr().err == "well\n"
+
+
+@pytest.mark.parametrize(
     ("accepted", "refused"),
     [(PlanKeywords, "force"), (FreshKeywords, "resume"), (RunKeywords, "checkpoint_every"), (TrainKeywords, "epochs")],
 )

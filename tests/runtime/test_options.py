@@ -1,0 +1,75 @@
+"""Classes of options: what they accept, what they refuse, and what they say of themselves."""
+
+from __future__ import annotations
+
+import pydoc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cooc_engine import (
+    AutotuneOptions,
+    CountOptions,
+    EncodeOptions,
+    GloveOptions,
+    QuantizeOptions,
+    SkipgramOptions,
+    count,
+    encode,
+    encode_documents,
+    plan_count,
+    plan_encode,
+    train,
+)
+from cooc_engine.errors import UsageError
+from cooc_engine.runtime.options import defaulted
+
+WRITE = "write EncodeOptions(**...) around it"
+
+
+@pytest.mark.parametrize("kind", [EncodeOptions, CountOptions, GloveOptions, SkipgramOptions, QuantizeOptions, AutotuneOptions])
+def test_help_lists_the_fields(kind):
+    said = pydoc.plain(pydoc.render_doc(kind))
+    assert all(f"\n |  {name} " in said for name in kind.names())
+
+
+def test_numbers_of_numpy_and_paths_are_what_they_hold():
+    options = GloveOptions(vector_size=np.int64(7), lr=np.float32(0.5), x_max=np.array(3), init=Path("a.h5"))
+    assert options == GloveOptions(vector_size=7, lr=0.5, x_max=3.0, init="a.h5")
+    assert EncodeOptions(lowercase=np.True_).lowercase is True
+    with pytest.raises(UsageError, match=r"^vector_size is 2.5; it must be of type int$"):
+        GloveOptions(vector_size=np.float64(2.5))
+
+
+def test_a_switch_of_another_type_is_named_as_a_keyword():
+    with pytest.raises(UsageError, match=r"^lowercase is 'yes'; it must be of type bool$"):
+        EncodeOptions(lowercase="yes")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (
+            lambda: encode("t.txt", "c", {"min_count": 1}),
+            "encode takes EncodeOptions, not dict; write EncodeOptions(**...) around it",
+        ),
+        (lambda: encode_documents(["a b"], "c", 5), "encode_documents takes EncodeOptions, not int"),
+        (lambda: count("c", "d", GloveOptions()), "count takes CountOptions, not GloveOptions"),
+        (lambda: plan_encode("t.txt", "c", "regex"), "plan_encode takes EncodeOptions, not str"),
+        (lambda: plan_count("c", "d", ()), "plan_count takes CountOptions, not tuple"),
+        (
+            lambda: train("glove", "c", "m.h5", encode={}),
+            "encode takes EncodeOptions, not dict; write EncodeOptions(**...) around it",
+        ),
+        (lambda: train("glove", "c", "m.h5", count=EncodeOptions()), "count takes CountOptions, not EncodeOptions"),
+    ],
+)
+def test_options_of_another_type_are_refused(asked, says):
+    with pytest.raises(UsageError) as caught:
+        asked()
+    assert str(caught.value) == says
+
+
+def test_options_that_are_not_given_are_those_of_their_kind():
+    assert defaulted("count", CountOptions, None) == CountOptions()
