@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions, ProbeOptions
     from cooc_engine.formats.glove_counts import export_glove, import_glove
     from cooc_engine.formats.hdf5_counts import CountFile, export_hdf5, import_hdf5
+    from cooc_engine.formats.pairs import count_pairs
     from cooc_engine.formats.scipy_counts import import_matrix
     from cooc_engine.formats.vectors import export_vectors, read_vectors
     from cooc_engine.matrix.estimators import PMITransformer, SparseSVD
@@ -102,6 +103,7 @@ _HOME = {
     "export_glove": "formats.glove_counts",
     "import_glove": "formats.glove_counts",
     "import_matrix": "formats.scipy_counts",
+    "count_pairs": "formats.pairs",
     "CountFile": "formats.hdf5_counts",
     "export_hdf5": "formats.hdf5_counts",
     "import_hdf5": "formats.hdf5_counts",
@@ -155,7 +157,7 @@ _HOME = {
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "Corpus", "EncodeOptions",
     "count", "merge", "append", "Cooc", "CountOptions",
-    "export_glove", "import_glove", "import_matrix", "export_hdf5", "import_hdf5", "CountFile",
+    "export_glove", "import_glove", "import_matrix", "count_pairs", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",
     "Doc2vecOptions", "JoseOptions", "FasttextOptions", "SupervisedOptions", "autotune", "AutotuneOptions",
     "Model", "open_model",

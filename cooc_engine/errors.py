@@ -20,7 +20,19 @@ import re
 
 OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])(?:=([^\s,;:()]+))?")
 SWITCHES = frozenset(
-    ("common", "deterministic", "extend", "force", "html", "lowercase", "positional", "resume", "take-over", "trust-tokenizer")
+    (
+        "common",
+        "deterministic",
+        "extend",
+        "force",
+        "header",
+        "html",
+        "lowercase",
+        "positional",
+        "resume",
+        "take-over",
+        "trust-tokenizer",
+    )
 )  # flags without a value
 AS_WRITTEN = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?|[A-Z_.]+|True|False|None")  # values without quotes: numbers, and FILE
 

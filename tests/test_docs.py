@@ -33,23 +33,38 @@ BUILD = ("--fail-on-warning", "--keep-going", "--nitpicky", "--quiet")
 # --------------------------------------------------------------------------------------------------------- the tutorial
 
 
-def test_the_tutorial_does_what_it_says(tmp_path, monkeypatch, capsys):
+@pytest.fixture
+def follow(tmp_path, monkeypatch, capsys):
+    """Do in a new directory what a page says, and compare what it shows; returns the languages of its blocks."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     reader = tutorial.Reader(tmp_path / "home", lambda: capsys.readouterr().out)
-    blocks = list(tutorial.blocks(DOCS / "tutorial.md"))
-    assert {"sh", "python", "toml"} == {language for language, _, _ in blocks}
-    for language, content, shown in blocks:
-        printed = reader.follow(language, content)
-        if shown is None:
-            assert not printed, f"the page does not show what this prints: {content}"
-            continue
-        wanted, found = tutorial.skeletons(shown), tutorial.skeletons(printed)
-        assert [line for line, _ in found] == [line for line, _ in wanted], content
-        for (line, numbers), (_, expected) in zip(found, wanted, strict=True):
-            assert numbers == pytest.approx(expected, rel=0.1, abs=0.05), line
+
+    def follow(page: str) -> set[str]:
+        blocks = list(tutorial.blocks(DOCS / page))
+        for language, content, shown in blocks:
+            printed = reader.follow(language, content)
+            if shown is None:
+                assert not printed, f"the page does not show what this prints: {content}"
+                continue
+            wanted, found = tutorial.skeletons(shown), tutorial.skeletons(printed)
+            assert [line for line, _ in found] == [line for line, _ in wanted], content
+            for (line, numbers), (_, expected) in zip(found, wanted, strict=True):
+                assert numbers == pytest.approx(expected, rel=0.1, abs=0.05), line
+        return {language for language, _, _ in blocks}
+
+    return follow
+
+
+def test_the_tutorial_does_what_it_says(follow):
+    assert follow("tutorial.md") == {"sh", "python", "toml"}
     for made in ("page.html", "page.png", "page.json", "all/page.html", "all/table.tsv"):
         assert Path(made).stat().st_size > 0
+
+
+def test_the_guide_to_sparse_matrices_does_what_it_says(follow):
+    pytest.importorskip("anndata")
+    assert follow("guides/sparse.md") == {"sh", "python"}
 
 
 def test_a_page_that_lies_is_found(tmp_path):

@@ -50,4 +50,4 @@ def test_all_switches_are_known():
     kinds = [EncodeOptions, CompareOptions, Run, *(family.options for family in trainable().values())]
     hints = [(field.name, typing.get_type_hints(kind)[field.name]) for kind in kinds for field in dataclasses.fields(kind)]
     switches = {name.replace("_", "-") for name, hint in hints if hint is bool} - {"normalize"}  # which has a value for texts
-    assert switches | {"positional", "trust-tokenizer"} == SWITCHES
+    assert switches | {"positional", "trust-tokenizer", "header"} == SWITCHES

@@ -118,7 +118,7 @@ def test_a_kill_of_those_who_share_work_loses_nothing(tmp_path, kind, points):
 @pytest.mark.parametrize(
     ("verbs", "points"),
     [
-        ("append,import,job,export,text", 5),
+        ("append,import,count-pairs,job,export,text", 5),
         (",".join(trainable()), 3),
         (",".join([FILES, *(verb for verb, package in EXTRAS.items() if importlib.util.find_spec(package))]), 1),
     ],

@@ -28,7 +28,7 @@ __all__ = ["command_line", "main", "program"]
 
 # All verbs by purpose, in the order of the help, and then by the module that defines them.
 VERBS = {
-    "From text to counts": {"counts": "encode count merge append"},
+    "From text to counts": {"counts": "encode count count-pairs merge append"},
     "Models": {
         "training": "train run",
         "classifier": "autotune",

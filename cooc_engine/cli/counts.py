@@ -19,7 +19,7 @@ from cooc_engine.runtime.run_options import PlannedOptions, RunOptions, SharedOp
 if TYPE_CHECKING:
     from cooc_engine import Cooc, Corpus
 
-__all__ = ["append", "count", "encode", "export_counts", "import_counts", "merge"]
+__all__ = ["append", "count", "count_pairs", "encode", "export_counts", "import_counts", "merge"]
 
 RUN, SHARED, PLANNED = RunOptions(), SharedOptions(), PlannedOptions()
 CountFile = Annotated[
@@ -69,6 +69,31 @@ def count(
     carry_out(run, cooc_engine.count, cooc_engine.plan_count, _entries_and_tokens, corpus, output, options)
 
 
+def count_pairs(
+    texts: Annotated[TextFiles, "The text files, a pair per line: a row, a column, and perhaps a count."],
+    /,
+    *,
+    output: Directory,
+    separator: Annotated[
+        Literal["tab", "comma", "space"] | None,
+        "What separates the fields of a line; by default the first line of a file decides.",
+    ] = None,
+    header: Annotated[bool, "The first line of each file names the fields, and is left out."] = False,
+    run: RunOptions = RUN,
+) -> None:
+    """Count pairs, such as users and items, from text files that have one per line, into a co-occurrence directory.
+
+    For example:
+
+        cooc-engine count-pairs ratings.tsv.gz --output cooc
+        cooc-engine count-pairs 2023.csv 2024.csv --header --output cooc
+    """
+    with Work(run) as work:
+        named = [given(text) for text in texts]
+        cooc = cooc_engine.count_pairs(named, output, separator=separator, header=header, **run.keywords())
+    work.print(output, *_entries_and_names(cooc))
+
+
 def merge(
     coocs: Annotated[list[Path], Parameter(name="COOC..."), "The co-occurrence directories."],
     /,
@@ -109,6 +134,11 @@ def append(
 def _entries_and_tokens(cooc: Cooc) -> Told:
     tokens = cooc.manifest["tokens"]
     return f"{cooc.entries:,} entries from {tokens:,} tokens", {"entries": cooc.entries, "tokens": tokens}
+
+
+def _entries_and_names(cooc: Cooc) -> Told:
+    numbers = {"entries": cooc.entries, "rows": len(cooc.vocabulary), "columns": cooc.columns}
+    return f"{cooc.entries:,} entries in {numbers['rows']:,} rows and {cooc.columns:,} columns", numbers
 
 
 def export_counts(

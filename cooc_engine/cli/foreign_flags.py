@@ -19,7 +19,7 @@ FOREIGN = {
     "--distance-weighting": ("--window-weight", {"1": "harmonic", "0": "uniform"}),
 }
 SHORT = {"-o": "--output"}
-SWITCHES = {"--json", "--force", "--resume", "--dry-run", "--html", "--by-section", "--normalize", "--common", "--"}
+SWITCHES = {"--json", "--force", "--resume", "--dry-run", "--html", "--by-section", "--header", "--normalize", "--common", "--"}
 DASH = "\0-"  # the parser takes a lone - for an option; no argument of a program can hold a NUL
 
 

@@ -23,6 +23,10 @@ class ColumnVectors(Vectors):
     Rows and columns of PMI-SVD are in one space, U Σ^½ and V Σ^½, so that their inner product is nearly their PMI. Where
     columns are words, these are the vectors of contexts.
 
+    >>> drinks = train("pmi-svd", count_pairs("orders.tsv", "counts", threads=1), "orders.h5", vector_size=2, threads=1).columns
+    >>> drinks.most_similar(drinks.words["cat"], topn=1)[0][0]
+    'coffee'
+
     words   `Vectors` of the same model's rows, so that `columns.most_similar(columns.words["ann"])` are the columns nearest to
             a row, and `columns.words.most_similar(columns["tea"])` the rows nearest to a column
     """

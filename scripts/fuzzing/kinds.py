@@ -191,6 +191,12 @@ KINDS: Mapping[str, Kind] = {
             "probe elmo.h5 --sentence-pairs {}",
         ),
     ),
+    "user-item-pairs": Kind(
+        ("users.tsv", "users.csv.gz"),
+        (*SET[:-1], damage_formats.bomb),
+        (f"count-pairs {{}} --output out {RUN}", f"count-pairs {{}} users.tsv --separator tab --header --output out {RUN}"),
+        ("users.tsv",),
+    ),
     "analogies": Kind(
         ("analogies.txt",),
         SET,

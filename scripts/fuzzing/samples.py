@@ -157,6 +157,11 @@ def _make_pairs(seed: int) -> None:
     matrix = scipy.sparse.csr_array(np.random.default_rng(seed).poisson(0.4, (len(WORDS), 20)))
     cooc_engine.import_matrix(matrix, WORDS, "users", columns=[f"c{i}" for i in range(20)], **RUN)
     cooc_engine.export_hdf5("users", "users.h5", **RUN)
+    triples = [
+        (f"{WORDS[row]} {row}", f"c{column}", int(matrix[row, column])) for row, column in zip(*matrix.nonzero(), strict=True)
+    ]
+    _write("users.tsv", "".join(f"{user}\t{item}\t{count}\n" for user, item, count in triples))
+    Path("users.csv.gz").write_bytes(gzip.compress("".join(f"{user},{item}\n" for user, item, _ in triples).encode()))
     for name in NAMED_COLUMNS:
         cooc_engine.train(name, "users", f"{name}-columns.h5", family_of(name).options(**TRAINED[name]), **RUN)
 

@@ -13,9 +13,10 @@ TEXT = [*map(DRINKS.format, ("tea", "coffee")), *map(RIVERS.format, ("river", "s
 
 
 def make_examples(home: Path) -> dict[str, Any]:
-    """Write text.txt, pairs.tsv and model.h5 into the working directory, and return what examples may use by name."""
+    """Write text.txt, pairs.tsv, orders.tsv and model.h5 into the working directory; return what examples may use by name."""
     (home / "text.txt").write_text("\n".join(TEXT * 10) + "\n")
     (home / "pairs.tsv").write_text("tea\tcoffee\t9\ntea\triver\t1\nriver\tstream\t8\n")
+    (home / "orders.tsv").write_text("ann\ttea\t3\nbob\tgreen tea\t1\nann\tgreen tea\t1\ncat\tcoffee\t2\n")
     names = {name: getattr(cooc_engine, name) for name in cooc_engine.__all__}
     (home / "made").mkdir()
     corpus = cooc_engine.encode("text.txt", home / "made" / "corpus")

@@ -200,6 +200,7 @@ def prepare(at: Path) -> None:
     runs = plan_count(at / "corpus", at / "out", CountOptions(window=3), threads=2, memory=least(2)).runs
     (at / "job.toml").write_text(JOB)
     cooc_engine.export_hdf5(at / "one", at / "counts.h5")
+    (at / "pairs.tsv").write_text("".join(f"user {i % 11}\titem {i * i % 13}\t{i % 4 + 1}\n" for i in range(200)))
     (at / "v.txt").write_text("3 2\na 1 2\nb 2 3\nc 4 1\n")
     cooc_engine.import_vectors(at / "v.txt", at / "m.h5")
     cooc_engine.export_glove(at / "one", at / "records.bin", at / "vocab.txt")
@@ -281,6 +282,7 @@ SCENARIOS: dict[str, Callable] = {
     "import-glove": lambda at, how: cooc_engine.import_glove(
         at / "records.bin", at / "vocab.txt", at / "out", CountOptions(window=3), **how
     ),
+    "count-pairs": lambda at, how: cooc_engine.count_pairs(at / "pairs.tsv", at / "out", **how),
     "import-vectors": lambda at, how: cooc_engine.import_vectors(at / "v.txt", at / "out.h5", force="resume" in how),
     "export-vectors": lambda at, how: cooc_engine.export_vectors(at / "m.h5", at / "out.npz", force="resume" in how),
     "align": lambda at, how: cooc_engine.align(at / "m.h5", at / "m.h5", at / "out.h5", force="resume" in how),
@@ -437,7 +439,8 @@ def half_written(name: str, at: Path, whole: dict[str, dict[str, bytes]]) -> str
 
 
 INPUTS = {
-    "text.txt", "new.txt", "corpus", "news", "one", "two", "job.toml", "counts.h5", "v.txt", "m.h5", "records.bin", "vocab.txt",
+    "text.txt", "new.txt", "corpus", "news", "one", "two", "job.toml", "counts.h5", "pairs.tsv", "v.txt",
+    "m.h5", "records.bin", "vocab.txt",
     "lines.txt", "labelled.tsv", "labelled.txt",
     "elmo.h5", "weights.hdf5", "options.json", "vocabulary.txt", "token_embeddings.hdf5",
 }  # fmt: skip
