@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import sparse as kernels
+from cooc_engine._kernels.blocks import multiply_blocks
 from cooc_engine._kernels.sparse import PANEL, WrittenRows
 from cooc_engine.runtime.threads import cut_by_ends
 from cooc_engine.runtime.types import Matrix
@@ -38,6 +39,10 @@ __all__ = [
 ENTRY_BYTES = 8  # an int32 column and a float32 value
 TASK_ENTRIES = 1 << 18
 TASK_ROWS = 2048
+BLOCK_COLUMNS = 1 << 15  # in a block of a product, whose rows of a panel a cache holds
+LEAST_BLOCKS = 8  # with fewer, a cache holds much of the matrix as it is
+BLOCK_ENTRIES = 1 << 23  # of the rows that share a block
+LEAST_IN_BLOCK = 32  # entries of a row in a block, on average: with few, it takes longer to come back to each row
 PARTS = 16  # ranges of rows into which an inner product is cut; their sums are added in a fixed order
 
 Panels = npt.NDArray[np.float32]  # (P, n, 32)
@@ -90,13 +95,35 @@ class SparseRows:
         return int(self.offsets[-1])
 
     def tasks(self) -> list[tuple[int, int]]:
-        """Return ranges of rows with about equal work, the same for any number of threads."""
-        return cut_work(self.offsets)
+        """Return ranges of rows with about equal work, the same for any number of threads.
+
+        Rows that are long enough to be multiplied a block of columns at a time are in large ranges, which share a block.
+        """
+        large = cut_work(self.offsets, BLOCK_ENTRIES)
+        return [
+            (begin + a, begin + b)
+            for begin, end in large
+            for a, b in ([(0, end - begin)] if self._in_blocks(begin, end) else cut_work(self.offsets[begin : end + 1]))
+        ]
+
+    def _in_blocks(self, begin: int, end: int) -> bool:
+        """Tell whether rows are multiplied in blocks: if most of the entries of a row share a block with some others."""
+        blocks = self.shape[1] // BLOCK_COLUMNS
+        return blocks >= LEAST_BLOCKS and int(self.offsets[end] - self.offsets[begin]) >= LEAST_IN_BLOCK * blocks * (
+            end - begin
+        )
 
     def multiply(self, right: Panels, result: Panels, pool: Executor) -> None:
         """result = self @ right, both in panels."""
         arrays = self.offsets, self.columns, self.values, right, result
-        run(pool, lambda task: kernels.multiply(task, *arrays), self.tasks())
+
+        def work(task: tuple[int, int]) -> None:
+            if self._in_blocks(*task):
+                multiply_blocks(task, *arrays, BLOCK_COLUMNS, np.empty(task[1] - task[0], np.int64))
+            else:
+                kernels.multiply(task, *arrays)
+
+        run(pool, work, self.tasks())
 
     def transposed(self, allocate: Allocate, room: int, pool: Executor) -> SparseRows:
         """Return the transpose; at most about `room` bytes of it are written at a time, each range by one thread."""

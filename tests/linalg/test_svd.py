@@ -92,6 +92,29 @@ def test_products_are_those_of_the_twin(n, m, k, share, seed):
 
 
 @SLOW
+@given(
+    st.integers(1, 40), st.integers(9, 60), st.integers(1, 70), st.floats(0, 1), st.integers(0, 99), st.sampled_from([0, 0.5])
+)
+def test_products_by_blocks_of_columns_have_the_same_bits(n, m, k, share, seed, least):
+    """Whether all rows are multiplied in blocks, or those that are long enough; rows of any order too."""
+    matrix, right = scattered(n, m, share, seed), np.random.default_rng(seed).standard_normal((m, k))
+    rows, results = rows_of(matrix), [np.full((-(-k // 32), n, 32), np.nan, np.float32) for _ in range(3)]
+    with ThreadPoolExecutor(2) as pool, pytest.MonkeyPatch.context() as patch:
+        rows.multiply(panels_of(right), results[0], pool)
+        for name, value in (("BLOCK_COLUMNS", 3), ("LEAST_BLOCKS", 1), ("LEAST_IN_BLOCK", least), ("BLOCK_ENTRIES", 25)):
+            patch.setattr(sparse_module, name, value)
+        assert any(rows._in_blocks(*task) for task in rows.tasks()) or least
+        rows.multiply(panels_of(right), results[1], pool)
+        assert np.array_equal(results[0], results[1])
+        if rows.entries:
+            rows.columns[:] = np.random.default_rng(seed).integers(0, m, rows.entries)
+            rows.multiply(panels_of(right), results[1], pool)
+            patch.setattr(sparse_module, "LEAST_BLOCKS", 100)
+            rows.multiply(panels_of(right), results[2], pool)
+            assert np.array_equal(results[1], results[2])
+
+
+@SLOW
 @given(st.integers(1, 90), st.integers(1, 70), st.integers(1, 40), st.integers(0, 99))
 def test_dense_products_are_those_of_numpy(n, p, q, seed):
     rng = np.random.default_rng(seed)
