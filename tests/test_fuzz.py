@@ -78,7 +78,7 @@ def test_every_file_that_a_command_reads_is_damaged(cases):
 
     from cooc_engine.cli import app as commands
 
-    app = commands.app
+    app = commands.command_line()
     damaged = set()
     for line in {reader for kind in KINDS.values() for reader in kind.readers}:
         words = shlex.split(line.replace("{}", "DAMAGED"))
