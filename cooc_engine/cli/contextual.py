@@ -73,7 +73,7 @@ def probe(
     """
     if not (tags or senses or sentence_pairs or word_in_context or perplexity):
         kinds = "tags TRAIN TEST, senses TEXT, sentence-pairs FILE, word-in-context TRAIN TEST or perplexity CORPUS"
-        raise UsageError(f"nothing to judge by; pass {kinds}")
+        raise UsageError(f"nothing to evaluate on; pass {kinds}")
     sets: Any = {"pairs": sentence_pairs or (), "word_in_context": word_in_context, "perplexity": perplexity or ()}
     rows = cooc_engine.probe(model, tags=tags, senses=senses, options=options, **sets)
     print_result(json, rows, score_lines(rows))

@@ -81,7 +81,7 @@ def _weights(options: CountOptions) -> npt.NDArray[np.int64]:
     if options.window_weight == "dynamic":
         return distances[::-1].copy()
     if options.denominator >= 2**63:
-        raise UsageError(f"--window={options.window} is too wide for exact harmonic weights; take uniform or dynamic ones")
+        raise UsageError(f"--window={options.window} is too wide for exact harmonic weights; use uniform or dynamic ones")
     return options.denominator // distances
 
 

@@ -1,6 +1,6 @@
-"""How often classifiers that are models themselves find a label of a line, with intervals; and what each of them costs.
+"""The accuracy of classifiers, with intervals, and what each of them costs.
 
-Lines that any of them cannot be tested on, since they have no label that it knows, are left out for all.
+Lines without a label that every classifier knows are left out for all of them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def accuracies(
 ) -> dict[str, Any]:
     """Test the classifiers among some models on labelled texts; return a JSON-serialisable record.
 
-    models   model files by name; those that are no classifiers are left out
+    models   model files by name; those that are not classifiers are left out
     texts    texts with labels in each line, as for `train supervised`
 
     The record has `sets`, as `comparison` has them, of the share of lines whose best label is one of their own, with 95 %
@@ -61,7 +61,7 @@ def accuracies(
 
 
 def _scored(text: PathLike, answers: Sequence[Right], options: AccuracyOptions) -> SetScores:
-    """Return the scores of classifiers from what they answered to each line."""
+    """Return the scores of classifiers from their answers to each line."""
     tested = np.all([right != UNTESTED for right in answers], axis=0)
     if not tested.any():
         raise InputError(f"{text}: has no line with a label that all classifiers know; labels are words of the line")

@@ -1,8 +1,8 @@
-"""How far a score could be off: bootstrap intervals of scores, and of differences between models on the same items.
+"""The uncertainty of scores: bootstrap intervals of scores, and of differences between models on the same items.
 
 A resample draws as many items (word pairs or questions) as the set has, with replacement, and is represented by the number
 of times that each item was drawn. All models are scored on the same resamples, so that what is hard or easy about the items
-drawn cancels in their differences (Efron and Tibshirani 1993; Koehn 2004).
+drawn cancels out in their differences (Efron and Tibshirani 1993; Koehn 2004).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Classifying documents by their vectors: how well do those of labelled documents tell the labels of others?
+"""Classifying documents by their vectors: how well do labelled documents predict the labels of others?
 
 The classifiers are scikit-learn's nearest neighbours and logistic regression. Intervals are those of a bootstrap of the test
 documents, the same resamples for all models. (A classifier that is a model itself is judged by `Classifier.test`.)
@@ -39,13 +39,15 @@ def classify(
     """Classify documents by their vectors; return rows of model, dataset, kind, value, low, high, covered and total.
 
     models       model files or files of vectors, or opened ones by name
-    train, test  texts of one document a line: classifiers learn from the first; `options` say where labels and vectors are
-    labels       two files of labels, one a line, if these are not in the texts
+    train, test  texts with one document per line: classifiers learn from the first; `options` determine where labels and
+                 vectors come from
+    labels       two files of labels, one per line, if the labels are not in the texts
 
-    Kinds are the accuracy, "micro-f1", which is the same where each document has one label, and "macro-f1", the mean over all
-    labels, each of "knn", `neighbours` nearest documents, and of "logistic" regression (L2, C = 1) on components scaled to
-    mean 0 and variance 1. `low` and `high` hold 95 % of `samples` bootstrap samples; `covered` test documents have a vector,
-    and `documents` tells how it was made. Raises `UsageError` if scikit-learn is missing, and what `read_labelled` raises.
+    Kinds are the accuracy, "micro-f1", which is equal to it as each document has one label, and "macro-f1", the mean over all
+    labels, each for "knn", a vote of the `neighbours` nearest documents, and for "logistic" regression (L2, C = 1) on
+    components scaled to mean 0 and variance 1. `low` and `high` enclose 95 % of `samples` bootstrap samples; `covered` test
+    documents have a vector, and `documents` states how it was made.
+    Raises `UsageError` if scikit-learn is missing, and what `read_labelled` raises.
     """
     return task_rows(Classification.of(train, test, options, labels), models, progress)
 

@@ -1,7 +1,7 @@
-"""Clustering documents: do clusters of their vectors agree with their labels?
+"""Clustering documents: do the clusters of their vectors agree with their labels?
 
-Clusters are those of k-means, and of spherical k-means (Dhillon and Modha 2001), whose centres are of length 1 as the documents
-are. Each is begun anew with several seeds: a score is the mean over these, and its interval holds 95 % of them.
+Clusters are those of k-means, and of spherical k-means (Dhillon and Modha 2001), in which centres and documents have length 1.
+Each is run with several seeds: a score is the mean over these, and its interval contains 95 % of them.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def cluster(
     """Cluster labelled documents by their vectors; return rows of model, dataset, kind, value, low, high, covered and total.
 
     models    model files or files of vectors, or opened ones by name
-    texts     of one document a line, all of which are clustered together; `options` say where labels and vectors come from
-    labels    files of labels, one a line, for each text one
+    texts     texts with one document per line, all clustered together; `options` determine where labels and vectors come from
+    labels    files of labels, one per line and one file per text, if the labels are not in the texts
 
-    Kinds are mutual information ("mi", in nats), normalized ("nmi", by the mean of both entropies), the adjusted Rand index
-    ("ari") and purity, each of "k-means" and of "spherical" k-means. `value` is the mean over `runs` seeds, `low` and `high`
-    hold 95 % of them; `covered` documents have a vector, and `documents` tells how it was made. Raises `UsageError` if
+    Kinds are mutual information ("mi", in nats), normalised ("nmi", by the mean of both entropies), the adjusted Rand index
+    ("ari") and purity, each for "k-means" and for "spherical" k-means. `value` is the mean over `runs` seeds, `low` and `high`
+    enclose 95 % of them; `covered` documents have a vector, and `documents` states how it was made. Raises `UsageError` if
     scikit-learn is missing, and what `read_labelled` raises.
     """
     return task_rows(Clustering.of(several(texts), options, several(labels)), models, progress)

@@ -96,7 +96,7 @@ def comparison(
 
 
 def named_models(models: Iterable[PathLike] | PathLike | Mapping[str, PathLike]) -> dict[str, Path]:
-    """Return the models by a name that tells them apart: the stem of their file, or their path where stems are equal."""
+    """Return the models by a distinct name: the stem of their file, or their path if several have the same stem."""
     if isinstance(models, Mapping):
         named = {name: Path(path) for name, path in models.items()}
     else:
@@ -127,7 +127,7 @@ def _entrants(named: Mapping[str, Path], *, common: bool) -> list[_Entrant]:
         ]
     if not common:
         raise UsageError(
-            f"{other.path}: has other words than {first.path} ({len(other.vocabulary):,} and {len(first.vocabulary):,}); "
+            f"{other.path}: has different words from {first.path} ({len(other.vocabulary):,} and {len(first.vocabulary):,}); "
             "pass --common to compare the models on the words they share"
         )
     shared = set.intersection(*(set(model.vocabulary.words) for model in models.values()))

@@ -1,4 +1,4 @@
-"""What clustering and classifying documents have in common: where the vectors come from, and what is kept of each model."""
+"""What clustering and classifying documents have in common: the source of the vectors, and the outcome for each model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = ["Outcome", "Points", "Results", "Task", "open_vectors", "outcomes_of"
 
 
 class Outcome(TypedDict):
-    """What came of one model, from which all scores are computed.
+    """The outcome for one model, from which all scores are computed.
 
     covered    documents that have a vector
     documents  how vectors were made: "trained", "inferred", or of words, by "mean", "sum" or "sif"
@@ -56,7 +56,7 @@ class Points(NamedTuple):
 
 
 class Task(ABC):
-    """Something to do with the vectors of labelled documents, after which they are judged.
+    """An evaluation of the vectors of labelled documents, such as clustering them.
 
     parts    the documents, by file
     options  how their vectors are made
@@ -68,7 +68,7 @@ class Task(ABC):
 
     @abstractmethod
     def outcome(self, vectors: Vectors) -> Outcome:
-        """Return what comes of the vectors of one model."""
+        """Return the outcome for the vectors of one model."""
 
     @abstractmethod
     def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
@@ -76,7 +76,7 @@ class Task(ABC):
 
     @property
     def documents(self) -> Labelled:
-        """All documents, whose name is that of all their files."""
+        """All documents, under the joined names of their files."""
         fields = ([*itertools.chain(*column)] for column in list(zip(*self.parts, strict=True))[1:])
         return Labelled("+".join(part.name for part in self.parts), *fields)
 
@@ -91,7 +91,7 @@ class Task(ABC):
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
     def points(self, documents: Labelled, vectors: Vectors) -> Points:
-        """Return the vectors of documents, as the options say."""
+        """Return the vectors of documents, made as the options describe."""
         found = self._points(documents, vectors)
         return Points(scaled(found.vectors), found.made) if self.options.unit == "on" else found
 

@@ -1,4 +1,4 @@
-"""Labelled documents, one a line, and their files: UTF-8 text, plain or compressed."""
+"""Labelled documents, one per line, and their files: UTF-8 text, plain or compressed."""
 
 from __future__ import annotations
 
@@ -31,30 +31,29 @@ class Labelled(NamedTuple):
 
 
 def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: Sequence[PathLike] = ()) -> list[Labelled]:
-    """Read texts of one document a line, whose labels stand in the lines or else in files of their own, one a line.
+    """Read texts with one document per line, whose labels are in the lines or else in separate files, one per line.
 
-    Documents without an id in their line are numbered from 1, through all texts, as those of a corpus are. Raises `InputError`,
-    naming the line, for one that has no label or several, and `UsageError` for labels in two places.
+    Documents without an id in their line are numbered from 1 across all texts, like those of a corpus. Raises `InputError`,
+    naming the line, for a document with no label or several, and `UsageError` for labels in two places.
     """
     if labels and options.label_column is not None:
         raise UsageError("labels are given by files and by --label-column; choose one")
     if labels and len(labels) != len(texts):
-        raise UsageError(f"there are {len(labels)} files of labels for {len(texts)} texts; give each text one")
+        raise UsageError(f"there are {len(labels)} files of labels for {len(texts)} texts; pass one for each text")
     numbers = itertools.count(1)
     return [_read(Path(text), file, options, numbers) for text, file in itertools.zip_longest(texts, labels)]
 
 
 def numbered(labels: Iterable[str]) -> tuple[list[str], Rows]:
-    """Return the distinct labels in their order, and the number of each label among these; NumPy's texts would all be as long
-    as the longest."""
-    each = list(labels)
+    """Return the distinct labels in order, and the number of each label among these."""
+    each = list(labels)  # not an array, whose texts would all take the space of the longest
     names = sorted(set(each))
     rows = {name: row for row, name in enumerate(names)}
     return names, np.array([rows[label] for label in each], np.int64)
 
 
 def _read(path: Path, labels: PathLike | None, options: DocumentOptions, numbers: Iterator[int]) -> Labelled:
-    """Read one text; `numbers` go on through all of them."""
+    """Read one text; `numbers` continue across all texts."""
     found = [*_lines(Path(labels))] if labels is not None else None
     texts, own, ids = list[str](), list[str](), list[str]()
     for at, line in enumerate(_lines(path), 1):
@@ -93,7 +92,7 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _field(fields: Sequence[str], column: int | None, what: str, where: str) -> str:
-    """Return a column of a line, or nothing for none."""
+    """Return a column of a line, or "" if `column` is None."""
     if column is None:
         return ""
     if len(fields) < column or not fields[column - 1].strip(" "):
@@ -102,7 +101,7 @@ def _field(fields: Sequence[str], column: int | None, what: str, where: str) -> 
 
 
 def _without_mark(text: str, where: str, prefix: str) -> tuple[str, str]:
-    """Return a text without the word that is its label, and that without its prefix."""
+    """Return a text without the word that is its label, and the label without its prefix."""
     mark = re.compile(rf"(?<!\S){re.escape(prefix)}(\S+)")
     found = mark.findall(text)
     if len(found) != 1:

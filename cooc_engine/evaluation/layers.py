@@ -1,4 +1,4 @@
-"""What the layers of ELMo know: perplexity beside n-grams, senses, parts of speech, pairs of sentences, words in context.
+"""What the layers of ELMo know: perplexity compared with n-grams, senses, parts of speech, sentence pairs, words in context.
 
 Every score comes with its number of items, and all but perplexities with a bootstrap interval.
 """
@@ -37,7 +37,7 @@ from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
 
 __all__ = ["PAIRS", "perplexities", "probe", "pseudo_words", "same_senses", "sentence_pairs", "tagging"]
 
-# Words of different kinds, each pair of which is written as one to see whether the places are told apart.
+# Pairs of dissimilar words, which are written as one to see whether their occurrences are told apart.
 PAIRS = (
     ("river", "album"), ("king", "football"), ("water", "president"), ("church", "computer"), ("army", "music"),
     ("language", "game"), ("son", "city"), ("species", "film"), ("war", "school"), ("money", "island"), ("won", "wrote"),
@@ -65,13 +65,13 @@ def probe(
     perplexity: Paths = (),
     options: ProbeOptions | None = None,
 ) -> list[Row]:
-    """Return what the layers of a model of ELMo know: rows {dataset, kind, value, low, high, covered, total}.
+    """Evaluate what the layers of an ELMo model know; return rows {dataset, kind, value, low, high, covered, total}.
 
-    tags        two files in CoNLL-U: parts of speech are learned from the first and judged on the second, see `tagging`
+    tags        two files in CoNLL-U: parts of speech are learned from the first and predicted for the second, see `tagging`
     senses      a text, one sentence per line, for `pseudo_words`
     pairs       files for `read_sentence_pairs`, see `sentence_pairs`
-    word_in_context  two files for `read_word_in_context`: a cut is fitted on the first and judged on the second
-    perplexity  an encoded corpus that was held out, and if there is a second that of the training, see `perplexities`
+    word_in_context  two files for `read_word_in_context`: a cut is fitted on the first and tested on the second
+    perplexity  a held-out corpus and, optionally, the training corpus, both encoded, see `perplexities`
 
     Raises `InputError`, naming file and line, for a file that cannot be read, and what `ContextualVectors.open` raises.
     """
@@ -80,7 +80,7 @@ def probe(
         raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
     corpora = listed(perplexity)
     if len(corpora) > 2:
-        raise UsageError(f"perplexity of {len(corpora)} corpora; pass the one held out, and that of the training")
+        raise UsageError(f"perplexity takes one or two corpora, not {len(corpora)}: held out, and training")
     sets = [read_sentence_pairs(os.fspath(path)) for path in listed(pairs)]
     tagged = [read_tagged(os.fspath(path)) for path in tags or ()]
     contexts = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
@@ -141,16 +141,16 @@ def _row(dataset: str, kind: str, value: float | None, items: int, resampled: Fl
 def perplexities(vectors: ContextualVectors, held_out: Corpus, trained: Corpus | None = None) -> list[Row]:
     """Return the perplexity of both language models on a corpus that was encoded with the vocabulary of the model.
 
-    Words that the softmax lacks count as one, `<UNK>`, of which `unknown` is the share. With `trained`, the corpus of the
-    training, there are the perplexities of single words and of n-grams by Kneser and Ney on the same words. Raises `UsageError`
-    for a model without a softmax, and for a corpus of another vocabulary.
+    Words that the softmax lacks count as a single one, `<UNK>`, whose share is `unknown`. Given `trained`, the training corpus,
+    the perplexities of unigrams and of Kneser-Ney n-grams on the same words are returned too. Raises `UsageError`
+    for a model without a softmax, and for a corpus with another vocabulary.
     """
     words = vectors.network.shape.words
     if not words:
-        raise UsageError("the model has no softmax, as published ones: it gives vectors, but no perplexity")
+        raise UsageError("the model has no softmax, like published ones, and so it has no perplexity")
     for corpus in (held_out, *([trained] if trained else [])):
         if not np.array_equal(corpus.vocabulary.text, vectors.vocabulary.text):
-            raise UsageError(f"{corpus.path}: has another vocabulary than the model; encode it with that of the training")
+            raise UsageError(f"{corpus.path}: has a different vocabulary from the model; encode it with that of the training")
     streams = (
         Stream(shard, np.flatnonzero(np.diff(shard.offsets)), 1) for shard in map(held_out.shard, range(held_out.shards))
     )

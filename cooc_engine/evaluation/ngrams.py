@@ -1,4 +1,4 @@
-"""The language models that a neural one is compared with: of single words, and of n-grams by Kneser and Ney (1995).
+"""Baselines for neural language models: unigrams, and n-grams by Kneser and Ney (1995).
 
     p(w | h) = (max(n(h w) − D, 0) + D types(h) p(w | h')) / n(h),  h' the history h without its first word
 
@@ -78,7 +78,7 @@ class NgramModel:
         Raises `UsageError` for a vocabulary whose n-grams do not fit into 64 bits.
         """
         if words**n >= 2**63:
-            raise UsageError(f"{words:,} words are too many for {n}-grams of whole numbers; take fewer")
+            raise UsageError(f"{words:,} words are too many for {n}-grams in 64-bit integers; use fewer")
         stream, targets = _stream(sentences, n, marks)
         if n == 1:
             smoothed = np.bincount(stream[targets], minlength=words) + 1.0
@@ -94,7 +94,7 @@ class NgramModel:
         return cls(lowest / lowest.sum(), tuple(orders), words, marks)
 
     def probabilities(self, sentences: Iterable[Rows]) -> Floats:
-        """Return the probability of each word of sentences and of each `</S>`, given what stands before it."""
+        """Return the probability of each word and of each `</S>` of sentences, given the words before it."""
         n = len(self.orders) + 1
         stream, targets = _stream(sentences, n, self.marks)
         found = self.lowest[stream[targets]]
@@ -109,7 +109,7 @@ def perplexity(probabilities: Floats) -> float:
 
 
 def _stream(sentences: Iterable[Rows], n: int, marks: tuple[int, int]) -> tuple[Rows, Rows]:
-    """Return all sentences in a row, with n − 1 times `<S>` before each and `</S>` after it, and where the targets are."""
+    """Return all sentences in a row, each between n − 1 times `<S>` and one `</S>`, and the places of the targets."""
     before, after = np.full(n - 1, marks[0]), np.array(marks[1:])
     parts = [part for sentence in sentences for part in (before, sentence, after)]
     stream = np.concatenate([np.empty(0, np.int64), *parts]).astype(np.int64, copy=False)

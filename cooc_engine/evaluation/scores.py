@@ -1,4 +1,4 @@
-"""The scores of several models on one test set: with intervals, and with the differences that are more than noise."""
+"""The scores of several models on one test set, with intervals and with the differences that are larger than noise."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _differences(answered: SetScores, names: Sequence[str]) -> Iterator[dict[str
 
 
 def correct(sets: Sequence[Mapping[str, Any]]) -> None:
-    """Add `p_holm` to all differences of these sets: their p-values as corrected for the number of all."""
+    """Add `p_holm` to all differences of these sets: their p-values, corrected for the number of all differences."""
     gaps = [gap for data in sets for gap in data["differences"]]
     for gap, corrected in zip(gaps, holm([gap["p"] for gap in gaps]), strict=True):
         gap["p_holm"] = corrected

@@ -1,6 +1,6 @@
 """Words in Context (Pilehvar and Camacho-Collados 2019): whether a word has the same sense in two sentences.
 
-A pair is said to be the same if the cosine of the word's vectors is above a cut, which is fitted on other pairs.
+The sense is predicted to be the same if the cosine of the word's vectors is above a cut that is fitted on other pairs.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class ContextPairs:
 def read_word_in_context(path: Path | str) -> ContextPairs:
     """Read lines of a word, its part of speech, its places such as `4-0` and two sentences, and the answers beside them.
 
-    path   `NAME.data.txt`, whose fields are separated by tabs; the answers, T or F, in `NAME.gold.txt`
+    path   `NAME.data.txt`, whose fields are separated by tabs; the answers, T or F, are in `NAME.gold.txt`
 
     Places count words from 0. Raises `InputError`, naming file and line.
     """
     path = Path(path)
     gold = path.with_name(path.name.replace(".data.", ".gold."))
     if gold == path:
-        raise InputError(f"{path}: pass the file NAME.data.txt, beside which is NAME.gold.txt")
+        raise InputError(f"{path}: pass the file NAME.data.txt, with NAME.gold.txt next to it")
     pairs = [_pair(path, number, line) for number, line in lines_of(path)]
     same = [_gold(gold, number, line) for number, line in lines_of(gold)]
     if len(pairs) != len(same) or not pairs:
         raise InputError(
-            f"{gold}: {len(same):,} answers, and {path.name} has {len(pairs):,} pairs; there must be as many, and some"
+            f"{gold}: {len(same):,} answers, but {path.name} has {len(pairs):,} pairs; there must be as many, and at least one"
         )
     return ContextPairs(name_of(path).removesuffix(".data"), pairs, np.array(same))
 
@@ -62,7 +62,7 @@ def _pair(path: Path, number: int, line: str) -> tuple[InSentence, InSentence]:
     words = [InSentence(text.split(), int(place)) for text, place in zip(fields[3:], places.groups(), strict=True)]
     for each in words:
         if each.place >= len(each.words):
-            raise InputError(f"{path}:{number}: word {each.place} of a sentence of {len(each.words)} words")
+            raise InputError(f"{path}:{number}: place {each.place} is beyond the sentence, which has {len(each.words)} words")
     return words[0], words[1]
 
 
@@ -73,7 +73,7 @@ def _gold(path: Path, number: int, line: str) -> bool:
 
 
 def best_cut(cosines: Floats, same: Bools) -> float:
-    """Return the cut that the most pairs are right with, which are the same if their cosine is above it."""
+    """Return the cut above which cosines mean the same sense with the fewest errors."""
     order = np.argsort(cosines, kind="stable")
     below = np.concatenate([[-np.inf], cosines[order]])
     right = np.concatenate([[0], np.cumsum(~same[order])]) + same.sum() - np.concatenate([[0], np.cumsum(same[order])])

@@ -476,7 +476,7 @@ def arpack(rows: SparseRows, k: int, seed: int, tol: float) -> SVD:
     try:
         left, values, right = svds(matrix, k, v0=start, tol=tol)
     except ArpackError as error:
-        raise DivergenceError(f"ARPACK gave up ({' '.join(str(error).split())}); take --solver=krylov") from None
+        raise DivergenceError(f"ARPACK failed ({' '.join(str(error).split())}); use --solver=krylov") from None
     order = np.argsort(-values, kind="stable")
     left, sigma, right = left[:, order], values[order].astype(np.float64), right[order].T
     gaps = np.linalg.norm(matrix @ right - left * sigma, axis=0)

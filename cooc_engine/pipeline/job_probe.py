@@ -70,9 +70,9 @@ class Probing:
             raise UsageError(f"{where}: picture is {picture!r}; it must be true or false")
         options = from_mapping(ProbeOptions, rest, where)
         if options.save_mix is not None:
-            raise UsageError(f"{where}: a job saves no mix, since it may have several models; use `probe --save-mix`")
+            raise UsageError(f"{where}: a job cannot save a mix, since it may have several models; use `probe --save-mix`")
         if not any(files.values()):
-            raise UsageError(f"{where}: names no files to judge by; there are: {', '.join(FILES)}")
+            raise UsageError(f"{where}: names no files to evaluate on; it takes {', '.join(FILES)}")
         for path in (path for group in files.values() for path in group if not path.is_file()):
             raise InputError(f"{path}: no such file (in {where})")
         if picture:

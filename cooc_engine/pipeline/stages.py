@@ -94,9 +94,9 @@ def _check_options(
 ) -> None:
     """Raise `UsageError` for counts that the model cannot use, and for options of a stage that is not run."""
     if isinstance(data, Cooc) and (encoding or count):
-        raise UsageError(f"{data.path} is counted already; options of encoding and counting have no effect on it")
+        raise UsageError(f"{data.path} is already counted; options of encoding and counting have no effect on it")
     if isinstance(data, Corpus) and encoding:
-        raise UsageError(f"{data.path} is encoded already; options of encoding have no effect on it")
+        raise UsageError(f"{data.path} is already encoded; options of encoding have no effect on it")
     if counting is None and isinstance(data, Cooc):
         raise UsageError(f"{data.path}: holds counts; this model reads the text itself: pass an encoded corpus or a text")
     if counting is None and count:

@@ -1,7 +1,7 @@
-"""The explorer: one HTML file in which the words of some models are searched, mapped and compared, without a server.
+"""The explorer: one HTML file for searching, mapping and comparing the words of models, without a server.
 
-Vectors are rounded to bytes and, like all data, are part of the page; what is asked is computed by its own script. The page's
-policy admits that script and that style by their hashes, and nothing from elsewhere.
+Vectors are rounded to bytes and, like all data, are part of the page; queries are computed by its script. Its content
+security policy admits this script and its style by their hashes, and nothing from elsewhere.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def explore(
 
     models   model files or files of vectors, one or more; a mapping gives them names
     output   the page, *.html
-    words    only this many of the most frequent words of each model are in the page, and among its answers
+    words    the number of the most frequent words of each model that the page contains and answers with
 
-    The page asks for nothing from elsewhere and works when it is opened as a file. It takes about 1.4 bytes for each component
+    The page loads nothing from elsewhere and works when it is opened as a file. It takes about 1.4 bytes for each component
     of a vector. Raises `UsageError` if the page exists, unless `force`, for vectors that are sparse, and if Jinja or
     scikit-learn is missing; and what `Vectors.open` raises.
     """

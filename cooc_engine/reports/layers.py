@@ -1,4 +1,4 @@
-"""A picture of what the layers of ELMo know: a panel for each test set, in it each score with its interval."""
+"""A picture of what the layers of ELMo know: a panel for each test set, which shows each score with its interval."""
 
 from __future__ import annotations
 

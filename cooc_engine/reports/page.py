@@ -55,7 +55,7 @@ def compare(
     force: bool = False,
     progress: Shown = None,
 ) -> dict[str, Any]:
-    """Compare models; with `output`, write a page, and beside it its main picture (.png) and all numbers (.json).
+    """Compare models; with `output`, write a page and, next to it, its main picture (.png) and all numbers (.json).
 
     models      two or more model files, of any family, on a common vocabulary; a mapping gives them names
     output      the page, *.html, or a directory for page.html, which is created if necessary; None writes nothing
@@ -118,7 +118,7 @@ def verdict(data: Mapping[str, Any], *, corrected: bool = False) -> str:
 
 
 def environment() -> Environment:
-    """Return the maker of pages from templates; whatever is put into one is escaped."""
+    """Return the template environment, which escapes all values."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader = FileSystemLoader(TEMPLATES)

@@ -1,4 +1,4 @@
-"""Pictures of a model: its loss by epoch, and a map of which words ended up near one another."""
+"""Pictures of a model: its loss by epoch, and a map that shows which words are near each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What classes of options say of their fields: kind, bounds, default, and the text below each field in the source."""
+"""The fields of options classes in words: kind, bounds, default, and the text below each field in the source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def documented(options: type[Any], text: str) -> str:
 
 
 def described(options: type[Any], names: Sequence[str]) -> Iterator[str]:
-    """Yield lines that say of each of the named fields its kind, bounds and default, and what it means."""
+    """Yield lines with the kind, bounds, default and meaning of each of the named fields."""
     fields = dict(_fields(options))
     how: Any = {"width": WIDTH, "subsequent_indent": " " * COLUMN, "break_on_hyphens": False}
     for name in names:
@@ -33,7 +33,7 @@ def described(options: type[Any], names: Sequence[str]) -> Iterator[str]:
 def _fields(options: type[Any]) -> Iterator[tuple[str, str]]:
     hints, texts = typing.get_type_hints(options, include_extras=True), texts_of(options)
     for field in dataclasses.fields(options):
-        default = "" if field.default is None else f", `{field.default!r}` unless given"
+        default = "" if field.default is None else f", default `{field.default!r}`"
         yield field.name, f"{_kind(hints[field.name])}{default}. {texts[field.name]}"
 
 

@@ -173,7 +173,7 @@ def opened_plain(path: Path) -> Iterator[BinaryIO]:
     """Open a file that is read at many places, which would unpack a compressed one again and again: that is refused."""
     with Decompressed(path) as raw, io.BufferedReader(raw, BUFFER) as file:
         if raw.compressed:
-            raise InputError(f"{path}: is a compressed file of a format that is read at many places; decompress it first")
+            raise InputError(f"{path}: is compressed, but its format needs random access; decompress it first")
         yield file
 
 

@@ -19,7 +19,7 @@ def parts_of(source: Any) -> tuple[Vocabulary, Matrix, SubwordRows | None]:
     """Return words with their counts, vectors (V, d) and the rows of n-grams of KeyedVectors, or of a model that has them."""
     kv = getattr(source, "wv", source)
     if not hasattr(kv, "index_to_key"):
-        raise UsageError(f"a {type(source).__name__} is not KeyedVectors of gensim, nor a model that has them as wv")
+        raise UsageError(f"a {type(source).__name__} is neither gensim KeyedVectors nor a model that has them as wv")
     counts = getattr(kv, "expandos", {}).get("count", np.zeros(len(kv.index_to_key), np.int64))
     words = Vocabulary.from_words(map(str, kv.index_to_key), counts)
     subwords = None

@@ -75,7 +75,7 @@ class LayerMix:
     def mixed(self, layers: Layers) -> Matrix:
         """Return the mix (n, d) of all layers (J, n, d); raises `UsageError` for another number of layers than s has."""
         if len(layers) != len(self.scores):
-            raise UsageError(f"the mix has weights of {len(self.scores)} layers, and there are {len(layers)}")
+            raise UsageError(f"the mix has weights for {len(self.scores)} layers, but there are {len(layers)}")
         factors = (self.gamma * self.weights).astype(np.float32)
         total = factors[0] * layers[0]
         for factor, layer in zip(factors[1:], layers[1:], strict=True):
@@ -108,7 +108,7 @@ def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, 
     if layers.ndim != 3 or layers.shape[1] != len(labels):
         raise UsageError(f"{len(labels)} labels do not fit layers of shape {layers.shape}; expected (layers, items, numbers)")
     if len(classes) < 2:
-        raise UsageError(f"{len(classes)} different labels; a mix is learned for two or more")
+        raise UsageError(f"there are {len(classes)} different labels; learning a mix takes at least two")
     number = {label: at for at, label in enumerate(classes)}
     task = _Task.of(layers, np.array([number[label] for label in labels]), len(classes), (penalty, decay))
     with threadpool_limits(1, "blas"):  # or the bits would depend on the number of cores

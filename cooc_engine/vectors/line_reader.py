@@ -51,7 +51,7 @@ class Dictionary:
         for records in packed(labels):
             self.table.add(records)
         if len(self.table) != self.words + self.labels:
-            raise FormatError(f"{model.path}: a word is there twice, or is a label too; train again")
+            raise FormatError(f"{model.path}: contains a word twice, or a word that is also a label; train again")
         self.end, self.end_hash = model.vocabulary.find(LINE_END), int(word_hashes([LINE_END]).view(np.int32)[0])
         self.subwords = Subwords(options.min_n, options.max_n, options.buckets) if options.max_n else None
         kinds = [np.arange(self.words), lines.LABEL - np.arange(self.labels)]

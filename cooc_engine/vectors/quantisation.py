@@ -68,12 +68,12 @@ def quantize(
     (Joulin et al. 2016); `cutoff` keeps only some of them, and `retrain` trains these again. Errors of cosines are those of
     the rows of words that are kept.
 
-    Raises `UsageError` for explicit vectors, and for a model that is quantised already.
+    Raises `UsageError` for explicit vectors, and for a model that is already quantised.
     """
     output, options, older = Path(output), defaulted("quantize", QuantizeOptions, options), open_model(Path(model))
     refuse_file(output, force=force)
     if older.codes:
-        raise UsageError(f"{older.path}: is quantised already; name the model that it was made of")
+        raise UsageError(f"{older.path}: is already quantised; name the model from which it was made")
     how = _How(options, usable_threads(threads), progress_of(progress), output.parent)
     rows, small = _small_classifier(older, older.labels, how) if older.labels is not None else _small_vectors(older, how)
     config = {**older.config, "quantize": options.record()}

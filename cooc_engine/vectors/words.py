@@ -126,7 +126,7 @@ class WordVectors(Shown):
 
     def _dense(self) -> Matrix:
         if self.is_sparse:
-            raise UsageError(f"these vectors are sparse, {len(self):,} x {self.vector_size:,}; take those of pmi-svd")
+            raise UsageError(f"these vectors are sparse, {len(self):,} x {self.vector_size:,}; use those of pmi-svd")
         return self.vectors
 
     # --------------------------------------------------------------------------------------------------------------- access

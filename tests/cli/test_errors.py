@@ -170,7 +170,7 @@ USAGE = {
             (["--epochs", -1], "--epochs is -1; it must be at least 1"),
             (["--alpha", 0.5], "Unknown option: --alpha"),
             (["--vectr-size", 3], "Did you mean --vector-size?"),
-            (["--window", 3], "is counted already"),
+            (["--window", 3], "is already counted"),
             (["--seed", -1], "--seed is -1"),
         ],
     ),
@@ -274,7 +274,7 @@ def test_divergence(call, made, lr, says):
 
 def test_training_on_text_says_what_it_cannot_take(call, made):
     assert_one_line(*call("train", "cbow", made / "cooc", "--output", "m.h5"), 2, "cooc: holds counts")
-    assert_one_line(*call("train", "cbow", made / "corpus", "--output", "m.h5", "--min-count", 3), 2, "is encoded already")
+    assert_one_line(*call("train", "cbow", made / "corpus", "--output", "m.h5", "--min-count", 3), 2, "is already encoded")
     assert_one_line(*call("train", "cbow", made / "corpus", "--output", "m.h5", "--predict", "centre"), 2, "--predict")
     assert_one_line(*call("train", "skipgram", made / "corpus", "--output", "m.h5", "--loss", "ova"), 2, "--loss")
     assert_one_line(*call("train", "skipgram", made / "corpus", "--output", "m.h5", "--memory", "1K"), 2, "--memory 1.0K")

@@ -250,7 +250,7 @@ def test_names_tell_models_apart(tmp_path):
 def test_other_words_are_refused_or_left_out(tmp_path, pairs):
     a = make_model(tmp_path / "a.h5", 1)
     b = make_model(tmp_path / "b.h5", 2, words=[*WORDS[::-1][:40], "more"])
-    with pytest.raises(UsageError, match=r"b\.h5: has other words than .*a\.h5 \(41 and 60\); pass common=True"):
+    with pytest.raises(UsageError, match=r"b\.h5: has different words from .*a\.h5 \(41 and 60\); pass common=True"):
         comparison([a, b], [pairs])
     record = comparison([a, b], [pairs], options=CompareOptions(common=True, samples=100))
     assert record["words"] == 40
@@ -269,7 +269,7 @@ def test_other_words_are_refused_or_left_out(tmp_path, pairs):
 
 def test_the_order_of_words_matters(tmp_path):
     a, b = make_model(tmp_path / "a.h5", 1), make_model(tmp_path / "b.h5", 1, words=[WORDS[1], WORDS[0], *WORDS[2:]])
-    with pytest.raises(UsageError, match="other words"):
+    with pytest.raises(UsageError, match="different words"):
         comparison([a, b])
 
 

@@ -150,9 +150,9 @@ def test_the_cut_is_where_the_most_are_right(cosines, same, cut):
     [
         ("a.txt", "x\tN\t0-0\ta\tb", "T", "pass the file NAME.data.txt"),
         ("a.data.txt", "x\tN\t0\ta\tb", "T", "a.data.txt:1: expected word, part of speech, places such as 4-0"),
-        ("a.data.txt", "x\tN\t0-1\ta\tb", "T", "a.data.txt:1: word 1 of a sentence of 1 words"),
+        ("a.data.txt", "x\tN\t0-1\ta\tb", "T", "a.data.txt:1: place 1 is beyond the sentence, which has 1 words"),
         ("a.data.txt", "x\tN\t0-0\ta\tb", "yes", "a.gold.txt:1: expected T or F, found 'yes'"),
-        ("a.data.txt", "x\tN\t0-0\ta\tb", "T\nF", "a.gold.txt: 2 answers, and a.data.txt has 1 pairs"),
+        ("a.data.txt", "x\tN\t0-0\ta\tb", "T\nF", "a.gold.txt: 2 answers, but a.data.txt has 1 pairs"),
     ],
 )
 def test_files_that_are_no_words_in_context_are_refused(tmp_path, name, line, gold, said):
@@ -197,7 +197,7 @@ def test_a_corpus_of_other_words_and_a_model_without_a_softmax_are_refused(corpo
     held = Corpus(corpora[1])
     with pytest.raises(UsageError, match="has no softmax"):
         perplexities(vectors, held)
-    with pytest.raises(UsageError, match="another vocabulary"):
+    with pytest.raises(UsageError, match="a different vocabulary"):
         perplexities(ContextualVectors(random_network(), Vocabulary.from_words(["z"], [1])), held)
 
 

@@ -251,7 +251,7 @@ def test_powers_that_are_too_large_are_named(cooc, tmp_path, changes, solver):
 
 def test_arpack_that_gives_up_says_so(tmp_path):
     counts = make_cooc(documents(80), tmp_path)
-    with pytest.raises(DivergenceError, match=r"ARPACK gave up \(.*\); take solver='krylov'") as caught:
+    with pytest.raises(DivergenceError, match=r"ARPACK failed \(.*\); use solver='krylov'") as caught:
         train_pmi_svd(counts, tmp_path / "model.h5", quick(pmi_shift=1e9, solver="arpack"))
     assert "\n" not in str(caught.value)
 

@@ -135,10 +135,10 @@ def test_a_held_out_text_follows_the_corpus(job, rows, tmp_path):
         ('senses = "text.txt"', 'sense = "text.txt"', "unknown option 'sense'"),
         ('tags = ["a.conllu", "a.conllu"]', 'tags = "a.conllu"', "tags has 1 files; it must have 2"),
         ("picture = true", "picture = 1", "picture is 1; it must be true or false"),
-        ("plain = true", 'save-mix = "mix.json"', "a job saves no mix"),
+        ("plain = true", 'save-mix = "mix.json"', "a job cannot save a mix"),
         ("plain = true", "plain = 1", "plain is 1"),
         ('held-out = "held.txt"', 'held-out = "none.txt"', "none.txt: no such file"),
-        (JOB[JOB.index("tags") :], "", "names no files to judge by"),
+        (JOB[JOB.index("tags") :], "", "names no files to evaluate on"),
         ('model = "elmo"', 'model = "skipgram"', "no .*train.* makes one"),
     ],
 )

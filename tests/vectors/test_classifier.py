@@ -214,7 +214,7 @@ def test_labels_that_cannot_be_told_are_refused(models, tmp_path):
     word, others = data.vocabulary.word(0), data.labels.words[1:]
     twice = Vocabulary.from_words([word, *others], [1] * (1 + len(others)))
     save_model(tmp_path / "twice.h5", dataclasses.replace(data, labels=twice))
-    with pytest.raises(FormatError, match="a word is there twice, or is a label too"):
+    with pytest.raises(FormatError, match="contains a word twice, or a word that is also a label"):
         Classifier.open(tmp_path / "twice.h5")
     none = {**data.arrays, "labels": np.empty((0, 6), np.float32)}
     save_model(tmp_path / "none.h5", dataclasses.replace(data, labels=Vocabulary.from_words([], []), arrays=none))

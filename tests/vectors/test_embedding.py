@@ -227,7 +227,7 @@ def test_options_that_do_not_go_together_are_refused(options, said):
 
 def test_a_mix_of_another_number_of_layers_is_refused_before_anything_is_read(tmp_path, model):
     LayerMix.mean(2).save(tmp_path / "mix.json")
-    with pytest.raises(UsageError, match="weights of 2 layers, and there are 3"):
+    with pytest.raises(UsageError, match="weights for 2 layers, but there are 3"):
         embed(model, tmp_path / "missing", tmp_path / "v.h5", EmbedOptions(layers="mix", mix=str(tmp_path / "mix.json")))
 
 

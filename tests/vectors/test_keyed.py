@@ -127,7 +127,7 @@ def test_to_gensim_and_back(ours, theirs):
     back = Vectors.from_gensim(theirs)
     assert back.index_to_key == WORDS and np.array_equal(back.vectors, ours.vectors)
     assert back.vocabulary.counts.tolist() == ours.vocabulary.counts.tolist()
-    with pytest.raises(UsageError, match="a list is not KeyedVectors of gensim"):
+    with pytest.raises(UsageError, match="a list is neither gensim KeyedVectors"):
         Vectors.from_gensim([1])
 
 

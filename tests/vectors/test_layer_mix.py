@@ -63,5 +63,5 @@ def test_what_cannot_be_learned_is_refused(labels, said):
 
 
 def test_a_mix_of_other_layers_is_refused():
-    with pytest.raises(UsageError, match="2 layers, and there are 3"):
+    with pytest.raises(UsageError, match="2 layers, but there are 3"):
         LayerMix.mean(2).mixed(np.zeros((3, 1, 1), np.float32))

@@ -104,7 +104,7 @@ def test_the_command_says_what_is_lost(models, tmp_path, capsys):
 
 
 def test_what_cannot_be_quantised_is_refused(models, tmp_path):
-    with pytest.raises(UsageError, match="is quantised already"):
+    with pytest.raises(UsageError, match="is already quantised"):
         quantize(models[1], tmp_path / "s.h5")
     with pytest.raises(UsageError, match="dsub is 0"):
         QuantizeOptions(dsub=0)
