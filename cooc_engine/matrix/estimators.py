@@ -17,7 +17,7 @@ import scipy.sparse
 
 from cooc_engine.linalg.sparse import SparseRows
 from cooc_engine.linalg.svd import Krylov, Operator, krylov
-from cooc_engine.matrix.pmi import Factors, pmi_rows
+from cooc_engine.matrix.pmi import new_rows
 from cooc_engine.models.matrix_options import PmiOptions
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
@@ -175,15 +175,8 @@ class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[mi
         check_is_fitted(self)
         options: Any = {"pmi": self.pmi, "pmi_shift": self.shift, "cds": self.cds}
         matrix = self._validated(X, reset=False)
-        kind = matrix.dtype
-        counts = matrix.astype(np.float64, copy=True)
-        row_sums = np.asarray(counts.sum(axis=1), np.float64)
-        counts.data[self.column_sums_[counts.indices] == 0] = 0
-        counts.eliminate_zeros()
-        factors = Factors.of(row_sums, self.column_sums_, PmiOptions(**options))
-        with ThreadPoolExecutor(threads_of(self.n_jobs)) as pool:
-            made = pmi_rows(_rows(counts, 1.0), counts.data, factors, in_memory, pool)
-        return scipy.sparse.csr_array((made.values.astype(kind), made.columns, made.offsets), made.shape)
+        made = new_rows(matrix, self.column_sums_, PmiOptions(**options), threads_of(self.n_jobs))
+        return scipy.sparse.csr_array((made.values.astype(matrix.dtype), made.columns, made.offsets), made.shape)
 
     def fit_transform(self, X: Any, y: Any = None) -> scipy.sparse.csr_array:
         """Return the PMI of counts, using their own column sums."""

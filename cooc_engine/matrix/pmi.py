@@ -8,12 +8,13 @@ exact integers, logs are computed in double precision, results are stored in sin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse
 
 from cooc_engine._kernels import sparse as kernels
 from cooc_engine._kernels.sparse import PmiFactors, WrittenRows
@@ -26,8 +27,8 @@ from cooc_engine.runtime.types import Floats
 from cooc_engine.storage.scratch import Allocate, in_memory
 
 __all__ = [
-    "Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "pmi_rows", "transform_cooc", "transform_rows",
-    "transposed_rows",
+    "Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "new_rows", "pmi_rows", "transform_cooc",
+    "transform_rows", "transposed_rows",
 ]  # fmt: skip
 
 PIECE = 1 << 22  # maximum number of entries of a matrix in memory that is read in pieces
@@ -184,6 +185,21 @@ def pmi_rows(counts: SparseRows, values: Floats, factors: Factors, allocate: All
     writer = _Writer((0, counts.shape[0]), counts.shape[1], factors, counts.entries, allocate)
     writer.add(StoredCounts(0, counts.offsets, counts.columns, values), pool)
     return writer.rows()
+
+
+def new_rows(counts: scipy.sparse.csr_array, column_sums: Floats, options: PmiOptions, threads: int) -> SparseRows:
+    """Return the PMI of rows that were not counted when the columns were summed; columns that were empty then stay empty.
+
+    counts   (n, columns), canonical
+    """
+    values = counts.astype(np.float64, copy=True)
+    row_sums = np.asarray(values.sum(axis=1), np.float64)
+    values.data[column_sums[values.indices] == 0] = 0
+    values.eliminate_zeros()
+    columns, places = values.indices.astype(np.int32, copy=False), values.indptr.astype(np.int64)
+    rows = SparseRows(values.shape, places, columns, values.data.astype(np.float32))
+    with ThreadPoolExecutor(threads) as pool:
+        return pmi_rows(rows, values.data, Factors.of(row_sums, column_sums, options), in_memory, pool)
 
 
 class _Writer:

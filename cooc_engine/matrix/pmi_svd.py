@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, SparseRows, scratch_bytes
 from cooc_engine.linalg.svd import NOISE, SVD, Krylov, KrylovRecord, Operator, arpack, basis_bytes, krylov
-from cooc_engine.matrix.pmi import copies, transform_cooc
+from cooc_engine.matrix.pmi import copies, new_rows, transform_cooc
 from cooc_engine.matrix.pmi_slabs import cut_slabs, shared_operator, slab_bytes, worker_bytes
 from cooc_engine.matrix.sparse_pmi import write_rows
 from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
@@ -35,14 +36,14 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.scratch import in_memory, on_disk
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["derive", "passes_to_come", "train_pmi_svd"]
+__all__ = ["derive", "fold_in", "passes_to_come", "train_pmi_svd"]
 
 
 def memory_plan(cooc: Cooc, options: PmiSvdOptions, threads: int, budget: int, others: int = 0) -> Plan:
@@ -98,7 +99,7 @@ def _check(cooc: Cooc, options: PmiSvdOptions) -> None:
     cooc.refuse_empty()
     most = min(len(cooc.vocabulary), len(cooc.column_vocabulary))  # both are read now, so that damage is found before the work
     if options.vector_size > most:
-        size = f"{len(cooc.vocabulary)} rows and {most} columns" if most < len(cooc.vocabulary) else f"{most} words"
+        size = f"{len(cooc.vocabulary)} rows and {cooc.columns} columns" if cooc.rectangular else f"{most} words"
         raise UsageError(f"--vector-size is {options.vector_size}; a matrix of {size} has {most} components at most")
     if options.vectors != "w":
         cooc.refuse_rectangular(f"a row has no context vector to take with --vectors={options.vectors}; take --vectors=w")
@@ -277,6 +278,27 @@ def derive(model: ModelFile, options: PmiSvdOptions) -> Any:
     if options.normalize:
         _normalize(arrays)
     return combined(arrays, options.vectors)
+
+
+def fold_in(model: ModelFile, counts: Any, threads: int) -> Matrix:
+    """Return vectors (n, d) of new rows of counts (n, C), CSR, as if they had been there: P V Σ^(eig − 1), P being their PMI.
+
+    They do not change sums or components: rows of the training get their own vectors, up to the residuals. Raises `UsageError`
+    for a model that lacks what it takes: columns with names of their own, whose sums it has, and V and Σ as they were found.
+    """
+    names = model.column_names
+    if names is None or "singular_values" not in model.names:
+        raise UsageError(
+            f"{model.path}: takes no new rows; train pmi-svd on counts whose columns have names makes one that does"
+        )
+    options = model.trained_with(PmiSvdOptions)
+    if options.normalize:
+        raise UsageError(f"{model.path}: was trained with --normalize, which loses what new rows take; train without it")
+    made = new_rows(counts, names.counts.astype(np.float64), options.matrix, threads)
+    values = model.array("singular_values").astype(np.float64)
+    components = model.array("contexts") * np.divide(1, values, out=np.zeros_like(values), where=values > 0)
+    found: Matrix = (csr_array((made.values, made.columns, made.offsets), made.shape) @ components).astype(np.float32)
+    return found
 
 
 def _scale(arrays: dict[str, Any], values: npt.NDArray[np.floating], power: float) -> None:

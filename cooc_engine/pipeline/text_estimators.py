@@ -139,7 +139,8 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Train on documents, each a string or a sequence of words; on a `Corpus` or `Cooc`; or on a matrix of counts.
 
         A matrix, sparse or dense (V, V), holds the co-occurrences of V words, whose names are the columns of a data frame, or
-        else their numbers; models that read the text itself take none.
+        else their numbers; models that read the text itself take none. A matrix with more rows than columns, or fewer, or a
+        data frame whose index is not its columns, counts different things, such as users by items, which `PmiSvd` takes.
         """
         family = FAMILIES[self.family]
         _, trained = parameters_of(self.family)[0]
@@ -163,21 +164,38 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             return
         with tempfile.TemporaryDirectory(prefix="cooc-engine-") as home:
             if _is_matrix(X):
-                names = [str(name) for name in getattr(X, "columns", range(X.shape[1]))]
-                yield import_matrix(scipy.sparse.csr_array(X), names, Path(home) / "cooc", threads=threads_of(self.n_jobs))
+                rows, columns = _names_of(X)
+                other = None if rows == columns else columns
+                at, threads = Path(home) / "cooc", threads_of(self.n_jobs)
+                yield import_matrix(scipy.sparse.csr_array(X), rows, at, columns=other, threads=threads)
             else:
                 encoding = self._options(FAMILIES[self.family].encoding, ENCODING)
                 yield encode_documents(X, Path(home) / "corpus", encoding, threads=threads_of(self.n_jobs))
 
     def transform(self, X: Any) -> Matrix:
-        """Return the vectors (n, d) of documents; or of the rows of a matrix (n, V), which count the words of each."""
+        """Return the vectors (n, d) of documents; or of the rows of a matrix (n, V), which count the words of each.
+
+        After a fit to users by items, X (n, items) has new users, or the same, who get vectors by `ColumnVectors.fold_in`.
+        """
         check_is_fitted(self)
+        if self.model_.column_names is not None:
+            return self._of_rows(X)
         if _is_matrix(X):
             return self._of_counts(scipy.sparse.csr_array(X))
         if isinstance(X, str):
             raise UsageError("X is one string, not several documents; pass [text]")
         texts = [text if isinstance(text, str) else document_words(number, text) for number, text in enumerate(X)]
         return self._of_texts(texts)
+
+    def _of_rows(self, X: Any) -> Matrix:
+        """Return the vectors of rows, whose columns have the names that they had in `fit`."""
+        if not _is_matrix(X):
+            raise UsageError("it was fitted to a matrix whose columns are not its rows; pass one with the same columns")
+        columns, counts = self.model_.columns, scipy.sparse.csr_array(X)
+        places = {name: place for place, name in enumerate(_names_of(X)[1])}
+        if {*columns.index_to_key} != places.keys():
+            raise UsageError(f"X needs the {len(columns)} columns of the matrix that it was fitted to")
+        return columns.fold_in(counts[:, [places[name] for name in columns.index_to_key]], threads=threads_of(self.n_jobs))
 
     def _of_texts(self, texts: list[str | list[str]]) -> Matrix:
         return self.vectors_.sentence_vectors(texts, self.pooling)
@@ -215,6 +233,14 @@ def _is_matrix(X: Any) -> bool:
     if scipy.sparse.issparse(X):
         return True
     return getattr(X, "ndim", 1) == 2 and np.asarray(X[:0]).dtype.kind in "iufb"
+
+
+def _names_of(X: Any) -> tuple[list[str], list[str]]:
+    """Return the names of rows and of columns of a matrix: those of a data frame, or else their numbers."""
+    columns = [str(name) for name in getattr(X, "columns", range(X.shape[1]))]
+    rows = [str(name) for name in getattr(X, "index", range(X.shape[0]))]
+    unnamed = X.shape[0] == X.shape[1] and rows == [str(row) for row in range(len(rows))]
+    return columns if unnamed else rows, columns
 
 
 class GloVe(TextEstimator):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cooc_engine.errors import UnknownWordError
+import numpy as np
+
+from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.file import ModelFile, open_model
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.words import Key
@@ -41,8 +46,40 @@ class ColumnVectors(Vectors):
         how: dict[str, Any] = {"family": model.family, "splitting": splitting}
         opened = cls(*model.column_rows(), **how)
         opened.words = Vectors(model.vocabulary, model.rows("w"), **how, digest=model.digest)
-        opened._path = model.path.absolute()
+        opened._model, opened._path = model, model.path.absolute()
         return opened
+
+    _model: ModelFile
+
+    def fold_in(self, rows: Any, *, threads: int | None = None) -> Matrix:
+        """Return the vectors (n, d) of new rows, such as users whom the training did not know, in the space of both.
+
+        `rows` is a matrix of counts (n, columns), sparse or dense, with columns in the order of `index_to_key`; or for each row
+        a mapping of names of columns to counts, or a list of names, which may be repeated. Columns that the training did not
+        have are left out, and a row without any other gets zeros. Rows of the training get nearly their own vectors. Raises
+        `UsageError` for a model that does not have what this takes, and for numbers that are no counts.
+        """
+        from scipy.sparse import csr_array  # which, as the kernels, queries do not need
+
+        from cooc_engine.matrix.pmi_svd import fold_in
+
+        counts: Any = csr_array(rows if hasattr(rows, "shape") else self._listed(rows), dtype=np.float64)
+        if counts.shape[1] != len(self):
+            raise UsageError(f"new rows have {counts.shape[1]} columns; the model has {len(self)}")
+        if not (np.isfinite(counts.data).all() and (counts.data >= 0).all()):
+            raise UsageError("new rows have a number that is no count: it is negative, or not finite")
+        counts.sum_duplicates()
+        return fold_in(self._model, counts, usable_threads(threads))
+
+    def _listed(self, rows: Iterable[Mapping[str, float] | Iterable[str]]) -> Any:
+        """Return rows that are given by names as a matrix."""
+        from scipy.sparse import coo_array
+
+        counts = [row if isinstance(row, Mapping) else Counter(row) for row in rows]
+        found = [(at, self._find(name), n) for at, row in enumerate(counts) for name, n in row.items()]
+        table = np.array([entry for entry in found if entry[1] >= 0], np.float64).reshape(-1, 3)
+        places = table[:, :2].astype(np.int64).T
+        return coo_array((table[:, 2], (places[0], places[1])), (len(counts), len(self)))
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
         return UnknownWordError(f"there is no column {word!r}; their names are {self.vocabulary.word(0)!r} and so on")

@@ -321,6 +321,60 @@ def test_a_question_that_cannot_be_answered_is_refused_in_a_line(model, tmp_path
     assert message in line
 
 
+@pytest.mark.parametrize("changes", [{}, {"pmi": "npmi", "eig": 1.0}, {"pmi": "pmi", "cds": 1.0, "pmi_shift": 2.0, "eig": 0.0}])
+def test_new_rows_are_as_if_they_had_been_there(cooc, tmp_path, changes):
+    """Rows of the training get their own vectors; others those of a dense computation."""
+    options = PmiSvdOptions(vector_size=25, tol=1e-6, **changes)
+    found = Model.of(train_pmi_svd(cooc, tmp_path / "model.h5", options, threads=1))
+    kept = found.array("singular_values") > 1e-3
+    folded = found.columns.fold_in(cooc.csr())
+    np.testing.assert_allclose(folded[:, kept], found.matrix[:, kept], atol=2e-3)
+    new = np.random.default_rng(3).poisson(0.5, (7, 25))
+    new[2] = 0
+    totals, sums = cooc.column_integers.astype(float), new.sum(1, keepdims=True)
+    smoothed = totals**options.cds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        table = np.log(new * smoothed.sum() / (sums * smoothed)) - np.log(options.pmi_shift)
+        table = table / -np.log(new / totals.sum()) if options.pmi == "npmi" else table
+    table = np.where(new > 0, np.maximum(table, 0) if options.pmi == "ppmi" else table, 0)
+    values = found.array("singular_values").astype(float)
+    right = found.array("contexts") / values**options.eig
+    expected = table @ right * values ** (options.eig - 1)
+    np.testing.assert_allclose(found.columns.fold_in(new, threads=2)[:, kept], expected[:, kept], rtol=1e-4, atol=1e-4)
+
+
+def test_new_rows_are_given_by_names(model):
+    names = model.columns.index_to_key
+    counts = np.zeros((3, 25))
+    counts[0, [1, 4]] = 2, 1
+    by_name = [{names[1]: 2, names[4]: 1, "new film": 9}, [], ["new film"]]
+    np.testing.assert_array_equal(model.columns.fold_in(by_name), model.columns.fold_in(scipy.sparse.csc_array(counts)))
+    np.testing.assert_array_equal(model.columns.fold_in([[names[4], names[1], names[1]]])[0], model.columns.fold_in(counts)[0])
+    assert not model.columns.fold_in(counts)[1:].any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.ones((2, 24)), "new rows have 24 columns; the model has 25"),
+        (-np.ones((1, 25)), "a number that is no count: it is negative, or not finite"),
+        (np.full((1, 25), np.nan), "a number that is no count"),
+    ],
+)
+def test_new_rows_that_do_not_fit_are_refused(model, rows, message):
+    with pytest.raises(UsageError, match=message):
+        model.columns.fold_in(rows)
+
+
+def test_a_model_that_lost_what_new_rows_take_says_so(cooc, model, tmp_path):
+    train_pmi_svd(cooc, tmp_path / "normalized.h5", PmiSvdOptions(vector_size=3, normalize=True), threads=1)
+    with pytest.raises(UsageError, match="which loses what new rows take"):
+        ColumnVectors.open(tmp_path / "normalized.h5").fold_in(np.ones((1, 25)))
+    quantize(model, tmp_path / "small.h5", threads=1)
+    with pytest.raises(UsageError, match="takes no new rows; train pmi-svd on counts whose columns have names"):
+        ColumnVectors.open(tmp_path / "small.h5").fold_in(np.ones((1, 25)))
+
+
 def test_contexts_of_words_are_columns_too(tmp_path):
     words = import_matrix(scipy.sparse.csr_array(np.ones((4, 4))), list("abcd"), tmp_path / "cooc", threads=1)
     glove = train("glove", words, tmp_path / "glove.h5", vector_size=2, epochs=1, threads=1)

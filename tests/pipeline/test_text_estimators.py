@@ -107,7 +107,7 @@ def test_what_is_refused():
         (lambda: fitted.transform(["a", None]), InputError, "document 1 is None; it must be a string"),
         (lambda: quick("GloVe").fit(["a", 3.5]), InputError, "document 1 is 3.5; it must be a string"),
         (lambda: fitted.transform(np.eye(3)), UsageError, "needs 14 columns, one for each word"),
-        (lambda: quick("PmiSvd").fit(np.ones((3, 4))), UsageError, "4 words need a matrix of as many rows and columns"),
+        (lambda: quick("PmiSvd").fit(np.ones((3, 4))), UsageError, "3 rows and 4 columns has 3 components at most"),
         (lambda: quick("SkipGram").fit(np.eye(3)), UsageError, "reads the text itself"),
         (lambda: quick("GloVe", vector_size=0).fit(TEXTS), UsageError, "vector_size is 0; it must be at least 1"),
         (lambda: quick("Doc2Vec").fit(TEXTS).transform(np.eye(3)), UsageError, "infers vectors of texts"),
@@ -120,3 +120,27 @@ def test_what_is_refused():
 def test_what_help_says():
     said = cooc_engine.GloVe.__doc__
     assert "vector_size" in said and "Dimension of the vectors." in said and "window " in said and "n_jobs" in said
+
+
+def test_users_by_items_are_fitted_and_new_users_folded_in():
+    counts = scipy.sparse.csr_array(np.random.default_rng(2).poisson(0.7, (30, 12)))
+    svd = cooc_engine.PmiSvd(vector_size=12, tol=1e-6, pmi="pmi").fit(counts)
+    assert svd.model_.column_names is not None and len(svd.vocabulary_) == 30
+    found = svd.transform(counts)
+    own = svd.vectors_.vectors[[svd.vocabulary_[str(row)] for row in range(30)]]
+    np.testing.assert_allclose(found[:, :8], own[:, :8], atol=1e-3)
+    with pytest.raises(UsageError, match="X needs the 12 columns of the matrix that it was fitted to"):
+        svd.transform(counts[:, :5])
+    with pytest.raises(UsageError, match="fitted to a matrix whose columns are not its rows"):
+        svd.transform(["a text"])
+    with pytest.raises(UsageError, match="glove takes counts of words near words"):
+        quick("GloVe").fit(counts)
+
+
+def test_a_frame_names_both_sides():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([[3, 0, 1], [0, 2, 1], [1, 1, 4]], ["ann", "bob", "cat"], ["tea", "milk", "green tea"])
+    svd = cooc_engine.PmiSvd(vector_size=2).fit(frame)
+    assert {*svd.vocabulary_} == {*frame.index} and {*svd.model_.columns.index_to_key} == {*frame.columns}
+    turned = frame[["green tea", "tea", "milk"]]
+    np.testing.assert_array_equal(svd.transform(turned), svd.transform(frame))
