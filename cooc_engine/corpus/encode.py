@@ -81,6 +81,7 @@ def plan_encode(
     """
     how, text = Run.of("plan_encode", run, SharedPlanKeywords), TextInput.of(texts)
     options = defaulted("plan_encode", EncodeOptions, options).loaded()
+    options.check_use()
     text.refuse_missing()
     with how.shared() as workers:
         return Allotment.of(workers.memory, workers.threads, options).foreseen(text.paths, options, Path(output))
@@ -127,8 +128,7 @@ def check_corpus(corpus: Corpus, options: EncodeOptions, text: TextInput, flag: 
 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
     options = (options or EncodeOptions()).loaded()
-    if options.phrases and options.vocabulary is not None:
-        raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
+    options.check_use()
     if run.keeps(output):
         corpus = Corpus(output)
         check_corpus(corpus, options, text)

@@ -97,6 +97,15 @@ class EncodeOptions(Options):
         """Whether the text is split by Python code, and therefore in separate processes."""
         return not is_plain(self.record())
 
+    def check_use(self) -> None:
+        """Raise `UsageError` for options that cannot be combined, or that would have no effect."""
+        if self.vocabulary is not None:
+            if self.phrases:
+                raise UsageError("--phrases and --vocabulary cannot be combined; pass one of the two")
+            self.refuse_unused("--vocabulary gives the words", "min_count", "max_vocab")
+        if not self.phrases:
+            self.refuse_unused("--phrases is 0, so nothing is joined", "phrase_threshold")
+
     def loaded(self) -> Self:
         """Return these options with the lists of words themselves in place of the files that hold them.
 
@@ -120,6 +129,9 @@ def _lines(path: Path) -> str:
 
 class RecordedOptions(EncodeOptions):
     """Options that a file records: a function that it names is imported from the user's own path alone, and no list is read."""
+
+    def check_use(self) -> None:
+        """Accept what is recorded: the words of a vocabulary were chosen by its options."""
 
     def loaded(self) -> Self:
         """Return these options: what is recorded are lists, never files."""

@@ -197,6 +197,8 @@ class _Job:
         would each count a run, and adding up the runs takes longer than counting.
         """
         options, corpus = defaulted("plan_count", CountOptions, options), Corpus.of(corpus)
+        if options.subsample is None:
+            options.refuse_unused("nothing is subsampled without --subsample", "subsample_seed")
         window, counts = Window.of(options), corpus.counts
         _check_overflow(window, counts, options)
         if workers.count > 1 and workers.local and _fits(corpus, window, workers.here):

@@ -11,6 +11,8 @@ from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options, Un
 
 __all__ = ["AsWrittenOptions", "GloveOptions", "PmiOptions", "PmiSvdOptions", "SimplerGloveOptions"]
 
+UNWATCHED = "without --held-out no loss is watched"
+
 
 @dataclass(frozen=True)
 class GloveOptions(Options):
@@ -45,6 +47,12 @@ class GloveOptions(Options):
     """Start from the vectors of this model, or of a file of vectors; words that it lacks start at random."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the initial values, of the order of the entries and of those held out."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for patience with a loss that is not watched."""
+        super().__post_init__()
+        if not self.held_out:
+            self.refuse_unused(UNWATCHED, "patience")
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ class SimplerGloveOptions(Options):
     def __post_init__(self) -> None:
         """Fill in the vectors that queries use; raises `UsageError` for a choice that tied vectors do not have."""
         super().__post_init__()
+        if not self.held_out:
+            self.refuse_unused(UNWATCHED, "patience")
         if self.tying == "tied" and self.vectors not in (None, "w"):
             raise UsageError(f"--vectors is {self.vectors!r}, but tied vectors are a single set: pass --tying=free, or w")
         object.__setattr__(self, "vectors", self.vectors or ("w" if self.tying == "tied" else "concat"))
@@ -141,6 +151,11 @@ class PmiSvdOptions(Options):
     def __post_init__(self) -> None:
         """Raise `UsageError` for options that require a factorisation."""
         super().__post_init__()
+        if self.solver == "none":
+            why = "without an SVD (--solver=none) the vectors are the rows of the PMI matrix"
+            self.refuse_unused(why, "vector_size", "tol", "max_passes", "seed")
+        if self.solver == "arpack":
+            self.refuse_unused("ARPACK has its own passes", "max_passes")
         if self.solver == "none" and self.vectors != "w":
             raise UsageError(
                 f"--vectors is {self.vectors!r}; without an SVD (--solver=none) there are only word vectors: pass w"

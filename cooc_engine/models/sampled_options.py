@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -59,18 +58,11 @@ class SampledOptions(Options):
         if self.min_lr is not None and self.min_lr > self.lr:
             raise UsageError(f"--min-lr is {self.min_lr:g}, above --lr, {self.lr:g}; the rate must not rise")
         if self.loss != "ns":
-            self._refuse(
+            self.refuse_unused(
                 f"with --loss={self.loss} there are no negative samples", "negative", "noise", "noise_words", "noise_power"
             )
         if self.noise == "own":
-            self._refuse("with --noise=own each input draws its own", "noise_words")
-
-    def _refuse(self, why: str, *names: str) -> None:
-        """Raise `UsageError` if any of these options differs from its default, since it would have no effect."""
-        for field in dataclasses.fields(self):
-            value, flag = getattr(self, field.name), "--" + field.name.replace("_", "-")
-            if field.name in names and value != field.default:
-                raise UsageError(f"{flag} is {value}, but {why}; leave {flag} out")
+            self.refuse_unused("with --noise=own each input draws its own", "noise_words")
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ class SkipgramOptions(SampledOptions):
         """Raise `UsageError` for a choice of noise that does not exist here."""
         super().__post_init__()
         if self.predict == "contexts":
-            self._refuse("a centre that predicts its contexts draws negative samples for each", "noise")
+            self.refuse_unused("a centre that predicts its contexts draws negative samples for each", "noise")
 
 
 @dataclass(frozen=True)
@@ -99,7 +91,7 @@ class CbowOptions(SampledOptions):
     def __post_init__(self) -> None:
         """Raise `UsageError` for a choice of noise that does not exist here."""
         super().__post_init__()
-        self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
+        self.refuse_unused("the mean of a window is one input, with one set of negative samples", "noise")
 
 
 @dataclass(frozen=True)
@@ -128,11 +120,11 @@ class Doc2vecOptions(SampledOptions):
             object.__setattr__(self, "radius", "fixed" if self.combine == "concat" else "random")
         self._check_combination()
         if self.architecture == "dm":
-            self._refuse("dm trains words in any case", "words")
+            self.refuse_unused("dm trains words in any case", "words")
         elif not self.has_words:
-            self._refuse("a target is predicted once, with negative samples of its own", "noise_words")
+            self.refuse_unused("a target is predicted once, with negative samples of its own", "noise_words")
         if self.architecture == "dm" or not self.has_words:
-            self._refuse("a target is predicted once, with one set of negative samples", "noise")
+            self.refuse_unused("a target is predicted once, with one set of negative samples", "noise")
         if not self.has_words and self.loss == "hs":
             raise UsageError("--loss=hs with --architecture=dbow has no vectors of words; pass --words=on as well")
         if not self.has_words and self.vectors != "c":
@@ -143,7 +135,7 @@ class Doc2vecOptions(SampledOptions):
     def _check_combination(self) -> None:
         """Raise `UsageError` for a way to combine a document and a window that does not go with the other options."""
         if self.architecture == "dbow":
-            self._refuse("dbow has nothing to combine with a document", "combine")
+            self.refuse_unused("dbow has nothing to combine with a document", "combine")
         if self.combine != "mean" and self.loss == "softmax":
             raise UsageError(f"--combine={self.combine} goes with --loss=ns or hs; the full softmax takes means")
         if self.combine != "concat":
@@ -169,8 +161,8 @@ class FasttextOptions(SampledOptions):
 
     architecture: Annotated[Literal["skipgram", "cbow"], Flag(alias=("--model",))] = "skipgram"
     """Whether the centre predicts each of its contexts, or the mean of all rows of all context words predicts the centre."""
-    min_n: Annotated[int, AtLeast(1), Flag(alias=("--minn",))] = 3
-    """Length of the shortest n-grams, in characters."""
+    min_n: Annotated[int, AtLeast(0), Flag(alias=("--minn",))] = 3
+    """Length of the shortest n-grams, in characters; 0 only if `max-n` is 0 too."""
     max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 6
     """Length of the longest n-grams, in characters; 0 trains words without n-grams."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
@@ -194,11 +186,13 @@ class FasttextOptions(SampledOptions):
         """Raise `UsageError` for n-grams of no length, and for a choice of noise that there is not."""
         super().__post_init__()
         if self.mode == "fasttext":
-            self._refuse("--mode=fasttext gives each n-gram one row", "hashes")
+            self.refuse_unused("--mode=fasttext gives each n-gram one row", "hashes")
+        if self.min_n == 0 < self.max_n:
+            raise UsageError("--min-n is 0; it must be at least 1, unless --max-n is 0 too, for no n-grams")
         if 0 < self.max_n < self.min_n:
             raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n=0 for no n-grams")
         if self.architecture == "cbow":
-            self._refuse("the mean of a window is one input, with one set of negative samples", "noise")
+            self.refuse_unused("the mean of a window is one input, with one set of negative samples", "noise")
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,8 @@ class Probing:
         at = output / "held-out"
         if at.exists() and Corpus(at).vocabulary.digest != corpus.vocabulary.digest:
             run["force"] = True  # the corpus was made anew since
-        return [encoded(texts, at, replace(encode, vocabulary=f"{corpus.path}"), **run), corpus]
+        same_words = replace(encode, vocabulary=f"{corpus.path}", min_count=type(encode).min_count, max_vocab=None)
+        return [encoded(texts, at, same_words, **run), corpus]
 
     def _probed(self, path: Path, held_out: Sequence[Corpus]) -> list[Evaluation]:
         given: Any = {name: paths[0] if NUMBERS.get(name) == 1 else tuple(paths) for name, paths in self.files.items()}

@@ -157,6 +157,8 @@ class Run:
         for name in given:
             if name not in known:
                 raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; it takes {', '.join(known)}")
+        if given.get("take_over") and "resume" in known and not (given.get("resume") or given.get("force")):
+            raise UsageError("--take-over continues what another run has left; pass --resume too")
         return cls(**given)
 
 

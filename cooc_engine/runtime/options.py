@@ -133,6 +133,13 @@ class Options(metaclass=_Documented):
         """Have another process make them of the class that is in a module; the parser's own are made on the way."""
         return from_mapping, (next(filter(_is_importable, type(self).__mro__)), self.record(), "options")
 
+    def refuse_unused(self, why: str, *names: str) -> None:
+        """Raise `UsageError` if any of these options differs from its default, since it would have no effect."""
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value, flag = getattr(self, field.name), "--" + field.name.replace("_", "-")
+            if field.name in names and value != field.default:
+                raise UsageError(f"{flag} is {show_value(value)}, but {why}; leave {flag} out")
+
     @classmethod
     def names(cls) -> list[str]:
         """Return the names of the options."""

@@ -12,8 +12,11 @@ from cooc_engine import (
     AutotuneOptions,
     CountOptions,
     EncodeOptions,
+    FasttextOptions,
     GloveOptions,
+    PmiSvdOptions,
     QuantizeOptions,
+    SimplerGloveOptions,
     SkipgramOptions,
     count,
     encode,
@@ -25,6 +28,10 @@ from cooc_engine import (
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import defaulted
 
+NO_SVD = "without an SVD (solver='none') the vectors are the rows of the PMI matrix"
+NO_PHRASES = "phrases is 0, so nothing is joined; leave phrase_threshold out"
+GIVEN = "vocabulary gives the words"
+NOT_THINNED = "nothing is subsampled without subsample; leave subsample_seed out"
 WRITE = "write EncodeOptions(**...) around it"
 
 
@@ -69,6 +76,35 @@ def test_options_of_another_type_are_refused(asked, says):
     with pytest.raises(UsageError) as caught:
         asked()
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (lambda: GloveOptions(patience=5), "patience is 5, but without held_out no loss is watched; leave patience out"),
+        (lambda: SimplerGloveOptions(patience=1), "patience is 1, but without held_out no loss is watched; leave patience out"),
+        (lambda: PmiSvdOptions(solver="none", tol=0.5), f"tol is 0.5, but {NO_SVD}; leave tol out"),
+        (lambda: PmiSvdOptions(solver="arpack", max_passes=3), "max_passes is 3, but ARPACK has its own passes; leave max"),
+        (lambda: FasttextOptions(min_n=0), "min_n is 0; it must be at least 1, unless max_n is 0 too, for no n-grams"),
+        (lambda: encode_documents(["a"], "c", phrase_threshold=3.0), f"phrase_threshold is 3, but {NO_PHRASES}"),
+        (lambda: encode_documents(["a"], "c", vocabulary="v", min_count=2), f"min_count is 2, but {GIVEN}; leave"),
+        (lambda: plan_count("c", "d", CountOptions(subsample_seed=2)), f"subsample_seed is 2, but {NOT_THINNED}"),
+        (lambda: count("c", "d", take_over=True), "take_over=True continues what another run has left; pass resume=True too"),
+    ],
+)  # fmt: skip
+def test_options_without_effect_are_refused(asked, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    encode_documents(["a b a b"], "c", min_count=1)
+    encode_documents(["a b a b"], "v", min_count=1)
+    with pytest.raises(UsageError) as caught:
+        asked()
+    assert str(caught.value).startswith(says)
+
+
+def test_options_that_the_others_give_a_meaning_are_accepted():
+    assert GloveOptions(patience=5, held_out=0.1).patience == 5
+    assert FasttextOptions(min_n=0, max_n=0).min_n == 0
+    assert PmiSvdOptions(solver="none").vector_size == 100
 
 
 def test_options_that_are_not_given_are_those_of_their_kind():
