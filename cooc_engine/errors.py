@@ -17,7 +17,10 @@ their value belongs to them. In Python, `str(error)` has them as keywords, `loss
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+ADVICE = re.compile(r"(?:run again|continue)(?: with --resume( and)?)?")
 OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])(?:=([^\s,;:()]+))?")
 SWITCHES = frozenset(
     (
@@ -107,3 +110,12 @@ class InterruptedRun(CoocError):
     """Stopped by the user; what is finished is kept for `--resume`."""
 
     exit_code = 130
+
+
+@contextmanager
+def advising(again: str) -> Iterator[None]:
+    """Have errors advise `again` where they would advise what fits the failed stage, but not the run that it is part of."""
+    try:
+        yield
+    except (ResourceError, InterruptedRun) as error:
+        raise type(error)(ADVICE.sub(lambda found: again + (" with" if found[1] else ""), error.text)) from None

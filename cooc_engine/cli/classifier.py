@@ -191,13 +191,12 @@ def _answers(classifier: Classifier, text: str, how: tuple[int, float, int | Non
     """Yield answers; the lines of stdin are answered as they come."""
     if text != "-" or not classifier.reading.plain:
         return classifier.predict_file(text, *how)
-    from cooc_engine.text.readers import ready_pieces
-    from cooc_engine.vectors.classifier import LONGEST
+    from cooc_engine.text.readers import LONGEST_LINE, ready_pieces
 
     if sys.stdin is None:
         raise InputError("-: the standard input is closed")
     k, threshold, _ = how  # with more threads the answer to a line would wait for later lines
-    return classifier.answers(ready_pieces(sys.stdin.buffer, "-", LONGEST), k, threshold, threads=1)
+    return classifier.answers(ready_pieces(sys.stdin.buffer, "-", LONGEST_LINE), k, threshold, threads=1)
 
 
 def _texts(classifier: Classifier, answers: Answers, shares: bool) -> Iterator[str]:

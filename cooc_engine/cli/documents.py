@@ -21,7 +21,6 @@ from cooc_engine.storage.outputs import writing_files
 __all__ = ["infer"]
 
 EPOCHS, SEED = 20, 1  # those of `infer` in Python
-LONGEST = 1 << 30  # bytes of a document
 
 
 @dataclass(frozen=True)
@@ -53,14 +52,14 @@ def infer(
         cooc-engine infer doc2vec.h5 new.txt > vectors.txt
         cooc-engine infer doc2vec.h5 new.txt --output vectors.txt
     """
-    from cooc_engine.text.readers import line_batches
+    from cooc_engine.text.readers import LONGEST_LINE, line_batches
 
     if force and output is None:
         raise UsageError("--force replaces an existing --output; pass that too, or leave it out")
     how = (options or InferOptions()).record()
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)
     with _lines_to(output, force=force) as put:
-        for lines in line_batches([Path(given(text)) for text in texts], LONGEST, documents.reading):
+        for lines in line_batches([Path(given(text)) for text in texts], LONGEST_LINE, documents.reading):
             put(_shown(documents.infer_vectors(lines, **how, threads=threads), json=json))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,7 +102,8 @@ def named_models(models: Iterable[PathLike] | PathLike | Mapping[str, PathLike])
         named = {name: Path(path) for name, path in models.items()}
     else:
         paths = listed(models)
-        twice = next((path for i, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:i]]), None)
+        real = [os.path.realpath(path) for path in paths]  # Path.resolve raises for links that lead in a circle
+        twice = next((path for i, path in enumerate(paths) if real[i] in real[:i]), None)
         if twice:
             raise UsageError(f"{twice}: is given twice; name each model once")
         stems = [path.stem for path in paths]

@@ -14,11 +14,9 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.options import DocumentOptions
 from cooc_engine.evaluation.sets import name_of
 from cooc_engine.runtime.types import PathLike, Rows
-from cooc_engine.text.readers import line_batches
+from cooc_engine.text.readers import LONGEST_LINE, line_batches
 
 __all__ = ["Labelled", "numbered", "read_labelled"]
-
-LONGEST = 1 << 30  # bytes of a document
 
 
 class Labelled(NamedTuple):
@@ -83,7 +81,7 @@ def _document(line: str, where: str, options: DocumentOptions, *, marked: bool) 
 
 def _lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text; raises `InputError` if it has none."""
-    batches = line_batches([path], LONGEST)
+    batches = line_batches([path], LONGEST_LINE)
     first = next(batches, None)
     if first is None:
         raise InputError(f"{path}: holds no documents")

@@ -31,7 +31,8 @@ from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs,
 from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Paths, Rows, listed
-from cooc_engine.text.readers import line_batches
+from cooc_engine.storage.outputs import refuse_file
+from cooc_engine.text.readers import LONGEST_LINE, line_batches
 from cooc_engine.vectors.contextual import ContextualVectors, InSentence
 from cooc_engine.vectors.layer_mix import LayerMix, fit_mix
 
@@ -50,7 +51,6 @@ OCCURRENCES = 100  # of each of the two words, at most
 SAMPLES, SEED = 1000, (1,)  # of the bootstrap
 TOGETHER = 512  # sentences whose layers are held at a time
 LARGEST_ORDER = 3
-LONGEST = 1 << 26  # bytes of a line
 NOT_PLAIN = re.compile("[^a-z0-9]")
 Row = dict[str, Any]
 
@@ -73,11 +73,14 @@ def probe(
     word_in_context  two files for `read_word_in_context`: a cut is fitted on the first and tested on the second
     perplexity  a held-out corpus and, optionally, the training corpus, both encoded, see `perplexities`
 
-    Raises `InputError`, naming file and line, for a file that cannot be read, and what `ContextualVectors.open` raises.
+    Raises `InputError`, naming file and line, for a file that cannot be read, what `ContextualVectors.open` raises, and
+    `UsageError` if the file for a mix exists, unless the options say `force`.
     """
     options = defaulted("probe", ProbeOptions, options)
-    if options.save_mix is not None and tags is None:
-        raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
+    if options.save_mix is not None:
+        if tags is None:
+            raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
+        refuse_file(Path(options.save_mix), force=options.force)
     corpora = listed(perplexity)
     if len(corpora) > 2:
         raise UsageError(f"perplexity takes one or two corpora, not {len(corpora)}: held out, and training")
@@ -90,7 +93,7 @@ def probe(
     rows = [
         *(perplexities(vectors, *map(Corpus.of, corpora)) if corpora else ()),
         *(pseudo_words(vectors, map(vectors.words_of, _lines(senses)), PAIRS) if senses is not None else ()),
-        *(_tagging_rows(vectors, *tagged, save_mix=options.save_mix) if tagged else ()),
+        *(_tagging_rows(vectors, *tagged, options=options) if tagged else ()),
         *(row for data in sets for row in sentence_pairs(vectors, data)),
         *(same_senses(vectors, *contexts) if contexts else ()),
     ]
@@ -98,13 +101,13 @@ def probe(
 
 
 def _lines(text: PathLike) -> Iterator[str]:
-    return itertools.chain.from_iterable(line_batches([Path(text)], LONGEST))
+    return itertools.chain.from_iterable(line_batches([Path(text)], LONGEST_LINE))
 
 
-def _tagging_rows(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet, *, save_mix: str | None) -> list[Row]:
+def _tagging_rows(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet, *, options: ProbeOptions) -> list[Row]:
     rows, mix = tagging(vectors, train, test)
-    if save_mix is not None:
-        mix.save(Path(save_mix))
+    if options.save_mix is not None:
+        mix.save(Path(options.save_mix), force=options.force)
     return rows
 
 

@@ -88,6 +88,8 @@ class ProbeOptions(Options):
     """Lower-case tagged words and words in context, and keep only ASCII letters and digits, as in corpora such as enwiki."""
     save_mix: str | None = None
     """Write the mix learned from the tags to this file, for `embed --layers mix --mix`."""
+    force: bool = False
+    """Replace an existing file of the mix."""
 
 
 @dataclass(frozen=True)

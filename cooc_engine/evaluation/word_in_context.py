@@ -42,9 +42,9 @@ def read_word_in_context(path: Path | str) -> ContextPairs:
     Places count words from 0. Raises `InputError`, naming file and line.
     """
     path = Path(path)
-    gold = path.with_name(path.name.replace(".data.", ".gold."))
-    if gold == path:
+    if ".data." not in path.name:
         raise InputError(f"{path}: pass the file NAME.data.txt, with NAME.gold.txt next to it")
+    gold = path.with_name(path.name.replace(".data.", ".gold."))
     pairs = [_pair(path, number, line) for number, line in lines_of(path)]
     same = [_gold(gold, number, line) for number, line in lines_of(gold)]
     if len(pairs) != len(same) or not pairs:

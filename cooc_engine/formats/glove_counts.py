@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import writing_files
 
 if TYPE_CHECKING:
@@ -137,8 +139,10 @@ def import_glove(
     """
     how, options, path = Run.of("import_glove", run), defaulted("import_glove", CountOptions, options), Path(records)
     refuse_positional(options)
+    refuse_streams(path)
     try:
-        status = path.stat()
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except OSError as error:

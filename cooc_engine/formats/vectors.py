@@ -36,6 +36,7 @@ from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE, form_of
+from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import disk_errors, refuse_file, writing_files
 from cooc_engine.text.compression import beginning
 
@@ -98,6 +99,7 @@ def format_of(path: PathLike) -> str | None:
     Raises `InputError` if there is no such file, or its format is not recognised.
     """
     path = Path(path)
+    refuse_streams(path)
     head = beginning(path, BEGINNING)
     if head.startswith(SIGNATURE):
         return None

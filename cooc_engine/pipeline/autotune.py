@@ -30,7 +30,7 @@ from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
-from cooc_engine.storage.outputs import beside, refuse_links, refuse_overwrite, write_whole
+from cooc_engine.storage.outputs import beside, disk_errors, refuse_links, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
 from cooc_engine.vectors.model import Model, open_model
@@ -101,7 +101,8 @@ def _workspace(output: Path, run: Run) -> Iterator[Path]:
     if not run.resume:
         shutil.rmtree(work, ignore_errors=True)
         record.unlink(missing_ok=True)
-    work.mkdir(exist_ok=True)
+    with disk_errors(output):
+        work.mkdir(exist_ok=True)
     try:
         yield work
     except BaseException:

@@ -14,7 +14,7 @@ from types import ModuleType
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import InterruptedRun, ResourceError, UsageError
+from cooc_engine.errors import UsageError, advising
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.reports.pictures import plot_model
 from cooc_engine.runtime.progress import Progress
@@ -173,14 +173,9 @@ def demo(output: Path = Path("cooc-demo"), progress: Progress | None = None) -> 
     Leaves documentation.txt, the encoded corpus, the co-occurrences, model.h5 and report.png (with the extra `plot`).
     Raises `UsageError` if the directory holds anything not made by an earlier demonstration.
     """
-    hints = {InterruptedRun: "run the demo again", ResourceError: "free some and run the demo again"}
-    try:
-        with disk_errors(output):
-            _claim(output)
-            return _pipeline(output, progress or Progress())
-    except tuple(hints) as error:
-        what = error.text.partition(";")[0]  # the rest is advice for single stages
-        raise type(error)(f"{what}; {hints[type(error)]}") from None
+    with advising("run the demo again"), disk_errors(output):
+        _claim(output)
+        return _pipeline(output, progress or Progress())
 
 
 def _claim(output: Path) -> None:

@@ -42,7 +42,7 @@ from cooc_engine.contextual.file import FAMILY
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import InputError, UsageError, advising
 from cooc_engine.evaluation.accuracy import accuracies, accuracy_rows
 from cooc_engine.evaluation.comparison import COMPARED, named_models
 from cooc_engine.evaluation.documents import Results, Task, rows_of
@@ -77,7 +77,8 @@ from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeyword
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.inputs import refuse_streams
+from cooc_engine.storage.outputs import disk_errors, write_whole
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.stores import is_url, located
 from cooc_engine.text.tokenizers import WORD_LISTS
@@ -120,8 +121,9 @@ def run(
     for stage in plan.stages:
         if stage.at in anew.outputs and stage.at.exists():
             how.shown.say(f"{stage.at}: will be replaced ({stage.worth(stage.at)})")
-    plan.output.mkdir(parents=True, exist_ok=True)
-    return _judgements(plan, _models(plan, anew, **run), anew, **run)
+    with advising("run the job again"), disk_errors(plan.output):
+        plan.output.mkdir(parents=True, exist_ok=True)
+        return _judgements(plan, _models(plan, anew, **run), anew, **run)
 
 
 def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Corpus:
@@ -186,6 +188,7 @@ def job_output(job: str | os.PathLike[str]) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    refuse_streams(path)
     try:
         return tomllib.loads(whole(path, LONGEST).decode())
     except (ValueError, RecursionError) as error:

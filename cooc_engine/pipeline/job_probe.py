@@ -69,7 +69,7 @@ class Probing:
         if not isinstance(picture, bool):
             raise UsageError(f"{where}: picture is {picture!r}; it must be true or false")
         options = from_mapping(ProbeOptions, rest, where)
-        if options.save_mix is not None:
+        if options.save_mix is not None or options.force:
             raise UsageError(f"{where}: a job cannot save a mix, since it may have several models; use `probe --save-mix`")
         if not any(files.values()):
             raise UsageError(f"{where}: names no files to evaluate on; it takes {', '.join(FILES)}")

@@ -22,7 +22,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.checkpoints import worth
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import beside, is_directory_of, refuse_overwrite
+from cooc_engine.storage.outputs import beside, disk_errors, is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
     if force:
         shutil.rmtree(work, ignore_errors=True)
     kept = work.exists()
-    work.mkdir(exist_ok=True)
+    with disk_errors(output):
+        work.mkdir(exist_ok=True)
     try:
         yield work
     except Exception as error:

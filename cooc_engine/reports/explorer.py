@@ -26,7 +26,7 @@ from cooc_engine.reports.pictures import Points, frequent_words, groups_of, neig
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
+from cooc_engine.storage.outputs import refuse_file, utf8, write_files
 from cooc_engine.vectors.query import Vectors
 
 __all__ = ["Explorer", "explore"]
@@ -76,7 +76,7 @@ def explore(
             records.append(_record(name, path, words))
             stage.advance(1)
     content = utf8(_render(records))
-    write_whole(page, content)
+    write_files({page: content}, force=force)
     return Explorer(page, len(content), {record["name"]: len(record["words"]) for record in records})
 
 

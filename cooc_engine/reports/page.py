@@ -18,7 +18,7 @@ from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
 from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike, Paths
-from cooc_engine.storage.outputs import refuse_file, utf8, write_whole
+from cooc_engine.storage.outputs import refuse_file, utf8, write_files
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -72,13 +72,14 @@ def compare(
     page = page_of(output)
     check_page(page)
     with nullcontext() if page == Path(output) else _directory(page.parent):
-        for path in (page, page.with_suffix(".png"), page.with_suffix(".json")):
+        beside = page.with_suffix(".json"), page.with_suffix(".png")
+        for path in (page, *beside):
             refuse_file(path, force=force)
         record = {**comparison(models, pairs, analogies, options, progress), **(sections or {})}
         numbers = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        write_whole(page.with_suffix(".json"), utf8(numbers))
-        write_whole(page.with_suffix(".png"), _picture(record))
-        write_whole(page, utf8(render(record)))
+        write_files(
+            dict(zip((*beside, page), (utf8(numbers), _picture(record), utf8(render(record))), strict=True)), force=force
+        )
     return record
 
 

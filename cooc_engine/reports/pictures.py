@@ -20,7 +20,7 @@ from cooc_engine.reports.table import Table
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import refuse_file, write_whole
+from cooc_engine.storage.outputs import refuse_file, write_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,7 +119,7 @@ def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], No
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # writing systems that the default font lacks
         draw(figure)
         canvas.print_figure(buffer, format=path.suffix.lower().lstrip("."), metadata=FORMATS[path.suffix.lower()])
-    write_whole(path, buffer.getvalue())
+    write_files({path: buffer.getvalue()}, force=True)  # what must stay was refused before
     return path
 
 

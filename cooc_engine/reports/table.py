@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cooc_engine.runtime.numbers import show_percent, show_value
-from cooc_engine.storage.outputs import utf8, write_whole
+from cooc_engine.storage.outputs import utf8, write_files
 
 __all__ = ["Record", "Table", "score_table", "write_scores"]
 
@@ -138,4 +138,6 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 def write_scores(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write scores as tab-separated values, one a line."""
     lines = [list(rows[0]), *([f"{value}" for value in row.values()] for row in rows)]
-    write_whole(path, utf8("".join("\t".join(line) + "\n" for line in lines)))
+    write_files(
+        {path: utf8("".join("\t".join(line) + "\n" for line in lines))}, force=True
+    )  # what must stay was refused before

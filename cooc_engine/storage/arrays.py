@@ -14,8 +14,9 @@ from typing import Any, NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import FormatError
+from cooc_engine.errors import FormatError, InputError
 from cooc_engine.storage.checksums import crc32, crc32_of
+from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.relations import check_within
 from cooc_engine.storage.schema import Crc, Natural, Relation
 
@@ -141,6 +142,7 @@ class _Header:
 
 def _head_of(path: Path) -> tuple[bytes, int]:
     """Return the first bytes of a file, and its size."""
+    refuse_streams(path)
     try:
         with path.open("rb") as file:
             return file.read(HEADER_BYTES), os.fstat(file.fileno()).st_size
@@ -148,6 +150,8 @@ def _head_of(path: Path) -> tuple[bytes, int]:
         raise FormatError(f"{path}: missing; the directory is damaged, build it again") from None
     except IsADirectoryError:
         raise FormatError(f"{path}: is a directory, expected an array file") from None
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def bound_files(directory: Path, kinds: Mapping[str, npt.DTypeLike]) -> dict[str, Bound]:

@@ -24,6 +24,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.storage.checksums import crc32
+from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import disk_errors, locked, part_path
 
 __all__ = [
@@ -331,10 +332,16 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def form_of(path: Path) -> str:
-    """Return the `format` attribute of an HDF5 file, or "" if it has none or is not one; `FormatError` if it is damaged."""
+    """Return the `format` attribute of an HDF5 file, or "" if it has none or is not one.
+
+    Raises `FormatError` if it is damaged, and `InputError` if it cannot be read, as `refuse_streams` does too.
+    """
+    refuse_streams(path)
     try:
         with path.open("rb") as file:
             head = file.read(len(SIGNATURE))
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except OSError:
         return ""
     if head != SIGNATURE:
@@ -345,6 +352,7 @@ def form_of(path: Path) -> str:
 
 def read_elements(path: Path, form: str, known: Collection[tuple[str, int]]) -> dict[str, Element]:
     """Return the elements of a file, their values mapped but not read; `known` are the accepted types and versions."""
+    refuse_streams(path)
     try:
         file = path.open("rb")
     except FileNotFoundError:

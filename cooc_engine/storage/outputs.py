@@ -31,7 +31,7 @@ from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "beside", "building", "building_file", "clear", "directory_beside", "discard", "disk_errors", "is_directory_of",
-    "part_path", "read_manifest", "read_record", "utf8", "write_manifest",
+    "part_path", "read_manifest", "read_record", "utf8", "write_files", "write_manifest",
     "write_record", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
@@ -286,6 +286,13 @@ def writing_files(outputs: Sequence[Path], *, force: bool) -> Iterator[list[Path
             for part in parts:
                 part.unlink(missing_ok=True)
             raise
+
+
+def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
+    """Write whole files, as `writing_files` does."""
+    with writing_files([*contents], force=force) as parts:
+        for part, data in zip(parts, contents.values(), strict=True):
+            part.write_bytes(data)
 
 
 def refuse_busy(lock: Path, *, take_over: bool = False) -> None:

@@ -32,6 +32,7 @@ from cooc_engine.storage.hdf5 import (
     write_values,
     writing,
 )
+from cooc_engine.storage.inputs import refuse_streams
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -49,6 +50,7 @@ def read_plain(path: Path, shapes: Mapping[str, Shape]) -> dict[str, Matrix]:
     Raises `InputError` if the file cannot be read, and `FormatError`, naming the dataset, if one is missing, has another shape,
     or holds anything but finite numbers.
     """
+    refuse_streams(path)
     try:
         with path.open("rb") as file:
             head = file.read(len(SIGNATURE))

@@ -28,6 +28,7 @@ from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
 
 __all__ = [
+    "LONGEST_LINE",
     "Block",
     "Piece",
     "Place",
@@ -47,6 +48,7 @@ __all__ = [
 
 BLOCK_BYTES = 4 << 20
 PIECE_BYTES = 1 << 18
+LONGEST_LINE = 1 << 26  # bytes of a line that a model is asked about, which is held as a whole
 PLACES, SAMPLE_CHUNK = 16, 1 << 16  # places that a sample of text is taken from, and bytes read at a time
 BOM = b"\xef\xbb\xbf"
 DOCUMENT = ": document "  # between the name of a source and a number, in messages

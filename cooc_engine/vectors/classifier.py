@@ -29,7 +29,7 @@ from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled import sampler
 from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
-from cooc_engine.text.readers import Piece, bad_byte, file_pieces
+from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_worker import LINES
 from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UNTESTED", "Answers", "Classifier", "Scores"]
 
-LONGEST = 1 << 26  # bytes of a line
 ANSWERS = 1 << 22  # labels of the lines that are answered at a time
 UNTESTED = -1
 
@@ -183,7 +182,7 @@ class Classifier:
         """Yield answers for the documents of a file, compressed or not, in their order: its lines, unless the classifier was
         trained on others. Raises `InputError` as `encode` does.
         """
-        return self.answers(file_pieces([Path(path)], LONGEST, reading=self.reading), k, threshold, threads)
+        return self.answers(file_pieces([Path(path)], LONGEST_LINE, reading=self.reading), k, threshold, threads)
 
     def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:
         """Return how well up to k predicted labels are those of a file's lines."""

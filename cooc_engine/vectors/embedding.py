@@ -32,7 +32,7 @@ from cooc_engine.storage.plain_hdf5 import Places, lay_out
 from cooc_engine.storage.schema import Crc, Natural, fitted
 from cooc_engine.storage.scratch import map_raw
 from cooc_engine.text.files import stamps
-from cooc_engine.text.readers import line_batches
+from cooc_engine.text.readers import LONGEST_LINE, line_batches
 from cooc_engine.vectors.contextual import KNOWN, WINDOW, ContextualVectors, Layers, Reader, chosen, reading, windows
 from cooc_engine.vectors.embed_options import EmbedOptions
 from cooc_engine.vectors.layer_mix import LayerMix
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedded", "embed"]
 
-LONGEST = 1 << 26  # bytes of a line
 KIND = "embedding"
 LINES, SIZES, DONE = "lines", "sizes", "done"  # files of the work directory
 INDEX = "sentence_to_index"
@@ -118,7 +117,7 @@ def _take_in(paths: Sequence[Path], vectors: ContextualVectors, work: Path) -> N
     """Copy the lines of texts, and write how many words each has."""
     sizes = array("q")
     with (work / LINES).open("wb") as file:
-        for lines in line_batches(paths, LONGEST):
+        for lines in line_batches(paths, LONGEST_LINE):
             file.writelines(f"{line}\n".encode() for line in lines)
             sizes.extend(len(vectors.words_of(line)) for line in lines)
     (work / SIZES).write_bytes(sizes.tobytes())

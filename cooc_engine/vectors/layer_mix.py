@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.types import Floats, Matrix, Rows
-from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.outputs import write_files
 from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import whole
 
@@ -62,9 +62,12 @@ class LayerMix:
             raise InputError(f"{path}: has a number beyond ±{LARGEST:,.0f}; gamma and the scores of layers are small")
         return cls(found["gamma"], tuple(found["scores"]))
 
-    def save(self, path: Path) -> None:
-        """Write the mix as JSON, {"gamma": 1.0, "scores": [0.0, 0.0, 0.0]}."""
-        write_whole(path, json.dumps({"gamma": self.gamma, "scores": self.scores}).encode() + b"\n")
+    def save(self, path: Path, *, force: bool = False) -> None:
+        """Write the mix as JSON, {"gamma": 1.0, "scores": [0.0, 0.0, 0.0]}.
+
+        Raises `UsageError` if the file exists, unless `force`.
+        """
+        write_files({path: json.dumps({"gamma": self.gamma, "scores": self.scores}).encode() + b"\n"}, force=force)
 
     @property
     def weights(self) -> Floats:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.errors import FormatError, InputError, UsageError, advising
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.progress import Shown, progress_of
@@ -104,7 +104,8 @@ def build_index(path: Path | str, *, threads: int | None = None, force: bool = F
     if isinstance(exact._rows, SparseVectors):
         raise UsageError(f"{path}: {SPARSE}")
     output, threads = index_path(path), usable_threads(threads)
-    with building(output, {"kind": KIND, "vectors": exact.digest}, force=force, resume=True) as work:
+    plan = {"kind": KIND, "vectors": exact.digest}
+    with advising("run again"), building(output, plan, force=force, resume=True) as work:
         graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
         with progress_of(progress).stage("index", size, "words") as stage:
             for start in range(0, size, exact._step):

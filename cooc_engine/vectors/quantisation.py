@@ -75,10 +75,10 @@ def quantize(
     if older.codes:
         raise UsageError(f"{older.path}: is already quantised; name the model from which it was made")
     how = _How(options, usable_threads(threads), progress_of(progress), output.parent)
-    rows, small = _small_classifier(older, older.labels, how) if older.labels is not None else _small_vectors(older, how)
     config = {**older.config, "quantize": options.record()}
     provenance = {**older.provenance, "quantized": {"model": str(model), **versions()}}
     with disk_errors(output):
+        rows, small = _small_classifier(older, older.labels, how) if older.labels is not None else _small_vectors(older, how)
         save_model(output, replace(small, config=config, provenance=provenance, published="w", evaluation=(), axes={}))
     errors = _errors(rows, small.codes["words"])
     before, after = (path.stat().st_size for path in (older.path, output))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import json
 import lzma
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,63 @@ def test_an_unreadable_text(call):
     Path("text").write_text("a")
     Path("text").chmod(0)
     assert_one_line(*call("encode", "text", "--output", "corpus"), 1, "text: cannot be read (Permission denied)")
+
+
+OPENED = [
+    ("nn", "odd", "w1"),
+    ("info", "odd"),
+    ("import", "odd", "out"),
+    ("align", "{made}/model.h5", "odd", "out"),
+    ("run", "odd"),
+    ("import-counts", "odd", "--output", "out"),
+    ("import-counts", "odd", "--vocab", "v", "--output", "out"),
+    ("count", "corpus", "--output", "out"),
+]
+
+
+@pytest.mark.parametrize("words", OPENED, ids=" ".join)
+def test_a_pipe_where_a_file_is_read_more_than_once(call, made, words):
+    """The shell's `<(...)` is one: opening it a second time would wait forever."""
+    pipe = copied(made, "corpus") / "tokens-00000.bin" if words[1] == "corpus" else Path("odd")
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for a writer"))
+    signal.setitimer(signal.ITIMER_REAL, 5)
+    try:
+        done = call(*[word.format(made=made) for word in words], *(QUIET if words[0] == "count" else []))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    assert_one_line(*done, 1, f"{pipe}: is a pipe or a device, and is read more than once; write it to a file first")
+
+
+@pytest.mark.parametrize(
+    "words, name",
+    [
+        (("train", "jose", "{made}/corpus", "--output", "out"), "vocab-text.bin"),
+        (("export-counts", "{made}/cooc", "out", "--vocab", "v"), "row-offsets.bin"),
+        (("import-counts", "{made}/model.h5", "--output", "out"), "model.h5"),
+    ],
+)
+def test_an_input_without_permission(call, made, monkeypatch, words, name):
+    """It is not the output that has to be another one, nor are counts to have a vocabulary."""
+    opened = Path.open
+
+    def forbidden(path, *given, **named):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *given, **named)
+
+    monkeypatch.setattr(Path, "open", forbidden)
+    done = call(*[word.format(made=made) for word in words], *QUIET)
+    assert_one_line(*done, 1, f"{name}: cannot be read (Permission denied)")
+    assert left() == []
+
+
+def test_links_in_a_circle(call, made):
+    Path("odd").symlink_to("odd")
+    Path("pairs").write_text("w1\tw2\t3\nw3\tw4\t4\n")
+    done = call("compare", "odd", made / "model.h5", "--output", "page.html", "--pairs", "pairs", *QUIET)
+    assert_one_line(*done, 1, "odd: cannot be read (Too many levels of symbolic links)")
 
 
 def truncate(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.command import QUIET, assert_one_line, left, same_files
+from support.disks import limited as disk_limited
 
 LIMITED = """
 import resource, signal, sys
@@ -60,6 +61,41 @@ def test_the_last_bytes_of_the_spool_are_not_lost(call):
     """Their buffer is written when the file is closed: documents.spool is larger than all else here."""
     Path("text").write_text("a\n" * 1000)
     assert_one_line(*limited(6000, "encode", "text", "--output", "c", *QUIET), 4, "c: File too large")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "{made}/model.h5", "{made}/model.h5", "--output", "out", "--samples", "100"),
+        ("plot", "{made}/model.h5", "--output", "out.png"),
+        ("explore", "{made}/model.h5", "--output", "out.html"),
+    ],
+)
+def test_a_disk_that_fills_while_a_page_is_written(call, made, words):
+    """Of several files none is left alone."""
+    shutil.copy(made / "model.h5", "other.h5")
+    Path("pairs").write_text("w1\tw2\t3\nw3\tw4\t4\n")
+    command = [word.format(made=made) for word in words]
+    if words[0] == "compare":
+        command[2:3] = ["other.h5", "--pairs", "pairs"]
+    flags = [] if words[0] == "plot" else QUIET
+    with disk_limited(20_000):
+        done = call(*command, *flags)
+    assert_one_line(*done, 4, "File too large; free some and run again")
+    assert left() == ["other.h5", "pairs"]
+
+
+JOB = 'output = "made"\n[encode]\ntexts = ["{made}/text.txt"]\n[count]\n[[train]]\nmodel = "pmi"\n'
+
+
+def test_a_disk_that_fills_in_a_job(call, made):
+    """`run` continues by itself, and has no --resume."""
+    Path("job.toml").write_text(JOB.format(made=made))
+    with disk_limited(1000):
+        code, _, stderr = call("run", "job.toml", *QUIET)
+    assert code == 4
+    assert "made/corpus: File too large; free some and run the job again" in stderr
+    assert "resume" not in stderr
 
 
 @pytest.fixture

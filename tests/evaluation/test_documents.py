@@ -92,6 +92,11 @@ def test_documents_without_one_label_are_refused_with_their_place(tmp_path, text
         read_labelled([tmp_path / "a.txt"], DocumentOptions(**options))
 
 
+def test_a_line_without_end_is_refused():
+    with pytest.raises(InputError, match=r"/dev/zero:1: has more than 67108864 bytes"):
+        read_labelled(["/dev/zero"], DocumentOptions())
+
+
 def test_files_of_labels_that_do_not_fit_are_refused(home):
     plain, labels = home / "train.plain", home / "test.labels"
     with pytest.raises(InputError, match=r"test.labels: holds 24 labels, but .*train.plain has 36 documents"):

@@ -145,6 +145,11 @@ def test_the_cut_is_where_the_most_are_right(cosines, same, cut):
     assert best_cut(np.array(cosines, float), np.array(list(same)) == "T") == cut
 
 
+def test_a_directory_is_no_file_of_words_in_context():
+    with pytest.raises(InputError, match=r"^\.: pass the file NAME.data.txt"):
+        read_word_in_context("")
+
+
 @pytest.mark.parametrize(
     ("name", "line", "gold", "said"),
     [
@@ -210,6 +215,7 @@ def test_probe_reads_its_files_and_writes_the_mix(tmp_path, corpora):
     (tmp_path / "a.conllu").write_text(CONLLU)
     (tmp_path / "pairs.tsv").write_text("a b\ta c\t1\nb\tc d\t2\n")
     (tmp_path / "text.txt").write_text("a b c\n")
+    (tmp_path / "mix.json").write_text("an older one")
     wic = in_context(tmp_path / "wic.data.txt", [("1-0", ". Banks", "banks , too", "T")])
     rows = probe(
         tmp_path / "elmo.h5",
@@ -218,13 +224,23 @@ def test_probe_reads_its_files_and_writes_the_mix(tmp_path, corpora):
         pairs=[tmp_path / "pairs.tsv"],
         word_in_context=(wic, wic),
         perplexity=[corpora[1]],
-        options=ProbeOptions(plain=True, save_mix=str(tmp_path / "mix.json")),
+        options=ProbeOptions(plain=True, save_mix=str(tmp_path / "mix.json"), force=True),
     )
     assert len(LayerMix.open(tmp_path / "mix.json").scores) == 3
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     assert datasets == ["perplexity of held", "pseudo-words", "tags of a", "pairs", "words in context of wic"]
     tags = next(row for row in rows if row["dataset"] == "tags of a")
     assert tags["covered"] == 4  # the full stop is not plain
+
+
+def test_a_mix_takes_no_place_of_another_file(tmp_path):
+    """A device that was replaced would be gone for all programs."""
+    (tmp_path / "mix.json").write_text("dear")
+    (tmp_path / "pipe").symlink_to("/dev/null")
+    for name, says in (("mix.json", "exists; pass force=True"), ("pipe", "is a link")):
+        with pytest.raises(UsageError, match=says):
+            probe(tmp_path / "elmo.h5", tags=("a", "a"), options=ProbeOptions(save_mix=str(tmp_path / name)))
+    assert (tmp_path / "mix.json").read_text() == "dear"
 
 
 def test_a_mix_without_tags_is_refused(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from cooc_engine import CompareOptions, compare, run
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import ResourceError, UsageError
 from cooc_engine.models.families import trainable
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.pipeline import job as module
@@ -162,7 +162,7 @@ def test_nothing_is_left_when_a_write_fails(sources, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device", str(path))
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ResourceError, match="No space"):
         compare(**sources, output=tmp_path / "p.html", options=QUICK)
     assert list(tmp_path.iterdir()) == []
 

@@ -255,7 +255,7 @@ def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
 
 
 def test_a_line_of_stdin_without_an_end_is_refused(models, monkeypatch):
-    monkeypatch.setattr("cooc_engine.vectors.classifier.LONGEST", 99)
+    monkeypatch.setattr("cooc_engine.text.readers.LONGEST_LINE", 99)
     given_stdin(monkeypatch, b"a1\n", *[b"x" * 40] * 9)
     with pytest.raises(InputError, match=r"^-:2: has more than 99 bytes"):
         list(classifier_verbs._answers(Classifier(models["softmax"]), "-", (1, 0.0, None)))
