@@ -584,6 +584,13 @@ def test_products_and_pmi_behind_two_gigaentries(tmp_path):
     np.testing.assert_allclose(to.values, [np.log(5 / 4), np.log(7 / 4), 0], rtol=1e-6)
 
 
+def test_tables_of_words_keep_their_places_within_32_bits():
+    """However large the budget is; a table that is full has twice the room once it has grown."""
+    room = allotment.Allotment.of(1 << 45, 1, EncodeOptions())
+    part = room.ranking // allotment.RANKED
+    assert max(room.table, part) == allotment.MOST_TABLE and 2 * allotment.MOST_TABLE // 8 <= 2**32
+
+
 def test_a_word_that_occurs_more_often_than_32_bits_count():
     table = WordTable.of(Vocabulary.from_words(["a", "b", "c"], [1, 1, 1]), np.array([2**32 + 5, 2**33, 7]))
     both = WordTable()

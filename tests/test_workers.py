@@ -17,7 +17,7 @@ from support.corpora import contents
 from cooc_engine import append, run, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus import encode as encode_module
-from cooc_engine.corpus import second_pass
+from cooc_engine.corpus import ranges, second_pass
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
@@ -57,8 +57,9 @@ def texts(tmp_path_factory) -> list[Path]:
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """Shards and blocks so small that there are many; only the process that cuts the work needs to know."""
+    """Shards and blocks so small that there are many, and few words that are many; only who cuts the work needs to know."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranges, "SHARED_BYTES", 1)
         patch.setattr(second_pass, "SHARD_TOKENS", 700)
         patch.setattr(directory, "BLOCK_ENTRIES", 4000)
         yield

@@ -22,6 +22,7 @@ from cooc_engine.text.tokenizer_pool import pieces_under_way
 __all__ = ["Allotment"]
 
 LEAST_BLOCK, LEAST_TABLE = 1 << 18, 3 << 19
+MOST_TABLE = 1 << 34  # bytes of a table, whose slots have 32 bits for a place in it; it may double
 MANIFEST = 600  # approximate bytes of a manifest and of the plan
 GROWTH = 4  # a growing table holds its old and its new records, and a block may double it
 LINE_CUT, LINE_HELD = 32, 4  # memory to split a line into Python strings, and to hold it and its words, per byte of it
@@ -65,7 +66,8 @@ class Allotment:
         if times:
             longer = (budget - chosen.least) // 4 // times
             left -= longer * times
-        return cls(threads, block, readers.PIECE_BYTES + longer, max(LEAST_TABLE, left // threads // GROWTH), left, chosen)
+        table = min(max(LEAST_TABLE, left // threads // GROWTH), MOST_TABLE)
+        return cls(threads, block, readers.PIECE_BYTES + longer, table, min(left, RANKED * MOST_TABLE), chosen)
 
     def foreseen(self, paths: Sequence[TextPath], options: EncodeOptions, output: Path) -> Plan:
         """Return the plan, with the disk usage if predictable: spool and tables are kept until all shards are written."""

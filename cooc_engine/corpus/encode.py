@@ -201,7 +201,7 @@ def _first_pass_in_ranges(
     if point.tokens == 0:
         raise _no_words(text.names, options)
     with progress.stage("rank words", sum(sum(one.tables) for one in point.passes), "words") as stage:
-        vocabulary = _rank(RangeTables(work, point.passes, room.ranking), options, text.names)
+        vocabulary = _rank(RangeTables(work, point.passes, room.ranking, workers), options, text.names)
         if options.vocabulary is not None:
             vocabulary.save(work)
         point = write_range_rows(work, point, room.ranking, workers, stage)

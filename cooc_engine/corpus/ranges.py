@@ -7,7 +7,7 @@ names that no other attempt at it has: its checkpoint, which the coordinator alo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from cooc_engine.corpus.first_pass import (
     tokenize,
 )
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
+from cooc_engine.corpus.ranking import RANKED, merge_ranked, rank_part, rank_tables, write_rows
 from cooc_engine.corpus.text_input import TextInput
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import Records
@@ -46,6 +46,7 @@ from cooc_engine.text.tokenizer_pool import Processes
 __all__ = ["RangeTables", "RangesCheckpoint", "can_be_shared", "spool_ranges", "write_range_rows"]
 
 RANGES = 4  # ranges for each worker, so that none waits long for the last
+SHARED_BYTES = 1 << 26  # of words with their counts, from which on workers rank them
 
 
 class _RangesRecord(TypedDict):
@@ -178,21 +179,59 @@ def spool_range(
 
 @dataclass(frozen=True)
 class RangeTables:
-    """The word tables of all ranges, on disk."""
+    """The word tables of all ranges, on disk, and those who rank their words."""
 
     directory: Path
     passes: Sequence[PassCheckpoint]
     room: int
+    workers: Workers
 
     def rank(self, min_count: int, max_vocab: int | None) -> Vocabulary:
-        """Write the vocabulary of all tables, as `rank_tables` does, in as many parts as let one fit into the memory for it."""
-        tables = [records for one in self.passes for records in _records(self.directory, one)]
-        parts = 1 + RANKED * sum(records.nbytes for records in tables) // self.room
-        return rank_tables(tables, self.directory, parts, min_count, max_vocab)
+        """Write the vocabulary of all tables, as `rank_tables` does, in as many parts as let one fit into the memory for it.
+
+        If there are many words, each worker ranks parts of them.
+        """
+        tables = _records(self.directory, self.passes)
+        size = sum(records.nbytes for records in tables)
+        parts = 1 + RANKED * size // self.room
+        if size < SHARED_BYTES or self.workers.count == 1:
+            return rank_tables(tables, self.directory, parts, min_count, max_vocab)
+        ranked = self._ranked(max(parts, self.workers.count), min_count, max_vocab)
+        return merge_ranked(ranked, self.directory, max_vocab)
+
+    def _ranked(self, parts: int, min_count: int, max_vocab: int | None) -> Iterator[Vocabulary]:
+        """Yield the parts, ranked by workers; each is valid until the next is asked for."""
+        items = ((self.directory, self.passes, part, parts, min_count, max_vocab) for part in range(parts))
+        for part, _ in enumerate(self.workers.each(write_ranked, items, Stage("", None, ""))):
+            paths = _ranked_paths(self.directory, part)
+            yield Vocabulary(*(map_raw(path, kind) for path, kind in zip(paths, "Bqq", strict=True)))
+            for path in paths:
+                path.unlink()
 
 
-def _records(directory: Path, one: PassCheckpoint) -> list[Records]:
-    return [map_raw(table_path(directory, one.name, "words", number), np.uint64) for number in range(len(one.tables))]
+def write_ranked(
+    work: Path,
+    passes: Sequence[PassCheckpoint],
+    part: int,
+    parts: int,
+    min_count: int,
+    max_vocab: int | None,
+    stage: Stage,
+) -> None:
+    """Task: rank the words of all ranges whose hash is in a part."""
+    finals, ranked = _ranked_paths(work, part), rank_part(_records(work, passes), part, parts, min_count, max_vocab)
+    with attempt(*finals) as suffix:
+        for path, values in zip(finals, (ranked.text, ranked.offsets, ranked.counts), strict=True):
+            beside(path, suffix).write_bytes(np.ascontiguousarray(values).data)
+
+
+def _ranked_paths(work: Path, part: int) -> list[Path]:
+    return [work / f"part-{part:05d}-{what}.spool" for what in ("text", "offsets", "counts")]
+
+
+def _records(directory: Path, passes: Iterable[PassCheckpoint]) -> list[Records]:
+    paths = (table_path(directory, one.name, "words", number) for one in passes for number in range(len(one.tables)))
+    return [map_raw(path, np.uint64) for path in paths]
 
 
 def write_range_rows(work: Path, point: RangesCheckpoint, room: int, workers: Workers, stage: Stage) -> RangesCheckpoint:
@@ -206,7 +245,7 @@ def range_rows(work: Path, one: PassCheckpoint, room: int, stage: Stage) -> Pass
     finals = [table_path(work, one.name, "rows", number) for number in range(len(one.tables))]
     with attempt(*finals) as suffix:
         paths = [beside(path, suffix) for path in finals]
-        write_rows(Vocabulary.load(ArrayFiles(work)), list(zip(_records(work, one), one.tables, paths, strict=True)), room)
+        write_rows(Vocabulary.load(ArrayFiles(work)), list(zip(_records(work, [one]), one.tables, paths, strict=True)), room)
         rows = {final.name: Bound.of(path) for final, path in zip(finals, paths, strict=True)}
     stage.advance(sum(one.tables))
     return replace(one, spools={**{name: bound for name, bound in one.spools.items() if "-words-" not in name}, **rows})

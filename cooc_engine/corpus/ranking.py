@@ -6,7 +6,7 @@ files of the vocabulary; nothing but the part, and pieces of the files, is in me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from cooc_engine.runtime.types import Counts
 from cooc_engine.storage.arrays import ArrayFiles
 from cooc_engine.storage.scratch import map_raw, new_raw
 
-__all__ = ["RANKED", "rank_tables", "write_rows"]
+__all__ = ["RANKED", "merge_ranked", "rank_part", "rank_tables", "write_rows"]
 
 RANKED = 11  # memory for ranking words, per byte of their records: a table that grows, arrays of a number a word, and the text
 FOUND = 6  # memory of a table in which words are looked up, per byte of their records
@@ -32,11 +32,20 @@ def rank_tables(tables: Sequence[Records], directory: Path, parts: int, min_coun
     It has the words that occur at least `min_count` times, at most the `max_vocab` most frequent.
     """
     if parts == 1:
-        rank_words(_part(tables, 0, 1), min_count, max_vocab).save(directory)
-    else:
-        ranked = (rank_words(_part(tables, part, parts), min_count, max_vocab) for part in range(parts))
-        runs, ends = _spooled(directory, ranked)
-        _merge(runs, ends, directory, max_vocab)
+        rank_part(tables, 0, 1, min_count, max_vocab).save(directory)
+        return Vocabulary.load(ArrayFiles(directory))
+    return merge_ranked((rank_part(tables, part, parts, min_count, max_vocab) for part in range(parts)), directory, max_vocab)
+
+
+def rank_part(tables: Iterable[Records], part: int, parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
+    """Return the vocabulary of the words of tables whose hash is in part `part` of `parts`."""
+    return rank_words(_part(tables, part, parts), min_count, max_vocab)
+
+
+def merge_ranked(ranked: Iterable[Vocabulary], directory: Path, max_vocab: int | None) -> Vocabulary:
+    """Write the vocabulary whose parts are ranked, each used before the next is asked for; returns it, mapped."""
+    runs, ends = _spooled(directory, ranked)
+    _merge(runs, ends, directory, max_vocab)
     return Vocabulary.load(ArrayFiles(directory))
 
 
@@ -47,7 +56,7 @@ def _part(tables: Iterable[Records], part: int, parts: int) -> WordTable:
     return table
 
 
-def _spooled(directory: Path, runs: Iterator[Vocabulary]) -> tuple[Vocabulary, Counts]:
+def _spooled(directory: Path, runs: Iterable[Vocabulary]) -> tuple[Vocabulary, Counts]:
     """Write ranked runs one after another; returns all their words, mapped, and the end of each run among them."""
     paths = [directory / f"ranked-{name}.spool" for name in ("text", "offsets", "counts")]
     ends, size = [0], 0
