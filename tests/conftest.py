@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from cooc_engine._kernels import later
 
 SHARED = Path(os.environ.get("COOC_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
@@ -31,6 +34,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("shared"):
             item.add_marker(pytest.mark.skip(reason=f"needs {SHARED}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """No test waits for kernels to be loaded: examples of Hypothesis have deadlines, and others measure memory."""
+    for name in later.__all__:
+        importlib.import_module(f"{later.__package__}.{name}")
 
 
 @pytest.fixture(scope="session")

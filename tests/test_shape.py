@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import cooc_engine
+from cooc_engine import import_vectors
 from cooc_engine.cli.app import VERBS
 
 PACKAGE = Path(cooc_engine.__file__).parent
@@ -245,6 +246,17 @@ def test_a_command_loads_its_own_verb_alone():
     loaded = set(run(code).splitlines()[-1].split())
     verbs = {f"cooc_engine.cli.{module}" for modules in VERBS.values() for module in modules} - {"cooc_engine.cli.app"}
     assert loaded & verbs == {"cooc_engine.cli.pictures"} and "cooc_engine.models.families" not in loaded
+
+
+def test_questions_that_need_no_kernel_load_none(tmp_path):
+    """Numba takes longer to load than all else that they do."""
+    (tmp_path / "vectors.txt").write_text("a 1 2\nb 3 4\n")
+    model = str(import_vectors(tmp_path / "vectors.txt", tmp_path / "model.h5").path)
+    commands = [["nn", model, "a"], ["similarity", model, "a", "b"], ["vector", model, "a"], ["info", model]]
+    code = f"import sys\nfrom cooc_engine.cli.app import main\nassert not any(map(main, {commands}))\nprint(*sys.modules)"
+    loaded = set(run(code).splitlines()[-1].split())
+    assert "cooc_engine._kernels.later" in loaded
+    assert not {"numba", "llvmlite", "scipy"} & loaded
 
 
 @pytest.mark.parametrize("name", cooc_engine.__all__)

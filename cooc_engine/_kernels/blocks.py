@@ -6,7 +6,8 @@ from numba import float32, int32, int64, void
 
 from cooc_engine._kernels.basics import prefetch
 from cooc_engine._kernels.jit import RANGE, array, kernel, out
-from cooc_engine._kernels.sparse import AHEAD, PANEL
+from cooc_engine._kernels.shapes import PANEL
+from cooc_engine._kernels.sparse import AHEAD
 
 
 @kernel(

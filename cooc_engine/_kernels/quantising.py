@@ -10,8 +10,8 @@ import numpy as np
 from numba import float32, int32, int64, uint8, void
 
 from cooc_engine._kernels.jit import RANGE, array, kernel, out
+from cooc_engine._kernels.shapes import CENTROIDS
 
-CENTROIDS = 256
 BLOCK = 256  # points that are compared with one centroid after another, side by side
 
 

@@ -13,8 +13,8 @@ from numba import float32, float64, int32, int64, uint32, uint64, void
 
 from cooc_engine._kernels.basics import prefetch
 from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
+from cooc_engine._kernels.shapes import PANEL
 
-PANEL = 32
 AHEAD = 16  # prefetch distance, in entries (measured: without prefetching 1.3 times as long)
 PPMI, PMI, NPMI = 0, 1, 2
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import encoding
-from cooc_engine._kernels.encoding import HashTable
+from cooc_engine._kernels.later import encoding
 from cooc_engine.corpus.vocabulary import Vocabulary, order_by
 from cooc_engine.storage.scratch import lazy_zeros
 
@@ -21,7 +20,7 @@ class WordTable:
     """A growing hash table of words and their counts; ids are numbered by first occurrence."""
 
     def __init__(self) -> None:
-        self.arrays = HashTable(lazy_zeros(1 << 16, np.uint64), lazy_zeros(1 << 17, np.uint64), np.zeros(2, np.int64))
+        self.arrays = encoding.HashTable(lazy_zeros(1 << 16, np.uint64), lazy_zeros(1 << 17, np.uint64), np.zeros(2, np.int64))
 
     def __len__(self) -> int:
         return int(self.arrays.state[encoding.WORDS])

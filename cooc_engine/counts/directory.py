@@ -9,13 +9,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
-from cooc_engine._kernels import counting
+from cooc_engine._kernels.later import counting
 from cooc_engine.corpus.options import RecordedOptions
 from cooc_engine.corpus.vocabulary import OF_COLUMNS, VOCABULARY_FILES, Vocabulary, VocabularyRecord
 from cooc_engine.counts.options import PAIRS, CountOptions
@@ -32,6 +31,9 @@ from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFile
 from cooc_engine.storage.outputs import read_manifest, write_manifest
 from cooc_engine.storage.relations import check_offsets, check_sum, check_within
 from cooc_engine.storage.schema import Digest, Natural, Positive, Relation, Total
+
+if TYPE_CHECKING:
+    import scipy.sparse
 
 __all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
@@ -241,8 +243,9 @@ class Cooc(Shown):
         require("AnnData", "anndata", "anndata")
         import pandas as pd
         from anndata import AnnData
+        from scipy.sparse import csr_matrix
 
-        words, matrix = self.vocabulary.words, scipy.sparse.csr_matrix(self.csr(memory=memory))
+        words, matrix = self.vocabulary.words, csr_matrix(self.csr(memory=memory))
         obs = pd.DataFrame({"count": self.vocabulary.counts}, index=pd.Index(words, name="word"))
         contexts = self.column_vocabulary.words
         names = [f"{word}{at:+d}" for word in words for at in self.options.distances] if self.positional else contexts
@@ -392,7 +395,7 @@ class Cooc(Shown):
             indices[at : at + len(columns)] = columns
             np.divide(values, self.denominator, out=data[at : at + len(columns)])
             at += len(columns)
-        return scipy.sparse.csr_array((data, indices, starts.astype(kind)), (last - first, self.columns))
+        return _matrix((data, indices, starts.astype(kind)), last - first, self.columns)
 
     def row_blocks(self, entries: int = READ_ENTRIES) -> Iterator[tuple[int, scipy.sparse.csr_array]]:
         """Yield (first row, CSR matrix) of consecutive rows, with at most `entries` entries each or one longer row."""
@@ -402,7 +405,7 @@ class Cooc(Shown):
             for first, last in cut_by_cost(np.diff(offsets), entries):
                 part, starts = slice(*offsets[[first, last]]), offsets[first : last + 1] - offsets[first]
                 data, indices = values[part] / self.denominator, columns[part].copy()
-                yield block.first + first, scipy.sparse.csr_array((data, indices, starts), (last - first, self.columns))
+                yield block.first + first, _matrix((data, indices, starts), last - first, self.columns)
 
     def rows(self) -> Iterator[tuple[int, npt.NDArray[np.int32], npt.NDArray[np.float64]]]:
         """Yield (row, columns, counts) for every row, from disk; convenient, but slow."""
@@ -415,6 +418,12 @@ class Cooc(Shown):
     def info(self) -> dict[str, Any]:
         """Return everything recorded but the checksums of the files."""
         return {key: value for key, value in self.manifest.items() if key != "files"}
+
+
+def _matrix(parts: tuple[npt.NDArray[Any], ...], rows: int, columns: int) -> scipy.sparse.csr_array:
+    from scipy.sparse import csr_array  # which takes long to load, and few commands need
+
+    return csr_array(parts, (rows, columns))
 
 
 def finish_blocks(

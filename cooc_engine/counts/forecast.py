@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import counting
+from cooc_engine._kernels.later import counting
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.directory import Block

@@ -18,8 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import coo, counting
-from cooc_engine._kernels.coo import RowTally
+from cooc_engine._kernels.later import coo, counting
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.count import MERGE_BYTES
 from cooc_engine.counts.directory import (
@@ -191,7 +190,7 @@ class _Tally:
         def work(part: tuple[int, int], *found: Any) -> None:
             for begin in range(*part, CHUNK):
                 chunk = entries.read(begin, min(begin + CHUNK, part[1]))
-                at = coo.tally(*chunk, room.columns, RowTally(*found))
+                at = coo.tally(*chunk, room.columns, coo.RowTally(*found))
                 if at < len(chunk[0]):
                     raise _refusal(entries, begin + at, int(chunk[0][at]), int(chunk[1][at]), room.columns)
                 stage.advance(len(chunk[0]))

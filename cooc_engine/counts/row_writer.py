@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import counting
-from cooc_engine._kernels.counting import CountedRows, PositionLists, RowAccumulator
+from cooc_engine._kernels.later import counting
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.progress import Stage
@@ -55,9 +54,9 @@ class Accumulator:
         columns = width + gap
         top = (columns >> 6) + 1
         bits = np.zeros(top + (columns >> 12) + 1, np.uint64)
-        self.row = RowAccumulator(np.zeros(columns, np.int64), bits, top, width)
+        self.row = counting.RowAccumulator(np.zeros(columns, np.int64), bits, top, width)
         lengths, sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        self.rows = CountedRows(np.empty(entries, np.int32), np.empty(entries, np.int64), lengths, sums)
+        self.rows = counting.CountedRows(np.empty(entries, np.int32), np.empty(entries, np.int64), lengths, sums)
 
     def add(self, columns: npt.NDArray[np.int32], values: Counts) -> None:
         """Add entries to the row."""
@@ -116,7 +115,7 @@ class Source(Protocol):
 class TextSource:
     """Rows counted from a text."""
 
-    text: PositionLists
+    text: counting.PositionLists
     window: Window
     bounds: Offsets
 

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import counting
-from cooc_engine._kernels.counting import ContextWindow, LayoutRule, PositionLists, TextSpan
+from cooc_engine._kernels.later import counting
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
 from cooc_engine.corpus.thinning import keep_probabilities
@@ -28,8 +27,6 @@ __all__ = [
     "whole_corpus",
 ]  # fmt: skip
 
-SIDES = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}
-GAPS = {"drop": counting.DROP, "keep": counting.KEEP}
 WORD_BYTES, GAP_BYTES = 8, 4  # bytes per word laid out, for its id and its position; per gap
 SEGMENT = 2**31  # positions in a segment of a text that is laid out: they are numbered in 32 bits
 SEGMENT_TABLES = 5 * 8  # bytes per word of the vocabulary for each further segment
@@ -47,12 +44,13 @@ class Window:
     @classmethod
     def of(cls, options: CountOptions) -> Window:
         """Make the window for the options (harmonic 1/k, uniform 1, dynamic (window − k + 1)/window)."""
-        return cls(_weights(options), options.denominator, SIDES[options.context_side], options.slots)
+        side = {"both": counting.BOTH, "left": counting.LEFT, "right": counting.RIGHT}[options.context_side]
+        return cls(_weights(options), options.denominator, side, options.slots)
 
     @property
-    def shape(self) -> ContextWindow:
+    def shape(self) -> counting.ContextWindow:
         """The window as the kernels take it."""
-        return ContextWindow(self.side, self.slots, self.weights)
+        return counting.ContextWindow(self.side, self.slots, self.weights)
 
     @property
     def size(self) -> int:
@@ -164,22 +162,24 @@ class _Layer:
     def __init__(self, corpus: Corpus, options: CountOptions) -> None:
         keep = keep_probabilities(corpus.vocabulary.counts, options.subsample)
         seed = np.uint64(options.subsample_seed % 2**64)
-        self.rule = LayoutRule(len(corpus.vocabulary), options.window, GAPS[options.oov_gap], keep, seed)
+        gap = {"drop": counting.DROP, "keep": counting.KEEP}[options.oov_gap]
+        self.rule = counting.LayoutRule(len(corpus.vocabulary), options.window, gap, keep, seed)
 
     def write(self, piece: _Piece, laid: WordIds, n: int) -> int:
         """Write a piece to laid[n:]; returns the new n."""
         ids, offsets = piece.shard.ids, piece.shard.offsets
         document = int(np.searchsorted(offsets, piece.begin, "right")) - 1
-        return int(
-            counting.lay_text(ids, offsets, TextSpan(document, piece.begin, piece.end, piece.number), self.rule, laid, n)
-        )
+        span = counting.TextSpan(document, piece.begin, piece.end, piece.number)
+        return int(counting.lay_text(ids, offsets, span, self.rule, laid, n))
 
     def size(self, piece: _Piece) -> int:
         """Return the size of a piece when laid out."""
         return self.write(piece, np.empty(0, np.int32), 0)
 
 
-def read_positions(corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, stage: Stage) -> PositionLists:
+def read_positions(
+    corpus: Corpus, run: CorpusPart, options: CountOptions, threads: int, stage: Stage
+) -> counting.PositionLists:
     """Read a run, with the contexts that its first and last words have outside it, and list the positions of its words."""
     with ThreadPoolExecutor(threads) as pool:
         laid, begin, end = lay_out(corpus, run, options, threads, pool.map)
@@ -228,7 +228,9 @@ def _reach(piece: Callable[[int], _Piece], most: int, layer: _Layer) -> _Piece:
     return piece(min(n, most))
 
 
-def _list_positions(laid: WordIds, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int) -> PositionLists:
+def _list_positions(
+    laid: WordIds, begin: int, end: int, words: int, pool: ThreadPoolExecutor, threads: int
+) -> counting.PositionLists:
     """List the positions of every word in ascending order, by one counting sort; each thread sorts a range of the text."""
     bases = np.arange(0, max(end, 1), SEGMENT)
     ranges = _within_segments(begin, end, threads)
@@ -245,7 +247,7 @@ def _list_positions(laid: WordIds, begin: int, end: int, words: int, pool: Threa
         counting.list_positions(laid, chosen, bases[chosen[0] // SEGMENT], np.int32(words), places, positions)
 
     list(pool.map(write, ranges, fill))
-    return PositionLists(laid, bases, starts, positions)
+    return counting.PositionLists(laid, bases, starts, positions)
 
 
 def _within_segments(begin: int, end: int, parts: int) -> list[tuple[int, int]]:
@@ -254,7 +256,7 @@ def _within_segments(begin: int, end: int, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(sorted({begin, *(one for one in ends if one > begin)})))
 
 
-def check_text(text: PositionLists, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:
+def check_text(text: counting.PositionLists, counts: npt.NDArray[np.int64], corpus: Corpus) -> None:
     """Raise `FormatError` if a word occurs more often in the text than in the counts of the vocabulary."""
     if (text.counts > counts).any():
         raise FormatError(f"{corpus.path}: the shards do not hold the words that the vocabulary counts; build it again")

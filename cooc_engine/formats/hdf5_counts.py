@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.directory import KIND, READ, RELATIONS, Cooc, CoocManifest
@@ -28,6 +27,7 @@ from cooc_engine.storage.relations import check_within
 from cooc_engine.storage.schema import Relation, fitted, read_json
 
 if TYPE_CHECKING:
+    import scipy.sparse
     from typing_extensions import Unpack
 
 __all__ = ["COUNTS", "CountFile", "export_hdf5", "import_hdf5"]
@@ -104,10 +104,12 @@ class CountFile:
 
     def csr(self) -> scipy.sparse.csr_array:
         """Return the counts, once they are verified, as a (rows, columns) float64 CSR matrix over the mapped file."""
+        from scipy.sparse import csr_array
+
         self.verify()
         check_within(self._values["indices"], 0, self.shape[1], f"{self._counts.where}/indices")
         parts = tuple(self._values[name] for name in ("data", "indices", "indptr"))
-        return scipy.sparse.csr_array(parts, self.shape)
+        return csr_array(parts, self.shape)
 
     def read(self, begin: int, end: int) -> Coordinates:
         """Return rows, columns and integer counts of entries begin:end."""

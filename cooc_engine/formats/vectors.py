@@ -23,7 +23,6 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats import fasttext_models, npz, safetensors, vectors_text, word2vec_binary
-from cooc_engine.formats.elmo import elmo_model, write_elmo
 from cooc_engine.formats.fasttext import is_fasttext, read_fasttext, write_fasttext
 from cooc_engine.formats.incoming import Faults, Incoming, is_utf8
 from cooc_engine.formats.outgoing import Outgoing
@@ -197,6 +196,8 @@ def convert_vectors(
     with disk_errors(output):
         found_format = _known(format, IMPORTED) if format is not None else _format_of_model(Path(path))
         if found_format == "elmo":
+            from cooc_engine.formats.elmo import elmo_model  # with kernels that no other format needs
+
             beside = (None if name is None else Path(name) for name in (options, vocab))
             save_model(output, elmo_model(Path(path), *beside))
             return open_model(output)
@@ -360,6 +361,8 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
 
 def _export_elmo(source: Path, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
     """Write the files of a model of ELMo, of which `output` has the weights."""
+    from cooc_engine.formats.elmo import write_elmo
+
     _refuse_parts("elmo", vectors, restrict)
     if format_of(source) is not None:
         raise UsageError(f"{source}: is no model of ELMo")

@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from cooc_engine._kernels.subwords import MURMUR_SEED
+from cooc_engine._kernels.later import subwords as hashing
 from cooc_engine.errors import InputError
 from cooc_engine.formats.incoming import WIDEST, Faults, Incoming
 from cooc_engine.formats.outgoing import Outgoing
@@ -65,7 +65,7 @@ def write_projector(file: BinaryIO, metadata: BinaryIO, outgoing: Outgoing) -> N
 def write_floret(file: BinaryIO, subwords: SubwordRows) -> None:
     """Write floret's table: a line of what finds the rows, then the number of each row and its numbers."""
     (rows, width), sizes = subwords.matrix.shape, subwords.subwords
-    head = (rows, width, sizes.min_n, sizes.max_n, sizes.hashes, MURMUR_SEED, "<", ">")
+    head = (rows, width, sizes.min_n, sizes.max_n, sizes.hashes, hashing.MURMUR_SEED, "<", ">")
     file.write(" ".join(map(str, head)).encode() + b"\n")
     line = " ".join(["%.9g"] * width).encode()
     for start in range(0, rows, ROWS):

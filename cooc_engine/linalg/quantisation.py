@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels.quantising import BLOCK, CENTROIDS, decode_rows, nearest_centroids, sum_products
+from cooc_engine._kernels.later import quantising
+from cooc_engine._kernels.shapes import CENTROIDS
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Matrix, Rows
 
@@ -65,7 +66,7 @@ class Quantised:
         numbers = np.flatnonzero(numbers) if numbers.dtype == bool else numbers.astype(np.int64) % max(1, len(self))
         flat = numbers.reshape(-1)
         found = np.empty((len(flat), self.shape[1]), np.float32)
-        decode_rows(self.codes, flat, self.centroids, self.dsub, self._scales(flat), found)
+        quantising.decode_rows(self.codes, flat, self.centroids, self.dsub, self._scales(flat), found)
         return found.reshape(*numbers.shape, self.shape[1])
 
     def whole(self) -> Matrix:
@@ -98,7 +99,7 @@ class Quantised:
         """Return the inner products (n,) of rows begin:end with a vector (d,): one addition for each part of a row."""
         codes = self.codes[begin:end]
         found = np.empty(len(codes), np.float32)
-        sum_products(codes, self._products(vector), found)
+        quantising.sum_products(codes, self._products(vector), found)
         return found if self.norms is None else found * self._scales(slice(begin, end))
 
     def _products(self, vector: Matrix) -> Matrix:
@@ -167,7 +168,8 @@ class _Coder:
         columns, chosen = np.ascontiguousarray(points.T, np.float32), np.empty(len(points), np.int32)
 
         def find(part: tuple[int, int]) -> None:
-            nearest_centroids(columns, table, part, np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), chosen)
+            scratch, best = np.empty((2, quantising.BLOCK), np.float32)
+            quantising.nearest_centroids(columns, table, part, scratch, best, chosen)
 
         list(self._pool.map(find, cut_evenly(0, len(points), self._threads)))
         return chosen

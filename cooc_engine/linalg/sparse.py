@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import sparse as kernels
-from cooc_engine._kernels.blocks import multiply_blocks
-from cooc_engine._kernels.sparse import PANEL, WrittenRows
+from cooc_engine._kernels.later import blocks
+from cooc_engine._kernels.later import sparse as kernels
+from cooc_engine._kernels.shapes import PANEL
 from cooc_engine.runtime.threads import cut_by_ends
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import Allocate, in_memory
@@ -119,7 +119,7 @@ class SparseRows:
 
         def work(task: tuple[int, int]) -> None:
             if self._in_blocks(*task):
-                multiply_blocks(task, *arrays, BLOCK_COLUMNS, np.empty(task[1] - task[0], np.int64))
+                blocks.multiply_blocks(task, *arrays, BLOCK_COLUMNS, np.empty(task[1] - task[0], np.int64))
             else:
                 kernels.multiply(task, *arrays)
 
@@ -140,7 +140,7 @@ class SparseRows:
         made = SparseRows((width, rows), offsets, allocate(self.entries, np.int32), allocate(self.entries, np.float32))
 
         def fill(task: tuple[int, int]) -> None:
-            places = WrittenRows(offsets[task[0] : task[1]].copy(), made.columns, made.values)
+            places = kernels.WrittenRows(offsets[task[0] : task[1]].copy(), made.columns, made.values)
             kernels.transpose(task, *arrays, self.values, places)
 
         run(pool, fill, cut_work(offsets, max(room // ENTRY_BYTES, TASK_ENTRIES)))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import subwords
+from cooc_engine._kernels.later import subwords
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.published import ListedRows, Published, Recipe
 from cooc_engine.runtime.options import AtLeast, Below

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import columns
+from cooc_engine._kernels.later import columns
 from cooc_engine.errors import InputError
 
 __all__ = ["IdColumn"]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cooc_engine._kernels.paragraphs import BLANK, LINE_END, OPEN, join_lines
+from cooc_engine._kernels.later import paragraphs
 from cooc_engine.text.reading import Unit
 
 __all__ = ["LineJoiner"]
@@ -21,13 +21,14 @@ class LineJoiner:
     def __init__(self, unit: Unit) -> None:
         self._at_blank_lines = unit == "blank-line"
         self._state = np.zeros(2, np.int64)
-        self._state[BLANK], self._state[OPEN] = 1, not self._at_blank_lines  # a file without a word is a document too
+        self._state[paragraphs.BLANK] = 1
+        self._state[paragraphs.OPEN] = not self._at_blank_lines  # a file without a word is a document too
 
     def join(self, target: Any, size: int) -> int:
         """Join the lines in the next `size` bytes; with none, the source has ended. Returns the new size."""
         if size:
-            join_lines(np.frombuffer(target, np.uint8), size, self._at_blank_lines, self._state)
-        elif len(target) and self._state[OPEN]:
-            target[0], self._state[OPEN] = LINE_END, 0
+            paragraphs.join_lines(np.frombuffer(target, np.uint8), size, self._at_blank_lines, self._state)
+        elif len(target) and self._state[paragraphs.OPEN]:
+            target[0], self._state[paragraphs.OPEN] = paragraphs.LINE_END, 0
             return 1
         return size

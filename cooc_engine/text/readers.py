@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels.encoding import PADDING
+from cooc_engine._kernels.later import encoding
 from cooc_engine.errors import InputError
 from cooc_engine.storage.schema import Natural
 from cooc_engine.text.compression import Decompressed
@@ -77,12 +77,12 @@ class Block:
     @classmethod
     def empty(cls, size: int) -> Block:
         """Return a new buffer for `size` bytes and a line end."""
-        return cls(np.zeros(size + 1 + PADDING, np.uint8))
+        return cls(np.zeros(size + 1 + encoding.PADDING, np.uint8))
 
     @property
     def room(self) -> int:
         """Bytes of text that it can hold."""
-        return len(self.text) - 1 - PADDING
+        return len(self.text) - 1 - encoding.PADDING
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine._kernels import screening
-from cooc_engine._kernels.screening import Candidates, RoundedRows
+from cooc_engine._kernels.later import screening
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.published import Published
@@ -249,7 +248,7 @@ class Screen:
         """Round all rows; `factors` returns one over the lengths of a block's rows."""
         self._rows, (size, width) = rows, rows.shape
         blocks = np.zeros((-(-size // screening.BLOCK), -(-width // 2), screening.BLOCK, 2), np.int8)
-        self._rounded, errors = RoundedRows(blocks, np.empty(size, np.float32)), np.empty(size, np.float32)
+        self._rounded, errors = screening.RoundedRows(blocks, np.empty(size, np.float32)), np.empty(size, np.float32)
         for start in range(0, size, BLOCK):
             block = np.ascontiguousarray(rows[start : start + BLOCK])
             screening.fill_blocks(block, factors(start, block), start, self._rounded, errors)
@@ -287,7 +286,7 @@ class Screen:
     def _candidates(self, query: npt.NDArray[np.int16], slack: float, count: int) -> Rows | None:
         def look(part: tuple[int, int], scratch: Any) -> tuple[int, Matrix]:
             sums, rows, scores = scratch
-            candidates = Candidates(np.full(count, -np.inf, np.float32), rows, scores)
+            candidates = screening.Candidates(np.full(count, -np.inf, np.float32), rows, scores)
             found = screening.screen_blocks(part, self._rounded, query, np.float32(slack), sums, candidates)
             return found, candidates.best
 
