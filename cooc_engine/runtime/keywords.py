@@ -67,7 +67,7 @@ class SharedFreshKeywords(FreshKeywords, _Sharing, total=False):
 
 
 class Claim(TypedDict):
-    """What a run does about an output that is there, or that another run has left unfinished."""
+    """How a run treats an output that exists, or that another run has left unfinished."""
 
     force: bool
     resume: bool
@@ -92,11 +92,11 @@ class Run:
     threads           the maximum number of threads; by default all cores
     memory            the budget: bytes, or a size such as 512M; by default half of the machine's memory
     force, resume     replace an existing output; continue an interrupted run
-    progress          receives the progress of the stage, or says how it is shown: auto, bar, lines, json; silent by default
+    progress          receives the progress of the stage, or selects how it is shown: auto, bar, lines, json; silent by default
     checkpoint_every  minutes between checkpoints within an epoch
-    processes         worker processes that share the work; each has so many threads, and such a budget: by default its share
-    cluster           machines that share the work: the address of a scheduler of Dask, its file, or a client of `distributed`
-    take_over         resume what a run on another machine left, which has ended
+    processes         number of worker processes that share the work; threads and memory apply to each, by default equal shares
+    cluster           machines that share the work: the address of a Dask scheduler, its file, or a client of `distributed`
+    take_over         with resume: continue a run that has ended on another machine
 
     Derived from these: `workers` (threads), `budget` (bytes) and `shown` (a `Progress`).
     """
@@ -125,7 +125,7 @@ class Run:
         object.__setattr__(self, "shown", progress_of(self.progress))
 
     def shared(self) -> AbstractContextManager[Workers]:
-        """Return those who carry out the stage's tasks, for as long as a block lasts."""
+        """Return the workers for the tasks of the stage, as a context manager."""
         if self.cluster is not None:
             require("--cluster", "cluster", "distributed")
             from cooc_engine.runtime.cluster import connected
