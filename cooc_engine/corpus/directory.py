@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,10 @@ from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary, VocabularyRecord
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.options import recorded_options
-from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Offsets, PathLike, WordIds
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, BoundFiles
 from cooc_engine.storage.checksums import crc32, crc32_joined
+from cooc_engine.storage.opened import OpenedDirectory
 from cooc_engine.storage.outputs import read_manifest
 from cooc_engine.storage.relations import check_sum
 from cooc_engine.storage.schema import Digest, Natural, Relation
@@ -83,14 +82,14 @@ class CorpusDigest:
         return hashlib.sha256(f"{vocabulary} {tokens} {documents} {[self.ids, self.ends]}".encode()).hexdigest()
 
 
-class Corpus(Shown):
+class Corpus(OpenedDirectory):
     """An encoded corpus on disk, opened lazily. It is accepted in place of its path, and pickled as it.
 
     Raises `InputError` if there is no corpus at `path`, `FormatError` if it is damaged or of another version.
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self.manifest = read_manifest(self.path, KIND, READ, CorpusManifest, *RELATIONS)
         self.tokens = self.manifest["tokens"]
         self.documents = self.manifest["documents"]
@@ -99,19 +98,6 @@ class Corpus(Shown):
         self.options = recorded_options(EncodeOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
         self._files = ArrayFiles(self.path, self.manifest.get("files"))
         self._checked: set[int] = set()
-
-    @classmethod
-    def of(cls, source: PathLike | Corpus) -> Corpus:
-        """Return an open corpus unchanged, or open the one at a path."""
-        return source if isinstance(source, Corpus) else cls(source)
-
-    def __fspath__(self) -> str:
-        """Return the path."""
-        return str(self.path)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path."""
-        return type(self), (self.path.absolute(),)
 
     def facts(self) -> dict[str, str]:
         """Return the numbers of the corpus, its first words, and its path."""

@@ -24,10 +24,10 @@ from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import recorded_options
-from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles, bound_files
+from cooc_engine.storage.opened import OpenedDirectory
 from cooc_engine.storage.outputs import read_manifest, write_manifest
 from cooc_engine.storage.relations import check_offsets, check_sum, check_within
 from cooc_engine.storage.schema import Digest, Natural, Positive, Relation, Total
@@ -138,7 +138,7 @@ def index_type(entries: int, columns: int) -> np.dtype[Any]:
     return np.dtype(np.int64 if max(entries, columns) >= 2**31 else np.int32)
 
 
-class Cooc(Shown):
+class Cooc(OpenedDirectory):
     """A co-occurrence directory, opened lazily: a V × columns matrix of exact counts in row blocks.
 
     Rows are words of the `vocabulary`, and so are columns, unless the counts are positional, or `rectangular`: then columns
@@ -155,7 +155,7 @@ class Cooc(Shown):
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        super().__init__(path)
         self.manifest = read_manifest(self.path, KIND, READ, CoocManifest, *RELATIONS)
         self.entries = self.manifest["entries"]
         self.denominator = self.manifest["denominator"]
@@ -171,19 +171,6 @@ class Cooc(Shown):
         self.files = ArrayFiles(self.path, self.manifest.get("files"))
         self._size = self.manifest["vocabulary"]["words"]
         self._checked: set[int] = set()
-
-    @classmethod
-    def of(cls, source: PathLike | Cooc) -> Cooc:
-        """Return an open directory unchanged, or open the one at a path."""
-        return source if isinstance(source, Cooc) else cls(source)
-
-    def __fspath__(self) -> str:
-        """Return the path."""
-        return str(self.path)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the path."""
-        return type(self), (self.path.absolute(),)
 
     def facts(self) -> dict[str, str]:
         """Return the numbers of the counts, their density and options, and their path."""

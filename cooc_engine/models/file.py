@@ -22,10 +22,10 @@ from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
 from cooc_engine.runtime.options import O, recorded_options
-from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import PathLike, Rows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
+from cooc_engine.storage.opened import Opened
 from cooc_engine.storage.relations import check_words
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.storage.verified import VerifiedArrays
@@ -100,7 +100,7 @@ class ModelData:
         return {axis: names for axis, names in found.items() if names is not None}
 
 
-class ModelFile(Shown):
+class ModelFile(Opened):
     """An open model file: its small parts are in memory, its parameters mapped and read-only. It is accepted as its path.
 
     What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
@@ -141,10 +141,6 @@ class ModelFile(Shown):
     def called(self, path: Path) -> Self:
         """Return the open model by another path, which messages name, such as that of a file that it was made of."""
         return type(self)(path, self._data, self._checksums)
-
-    def __fspath__(self) -> str:
-        """Return the path."""
-        return str(self.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path."""

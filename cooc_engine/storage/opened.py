@@ -1,0 +1,40 @@
+"""What opened corpora, co-occurrence directories and models have in common: they stand in for their paths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cooc_engine.runtime.shown import Shown
+from cooc_engine.runtime.types import PathLike
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Opened", "OpenedDirectory"]
+
+
+class Opened(Shown):
+    """Something that was opened from `path`, and is accepted wherever that path is."""
+
+    path: Path
+
+    def __fspath__(self) -> str:
+        """Return the path."""
+        return str(self.path)
+
+
+class OpenedDirectory(Opened):
+    """An opened directory. It is pickled as its path, so that another process opens it again."""
+
+    def __init__(self, path: PathLike) -> None:
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, source: PathLike | Self) -> Self:
+        """Return an opened directory unchanged, or open the one at a path."""
+        return source if isinstance(source, cls) else cls(source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the path."""
+        return type(self), (self.path.absolute(),)
