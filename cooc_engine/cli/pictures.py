@@ -19,6 +19,7 @@ def plot(
     *,
     output: Annotated[Path, "The picture to write, PICTURE.png or PICTURE.svg."],
     words: Annotated[Positive, "Largest number of frequent words on the map."] = 300,
+    columns: Annotated[bool, "Draw the columns of counts, such as items, instead of the rows."] = False,
     force: Force = False,
     json: Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def plot(
 
         cooc-engine plot model.h5 --output model.png
     """
-    made = cooc_engine.plot(model, output, words, force=force)
+    made = cooc_engine.plot(model, output, words, columns=columns, force=force)
     print_result(json, {"output": str(made)}, [f"{made}: written"])
 
 

@@ -20,6 +20,8 @@ import numpy.typing as npt
 from cooc_engine._version import __version__
 from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.comparison import named_models
+from cooc_engine.formats.vectors import format_of
+from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.reports.page import SUFFIXES, TEMPLATES, environment
 from cooc_engine.reports.pictures import Points, frequent_words, groups_of, neighbourhood_map, units_of
@@ -27,6 +29,7 @@ from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import refuse_file, utf8, write_files
+from cooc_engine.vectors.columns import ColumnVectors
 from cooc_engine.vectors.query import Vectors
 
 __all__ = ["Explorer", "explore"]
@@ -55,7 +58,8 @@ def explore(
 ) -> Explorer:
     """Write one self-contained HTML page with a map, search, neighbours side by side, analogies and lengths of vectors.
 
-    models   model files or files of vectors, one or more; a mapping gives them names
+    models   model files or files of vectors, one or more; a mapping gives them names; one whose columns have names of their own
+             is two in the page, its rows and its columns
     output   the page, *.html
     words    the number of the most frequent words of each model that the page contains and answers with
 
@@ -73,25 +77,31 @@ def explore(
     records = []
     with progress.stage("explore", len(named := named_models(models)), "models") as stage:
         for name, path in named.items():
-            records.append(_record(name, path, words))
+            sides = _sides(name, path)
+            records += [_record(*side, words, path, of_text=len(sides) == 1) for side in sides.items()]
             stage.advance(1)
     content = utf8(_render(records))
     write_files({page: content}, force=force)
     return Explorer(page, len(content), {record["name"]: len(record["words"]) for record in records})
 
 
-def _record(name: str, path: Path, words: int) -> dict[str, Any]:
-    """Return what the page holds of a model."""
-    vectors = Vectors.open(path)
+def _sides(name: str, path: Path) -> dict[str, Vectors]:
+    """Return by name the vectors of a model, and those of its columns if these have names of their own."""
+    named = format_of(path) is None and open_model(path).column_names is not None
+    return {name: Vectors.open(path), **({f"{name} columns": ColumnVectors.open(path)} if named else {})}
+
+
+def _record(name: str, vectors: Vectors, words: int, path: Path, *, of_text: bool) -> dict[str, Any]:
+    """Return what the page holds of vectors, which are those of the file `path`; without a text, no name is a function word."""
     rows = vectors.part(0, min(words, len(vectors)))
     if isinstance(rows, SparseVectors):
         raise UsageError(f"{path}: has sparse vectors; an explorer takes dense ones, such as those of pmi-svd")
     if len(rows) < 3:
         raise UsageError(f"{path}: has {len(rows)} words; an explorer takes at least 3")
     shown = vectors.index_to_key[: len(rows)]
-    landmarks = frequent_words(vectors.vocabulary, LANDMARKS)
+    landmarks = frequent_words(vectors.vocabulary, LANDMARKS) if of_text else []
     landmarks = [row for row in landmarks if row < len(rows)]
-    if len(landmarks) < 3:  # such as numbers alone
+    if len(landmarks) < 3:  # such as numbers alone, or names
         landmarks = list(range(min(len(rows), LANDMARKS)))
     places, colours = _map(np.asarray(rows, np.float64), landmarks)
     squares, surprises = vectors.norms(shown)

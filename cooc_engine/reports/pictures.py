@@ -7,7 +7,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -62,11 +62,22 @@ class Plottable(Protocol):
         """One mapping per epoch, with `epoch` and `loss`."""
 
 
-def plot(model: PathLike | ModelFile, output: PathLike, words: int = 300, *, force: bool = False) -> Path:
+class _Columns(NamedTuple):
+    """The columns of a model, to be drawn."""
+
+    matrix: npt.NDArray[Any]
+    vocabulary: Vocabulary
+    history: Sequence[Mapping[str, Any]]
+
+
+def plot(
+    model: PathLike | ModelFile, output: PathLike, words: int = 300, *, columns: bool = False, force: bool = False
+) -> Path:
     """Draw a model, or a model file, as a picture: its loss by epoch, and a map of frequent words; return the picture's path.
 
     output   the picture, *.png or *.svg
     words    number of words on the map, at most; function words are left out
+    columns  whether columns are drawn instead of rows: of a model of users by items, the items
 
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both are the
     same for the same vectors. Raises `UsageError` for another suffix, if the picture exists, unless `force`, for sparse
@@ -76,17 +87,20 @@ def plot(model: PathLike | ModelFile, output: PathLike, words: int = 300, *, for
     opened = model if isinstance(model, ModelFile) else open_model(Path(model))
     if isinstance(opened.matrix, SparseVectors):
         raise UsageError(f"{opened.path}: has sparse vectors; a map takes dense ones, such as those of pmi-svd")
-    return plot_model(opened, path, words)
+    if columns:
+        names, rows = opened.column_rows()
+        return plot_model(_Columns(rows[:], names, opened.history), path, words, "columns")
+    return plot_model(opened, path, words, "words" if opened.column_names is None else "rows")
 
 
-def plot_model(model: Plottable, path: Path, words: int = 300) -> Path:
+def plot_model(model: Plottable, path: Path, words: int = 300, what: str = "words") -> Path:
     """Draw the loss by epoch and a map of up to `words` frequent words, in the format of the path's suffix; return the path.
 
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
     are the same for the same vectors. Raises `UsageError` if matplotlib or scikit-learn is missing.
     """
     require("a picture", "plot", "matplotlib", "sklearn.manifold")
-    return picture(path, (16, 9), lambda figure: _draw(figure, model, words))
+    return picture(path, (16, 9), lambda figure: _draw(figure, model, words, what))
 
 
 def new_picture(output: PathLike, *, force: bool) -> Path:
@@ -123,11 +137,11 @@ def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], No
     return path
 
 
-def _draw(figure: Figure, model: Plottable, words: int) -> None:
+def _draw(figure: Figure, model: Plottable, words: int, what: str) -> None:
     grid = figure.add_gridspec(1, 2, width_ratios=(1, 3), left=0.05, right=0.985, bottom=0.09, top=0.88, wspace=0.1)
     _draw_loss(figure.add_subplot(grid[0]), model.history)
-    _draw_map(figure, figure.add_subplot(grid[1]), model, words)
-    title = f"{len(model.vocabulary):,} words, {model.matrix.shape[1]} dimensions"
+    _draw_map(figure, figure.add_subplot(grid[1]), model, words, what)
+    title = f"{len(model.vocabulary):,} {what}, {model.matrix.shape[1]} dimensions"
     figure.suptitle(title, x=0.05, y=0.965, ha="left", fontsize=17, fontweight="bold", color=INK)
 
 
@@ -159,16 +173,16 @@ def plain_axes(axes: Axes, title: str) -> None:
         axes.spines[side].set_color("#bbbbbb")
 
 
-def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int) -> None:
-    rows = frequent_words(model.vocabulary, words)
-    plain_axes(axes, "Frequent words: those used alike are close to each other")
+def _draw_map(figure: Figure, axes: Axes, model: Plottable, words: int, what: str) -> None:
+    rows = frequent_words(model.vocabulary, words) if what == "words" else list(range(min(words, len(model.vocabulary))))
+    plain_axes(axes, f"Frequent {what}: those used alike are close to each other")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     note = "t-SNE of cosine similarity, coloured by Ward cluster; near neighbours mean something, long distances nothing"
     axes.set_xlabel(note, fontsize=10.5, color=GREY, loc="left")
     if len(rows) < 3:
-        axes.text(0.5, 0.5, "too few words for a map", transform=axes.transAxes, ha="center", color=GREY)
+        axes.text(0.5, 0.5, f"too few {what} for a map", transform=axes.transAxes, ha="center", color=GREY)
         return
     units = units_of(np.asarray(model.matrix[rows], np.float64))
     places, groups = neighbourhood_map(units), groups_of(units)

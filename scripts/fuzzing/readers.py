@@ -81,6 +81,7 @@ COLUMNWISE = (
     "nn {} w1 --columns --of rows --topn 3",
     "nn {} c1 --of columns --topn 3",
     "export {} out.txt --vectors columns",
+    "plot {} --output out.png --columns --words 5",
 )
 DOCUMENTED = tuple(name for name, family in FAMILIES.items() if family.inference)
 MORE = {  # commands that read models of some families alone

@@ -117,6 +117,23 @@ def test_from_the_command_line(models, tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"{output}: 20 words of one, 20 words of two, ")
 
 
+def test_rows_and_columns_with_names_are_two_sides(tmp_path, capsys):
+    """None of their names is a function word, or left out since it is no word."""
+    rng, names = (
+        np.random.default_rng(1),
+        [Vocabulary.from_words([f"{what} {i}" for i in range(20)], [1] * 20) for what in "ui"],
+    )
+    sides = {name: rng.normal(size=(20, 4)).astype(np.float32) for name in ("words", "contexts")}
+    arrays = {**sides, "singular_values": np.ones(4, np.float32), "residuals": np.zeros(4, np.float32)}
+    save_model(tmp_path / "m.h5", ModelData("pmi-svd", names[0], arrays, "w", {}, {}, column_names=names[1]))
+    made = explore(tmp_path / "m.h5", tmp_path / "page.html")
+    assert made.words == {"m": 20, "m columns": 20}
+    assert [record["words"][0] for record in records(made.path)] == ["u 0", "i 0"]
+    assert main(["plot", str(tmp_path / "m.h5"), "--output", str(tmp_path / "columns.svg"), "--columns"]) == 0
+    text = (tmp_path / "columns.svg").read_text("utf-8")
+    assert "20 columns, 4 dimensions" in text and "i 7" in text and "too few columns" not in text
+
+
 def test_a_plot_of_a_model_in_both_formats(models, tmp_path):
     made = plot(models[0], tmp_path / "m.svg", 30)
     assert made.read_text("utf-8").startswith("<?xml") and "<svg" in made.read_text("utf-8")
