@@ -566,6 +566,19 @@ def test_rows_behind_two_gigaentries_are_merged():
     assert [long.fill(accumulator, 0, 1), accumulator.rows.values[:2].tolist()] == [2, [2, 2**34]]
 
 
+def test_a_stretch_of_a_merge_reads_the_offsets_of_its_rows_alone(monkeypatch):
+    """Each of them twice: for the totals, and to be added up; however many runs and stretches there are."""
+    read, original = [], Rows.offsets
+    monkeypatch.setattr(Rows, "offsets", lambda self, first, last: read.append(last - first) or original(self, first, last))
+    rows = [{0: 1}, {1: 2}, {2: 3}, {3: 4}]
+    accumulator = Accumulator(4, 1, 16, 4)
+    for stretch in ((0, 1), (1, 3), (3, 4)):
+        merged = Merged([Rows(rows)] * 3, 4, 100, stretch)
+        for task in merged.tasks(*stretch):
+            merged.fill(accumulator, *task)
+    assert sum(read) == 2 * 3 * len(rows)
+
+
 def test_products_and_pmi_behind_two_gigaentries(tmp_path):
     """Of a row whose entries are there; those before take no room on the disk."""
     columns = open_array(sparse(tmp_path / "columns", np.int32, FAR + 20, np.array([2, 0, 1], np.int32)), np.int32)

@@ -86,7 +86,7 @@ def train_pmi_svd(
 
 def _planned(cooc: Cooc, options: PmiSvdOptions, workers: Workers) -> Plan:
     """Return the plan of this process, and of workers on the same machine; raises `UsageError` if a budget is too small."""
-    workers.check_processors()
+    workers.check_processors(numpy=True)
     each = 0 if workers is workers.here else worker_bytes(cooc, options, workers)
     if not workers.local:
         Plan("train pmi-svd with workers", workers.memory, {"of each": each}).check()

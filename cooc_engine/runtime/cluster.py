@@ -28,7 +28,7 @@ from cooc_engine._version import __version__
 from cooc_engine.errors import ResourceError, UsageError
 from cooc_engine.runtime.machine import default_memory, usable_cores
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.versions import processor
+from cooc_engine.runtime.versions import numpy_code, processor
 from cooc_engine.runtime.workers import Here, Reported, lost
 
 __all__ = ["OnDask", "connected"]
@@ -74,6 +74,7 @@ class _Facts:
     memory: int
     cpu: str
     cpu_features: str
+    numpy: str
 
 
 def _facts(dask_worker: Any) -> _Facts:
@@ -81,7 +82,7 @@ def _facts(dask_worker: Any) -> _Facts:
     limits = [rule for rule in RULES if manager.memory_limit and getattr(manager, rule)]
     host = socket.gethostname()
     machine: dict[str, Any] = {"cores": usable_cores(), "memory": default_memory(), **processor()}
-    return _Facts(host, __version__, _code(), dask_worker.state.nthreads, limits, **machine)
+    return _Facts(host, __version__, _code(), dask_worker.state.nthreads, limits, **machine, numpy=numpy_code())
 
 
 class OnDask:
@@ -112,9 +113,11 @@ class OnDask:
         self.memory = memory or min(one.memory // on[one.host] for one in facts.values())
         self.here = Here(usable_cores(), memory or default_memory())
 
-    def check_processors(self) -> None:
+    def check_processors(self, *, numpy: bool = False) -> None:
         """Raise `UsageError` if a worker has a processor of another kind than this process, which takes part in sums."""
         _check_processors(self._facts, **processor())
+        if numpy:
+            _check_numpy(self._facts, numpy_code())
 
     @contextmanager
     def at(self, directory: Path) -> Iterator[None]:
@@ -196,6 +199,17 @@ def _check_processors(workers: list[_Facts], cpu: str, cpu_features: str) -> Non
                 f"--cluster: a worker on {one.host} has a processor of the kind {one.cpu}, this process {cpu} (only there: "
                 f"{only[0]}; only here: {only[1]}), and vectors would have the bits of neither; take machines of one kind, or "
                 f"set NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to the same on all"
+            )
+
+
+def _check_numpy(workers: list[_Facts], ours: str) -> None:
+    """Raise `UsageError` if NumPy runs other code in a worker than in this process."""
+    for one in workers:
+        if one.numpy != ours:
+            raise UsageError(
+                f"--cluster: NumPy on {one.host} has code for {one.numpy or 'no feature'}, here for {ours or 'no feature'}, "
+                f"and vectors would have the bits of neither; take machines of one kind, or take features away by "
+                f"NPY_DISABLE_CPU_FEATURES"
             )
 
 

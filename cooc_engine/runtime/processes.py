@@ -68,7 +68,7 @@ class Processes:
         self.here = Here(count * threads, count * memory)
         self._all: list[_Worker] = []
 
-    def check_processors(self) -> None:
+    def check_processors(self, *, numpy: bool = False) -> None:
         """There is one."""
 
     @contextmanager

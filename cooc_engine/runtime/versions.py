@@ -8,13 +8,24 @@ from typing import Any
 
 from cooc_engine._version import __version__
 
-__all__ = ["processor", "versions"]
+__all__ = ["numpy_code", "processor", "versions"]
 
 
 def versions() -> dict[str, str]:
     """Return the versions of this program, Python and the numerical libraries."""
     libraries = {name: version(name) for name in ("numpy", "numba", "scipy", "h5py")}
     return {"cooc_engine": __version__, "python": platform.python_version(), **libraries}
+
+
+def numpy_code() -> str:
+    """Return the processor's features for which NumPy runs code of its own, whose powers and logs have other last bits.
+
+    `NPY_DISABLE_CPU_FEATURES` takes some away.
+    """
+    import numpy as np
+
+    shown: Any = np.show_config(mode="dicts")
+    return ",".join(shown["SIMD Extensions"].get("found", []))
 
 
 def processor() -> dict[str, str]:

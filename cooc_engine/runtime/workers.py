@@ -54,8 +54,11 @@ class Workers(Protocol):
         """This process, with the threads and the memory that it has for what is not divided."""
         ...
 
-    def check_processors(self) -> None:
-        """Raise `UsageError` if they are not of one kind, for work whose result has the bits of a kind of processor."""
+    def check_processors(self, *, numpy: bool = False) -> None:
+        """Raise `UsageError` if they are not of one kind, for work whose result has the bits of a kind of processor.
+
+        That kind is the one that kernels are compiled for and, if functions of `numpy` are part of the work, that of its code.
+        """
         ...
 
     def at(self, directory: Path) -> AbstractContextManager[None]:
@@ -88,7 +91,7 @@ class Here:
         """This process."""
         return self
 
-    def check_processors(self) -> None:
+    def check_processors(self, *, numpy: bool = False) -> None:
         """There is one."""
 
     def at(self, directory: Path) -> AbstractContextManager[None]:

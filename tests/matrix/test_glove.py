@@ -6,7 +6,10 @@ import dataclasses
 import itertools
 import json
 import math
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +50,7 @@ from cooc_engine.models import checkpoints, file
 from cooc_engine.models.checkpoints import Checkpoint, checkpoint_path
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.runtime.versions import numpy_code
 from cooc_engine.storage.scratch import aligned_zeros
 from cooc_engine.vectors.query import Vectors
 
@@ -637,3 +641,29 @@ def test_equal_runs_make_equal_records_but_for_time(cooc, tmp_path):
     assert json.dumps(records[0], sort_keys=True) == json.dumps(records[1], sort_keys=True)
     assert records[0]["seed"] == SMALL.seed
     assert records[0]["cooc"] == cooc.digest
+
+
+WITHOUT_AVX512 = """
+import sys
+from cooc_engine.matrix.glove import train_glove, train_simpler_glove
+from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
+train_glove(sys.argv[1], sys.argv[2], GloveOptions(vector_size=5, epochs=2))
+train_simpler_glove(sys.argv[1], sys.argv[3], SimplerGloveOptions(vector_size=5, epochs=2))
+"""
+
+
+def test_bits_depend_on_the_processor_through_the_kernels_alone(cooc, tmp_path):
+    """NumPy and BLAS run other code for AVX-512; where kernels are compiled for AVX2, the vectors are those of both."""
+    wide = [name for name in numpy_code().split(",") if name.startswith(("X86_V4", "AVX512"))]
+    if not wide:
+        pytest.skip("this processor has no AVX-512")
+    without = {**os.environ, "NPY_DISABLE_CPU_FEATURES": " ".join(wide), "OPENBLAS_CORETYPE": "Haswell"}
+    paths = [tmp_path / "glove.h5", tmp_path / "simpler.h5"]
+    subprocess.run([sys.executable, "-c", WITHOUT_AVX512, cooc.path, *paths], env=without, check=True)
+    here = [
+        train_glove(cooc, tmp_path / "here.h5", GloveOptions(vector_size=5, epochs=2)),
+        train_simpler_glove(cooc, tmp_path / "too.h5", SimplerGloveOptions(vector_size=5, epochs=2)),
+    ]
+    for one, other in zip(here, map(file.open_model, paths), strict=True):
+        assert [epoch["loss"] for epoch in one.history] == [epoch["loss"] for epoch in other.history]
+        assert np.array_equal(one.matrix, other.matrix)

@@ -25,7 +25,7 @@ from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.progress import Stage
 
 pytestmark = pytest.mark.cluster
-FITS = cluster._Facts("node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30, "znver4", "avx2,avx512f,fma")
+FITS = cluster._Facts("node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30, "znver4", "avx2,avx512f,fma", "X86_V3")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +124,12 @@ def test_processors_of_two_kinds_are_refused_where_bits_depend_on_them(fact, sai
     with pytest.raises(UsageError) as caught:
         cluster._check_processors([FITS, dataclasses.replace(FITS, **fact)], FITS.cpu, FITS.cpu_features)
     assert re.search(said, caught.value.flags) and "NUMBA_CPU_NAME" in caught.value.flags and caught.value.exit_code == 2
+
+
+def test_numpy_of_two_kinds_is_refused_where_its_bits_count():
+    cluster._check_numpy([FITS], FITS.numpy)
+    with pytest.raises(UsageError, match=r"node2 has code for X86_V3,X86_V4, here for X86_V3, .*NPY_DISABLE_CPU_FEATURES"):
+        cluster._check_numpy([FITS, dataclasses.replace(FITS, host="node2", numpy="X86_V3,X86_V4")], FITS.numpy)
 
 
 def test_a_cluster_of_two_kinds_counts_but_trains_no_model(client, tmp_path, monkeypatch):

@@ -137,7 +137,7 @@ class Forked:
     def __init__(self, run: Run) -> None:
         self.threads, self.memory = run.workers, run.budget
 
-    def check_processors(self) -> None:
+    def check_processors(self, *, numpy: bool = False) -> None:
         """There is one."""
 
     def at(self, directory: Path) -> AbstractContextManager[None]:
