@@ -22,7 +22,8 @@ LINES = ["a b c a", "b a", "c c b a a b"]
 def encoded(at: Path, lines=LINES, **options) -> Path:
     at.mkdir()
     (at / "text").write_text("\n".join(lines) + "\n")
-    return encode(at / "text", at / "corpus", EncodeOptions(min_count=1, **options)).path
+    counted = {} if "vocabulary" in options else {"min_count": 1}
+    return encode(at / "text", at / "corpus", EncodeOptions(**counted, **options)).path
 
 
 @pytest.fixture

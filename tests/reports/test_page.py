@@ -145,7 +145,7 @@ def test_without_sets_of_words_the_rest_is_shown(sources, tmp_path):
     record = compare(sources["models"], tmp_path / "p.html", options=QUICK)
     assert record["sets"] == [] and (tmp_path / "p.png").stat().st_size > 10_000
     outline = Outline((tmp_path / "p.html").read_text("utf-8").partition(">")[2])
-    assert {"Scores", "What the lengths say"} & {*outline.texts} == {"What the lengths say"}
+    assert {"Scores", "What the lengths show"} & {*outline.texts} == {"What the lengths show"}
 
 
 def test_a_page_is_not_replaced_unless_told(sources, page):
