@@ -9,7 +9,7 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import float32, float64, int32, int64
+from numba import float32, float64, int8, int32, int64
 
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.lines import INPUTS, LABELS, LINE, LINES, dot, list_line, mean_row
@@ -18,6 +18,7 @@ from cooc_engine._kernels.rules import ALL, PATH
 SIGMAS = np.float32(512)  # numbers between −clamp and clamp
 EXTRA = 1e-5  # of a probability whose logarithm is taken
 GOLD, PREDICTED, HITS = 0, 1, 2  # rows of the tally
+UNTESTED = -1  # what is right about a line without labels, or without an answer
 
 
 class Tree(NamedTuple):
@@ -29,11 +30,15 @@ class Tree(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is found for each line: numbers (lines,), and up to k labels and scores (lines, k), the best first."""
+    """What is found for each line: numbers (lines,), and up to k labels and scores (lines, k), the best first.
+
+    right  (lines,) 1 if the best is a label of the line itself, 0 if not, or UNTESTED
+    """
 
     numbers: Any
     labels: Any
     scores: Any
+    right: Any
 
 
 class Predicting(NamedTuple):
@@ -47,7 +52,7 @@ class Predicting(NamedTuple):
 
 
 TREE = named(Tree, children=out(int32, 2), stack=out(int32), stack_scores=out(float32))
-FOUND = named(Found, numbers=out(int32), labels=out(int32, 2), scores=out(float32, 2))
+FOUND = named(Found, numbers=out(int32), labels=out(int32, 2), scores=out(float32, 2), right=out(int8))
 PREDICTING = named(
     Predicting, line=LINE, hidden=out(float32), shares=out(float32), heap_scores=out(float32), heap_labels=out(int32)
 )  # fmt: skip
@@ -180,16 +185,20 @@ def best_leaves(C, tree, buffers, k, threshold):
 
 @helper
 def tally_line(line, found, number, tally):
-    """Count the labels of a line, those predicted, and those that are both."""
+    """Count the labels of a line, those predicted, and those that are both; note whether the best is right."""
     for i in range(line.sizes[LABELS]):
         tally[GOLD, line.labels[i]] += 1
     for j in range(found.numbers[number]):
         label = found.labels[number, j]
-        tally[PREDICTED, label] += 1
+        hit = 0
         for i in range(line.sizes[LABELS]):
             if line.labels[i] == label:
-                tally[HITS, label] += 1
+                hit = 1
                 break
+        tally[PREDICTED, label] += 1
+        tally[HITS, label] += hit
+        if j == 0:
+            found.right[number] = hit
 
 
 @kernel(
@@ -209,7 +218,7 @@ def predict_lines(ids, ends, output, clamp, lines, tree, W, N, C, k, threshold, 
     for number in range(ends.shape[0]):
         list_line(ids, begin, ends[number], lines, buffers.line)
         begin = ends[number]
-        found.numbers[number] = 0
+        found.numbers[number], found.right[number] = 0, UNTESTED
         if buffers.line.sizes[INPUTS] == 0:
             continue
         mean_row(W, N, buffers.line, buffers.hidden)

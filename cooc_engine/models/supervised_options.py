@@ -80,7 +80,7 @@ class AutotuneOptions(Options):
     heading = "Searching"
 
     duration: Annotated[float, AtLeast(0), Flag(alias=("--autotune-duration",))] = 300.0
-    """Time for all trials, in seconds; a trial that would take longer than the remaining time is not started."""
+    """Time for all trials, in seconds: none starts that would take longer than what remains, but one that started ends."""
     trials: Annotated[int | None, AtLeast(1)] = None
     """Largest number of trials."""
     metric: Annotated[str, Flag(alias=("--autotune-metric",))] = "f1"

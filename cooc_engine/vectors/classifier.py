@@ -19,29 +19,28 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import predict
-from cooc_engine._kernels.lines import LABEL
-from cooc_engine._kernels.predict import Found, Predicting, Tree
+from cooc_engine._kernels.predict import UNTESTED, Found, Predicting, Tree
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
-from cooc_engine.sampled import sampler
 from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
 from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_worker import LINES
 from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
-from cooc_engine.vectors.line_reader import Dictionary, LineReader, Words
+from cooc_engine.vectors.line_reader import Dictionary, LineReader
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from cooc_engine.corpus.vocabulary import Vocabulary
+
 __all__ = ["UNTESTED", "Answers", "Classifier", "Scores"]
 
 ANSWERS = 1 << 22  # labels of the lines that are answered at a time
-UNTESTED = -1
 
 
 @dataclass(frozen=True)
@@ -139,7 +138,7 @@ class Classifier:
                 f"{model.path}: has {len(self._ngrams)} rows of n-grams, expected {rows} of {self.options.buckets}"
             )
         self._is_tree = self.options.loss == "hs"
-        self._children = sampler.children_of(model.labels.counts) if self._is_tree else np.empty((0, 2), np.int32)
+        self._children = _tree(model.labels) if self._is_tree else np.empty((0, 2), np.int32)
 
     @classmethod
     def open(cls, path: PathLike, *, trust_tokenizer: bool = False) -> Self:
@@ -239,7 +238,8 @@ class Classifier:
     def _answer(self, reader: LineReader, piece: Piece, k: int, threshold: float) -> Answers:
         words, labels, d = reader.read(piece), len(self.labels), self._rows.shape[1]
         count = len(words.ends)
-        found = Found(np.zeros(count, np.int32), np.zeros((count, k), np.int32), np.zeros((count, k), np.float32))
+        best = np.zeros((count, k), np.int32), np.zeros((count, k), np.float32)
+        found = Found(np.zeros(count, np.int32), *best, np.empty(count, np.int8))
         buffers = Predicting(
             words.line(), np.empty(d, np.float32), np.empty(labels, np.float32), np.empty(k + 1, np.float32),
             np.empty(k + 1, np.int32),
@@ -251,24 +251,18 @@ class Classifier:
             words.ids, words.ends, OUTPUTS[self.options.loss], CLAMP, words.lines, tree, self._rows, self._ngrams,
             self._outputs, k, np.float32(threshold), buffers, found, tally,
         )  # fmt: skip
-        return Answers(found.numbers, found.labels, np.exp(found.scores), _right(words, found), lines, tally)
+        return Answers(found.numbers, found.labels, np.exp(found.scores), found.right, lines, tally)
 
 
-def _right(words: Words, found: Found) -> npt.NDArray[np.int8]:
-    """Return whether the best label of each line is one of its own, as `Answers` has it."""
-    kinds = words.lines.kinds[words.ids]
-    at = np.flatnonzero(kinds <= LABEL)
-    line, own = np.searchsorted(words.ends, at, "right"), LABEL - kinds[at]
-    right = np.full(len(words.ends), UNTESTED, np.int8)
-    right[line] = 0
-    right[line[found.labels[line, 0] == own]] = 1
-    right[found.numbers == 0] = UNTESTED
-    return right
+def _tree(labels: Vocabulary) -> npt.NDArray[np.int32]:
+    from cooc_engine.sampled.sampler import children_of  # with kernels that other classifiers do not need
+
+    return children_of(labels.counts)
 
 
 def _parts(piece: Piece, most: int) -> Iterator[Piece]:
     """Yield the lines of a piece, at most so many at a time."""
-    if piece.text.count(b"\n") < most:
+    if len(piece.text) < most or piece.text.count(b"\n") < most:
         yield piece
         return
     lines, offset = re.findall(rb"[^\n]*\n|[^\n]+", piece.text), piece.offset
