@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from cyclopts import App, CycloptsError
-from cyclopts.exceptions import UnknownOptionError
+from cyclopts.exceptions import UnknownCommandError, UnknownOptionError
 
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.errors import CoocError
@@ -20,6 +20,10 @@ ELSEWHERE = {  # flags of other programs that have no counterpart of one flag he
     "--sg": "Choose the model by name: train skipgram or train cbow.",
     "--cbow": "Choose the model by name: train skipgram or train cbow.",
     "--hs": "Pass --loss hs.",
+    "--input": "The text is an argument, before the flags: train fasttext TEXT --output FILE.",
+    "--lrUpdateRate": "The learning rate is recomputed for each piece of the text; leave it out.",
+    "--saveOutput": "Output vectors are in every model: export --vectors c writes them.",
+    "--verbose": "Pass --progress, with auto, bar, lines, json or none.",
     "--alpha": "The learning rate is --lr; GloVe's exponent is --weight-power.",
 }
 
@@ -31,13 +35,23 @@ def explanation(error: CycloptsError, root: App) -> str:
         if isinstance(cause, CoocError):
             return cause.flags
         cause = cause.__cause__ or cause.__context__
-    text = _unknown_option(error, root) if isinstance(error, UnknownOptionError) else str(error)
+    if isinstance(error, UnknownOptionError):
+        text = _unknown_option(error, root)
+    else:
+        text = str(error) + (_home(error, root) if isinstance(error, UnknownCommandError) else "")
     return " ".join(given(text).split())
 
 
 def _unknown_option(error: UnknownOptionError, root: App) -> str:
     flag = (error.token.keyword or error.token.value).partition("=")[0]
     return f"Unknown option: {flag}. {_hint(flag, error, root)}"
+
+
+def _home(error: UnknownCommandError, root: App) -> str:
+    """Return what a command is called that is one of a group, such as `train skipgram`."""
+    name = next(iter(error.unused_tokens or ()), "")
+    homes = [" ".join(path) for path, _ in commands(root) if path[-1] == name]
+    return f" Did you mean {homes[0]}?" if homes else ""
 
 
 def _hint(flag: str, error: UnknownOptionError, root: App) -> str:

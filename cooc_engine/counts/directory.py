@@ -185,7 +185,7 @@ class Cooc(OpenedDirectory):
 
         Raises `UnknownWordError` for a word outside the vocabulary.
         """
-        if not isinstance(pair, tuple) or len(pair) != 2:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not all(isinstance(word, str) for word in pair):
             raise UsageError(f"counts are of pairs, a word and its context, such as cooc['river', 'water'], not {pair!r}")
         row, context = self._row_of(pair[0]), self._row_of(pair[1], self.column_vocabulary)
         columns, counts = self.row(row)

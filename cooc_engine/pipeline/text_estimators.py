@@ -9,6 +9,7 @@ the constructors are in the stub beside it.
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import shutil
@@ -46,6 +47,7 @@ __all__ = ["Cbow", "Doc2Vec", "FastText", "GloVe", "PmiSvd", "SimplerGloVe", "Sk
 
 ENCODING = ("min_count", "max_vocab", "tokenizer", "lowercase")  # options of encoding that estimators have
 COUNTING = ("window", "window_weight", "context_side")
+SKLEARN_NAMES = {"n_components": "vector_size", "max_iter": "epochs", "min_df": "min_count", "max_features": "max_vocab"}
 OWN: Mapping[str, Any] = {"pooling": "mean", "output": None, "random_state": 1, "n_jobs": None}
 
 
@@ -94,6 +96,11 @@ def _constructor(defaults: Mapping[str, Any]) -> Callable[..., None]:
     signature = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters])
 
     def keep(self: Any, **given: Any) -> None:
+        for name in given:
+            if name not in defaults:
+                other = SKLEARN_NAMES.get(name) or next(iter(difflib.get_close_matches(name, defaults, 1)), None)
+                hint = f"did you mean {other}?" if other in defaults else f"it takes {', '.join(defaults)}"
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}; {hint}")
         bound = signature.bind(self, **given)
         bound.apply_defaults()
         vars(self).update({name: bound.arguments[name] for name in defaults})

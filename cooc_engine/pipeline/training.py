@@ -27,6 +27,12 @@ from cooc_engine.vectors.model import Model
 
 __all__ = ["check_model", "kept", "train_family"]
 
+ELSEWHERE = {  # what other programs' options are here, where it is no option of another name
+    "sg": "choose the model by its name, 'skipgram' or 'cbow'",
+    "hs": "pass loss='hs'",
+    "alpha": "the learning rate is lr, and GloVe's exponent weight_power",
+}
+
 
 def train_family(
     model: str,
@@ -77,6 +83,8 @@ def _hint(model: str, family: Family, name: str) -> str:
     for stage, options in (("encode", family.encoding), ("count", family.counting)):
         if options and name in options.names():
             return f" for {model}; pass {stage}={options.__name__}({name}=...)"
+    if name in ELSEWHERE:
+        return f" for {model}; {ELSEWHERE[name]}"
     other = option_called(family.options, name) or option_called(RunOptions, name)
     near = [other] if other else difflib.get_close_matches(name, [*known, *TrainKeywords.__annotations__], 1)
     return f" for {model}" + (f"; did you mean {near[0]}?" if near else f"; its options are {', '.join(known)}")

@@ -15,6 +15,7 @@ from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.formats.vectors import read_vectors, write_vectors
 from cooc_engine.runtime.types import Floats, Matrix, PathLike
 from cooc_engine.vectors import gensim_objects, gensim_tests
+from cooc_engine.vectors.gensim_names import GensimNames
 from cooc_engine.vectors.search import ExactSearch, cosines, scaled, top
 from cooc_engine.vectors.words import Answers, Key, WordVectors, inside
 
@@ -31,7 +32,7 @@ Keys = Key | Matrix | Sequence[Key | Matrix | Weighted] | None
 """A word, a vector, or a sequence of these, each alone or in a pair with its weight."""
 
 
-class KeyedQueries(WordVectors):
+class KeyedQueries(WordVectors, GensimNames):
     """Queries by cosine, named as in gensim, which give gensim's answers.
 
     Wherever a word is asked for, the number of its row may be given. Unlike gensim's, a vector that is given is scaled to

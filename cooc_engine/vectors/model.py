@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any, Literal
 
+from cooc_engine.errors import UsageError
 from cooc_engine.formats.vectors import convert_vectors
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.vectors.columns import ColumnVectors
 from cooc_engine.vectors.documents import DocumentVectors, Text
+from cooc_engine.vectors.gensim_names import GensimNames
 from cooc_engine.vectors.keyed import Keys
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.words import Answers
@@ -17,7 +20,7 @@ from cooc_engine.vectors.words import Answers
 __all__ = ["Model", "import_vectors", "open_model"]
 
 
-class Model(ModelFile):
+class Model(ModelFile, GensimNames):
     """An open model, which answers: `model.vectors.most_similar("ice")`, or `model.wv` and `model.dv` as in gensim.
 
     >>> model = open_model("model.h5")
@@ -98,4 +101,8 @@ def import_vectors(
     `model.provenance["left_out"]`. For a file of ELMo's weights `vocab` is its vocabulary, a word per line, and `options` its
     options; both are found by their names if they lie beside it. Raises what `read_vectors` raises.
     """
+    given: Any = path
+    if not isinstance(given, str | os.PathLike):
+        kind = type(given).__name__
+        raise UsageError(f"import_vectors reads a file, not a {kind}; Vectors.from_gensim takes gensim's vectors in memory")
     return Model.of(convert_vectors(path, output, format, errors=errors, vocab=vocab, options=options, force=force))

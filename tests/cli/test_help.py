@@ -85,6 +85,7 @@ def test_the_version(call):
     [
         ("--init", "Unknown option: --init. It belongs to train glove, train simpler-glove, train skipgram, train cbow and"),
         ("--stopwords", "Unknown option: --stopwords."),
+        ("--input=t.txt", "The text is an argument, before the flags"),
         ("--sg", "Choose the model by name: train skipgram or train cbow."),
         ("--vectr-size=3", "Unknown option: --vectr-size. Did you mean --vector-size?"),
         ("--dry-run", "It belongs to encode, count, merge, run."),
@@ -94,6 +95,10 @@ def test_hints_do_not_mislead(call, flag, says):
     result = call("train", "pmi-svd", "cooc", "--output", "m.h5", flag)
     assert_one_line(*result, 2, says)
     assert "--win" not in result[2] and "--workers" not in result[2] and "--ws" not in result[2]
+
+
+def test_a_family_that_is_taken_for_a_command_is_found(call):
+    assert_one_line(*call("skipgram", "text.txt"), 2, "Did you mean train skipgram?")
 
 
 def test_completion_is_installed_and_completes(call, tmp_path, monkeypatch):

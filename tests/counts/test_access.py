@@ -33,6 +33,8 @@ def test_pairs(cooc):
     assert (cooc["river", "the"], cooc["river", "of"], cooc["of", "and"]) == ((2, 1, 0) if left else (3, 1, 0))
     with pytest.raises(UnknownWordError, match="cooc: 'sea' is not in the vocabulary"):
         cooc["river", "sea"]
+    with pytest.raises(UsageError, match=r"^counts are of pairs, a word and its context, .* not \('river', 5\)$"):
+        cooc["river", 5]
     for bad in ("river", ("river", "the", "of"), 3):
         with pytest.raises(UsageError, match="counts are of pairs"):
             cooc[bad]

@@ -144,3 +144,16 @@ def test_a_frame_names_both_sides():
     assert {*svd.vocabulary_} == {*frame.index} and {*svd.model_.columns.index_to_key} == {*frame.columns}
     turned = frame[["green tea", "tea", "milk"]]
     np.testing.assert_array_equal(svd.transform(turned), svd.transform(frame))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"n_components": 5}, r"PmiSvd\(\) got an unexpected keyword argument 'n_components'; did you mean vector_size\?"),
+        ({"windw": 5}, r"'windw'; did you mean window\?"),
+        ({"nonsense": 5}, r"'nonsense'; it takes vector_size, pmi, "),
+    ],
+)
+def test_unknown_parameters_are_named_with_those_that_were_meant(given, says):
+    with pytest.raises(TypeError, match=says):
+        cooc_engine.PmiSvd(**given)

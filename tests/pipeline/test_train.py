@@ -31,6 +31,12 @@ def test_options_by_name_are_those_of_the_class(corpus, tmp_path):
 
 def test_keywords_that_are_none(corpus, tmp_path):
     for given, error, says in (
+        (
+            {"sg": 1},
+            TypeError,
+            r"unexpected keyword argument 'sg' for glove; choose the model by its name, 'skipgram' or 'cbow'",
+        ),
+        ({"alpha": 0.1}, TypeError, r"'alpha' for glove; the learning rate is lr, and GloVe's exponent weight_power"),
         ({"vektor_size": 3}, TypeError, r"unexpected keyword argument 'vektor_size' for glove; did you mean vector_size\?"),
         ({"thread": 3}, TypeError, r"'thread' for glove; did you mean threads\?"),
         ({"window": 3}, TypeError, r"'window' for glove; pass count=CountOptions\(window=\.\.\.\)"),

@@ -103,3 +103,27 @@ def test_a_missing_library_is_named_with_the_command(model, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(UsageError, match=r'a frame needs pandas: python -m pip install "cooc_engine\[frames\]"'):
         model.wv.to_frame()
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        (lambda model: model.wv.vocab, "'Vectors' object has no attribute 'vocab'; key_to_index has the words"),
+        (
+            lambda model: model.wv.add_vector("x", [1]),
+            "'Vectors' object has no attribute 'add_vector'; vectors are ",
+        ),
+        (lambda model: model.vector_size, "'Model' object has no attribute 'vector_size'; wv.vector_size has it"),
+        (lambda model: model.wv.nonsense, "'Vectors' object has no attribute 'nonsense'"),
+    ],
+)
+def test_who_asks_for_what_gensim_has_is_told_what_is_here(model, asked, says):
+    with pytest.raises(AttributeError) as caught:
+        asked(model)
+    assert str(caught.value).startswith(says)
+    assert says.endswith(" ") or str(caught.value) == says
+
+
+def test_import_takes_files_alone(tmp_path):
+    with pytest.raises(UsageError, match=r"^import_vectors reads a file, not a dict; Vectors.from_gensim takes gensim's"):
+        cooc_engine.import_vectors({"a": [1.0]}, tmp_path / "m.h5")

@@ -1,0 +1,36 @@
+"""What vectors and models offer in place of gensim's attributes that they lack, for the error of whoever asks for one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__all__ = ["GensimNames"]
+
+READ_ONLY = "vectors are read-only: make new ones with Vectors(words, matrix), or change those of to_gensim()"
+SAVED = "export_vectors() writes vectors for other programs, and the model is a file already"
+TRAINED = "train() makes a model in one go; its option init begins with the vectors of an older one"
+NORMALISED = "lengths are computed when they are needed; leave it out"
+WORDS, UNIT, OF_WV = "index_to_key has the words", "get_normed_vectors() has them", "it is a method of wv"
+OPTIONS = "config['train'] has the options"
+INSTEAD = {
+    "vocab": "key_to_index has the words", "index2word": WORDS, "index2entity": WORDS, "syn0": "vectors has the matrix",
+    "syn0norm": UNIT, "vectors_norm": UNIT, "init_sims": NORMALISED, "fill_norms": NORMALISED,
+    "add_vector": READ_ONLY, "add_vectors": READ_ONLY, "set_vecattr": READ_ONLY, "resize_vectors": READ_ONLY,
+    "sort_by_descending_frequency": READ_ONLY, "unit_normalize_all": READ_ONLY, "intersect_word2vec_format": READ_ONLY,
+    "words_closer_than": "it is called closer_than", "wmdistance": "to_gensim() has it",
+    "similarity_unseen_docs": "n_similarity compares lists of words",
+    "save": SAVED, "train": TRAINED, "build_vocab": TRAINED, "syn1neg": "array('contexts') has the output vectors",
+    "get_latest_training_loss": "history has the loss of each epoch", "vector_size": "wv.vector_size has it",
+    "epochs": OPTIONS, "window": OPTIONS, "similarity": OF_WV, "doesnt_match": OF_WV, "key_to_index": "it belongs to wv",
+}  # fmt: skip
+
+
+class GensimNames:
+    """Base of what has gensim's methods; type checkers see none of this."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            """Raise `AttributeError`, and say what is there instead of an attribute of gensim's."""
+            hint = f"; {INSTEAD[name]}" if name in INSTEAD else ""
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)
