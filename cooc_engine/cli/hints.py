@@ -24,6 +24,7 @@ ELSEWHERE = {  # flags of other programs that have no counterpart of one flag he
     "--lrUpdateRate": "The learning rate is recomputed for each piece of the text; leave it out.",
     "--saveOutput": "Output vectors are in every model: export --vectors c writes them.",
     "--verbose": "Pass --progress, with auto, bar, lines, json or none.",
+    "--vocab": "A vocabulary is that of a corpus or of counts: encode --vocabulary DIRECTORY.",
     "--alpha": "The learning rate is --lr; GloVe's exponent is --weight-power.",
 }
 
