@@ -41,7 +41,7 @@ from cooc_engine.vectors.model import Model, open_model
 from cooc_engine.vectors.quantisation import quantize
 from cooc_engine.vectors.ratios import ratio
 
-FEW = settings(deadline=None, max_examples=5)
+FEW = settings(deadline=None, max_examples=3)
 
 
 def names(what: str, size: int) -> list[str]:
@@ -181,6 +181,17 @@ def test_a_directory_without_the_names_of_its_columns_is_refused(cooc, tmp_path)
     (tmp_path / "cooc" / "column-vocab-text.bin").unlink()
     with pytest.raises(FormatError, match=r"column-vocab-text\.bin"):
         _ = Cooc(tmp_path / "cooc").column_vocabulary
+
+
+def test_damaged_names_are_found_before_the_work(cooc, tmp_path):
+    """At the end, when they are written, a checkpoint of all the work would be left behind."""
+    at = tmp_path / "cooc"
+    shutil.copytree(cooc.path, at)
+    text = at / "column-vocab-text.bin"
+    text.write_bytes(text.read_bytes()[:-1] + b"?")
+    with pytest.raises(FormatError, match=r"column-vocab-text\.bin: damaged"):
+        train_pmi_svd(at, tmp_path / "model.h5", PmiSvdOptions(vector_size=2), threads=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["cooc"]
 
 
 # ------------------------------------------------------------------------------------------------------------ the models
