@@ -56,17 +56,17 @@ def count_pairs(
     header: bool = False,
     **run: Unpack[RunKeywords],
 ) -> Cooc:
-    """Count the pairs in text files: a row and a column on each line, and perhaps how often they occur, else once.
+    """Count the pairs in text files: each line has a row, a column and, optionally, a count, which is otherwise 1.
 
     >>> orders = count_pairs("orders.tsv", "orders", threads=1)
     >>> orders["ann", "tea"], orders["bob", "green tea"], orders["bob", "tea"]
     (3.0, 1.0, 0.0)
 
-    separator  of the fields of a line: "tab", "comma", or "space" for any white space; by default a tab if the first line of a
-               file has one, else a comma if it has one
-    header     whether the first line of each file names its fields, and is left out
+    separator  what separates fields: "tab", "comma", or "space" for any white space; by default a tab if the first line of a
+               file contains one, or else a comma if it contains one
+    header     whether the first line of each file contains the names of its fields, and is skipped
 
-    Files may be compressed. Names have no separators in them, and spaces around them are removed; names in quotes are refused.
+    Files may be compressed. Names cannot contain separators, and spaces around them are removed; quoted names are refused.
     Counts are whole numbers, and those of the same pair are added up, so that bytes depend neither on the order of lines nor on
     `threads` or `memory`. `run` takes threads, memory, force, resume and progress. Raises `InputError`, naming file and line,
     for any other line, and `UsageError` if names do not fit into the budget.

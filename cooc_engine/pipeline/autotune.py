@@ -70,10 +70,10 @@ def autotune(
 ) -> tuple[Model, list[Trial]]:
     """Train classifiers of a text with options proposed by Optuna; write the best one to `output`; return it and all trials.
 
-    Options of `base` that differ from their defaults are kept, as in fastText's program; the others are searched for, and the
-    first trial has their defaults. With a `model_size`, models are quantised, and only as many of their words and n-grams are
-    kept, and trained again, as fit into a file of that size. Trials are recorded in `OUTPUT.trials.json`; with `resume` they
-    count, and the search goes on. Raises `UsageError` if Optuna is missing, or no model is small enough.
+    As in fastText's program, options of `base` that differ from their defaults stay fixed; the others are searched for, and
+    the first trial uses their defaults. With a `model_size`, models are quantised, and pruned to as many words and n-grams as
+    fit into a file of that size, which are then retrained. Trials are recorded in `OUTPUT.trials.json`; with `resume`, they
+    are counted, and the search continues. Raises `UsageError` if Optuna is missing, or no model is small enough.
     """
     require("autotune", "tune", "optuna")
     how, output = Run.of("autotune", run), Path(output)

@@ -108,10 +108,10 @@ def run(
     """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
 
     The rows of a grid have the listed values as `settings`; it writes `table.json`, `table.tsv` and, on request, `table.png`.
-    Finished stages with the same options are kept, an interrupted one is continued. `force` makes all of them anew;
-    `force_stage` those that it names, by their file or by their table of the job, and all that are made of them. `processes`
-    and `cluster` share the work of the stages that can be shared. Raises `UsageError` if a finished stage was made with other
-    options, before any work is done.
+    Finished stages with the same options are kept, and an interrupted one is continued. `force` repeats all of them,
+    and `force_stage` those that it names by their file or their table in the job, with all that are made from them. `processes`
+    and `cluster` share the work of the stages that can be shared. Raises `UsageError`, before any work is done, if a finished
+    stage was made with other options.
     """
     path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
     run["progress"] = how.shown
@@ -171,7 +171,7 @@ def plan_run(
     force_stage: Sequence[str] | str = (),
     **run: Unpack[SharedPlanKeywords],
 ) -> list[StagePlan]:
-    """Return what `run` would do about each stage of a job that writes large files, in their order; nothing is written.
+    """Return what `run` would do with each stage of a job that writes large files, in order, without writing anything.
 
     Sizes are those of the files that are there, and are predicted for those that are not, where what they are made of is
     there. Raises as `run` does for a job that makes no sense.

@@ -25,7 +25,7 @@ def train(
     count: CountOptions | None = None,
     **keywords: Any,
 ) -> Model:
-    """Train a model family on `source` and write the model file `output`; returns the model, which answers.
+    """Train a model family on `source` and write the model file `output`; return the opened model.
 
     >>> corpus = encode("text.txt", "corpus", min_count=2)
     >>> model = train("glove", corpus, "glove.h5", vector_size=10, x_max=10, threads=1)

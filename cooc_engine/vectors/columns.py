@@ -23,12 +23,12 @@ __all__ = ["ColumnVectors"]
 
 
 class ColumnVectors(Vectors):
-    """The columns of a model and their vectors: all methods of `Vectors`, with names of columns in the place of words.
+    """The columns of a model and their vectors: all methods of `Vectors`, with column names in place of words.
 
     Rows and columns of PMI-SVD are in one space, U Σ^½ and V Σ^½, so that their inner product is nearly their PMI. Where
     columns are words, these are the vectors of contexts.
 
-    >>> drinks = train("pmi-svd", count_pairs("orders.tsv", "counts", threads=1), "orders.h5", vector_size=2, threads=1).columns
+    >>> drinks = train("pmi-svd", count_pairs("orders.tsv", "drinks", threads=1), "orders.h5", vector_size=2, threads=1).columns
     >>> drinks.most_similar(drinks.words["cat"], topn=1)[0][0]
     'coffee'
 

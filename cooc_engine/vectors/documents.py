@@ -27,7 +27,7 @@ Text = str | Iterable[str]
 
 
 class DocumentVectors(Vectors):
-    """The documents of a model and their vectors: all methods of `Vectors`, with ids of documents in the place of words.
+    """The documents of a model and their vectors: all methods of `Vectors`, with document ids in place of words.
 
     Where ids are numbers (`--doc-id-type=int64`), a number means the document with that id; otherwise that in this row.
 

@@ -1,4 +1,4 @@
-"""A model that answers: the model file, and its vectors, which are opened when they are first asked."""
+"""A model that can be queried: the model file, and its vectors, which are opened at the first query."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Model", "import_vectors", "open_model"]
 
 
 class Model(ModelFile, GensimNames):
-    """An open model, which answers: `model.vectors.most_similar("ice")`, or `model.wv` and `model.dv` as in gensim.
+    """An open model, which can be queried: `model.vectors.most_similar("ice")`, or `model.wv` and `model.dv` as in gensim.
 
     >>> model = open_model("model.h5")
     >>> model
@@ -29,8 +29,8 @@ class Model(ModelFile, GensimNames):
     >>> model.array("contexts").shape
     (21, 10)
 
-    Its small parts are in memory, its parameters mapped and read-only. What is read of them has been compared with its checksum
-    before: that raises `FormatError` if it is damaged. A model is accepted in place of its path, and pickled as it.
+    Its small parts are in memory; its parameters are mapped, read-only, and verified by their checksums before they are used,
+    which raises `FormatError` if they are damaged. A model is accepted in place of its path, and pickled as its path.
 
     path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept,
     column_names: as in `ModelData`.
@@ -43,7 +43,7 @@ class Model(ModelFile, GensimNames):
 
     @property
     def wv(self) -> Vectors:
-        """The vectors of words by gensim's name."""
+        """The vectors of words, under gensim's name."""
         return self.vectors
 
     @functools.cached_property
@@ -53,7 +53,7 @@ class Model(ModelFile, GensimNames):
 
     @property
     def dv(self) -> DocumentVectors:
-        """The vectors of documents by gensim's name."""
+        """The vectors of documents, under gensim's name."""
         return self.documents
 
     @functools.cached_property
@@ -89,7 +89,7 @@ def import_vectors(
     options: PathLike | None = None,
     force: bool = False,
 ) -> Model:
-    """Convert a file of vectors to a model file; return the opened model, which answers.
+    """Convert a file of vectors to a model file; return the opened model.
 
     >>> path = export_vectors("model.h5", "vectors.txt")
     >>> import_vectors("vectors.txt", "imported.h5").most_similar("tea", topn=1)[0][0]

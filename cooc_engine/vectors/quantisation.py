@@ -61,11 +61,11 @@ def quantize(
     force: bool = False,
     progress: Shown = None,
 ) -> Small:
-    """Write a model whose vectors are codes, from which it answers: one byte for each `dsub` components of a vector.
+    """Write a model that stores vectors as codes, of one byte for each `dsub` components, and answers queries from these.
 
-    Of word vectors those that queries use are kept, and the rows of subwords; context vectors and biases, which queries do not
-    use, are left out. Of a classifier the rows of words and of word n-grams become codes of one quantiser, as in a `.ftz`
-    (Joulin et al. 2016); `cutoff` keeps only some of them, and `retrain` trains these again. Errors of cosines are those of
+    The word vectors that queries use and the rows of subwords are kept; context vectors and biases, which queries do not
+    use, are left out. For a classifier, one quantiser encodes the rows of words and of word n-grams, as in a `.ftz`
+    (Joulin et al. 2016); `cutoff` keeps only some of them, and `retrain` trains these again. Cosine errors are those of
     the rows of words that are kept.
 
     Raises `UsageError` for explicit vectors, and for a model that is already quantised.

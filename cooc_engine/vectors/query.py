@@ -38,7 +38,7 @@ class Vectors(KeyedQueries):
 
     `word in kv`, `kv[word]`, `kv[[word, ...]]` and `len(kv)` work as in gensim. A word that is not in the vocabulary
     raises `UnknownWordError`, which is a `KeyError` too, unless its subwords give it a vector, as in fastText's models. Vectors
-    that are sums of a model's matrices are added only where needed, and words are looked up in a model file's mapped
+    that are sums of a model's matrices are computed only where needed, and words are looked up in a model file's mapped
     index: opening reads almost nothing.
 
     Similarity is the cosine unless stated otherwise. In models where the inner product of two vectors is the words' PMI (tied
