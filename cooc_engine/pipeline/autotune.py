@@ -24,13 +24,14 @@ from cooc_engine.models.families import trainer_of
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import encoded
+from cooc_engine.pipeline.work_directories import discard_work, refuse_foreign_work, work_of
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
-from cooc_engine.storage.outputs import beside, disk_errors, refuse_links, refuse_overwrite, write_whole
+from cooc_engine.storage.outputs import beside, disk_errors, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
 from cooc_engine.vectors.model import Model, open_model
@@ -83,8 +84,8 @@ def autotune(
     if base.init is not None:
         raise UsageError("--init fixes the vector size, which is searched for; leave it out")
     if how.resume and output.exists() and not _best_of(output).exists():
-        _remove_work(output)  # of a search that was killed at its very end
-    for left in (_record_of(output), _work_of(output)):
+        discard_work(output)  # of a search that was killed at its very end
+    for left in (_record_of(output), work_of(output)):
         refuse_overwrite(output, left, force=how.force, resume=how.resume)
     with _workspace(output, how) as work:
         stage = {"threads": how.threads, "memory": how.memory, "progress": how.progress}
@@ -97,9 +98,10 @@ def autotune(
 @contextmanager
 def _workspace(output: Path, run: Run) -> Iterator[Path]:
     """Create `OUTPUT.work`, and remove it at the end unless trials are left to go on from."""
-    work, record = _work_of(output), _record_of(output)
+    work, record = work_of(output), _record_of(output)
+    refuse_foreign_work(output)
     if not run.resume:
-        shutil.rmtree(work, ignore_errors=True)
+        discard_work(output)
         record.unlink(missing_ok=True)
     with disk_errors(output):
         work.mkdir(exist_ok=True)
@@ -112,21 +114,12 @@ def _workspace(output: Path, run: Run) -> Iterator[Path]:
     shutil.rmtree(work)
 
 
-def _remove_work(output: Path) -> None:
-    refuse_links(_work_of(output))
-    shutil.rmtree(_work_of(output), ignore_errors=True)
-
-
 def _record_of(output: Path) -> Path:
     return beside(output, ".trials.json")
 
 
-def _work_of(output: Path) -> Path:
-    return beside(output, ".work")
-
-
 def _best_of(output: Path) -> Path:
-    return _work_of(output) / "best.h5"
+    return work_of(output) / "best.h5"
 
 
 class _Search:
@@ -140,7 +133,7 @@ class _Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._corpus, self._validation, self._output = corpus, validation, output
         self._options, self._base, self._run = options, base, run
-        self._best, self._small = _best_of(output), _work_of(output) / "small.h5"
+        self._best, self._small = _best_of(output), work_of(output) / "small.h5"
         self._limit = math.inf if options.model_size is None else parse_size(options.model_size, "--model-size")
         self._space = _searched(base, quantised=options.model_size is not None)
         _check_metric(options.metric, base, corpus)

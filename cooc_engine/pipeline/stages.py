@@ -20,9 +20,10 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.checkpoints import worth
+from cooc_engine.pipeline.work_directories import discard_work, refuse_foreign_work, work_of
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import beside, disk_errors, is_directory_of, refuse_overwrite
+from cooc_engine.storage.outputs import disk_errors, is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
 
 if TYPE_CHECKING:
@@ -106,12 +107,13 @@ def _check_options(
 @contextmanager
 def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
     """Create `OUTPUT.work`, and remove it at the end unless an error leaves something to resume in it."""
-    work = beside(output, ".work")
+    work = work_of(output)
+    refuse_foreign_work(output)
     if resume and not force and output.exists():  # an earlier run was killed when only this was left to do
-        shutil.rmtree(work, ignore_errors=True)
+        discard_work(output)
     refuse_overwrite(output, work, force=force, resume=resume, worth=worth)
     if force:
-        shutil.rmtree(work, ignore_errors=True)
+        discard_work(output)
     kept = work.exists()
     with disk_errors(output):
         work.mkdir(exist_ok=True)

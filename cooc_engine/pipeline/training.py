@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import functools
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,12 @@ from cooc_engine.models.checkpoints import discard_leftovers, worth
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.stages import Source, opened, prepared
+from cooc_engine.pipeline.work_directories import discard_work
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords, chosen
 from cooc_engine.runtime.options import Options, checked_kind, option_called
 from cooc_engine.runtime.run_options import RunOptions
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import beside, check_same
+from cooc_engine.storage.outputs import check_same
 from cooc_engine.vectors.model import Model
 
 __all__ = ["check_model", "kept", "train_family"]
@@ -111,5 +111,5 @@ def kept(family: Family, data: Any, at: Path, options: Options, *, take_over: bo
     """
     model = check_model(family, data, at, options)
     discard_leftovers(at, take_over=take_over)
-    shutil.rmtree(beside(at, ".work"), ignore_errors=True)
+    discard_work(at)
     return model

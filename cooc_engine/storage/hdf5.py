@@ -159,8 +159,10 @@ def _checksum(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any], bound: fl
     """Return the CRC-32 of the bytes of the values as `dtype`, and whether all are between -bound and bound."""
     crc, sound = 0, True
     for chunk in _chunks(values, dtype):
+        crc = crc32(
+            chunk.view(np.uint8).data, crc
+        )  # goes first, which reads memory the fastest; then the chunk is in the cache
         sound = sound and (dtype.kind != "f" or _is_within(chunk, bound))
-        crc = crc32(chunk.view(np.uint8).data, crc)
     return crc, sound
 
 

@@ -175,7 +175,7 @@ def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing, *, resume
         if _is_short(error):
             hint = f"{again} and a smaller --memory" if resumes else f"free some and {again}"
             raise ResourceError(f"{what}: out of memory; {hint}") from None
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
             raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
         raise
     finally:

@@ -153,7 +153,7 @@ def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict
     """Train again what was kept, on a corpus or on a text, which is encoded in a temporary directory."""
     options = older.trained_with(SupervisedOptions)
     options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
-    with tempfile.TemporaryDirectory(dir=how.directory) as directory:
+    with tempfile.TemporaryDirectory(prefix="retrain.", dir=how.directory) as directory:
         corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, Path(directory))
         with how.progress.stage("retrain", options.epochs * corpus.tokens, "words") as stage:
             return retrained(corpus, options, pruned, how.threads, stage)

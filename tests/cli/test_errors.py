@@ -320,6 +320,24 @@ def test_nothing_is_written_through_a_link(call, made, verb, name, to):
     assert [(path.name, path.read_text()) for path in Path("elsewhere").iterdir()] == [("victim", "dear")]
 
 
+@pytest.mark.parametrize("flag", ["--force", "--resume"])
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_directory_of_others_where_work_is_done_is_not_deleted(call, made, flag, finished):
+    train = ["train", "pmi", made / "text.txt", "--output", "out", *QUIET]
+    if finished:
+        assert call(*train)[0] == 0
+    Path("out.work").mkdir()
+    Path("out.work/thesis.txt").write_text("dear")
+    assert_one_line(*call(*train, flag), 2, "out.work: holds thesis.txt, which is none of this command's; move it")
+    assert Path("out.work/thesis.txt").read_text() == "dear"
+
+
+def test_a_directory_where_a_temporary_file_will_be(call, made):
+    Path("out.part").mkdir()
+    assert_one_line(*call("align", made / "model.h5", made / "model.h5", "out"), 2, "out.part: Is a directory; choose another")
+    assert left() == ["out.part"]
+
+
 def test_an_unknown_word(call, made):
     assert_one_line(*call("nn", made / "model.h5", "w99"), 1, "model.h5: 'w99' is not in the vocabulary")
 
