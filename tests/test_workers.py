@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gzip
 import json
+import pickle
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -25,7 +26,8 @@ from cooc_engine.corpus.ranges import RangesCheckpoint
 from cooc_engine.counts import count as count_module
 from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
-from cooc_engine.counts.merge import merge
+from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.merge import _StoredCooc, merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, UsageError
 from cooc_engine.matrix import pmi_slabs, pmi_svd, tiles
@@ -145,6 +147,29 @@ def test_counts_and_their_sums_have_the_same_bytes(texts, alone, workers, tmp_pa
         appended = append(alone / "cooc", texts[3:], tmp_path / "appended")
     assert contents(cooc.path) == contents(alone / "cooc") and len(cooc.blocks) > 3
     assert contents(added.path) == contents(appended.path) == contents(alone / "sum")
+
+
+def test_damaged_counts_are_found_by_those_who_verify_them(alone, workers, tmp_path):
+    shutil.copytree(alone / "cooc", tmp_path / "cooc")
+    damaged = tmp_path / "cooc" / "values-00002.bin"
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    with sharing(workers), pytest.raises(FormatError, match=r"values-00002.bin: .*checksum"):
+        merge([alone / "cooc", tmp_path / "cooc"], tmp_path / "sum")
+    assert [path.name for path in tmp_path.iterdir()] == ["cooc"]
+
+
+def test_what_others_are_told_of_counts_is_small(alone, tmp_path):
+    """They open the directory themselves, if it is still the same."""
+    source = _StoredCooc(Cooc(alone / "cooc"))
+    told = pickle.dumps(source)
+    assert len(told) < 500 and pickle.loads(told).offsets(0, 3).tolist() == source.offsets(0, 3).tolist()
+    moved = _StoredCooc(Cooc(shutil.copytree(alone / "cooc", tmp_path / "cooc")))
+    shutil.rmtree(tmp_path / "cooc")
+    shutil.copytree(alone / "newer", tmp_path / "cooc")
+    with pytest.raises(FormatError, match="changed while it was merged"):
+        pickle.loads(pickle.dumps(moved))
 
 
 def test_a_text_that_fits_is_counted_by_one_process_of_the_machine(alone, tmp_path, monkeypatch):

@@ -333,6 +333,10 @@ class Cooc(OpenedDirectory):
             self._check_block(block)
         return block.open(self.files)
 
+    def note_verified(self, first: int, last: int) -> None:
+        """Take blocks first:last as verified, which a worker has compared with their checksums."""
+        self._checked.update(range(first, last))
+
     def _check_block(self, block: Block) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
         """Verify and return columns and values of a block: their checksums, and that they fit the offsets and sums of rows."""
         offsets = self.row_offsets[block.first : block.last + 1]

@@ -6,20 +6,21 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.counts.count import Allotment, merge_blocks
+from cooc_engine.counts.count import STRETCHES, Allotment, merge_blocks
 from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.counts.forecast import ROWS, Sample, Sizes, merge_sample
 from cooc_engine.counts.row_writer import entries_in
 from cooc_engine.counts.windows import Window
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
-from cooc_engine.runtime.progress import Progress
+from cooc_engine.runtime.progress import Progress, Stage
+from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import PathLike, several
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.outputs import building
@@ -39,8 +40,9 @@ class _StoredCooc:
         self._begins = [int(self._offsets[block.first]) for block in cooc.blocks]
         self._files = [[cooc.files.reader(name, kind) for name, kind in block.kinds.items()] for block in cooc.blocks]
 
-    def __reduce__(self) -> tuple[type[_StoredCooc], tuple[Cooc]]:
-        return _StoredCooc, (self._cooc,)
+    def __reduce__(self) -> tuple[Any, tuple[Path, str]]:
+        """Return how another process opens it: its tables of words are read there, and not sent."""
+        return _opened, (self._cooc.path, self._cooc.digest)
 
     def offsets(self, first: int, last: int) -> npt.NDArray[np.int64]:
         """Return the offsets of the entries of rows first:last, and the end of the last row."""
@@ -55,6 +57,18 @@ class _StoredCooc:
                 columns.append(files[0].read(a, b))
                 values.append(files[1].read(a, b).astype(np.int64))
         return np.concatenate(columns), np.concatenate(values)
+
+
+def _opened(path: Path, digest: str) -> _StoredCooc:
+    return _StoredCooc(_unchanged(path, digest))
+
+
+def _unchanged(path: Path, digest: str) -> Cooc:
+    """Open a directory in a worker; raises `FormatError` if it is not the one that was chosen."""
+    cooc = Cooc(path)
+    if cooc.digest != digest:
+        raise FormatError(f"{path}: changed while it was merged; merge again")
+    return cooc
 
 
 Several = PathLike | Cooc | Sequence[PathLike | Cooc]
@@ -74,6 +88,8 @@ def merge(
             building(at, record, **how.claim, peak=lambda: job.plan(at).peak) as work,
             workers.at(work),
         ):
+            if workers.count > 1:
+                _verify(job.coocs, workers, progress)
             if progress.speaks:
                 progress.say(job.plan(at).line())
             if not (work / "manifest.json").exists():
@@ -148,6 +164,26 @@ def _add_up(work: Path, job: _Sum, workers: Workers, progress: Progress) -> None
         "corpus": {"digest": joined, "options": first.manifest["corpus"]["options"]},
     }
     finish_blocks(work, job.blocks, first.vocabulary, fields)
+
+
+def _verify(coocs: Sequence[Cooc], workers: Workers, progress: Progress) -> None:
+    """Have several workers compare directories with their checksums, each some of the blocks."""
+    bound = [cooc for cooc in coocs if cooc.files.bound is not None]
+    with progress.stage("check counts", sum(cooc.entries for cooc in bound), "entries") as stage:
+        for cooc in bound:
+            parts = cut_evenly(0, len(cooc.blocks), min(STRETCHES * workers.count, len(cooc.blocks)))
+            items = ((cooc.path, cooc.digest, *part) for part in parts)
+            for first, last in workers.each(verify_blocks, items, stage):
+                cooc.note_verified(first, last)
+
+
+def verify_blocks(path: Path, digest: str, first: int, last: int, stage: Stage) -> tuple[int, int]:
+    """Task: compare blocks first:last with their checksums; returns these numbers."""
+    cooc = _unchanged(path, digest)
+    for block in cooc.blocks[first:last]:
+        columns, _ = cooc.block_integers(block)
+        stage.advance(len(columns))
+    return first, last
 
 
 def _check_alike(one: Cooc, other: Cooc) -> None:
