@@ -102,7 +102,10 @@ def draw_windows(rule, first, last, c, centres, random, example):
 
 @helper
 def list_inputs(rule, tables, document, words, example):
-    """List the input rows of each input place; the document is a place of its own, the last."""
+    """List the input rows of each input place; the document is a place of its own, the last.
+
+    `document` is the range of its rows, or of their places in `Tables.rows` if words have lists of rows.
+    """
     sizes, starts, inputs = example.sizes, example.starts, example.inputs
     begin, count = sizes[BEGIN], 0
     if rule.inputs == CONTEXTS:
@@ -122,8 +125,10 @@ def list_inputs(rule, tables, document, words, example):
                 n += 1
     if rule.document >= 0:
         starts[count] = n
-        inputs[n] = rule.document + document
-        n, count = n + 1, count + 1
+        for p in range(document[0], document[1]):
+            inputs[n] = p if tables.row_starts.shape[0] == 0 else tables.rows[p]
+            n += 1
+        count += 1
     starts[count] = n
     sizes[INPUTS] = count
     sizes[HIDDEN] = sizes[CENTRES] if rule.mean else count

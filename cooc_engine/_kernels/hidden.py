@@ -67,8 +67,9 @@ def window_of(rule, example, i):
 def count_rows(rule, example, i):
     """Return the number of input rows of the i-th window, at least 1."""
     a, b, c, d = window_of(rule, example, i)
-    starts = example.starts
-    return max(1, starts[b] - starts[a] + starts[d] - starts[c] + (1 if rule.document >= 0 else 0))
+    starts, places = example.starts, example.sizes[INPUTS]
+    own = starts[places] - starts[places - 1] if rule.document >= 0 else 0
+    return max(1, starts[b] - starts[a] + starts[d] - starts[c] + own)
 
 
 @helper

@@ -8,7 +8,7 @@ from cooc_engine._kernels.barrier import TEAM, wait_for_all
 from cooc_engine._kernels.basics import mix64
 from cooc_engine._kernels.examples import INPUTS, OWN, TARGETS, build_example, fetch_rows, target_word
 from cooc_engine._kernels.jit import array, helper, kernel, out
-from cooc_engine._kernels.rules import CENTRE, CLOCK, CONTEXTS, LIST, RULE, TABLES
+from cooc_engine._kernels.rules import CENTRE, CLOCK, CONTEXTS, DOCUMENT, LIST, RULE, TABLES, Rule
 from cooc_engine._kernels.sampling import lay_out, seeded
 from cooc_engine._kernels.step import SCRATCH, STEP_LOG, train_example
 
@@ -110,6 +110,29 @@ def lay_piece(ids, offsets, begin, end, later, document, rule, tables, clock, wo
 
 
 @helper
+def rows_of_document(rule, tables, document):
+    """Return the range of a document's rows, or of their places in `Tables.rows`, and how many of them are an input together.
+
+    The tags of PV-DM are; of PV-DBOW each predicts the words by itself.
+    """
+    low, high = rule.document + document, rule.document + document + 1
+    if rule.document < 0:
+        return 0, 1, 1
+    if tables.row_starts.shape[0] > 0:
+        low, high = tables.row_starts[low], tables.row_starts[high]
+    return low, high, max(1, high - low) if rule.mean and rule.inputs == CONTEXTS else 1
+
+
+@helper
+def without_words(rule):
+    """Return the rule by which a document alone predicts the words."""
+    return Rule(
+        int64(DOCUMENT), rule.mean, rule.spread, rule.document, rule.window, rule.fixed, rule.output, rule.negative, rule.group,
+        rule.shared, rule.clamp, rule.beyond, rule.redraw, rule.frozen,
+    )  # fmt: skip
+
+
+@helper
 def train_part(ids, offsets, begin, end, later, rule, tables, clock, W, C, scratch, log, part, result):
     """Train on the tokens begin:end of a shard, visited some tokens later than their place in the text tells.
 
@@ -125,9 +148,12 @@ def train_part(ids, offsets, begin, end, later, rule, tables, clock, W, C, scrat
         stop, document, first, behind, last, known, lr = lay_piece(
             ids, offsets, begin, end, later, document, rule, tables, clock, scratch.words
         )
-        train_piece(
-            first, rule.window, behind, last, clock.document + document, rule, tables, W, C, lr, scratch, log, part, result
-        )  # fmt: skip
+        low, high, size = rows_of_document(rule, tables, clock.document + document)
+        for tag in range(low, high, size):
+            used = rule if tag == low else without_words(rule)  # the words are trained with the first tag alone
+            train_piece(
+                first, rule.window, behind, last, (tag, tag + size), used, tables, W, C, lr, scratch, log, part, result
+            )  # fmt: skip
         result[WORDS] += known
         begin = stop
 
