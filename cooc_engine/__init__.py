@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from cooc_engine.reports.pictures import plot
     from cooc_engine.runtime.budget import Plan
     from cooc_engine.runtime.progress import Progress, open_progress
+    from cooc_engine.text.tagged import TaggedDocument
     from cooc_engine.vectors.alignment import align
     from cooc_engine.vectors.classifier import Classifier
     from cooc_engine.vectors.columns import ColumnVectors
@@ -92,6 +93,7 @@ _HOME = {
     "AutotuneOptions": "models.supervised_options",
     "autotune": "pipeline.autotune",
     "SupervisedOptions": "models.supervised_options",
+    "TaggedDocument": "text.tagged",
     "Cooc": "counts.directory",
     "count": "pipeline.text_to_counts",
     "merge": "counts.merge",
@@ -155,7 +157,7 @@ _HOME = {
 }
 
 __all__ = [  # noqa: RUF022  in the order of the data's way
-    "encode", "encode_documents", "Corpus", "EncodeOptions",
+    "encode", "encode_documents", "TaggedDocument", "Corpus", "EncodeOptions",
     "count", "merge", "append", "Cooc", "CountOptions",
     "export_glove", "import_glove", "import_matrix", "count_pairs", "export_hdf5", "import_hdf5", "CountFile",
     "train", "GloveOptions", "SimplerGloveOptions", "PmiOptions", "PmiSvdOptions", "SkipgramOptions", "CbowOptions",

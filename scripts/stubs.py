@@ -170,7 +170,7 @@ STOPPABLE = f"""{FRESH}
     take_over: bool = False,{SHARED}"""
 STAGES: list[tuple[str, str, type[Options], str, str]] = [  # names, inputs, options, keywords of the run, and results
     ("encode", "texts: PathLike | Sequence[PathLike]", EncodeOptions, STOPPABLE, "Corpus"),
-    ("encode_documents", "documents: Iterable[str | Sequence[str]]", EncodeOptions, FRESH, "Corpus"),
+    ("encode_documents", "documents: Iterable[str | Sequence[str] | TaggedDocument]", EncodeOptions, FRESH, "Corpus"),
     ("count", "corpus: PathLike | Corpus", CountOptions, STOPPABLE, "Cooc"),
 ]
 
@@ -205,6 +205,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.text.tagged import TaggedDocument
 
 __all__ = ["count", "encode", "encode_documents"]
 """

@@ -121,8 +121,8 @@ class Corpus(OpenedDirectory):
 
     @property
     def ids(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None:
-        """The ids of the documents: their text, one after another, and where each begins and the last ends; None without."""
-        if self.options.doc_id_column is None:
+        """The ids of documents, or the tags of each: their text, one after another, and where each begins; None without."""
+        if not self.options.has_ids:
             return None
         text, offsets = (self._files.load(name, kind) for name, kind in ID_FILES.items())
         return text, offsets

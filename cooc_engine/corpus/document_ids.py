@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from array import array
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +15,11 @@ import numpy.typing as npt
 from cooc_engine.corpus.directory import ID_FILES, Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
+from cooc_engine.runtime.types import Offsets
 from cooc_engine.storage.arrays import ArrayWriter
 from cooc_engine.storage.relations import check_words
 
-__all__ = ["IdsWriter", "document_ids"]
+__all__ = ["IdsWriter", "Tagging", "document_ids", "tagging"]
 
 LINE_END = 10
 
@@ -51,7 +55,7 @@ def document_ids(corpus: Corpus) -> Vocabulary:
 
     Raises `InputError` if two documents have the same id.
     """
-    lengths = np.concatenate([*(np.diff(corpus.shard(n).offsets) for n in range(corpus.shards)), np.empty(0, np.int64)])
+    lengths = document_lengths(corpus)
     if corpus.ids is None:
         return Vocabulary(*line_numbers(corpus.documents), lengths)
     ids = Vocabulary(*corpus.ids, lengths)
@@ -60,6 +64,44 @@ def document_ids(corpus: Corpus) -> Vocabulary:
     if (row := ids.repeated()) is not None:
         raise InputError(f"{corpus.path}: several documents have the id {ids.word(row)!r}; give each its own, and encode again")
     return ids
+
+
+class Tagging(NamedTuple):
+    """The tags of a corpus, in the order in which the text first has them, and those of each document.
+
+    tags    with the number of tokens of the documents that have the tag as its count
+    starts  (D + 1,), and rows: document d has the tags rows[starts[d]:starts[d + 1]], each once
+    """
+
+    tags: Vocabulary
+    starts: Offsets
+    rows: npt.NDArray[np.int32]
+
+
+def tagging(corpus: Corpus) -> Tagging | None:
+    """Return the tags of a corpus that was encoded with a separator of tags; None for any other."""
+    if corpus.ids is None or corpus.options.tag_separator is None:
+        return None
+    text, offsets = corpus.ids
+    lengths = document_lengths(corpus)
+    check_words(text, offsets, lengths, f"{corpus.path}: the tags of documents")
+    separator, known, rows, starts = corpus.options.tag_separator.encode(), dict[bytes, int](), array("i"), array("q", [0])
+    for begin, end in itertools.pairwise(offsets.tolist()):
+        for tag in dict.fromkeys(text[begin:end].tobytes().split(separator)):
+            rows.append(known.setdefault(tag, len(known)))
+        starts.append(len(rows))
+    listed, places = np.frombuffer(rows, np.int32), np.frombuffer(starts, np.int64)
+    counts = np.zeros(len(known), np.int64)
+    np.add.at(counts, listed, np.repeat(lengths, np.diff(places)))
+    ends = np.cumsum([0, *map(len, known)])
+    tags = Vocabulary(np.frombuffer(b"".join(known), np.uint8), ends, counts)
+    tags.order = tags.sorted_rows()
+    return Tagging(tags, places, listed)
+
+
+def document_lengths(corpus: Corpus) -> npt.NDArray[np.int64]:
+    """Return the number of tokens of each document."""
+    return np.concatenate([*(np.diff(corpus.shard(n).offsets) for n in range(corpus.shards)), np.empty(0, np.int64)])
 
 
 def line_numbers(count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

@@ -9,11 +9,12 @@ number of threads.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.corpus.directory import ID_FILES, KIND, VERSION, Corpus
@@ -39,6 +40,7 @@ from cooc_engine.storage.outputs import building, check_same, clear
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.stores import TextPath
+from cooc_engine.text.tagged import SEPARATOR, TaggedDocument, Tags, is_tagged
 from cooc_engine.text.tokenizer_pool import Processes
 from cooc_engine.text.wrapping import wrapped_at
 
@@ -88,7 +90,7 @@ def plan_encode(
 
 
 def encode_documents(
-    documents: Iterable[str | Sequence[str]],
+    documents: Iterable[str | Sequence[str] | TaggedDocument],
     output: PathLike,
     options: EncodeOptions | None = None,
     **run: Unpack[FreshKeywords],
@@ -99,7 +101,8 @@ def encode_documents(
     >>> corpus.tokens, corpus.documents, corpus.vocabulary.words
     (6, 2, ['is', 'cold', 'hot', 'ice', 'steam'])
 
-    A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1.
+    A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1,
+    unless each is a `TaggedDocument`, whose tags do not contain the `tag_separator`, a comma by default.
     """
     how = Run.of("encode_documents", run, FreshKeywords)
     if isinstance(documents, str | bytes):
@@ -110,9 +113,21 @@ def encode_documents(
     for name in ("doc_id_column", "document", "encoding"):
         if getattr(chosen, name) != getattr(EncodeOptions, name):
             raise UsageError(f"--{name.replace('_', '-')} is for text files; documents of an iterable have none")
+    documents, with_tags = _seen(documents)
+    if with_tags and chosen.tag_separator is None:
+        options = replace(chosen, tag_separator=SEPARATOR)
+    elif chosen.tag_separator is not None and not with_tags:
+        raise UsageError("--tag-separator is for documents with tags; pass TaggedDocument(words, tags) for each")
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
     return _encode(text, Path(output), options, how)
+
+
+def _seen(documents: Iterable[Any]) -> tuple[Iterable[Any], bool]:
+    """Return the same documents, and whether the first one has tags."""
+    rest = iter(documents)
+    first = [*itertools.islice(rest, 1)]
+    return itertools.chain(first, rest), any(map(is_tagged, first))
 
 
 def check_corpus(corpus: Corpus, options: EncodeOptions, text: TextInput, flag: str = "--force") -> None:
@@ -129,6 +144,8 @@ def check_corpus(corpus: Corpus, options: EncodeOptions, text: TextInput, flag: 
 def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: Run) -> Corpus:
     options = (options or EncodeOptions()).loaded()
     options.check_use()
+    if text.paths and options.tag_separator is not None and options.doc_id_column is None:
+        raise UsageError("--tag-separator is for the ids of a column; pass --doc-id-column too, or leave it out")
     if run.keeps(output):
         corpus = Corpus(output)
         check_corpus(corpus, options, text)
@@ -244,9 +261,8 @@ def _first_pass(
     progress: Progress,
 ) -> PassCheckpoint:
     """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
-    ids = IdsWriter(work) if options.doc_id_column else None
-    numbers = options.doc_id_type == "int64"
-    column = IdColumn(options.doc_id_column, ids.append, numbers) if ids and options.doc_id_column else None
+    ids = IdsWriter(work) if options.has_ids else None
+    column = _taker(options, ids) if ids else None
     reading = options.reading()
     reading.faults = point.faults if point else 0
     blocks = text.reader(room, reading, processes, point.place if point else None, column)
@@ -281,6 +297,13 @@ def _first_pass(
     point = replace(point, files=bound_files(work, {**VOCABULARY_FILES, **(ID_FILES if ids else {})}))
     point.save(work)
     return point
+
+
+def _taker(options: EncodeOptions, ids: IdsWriter) -> IdColumn | Tags:
+    """Return what takes ids out of the lines of files, or tags off the documents of an iterable."""
+    if options.doc_id_column is None:
+        return Tags(options.tag_separator or SEPARATOR, ids.append)
+    return IdColumn(options.doc_id_column, ids.append, options.doc_id_type == "int64", options.tag_separator)
 
 
 def _rank(tables: Tables | RangeTables, options: EncodeOptions, names: list[str]) -> Vocabulary:

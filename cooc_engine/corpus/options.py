@@ -65,6 +65,9 @@ class EncodeOptions(Options):
     """The column of tab-separated lines, counted from 1, that holds the document ids instead of text; else line numbers."""
     doc_id_type: Literal["string", "int64"] = "string"
     """The type of the ids in that column: strings, or 64-bit integers, by which documents are then looked up in Python."""
+    tag_separator: str | None = None
+    """What separates several tags of a document in that column, such as a comma; Doc2Vec gives each tag a vector, which all
+    documents with that tag share."""
     reserved: Literal["refuse", "keep"] = "refuse"
     """Refuse or keep `<unk>` and `</s>` as words of the text; GloVe, word2vec and fastText reserve them."""
 
@@ -79,6 +82,8 @@ class EncodeOptions(Options):
             raise UsageError(f"--doc-id-column is for documents that are lines; leave it out with --document={self.document}")
         if self.doc_id_column is None and self.doc_id_type != "string":
             raise UsageError("--doc-id-type is for the ids of a column; pass --doc-id-column too, or leave it out")
+        if self.tag_separator is not None and (not self.tag_separator or {*self.tag_separator} & {*"\t\n\r\0"}):
+            raise UsageError("--tag-separator is empty, or has a tab or a line end, which separate columns and documents")
         check_options({name: getattr(self, name) for name in CUT})
         if self.tokenizer == "regex" and self.pattern is None:
             object.__setattr__(self, "pattern", DEFAULT_PATTERN)
@@ -87,6 +92,11 @@ class EncodeOptions(Options):
     def cut(self) -> dict[str, Any]:
         """The options that determine how a line is split into words; a function may also be in the working directory."""
         return {**{name: getattr(self, name) for name in CUT}, "here": True}
+
+    @property
+    def has_ids(self) -> bool:
+        """Whether documents have ids, or tags, of their own."""
+        return self.doc_id_column is not None or self.tag_separator is not None
 
     def reading(self) -> Reading:
         """Return how text files are read."""

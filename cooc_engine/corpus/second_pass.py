@@ -50,7 +50,7 @@ def write_corpus(
         kinds[COUNTS] = np.int64
         with ArrayWriter(work / COUNTS, np.int64) as file:
             file.append(counts)
-    if options.doc_id_column is not None:
+    if options.has_ids:
         kinds |= ID_FILES
         for name, kind in ID_FILES.items():
             files.load(name, kind)  # an interrupted run may have left them

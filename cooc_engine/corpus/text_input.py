@@ -15,6 +15,7 @@ from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.stores import TextPath, located
+from cooc_engine.text.tagged import Tags
 from cooc_engine.text.tokenizer_pool import Processes
 
 __all__ = ["TextInput"]
@@ -44,7 +45,7 @@ class TextInput:
         reading: Reading,
         processes: Processes | None,
         start: readers.Place | None = None,
-        ids: IdColumn | None = None,
+        ids: IdColumn | Tags | None = None,
     ) -> Callable[..., Iterator[readers.Block]]:
         """Return a function that yields blocks in buffers that it is lent, from a place on: of the text, or of its words.
 

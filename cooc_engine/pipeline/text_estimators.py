@@ -36,6 +36,7 @@ from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.text.readers import document_words
+from cooc_engine.text.tagged import untagged
 from cooc_engine.vectors.model import Model, open_model
 from cooc_engine.vectors.query import Vectors
 
@@ -191,7 +192,8 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             return self._of_counts(scipy.sparse.csr_array(X))
         if isinstance(X, str):
             raise UsageError("X is one string, not several documents; pass [text]")
-        texts = [text if isinstance(text, str) else document_words(number, text) for number, text in enumerate(X)]
+        plain = map(untagged, X)
+        texts = [text if isinstance(text, str) else document_words(number, text) for number, text in enumerate(plain)]
         return self._of_texts(texts)
 
     def _of_rows(self, X: Any) -> Matrix:
@@ -294,7 +296,7 @@ class FastText(TextEstimator):
 
 
 class Doc2Vec(TextEstimator):
-    """Doc2Vec (Le and Mikolov 2014): `transform` infers the vectors of documents."""
+    """Doc2Vec (Le and Mikolov 2014): `transform` infers the vectors of documents; each may be a `TaggedDocument`."""
 
     family = "doc2vec"
 

@@ -110,7 +110,7 @@ class Cbow(TextEstimator):
     ) -> None: ...
 
 class Doc2Vec(TextEstimator):
-    """Doc2Vec (Le and Mikolov 2014): `transform` infers the vectors of documents.
+    """Doc2Vec (Le and Mikolov 2014): `transform` infers the vectors of documents; each may be a `TaggedDocument`.
 
     vector_size       `int`, at least 1, default `100`. Dimension of the vectors.
     window            `int`, at least 1, default `5`. Largest number of context words on each side of the centre.

@@ -13,6 +13,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.runtime.keywords import FreshKeywords, SharedKeywords, divided
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.text.tagged import TaggedDocument
 
 __all__ = ["count", "encode", "encode_documents"]
 
@@ -38,7 +39,10 @@ def encode(
 
 
 def encode_documents(
-    documents: Iterable[str | Sequence[str]], output: PathLike, options: EncodeOptions | None = None, **keywords: Any
+    documents: Iterable[str | Sequence[str] | TaggedDocument],
+    output: PathLike,
+    options: EncodeOptions | None = None,
+    **keywords: Any,
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
 
@@ -46,7 +50,8 @@ def encode_documents(
     >>> corpus.tokens, corpus.documents, corpus.vocabulary.words
     (6, 2, ['is', 'cold', 'hot', 'ice', 'steam'])
 
-    A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1.
+    A string is split by the tokenizer of the options; a sequence of words is taken unchanged. Documents are numbered from 1,
+    unless each is a `TaggedDocument`, whose tags do not contain the `tag_separator`, a comma by default.
     `keywords` are as for `encode`, but the work is done by one process and cannot be resumed.
     """
     options, run = divided("encode_documents", EncodeOptions, options, keywords, FreshKeywords)

@@ -11,6 +11,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.text.tagged import TaggedDocument
 
 __all__ = ["count", "encode", "encode_documents"]
 
@@ -45,6 +46,7 @@ def encode(
     phrase_threshold: float = 100.0,
     doc_id_column: int | None = None,
     doc_id_type: Literal["string", "int64"] = "string",
+    tag_separator: str | None = None,
     reserved: Literal["refuse", "keep"] = "refuse",
 ) -> Corpus:
     """Encode text files, one document per line, into the directory `output`.
@@ -88,12 +90,14 @@ def encode(
                       the document ids instead of text; else line numbers.
     doc_id_type       `'string'` or `'int64'`, default `'string'`. The type of the ids in that column: strings, or
                       64-bit integers, by which documents are then looked up in Python.
+    tag_separator     `str` or `None`. What separates several tags of a document in that column, such as a comma;
+                      Doc2Vec gives each tag a vector, which all documents with that tag share.
     reserved          `'refuse'` or `'keep'`, default `'refuse'`. Refuse or keep `<unk>` and `</s>` as words of
                       the text; GloVe, word2vec and fastText reserve them.
     """
 
 def encode_documents(
-    documents: Iterable[str | Sequence[str]],
+    documents: Iterable[str | Sequence[str] | TaggedDocument],
     output: PathLike,
     options: EncodeOptions | None = None,
     *,
@@ -119,6 +123,7 @@ def encode_documents(
     phrase_threshold: float = 100.0,
     doc_id_column: int | None = None,
     doc_id_type: Literal["string", "int64"] = "string",
+    tag_separator: str | None = None,
     reserved: Literal["refuse", "keep"] = "refuse",
 ) -> Corpus:
     """Encode documents, each a string or a sequence of words; the iterable is read once, so it may be a generator.
@@ -162,6 +167,8 @@ def encode_documents(
                       the document ids instead of text; else line numbers.
     doc_id_type       `'string'` or `'int64'`, default `'string'`. The type of the ids in that column: strings, or
                       64-bit integers, by which documents are then looked up in Python.
+    tag_separator     `str` or `None`. What separates several tags of a document in that column, such as a comma;
+                      Doc2Vec gives each tag a vector, which all documents with that tag share.
     reserved          `'refuse'` or `'keep'`, default `'refuse'`. Refuse or keep `<unk>` and `</s>` as words of
                       the text; GloVe, word2vec and fastText reserve them.
     """

@@ -3,6 +3,9 @@
 PV-DBOW predicts each word of a document from the document alone (section 2.3); with `words`, skip-gram is trained on the
 same examples. PV-DM predicts a word from the mean or the sum of its document and its window, or from both side by side, the
 window filled up by a row of its own beyond the ends of the text (section 2.2).
+
+A document with several tags has a row for each, which other documents may have too: of PV-DBOW each predicts the words, of
+PV-DM all of them are inputs of each window.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import numpy as np
 from cooc_engine._kernels import rules
 from cooc_engine._kernels.rules import CONCAT, SUM
 from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.document_ids import Tagging, tagging
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import ModelFile
 from cooc_engine.models.sampled_options import Doc2vecOptions
@@ -31,9 +35,10 @@ FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 
 def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     """Return PV-DBOW, or PV-DM: the rows of documents follow those of words, if there are any."""
-    words = len(corpus.vocabulary) if options.has_words else 0
-    if words + corpus.documents > MOST_ROWS:
-        raise UsageError(f"{corpus.path}: {corpus.documents:,} documents are too many; Doc2Vec takes {MOST_ROWS - words:,}")
+    words, tagged = len(corpus.vocabulary) if options.has_words else 0, tagging(corpus)
+    rows = corpus.documents if tagged is None else len(tagged.tags)
+    if words + rows > MOST_ROWS:
+        raise UsageError(f"{corpus.path}: {rows:,} documents are too many; Doc2Vec takes {MOST_ROWS - words:,}")
     if options.loss == "hs" and not np.array_equal(corpus.counts, corpus.vocabulary.counts):
         raise UsageError(f"{corpus.path}: has the vocabulary of another, whose tree of --loss=hs is not this one's; use ns")
     interleaved = {"inputs": rules.CONTEXTS, "mean": 0, "document": words}
@@ -42,7 +47,24 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     inputs, outputs = {"words": words} if words else {}, made.outputs
     if made.model.segments > 1:
         inputs, outputs = {**inputs, "padding": 1}, {f"window_{name}": rows for name, rows in outputs.items()}
-    return dataclasses.replace(made, inputs={**inputs, "documents": corpus.documents}, outputs=outputs)
+    made = dataclasses.replace(made, inputs={**inputs, "documents": rows}, outputs=outputs)
+    return made if tagged is None else dataclasses.replace(made, model=_with_tags(made.model, tagged), documents=tagged.tags)
+
+
+def _with_tags(model: SampledModel, tagged: Tagging) -> SampledModel:
+    """Return a model whose documents have the rows of their tags, as words have those of their subwords."""
+    sizes, first = np.diff(tagged.starts), model.rule.document
+    if model.segments > 1 and sizes.max() > 1:
+        raise UsageError("--combine=concat has one place for the document; it goes with one tag for each")
+    own = np.arange(first)  # the rows of words, one for each
+    starts, rows = (np.concatenate([own, first + some]) for some in (tagged.starts, tagged.rows))
+    if not np.array_equal(rows, np.arange(len(starts) - 1)):
+        model = dataclasses.replace(model, tables=model.tables._replace(row_starts=starts, rows=rows.astype(np.int32)))
+    turns = 1.0 if model.tags_together else float(sizes.mean())
+    uses = model.uses._replace(
+        longest=int(tagged.tags.counts.max()), word=turns * model.uses.word, frequent=turns * model.uses.frequent
+    )
+    return dataclasses.replace(model, uses=uses)
 
 
 def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference | LockstepInference:

@@ -18,6 +18,7 @@ from cooc_engine._kernels import margin, rules
 from cooc_engine._kernels.margin import Margin
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.errors import UsageError
 from cooc_engine.models.file import ModelFile
 from cooc_engine.models.sampled_options import JoseOptions
 from cooc_engine.runtime.types import Counts, Matrix
@@ -35,6 +36,8 @@ FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 def design_jose(corpus: Corpus, options: JoseOptions) -> Design:
     """Return JoSE: the rows of words, and those of contexts with the documents' behind them."""
     words = len(corpus.vocabulary)
+    if corpus.options.tag_separator is not None:
+        raise UsageError(f"{corpus.path}: its documents have tags; JoSE has a vector for each document, encode without tags")
 
     def settle(arrays: Mapping[str, Matrix]) -> None:
         put_on_sphere(arrays, options.seed)

@@ -92,6 +92,11 @@ class SampledModel:
         return 2 * self.rule.window + 1 if self.rule.mean == CONCAT else 1
 
     @property
+    def tags_together(self) -> bool:
+        """Whether all rows of a document are inputs of each window, as those of a word are, and not one after the other."""
+        return self.rule.document < 0 or bool(self.rule.mean and self.rule.inputs == rules.CONTEXTS)
+
+    @property
     def listed(self) -> bool:
         """Whether examples are listed for a full softmax."""
         return self.rule.output == rules.LIST
@@ -218,6 +223,7 @@ class Design:
     finish   from the vocabulary and the trained arrays, those of the model file
     finished  numbers of rows, by name, of the arrays that `finish` adds
     vocabulary, labels: the words of the model, if they are not those of the corpus, and the labels of a classifier
+    documents  the names of the rows of documents, if they are not the documents' own
 
     The arrays are otherwise those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
     "documents": D} document k has row V + k, and `Rule.document` is V.
@@ -234,3 +240,4 @@ class Design:
     finished: Mapping[str, int] = field(default_factory=dict)
     vocabulary: Vocabulary | None = None
     labels: Vocabulary | None = None
+    documents: Vocabulary | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cooc_engine.corpus.directory import Corpus
+from cooc_engine.corpus.directory import ID_FILES, Corpus
 from cooc_engine.corpus.document_ids import document_ids
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes per word in the dictionaries and lists of two vocabularies
-ID = 128  # bytes per document that the sorted ids take
+ID, TAG = 128, 280  # bytes per document that the sorted ids take, and per tag also the table in which it was found
 
 
 def train_sampled(
@@ -53,20 +53,21 @@ def train_sampled(
         older = open_older(options.init, options.vector_size, output.parent)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
-        plan = Begun(plan_digest(family, corpus.digest, options.record(), checksums(older)), options)
+        plan = Begun(plan_digest(family, _read_by(corpus), options.record(), checksums(older)), options)
         plan.check(checkpoint, resume=run.resume)
         made = design(corpus, options)
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
         vocabulary = made.vocabulary or corpus.vocabulary
         extra = _older_bytes(older, len(vocabulary), options)
         documents = corpus.documents if "documents" in {*made.inputs, *made.outputs} else 0
-        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ID * documents)
+        ids_bytes = ID * documents if made.documents is None else TAG * len(made.documents)
+        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ids_bytes)
         needed, mapped = memory_plan(made, means)
         needed.check()
         run.shown.say(needed.line())
         if made.model.team(run.workers) < run.workers:
             run.shown.say(f"deterministic: {family} trains in one thread; without it, {run.workers} share the work")
-        ids = document_ids(corpus) if documents else None
+        ids = made.documents or (document_ids(corpus) if documents else None)
         how_started = made.start, made.model.SPHERE, mapped, made.model.segments
         network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, *how_started)
         state = State(network, corpus.shards)
@@ -81,6 +82,13 @@ def train_sampled(
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older, ids))
     return open_model(output)
+
+
+def _read_by(corpus: Corpus) -> str:
+    """Return what identifies the text that a training reads: the digest of the corpus, and of tags also the checksums."""
+    separator = corpus.options.tag_separator
+    tags = [] if separator is None else [separator, *(corpus.manifest["files"][name] for name in ID_FILES)]
+    return f"{corpus.digest} {tags}" if tags else corpus.digest
 
 
 def _check_extension(options: SampledOptions, older: ModelFile | None, names: Iterable[str], axes: Mapping[str, str]) -> None:

@@ -63,6 +63,12 @@ class Workspace:
         starts = self.model.tables.row_starts
         return self.most_input_places * (int(np.diff(starts).max()) if len(starts) else 1) + (self.model.segments > 1)
 
+    @cached_property
+    def most_turns(self) -> int:
+        """The largest number of times that a window is trained: of PV-DBOW once for each tag of its document."""
+        starts = self.model.tables.row_starts
+        return 1 if self.model.tags_together or not len(starts) else int(np.diff(starts).max())
+
     @property
     def most_hidden(self) -> int:
         """The largest number of hidden rows of an example."""
@@ -173,11 +179,11 @@ class Workspace:
         """Parts, and the largest numbers of rows and of steps that are recorded for each: none where threads race."""
         model = self.model
         if model.listed:
-            return model.batch, model.part * (2 + self.most_inputs + self.most_targets), 0
+            return model.batch, model.part * self.most_turns * (2 + self.most_inputs + self.most_targets), 0
         if not model.deterministic:
             return 0, 0, 0
         alone = Workspace(replace(model, rule=model.rule._replace(group=1)), self.d)  # the most rows for each word
-        rows = model.part * (alone.most_inputs + alone.most_outputs)
+        rows = model.part * self.most_turns * (alone.most_inputs + alone.most_outputs)
         return model.batch, rows, rows
 
     def step_log(self) -> StepLog:

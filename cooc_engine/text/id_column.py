@@ -27,13 +27,16 @@ class IdColumn:
     write    is called with the next ids, as bytes with a line end after each; they are UTF-8, and not spaces alone
 
     numbers  whether ids must be whole numbers of 64 bits, each written in the one way that Python writes it
+    separator  stands between the tags of a document, if it has several
 
     An id is what the column says, to the byte, except that a carriage return before the end of a line belongs to this.
     """
 
-    def __init__(self, column: int, write: Callable[[npt.NDArray[np.uint8]], None], numbers: bool = False) -> None:
-        self._column, self._write, self._numbers = column, write, numbers
-        self._rest, self._seen = "", 0  # of numbers: the beginning of one, and how many there were
+    def __init__(
+        self, column: int, write: Callable[[npt.NDArray[np.uint8]], None], numbers: bool = False, separator: str | None = None
+    ) -> None:
+        self._column, self._write, self._numbers, self._separator = column, write, numbers, separator
+        self._rest, self._seen = "", 0  # of numbers and tags: the beginning of one, and how many there were
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
         self._state, self._begun, self._open = np.zeros(5, np.int64), False, False
 
@@ -73,15 +76,19 @@ class IdColumn:
             raise InputError(f"{source}: a document id near line {self._state[columns.LINES] + 1} is not UTF-8") from None
         if "\0" in text:
             raise InputError(f"{source}: a document id has a NUL byte; is it a binary file?")
-        if self._numbers:
-            self._check_numbers(text, source)
+        if self._numbers or self._separator:
+            self._check_each(text, source)
         self._write(ids)
 
-    def _check_numbers(self, text: str, source: str) -> None:
+    def _check_each(self, text: str, source: str) -> None:
         *found, self._rest = (self._rest + text).split("\n")
-        for number, one in enumerate(found, self._seen + 1):
-            if not NUMBER.fullmatch(one) or not LEAST <= int(one) <= MOST:
-                raise InputError(
-                    f"{source}:{number}: the document id {one!r} is no whole number of 64 bits; pass --doc-id-type=string"
-                )
+        for number, line in enumerate(found, self._seen + 1):
+            for one in line.split(self._separator) if self._separator else [line]:
+                self._check_one(one, f"{source}:{number}")
         self._seen += len(found)
+
+    def _check_one(self, one: str, where: str) -> None:
+        if self._separator and not one.strip():
+            raise InputError(f"{where}: has an empty tag in column {self._column}; tags are separated by {self._separator!r}")
+        if self._numbers and not (NUMBER.fullmatch(one) and LEAST <= int(one) <= MOST):
+            raise InputError(f"{where}: the document id {one!r} is no whole number of 64 bits; pass --doc-id-type=string")

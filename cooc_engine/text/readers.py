@@ -24,6 +24,7 @@ from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.paragraphs import LineJoiner
 from cooc_engine.text.reading import Decoder, Reading
 from cooc_engine.text.stores import TextPath
+from cooc_engine.text.tagged import Tags
 from cooc_engine.text.tokenizer_worker import DOCUMENTS, LINES, WORDS
 from cooc_engine.text.tokenizers import joined
 
@@ -293,10 +294,11 @@ def _last_space(view: memoryview, source: str, offset: int) -> int:
 
 
 def document_blocks(
-    documents: Iterable[str | Sequence[str]], take: Callable[[], Block], reading: Reading = PLAIN
+    documents: Iterable[Any], take: Callable[[], Block], reading: Reading = PLAIN, ids: Tags | None = None
 ) -> Iterator[Block]:
     """Yield documents, each a string or a sequence of words, in blocks with one document per line; they are iterated once."""
-    lines = (_line(number, document, reading) for number, document in enumerate(documents))
+    plain = ids.taken_off(documents) if ids else documents
+    lines = (_line(number, document, reading) for number, document in enumerate(plain))
     return stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 
 
@@ -409,10 +411,12 @@ def _too_long(place: str, longest: int) -> InputError:
     )
 
 
-def document_pieces(documents: Iterable[str | Sequence[str]], longest: int, reading: Reading = PLAIN) -> Iterator[Piece]:
+def document_pieces(
+    documents: Iterable[Any], longest: int, reading: Reading = PLAIN, ids: Tags | None = None
+) -> Iterator[Piece]:
     """Yield documents in pieces: strings unchanged, for a tokenizer, and sequences of words as lines of words."""
-    offset = 0
-    for kind, group in itertools.groupby(enumerate(documents), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
+    offset, plain = 0, ids.taken_off(documents) if ids else documents
+    for kind, group in itertools.groupby(enumerate(plain), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
         glue = b"\0" if kind == DOCUMENTS else b""
         for number, texts in _batches((number, _text(number, document, longest, reading)) for number, document in group):
             yield Piece(glue.join(texts), kind, "documents", number, offset)
