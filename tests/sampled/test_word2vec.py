@@ -209,7 +209,7 @@ def test_designs_differ_in_their_rule_alone(corpus):
     assert [f for f in Rule._fields if getattr(rules[0], f) != getattr(rules[1], f)] == ["mean"]
 
 
-IDLE = {"negative": 7, "noise": "own", "noise_words": 8, "noise_power": 1.0}
+IDLE = {"negative": 7, "noise": "own", "noise_words": 8, "noise_power": 0.5}
 
 
 @pytest.mark.parametrize("name", IDLE)
