@@ -57,7 +57,7 @@ class Tables(NamedTuple):
     keep          (V,)  probability that a word survives thinning, times 2**64
     noise         (V,)  alias table
     path_starts   (V + 1,), path_nodes, path_labels: the Huffman paths
-    row_starts    (V + 1,), rows: the input rows of each word; empty if word w has row w alone
+    row_starts    (V + 1,), rows: the input rows of each word, then those of each document; empty if each has one, in this order
     """
 
     keep: Any
