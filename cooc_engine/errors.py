@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 ADVICE = re.compile(r"(?:run again|continue)(?: with --resume( and)?)?")
+ANEW = "start anew, with --force if a checkpoint was left"
 OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])(?:=([^\s,;:()]+))?")
 SWITCHES = frozenset(
     (
@@ -66,8 +67,8 @@ def _keyword(found: re.Match[str]) -> str:
     name = flag.replace("-", "_")
     if value is None:
         named = flag not in SWITCHES or found.string.startswith(
-            " is ", found.end()
-        )  # `force is 'yes'; it must be of type bool`
+            (" is ", " ("), found.end()
+        )  # `force is 'yes'; it must be of type bool`, `lowercase (false, now true)`
         return name if named else f"{name}=True"
     return f"{name}={value}" if AS_WRITTEN.fullmatch(value) else f"{name}={value!r}"
 

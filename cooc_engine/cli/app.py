@@ -143,7 +143,7 @@ def _failure(arguments: Sequence[str]) -> tuple[str, int] | None:
     except CoocError as error:
         return error.flags, error.exit_code
     except KeyboardInterrupt:
-        return "interrupted", InterruptedRun.exit_code
+        return "interrupted; what was finished is kept", InterruptedRun.exit_code
     except MemoryError:
         return "out of memory; take less text at a time or a machine with more", ResourceError.exit_code
     except OSError as error:

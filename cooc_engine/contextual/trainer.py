@@ -27,7 +27,7 @@ from cooc_engine.contextual.shape import DIRECTIONS, SOFTMAX, SOFTMAX_BIAS, Shap
 from cooc_engine.contextual.softmax import Head, Noise
 from cooc_engine.contextual.stream import Stream
 from cooc_engine.contextual.text import Text, softmax_counts
-from cooc_engine.errors import DivergenceError
+from cooc_engine.errors import ANEW, DivergenceError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.runtime.progress import Stage
@@ -162,8 +162,7 @@ class _Trainer:
         if not self.loss <= ABSURD * self.untrained:  # NaN too
             what = f"{self.loss:.3g} a word" if math.isfinite(self.loss) else "not finite"
             raise DivergenceError(
-                f"the loss is {what} in epoch {self.state.epoch + 1}; lower --lr (it is {self.options.rate:g}) "
-                "and start anew with --force"
+                f"the loss is {what} in epoch {self.state.epoch + 1}; lower --lr (it is {self.options.rate:g}) and {ANEW}"
             )
 
     def end_epoch(self) -> None:

@@ -223,6 +223,11 @@ class Vocabulary(Shown):
     def stored_in(cls, directory: Path) -> Vocabulary:
         """Return the vocabulary of a corpus or of a co-occurrence directory; raises `InputError` if it has none."""
         kind = next((kind for kind in STORED_IN if is_directory_of(directory, kind)), None)
+        if directory.is_file():
+            raise InputError(
+                f"{directory}: is a file; --vocabulary takes a corpus or a co-occurrence directory. For a list of words, such "
+                "as GloVe's vocab.txt, encode its first column as a text, with --min-count=1, and name that corpus"
+            )
         if kind is None:
             raise InputError(f"{directory}: has no vocabulary; name a corpus or a co-occurrence directory")
         manifest = read_manifest(directory, kind, STORED_IN[kind], _WithVocabulary, BINDS)

@@ -378,7 +378,7 @@ def _refuse_parts(format: str, vectors: str | None, restrict: int | None) -> Non
 
 
 def _known(format: str, formats: Sequence[str] = FORMATS) -> str:
-    known = ALIASES.get(format, format)
+    known = ALIASES.get(format, format) if isinstance(format, str) else format
     if known not in formats:
         raise UsageError(f"--format is {format!r}; it must be one of {', '.join(formats)}")
     return known

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import scipy.linalg
 from threadpoolctl import threadpool_limits
 
-from cooc_engine.errors import DivergenceError, ResourceError, UsageError
+from cooc_engine.errors import ANEW, DivergenceError, ResourceError, UsageError
 from cooc_engine.linalg.sparse import PANEL, Panels, SparseRows, add_product, flat, inner, panels, panels_of, rotate
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.types import Floats, Mask, Matrix
@@ -218,7 +218,7 @@ class Space:
     def ritz(self) -> Ritz:
         """Return the Ritz values, vectors and residuals of the matrix on the space; raises `DivergenceError` if it has none."""
         if not all(np.abs(part).max(initial=0) < LARGEST for part in (self.projected, self.coupling)):
-            raise DivergenceError("the projection of the matrix is too large to be right; start anew with --force")
+            raise DivergenceError(f"the projection of the matrix is too large to be right; {ANEW}")
         values, vectors = scipy.linalg.eigh((self.projected + self.projected.T) / 2, check_finite=False, driver="evd")
         order = np.argsort(-np.abs(values), kind="stable")
         values, vectors = values[order], vectors[:, order]
@@ -416,7 +416,7 @@ def _triangular(gram: Floats) -> Floats:
     try:
         inverse: Floats = np.linalg.inv(np.linalg.cholesky(whole)).T
     except np.linalg.LinAlgError:
-        raise DivergenceError("the vectors of a block are no longer independent; start anew with --force") from None
+        raise DivergenceError(f"the vectors of a block are no longer independent; {ANEW}") from None
     return inverse
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels import tiles as kernels
 from cooc_engine._kernels.adagrad import Rows, Step
-from cooc_engine.errors import DivergenceError
+from cooc_engine.errors import ANEW, DivergenceError
 from cooc_engine.matrix.tiles import Extent, Grid, Order, order_of
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
@@ -247,9 +247,7 @@ def _check_loss(state: State, extent: Extent, schedule: Schedule) -> None:
     loss = float(state.costs.sum()) / (extent.trained + extent.held_out)
     if not loss <= ABSURD * max(LEAST_LOSS, untrained):  # NaN too
         what = f"{loss:.3g}, and {untrained:.3g} for vectors of zeros," if math.isfinite(loss) else "not finite"
-        raise DivergenceError(
-            f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {schedule.lr:g}) and start anew with --force"
-        )
+        raise DivergenceError(f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {schedule.lr:g}) and {ANEW}")
 
 
 def _end_epoch(state: State, visitors: Visitors, schedule: Schedule) -> None:

@@ -17,7 +17,7 @@ from cooc_engine.models.documents import Epoch
 from cooc_engine.models.file import load_arrays, load_meta, open_model, save_arrays
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.numbers import show_duration
-from cooc_engine.runtime.options import Options, changes
+from cooc_engine.runtime.options import Options, changed_options
 from cooc_engine.storage.holders import held
 from cooc_engine.storage.outputs import (
     beside,
@@ -72,7 +72,8 @@ class Begun(NamedTuple):
         """Return the record of a checkpoint; raises `UsageError`, naming what differs, if it is of another training."""
         meta = fitted(content, _Meta, f"{path}")
         if meta["plan"] != self.digest:
-            changed = changes(meta.get("options", {}), self.options.record()) if "options" in meta else "options or data"
+            had = meta.get("options")
+            changed = "options or data" if had is None else changed_options(had, self.options.record())
             what = f"with different {changed}" if changed else "from other data"
             raise UsageError(f"{path}: was begun {what}; pass --force to start anew")
         return meta

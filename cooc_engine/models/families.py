@@ -22,7 +22,7 @@ from cooc_engine.models.published import RECIPES
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, JoseOptions, SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.keywords import SharedTrainKeywords, TrainKeywords
-from cooc_engine.runtime.options import Options, changes
+from cooc_engine.runtime.options import Options, changed_options
 
 __all__ = ["FAMILIES", "Family", "family_of", "named", "sampled", "trainable", "trainer_of"]
 
@@ -93,7 +93,7 @@ class Family:
         had, wanted = model.config.get("train", {}), options.record()
         if had == wanted:
             return model.matrix
-        changed = changes(had, {name: value for name, value in wanted.items() if name not in self.derived})
+        changed = changed_options(had, {name: value for name, value in wanted.items() if name not in self.derived})
         if changed:
             raise UsageError(f"{model.path}: was made with different {changed}")
         return self.derive(model, options)

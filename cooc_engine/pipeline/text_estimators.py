@@ -193,7 +193,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if isinstance(X, str):
             raise UsageError("X is one string, not several documents; pass [text]")
         plain = map(untagged, X)
-        texts = [text if isinstance(text, str) else document_words(number, text) for number, text in enumerate(plain)]
+        texts = [text if isinstance(text, str) else document_words(number, text) for number, text in enumerate(plain, 1)]
         return self._of_texts(texts)
 
     def _of_rows(self, X: Any) -> Matrix:

@@ -75,7 +75,9 @@ def explore(
     require("an explorer", "plot", "jinja2", "sklearn.manifold")
     refuse_file(page, force=force)
     records = []
-    with progress.stage("explore", len(named := named_models(models)), "models") as stage:
+    if not (named := named_models(models)):
+        raise UsageError("an explorer takes one model or more; name them")
+    with progress.stage("explore", len(named), "models") as stage:
         for name, path in named.items():
             sides = _sides(name, path)
             records += [_record(*side, words, path, of_text=len(sides) == 1) for side in sides.items()]

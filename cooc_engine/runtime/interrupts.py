@@ -10,7 +10,7 @@ from types import FrameType
 
 __all__ = ["deferred_interrupt", "interrupts"]
 
-HINTS = (signal.SIGHUP, signal.SIGUSR1)  # signals that end a program which does not handle them
+ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # signals that end a program which does not handle them
 
 
 @contextmanager
@@ -32,13 +32,13 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         seen.add(number)
         asked.set()
 
-    with _handled((signal.SIGINT, signal.SIGTERM, *HINTS), note):
+    with _handled((signal.SIGINT, *ENDING), note):
         yield asked.is_set
 
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at SIGHUP and SIGUSR1 too while the block runs: what is finished is kept, and is said to be."""
+    """Raise `KeyboardInterrupt` at SIGTERM, SIGHUP and SIGUSR1 too while the block runs, so that what is finished is kept."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -46,7 +46,7 @@ def interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handled(HINTS, stop):
+    with _handled(ENDING, stop):
         yield
 
 

@@ -165,7 +165,7 @@ def defaulted(what: str, kind: type[O], options: O | None) -> O:
 
 def option_called(kind: type[Options], name: str) -> str | None:
     """Return the option that has this name as another one on the command line, as in other programs; None if there is none."""
-    flag = "--" + name.replace("_", "-")
+    flag = _flag(name)
     for option, annotation in _annotations(kind).items():
         if any(isinstance(extra, Flag) and flag in extra.alias for extra in typing.get_args(annotation)[1:]):
             return option
@@ -177,7 +177,7 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
 
     A number of NumPy is the number that it holds, and a path is a string.
     """
-    flag = "--" + name.replace("_", "-")
+    flag = _flag(name)
     kind: Any = annotation
     bounds: tuple[AtLeast | Above | Below, ...] = ()
     if typing.get_origin(annotation) is Annotated:
@@ -228,8 +228,22 @@ def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:
     return cls(**keywords)
 
 
+def changed_options(had: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Return what `changes` does of two records of options, as flags: `--epochs (5, now 10)`."""
+    return changes(as_flags(had), as_flags(wanted))
+
+
+def as_flags(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record of options with their flags as keys."""
+    return {_flag(name): value for name, value in options.items()}
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def changes(had: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Return which options of two records differ, and both values where they are short: `epochs (5, now 10), texts`."""
+    """Return which entries of two records differ, and both values where they are short: `--epochs (5, now 10), texts`."""
     return ", ".join(f"{name}{_both(had.get(name), value)}" for name, value in wanted.items() if had.get(name) != value)
 
 

@@ -10,6 +10,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.errors import UsageError
+
 __all__ = ["Counts", "Floats", "Mask", "Matrix", "Offsets", "PathLike", "Paths", "Rows", "WordIds", "listed", "several"]
 
 PathLike = str | os.PathLike[str]
@@ -33,10 +35,21 @@ WordIds = npt.NDArray[np.int32]
 
 
 def several(given: P | Iterable[P]) -> list[P]:
-    """Return strings, paths, or what stands for a path, as a list: one alone is one, and not taken letter by letter."""
-    return [given] if isinstance(given, str | os.PathLike) else list(given)
+    """Return strings, paths, or what stands for a path, as a list: one alone is one, and not taken letter by letter.
+
+    Raises `UsageError` for what is neither one nor several.
+    """
+    if isinstance(given, str | os.PathLike):
+        return [given]
+    if not isinstance(given, Iterable):
+        raise UsageError(f"{given!r:.40} was given where a string, a path, or a list of these is expected")
+    return list(given)
 
 
 def listed(paths: Paths) -> list[Path]:
-    """Return one path, or several, as a list of paths."""
-    return [Path(path) for path in several(paths)]
+    """Return one path, or several, as a list of paths; raises `UsageError` for what is none."""
+    found = several(paths)
+    wrong = next((path for path in found if not isinstance(path, str | os.PathLike)), None)
+    if wrong is not None:
+        raise UsageError(f"{wrong!r:.40} was given where a path is expected")
+    return [Path(path) for path in found]

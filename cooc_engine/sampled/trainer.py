@@ -26,7 +26,7 @@ from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.shards import Shard
-from cooc_engine.errors import DivergenceError, InputError
+from cooc_engine.errors import ANEW, DivergenceError, InputError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.sampled.model import SampledModel, rate_at
@@ -170,9 +170,7 @@ def _check_loss(state: State, workspace: Workspace) -> None:
     most = ABSURD * max(1.0, workspace.untrained_loss(len(state.network.outputs)))
     if not loss <= most * examples:  # NaN too
         what = f"{loss / max(examples, 1):.3g} an example" if math.isfinite(loss) else "not finite"
-        raise DivergenceError(
-            f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {lr:g}) and start anew with --force"
-        )
+        raise DivergenceError(f"the loss is {what} in epoch {state.epoch + 1}; lower --lr (it is {lr:g}) and {ANEW}")
 
 
 def _end_epoch(state: State, model: SampledModel) -> None:

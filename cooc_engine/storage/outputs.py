@@ -23,7 +23,7 @@ from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
-from cooc_engine.runtime.options import changes
+from cooc_engine.runtime.options import as_flags, changed_options, changes
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.holders import held, output_of, refuse_others
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
@@ -253,7 +253,7 @@ def check_same(
     """
     for what, value in wanted.items():
         if found[what] != value:
-            changed = changes(found[what], value) if isinstance(value, dict) else what
+            changed = changed_options(found[what], value) if isinstance(value, dict) else what
             raise UsageError(f"{at}: was made with different {changed}; pass {flag} to replace it ({worth(at)})")
 
 
@@ -451,8 +451,8 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
 
 
 def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan with its options among its own keys."""
-    return {**{key: value for key, value in plan.items() if key != "options"}, **(plan.get("options") or {})}
+    """Return a plan with its options, as flags, among its own keys."""
+    return {**{key: value for key, value in plan.items() if key != "options"}, **as_flags(plan.get("options") or {})}
 
 
 def _earlier_plan(record: Path) -> dict[str, Any] | None:

@@ -298,7 +298,7 @@ def document_blocks(
 ) -> Iterator[Block]:
     """Yield documents, each a string or a sequence of words, in blocks with one document per line; they are iterated once."""
     plain = ids.taken_off(documents) if ids else documents
-    lines = (_line(number, document, reading) for number, document in enumerate(plain))
+    lines = (_line(number, document, reading) for number, document in enumerate(plain, 1))
     return stream_blocks(io.BufferedReader(_Lines(lines), 1 << 20), "documents", take, lambda: 0)
 
 
@@ -319,7 +319,7 @@ def document_words(number: int, document: Any) -> list[str]:
     if isinstance(document, bytes | bytearray) or not isinstance(document, Iterable):
         raise InputError(f"documents: document {number} is {document!r:.40}; it must be a string or a sequence of words")
     words = list(document)
-    for at, word in enumerate(words):
+    for at, word in enumerate(words, 1):
         if not isinstance(word, str):
             raise InputError(f"documents: document {number} has {word!r:.40} as word {at}; words are strings")
     return words
@@ -416,7 +416,7 @@ def document_pieces(
 ) -> Iterator[Piece]:
     """Yield documents in pieces: strings unchanged, for a tokenizer, and sequences of words as lines of words."""
     offset, plain = 0, ids.taken_off(documents) if ids else documents
-    for kind, group in itertools.groupby(enumerate(plain), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
+    for kind, group in itertools.groupby(enumerate(plain, 1), lambda item: DOCUMENTS if isinstance(item[1], str) else WORDS):
         glue = b"\0" if kind == DOCUMENTS else b""
         for number, texts in _batches((number, _text(number, document, longest, reading)) for number, document in group):
             yield Piece(glue.join(texts), kind, "documents", number, offset)

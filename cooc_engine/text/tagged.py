@@ -46,7 +46,7 @@ class Tags:
     def taken_off(self, documents: Iterable[Any]) -> Iterator[Any]:
         """Yield documents without their tags, which are written; raises `InputError`, with its number, for one without tags."""
         waiting = bytearray()
-        for number, document in enumerate(documents):
+        for number, document in enumerate(documents, 1):
             waiting += f"{self._joined(number, document)}\n".encode()
             if len(waiting) >= PIECE_BYTES:
                 self._write(np.frombuffer(bytes(waiting), np.uint8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.options import AtLeast, checked
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizers import Splitting
@@ -72,8 +73,9 @@ class DocumentVectors(Vectors):
         default, and at most, all cores. A document in which no word is known gets zeros. Strings are split as the model's text
         was; of a list, words are taken as they are.
         """
-        if epochs < 1:
-            raise UsageError(f"epochs is {epochs}; it must be at least 1")
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            raise UsageError(f"texts is {texts!r:.40}; it must be a list of documents, each a string or a list of words")
+        epochs, seed = checked("epochs", epochs, Annotated[int, AtLeast(1)]), checked("seed", seed, int)
         key = epochs, seed, usable_threads(threads)
         if key not in self._inferring:
             inference = FAMILIES[self.family].inference

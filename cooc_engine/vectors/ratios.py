@@ -11,7 +11,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import PathLike, several
 
 __all__ = ["ratio"]
 MOST = 700  # the exponential of more is no number
@@ -27,7 +27,7 @@ def ratio(
     or None where a count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose inner product
     is neither a log count nor a PMI.
     """
-    opened = open_model(Path(model))
+    opened, contexts = open_model(Path(model)), several(contexts)
     able = [name for name, family in FAMILIES.items() if family.product]
     if opened.family not in able:
         raise UsageError(f"{model}: is a {opened.family} model; ratios are available for {' and '.join(able)}")

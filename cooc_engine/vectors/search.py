@@ -11,17 +11,17 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels.later import screening
-from cooc_engine.errors import UsageError
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.options import AtLeast, checked
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Floats, Matrix, Rows
 
@@ -69,10 +69,9 @@ class RowReader(Protocol):
 
 
 def top(size: int, topn: int) -> int:
-    """Return the largest possible number of answers; raises `UsageError` if `topn` is below 1."""
-    if topn < 1:
-        raise UsageError(f"topn is {topn}; it must be at least 1")
-    return min(topn, size)
+    """Return the largest possible number of answers; raises `UsageError` if `topn` is no whole number from 1."""
+    wanted: int = checked("topn", topn, Annotated[int, AtLeast(1)])
+    return min(wanted, size)
 
 
 def batches(queries: int, topn: int, width: int) -> list[slice]:

@@ -58,7 +58,7 @@ class WordVectors(Shown):
     def __init__(
         self,
         words: Vocabulary | Iterable[str],
-        matrix: npt.ArrayLike | Published | SparseVectors,
+        matrix: npt.ArrayLike | Published | SparseVectors | None = None,
         *,
         family: str = "",
         splitting: Splitting | None = None,
@@ -72,6 +72,8 @@ class WordVectors(Shown):
         digest     a checksum that identifies these words and vectors; computed when needed if unknown
         subwords   the rows of n-grams, which give words outside the vocabulary a vector
         """
+        if matrix is None:
+            raise UsageError("Vectors(words, matrix) takes words and their vectors; Vectors.open(model) opens those of a model")
         if not isinstance(words, Vocabulary):
             words = list(words)
             words = Vocabulary.from_words(words, [0] * len(words))

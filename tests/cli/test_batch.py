@@ -34,7 +34,7 @@ def test_an_error_is_json_where_json_was_asked_for(call, asked, command, code, s
     assert lines[-1].keys() == {"error", "exit_code"} and lines[-1]["exit_code"] == code and says in lines[-1]["error"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_of_batch_systems_leave_what_is_finished(call, made, monkeypatch, number):
     copied(made, "text.txt")
     with monkeypatch.context() as patch:
@@ -91,10 +91,10 @@ def test_resuming_what_is_finished_keeps_it_and_says_so(call, made, before):
         copied(made, name)
     quick = ["--vector-size", "4", "--epochs", "1"]
     for command, output, changed, said in (
-        (["encode", "text.txt", "--output", "c"], Path("c/manifest.json"), ["--lowercase"], "lowercase (false, now true)"),
-        (["count", "corpus", "--output", "n"], Path("n/manifest.json"), ["--window", "3"], "window (10, now 3)"),
-        (["train", "glove", "cooc", "--output", "m.h5", *quick], Path("m.h5"), ["--seed", "9"], "seed (1, now 9)"),
-        (["train", "cbow", "text.txt", "--output", "s.h5", *quick], Path("s.h5"), ["--seed", "9"], "seed (1, now 9)"),
+        (["encode", "text.txt", "--output", "c"], Path("c/manifest.json"), ["--lowercase"], "--lowercase (false, now true)"),
+        (["count", "corpus", "--output", "n"], Path("n/manifest.json"), ["--window", "3"], "--window (10, now 3)"),
+        (["train", "glove", "cooc", "--output", "m.h5", *quick], Path("m.h5"), ["--seed", "9"], "--seed (1, now 9)"),
+        (["train", "cbow", "text.txt", "--output", "s.h5", *quick], Path("s.h5"), ["--seed", "9"], "--seed (1, now 9)"),
     ):
         assert call(*command, *before, *QUIET)[0] == 0
         stamp = output.stat().st_mtime_ns

@@ -51,7 +51,7 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(call, large, number)
     assert left() == ["m.h5.checkpoint"]
     assert_one_line(*call(*train), 2, "m.h5.checkpoint: left by an interrupted run; pass --resume")
     assert_one_line(
-        *call(*train, "--lr", 0.01, "--resume", *QUIET), 2, "begun with different lr (0.05, now 0.01); pass --force"
+        *call(*train, "--lr", 0.01, "--resume", *QUIET), 2, "begun with different --lr (0.05, now 0.01); pass --force"
     )
     assert call(*train, "--resume", "--threads", 1, *QUIET)[0] == 0
     assert left() == ["m.h5"]
@@ -71,7 +71,7 @@ def test_training_on_text_that_is_interrupted_keeps_its_counts(call, large):
     stamp = Path("m.h5.work/cooc/manifest.json").stat().st_mtime_ns
     assert_one_line(*call(*train), 2, "m.h5.work: left by an interrupted run; pass --resume")
     assert_one_line(
-        *call(*train, "--lr", 0.01, "--resume", *QUIET), 2, "begun with different lr (0.05, now 0.01); pass --force"
+        *call(*train, "--lr", 0.01, "--resume", *QUIET), 2, "begun with different --lr (0.05, now 0.01); pass --force"
     )
     assert Path("m.h5.work/cooc/manifest.json").stat().st_mtime_ns == stamp
     assert call(*train, "--resume", *QUIET)[0] == 0

@@ -20,6 +20,7 @@ from support.corpora import ALL, assert_twin, contents, read_back
 from support.packing import COMPRESS
 from twins import encoding as naive
 
+from cooc_engine._kernels.encoding import PADDING
 from cooc_engine.corpus import encode as encode_module
 from cooc_engine.corpus import first_pass, second_pass
 from cooc_engine.corpus.directory import Corpus
@@ -153,8 +154,8 @@ def test_a_table_that_grows_by_merging_keeps_its_words(monkeypatch):
     for part in range(3):
         table, words = WordTable(), [f"w{(i * 7919 + part) % 50_000}" for i in range(40_000)]
         counts.update(words)
-        block = readers.Block(np.frombuffer((" ".join(words) + "\n").encode() + bytes(readers.PADDING), np.uint8).copy())
-        block.size = len(block.text) - readers.PADDING
+        block = readers.Block(np.frombuffer((" ".join(words) + "\n").encode() + bytes(PADDING), np.uint8).copy())
+        block.size = len(block.text) - PADDING
         first_pass._tokenize_block(
             first_pass._PieceBuffers(block, np.empty(len(words) + 1, np.int32), np.empty(0, np.int64)), table
         )
@@ -356,7 +357,7 @@ def test_documents_are_cut_like_files(docs):
 
 @pytest.mark.parametrize("document", [["New York"], ["a", ""], ["a\nb"], ["x\t"]])
 def test_a_word_that_the_tokeniser_would_cut_is_refused(tmp_path, document):
-    with pytest.raises(InputError, match="document 1 has a word that is empty, or holds white space"):
+    with pytest.raises(InputError, match="document 2 has a word that is empty, or holds white space"):
         encode_documents([["fine"], document], tmp_path / "c", ALL)
     assert list(tmp_path.iterdir()) == []
 
@@ -532,14 +533,26 @@ def test_real_text(tmp_path, shared):
         (float("nan"), "is nan; it must be a string"),
         (b"bytes", "is b'bytes'; it must be a string"),
         (7, "is 7; it must be a string"),
-        (["a", 5], "has 5 as word 1; words are strings"),
-        (["a", None], "has None as word 1; words are strings"),
+        (["a", 5], "has 5 as word 2; words are strings"),
+        (["a", None], "has None as word 2; words are strings"),
     ],
     ids=repr,
 )
 def test_documents_of_other_types_are_named(tmp_path, tokenizer, bad, says):
-    with pytest.raises(InputError, match=f"^documents: document 2 {says}"):
+    with pytest.raises(InputError, match=f"^documents: document 3 {says}"):
         encode_documents(["a b", ["a"], bad], tmp_path / "c", EncodeOptions(min_count=1, tokenizer=tokenizer), threads=1)
+
+
+@pytest.mark.parametrize("texts", [None, 3])
+def test_what_is_no_path_is_refused(tmp_path, texts):
+    with pytest.raises(UsageError, match=f"^{texts} was given where a string, a path, or a list of these is expected$"):
+        encode(texts, tmp_path / "c")
+
+
+def test_a_list_of_words_is_no_vocabulary(tmp_path):
+    (words := tmp_path / "vocab.txt").write_text("the 9\nice 2\n")
+    with pytest.raises(InputError, match=r"vocab.txt: is a file; vocabulary takes .* with min_count=1, and name that corpus$"):
+        encode_documents(["a"], tmp_path / "c", EncodeOptions(vocabulary=words))
 
 
 def test_one_string_is_not_several_documents(tmp_path):

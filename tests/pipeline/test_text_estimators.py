@@ -104,8 +104,8 @@ def test_what_is_refused():
     for call, error, says in (
         (lambda: quick("GloVe").fit("a b c"), UsageError, r"is one string, not several; pass \[text\]"),
         (lambda: fitted.transform("a b c"), UsageError, r"is one string, not several documents; pass \[text\]"),
-        (lambda: fitted.transform(["a", None]), InputError, "document 1 is None; it must be a string"),
-        (lambda: quick("GloVe").fit(["a", 3.5]), InputError, "document 1 is 3.5; it must be a string"),
+        (lambda: fitted.transform(["a", None]), InputError, "document 2 is None; it must be a string"),
+        (lambda: quick("GloVe").fit(["a", 3.5]), InputError, "document 2 is 3.5; it must be a string"),
         (lambda: fitted.transform(np.eye(3)), UsageError, "needs 14 columns, one for each word"),
         (lambda: quick("PmiSvd").fit(np.ones((3, 4))), UsageError, "3 rows and 4 columns has 3 components at most"),
         (lambda: quick("SkipGram").fit(np.eye(3)), UsageError, "reads the text itself"),

@@ -112,7 +112,7 @@ def test_a_number_that_is_not_finite_stops_at_once(corpus, tmp_path, small_parts
 def test_a_rate_without_measure_diverges(corpus, tmp_path, loss, deterministic, lr):
     """In one line, without warnings; also where nodes beyond the clamp are skipped, so that all stays finite."""
     options = options_of("skipgram", loss=loss, deterministic=deterministic, lr=lr)
-    with pytest.raises(DivergenceError, match=r"lower lr .* and start anew with force=True"):
+    with pytest.raises(DivergenceError, match=r"lower lr .* and start anew, with force=True if a checkpoint was left"):
         train("skipgram", corpus, tmp_path / "m.h5", options)
     assert not list(tmp_path.iterdir())
 
@@ -122,7 +122,7 @@ def test_a_lower_rate_starts_anew_after_a_divergence(corpus, tmp_path, small_par
     output = tmp_path / "m.h5"
     with monkeypatch.context() as patch:
         poison(patch)
-        with pytest.raises(DivergenceError, match="start anew with force=True"):
+        with pytest.raises(DivergenceError, match="start anew, with force=True if a checkpoint was left"):
             train("skipgram", corpus, output, options_of("skipgram"), checkpoint_every=0)
     assert checkpoint_path(output).exists()
     assert train("skipgram", corpus, output, options_of("skipgram", epochs=1, lr=0.05), force=True).history

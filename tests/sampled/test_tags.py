@@ -183,10 +183,10 @@ def test_tags_of_python_go_with_any_tokenizer(tmp_path):
 @pytest.mark.parametrize(
     ("second", "wrong"),
     [
-        (["ice"], "document 1 has no list of tags, as the first one has"),
-        (TaggedDocument(["ice"], "ab"), "document 1 has no list of tags"),
-        (TaggedDocument(["ice"], []), "document 1 has no list of tags"),
-        (TaggedDocument(["ice"], ["a,b"]), "document 1 has the tag 'a,b'"),
+        (["ice"], "document 2 has no list of tags, as the first one has"),
+        (TaggedDocument(["ice"], "ab"), "document 2 has no list of tags"),
+        (TaggedDocument(["ice"], []), "document 2 has no list of tags"),
+        (TaggedDocument(["ice"], ["a,b"]), "document 2 has the tag 'a,b'"),
         (TaggedDocument(["ice"], ["a\nb"]), "no line end"),
         (TaggedDocument(["ice"], [" "]), "is not empty"),
     ],

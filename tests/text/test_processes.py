@@ -142,7 +142,7 @@ def test_a_long_line_is_one_document_or_is_refused_by_its_number(monkeypatch):
         InputError, match=r"^text:2: has more than \d+ bytes, and a line is taken as a whole; split it, or pass more memory"
     ):
         encode_text(f"first\n{long}\nlast", options("regex"), threads=1, memory="48M")
-    with pytest.raises(InputError, match=r"^documents: document 1: has more than"):
+    with pytest.raises(InputError, match=r"^documents: document 2: has more than"):
         encode_documents(["a", long], "corpus", options("regex"), threads=1, memory="48M", force=True)
 
 
@@ -177,11 +177,11 @@ def test_faults_of_the_text_by_their_byte(monkeypatch, before, fault, name):
 @pytest.mark.parametrize(
     "document, says",
     [
-        ("a\0b", "document 1 holds a NUL"),
+        ("a\0b", "document 2 holds a NUL"),
         ("a \ud800", r"byte 0xed is not UTF-8 \(at byte 7\)"),
-        (["a", "\ud800"], "document 1 has a word with half of a surrogate pair"),
-        (["a", ""], "document 1 has a word that is empty"),
-        (["a\0"], "document 1 has a word that is empty, or holds white space or a NUL: 'a.x00'"),
+        (["a", "\ud800"], "document 2 has a word with half of a surrogate pair"),
+        (["a", ""], "document 2 has a word that is empty"),
+        (["a\0"], "document 2 has a word that is empty, or holds white space or a NUL: 'a.x00'"),
     ],
 )
 def test_documents_that_are_no_text(document, says):

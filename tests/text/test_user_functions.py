@@ -48,7 +48,7 @@ def test_what_goes_wrong_in_a_function_is_one_line_with_its_place(monkeypatch, f
     assert not Path("corpus").exists() and not Path("corpus.part").exists()
     with pytest.raises(InputError) as caught:
         encode_documents(["good", ["word"], "bad", "worse"], "corpus", options(f"mine:{function}"))
-    assert str(caught.value).startswith(f"documents: document {2 if function == 'fail' else 0}: tokenizer mine:{function} ")
+    assert str(caught.value).startswith(f"documents: document {3 if function == 'fail' else 1}: tokenizer mine:{function} ")
 
 
 def test_a_line_of_an_error_is_short():

@@ -115,6 +115,11 @@ def test_what_is_not_there_is_said(corpus, tmp_path):
     documents = DocumentVectors.open(tmp_path / "m.h5")
     with pytest.raises(UnknownWordError, match="there is no document '61'"):
         documents["61"]
+    with pytest.raises(UsageError, match=r"^seed is 'x'; it must be of type int$"):
+        documents.infer_vector("w1", seed="x")
+    for alone in ("w1 w2", None):  # a string is not taken letter by letter
+        with pytest.raises(UsageError, match=r"^texts is .*; it must be a list of documents, each a string"):
+            documents.infer_vectors(alone)
     with pytest.raises(UsageError, match="epochs"):
         documents.infer_vector("w1", epochs=0)
 

@@ -84,6 +84,11 @@ def test_what_makes_no_sense():
     kv = make_vectors()
     with pytest.raises(UsageError, match="at least one word"):
         kv.most_similar()
+    for topn in ("3", 2.5, True):
+        with pytest.raises(UsageError, match=f"^topn is {topn!r}; it must be of type int$"):
+            kv.most_similar("w1", topn=topn)
+    with pytest.raises(UsageError, match=r"^Vectors.words, matrix. takes .*; Vectors.open.model. opens those of a model$"):
+        Vectors(kv)
     with pytest.raises(UsageError, match="topn is 0"):
         kv.most_similar("w1", topn=0)
     with pytest.raises(UsageError, match="vector of shape"):
