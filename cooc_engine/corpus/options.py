@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.options import AtLeast, Below, Flag, Options
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.reading import Errors, Reading, Unit, encoding_name
 from cooc_engine.text.tokenizers import CUT, DEFAULT_PATTERN, WORD_LISTS, check_options, is_plain, name_of
@@ -57,7 +57,7 @@ class EncodeOptions(Options):
     """Convert the text to lower case, by Unicode's rules, before it is split."""
     stop_words: str | None = None
     """A file of words, one per line, that are removed from the text before windows are formed."""
-    phrases: Annotated[int, AtLeast(0)] = 0
+    phrases: Annotated[int, AtLeast(0), Below(100)] = 0
     """Number of passes that join frequent word pairs into phrases such as new_york (word2phrase); 0 joins none."""
     phrase_threshold: Annotated[float, AtLeast(0)] = 100.0
     """Join a and b if (n_ab - min-count) n / (n_a n_b) is above this, in a text of n words."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.options import AtLeast, Below, Flag, Options
 
 __all__ = [
     "AccuracyOptions", "ClassifyOptions", "ClusterOptions", "CompareOptions", "DocumentOptions", "EvalOptions", "ProbeOptions",
@@ -20,7 +20,7 @@ class EvalOptions(Options):
     """Restrict the answers of analogies to this many of the most frequent words."""
     by_section: bool = False
     """Also show the scores of each section of the analogies."""
-    bootstrap: Annotated[int, AtLeast(0)] = 0
+    bootstrap: Annotated[int, AtLeast(0), Below(10**6)] = 0
     """Number of bootstrap samples of pairs and questions, such as 1000, for 95 % intervals of the scores; 0 for none."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the bootstrap and of the clustering."""
@@ -34,7 +34,7 @@ class CompareOptions(Options):
 
     restrict: Annotated[int, AtLeast(1)] = 30_000
     """Search analogies and neighbours only among this many of the most frequent words."""
-    samples: Annotated[int, AtLeast(100)] = 1000
+    samples: Annotated[int, AtLeast(100), Below(10**6)] = 1000
     """Number of bootstrap samples for the intervals."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the bootstrap."""
@@ -76,7 +76,7 @@ class ClusterOptions(DocumentOptions):
 
     clusters: Annotated[int | None, AtLeast(1)] = None
     """Number of clusters; by default the number of labels."""
-    runs: Annotated[int, AtLeast(1)] = 10
+    runs: Annotated[int, AtLeast(1), Below(10**4)] = 10
     """Number of clusterings with different seeds, over which scores are averaged."""
 
 
@@ -98,7 +98,7 @@ class ClassifyOptions(DocumentOptions):
 
     neighbours: Annotated[int, AtLeast(1), Flag(alias=("--k", "-k"))] = 5
     """Number of nearest neighbours that vote on the label of a document."""
-    samples: Annotated[int, AtLeast(100)] = 1000
+    samples: Annotated[int, AtLeast(100), Below(10**6)] = 1000
     """Number of bootstrap samples of the test documents for the intervals."""
 
 
@@ -106,7 +106,7 @@ class ClassifyOptions(DocumentOptions):
 class AccuracyOptions(Options):
     """How trained classifiers are tested."""
 
-    samples: Annotated[int, AtLeast(100)] = 1000
+    samples: Annotated[int, AtLeast(100), Below(10**6)] = 1000
     """Number of bootstrap samples of the lines for the intervals."""
     seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the bootstrap."""

@@ -23,7 +23,7 @@ class SampledOptions(Options):
     """Size of each window: drawn from 1 to `window`, or always `window`."""
     loss: Literal["ns", "hs", "softmax"] = "ns"
     """Negative sampling, hierarchical softmax, or, for small vocabularies, the full softmax."""
-    negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
+    negative: Annotated[int, AtLeast(1), Below(10**4), Flag(alias=("--neg", "--ns"))] = 5
     """With ns: number of negative samples per example."""
     noise: Literal["shared", "own"] = "shared"
     """With ns: whether neighbouring windows share negative samples, or each input draws its own, as in word2vec's program."""
@@ -206,7 +206,7 @@ class JoseOptions(SampledOptions):
     """Separate losses for the context and the document, as in the authors' program, or their joint loss, as in the article."""
     step: Literal["program", "cosine", "plain"] = "program"
     """Factor of each step: that of the authors' program, the article's 1 + cos, or none (Riemannian gradient descent)."""
-    negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 2
+    negative: Annotated[int, AtLeast(1), Below(10**4), Flag(alias=("--neg", "--ns"))] = 2
     """Number of noise words for each pair of a word and its context, or document."""
     noise: Literal["shared", "own"] = "shared"
     """Whether neighbouring words share their noise words, or each draws its own, as in the authors' program."""

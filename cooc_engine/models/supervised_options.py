@@ -28,7 +28,7 @@ class SupervisedOptions(Options):
     """Dimension of the vectors."""
     loss: Literal["softmax", "hs", "ns", "ova"] = "softmax"
     """Softmax over all labels, hierarchical softmax, negative sampling, or one logistic regression for each label."""
-    negative: Annotated[int, AtLeast(1), Flag(alias=("--neg", "--ns"))] = 5
+    negative: Annotated[int, AtLeast(1), Below(10**4), Flag(alias=("--neg", "--ns"))] = 5
     """With ns: number of negative samples per line."""
     label: Annotated[str, Flag(alias=("--label-prefix",))] = "__label__"
     """Words that begin with this are labels; they may be anywhere in a line."""

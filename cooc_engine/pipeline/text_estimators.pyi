@@ -39,7 +39,8 @@ class Cbow(TextEstimator):
                       or always `window`.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `16`. With shared noise: number of words drawn for
@@ -118,7 +119,8 @@ class Doc2Vec(TextEstimator):
                       `window`, as it is with concat.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `16`. With shared noise: number of words drawn for
@@ -203,7 +205,8 @@ class FastText(TextEstimator):
                       or always `window`.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `64`. With shared noise: number of words drawn for
@@ -533,7 +536,8 @@ class SkipGram(TextEstimator):
                       or always `window`.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `16`. With shared noise: number of words drawn for

@@ -82,8 +82,8 @@ def encode(
                       split.
     stop_words        `str` or `None`. A file of words, one per line, that are removed from the text before
                       windows are formed.
-    phrases           `int`, at least 0, default `0`. Number of passes that join frequent word pairs into phrases
-                      such as new_york (word2phrase); 0 joins none.
+    phrases           `int`, at least 0, below 100, default `0`. Number of passes that join frequent word pairs
+                      into phrases such as new_york (word2phrase); 0 joins none.
     phrase_threshold  `float`, at least 0, default `100.0`. Join a and b if (n_ab - min-count) n / (n_a n_b) is
                       above this, in a text of n words.
     doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, counted from 1, that holds
@@ -159,8 +159,8 @@ def encode_documents(
                       split.
     stop_words        `str` or `None`. A file of words, one per line, that are removed from the text before
                       windows are formed.
-    phrases           `int`, at least 0, default `0`. Number of passes that join frequent word pairs into phrases
-                      such as new_york (word2phrase); 0 joins none.
+    phrases           `int`, at least 0, below 100, default `0`. Number of passes that join frequent word pairs
+                      into phrases such as new_york (word2phrase); 0 joins none.
     phrase_threshold  `float`, at least 0, default `100.0`. Join a and b if (n_ab - min-count) n / (n_a n_b) is
                       above this, in a text of n words.
     doc_id_column     `int` or `None`, at least 1. The column of tab-separated lines, counted from 1, that holds

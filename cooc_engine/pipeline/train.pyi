@@ -269,7 +269,8 @@ def train(
                       or always `window`.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `16`. With shared noise: number of words drawn for
@@ -337,7 +338,8 @@ def train(
                       or always `window`.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `16`. With shared noise: number of words drawn for
@@ -407,7 +409,8 @@ def train(
                       `window`, as it is with concat.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `16`. With shared noise: number of words drawn for
@@ -478,8 +481,8 @@ def train(
     window            `int`, at least 1, default `5`. Largest number of context words on each side of the centre.
     radius            `'random'` or `'fixed'`, default `'random'`. Size of each window: drawn from 1 to `window`,
                       or always `window`.
-    negative          `int`, at least 1, default `2`. Number of noise words for each pair of a word and its
-                      context, or document.
+    negative          `int`, at least 1, below 10000, default `2`. Number of noise words for each pair of a word
+                      and its context, or document.
     noise             `'shared'` or `'own'`, default `'shared'`. Whether neighbouring words share their noise
                       words, or each draws its own, as in the authors' program.
     noise_words       `int`, at least 1, below 1025, default `64`. With shared noise: number of words that
@@ -557,7 +560,8 @@ def train(
                       or always `window`.
     loss              `'ns'` or `'hs'` or `'softmax'`, default `'ns'`. Negative sampling, hierarchical softmax,
                       or, for small vocabularies, the full softmax.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per example.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per
+                      example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int`, at least 1, below 1025, default `64`. With shared noise: number of words drawn for
@@ -628,7 +632,7 @@ def train(
     vector_size       `int`, at least 1, default `100`. Dimension of the vectors.
     loss              `'softmax'` or `'hs'` or `'ns'` or `'ova'`, default `'softmax'`. Softmax over all labels,
                       hierarchical softmax, negative sampling, or one logistic regression for each label.
-    negative          `int`, at least 1, default `5`. With ns: number of negative samples per line.
+    negative          `int`, at least 1, below 10000, default `5`. With ns: number of negative samples per line.
     label             `str`, default `'__label__'`. Words that begin with this are labels; they may be anywhere in
                       a line.
     min_count         `int`, at least 1, default `1`. Words that occur fewer times than this have no vector, but

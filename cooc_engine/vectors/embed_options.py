@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import AtLeast, Options
+from cooc_engine.runtime.options import AtLeast, Below, Options
 
 __all__ = ["EmbedOptions"]
 
@@ -21,7 +21,7 @@ class EmbedOptions(Options):
     """The file of the mix, as the JSON {"gamma": 1.0, "scores": [0.0, 0.0, 0.0]}, for --layers mix."""
     state: Literal["zero", "carry"] = "zero"
     """Read each line independently, or carry the state from batch to batch, as AllenNLP and bilm-tf do."""
-    batch: Annotated[int, AtLeast(1)] = 64
+    batch: Annotated[int, AtLeast(1), Below(2**16)] = 64
     """With --state carry: number of lines in a batch; row i of a batch starts from the state at the end of row i before."""
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pydoc
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,20 @@ import pytest
 
 from cooc_engine import (
     AutotuneOptions,
+    ClassifyOptions,
+    ClusterOptions,
+    CompareOptions,
     CountOptions,
+    EmbedOptions,
     EncodeOptions,
     FasttextOptions,
     GloveOptions,
+    JoseOptions,
     PmiSvdOptions,
     QuantizeOptions,
     SimplerGloveOptions,
     SkipgramOptions,
+    SupervisedOptions,
     count,
     encode,
     encode_documents,
@@ -26,6 +33,7 @@ from cooc_engine import (
     train,
 )
 from cooc_engine.errors import UsageError
+from cooc_engine.evaluation.options import AccuracyOptions, EvalOptions
 from cooc_engine.runtime.options import defaulted
 
 NO_SVD = "without an SVD (solver='none') the vectors are the rows of the PMI matrix"
@@ -76,6 +84,26 @@ def test_options_of_another_type_are_refused(asked, says):
     with pytest.raises(UsageError) as caught:
         asked()
     assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "bound"),
+    [
+        (EncodeOptions, "phrases", "100"),
+        (SkipgramOptions, "negative", "10000"),
+        (JoseOptions, "negative", "10000"),
+        (SupervisedOptions, "negative", "10000"),
+        (EmbedOptions, "batch", "65536"),
+        (EvalOptions, "bootstrap", "1e+06"),
+        (CompareOptions, "samples", "1e+06"),
+        (ClassifyOptions, "samples", "1e+06"),
+        (AccuracyOptions, "samples", "1e+06"),
+        (ClusterOptions, "runs", "10000"),
+    ],
+)
+def test_numbers_that_make_work_without_end_are_refused(kind, name, bound):
+    with pytest.raises(UsageError, match=f"{name} is 9.22337e.18; it must be below {re.escape(bound)}$"):
+        kind(**{name: 2**63 - 1})
 
 
 @pytest.mark.parametrize(
