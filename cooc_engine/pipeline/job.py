@@ -32,7 +32,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -51,6 +51,7 @@ from cooc_engine.evaluation.options import AccuracyOptions, CompareOptions, Eval
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.job_documents import classification_of, clustering_of, results_of
 from cooc_engine.pipeline.job_probe import Probing
@@ -236,6 +237,7 @@ class _Plan:
             raise UsageError(f"{path}: [encode] names no texts")
         self.corpus = self.output / "corpus"
         self.encode = from_mapping(EncodeOptions, self._beside(table), f"{path} [encode]").loaded()
+        self.encode.check_use()
         count, tables = self._table(fields, "count"), self._tables(fields)
         self._several = len(tables) > 1
         self._counting = list(self._combined(CountOptions, count, f"{path} [count]"))
@@ -247,6 +249,7 @@ class _Plan:
         self.judged = self._judged(dict(self._table(fields, "eval")))
         makers = {"cluster": clustering_of, "classify": classification_of}
         asked = {name: make for name, make in makers.items() if name in fields}
+        self._refuse_sparse(asked)
         self.tasks: list[Task] = [make(self._table(fields, name), self._paths, f"{path}") for name, make in asked.items()]
         self.tested = self._tested(dict(self._table(fields, "test"))) if "test" in fields else None
         self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
@@ -308,6 +311,12 @@ class _Plan:
             if training.at in seen:
                 raise UsageError(f"{self.path}: two models go to {training.at}; give each [[train]] an output of its own")
             seen.add(training.at)
+
+    def _refuse_sparse(self, tasks: Collection[str]) -> None:
+        """Raise `UsageError` for a model whose vectors could not be those of documents, if these are to be judged."""
+        sparse = [training.at for training in self.trainings if training.family.rows == "sparse"]
+        if sparse and tasks:
+            raise UsageError(f"{self.path} [{next(iter(tasks))}]: {sparse[0]}: {SPARSE}")
 
     def _judged(self, table: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `evaluate`: test files by kind, and its options."""

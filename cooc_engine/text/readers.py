@@ -20,6 +20,7 @@ from cooc_engine._kernels.later import encoding
 from cooc_engine.errors import InputError
 from cooc_engine.storage.schema import Natural
 from cooc_engine.text.compression import Decompressed
+from cooc_engine.text.files import unchanged
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.paragraphs import LineJoiner
 from cooc_engine.text.reading import Decoder, Reading
@@ -332,9 +333,12 @@ def _encoded(document: str, reading: Reading) -> bytes:
 def file_pieces(
     paths: Sequence[TextPath], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN
 ) -> Iterator[Piece]:
-    """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes."""
+    """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes.
+
+    Raises `InputError` too, once a file has been read, if it was changed meanwhile.
+    """
     for path in paths:
-        with _Source(path, reading, ids) as source:
+        with unchanged([path]), _Source(path, reading, ids) as source:
             yield from _line_pieces(source, str(path), longest)
 
 

@@ -92,3 +92,22 @@ def test_names_with_null_characters_are_refused(job, old, new):
     Path("job.toml").write_text(JOB.replace(old, new))
     with pytest.raises(UsageError, match="must be a"):
         run("job.toml")
+
+
+GLOVE, PMI = 'model = "glove"\nepochs = 1\nvector-size = 4\n', 'model = "pmi"\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (GLOVE, PMI + "[cluster]\n", "[cluster]: work/pmi.h5: explicit vectors"),
+        (GLOVE, PMI + "[classify]\n", "[classify]: work/pmi.h5: explicit vectors"),
+        ("min-count = 1", 'min-count = 2\nvocabulary = "v"', "gives the words; leave min_count out"),
+    ],
+)  # fmt: skip
+def test_what_a_late_stage_cannot_use_is_refused_before_any_work(job, old, new, says):
+    job.write_text(JOB.replace(old, new))
+    with pytest.raises(UsageError) as caught:
+        run(job)
+    assert says in str(caught.value)
+    assert not Path("work").exists()

@@ -293,3 +293,14 @@ def test_new_documents_are_read_as_those_of_the_training(capsys):
 def test_a_record_of_another_shape_is_an_error(record):
     with pytest.raises(FormatError, match="does not record how its text was read"):
         Reading.of(record, "m.h5")
+
+
+@pytest.mark.parametrize("lines", [50_000, 200_000])
+def test_a_text_that_changes_while_its_lines_are_read_is_an_error(tmp_path, lines):
+    path = tmp_path / "text.txt"
+    path.write_text("a b c\n" * 100_000)
+    batches = readers.line_batches([path], 1 << 10)
+    next(batches)
+    path.write_text("a b c\n" * lines)
+    with pytest.raises(InputError, match=r"text\.txt: changed while it was read"):
+        list(batches)
