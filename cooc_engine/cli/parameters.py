@@ -63,6 +63,7 @@ TrustTokenizer = Annotated[
 
 def new_app(name: str, help: str, **how: Any) -> App:
     """Return a command of commands; its switches have no opposites such as --no-force."""
+    how["suppress_keyboard_interrupt"] = False  # Cyclopts would exit without a message
     how |= {"group_arguments": panel("Arguments"), "group_parameters": panel(Options.heading)}
     return App(name=name, help=help, default_parameter=Parameter(negative=()), **how)
 

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.command import QUIET, copied
+from support.command import QUIET, assert_one_line, copied
 
 from cooc_engine.corpus import second_pass
 from cooc_engine.corpus.encode import encode
@@ -43,6 +43,14 @@ def test_signals_of_batch_systems_leave_what_is_finished(call, made, monkeypatch
     assert code == 130 and "c: interrupted; continue with --resume" in stderr
     assert signal.getsignal(number) == signal.SIG_DFL, "the handlers are there for the time of a command"
     assert call("encode", "text.txt", "--output", "c", "--resume", *QUIET)[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_stopped_before_its_work_says_so(call, made, monkeypatch, number):
+    """As while kernels are compiled."""
+    copied(made, "cooc")
+    monkeypatch.setattr("cooc_engine.counts.directory.Cooc.__init__", lambda *given: os.kill(os.getpid(), number))
+    assert_one_line(*call("info", "cooc"), 130, "interrupted; what was finished is kept")
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM])
