@@ -18,6 +18,14 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.runtime.interrupts import deferred_interrupt, interrupts
 
 
+@pytest.fixture(autouse=True)
+def attended():
+    """SIGHUP is not ignored, even if the tests themselves run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("asked", [["--json"], ["--progress", "json"], ["--progress=json", "--json"]])
 @pytest.mark.parametrize(
     "command, code, says",
