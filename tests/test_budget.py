@@ -57,7 +57,8 @@ SLOW = settings(deadline=None, max_examples=25)
 def make_corpus(texts: list[list[str]], at: Path, **encoding) -> Corpus:
     path = at / "text.txt"
     path.write_text("".join(" ".join(text) + "\n" for text in texts))
-    return encode(path, at / "corpus", EncodeOptions(**{"min_count": 1, **encoding}), threads=1)
+    unless_given = {} if "vocabulary" in encoding else {"min_count": 1}
+    return encode(path, at / "corpus", EncodeOptions(**{**unless_given, **encoding}), threads=1)
 
 
 def count_in_runs(corpus: Corpus, output: Path, chosen: CountOptions, tokens: int, **how) -> Cooc:
