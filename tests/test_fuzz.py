@@ -37,8 +37,8 @@ def test_damage_is_refused_in_one_line_or_harmless():
 
 NO_FILES = {  # arguments and options that are texts, but name no file that is read
     "arguments", "cluster", "command", "contexts", "encoding", "filters", "force_stage", "format", "in_context",
-    "label", "memory", "metric", "model_size", "output", "pattern", "picture", "save_mix", "separator", "tag_separator", "tokenizer",
-    "word1", "word2",
+    "label", "memory", "metric", "model_size", "output", "pattern", "picture", "save_mix", "separator", "tag_separator",
+    "tokenizer", "word1", "word2",
 }  # fmt: skip
 ELSEWHERE = {  # what `train` hands on to `encode`, what is always refused, what is written
     "train": {"stop_words", "user_dict", "vocabulary"}, "autotune": {"init"}, "export-counts": {"vocab"},

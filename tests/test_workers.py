@@ -343,9 +343,10 @@ def test_a_factorisation_that_was_shared_is_finished_by_one_process(sides, worke
 
 
 def test_only_products_of_krylov_are_shared(sides, tmp_path):
-    for solver in ("arpack", "none"):
-        with pytest.raises(UsageError, match=f"processes: only the products of solver='krylov' can be shared, not .*{solver}"):
-            train("pmi-svd", sides["right"], tmp_path / "m.h5", vector_size=3, solver=solver, processes=2)
+    for given in ({"solver": "arpack", "vector_size": 3}, {"solver": "none"}):
+        refusal = f"processes: only the products of solver='krylov' can be shared, not .*{given['solver']}"
+        with pytest.raises(UsageError, match=refusal):
+            train("pmi-svd", sides["right"], tmp_path / "m.h5", **given, processes=2)
     (tmp_path / "m.h5.slabs").mkdir()
     (tmp_path / "m.h5.slabs" / "mine").touch()
     with pytest.raises(UsageError, match="slabs: is in the way; remove it"):

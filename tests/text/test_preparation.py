@@ -15,6 +15,7 @@ from support.tokenizing import encode_text, options, words
 
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode
+from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import FormatError, InputError, UsageError
@@ -188,7 +189,7 @@ def test_new_text_is_prepared_as_the_counted_one_and_other_counts_are_not_added(
     Path("stop").unlink()
     assert main(["append", "cooc", "text", "--output", "both", *QUIET]) == 0
     assert Cooc("both").encoding.stop_words == "the\n" and Cooc("both").manifest["tokens"] == 12
-    encode("text", "plain", options("whitespace", vocabulary="cooc"))
+    encode("text", "plain", EncodeOptions(tokenizer="whitespace", vocabulary="cooc"))
     assert main(["count", "plain", "--output", "other", *QUIET]) == 0
     assert main(["merge", "cooc", "other", "--output", "sum", *QUIET]) == 2
 
@@ -205,7 +206,7 @@ def test_a_corpus_is_kept_while_the_list_has_the_same_words(capsys):
     assert Path("jobs/job/corpus/manifest.json").stat().st_mtime_ns == made
     Path("jobs/stop").write_text("b\n")
     assert main(["run", "jobs/job.toml", *QUIET]) == 2
-    assert "made with different stop_words" in capsys.readouterr().err
+    assert "made with different --stop-words" in capsys.readouterr().err
 
 
 def test_the_options_that_cut_are_all_in_the_record():
