@@ -458,9 +458,10 @@ def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
 def _earlier_plan(record: Path) -> dict[str, Any] | None:
     """Return the plan that a run left, or None if it is damaged: then nothing that lies beside it can be trusted."""
     try:
-        return read_json(record.read_bytes(), dict[str, Any], f"{record}")
+        plan = read_json(record.read_bytes(), dict[str, Any], f"{record}")
     except FormatError:
         return None
+    return plan if isinstance(plan.get("options") or {}, dict) else None
 
 
 def clear(work: Path) -> None:

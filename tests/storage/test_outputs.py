@@ -334,9 +334,10 @@ def test_resumed_with_other_options_is_refused_and_keeps_the_work(tmp_path):
     assert names(tmp_path) == ["out"]
 
 
-def test_an_unreadable_plan_begins_anew(tmp_path):
+@pytest.mark.parametrize("plan", ["{", '{"options": 32768}', '{"options": "stranger:cut"}'])
+def test_an_unreadable_plan_begins_anew(tmp_path, plan):
     leave_part(tmp_path / "out")
-    (tmp_path / "out.part" / "plan.json").write_text("{")
+    (tmp_path / "out.part" / "plan.json").write_text(plan)
     with building(tmp_path / "out", PLAN, resume=True) as work:
         assert names(work) == ["lock", "plan.json"]
         write_manifest(work, KIND, VERSION, {})
