@@ -155,7 +155,8 @@ def _dots(data: Record, rows: Sequence[tuple[str, Record, int, bool]], show: Cal
         x, start, end = (place(row[key]) for key in ("value", "low", "high"))
         dots.append(Dot(_short(name), name, middle, x, start, end, show(row["value"]), colour, strong))
         said.append(f"{name} {show(row['value'])}, {show(row['low'])} to {show(row['high'])}")
-    note = f"{data['covered']:,} of {data['total']:,} {ITEMS.get(data['kind'], 'documents')}"
+    among = "" if data["covered"] == data["total"] else f"{data['covered']:,} of "
+    note = f"{among}{data['total']:,} {ITEMS.get(data['kind'], 'documents')}"
     height, axis = TOP + ROW * len(rows) + AXIS, _axis(low, high, place)
     return Dots(data["name"], note, height, left, right, dots, axis, place(0.0) if zero else None, "; ".join(said))
 

@@ -17,7 +17,7 @@ POINT = 72 * UNIT  # points per unit, for font sizes
 DPI = 150
 COLUMNS = 4
 MARGIN, TITLE, LINE = 16.0, 22.0, 18.0  # around a panel, above it, and a line of the heading
-LETTERS = 58  # letters of the heading that fit above one panel
+LETTERS = 50  # letters of the heading that fit above one panel
 INK, SOFT, RULE = "#1d2126", "#5b646e", "#dfe3e8"
 
 
