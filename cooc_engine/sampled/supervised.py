@@ -11,6 +11,7 @@ The corpus holds every word; here words and labels are told apart, and cut by co
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.rules import Rule
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.errors import InputError, UsageError
+from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.progress import Stage
@@ -69,12 +70,20 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
     return _design(corpus, options, _dictionary(corpus, options))
 
 
-def retrained(corpus: Corpus, options: SupervisedOptions, pruned: Pruned, threads: int, stage: Stage) -> dict[str, Matrix]:
-    """Return the arrays of a classifier of which words and n-grams were left out, trained again (Joulin et al. 2016)."""
+def retrained(
+    corpus: Corpus, options: SupervisedOptions, pruned: Pruned, threads: int, stage: Stage, path: Path
+) -> dict[str, Matrix]:
+    """Return the arrays of the classifier at `path` without words and n-grams left out, trained again (Joulin et al. 2016).
+
+    Raises `FormatError` if they do not have the shapes that its options tell.
+    """
     made = _design(corpus, options, _known(corpus.vocabulary, pruned), pruned.kept)
     network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed)
     for name, values in network.arrays().items():
-        values[:] = pruned.arrays[name]
+        found = pruned.arrays.get(name)
+        if found is None or found.shape != values.shape:
+            raise FormatError(f"{path}: its {name} do not have the shape that its options tell; train it again")
+        values[:] = found
     run_epochs(State(network, corpus.shards), made.model, corpus, threads, stage, lambda step, whole: None)
     return {**pruned.arrays, **network.arrays()}  # n-grams of which none was kept have no place in a network
 

@@ -156,7 +156,7 @@ def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict
     with tempfile.TemporaryDirectory(prefix="retrain.", dir=how.directory) as directory:
         corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, Path(directory))
         with how.progress.stage("retrain", options.epochs * corpus.tokens, "words") as stage:
-            return retrained(corpus, options, pruned, how.threads, stage)
+            return retrained(corpus, options, pruned, how.threads, stage, older.path)
 
 
 def _encoded(source: str, older: ModelFile, how: _How, directory: Path) -> Corpus:

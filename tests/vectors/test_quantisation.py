@@ -230,6 +230,14 @@ def test_a_function_that_a_model_names_is_not_run_to_train_again(tmp_path, class
         quantize(tmp_path / "m.h5", tmp_path / "s.h5", QuantizeOptions(cutoff=120, retrain=str(classifier[0])), threads=1)
 
 
+def test_a_classifier_that_is_not_what_its_options_tell_is_not_trained_again(tmp_path, classifier):
+    older = open_model(classifier[1])
+    config = {**older.config, "train": {**older.config["train"], "vector_size": 99}}
+    save_model(tmp_path / "m.h5", replace(older.data(), config=config))
+    with pytest.raises(FormatError, match=r"m\.h5: its words do not have the shape that its options tell"):
+        quantize(tmp_path / "m.h5", tmp_path / "s.h5", QuantizeOptions(cutoff=120, retrain=str(classifier[0])), threads=1)
+
+
 def test_small_classifiers_answer_the_same_in_the_other_program(tmp_path, classifier):
     package = pytest.importorskip("fasttext")
     quantize(classifier[1], tmp_path / "s.h5", QuantizeOptions(cutoff=400, qnorm=True), threads=1)
