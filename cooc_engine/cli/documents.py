@@ -14,22 +14,21 @@ from cooc_engine.cli.console import print_lines
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.cli.parameters import Force, JsonLines, ModelFile, TextFiles, Threads, TrustTokenizer
 from cooc_engine.errors import UsageError
+from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
 from cooc_engine.runtime.options import AtLeast, Flag, Options
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.outputs import writing_files
 
 __all__ = ["infer"]
 
-EPOCHS, SEED = 20, 1  # those of `infer` in Python
-
 
 @dataclass(frozen=True)
 class InferOptions(Options):
     """How the vector of a new document is trained."""
 
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch",))] = EPOCHS
+    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch",))] = INFER_EPOCHS
     """Number of passes over each document."""
-    seed: Annotated[int, AtLeast(0)] = SEED
+    seed: Annotated[int, AtLeast(0)] = INFER_SEED
     """Random seed; with the same seed, the same text always gets the same vector."""
 
 

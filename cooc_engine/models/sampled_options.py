@@ -8,7 +8,12 @@ from typing import Annotated, ClassVar, Literal
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
-__all__ = ["CbowOptions", "Doc2vecOptions", "FasttextOptions", "JoseOptions", "SampledOptions", "SkipgramOptions"]
+__all__ = [
+    "INFER_EPOCHS", "INFER_SEED", "CbowOptions", "Doc2vecOptions", "FasttextOptions", "JoseOptions", "SampledOptions",
+    "SkipgramOptions",
+]  # fmt: skip
+
+INFER_EPOCHS, INFER_SEED = 20, 1  # by default, of the vector of a new document
 
 
 @dataclass(frozen=True)

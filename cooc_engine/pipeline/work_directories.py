@@ -10,9 +10,8 @@ from cooc_engine.storage.outputs import beside, refuse_links
 
 __all__ = ["discard_work", "refuse_foreign_work", "work_of"]
 
-MEMBERS = frozenset(
-    ("corpus", "cooc", "best", "trial", "small", "retrain")
-)  # names of what is made there, to which suffixes are added
+MEMBERS = frozenset(("corpus", "cooc", "best", "trial", "small", "retrain"))
+"""Names of what is made there, to which suffixes are added."""
 
 
 def work_of(output: Path) -> Path:

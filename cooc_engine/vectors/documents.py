@@ -10,6 +10,7 @@ import numpy as np
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.options import AtLeast, checked
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DocumentVectors", "infer"]
 
-EPOCHS, SEED = 20, 1
 Text = str | Iterable[str]
 
 
@@ -59,13 +59,13 @@ class DocumentVectors(Vectors):
     _inferring: dict[tuple[int, int, int], Any]
     _numbered: bool
 
-    def infer_vector(self, text: Text, *, epochs: int = EPOCHS, seed: int = SEED) -> Matrix:
+    def infer_vector(self, text: Text, *, epochs: int = INFER_EPOCHS, seed: int = INFER_SEED) -> Matrix:
         """Return the vector (d,) of a new document, a string or a list of words: always the same for the same arguments."""
         vector: Matrix = self.infer_vectors([text], epochs=epochs, seed=seed, threads=1)[0]
         return vector
 
     def infer_vectors(
-        self, texts: Sequence[Text], *, epochs: int = EPOCHS, seed: int = SEED, threads: int | None = None
+        self, texts: Sequence[Text], *, epochs: int = INFER_EPOCHS, seed: int = INFER_SEED, threads: int | None = None
     ) -> Matrix:
         """Return the vectors (n, d) of new documents, each a string or a list of words.
 
@@ -100,8 +100,8 @@ def infer(
     model_path: PathLike,
     texts: Sequence[Text],
     *,
-    epochs: int = EPOCHS,
-    seed: int = SEED,
+    epochs: int = INFER_EPOCHS,
+    seed: int = INFER_SEED,
     threads: int | None = None,
     trust_tokenizer: bool = False,
 ) -> Matrix:
