@@ -20,7 +20,7 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
 
-__all__ = ["LANES", "Parameters", "Schedule", "Shape", "State", "Visitors", "entries_done", "run_epochs"]
+__all__ = ["LANES", "Done", "Parameters", "Schedule", "Shape", "State", "Visitors", "entries_done", "run_epochs"]
 
 LANES = 16  # floats in a cache line, which hold the accumulators of a row
 CHUNK_ROWS = 1 << 14  # rows initialised at a time
@@ -187,14 +187,21 @@ class State(TrainingState):
         return self.epoch >= schedule.epochs or (len(losses) - 1 - best >= schedule.patience and bool(losses))
 
 
+class Done(NamedTuple):
+    """What visitors have done: the number of strata, and seconds of work of all threads."""
+
+    strata: int
+    busy: float
+
+
 class Visitors(Protocol):
     """Those who visit the tiles, with `threads` in all; between two calls nothing is under way."""
 
     threads: int
     extent: Extent
 
-    def train(self, order: Order, stage: Stage) -> float:
-        """Visit the next stratum of the epoch; returns the seconds of work of all threads.
+    def train(self, order: Order, stage: Stage) -> Done:
+        """Visit the next stratum of the epoch, or several.
 
         The stage advances by their entries, and their costs are written into the state.
         """
@@ -217,11 +224,11 @@ def run_epochs(visitors: Visitors, state: State, schedule: Schedule, stage: Stag
         strata = len(order.strata)
         while state.strata < strata:
             begin = time.perf_counter()
-            busy = visitors.train(order, stage)
-            state.strata += 1
+            done = visitors.train(order, stage)
+            state.strata += done.strata
             seconds = time.perf_counter() - begin
             state.seconds += seconds
-            state.idle += visitors.threads * seconds - busy
+            state.idle += visitors.threads * seconds - done.busy
             _check_loss(state, visitors.extent, schedule)
             stage.advance(0, _note(state, schedule))
             if state.strata == strata:

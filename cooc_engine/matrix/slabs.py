@@ -4,11 +4,13 @@ A slab is what belongs to one group of blocks: their rows of tiles, or of parame
 its part needs, as the stratum before has left them, and writes them anew, under a name of its own: what was read stays until
 the stratum has ended, so that a task whose worker is lost can begin again, and two attempts at it write the same bytes. No
 two parts of a stratum share a slab, and all visits of a slab are in the order of one machine: the parameters have its bits.
+A single worker is given many strata at once, since it would read and write all parameters for each of them.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ import numpy as np
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine._kernels.tiles import TileEntries
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.matrix.adagrad import Parameters, Schedule, Shape, State
+from cooc_engine.matrix.adagrad import Done, Parameters, Schedule, Shape, State
 from cooc_engine.matrix.tiles import Dealing, Extent, Grid, Order, deal, order_of
 from cooc_engine.matrix.visits import Table, Visitor
 from cooc_engine.runtime.progress import Stage
@@ -32,6 +34,7 @@ from cooc_engine.storage.scratch import aligned_zeros, map_raw, new_raw
 
 __all__ = ["Job", "OnWorkers"]
 
+TASK = 20.0  # seconds that a task of a single worker may take: an interrupt waits for it
 KINDS = {"places": np.uint32, "targets": np.float32, "weights": np.float32}
 
 
@@ -108,45 +111,49 @@ def deal_slab(job: Job, slab: int, stage: Stage) -> Dealt:
     return Dealt(tiles.sizes.reshape(grid.sides, -1)[slab], tiles.held_out, tiles.losses[rows])
 
 
+Units = Sequence[Rows]  # (k, m) units of each of some strata, which are visited one after the other
+
+
 class Visited(NamedTuple):
-    """What a task has done: seconds of work, and (k, m) the costs of the pairs of its units."""
+    """What a task has done: seconds of work, and for each stratum (k, m) the costs of the pairs of its units."""
 
     busy: float
-    costs: Floats
+    costs: list[Floats]
 
 
-def visit(job: Job, units: Rows, turn: int, stored: dict[int, Stored], output: Path, stage: Stage) -> Visited:
-    """Task: train on some units of a stratum, and write their slabs of parameters to `output`, in the order of `stored`."""
-    part = _Part.read(job, units, stored)
+def visit(job: Job, strata: Units, turn: int, stored: dict[int, Stored], output: Path, stage: Stage) -> Visited:
+    """Task: train on some units of strata, and write their slabs of parameters to `output`, in the order of `stored`."""
+    part, busy = _Part.read(job, strata, stored), 0.0
     step, kernel = part.parameters.step(job.schedule.lr, job.schedule.clip), getattr(kernels, job.kernel)
     costs = np.zeros(part.table.grid.sides**2)
     with ThreadPoolExecutor(job.threads) as pool:
         visitor = Visitor(pool, job.threads, part.table, part.parameters)
-        busy = visitor.train(kernel, step, part.units, turn, costs)
-    stage.advance(int(visitor.sizes[part.units].sum()))
+        for units in part.strata:
+            busy += visitor.train(kernel, step, units, turn, costs)
+            stage.advance(int(visitor.sizes[units].sum()))
     with attempt(output) as suffix:
         _write(beside(output, suffix), part.parameters.matrices().values())
-    return Visited(busy, costs[part.units])
+    return Visited(busy, [costs[units] for units in part.strata])
 
 
-def judge(job: Job, units: Rows, stored: dict[int, Stored], stage: Stage) -> Floats:
-    """Task: return (k, m) the costs of the held-out entries of some units of a stratum."""
-    part = _Part.read(job, units, stored)
+def judge(job: Job, strata: Units, stored: dict[int, Stored], stage: Stage) -> list[Floats]:
+    """Task: return, for each stratum, (k, m) the costs of the held-out entries of its units."""
+    part = _Part.read(job, strata, stored)
     with ThreadPoolExecutor(job.threads) as pool:
-        costs = Visitor(pool, job.threads, part.table, part.parameters).judge(part.units.ravel(), part.table.held_out)
-    return costs[part.units]
+        visitor = Visitor(pool, job.threads, part.table, part.parameters)
+        return [visitor.judge(units.ravel(), part.table.held_out)[units] for units in part.strata]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a stratum in memory, as a grid of its own: its groups are those of the slabs; `units` are numbered by it."""
+    """Parts of strata in memory, as a grid of their own: its groups are those of the slabs; `strata` are numbered by it."""
 
-    units: Rows
+    strata: Units
     table: Table
     parameters: Parameters
 
     @classmethod
-    def read(cls, job: Job, units: Rows, stored: dict[int, Stored]) -> _Part:
+    def read(cls, job: Job, strata: Units, stored: dict[int, Stored]) -> _Part:
         """Read the slabs of parameters, which are `stored` in files, and map the tiles that the units visit."""
         sides = job.grid.sides
         words, contexts = ([slab % sides for slab in stored if slab // sides == side] for side in job.sides)
@@ -154,7 +161,9 @@ class _Part:
         grid = Grid(groups * job.grid.height, groups, job.grid.group)
         halves = [list(stored.values())[side * len(words) :][: len(words)] for side in sorted({*job.sides})]
         matrices = [_read(job, half, aligned_zeros(grid.rows, job.shape.width)) for half in halves]
-        numbers = np.searchsorted(words, units // sides) * grid.sides + np.searchsorted(contexts, units % sides)
+        numbers = [
+            np.searchsorted(words, units // sides) * grid.sides + np.searchsorted(contexts, units % sides) for units in strata
+        ]
         return cls(numbers, _table(job, grid, words, contexts), Parameters(job.shape, grid, matrices[0], matrices[-1]))
 
 
@@ -191,36 +200,39 @@ class OnWorkers:
         """Deal the tiles; the stage advances by their entries."""
         self._workers, self._job, self._state = workers, job, state
         self._stored: dict[int, Stored] = {}
-        self._collected = True
+        self._collected, self._bundle = True, 1
         self.threads = workers.count * workers.threads
         found = list(workers.each(deal_slab, ((job, slab) for slab in range(job.grid.sides)), stage))
         sizes, losses = np.concatenate([one.sizes for one in found]), np.concatenate([one.losses for one in found])
         self.extent = Extent(sizes, sum(one.held_out for one in found), losses)
 
-    def train(self, order: Order, stage: Stage) -> float:
-        """Visit the next stratum."""
-        parts = self._parts(order.strata[self._state.strata])
+    def train(self, order: Order, stage: Stage) -> Done:
+        """Visit the next stratum, or as many as a single worker visits in `TASK` seconds."""
+        strata, begin = order.strata[self._state.strata :][: self._bundle], time.perf_counter()
         at = self._job.directory / f"rows-{self._state.epoch}-{self._state.strata}"
         items = [
-            (self._job, units, order.turn, self._needed(units), beside(at, f"-{number:03d}.bin"))
-            for number, units in enumerate(parts)
+            (self._job, part, order.turn, self._needed(part), beside(at, f"-{number:03d}.bin"))
+            for number, part in enumerate(self._parts(strata))
         ]
         busy, stored = 0.0, dict(self._stored)
-        for (_, units, _, read, written), one in zip(items, self._workers.each(visit, items, stage, stay=True), strict=True):
-            self._state.costs[units] = one.costs
+        for (_, part, _, read, written), one in zip(items, self._workers.each(visit, items, stage, stay=True), strict=True):
+            self._note(part, one.costs, self._state.costs)
             busy += one.busy
             stored |= {slab: Stored(written, number) for number, slab in enumerate(read)}
         self._stored, self._collected = stored, False
         self._clear()
-        return busy
+        if self._workers.count == 1:
+            self._bundle = max(1, int(len(strata) * TASK / (time.perf_counter() - begin)))
+        return Done(len(strata), busy)
 
     def judge(self) -> float:
         """Return the sum of the costs of all held-out entries."""
         costs = np.zeros_like(self._state.costs)
         strata = order_of(self._job.grid.sides, 0, 0, tied=self._job.shape.tied).strata
-        items = [(self._job, units, self._needed(units)) for stratum in strata for units in self._parts(stratum)]
-        for (_, units, _), found in zip(items, self._workers.each(judge, items, Stage("judge", None, "entries")), strict=True):
-            costs[units] = found
+        together = [strata] if self._workers.count == 1 else [[stratum] for stratum in strata]
+        items = [(self._job, part, self._needed(part)) for some in together for part in self._parts(some)]
+        for (_, part, _), found in zip(items, self._workers.each(judge, items, Stage("judge", None, "entries")), strict=True):
+            self._note(part, found, costs)
         return float(costs.sum())
 
     def collect(self) -> None:
@@ -231,15 +243,24 @@ class OnWorkers:
                 _read(self._job, [self._stored[side * sides + slab] for slab in range(sides)], matrix)
         self._collected = True
 
-    def _parts(self, stratum: Rows) -> list[Rows]:
-        """Divide the units of a stratum among the workers."""
-        return np.array_split(stratum, min(len(stratum), self._workers.count))
+    def _parts(self, strata: Units) -> list[Units]:
+        """Return what each worker visits: a single one all of some strata, each of several a part of the only one."""
+        if self._workers.count == 1:
+            return [strata]
+        (stratum,) = strata
+        return [[units] for units in np.array_split(stratum, min(len(stratum), self._workers.count))]
 
-    def _needed(self, units: Rows) -> dict[int, Stored]:
+    @staticmethod
+    def _note(strata: Units, costs: Sequence[Floats], whole: Floats) -> None:
+        """Write the costs of some units among those of all."""
+        for units, found in zip(strata, costs, strict=True):
+            whole[units] = found
+
+    def _needed(self, strata: Units) -> dict[int, Stored]:
         """Return the slabs that these units visit, and where they are."""
         if not self._stored:
             self._spread()
-        sides = self._job.grid.sides
+        sides, units = self._job.grid.sides, np.concatenate([units.ravel() for units in strata])
         found = np.union1d(units // sides, units % sides + sides * self._job.sides[-1])
         return {slab: self._stored[slab] for slab in found.tolist()}
 

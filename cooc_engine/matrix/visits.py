@@ -12,7 +12,7 @@ import numpy as np
 from cooc_engine._kernels import adagrad
 from cooc_engine._kernels.adagrad import Step, Walk
 from cooc_engine._kernels.tiles import TileEntries
-from cooc_engine.matrix.adagrad import Parameters, Schedule, State
+from cooc_engine.matrix.adagrad import Done, Parameters, Schedule, State
 from cooc_engine.matrix.tiles import Grid, Order, Tiles, share
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Floats, Rows
@@ -92,14 +92,14 @@ class InMemory:
         self._kernel, self._step = kernel, state.parameters.step(schedule.lr, schedule.clip)
         self._visitor = Visitor(pool, threads, self._table, state.parameters)
 
-    def train(self, order: Order, stage: Stage) -> float:
+    def train(self, order: Order, stage: Stage) -> Done:
         """Visit the next stratum."""
         stratum, *later = order.strata[self._state.strata : self._state.strata + 2]
         for soon in (stratum, *later):
             self._tiles.expect(soon)
         busy = self._visitor.train(self._kernel, self._step, stratum, order.turn, self._state.costs)
         stage.advance(int(self.extent.sizes[stratum].sum()))
-        return busy
+        return Done(1, busy)
 
     def judge(self) -> float:
         """Return the sum of the costs of all held-out entries."""

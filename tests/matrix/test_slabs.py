@@ -42,7 +42,7 @@ def cooc(tmp_path_factory) -> Cooc:
     return make_cooc(tmp_path_factory.mktemp("slabs"), CountOptions(window=5))
 
 
-@pytest.fixture(scope="module", params=["processes", pytest.param("dask", marks=pytest.mark.cluster)])
+@pytest.fixture(scope="module", params=["processes", "one process", pytest.param("dask", marks=pytest.mark.cluster)])
 def workers(request):
     """Workers who outlive a training, and count as those of other machines, so that a training is shared."""
     if request.param == "dask":
@@ -51,7 +51,7 @@ def workers(request):
         made = OnDask(request.getfixturevalue("client"), 1, 1 << 30)
         yield made
         return
-    made = Processes(2, 1, 1 << 30)
+    made = Processes(1 if request.param == "one process" else 2, 1, 1 << 30)
     with made.at(Path()):
         lasting = copy.copy(made)
         lasting.at, lasting.local = lambda directory: nullcontext(), False
@@ -105,6 +105,22 @@ def test_either_goes_on_where_the_other_stopped(cooc, workers, tmp_path, monkeyp
         made = trainer(cooc, output, options, resume=True)
     assert same_bits(whole, made)
     assert losses(whole) == losses(made)
+
+
+def test_a_single_worker_reads_the_parameters_for_many_strata_at_once(cooc, tmp_path, monkeypatch):
+    """The first stratum shows how long one takes; the others of the epoch, and the next epoch, are a task each."""
+    cut_into(monkeypatch, 12)
+    made, tasks, original = Processes(1, 1, 1 << 30), [], slabs.OnWorkers.train
+
+    def train(self, *given) -> slabs.Done:
+        tasks.append(original(self, *given).strata)
+        return slabs.Done(tasks[-1], 0.0)
+
+    monkeypatch.setattr(slabs.OnWorkers, "train", train)
+    made.local = False
+    with sharing(made):
+        train_glove(cooc, tmp_path / "made.h5", GLOVE)
+    assert tasks == [1, 11, 12]
 
 
 def test_workers_that_are_killed_cost_no_bit(cooc, tmp_path, monkeypatch):
