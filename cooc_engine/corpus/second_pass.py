@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine._kernels import counting
-from cooc_engine.corpus.directory import COUNTS, ID_FILES, KIND, VERSION, CorpusDigest
+from cooc_engine.corpus.directory import COUNTS, ID_FILES, KIND, VERSION, Corpus, CorpusDigest
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spooled
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranges import RangesCheckpoint
@@ -26,6 +26,7 @@ from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.arrays import ArrayFiles, ArrayWriter, Bound, bound_files
 from cooc_engine.storage.attempts import attempt
 from cooc_engine.storage.outputs import beside, write_manifest
+from cooc_engine.storage.relations import check_sum
 from cooc_engine.storage.scratch import map_raw, new_raw
 
 __all__ = ["write_corpus", "write_shards"]
@@ -69,6 +70,8 @@ def write_corpus(
         **({"faults": point.faults} if isinstance(point, PassCheckpoint) and options.errors != "strict" else {}),
     }
     write_manifest(work, KIND, VERSION, fields)
+    made = Corpus(work)  # what would be refused later, as what a forged spool makes, is not finished
+    check_sum(counts, made.manifest["tokens_in_vocabulary"], f"{work}: the counts of the words")
 
 
 def write_shards(

@@ -136,12 +136,13 @@ class Places:
         self._structure.close()
 
     def put(self, name: str, values: Matrix) -> None:
-        """Write the values of a dataset, by its path."""
+        """Write the values of a dataset, by its path; raises `FormatError` if the file has no room for them there."""
         dataset = h5py.h5d.open(self._structure.id, name.encode())
-        if dataset.shape != values.shape:
-            raise ValueError(f"{self._path}: {name} has room for {dataset.shape}, not for {values.shape}")
+        place = dataset.get_offset()
+        if (dataset.shape, dataset.dtype) != (values.shape, FLOAT) or (values.size and place is None):
+            raise FormatError(f"{self._path}: {name} is not the room that was laid out for it; pass --force to start anew")
         if values.size:
-            self._file.seek(dataset.get_offset())
+            self._file.seek(place)
             write_values(self._file, values)
             self.written = crc32(np.ascontiguousarray(values, FLOAT).reshape(-1).view(np.uint8).data, self.written)
 

@@ -11,7 +11,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, cast
@@ -29,6 +29,7 @@ from cooc_engine.runtime.types import Matrix, Rows, listed
 from cooc_engine.storage.arrays import Bound, torn
 from cooc_engine.storage.outputs import building_file
 from cooc_engine.storage.plain_hdf5 import Places, lay_out
+from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Crc, Natural, fitted
 from cooc_engine.storage.scratch import map_raw
 from cooc_engine.text.files import stamps
@@ -101,7 +102,7 @@ def embed(
             task.check()
         else:
             _take_in(paths, vectors, work)
-        sizes = map_raw(work / SIZES, np.int64)
+        sizes = task.sizes()
         window, needed = task.memory(sizes, usable_threads(how.threads), how.budget)
         needed.check()
         how.shown.say(needed.line())
@@ -133,11 +134,30 @@ class _Task:
     work: Path
     name: str
 
+    def sizes(self) -> Rows:
+        """Return how many words each line has; raises `FormatError` if the file does not hold numbers."""
+        path = self.work / SIZES
+        if path.stat().st_size % np.dtype(np.int64).itemsize:
+            raise torn(path)
+        return map_raw(path, np.int64)
+
     def lines(self) -> Iterator[str]:
-        """Yield the lines of the text."""
+        """Yield the lines of the text; raises `FormatError` if they are not text."""
         with (self.work / LINES).open("rb") as file:
             for line in file:
-                yield line.decode().removesuffix("\n")
+                try:
+                    yield line.decode().removesuffix("\n")
+                except UnicodeDecodeError:
+                    raise torn(self.work / LINES) from None
+
+    def sentences(self, done: int) -> Iterator[list[str]]:
+        """Yield the words of each line that is not done; raises `FormatError` unless they are as many as was noted."""
+        sizes = self.sizes()[done:].tolist()
+        for line, size in zip_longest(islice(self.lines(), done, None), sizes):
+            words = [] if line is None else self.vectors.words_of(line)
+            if line is None or len(words) != size:
+                raise torn(self.work / LINES)
+            yield words
 
     def memory(self, sizes: Rows, threads: int, budget: int) -> tuple[int, Plan]:
         """Return the number of words that are read before they are written, and the plan of the memory."""
@@ -159,27 +179,37 @@ class _Task:
         shapes = ((str(line), (*before, n, size)) for line, n in enumerate(sizes.tolist()))
         index = {line.strip(): str(number) for number, line in enumerate(self.lines())}
         lay_out(self.work / self.name, shapes, {INDEX: json.dumps(index, ensure_ascii=False)})
-        states = States.zero(self.vectors.network.shape, self.options.batch if self.options.state == "carry" else 0)
         with Places(self.work / self.name) as places:
             structure = places.structure(map(str, range(len(sizes))))
         files = {name: Bound.of(self.work / name) for name in (LINES, SIZES)}
-        self._save(states, _Done(lines=0, files=files, structure=structure, written=0))
+        self._save(self._states(), _Done(lines=0, files=files, structure=structure, written=0))
+
+    def _states(self) -> States:
+        """Return the states in which the text begins, of no sentence unless they are carried."""
+        return States.zero(self.vectors.network.shape, self.options.batch if self.options.state == "carry" else 0)
 
     def _save(self, states: States, done: _Done) -> None:
         save_arrays(self.work / DONE, KIND, states._asdict(), done)
 
     def _done(self) -> tuple[States, _Done]:
-        arrays, meta = load_arrays(self.work / DONE, KIND)
-        return States(**{name: values.copy() for name, values in arrays.items()}), fitted(meta, _Done, f"{self.work / DONE}")
+        path, states = self.work / DONE, self._states()
+        arrays, meta = load_arrays(path, KIND)
+        for name, values in states._asdict().items():
+            try:
+                check_array(arrays, name, values.dtype, values.shape)
+            except ValueError:
+                raise torn(path) from None
+            values[:] = arrays[name]
+        return states, fitted(meta, _Done, f"{path}")
 
     def check(self) -> None:
         """Raise `FormatError` if anything that an interrupted run left is damaged, but for values that are written again."""
         _, done = self._done()
         for name in (self.name, LINES, SIZES):
             path = self.work / name
-            if not path.is_file() or (name in done["files"] and Bound.of(path) != done["files"][name]):
+            if not path.is_file() or (name != self.name and Bound.of(path) != done["files"].get(name)):
                 raise torn(path)
-        path, lines = self.work / self.name, len(map_raw(self.work / SIZES, np.int64))
+        path, lines = self.work / self.name, len(self.sizes())
         with Places(path) as places:
             places.go_on(map(str, range(done["lines"])))
             if (places.structure(map(str, range(lines))), places.written) != (done["structure"], done["written"]):
@@ -189,9 +219,9 @@ class _Task:
         """Write the vectors of the lines that are not done; yields the number of words of each part that is."""
         states, before = self._done()
         done, saved = before["lines"], time.monotonic()
-        sentences = map(self.vectors.words_of, islice(self.lines(), done, None))
+        sentences = self.sentences(done)
         carrying = self.options.state == "carry"
-        yield sum(map_raw(self.work / SIZES, np.int64)[:done].tolist())
+        yield sum(self.sizes()[:done].tolist())
         with Places(self.work / self.name) as places:
             places.written = before["written"]
             for part in _batches(sentences, self.options.batch) if carrying else windows(sentences, window):

@@ -114,6 +114,14 @@ def test_a_word_table_that_cannot_be_followed_is_refused(text, monkeypatch, valu
     refused(text, "words-00000.spool: is not what the interrupted run left")
 
 
+def test_a_corpus_that_would_be_refused_is_not_finished(text, monkeypatch):
+    work = interrupted(text, monkeypatch, while_reading=True)
+    change(work / "words-00000.spool", np.int64, 1, 1 << 40)  # the count of its first word
+    forge(work)
+    refused(text, "tokens_in_vocabulary is")
+    assert not text.with_name("out").exists()
+
+
 def change(path: Path, kind: type, place: int, value: int) -> None:
     values = np.fromfile(path, kind)
     values[place] = value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import shutil
 import threading
 import tracemalloc
 from dataclasses import replace
@@ -17,8 +18,9 @@ from support.elmo import TINY, random_network
 from cooc_engine.contextual.file import elmo_data, imported_config
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, InterruptedRun, ResourceError, UsageError
-from cooc_engine.models.file import save_model
+from cooc_engine.models.file import load_arrays, save_arrays, save_model
 from cooc_engine.storage import plain_hdf5
+from cooc_engine.storage.arrays import Bound
 from cooc_engine.vectors import contextual, embedding
 from cooc_engine.vectors.contextual import ContextualVectors
 from cooc_engine.vectors.embed_options import EmbedOptions
@@ -154,6 +156,49 @@ def test_vectors_that_an_interrupted_run_wrote_are_compared_too(tmp_path, model,
         file["2"][0, 0, 0] += 1
     with pytest.raises(FormatError, match=r"vectors\.h5: is not what"):
         embed(model, text, tmp_path / "vectors.h5", resume=True)
+
+
+def forge(work: Path, **arrays: np.ndarray) -> None:
+    """Make anew what a checkpoint says of the files beside it, and exchange arrays in it."""
+    had, meta = load_arrays(work / "done", "embedding")
+    lines = (work / "sizes").stat().st_size // 8
+    with plain_hdf5.Places(work / "vectors.h5") as places:
+        places.go_on(map(str, range(meta["lines"])))
+        meta |= {"structure": places.structure(map(str, range(lines))), "written": places.written}
+    meta["files"] = {name: Bound.of(work / name) for name in ("lines", "sizes")}
+    save_arrays(work / "done", "embedding", {name: values.copy() for name, values in had.items()} | arrays, meta)
+
+
+def test_forged_leftovers_are_refused(tmp_path, model, text, stopped):
+    def exchange(name: str, old: bytes, new: bytes) -> None:
+        data = (stopped / name).read_bytes()
+        assert old in data
+        (stopped / name).write_bytes(data.replace(old, new))
+
+    def write_anew(**how: object) -> None:
+        with h5py.File(stopped / "vectors.h5", "r+") as file:
+            values = file["4"][...]
+            del file["4"]
+            file.create_dataset("4", data=values, **how)
+
+    other, no_room = "is not what the interrupted run left", "4 is not the room that was laid out for it"
+    forgeries = {
+        "no UTF-8": (lambda: exchange("lines", "日".encode(), b"\xe6a"), {}, f"lines: {other}"),
+        "fewer words": (lambda: exchange("lines", b"of the river\n  ", b"of the-river\n  "), {}, f"lines: {other}"),
+        "more lines": (lambda: exchange("lines", b"\na\n", b"\na\nb\n"), {}, f"lines: {other}"),
+        "half a number": (lambda: exchange("sizes", bytes([1] + 7 * [0]), b"\1"), {}, f"sizes: {other}"),
+        "other states": (lambda: None, {"cells": np.zeros((2, 1, 0, 7), np.float32)}, f"done: {other}"),
+        "chunks": (lambda: write_anew(chunks=True), {}, no_room),
+        "double precision": (lambda: write_anew(dtype="f8"), {}, no_room),
+    }
+    shutil.copytree(stopped, tmp_path / "kept")
+    for change, arrays, says in forgeries.values():
+        shutil.rmtree(stopped, ignore_errors=True)
+        shutil.copytree(tmp_path / "kept", stopped)
+        change()
+        forge(stopped, **arrays)
+        with pytest.raises(FormatError, match=says):
+            embed(model, text, tmp_path / "vectors.h5", resume=True)
 
 
 def test_a_run_with_other_options_does_not_go_on(tmp_path, model, text, monkeypatch):
