@@ -61,9 +61,16 @@ class Setup:
 
 @dataclass(frozen=True)
 class Rates:
-    """Seconds of a core: encoding and renumbering a token, counting one, merging an entry of a run, the PMI of an entry and
-    its product with a column, and, by the size of vectors, an entry and epoch of GloVe, and a token and epoch of skip-gram.
-    """  # fmt: skip
+    """Seconds of a core for each unit of work.
+
+    encode, renumber  encoding a token, and giving it its final id
+    count, merge      counting a token, and merging an entry of a run
+    pmi, product      the PMI of an entry, and its product with a column
+    basis             making a row of a block orthogonal to those of one pass before, per column: a pass meets all before it
+    glove             an entry and epoch of GloVe, by the size of vectors
+    reload            a component of the rows that GloVe loads for a tile, per pair of words and epoch
+    skipgram          a token and epoch of skip-gram, by the size of vectors
+    """
 
     encode: float
     renumber: float
@@ -71,6 +78,8 @@ class Rates:
     merge: float
     pmi: float
     product: float
+    basis: float
+    reload: float
     glove: dict[str, float]
     skipgram: dict[str, float]
 
@@ -155,10 +164,11 @@ def _training(of: Setup, rates: Rates) -> Iterator[Stage]:
     """GloVe is reckoned for one machine, PMI-SVD for all; skip-gram is never shared."""
     entries, alone = of.entries, replace(of, machines=1, processes=1)
     slow = CROWDED if of.cores > CORES else 1.0
-    core = entries * _at(rates.glove, of.vector_size) * slow * of.epochs
+    epoch = entries * _at(rates.glove, of.vector_size) + rates.reload * of.words**2 * of.vector_size
+    core = epoch * slow * of.epochs
     yield _stage(alone, f"GloVe, {of.epochs} epochs, one machine", core, 12 * entries, 12 * entries, 12 * entries)
     columns, workers = PANEL * -(-of.vector_size // WIDE), of.machines * of.processes
-    core = entries * (rates.pmi + rates.product * columns * of.passes * slow)
+    core = entries * (rates.pmi + rates.product * columns * of.passes * slow) + rates.basis * of.words * columns * of.passes**2
     blocks = 4 * of.words * columns * of.passes * (workers + 1 if workers > 1 else 0)
     yield _stage(of, f"or PMI-SVD, {of.passes} passes", core, 8 * entries + blocks, 0, 8 * entries)
     core = of.tokens * _at(rates.skipgram, of.vector_size) * slow

@@ -19,15 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import grow
+import numpy as np
 from plan import MEASURED, Rates, estimated
+from scipy.optimize import nnls
 
 SIZES = ["17M", "85M", "340M"]
 EPOCHS, SIZE = 3, 100
 RATES = {  # those that a stage's time is proportional to, but for what it reads and writes
-    "encode": ("encode", "renumber"), "count": ("count", "merge"), "glove": ("glove",), "pmi-svd": ("pmi", "product"),
-    "skipgram": ("skipgram",),
+    "encode": ("encode", "renumber"), "count": ("count", "merge"), "glove": ("glove", "reload"),
+    "pmi-svd": ("pmi", "product", "basis"), "skipgram": ("skipgram",),
 }  # fmt: skip
 ROUNDS = 8  # of fitting: what a stage reads is not scaled
+PULL = 0.02  # with which the factors of a stage's rates are drawn to 1, since few runs need not tell them apart
 
 
 def carried_out(*arguments: object) -> dict[str, Any]:
@@ -67,17 +70,33 @@ def measure(text: Path, tokens: int, work: Path, rounds: int) -> dict[str, Any]:
 
 
 def fitted(rates: Rates, runs: Sequence[Mapping[str, Any]]) -> Rates:
-    """Return rates with which the times of runs are, by their geometric mean, what is estimated."""
+    """Return rates with which the times of runs are what is estimated: first on the whole, then by least squares."""
     for _ in range(ROUNDS):
-        ratios: dict[str, list[float]] = {}
-        for run in runs:
-            guesses = estimated(run, rates)
-            for name, seconds in run["seconds"].items():
-                ratios.setdefault(name, []).append(math.log(seconds / guesses[name]))
-        for name, found in ratios.items():
-            factor = math.exp(sum(found) / len(found))
-            rates = replace(rates, **{field: _scaled(getattr(rates, field), factor) for field in RATES[name]})
+        for name, fields in RATES.items():
+            ratios = [math.log(run["seconds"][name] / estimated(run, rates)[name]) for run in runs]
+            rates = _times(rates, dict.fromkeys(fields, math.exp(sum(ratios) / len(ratios))))
+    for fields, factors in [(fields, _told_apart(rates, name, fields, runs)) for name, fields in RATES.items()]:
+        rates = _times(rates, dict(zip(fields, factors, strict=True)))
     return rates
+
+
+def _told_apart(rates: Rates, name: str, fields: Sequence[str], runs: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return factors of the rates of a stage that fit its times best, none below 0."""
+    none = _times(rates, dict.fromkeys(fields, 0.0))
+    shares, rest = [], []
+    for run in runs:
+        least, seconds = estimated(run, none)[name], run["seconds"][name]
+        alone = [estimated(run, _times(none, {field: 1.0}, rates))[name] for field in fields]
+        shares.append([(one - least) / seconds for one in alone])
+        rest.append(1 - least / seconds)
+    pulled = [*shares, *(PULL * np.eye(len(fields)))]
+    found: list[float] = nnls(np.array(pulled), np.array([*rest, *[PULL] * len(fields)]))[0].tolist()
+    return found
+
+
+def _times(rates: Rates, factors: Mapping[str, float], of: Rates | None = None) -> Rates:
+    """Return rates of which some are those `of` others, or their own, times a factor."""
+    return replace(rates, **{field: _scaled(getattr(of or rates, field), factor) for field, factor in factors.items()})
 
 
 def _scaled(rate: Any, factor: float) -> Any:

@@ -172,6 +172,14 @@ class Cooc(OpenedDirectory):
         self._size = self.manifest["vocabulary"]["words"]
         self._checked: set[int] = set()
 
+    @classmethod
+    def unchanged(cls, path: PathLike, digest: str) -> Cooc:
+        """Open counts on which a model is being trained; raises `FormatError` if they no longer have this `digest`."""
+        opened = cls(path)
+        if opened.digest != digest:
+            raise FormatError(f"{path}: changed while a model was trained on it; train again with --force")
+        return opened
+
     def facts(self) -> dict[str, str]:
         """Return the numbers of the counts, their density and options, and their path."""
         density = self.entries / max(1, self._size * self.columns)

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["GLOVE", "SIMPLER", "Solver", "derive", "train_glove", "train_simpler_glove"]
 
 Options = GloveOptions | SimplerGloveOptions
+BATCHES = 4  # of slabs that a worker deals: each opens all of the counts, and all workers should end at about the same time
 
 
 @dataclass(frozen=True)
@@ -238,9 +239,11 @@ class _Training:
                 yield InMemory(pool, workers.threads, getattr(adagrad, kernel), tiles, state, schedule)
             return
         workers.check_processors()
-        at, layout = slabs_path(self.output), (self.shape, self.grid, workers.threads)
+        at, cooc, grid = slabs_path(self.output), self.cooc, self.grid
+        batch = -(-grid.sides // (workers.count * BATCHES))
         with directory_beside(at), workers.at(at):
-            job = Job(at, self.cooc.path, self.options, kernel, self.solver.dealing, schedule, *layout)
+            known = (at, cooc.path.absolute(), cooc.digest, self.options, kernel, self.solver.dealing, schedule)
+            job = Job(*known, self.shape, grid, workers.threads, batch)
             with dealing as stage:
                 visitors = OnWorkers(workers, job, state, stage)
             yield visitors

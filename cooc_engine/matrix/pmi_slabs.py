@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.errors import CoocError, FormatError
+from cooc_engine.errors import CoocError
 from cooc_engine.linalg.sparse import ENTRY_BYTES, PANEL, Panels, panels, scratch_bytes
 from cooc_engine.linalg.svd import Operator
 from cooc_engine.matrix.pmi import PIECE, copies, is_symmetric, transform_rows, transposed_rows
@@ -56,9 +56,7 @@ class Slab:
 
     def make(self, pool: Executor, stage: Stage) -> Operator:
         """Compute it from the counts."""
-        cooc = Cooc(self.counts)
-        if cooc.digest != self.digest:
-            raise FormatError(f"{self.counts}: changed while a model was trained on it; train again with --force")
+        cooc = Cooc.unchanged(self.counts, self.digest)
         allocate = on_disk(self.scratch) if self.scratch else in_memory
         rows, transpose = transform_rows(cooc, self.options, self.rows, allocate, pool, stage)
         if transpose is None and self.columns:

@@ -9,6 +9,7 @@ A single worker is given many strata at once, since it would read and write all 
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -35,7 +36,9 @@ from cooc_engine.storage.scratch import aligned_zeros, map_raw, new_raw
 __all__ = ["Job", "OnWorkers"]
 
 TASK = 20.0  # seconds that a task of a single worker may take: an interrupt waits for it
+SPEED = 1e9  # components that a thread trains per second, one per entry and dimension; assumed for the first task
 KINDS = {"places": np.uint32, "targets": np.float32, "weights": np.float32}
+Units = Sequence[Rows]  # (k, m) units of each of some strata, which are visited one after the other
 
 
 class Stored(NamedTuple):
@@ -49,12 +52,15 @@ class Stored(NamedTuple):
 class Job:
     """What all tasks of a training know.
 
+    cooc, digest      the co-occurrence directory that it is trained on
     kernel, dealing   the name of the kernel that trains, and the function that says what becomes of the counts
+    batch             number of slabs whose tiles are dealt by one task, into common files
     Slabs of parameters of words are numbered from 0, those of contexts from G on; tied vectors have only the former.
     """
 
     directory: Path
     cooc: Path
+    digest: str
     options: Any
     kernel: str
     dealing: Callable[[Cooc, Any], Dealing]
@@ -62,6 +68,7 @@ class Job:
     shape: Shape
     grid: Grid
     threads: int
+    batch: int
 
     @property
     def sides(self) -> tuple[int, int]:
@@ -74,44 +81,46 @@ class Job:
         return self.grid.group * self.grid.height
 
     def file(self, what: str, slab: int) -> Path:
-        """Return the path of the tiles of a slab of rows: of their bounds, or of one of the arrays of their entries."""
-        return self.directory / f"{what}-{slab:03d}.bin"
+        """Return the path of what has the tiles of a slab of rows: their bounds, or one of the arrays of their entries."""
+        return self.directory / f"{what}-{slab - slab % self.batch:03d}.bin"
 
 
 # ------------------------------------------------------------------------------------------------------------- tasks
 
 
 class Dealt(NamedTuple):
-    """What a task has dealt: (G,) entries to train on by group of columns, those held out, and losses as in `Extent`."""
+    """What a task has dealt: (n · G,) entries to train on by slab and group of columns, those held out, and losses."""
 
     sizes: Rows
     held_out: int
     losses: Floats
 
 
-def deal_slab(job: Job, slab: int, stage: Stage) -> Dealt:
-    """Task: deal the entries of the rows of a slab, and write their tiles."""
-    grid = job.grid
-    rows = slice(slab * grid.group, (slab + 1) * grid.group)
-    finals = [job.file(what, slab) for what in (*KINDS, "bounds")]
+def deal_batch(job: Job, first: int, stage: Stage) -> Dealt:
+    """Task: deal the entries of the rows of a batch of slabs, and write their tiles."""
+    grid, last = job.grid, min(first + job.batch, job.grid.sides)
+    rows = range(first * grid.group, last * grid.group)
+    finals = [job.file(what, first) for what in (*KINDS, "bounds")]
     with attempt(*finals) as suffix:
         *parts, bounds = (beside(path, suffix) for path in finals)
 
         def room(size: int) -> tuple[TileEntries, None]:
             return TileEntries(*(new_raw(path, kind, size) for path, kind in zip(parts, KINDS.values(), strict=True))), None
 
-        cooc = Cooc(job.cooc)
-        dealing, seed = job.dealing(cooc, job.options), job.schedule.seed
-        tiles = deal(cooc, dealing, grid, seed, job.threads, stage, room, range(rows.start, rows.stop))
+        cooc = _counts(job.cooc, job.digest)
+        tiles = deal(cooc, job.dealing(cooc, job.options), grid, job.schedule.seed, job.threads, stage, room, rows)
         own = slice(rows.start * grid.blocks, rows.stop * grid.blocks)
         _write(bounds, [tiles.starts[own], tiles.stops[own], tiles.starts[1:][own]])
         for path in parts:
             with path.open("rb") as file:
                 os.fsync(file.fileno())  # what was written by a mapping is seen by other machines only then
-    return Dealt(tiles.sizes.reshape(grid.sides, -1)[slab], tiles.held_out, tiles.losses[rows])
+    return Dealt(tiles.sizes.reshape(grid.sides, -1)[first:last].ravel(), tiles.held_out, tiles.losses[rows.start : rows.stop])
 
 
-Units = Sequence[Rows]  # (k, m) units of each of some strata, which are visited one after the other
+@functools.lru_cache(maxsize=1)
+def _counts(path: Path, digest: str) -> Cooc:
+    """Open the counts, which a worker verifies only once, although the rows of each slab are spread over all of them."""
+    return Cooc.unchanged(path, digest)
 
 
 class Visited(NamedTuple):
@@ -169,9 +178,9 @@ class _Part:
 
 def _table(job: Job, grid: Grid, words: Sequence[int], contexts: Sequence[int]) -> Table:
     """Map the tiles of slabs of rows; the table has their columns in slabs of contexts."""
-    group = job.grid.group
+    group, blocks = job.grid.group, job.grid.blocks
     columns = (np.array(contexts)[:, None] * group + np.arange(group)).ravel()
-    bounds = [map_raw(job.file("bounds", slab), np.int64).reshape(3, group, -1) for slab in words]
+    bounds = [map_raw(job.file("bounds", slab), np.int64).reshape(3, -1, group, blocks)[:, slab % job.batch] for slab in words]
     begins, stops, ends = np.concatenate([some[:, :, columns] for some in bounds], axis=1).reshape(3, -1)
     pieces = [TileEntries(*(map_raw(job.file(what, slab), kind, "c") for what, kind in KINDS.items())) for slab in words]
     return Table(grid, begins, stops, ends, pieces, grid.sides)
@@ -200,11 +209,12 @@ class OnWorkers:
         """Deal the tiles; the stage advances by their entries."""
         self._workers, self._job, self._state = workers, job, state
         self._stored: dict[int, Stored] = {}
-        self._collected, self._bundle = True, 1
+        self._collected = True
         self.threads = workers.count * workers.threads
-        found = list(workers.each(deal_slab, ((job, slab) for slab in range(job.grid.sides)), stage))
+        found = list(workers.each(deal_batch, ((job, first) for first in range(0, job.grid.sides, job.batch)), stage))
         sizes, losses = np.concatenate([one.sizes for one in found]), np.concatenate([one.losses for one in found])
         self.extent = Extent(sizes, sum(one.held_out for one in found), losses)
+        self._bundle = self._strata_in(job.shape.d * self.extent.trained / job.grid.sides / (job.threads * SPEED))
 
     def train(self, order: Order, stage: Stage) -> Done:
         """Visit the next stratum, or as many as a single worker visits in `TASK` seconds."""
@@ -221,8 +231,7 @@ class OnWorkers:
             stored |= {slab: Stored(written, number) for number, slab in enumerate(read)}
         self._stored, self._collected = stored, False
         self._clear()
-        if self._workers.count == 1:
-            self._bundle = max(1, int(len(strata) * TASK / (time.perf_counter() - begin)))
+        self._bundle = self._strata_in((time.perf_counter() - begin) / len(strata))
         return Done(len(strata), busy)
 
     def judge(self) -> float:
@@ -242,6 +251,10 @@ class OnWorkers:
             for side, matrix in enumerate(self._state.parameters.matrices().values()):
                 _read(self._job, [self._stored[side * sides + slab] for slab in range(sides)], matrix)
         self._collected = True
+
+    def _strata_in(self, seconds: float) -> int:
+        """Return how many strata are visited at once if each takes so many seconds: one, if several workers share it."""
+        return max(1, int(TASK / max(seconds, 1e-9))) if self._workers.count == 1 else 1
 
     def _parts(self, strata: Units) -> list[Units]:
         """Return what each worker visits: a single one all of some strata, each of several a part of the only one."""

@@ -96,6 +96,7 @@ def test_either_goes_on_where_the_other_stopped(cooc, workers, tmp_path, monkeyp
     cut_into(monkeypatch, *grid)
     whole, output = trainer(cooc, tmp_path / "whole.h5", options), tmp_path / "made.h5"
     shared, alone = sharing(workers), nullcontext()
+    monkeypatch.setattr(slabs, "TASK", 0.0)  # a single worker, too, stops after each stratum
     interrupt_at(monkeypatch, 3)
     with shared if first == "workers" else alone, pytest.raises(InterruptedRun, match="resume=True"):
         trainer(cooc, output, options)
@@ -107,8 +108,8 @@ def test_either_goes_on_where_the_other_stopped(cooc, workers, tmp_path, monkeyp
     assert losses(whole) == losses(made)
 
 
-def test_a_single_worker_reads_the_parameters_for_many_strata_at_once(cooc, tmp_path, monkeypatch):
-    """The first stratum shows how long one takes; the others of the epoch, and the next epoch, are a task each."""
+@pytest.mark.parametrize(("seconds", "expected"), [(20.0, [12, 12]), (0.0, [1] * 24)])
+def test_a_single_worker_reads_the_parameters_for_as_many_strata_as_it_has_time(cooc, tmp_path, monkeypatch, seconds, expected):
     cut_into(monkeypatch, 12)
     made, tasks, original = Processes(1, 1, 1 << 30), [], slabs.OnWorkers.train
 
@@ -116,11 +117,12 @@ def test_a_single_worker_reads_the_parameters_for_many_strata_at_once(cooc, tmp_
         tasks.append(original(self, *given).strata)
         return slabs.Done(tasks[-1], 0.0)
 
+    monkeypatch.setattr(slabs, "TASK", seconds)
     monkeypatch.setattr(slabs.OnWorkers, "train", train)
     made.local = False
     with sharing(made):
         train_glove(cooc, tmp_path / "made.h5", GLOVE)
-    assert tasks == [1, 11, 12]
+    assert tasks == expected
 
 
 def test_workers_that_are_killed_cost_no_bit(cooc, tmp_path, monkeypatch):
