@@ -31,8 +31,12 @@ DICTIONARY = 96 << 20  # bytes of jieba's dictionary, in each process
 
 @dataclass(frozen=True)
 class Allotment:
-    """The division of the budget, in bytes: a block of text, a line for Python code, a thread's table before it is written out,
-    and ranking.
+    """The division of the memory budget; all sizes are in bytes.
+
+    block    a block of text
+    line     the longest line that is passed to Python code
+    table    the words of one thread, before they are written to disk
+    ranking  ranking the words
     """
 
     threads: int

@@ -121,7 +121,7 @@ class Corpus(OpenedDirectory):
 
     @property
     def ids(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]] | None:
-        """The ids of documents, or the tags of each: their text, one after another, and where each begins; None without."""
+        """The ids, or the tags, of all documents: their concatenated text, and (D + 1,) offsets in it; None without any."""
         if not self.options.has_ids:
             return None
         text, offsets = (self._files.load(name, kind) for name, kind in ID_FILES.items())

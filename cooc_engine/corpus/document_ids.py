@@ -1,4 +1,4 @@
-"""The ids of documents: what a column of the text says, or else the numbers of the lines."""
+"""The ids of documents: the values of a column of the text, or else the numbers of the lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE_END = 10
 
 
 class IdsWriter:
-    """Writes the files of the ids that a text has, piece by piece."""
+    """Writes the files of the document ids of a text, piece by piece."""
 
     def __init__(self, directory: Path) -> None:
         self._directory, self._size = directory, 0
@@ -67,10 +67,11 @@ def document_ids(corpus: Corpus) -> Vocabulary:
 
 
 class Tagging(NamedTuple):
-    """The tags of a corpus, in the order in which the text first has them, and those of each document.
+    """The tags of a corpus, in the order of their first occurrence, and those of each document.
 
-    tags    with the number of tokens of the documents that have the tag as its count
-    starts  (D + 1,), and rows: document d has the tags rows[starts[d]:starts[d + 1]], each once
+    tags    the count of a tag is the number of tokens in documents with that tag
+    starts  (D + 1,) int64
+    rows    int32: document d has the tags rows[starts[d]:starts[d + 1]], each once
     """
 
     tags: Vocabulary

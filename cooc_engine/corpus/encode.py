@@ -75,11 +75,11 @@ def plan_encode(
     options: EncodeOptions | None = None,
     **run: Unpack[SharedPlanKeywords],
 ) -> Plan:
-    """Return the plan of `encode`, its memory and disk, and write nothing.
+    """Return the plan of `encode`, its memory and disk usage in bytes, and write nothing.
 
-    Disk usage is predicted from a sample of about 1 MiB: taken throughout the files if they are plain
-    text, from their beginnings if compressed. It is None for standard input, invalid text, and Python tokenizers. Raises
-    `UsageError` as `encode` does, and `InputError` for a missing file.
+    Disk usage is predicted from a sample of about 1 MiB, taken throughout the files if they are plain text, and from their
+    beginnings if they are compressed. It is None for standard input, invalid text, and Python tokenizers. Raises `UsageError`
+    as `encode` does, and `InputError` for a missing file.
     """
     how, text = Run.of("plan_encode", run, SharedPlanKeywords), TextInput.of(texts)
     options = defaulted("plan_encode", EncodeOptions, options).loaded()
@@ -131,9 +131,9 @@ def _seen(documents: Iterable[Any]) -> tuple[Iterable[Any], bool]:
 
 
 def check_corpus(corpus: Corpus, options: EncodeOptions, text: TextInput, flag: str = "--force") -> None:
-    """Raise `UsageError`, naming what differs and the flag to pass, if a corpus was not made of this text in this way.
+    """Raise `UsageError`, naming what differs and the flag to pass, if a corpus was made of another text or with other options.
 
-    A text that is not there is an `InputError`, unless the corpus was made of it.
+    Raises `InputError` for a missing text, unless the corpus was made of it.
     """
     found = {"options": corpus.options.record(), "texts": corpus.manifest["texts"]}
     if found["texts"] != text.names:
@@ -182,7 +182,7 @@ def _build(
     workers: Workers,
     progress: Progress,
 ) -> None:
-    """Write what is missing of the corpus."""
+    """Write all missing files of the corpus."""
     stamps = files.stamps(text.paths)
     point = RangesCheckpoint.load(work) or PassCheckpoint.load(work)
     whole = (work / "manifest.json").exists()
@@ -233,7 +233,7 @@ def _no_words(names: list[str], options: EncodeOptions) -> InputError:
 
 
 def _doubts(paths: Sequence[TextPath], options: EncodeOptions) -> Iterator[str]:
-    """Yield what looks wrong with the options, by the names of the files and for a sample of the text."""
+    """Yield a warning for each option that seems not to suit the names of the files or a sample of the text."""
     for path in paths:
         if isinstance(path, Path) and TABLES & {*path.suffixes}:
             yield (
@@ -260,7 +260,7 @@ def _first_pass(
     processes: Processes | None,
     progress: Progress,
 ) -> PassCheckpoint:
-    """Spool the text, write the vocabulary and the row of every id in it; returns the last checkpoint, already written."""
+    """Spool the text, write the vocabulary, and the row in it of every id; returns the last checkpoint, already written."""
     ids = IdsWriter(work) if options.has_ids else None
     column = _taker(options, ids) if ids else None
     reading = options.reading()
@@ -300,7 +300,7 @@ def _first_pass(
 
 
 def _taker(options: EncodeOptions, ids: IdsWriter) -> IdColumn | Tags:
-    """Return what takes ids out of the lines of files, or tags off the documents of an iterable."""
+    """Return the object that removes ids from the lines of files, or tags from the documents of an iterable."""
     if options.doc_id_column is None:
         return Tags(options.tag_separator or SEPARATOR, ids.append)
     return IdColumn(options.doc_id_column, ids.append, options.doc_id_type == "int64", options.tag_separator)

@@ -45,13 +45,13 @@ CHECKPOINT_SECONDS = 120.0
 
 
 class _Faults(TypedDict, total=False):
-    """The key that younger versions write."""
+    """The key that records of older versions lack."""
 
     faults: Natural
 
 
 class PassRecord(_Faults):
-    """What `first-pass.json` holds, as FORMAT.md specifies it."""
+    """The record in `first-pass.json`, as FORMAT.md specifies it."""
 
     texts: list[tuple[Natural, int] | None]
     tokens: Natural
@@ -72,12 +72,14 @@ SPOOLS = Relation("spools", "of all three files", lambda record: {*_spool_names(
 
 @dataclass(frozen=True)
 class PassCheckpoint:
-    """The state of the first pass: its output so far for the given texts, at a place in them or, without a place, at the end.
+    """The state of the first pass: its output so far, and the place in the texts where it goes on, None once it is complete.
 
-    `texts` are the sizes and times of the files, `blocks` is the number of blocks, `tables` the number of words in each table,
-    `name` the prefix of the file names. `spools` has, of each raw file, the size of the part that counts and the CRC-32 of its
-    bytes; `files`, of each array file that is finished, what a manifest records. `faults` counts the characters that were
-    replaced or skipped; at a place, those in the files before that of the place.
+    texts   size and time of each file
+    tables  number of words in each table
+    name    prefix of the names of the files
+    spools  for each raw file, the size of the part that is valid, and the CRC-32 of its bytes
+    files   size and checksum of each finished array file, as a manifest records them
+    faults  number of characters that were replaced or skipped, in the files before that of the place
     """
 
     texts: list[tuple[int, int] | None]
@@ -111,7 +113,7 @@ class PassCheckpoint:
 
     @property
     def passes(self) -> list[PassCheckpoint]:
-        """The parts that the text was read in: this one."""
+        """The passes that make up the text, as `RangesCheckpoint` has several: this one alone."""
         return [self]
 
     def save(self, directory: Path) -> None:
@@ -132,7 +134,7 @@ def _write(path: Path, values: npt.NDArray[Any]) -> None:
 
 
 def _mapped(path: Path, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any]:
-    """Map a raw file of values; raises `FormatError` if it is missing, or has not `size` values."""
+    """Map a raw file of values; raises `FormatError` if it is missing, or does not hold `size` values."""
     kind, found = np.dtype(dtype), path.stat().st_size if path.exists() else -1
     if found % kind.itemsize or (size is not None and found != size * kind.itemsize):
         raise torn(path)
@@ -148,8 +150,9 @@ def _check_words(path: Path, size: int) -> None:
 class Tables:
     """The word tables of the first pass, one per thread at a time; a table that outgrows its share is written to disk.
 
-    Each has a number, by which the spool records which table gave the ids of a block. Those that an interrupted pass left on
-    disk, with a checkpoint, are kept. `bounds` has size and checksum of what was written: tables, and at the end rows.
+    Tables are numbered, and the spool records the number of the table that gave the ids of each block. Tables that an
+    interrupted pass left on disk, with a checkpoint, are kept. `bounds` has size and checksum of every file written: of the
+    tables, and at the end of the rows.
     """
 
     def __init__(
@@ -213,14 +216,14 @@ class Tables:
                 yield _mapped(table[0], np.uint64), table[1]
 
     def rank(self, min_count: int, max_vocab: int | None) -> Vocabulary:
-        """Write the vocabulary of all tables, as `rank_tables` does, in as many parts as let one fit into the memory for it."""
+        """Write the vocabulary of all tables, as `rank_tables` does, in so many parts that one fits into its memory."""
         parts = 1 + RANKED * sum(words.nbytes for words, _ in self.all()) // self._room
         if parts > 1:
             self.flush()
         return rank_tables([words for words, _ in self.all()], self._directory, parts, min_count, max_vocab)
 
     def write_rows(self, vocabulary: Vocabulary) -> list[int]:
-        """Write, for the ids of each table, their rows in the vocabulary, or -1; returns the tables' numbers of words."""
+        """Write the row in the vocabulary, or -1, of every id of every table; returns the tables' numbers of words."""
         tables = [(words, size, self._path("rows", number)) for number, (words, size) in enumerate(self.all())]
         write_rows(vocabulary, tables, self._room)
         self.bounds = {path.name: Bound.of(path) for _, _, path in tables}
@@ -228,7 +231,7 @@ class Tables:
 
 
 def table_path(directory: Path, name: str, what: str, number: int) -> Path:
-    """Return the file of the `words` of a table of a pass, or of their `rows`."""
+    """Return the path of the file of a table's `words`, or of their `rows`, in the pass with this name."""
     return directory / f"{name}{what}-{number:05d}.spool"
 
 
@@ -307,8 +310,8 @@ class Spool(Tally):
 class Spooled:
     """The output of a finished first pass: provisional ids and document ends, mapped, and the row of each id.
 
-    ids (tokens,) int32; ends (documents,) int64. Raises `FormatError` if a file is not what the checkpoint says, or if its
-    numbers cannot be followed, which is checked if the number of words is given.
+    ids (tokens,) int32; ends (documents,) int64. Raises `FormatError` if a file is not the one in the checkpoint; and, if
+    `words`, the size of the vocabulary, is given, if any number in the files is out of range.
     """
 
     def __init__(self, directory: Path, point: PassCheckpoint, words: int | None = None) -> None:

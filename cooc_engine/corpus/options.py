@@ -117,9 +117,9 @@ class EncodeOptions(Options):
             self.refuse_unused("--phrases is 0, so nothing is joined", "phrase_threshold")
 
     def loaded(self) -> Self:
-        """Return these options with the lists of words themselves in place of the files that hold them.
+        """Return these options with each file of words replaced by its content.
 
-        Raises `InputError` for a file that cannot be read, and `UsageError` for a line that is no word of its kind.
+        Raises `InputError` for a file that cannot be read, and `UsageError` for a line that is not a valid entry.
         """
         lists: dict[str, Any] = {}
         for name in WORD_LISTS:
@@ -138,13 +138,13 @@ def _lines(path: Path) -> str:
 
 
 class RecordedOptions(EncodeOptions):
-    """Options that a file records: a function that it names is imported from the user's own path alone, and no list is read."""
+    """Options recorded in a file: a function that they name is imported from the user's own path only, and no list is read."""
 
     def check_use(self) -> None:
         """Accept what is recorded: the words of a vocabulary were chosen by its options."""
 
     def loaded(self) -> Self:
-        """Return these options: what is recorded are lists, never files."""
+        """Return these options unchanged: lists are recorded by their content, never as files."""
         return self
 
     @property

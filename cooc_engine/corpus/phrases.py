@@ -94,7 +94,7 @@ def join_phrases(
 
 
 def _phrases(text: _SpooledText, options: EncodeOptions, room: int, directory: Path) -> Keys:
-    """Return the keys of all pairs above the threshold, sorted and mapped; that of words a and b is a · words + b."""
+    """Return the keys of all pairs above the threshold, sorted and mapped; the key of words a and b is a · words + b."""
     counts, words = text.vocabulary.counts, len(text.vocabulary)
     ends = new_raw(directory / "ends.spool", np.int64, words)
     np.cumsum(counts, out=ends)

@@ -1,7 +1,7 @@
-"""The first pass in ranges of whole files, each a task for a worker; the words of all of them are ranked as one text's.
+"""The first pass in ranges of whole files, each a task for a worker; the words of all ranges are then ranked together.
 
-Documents end with their file, so the ranges one after another are the text. A range has tables and a spool of its own, under
-names that no other attempt at it has: its checkpoint, which the coordinator alone writes, says which files count.
+No document spans two files, so the ranges in their order are the text. Each attempt at a range writes tables and a spool under
+names of its own; the checkpoint, which only the coordinator writes, says which of them are valid.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SHARED_BYTES = 1 << 26  # of words with their counts, from which on workers rank
 
 
 class _RangesRecord(TypedDict):
-    """What `ranges.json` holds, as FORMAT.md specifies it."""
+    """The record in `ranges.json`, as FORMAT.md specifies it."""
 
     texts: list[tuple[Natural, int] | None]
     cuts: list[Natural]
@@ -59,7 +59,7 @@ class _RangesRecord(TypedDict):
 
 
 def _cover(record: _RangesRecord) -> bool:
-    """Tell whether the ranges are all texts, one after another, with a pass or none for each."""
+    """Tell whether the ranges cover all texts, one after another, and each has an entry in `passes`."""
     firsts = record["cuts"]
     rises = all(a < b for a, b in itertools.pairwise(firsts))
     return rises and firsts[:1] == [0] and firsts[-1] == len(record["texts"]) and len(record["passes"]) == len(firsts) - 1
@@ -70,10 +70,12 @@ CUTS = Relation("cuts", "the first files of as many ranges as there are passes, 
 
 @dataclass(frozen=True)
 class RangesCheckpoint:
-    """The state of a first pass in ranges: what `PassCheckpoint` is of one that goes through the text from end to end.
+    """The state of a first pass in ranges, as `PassCheckpoint` is that of a pass in one piece.
 
-    Range i has the files cuts[i]:cuts[i + 1]; `spooled` has its pass, once that is finished. `files` are recorded when
-    the words are ranked and all rows are written.
+    texts    size and time of each file
+    cuts     range i consists of the files cuts[i]:cuts[i + 1]
+    spooled  for each range its finished pass, or None
+    files    size and checksum of the vocabulary's files, once the words are ranked and all rows are written
     """
 
     texts: list[tuple[int, int] | None]
@@ -179,7 +181,7 @@ def spool_range(
 
 @dataclass(frozen=True)
 class RangeTables:
-    """The word tables of all ranges, on disk, and those who rank their words."""
+    """The word tables of all ranges, on disk, and the workers that rank their words."""
 
     directory: Path
     passes: Sequence[PassCheckpoint]
@@ -187,7 +189,7 @@ class RangeTables:
     workers: Workers
 
     def rank(self, min_count: int, max_vocab: int | None) -> Vocabulary:
-        """Write the vocabulary of all tables, as `rank_tables` does, in as many parts as let one fit into the memory for it.
+        """Write the vocabulary of all tables, as `rank_tables` does, in so many parts that one fits into its memory.
 
         If there are many words, each worker ranks parts of them.
         """
@@ -218,7 +220,7 @@ def write_ranked(
     max_vocab: int | None,
     stage: Stage,
 ) -> None:
-    """Task: rank the words of all ranges whose hash is in a part."""
+    """Task: rank those words of all ranges whose hash falls into part `part` of `parts`."""
     finals, ranked = _ranked_paths(work, part), rank_part(_records(work, passes), part, parts, min_count, max_vocab)
     with attempt(*finals) as suffix:
         for path, values in zip(finals, (ranked.text, ranked.offsets, ranked.counts), strict=True):
@@ -241,7 +243,7 @@ def write_range_rows(work: Path, point: RangesCheckpoint, room: int, workers: Wo
 
 
 def range_rows(work: Path, one: PassCheckpoint, room: int, stage: Stage) -> PassCheckpoint:
-    """Task: the rows of the ids of a range; returns its pass without the tables of words, which are needed no more."""
+    """Task: write the rows of the ids of a range; returns its pass without its tables of words, which are no longer needed."""
     finals = [table_path(work, one.name, "rows", number) for number in range(len(one.tables))]
     with attempt(*finals) as suffix:
         paths = [beside(path, suffix) for path in finals]

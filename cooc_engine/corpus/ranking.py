@@ -1,7 +1,7 @@
 """The vocabulary of several word tables, and the row of each word in it, in bounded memory.
 
-Words are ranked one part at a time: those whose hash falls into it. Ranked parts are runs on disk, which are merged into the
-files of the vocabulary; nothing but the part, and pieces of the files, is in memory.
+Words are split into parts by their hashes, and ranked one part at a time. Ranked parts are runs on disk, which are merged into
+the files of the vocabulary; only one part, and pieces of the files, are in memory.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from cooc_engine.storage.scratch import map_raw, new_raw
 
 __all__ = ["RANKED", "merge_ranked", "rank_part", "rank_tables", "write_rows"]
 
-RANKED = 11  # memory for ranking words, per byte of their records: a table that grows, arrays of a number a word, and the text
+RANKED = 11  # memory for ranking words, per byte of their records: a growing table, arrays of one number per word, and the text
 FOUND = 6  # memory of a table in which words are looked up, per byte of their records
 
 
 def rank_tables(tables: Sequence[Records], directory: Path, parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
     """Write the exact vocabulary of several tables, with 1/`parts` of their words in memory at a time; returns it, mapped.
 
-    It has the words that occur at least `min_count` times, at most the `max_vocab` most frequent.
+    It has the words that occur at least `min_count` times, but no more than the `max_vocab` most frequent ones.
     """
     if parts == 1:
         rank_part(tables, 0, 1, min_count, max_vocab).save(directory)
@@ -43,7 +43,7 @@ def rank_part(tables: Iterable[Records], part: int, parts: int, min_count: int, 
 
 
 def merge_ranked(ranked: Iterable[Vocabulary], directory: Path, max_vocab: int | None) -> Vocabulary:
-    """Write the vocabulary whose parts are ranked, each used before the next is asked for; returns it, mapped."""
+    """Merge ranked parts, of which each is used before the next is requested, into a vocabulary; returns it, mapped."""
     runs, ends = _spooled(directory, ranked)
     _merge(runs, ends, directory, max_vocab)
     return Vocabulary.load(ArrayFiles(directory))

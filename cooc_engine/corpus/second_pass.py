@@ -99,7 +99,7 @@ def write_shards(
 
 @dataclass(frozen=True)
 class _ShardPlan:
-    """What a shard is to hold: tokens begin:end and documents first:last of the text."""
+    """A shard to be written, which will hold tokens begin:end and documents first:last of the text."""
 
     number: int
     begin: int

@@ -35,7 +35,7 @@ def shard_files(number: int) -> dict[str, type[np.signedinteger[Any]]]:
 
 
 def kept_shard(number: int, files: Mapping[str, Bound]) -> dict[str, Bound]:
-    """Return the part of a record of files that concerns a shard."""
+    """Return those of the recorded files that belong to a shard."""
     return {name: files[name] for name in shard_files(number) if name in files}
 
 
@@ -45,9 +45,9 @@ def open_shard(files: ArrayFiles, number: int) -> Shard:
 
 
 def load_shard(files: ArrayFiles, number: int, sizes: tuple[int, int], words: int) -> Shard:
-    """Open a shard of so many tokens and documents, and check its values; raises `FormatError` naming the file.
+    """Open a shard, whose `sizes` are its numbers of tokens and documents, and verify it.
 
-    Checked are the checksums, the offsets, and that ids are below `words`.
+    Raises `FormatError`, naming the file, if a checksum differs, offsets fall, or an id is not below `words`.
     """
     (ids_name, offsets_name), (tokens, documents) = shard_files(number), sizes
     shard = Shard(files.load(ids_name, np.int32, tokens), files.load(offsets_name, np.int64, documents + 1))

@@ -23,9 +23,11 @@ __all__ = ["TextInput"]
 
 @dataclass(frozen=True)
 class TextInput:
-    """The text to encode: its names, its files if any, and two ways to read it: `blocks` for the byte kernel, given a function
-    that lends buffers and a starting place; and `pieces` of whole lines for Python code, given the maximum length of a line.
-    """  # fmt: skip
+    """The text to encode: its names, its files if any, and two ways to read it.
+
+    blocks  for the byte kernel: a function of one that lends buffers, and of the place to start at
+    pieces  of whole lines, for Python code: a function of the maximum length of a line
+    """
 
     names: list[str]
     paths: list[TextPath]
@@ -47,9 +49,10 @@ class TextInput:
         start: readers.Place | None = None,
         ids: IdColumn | Tags | None = None,
     ) -> Callable[..., Iterator[readers.Block]]:
-        """Return a function that yields blocks in buffers that it is lent, from a place on: of the text, or of its words.
+        """Return a function that yields the text from a place on, as blocks in buffers that it is lent.
 
-        `processes` cut it into words, if they are given; the ids of documents, if there are any, are taken out.
+        With `processes`, which cut the text into words, the blocks hold these words. `ids`, if given, takes the ids of
+        documents out of the text.
         """
         column: dict[str, Any] = {"reading": reading, **({"ids": ids} if ids else {})}
         if processes:

@@ -43,7 +43,7 @@ STORED_IN = {"corpus": (1, 2), "cooc": (1, 2, 3)}  # kinds of directories that h
 
 
 class VocabularyRecord(TypedDict):
-    """What a manifest says of a vocabulary: the number of its words, and its digest."""
+    """The record of a vocabulary in a manifest: the number of its words, and its digest."""
 
     words: Positive
     digest: Digest
@@ -197,7 +197,7 @@ class Vocabulary(Shown):
                 file.append(self.text[begin:end], np.diff(self.offsets[first : last + 1]), self.counts[first:last])
 
     def pieces(self) -> Iterator[tuple[int, int]]:
-        """Yield ranges of words, in order, of which none holds much memory: a mapped vocabulary is read one after another."""
+        """Yield consecutive small ranges (first, last) of words, so that little of a mapped vocabulary is in memory at once."""
         first = 0
         while first < len(self):
             last = int(np.searchsorted(self.offsets, self.offsets[first] + PIECE_BYTES, "right")) - 1
@@ -207,7 +207,7 @@ class Vocabulary(Shown):
 
     @property
     def record(self) -> VocabularyRecord:
-        """What a manifest says of it."""
+        """The record in a manifest: number of words, and digest."""
         return {"words": len(self), "digest": self.digest}
 
     @classmethod
@@ -235,7 +235,7 @@ class Vocabulary(Shown):
 
 
 class VocabularyWriter:
-    """Writes the files of a vocabulary a piece at a time; at the end they take the place of older ones, which may be mapped."""
+    """Writes the files of a vocabulary piece by piece; at the end they replace older ones, which may be mapped meanwhile."""
 
     def __init__(self, directory: Path, prefix: str = "") -> None:
         self._paths = [directory / f"{prefix}{name}" for name in VOCABULARY_FILES]

@@ -79,7 +79,7 @@ class ArrayWriter:
 
 
 class Bound(NamedTuple):
-    """What a manifest or another record says of a file, so that a file of another directory is not taken for it."""
+    """Size and checksum of a file, which a manifest records to tell the file from that of another directory."""
 
     bytes: Natural
     crc: Crc
@@ -92,7 +92,7 @@ class Bound(NamedTuple):
 
 
 def torn(path: Path) -> FormatError:
-    """Return the error for a file that is not what its record says, where an interrupted run is to go on."""
+    """Return the error for a file that differs from the record of an interrupted run."""
     return FormatError(f"{path}: is not what the interrupted run left; pass --force to start anew")
 
 
@@ -115,7 +115,7 @@ class _Header:
 
     @property
     def bound(self) -> Bound:
-        """What a manifest records."""
+        """The size of the whole file and the checksum of its values, for a manifest."""
         return Bound(HEADER_BYTES + self.count * self.dtype.itemsize, self.crc)
 
     @classmethod
@@ -246,7 +246,7 @@ class ArrayReader:
 
     @property
     def bound(self) -> Bound:
-        """What a manifest records."""
+        """The size of the whole file and the checksum of its values, for a manifest."""
         return _Header(self.dtype, self.size, self._crc).bound
 
     def read(self, begin: int, end: int) -> npt.NDArray[Any]:

@@ -1,7 +1,7 @@
-"""Files that several workers may write at once: each attempt has its own name, and takes the final one when it is whole.
+"""Files that several workers may write at once: each attempt has its own name, and is renamed to the final one when complete.
 
-A worker that is believed lost may still write, so a task may be at work twice. What it writes does not depend on who does it:
-the last to finish replaces equal bytes. What attempts leave that never finished ends in `.part`, and goes with the next run.
+A worker that is believed lost may still be writing, so two workers may run the same task. Both write the same bytes, so the
+last to finish changes nothing. Files of attempts that never finished end in `.part`, and the next run deletes them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ __all__ = ["attempt", "attempt_name"]
 
 
 def attempt_name() -> str:
-    """Return what no other attempt has that is at work now: host, process and thread."""
+    """Return a name that no other running attempt has: of host, process and thread."""
     host = re.sub("[^a-z0-9]+", "-", socket.gethostname().lower())
     return f"{host}-{os.getpid()}-{threading.get_ident()}"
 
 
 @contextmanager
 def attempt(*finals: Path) -> Iterator[str]:
-    """Yield a suffix that files have while they are written; then they are renamed, in this order, or go after an error."""
+    """Yield a suffix for files while they are written; at the end they are renamed in this order, or after an error deleted."""
     suffix = f".{attempt_name()}.part"
     try:
         yield suffix

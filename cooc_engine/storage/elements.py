@@ -1,6 +1,6 @@
 """The element types: how each is written, and how it is checked when it is read. FORMAT.md specifies them.
 
-Reading an element gives arrays or JSON values; their meaning belongs to the packages that use them.
+Reading an element gives arrays or JSON values; the rooms that use them give them their meaning.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _read_parameters(element: Element) -> Element:
 
 
 class _CsrAttributes(TypedDict):
-    """The attributes of a CSR matrix that are numbers: those of its rows and of its columns."""
+    """The numeric attribute of a CSR matrix: its numbers of rows and of columns."""
 
     shape: tuple[Natural, Natural]
 
@@ -132,13 +132,13 @@ def _read_csr(element: Element) -> Element:
 
 
 class _CodesAttributes(TypedDict):
-    """The attribute of a quantised matrix: how many components a code stands for."""
+    """The numeric attribute of a quantised matrix: the number of components for which a code stands."""
 
     dsub: tuple[Positive]
 
 
 def _read_codes(element: Element) -> Element:
-    """Check a quantised matrix (n, d) as a whole: 256 centroids of each of its parts, and a code of each part of a row."""
+    """Check a quantised matrix (n, d) as a whole: 256 centroids for each of its parts, and a code for each part of a row."""
     (dsub,) = fitted({**element.numbers}, _CodesAttributes, element.where)["dsub"]
     size, parts = element.array("codes", np.uint8, (None, None)).shape
     numbers = len(element.array("centroids", FLOAT, (None,)))

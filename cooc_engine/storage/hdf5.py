@@ -42,9 +42,11 @@ __all__ = [
     "write_elements",
     "write_values",
     "writing",
-]  # fmt: skip
+]
 
 VERSION = 1
+VERSIONS = "v108", "v108"  # of HDF5, the oldest and the newest whose structures a file may use
+ALIGNED = {"alignment_threshold": 1, "alignment_interval": 64}  # so that mapped rows suit vector instructions
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 CHUNK = 1 << 19  # bytes checked, converted or written at a time, which the cache of a core holds
 FLOAT = np.dtype("<f4")
@@ -104,7 +106,7 @@ class Dataset:
 
     @property
     def crc(self) -> int | list[int]:
-        """What identifies the values: their checksum, or those of their blocks."""
+        """The checksum of the values, or those of their blocks."""
         return [*self.checksums] if self.block else self.checksums[0]
 
     def write(self, file: BinaryIO) -> None:
@@ -159,9 +161,8 @@ def _checksum(values: npt.NDArray[Any] | Stream, dtype: np.dtype[Any], bound: fl
     """Return the CRC-32 of the bytes of the values as `dtype`, and whether all are between -bound and bound."""
     crc, sound = 0, True
     for chunk in _chunks(values, dtype):
-        crc = crc32(
-            chunk.view(np.uint8).data, crc
-        )  # goes first, which reads memory the fastest; then the chunk is in the cache
+        # The checksum goes first, as it reads memory the fastest; then the chunk is in the cache.
+        crc = crc32(chunk.view(np.uint8).data, crc)
         sound = sound and (dtype.kind != "f" or _is_within(chunk, bound))
     return crc, sound
 
@@ -254,7 +255,7 @@ def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> 
     The file format of HDF5 1.8 has checksums over all of its structure and is read by every later version.
     """
     places = {}
-    with writing(), h5py.File(work, "w", libver=VERSIONS, locking=False, **_ALIGNED) as file:
+    with writing(), h5py.File(work, "w", libver=VERSIONS, locking=False, **ALIGNED) as file:
         file.attrs["format"] = np.bytes_(form)
         file.attrs["format-version"] = np.uint32(VERSION)
         file.attrs["complete"] = np.uint8(0)
@@ -271,10 +272,6 @@ def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> 
                 if place is not None:
                     places[name, key] = place
     return places
-
-
-VERSIONS = "v108", "v108"  # of HDF5 that all of a file is written for
-_ALIGNED = {"alignment_threshold": 1, "alignment_interval": 64}  # so that mapped rows suit vector instructions
 
 
 def _create_dataset(group: h5py.Group, name: str, dataset: Dataset) -> int | None:

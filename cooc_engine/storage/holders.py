@@ -1,7 +1,7 @@
-"""Who works on a directory that several machines see: a lock may keep out only the other runs of its own machine.
+"""Lock files that name their holder, for directories that several machines share: `flock` may exclude only runs on one machine.
 
-The lock file says which process of which machine holds it, and is touched while it works. A run that ends in order leaves the
-file empty; one that was killed leaves its name, and a file that nobody touches.
+A lock file names the process and the machine that hold it, and is touched while the process works. A run that ends normally
+leaves the file empty; one that was killed leaves its name in a file that is no longer touched.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from cooc_engine.storage.schema import Natural, read_json
 
 __all__ = ["held", "output_of", "refuse_others"]
 
-EVERY, STALE = 15.0, 60.0  # seconds from one touch to the next, and after which a run is taken for dead
+EVERY, STALE = 15.0, 60.0  # seconds between touches, and since the last one after which a run is taken for dead
 
 
 class _Holder(TypedDict):
-    """What a lock file says of the run that holds it."""
+    """The record in a lock file: the process that holds it."""
 
     host: str
     pid: Natural
@@ -57,13 +57,13 @@ def _touch(lock: Path, done: threading.Event) -> None:
 
 
 def output_of(lock: Path) -> Path:
-    """Return the output that a lock file protects: that of the directory which it is in, or the file that it lies beside."""
+    """Return the output that a lock file protects: that of the directory that it is in, or the file that it lies beside."""
     part = lock.parent if lock.name == "lock" else lock
     return part.with_suffix("") if part.suffix in (".part", ".lock") else part
 
 
 def refuse_others(lock: Path, *, take_over: bool) -> None:
-    """Raise `UsageError` if a run of another machine holds a lock, or did when it was killed; the latter unless `take_over`."""
+    """Raise `UsageError` if a run on another machine holds a lock, or, unless `take_over`, held it when it was killed."""
     try:
         holder = read_json(lock.read_bytes(), _Holder, f"{lock}")
     except (FormatError, OSError):  # empty, or of a version that wrote nothing

@@ -1,4 +1,4 @@
-"""What opened corpora, co-occurrence directories and models have in common: they stand in for their paths."""
+"""Base classes of opened corpora, co-occurrence directories and models, which are accepted in place of their paths."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 class _Sealed(TypedDict):
-    """The key that every file has that carries its own checksum."""
+    """The key of every JSON file that carries its own checksum."""
 
     checksum: Crc
 
@@ -194,7 +194,7 @@ def _is_short(error: BaseException) -> bool:
 
 
 def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
-    """Return how much more disk a run is likely to take, where, and how much is free there, for a message."""
+    """Return, for a message, how much more disk space a run is likely to take and where, and how much is free there."""
     with suppress(OSError, CoocError, MemoryError):
         needed = peak()
         if needed is not None:
@@ -271,7 +271,7 @@ def refuse_file(output: Path, *, force: bool) -> Path:
 
 @contextmanager
 def writing_files(outputs: Sequence[Path], *, force: bool) -> Iterator[list[Path]]:
-    """Yield a temporary path for each output; the files take the places of the outputs at the end, or go after an error.
+    """Yield a temporary path for each output; at the end the files are renamed to the outputs, or after an error deleted.
 
     The outputs appear one after the other, each of them whole. Raises as `refuse_file` does, for all outputs before any is
     written, and `UsageError` if another run is writing the first.
@@ -298,7 +298,7 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
 def refuse_busy(lock: Path, *, take_over: bool = False) -> None:
     """Raise `UsageError` if a run in progress holds this lock: its unfinished output cannot be resumed by another.
 
-    A run of another machine that was killed holds it too, unless it is to be taken over.
+    A run that was killed on another machine still holds it, unless it is to be taken over.
     """
     if lock.exists():
         with locked(lock):
@@ -371,7 +371,7 @@ def building_file(
     take_over: bool = False,
     say: Callable[[str], object] = _nothing,
 ) -> Iterator[Path]:
-    """Yield the directory `OUTPUT.part` to build a file in, as `building` does: its file of that name becomes the output."""
+    """Yield the directory `OUTPUT.part` to build a file in, as `building` does; its file named OUTPUT becomes the output."""
     work = part_path(output)
     refuse_overwrite(output, work, force=force, resume=resume)
     for path, wrong in ((output, output.is_dir()), (work, work.exists() and not _is_ours(work, plan.get("kind", "")))):
@@ -393,7 +393,7 @@ def building_file(
 def _at_work(
     work: Path, plan: Mapping[str, Any], finish: Callable[[], None], *, resume: bool, take_over: bool
 ) -> Iterator[None]:
-    """Lock a directory to build in, and `finish` it; after an error it is removed, unless the run can be resumed."""
+    """Lock a directory to build in, and `finish` it when the block ends; remove it after an error, if no run can resume it."""
     work.mkdir(exist_ok=True)
     refuse_links(work, *work.iterdir())
     with locked(work / "lock"), held(work / "lock", take_over=take_over):
@@ -410,9 +410,9 @@ def _at_work(
 
 @contextmanager
 def directory_beside(directory: Path) -> Iterator[None]:
-    """Have an empty directory for as long as a block lasts; what a killed run left there goes first.
+    """Provide an empty directory while a block runs, and delete it afterwards; leftovers of a killed run are deleted first.
 
-    Raises `UsageError` if something else is there, as `refuse_links` does too.
+    Raises `UsageError` if anything else has that name, and as `refuse_links` does.
     """
     refuse_links(directory)
     discard(directory)
@@ -451,7 +451,7 @@ def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
 
 
 def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a plan with its options, as flags, among its own keys."""
+    """Return the fields of a plan and its options, named by their flags, in one dictionary."""
     return {**{key: value for key, value in plan.items() if key != "options"}, **as_flags(plan.get("options") or {})}
 
 
@@ -487,7 +487,7 @@ def _is_on_its_way_out(old: Path) -> bool:
 
 
 def discard(old: Path) -> None:
-    """Delete a directory whose mark, a file named lock, says that it can go, the mark last; without it, it is left alone."""
+    """Delete a directory if it holds a file named lock, which marks it as disposable and is deleted last."""
     if old.is_dir() and not old.is_symlink() and _is_on_its_way_out(old):
         for path in sorted(old.iterdir(), key=lambda path: path.name == "lock"):
             shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

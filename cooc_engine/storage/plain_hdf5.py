@@ -1,8 +1,8 @@
 """Plain HDF5 files, as other programs write and read them: datasets of numbers by their paths, without any of our attributes.
 
-What is read is bounded by what the file holds, whatever its structure promises; links, which could lead to another file, are
-not followed. A file is written in two steps: its structure, which reserves the space of all values, and then the values, in
-plain writes at their places. So a full disk is an error of a write, and a writer that was killed can go on.
+Whatever its structure promises, no more is read than the file holds; links, which could lead to another file, are not followed.
+A file is written in two steps: first its structure, which reserves the space of all values, and then the values, in plain
+writes at their places. So a full disk is an error of a write, and after a writer was killed another can go on.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def lay_out(path: Path, shapes: Iterable[tuple[str, tuple[int, ...]]], texts: Ma
 
 
 class Places:
-    """A file that `lay_out` made, to which values are written; several times the same ones do no harm.
+    """A file made by `lay_out`, to which values are written; the same values may be written several times.
 
-    written  the CRC-32 of all values that were written, in their order
+    written  the CRC-32 of all values written, in the order of writing
     """
 
     def __init__(self, path: Path) -> None:
@@ -147,19 +147,19 @@ class Places:
             self.written = crc32(np.ascontiguousarray(values, FLOAT).reshape(-1).view(np.uint8).data, self.written)
 
     def go_on(self, names: Iterable[str]) -> None:
-        """Read the values of datasets that an earlier run wrote, as if these were written now."""
+        """Add the values of datasets that an earlier run wrote to the checksum `written`."""
         for begin, end in self._ranges(names):
             self.written = self._checksum(begin, end, self.written)
 
     def structure(self, names: Iterable[str]) -> int:
-        """Return the CRC-32 of all of the file but the values of these datasets."""
+        """Return the CRC-32 of the file without the values of these datasets."""
         crc = begin = 0
         for first, last in sorted(self._ranges(names)):
             crc, begin = self._checksum(begin, first, crc), last
         return self._checksum(begin, self._path.stat().st_size, crc)
 
     def _ranges(self, names: Iterable[str]) -> Iterator[tuple[int, int]]:
-        """Yield where the values of datasets begin and end in the file, of those that have any."""
+        """Yield the byte offsets at which the values of each non-empty dataset begin and end."""
         with reading(self._path):
             for name in names:
                 dataset = h5py.h5d.open(self._structure.id, name.encode())

@@ -1,4 +1,4 @@
-"""What arrays from outside must say of each other before a kernel follows their values as indices.
+"""Checks of arrays from files, made before a kernel uses their values as indices.
 
 Each check reads its arrays once, a piece at a time, so that a mapped array takes little memory; all but `check_array` raise
 `FormatError`.
@@ -26,7 +26,7 @@ def _pieces(values: npt.NDArray[Any], overlap: int = 0) -> Iterator[npt.NDArray[
 
 
 def check_rising(ends: npt.NDArray[np.int64], end: int, where: str) -> None:
-    """Check that numbers are not negative, never fall, and end at `end`, or are none if that is 0."""
+    """Check that numbers are not negative, never fall, and end at `end`; there may be none if `end` is 0."""
     # Pairs are compared, not subtracted: a difference of absurd values could overflow.
     falls = any((part[1:] < part[:-1]).any() for part in _pieces(ends, 1))
     if falls or (ends[0] < 0 or ends[-1] != end if len(ends) else end):
@@ -64,7 +64,7 @@ def check_sum(values: npt.NDArray[Any], total: int, where: str) -> None:
 
 
 def _exact_sum(values: npt.NDArray[Any]) -> int:
-    """Return the sum of whole numbers that are not negative, added up as halves of 32 bits, so that nothing overflows."""
+    """Return the sum of non-negative integers, whose high and low 32 bits are summed separately so that nothing overflows."""
     whole = values.astype(np.uint64)
     return int((whole & np.uint64(0xFFFFFFFF)).sum()) + (int((whole >> np.uint64(32)).sum()) << 32)
 

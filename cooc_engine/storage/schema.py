@@ -1,9 +1,9 @@
-"""The gate for JSON and attributes that come from outside: parsed within bounds, and checked by one description before use.
+"""Parsing and validation of JSON and attributes from files: parsed within bounds, and checked against a description before use.
 
 A description is a type. A `TypedDict` names the keys of an object; further keys are allowed, and kept as they are. `list[T]`
 and `dict[K, T]` have items of one type, and keys of one type of string; a `tuple` or a named tuple describes an array of fixed
 length, which becomes one. `Literal` lists the values allowed, `Annotated[T, AtLeast(0)]` bounds a value (also `Above`, `Below`,
-`Matches`, `Rising`), and a union allows several types. What one key says about another is a `Relation`:
+`Matches`, `Rising`), and a union allows several types. A condition on several keys is a `Relation`:
 
     class Manifest(TypedDict):
         tokens: Natural
@@ -78,7 +78,7 @@ class Rising:
 
 @dataclass(frozen=True)
 class Relation:
-    """What must hold between a key and others of the same object: `key` must be `said`, which `holds` tells."""
+    """A condition on several keys of an object, tested by `holds`; the message of a violation is that `key` must be `said`."""
 
     key: str
     said: str

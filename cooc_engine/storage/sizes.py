@@ -1,4 +1,4 @@
-"""How large finished and unfinished outputs are, and what --force would throw away with them."""
+"""Sizes of finished and unfinished outputs, for messages about what --force would delete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values of a file that are verified when they are first read: a damaged or forged number is an error, never an answer."""
+"""Datasets that are verified when they are first read, so that a damaged or forged number is an error, never an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["VerifiedArrays", "VerifiedRows"]
 
 
 class VerifiedRows:
-    """A dataset, an array (n, ...) over the mapped file: each block of rows is verified once, before any row of it is returned.
+    """A mapped dataset (n, ...), of which each block of rows is verified once, before any of its rows is returned.
 
     Reading raises `FormatError` for a block that differs from its checksum, or holds a number that is not finite or beyond
     `LARGEST`.
@@ -67,14 +67,14 @@ class VerifiedRows:
 
 
 class VerifiedArrays(Mapping[str, npt.NDArray[Any]]):
-    """The datasets of an element as arrays by name: each is verified as a whole when it is first taken; `rows` reads parts."""
+    """The datasets of an element by name: an item is an array, verified as a whole when first taken; `rows` reads parts."""
 
     def __init__(self, element: Element) -> None:
         self._own = {name: VerifiedRows(element, name) for name in element.datasets}
         self.rows: dict[str, Any] = {**self._own}
 
     def joined(self, others: Mapping[str, Any]) -> VerifiedArrays:
-        """Return these arrays and others that are verified, whose rows are read as those of `VerifiedRows` are."""
+        """Return these arrays together with others, which have the methods of `VerifiedRows`."""
         both = copy.copy(self)
         both.rows = {**self.rows, **others}
         return both
