@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cyclopts import Parameter
 
@@ -32,17 +33,51 @@ Most = Annotated[int, Parameter(name="K"), "Number of labels to predict for each
 Least = Annotated[float, Parameter(name="THRESHOLD"), "Smallest probability of a label to predict."]
 
 
-def predict(
-    model: ModelFile,
-    text: Lines,
-    k: Most = 1,
-    threshold: Least = 0.0,
-    /,
-    *,
-    threads: Threads = None,
-    json: JsonLines = False,
-    trust_tokenizer: TrustTokenizer = False,
-) -> None:
+class Question(NamedTuple):
+    """The text that a classifier is asked about, and how many of its labels, of at least which probability, are wanted."""
+
+    classifier: Classifier
+    text: str
+    k: int
+    threshold: float
+    threads: int | None
+    json: bool
+
+    def scores(self) -> Scores:
+        """Return how well the labels of the text are predicted."""
+        return self.classifier.test(Path(self.text), self.k, self.threshold, self.threads)
+
+
+def _verb(printed: Any) -> Callable[[Callable[[Question], None]], Callable[..., None]]:
+    """Turn a function that answers a question into a command, whose flag `json` has the annotation `printed`."""
+
+    def make(answer: Callable[[Question], None]) -> Callable[..., None]:
+        def command(
+            model: ModelFile,
+            text: Lines,
+            k: Most = 1,
+            threshold: Least = 0.0,
+            /,
+            *,
+            threads: Threads = None,
+            json: bool = False,
+            trust_tokenizer: TrustTokenizer = False,
+        ) -> None:
+            from cooc_engine.vectors.classifier import Classifier
+
+            classifier = Classifier.open(model, trust_tokenizer=trust_tokenizer)
+            answer(Question(classifier, given(text), k, threshold, threads, json))
+
+        functools.update_wrapper(command, answer, ("__module__", "__name__", "__qualname__", "__doc__"))
+        del command.__wrapped__  # type: ignore[attr-defined]  # the parser would read its signature
+        command.__annotations__["json"] = printed
+        return command
+
+    return make
+
+
+@_verb(JsonLines)
+def predict(question: Question) -> None:
     """Print the predicted labels of each line of a text, one line for each.
 
     For example:
@@ -50,75 +85,48 @@ def predict(
         cooc-engine predict classifier.h5 new.txt
         cooc-engine predict classifier.h5 - 3 0.1
     """
-    _print_answers(model, text, (k, threshold, threads), trust=trust_tokenizer, json=json, shares=False)
+    _print_answers(question, shares=False)
 
 
-def predict_prob(
-    model: ModelFile,
-    text: Lines,
-    k: Most = 1,
-    threshold: Least = 0.0,
-    /,
-    *,
-    threads: Threads = None,
-    json: JsonLines = False,
-    trust_tokenizer: TrustTokenizer = False,
-) -> None:
+@_verb(JsonLines)
+def predict_prob(question: Question) -> None:
     """Print the predicted labels of each line of a text with their probabilities, one line for each.
 
     For example:
 
         cooc-engine predict-prob classifier.h5 new.txt 3
     """
-    _print_answers(model, text, (k, threshold, threads), trust=trust_tokenizer, json=json, shares=True)
+    _print_answers(question, shares=True)
 
 
-def test(
-    model: ModelFile,
-    text: Lines,
-    k: Most = 1,
-    threshold: Least = 0.0,
-    /,
-    *,
-    threads: Threads = None,
-    json: Json = False,
-    trust_tokenizer: TrustTokenizer = False,
-) -> None:
+@_verb(Json)
+def test(question: Question) -> None:
     """Print precision and recall at K over the lines of a labelled text.
 
     For example:
 
         cooc-engine test classifier.h5 held-out.txt
     """
-    scores = _opened(model, trust_tokenizer).test(_source(text), k, threshold, threads)
-    print_result(json, scores.record(), _lines_of(scores, k))
+    scores = question.scores()
+    print_result(question.json, scores.record(), _lines_of(scores, question.k))
 
 
-def test_label(
-    model: ModelFile,
-    text: Lines,
-    k: Most = 1,
-    threshold: Least = 0.0,
-    /,
-    *,
-    threads: Threads = None,
-    json: Json = False,
-    trust_tokenizer: TrustTokenizer = False,
-) -> None:
+@_verb(Json)
+def test_label(question: Question) -> None:
     """Print F1, precision and recall of each label, then those of `test`.
 
     For example:
 
         cooc-engine test-label classifier.h5 held-out.txt
     """
-    scores = _opened(model, trust_tokenizer).test(_source(text), k, threshold, threads)
+    scores = question.scores()
     found = scores.of_labels()
     lines = (
         "  ".join(f"{title} : {_fixed(row[name])}" for title, name in TITLES.items()) + f"   {label}"
         for label, row in found.items()
     )
     record = {**scores.record(), "labels": {label: _known(row) for label, row in found.items()}}
-    print_result(json, record, [*lines, *_lines_of(scores, k)])
+    print_result(question.json, record, [*lines, *_lines_of(scores, question.k)])
 
 
 def autotune(
@@ -164,38 +172,26 @@ def _trial_lines(trials: list[Trial]) -> Iterator[str]:
         yield "\t".join([f"{trial['score']:.4f}", f"{trial['seconds']:.1f}", f"{trial['bytes'] / 1e6:.1f}", *values])
 
 
-def _opened(model: Path, trust: bool) -> Classifier:
-    from cooc_engine.vectors.classifier import Classifier
-
-    return Classifier.open(model, trust_tokenizer=trust)
-
-
-def _source(text: str) -> Path:
-    return Path(given(text))
-
-
-def _print_answers(
-    model: Path, text: str, how: tuple[int, float, int | None], *, trust: bool, json: bool, shares: bool
-) -> None:
-    classifier = _opened(model, trust)
-    for answers in _answers(classifier, given(text), how):
-        if json:
-            for record in _records(classifier, answers):
+def _print_answers(question: Question, *, shares: bool) -> None:
+    for answers in _answers(question):
+        if question.json:
+            for record in _records(question.classifier, answers):
                 print_json(record)
         else:
-            print_lines(_texts(classifier, answers, shares))
+            print_lines(_texts(question.classifier, answers, shares))
         sys.stdout.flush()
 
 
-def _answers(classifier: Classifier, text: str, how: tuple[int, float, int | None]) -> Iterator[Answers]:
+def _answers(question: Question) -> Iterator[Answers]:
     """Yield answers; the lines of stdin are answered as they come."""
+    classifier, text, k, threshold, threads, _ = question
     if text != "-" or not classifier.reading.plain:
-        return classifier.predict_file(text, *how)
+        return classifier.predict_file(text, k, threshold, threads)
     from cooc_engine.text.readers import LONGEST_LINE, ready_pieces
 
     if sys.stdin is None:
         raise InputError("-: the standard input is closed")
-    k, threshold, _ = how  # with more threads the answer to a line would wait for later lines
+    # With more threads the answer to a line would wait for later lines.
     return classifier.answers(ready_pieces(sys.stdin.buffer, "-", LONGEST_LINE), k, threshold, threads=1)
 
 

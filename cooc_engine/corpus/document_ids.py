@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cooc_engine.corpus.directory import ID_FILES, Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Offsets
 from cooc_engine.storage.arrays import ArrayWriter
 from cooc_engine.storage.relations import check_words
@@ -94,8 +95,7 @@ def tagging(corpus: Corpus) -> Tagging | None:
     listed, places = np.frombuffer(rows, np.int32), np.frombuffer(starts, np.int64)
     counts = np.zeros(len(known), np.int64)
     np.add.at(counts, listed, np.repeat(lengths, np.diff(places)))
-    ends = np.cumsum([0, *map(len, known)])
-    tags = Vocabulary(np.frombuffer(b"".join(known), np.uint8), ends, counts)
+    tags = Vocabulary(np.frombuffer(b"".join(known), np.uint8), offsets_of([*map(len, known)]), counts)
     tags.order = tags.sorted_rows()
     return Tagging(tags, places, listed)
 

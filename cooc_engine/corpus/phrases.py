@@ -23,6 +23,7 @@ from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import PIECE_BYTES, Vocabulary
 from cooc_engine.corpus.word_table import Records, packed
 from cooc_engine.errors import InputError
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.threads import cut_by_cost, cut_by_ends
 from cooc_engine.runtime.types import Counts, Offsets, WordIds
@@ -136,7 +137,7 @@ def _joined_words(vocabulary: Vocabulary, keys: Keys, counts: Counts) -> Iterato
         costs = lengths + 1 + others
         for first, last in cut_by_cost(costs, PIECE_BYTES):
             cut = slice(first, last)
-            ends = np.concatenate([[0], np.cumsum(costs[cut])])
+            ends = offsets_of(costs[cut])
             text = np.full(ends[-1], ord("_"), np.uint8)
             encoding.gather_words(vocabulary.text, offsets[a[cut]], lengths[cut], ends[:-1], text)
             encoding.gather_words(vocabulary.text, offsets[b[cut]], others[cut], ends[:-1] + lengths[cut] + 1, text)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError, InputError
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles
 from cooc_engine.storage.outputs import is_directory_of, part_path, read_manifest
@@ -92,8 +93,7 @@ class Vocabulary(Shown):
     def from_words(cls, words: Iterable[str], counts: Iterable[int]) -> Vocabulary:
         """Make a vocabulary from words that are already in order."""
         encoded = [word.encode() for word in words]
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(word) for word in encoded], out=offsets[1:])
+        offsets = offsets_of([len(word) for word in encoded])
         return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets, np.array(list(counts), np.int64))
 
     def __len__(self) -> int:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cooc_engine._kernels.later import encoding
 from cooc_engine.corpus.vocabulary import Vocabulary, order_by
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.storage.scratch import lazy_zeros
 
 __all__ = ["Records", "WordTable", "packed", "rank_words"]
@@ -104,8 +105,7 @@ def rank_words(table: WordTable, min_count: int, max_vocab: int | None) -> Vocab
     counts, places, lengths = table.listed()
     kept = np.flatnonzero(counts >= min_count)
     order = kept[_falling(table.records, counts[kept], places[kept], lengths[kept])][:max_vocab]
-    offsets = np.zeros(len(order) + 1, np.int64)
-    np.cumsum(lengths[order], out=offsets[1:])
+    offsets = offsets_of(lengths[order])
     text = np.empty(offsets[-1], np.uint8)
     encoding.gather_words(table.records.view(np.uint8), 8 * places[order], lengths[order], offsets, text)
     return Vocabulary(text, offsets, counts[order])

@@ -169,7 +169,7 @@ def plan_count(
     options: CountOptions | None = None,
     **run: Unpack[SharedPlanKeywords],
 ) -> Plan:
-    """Return the plan of `count`, its memory and disk, and write nothing.
+    """Return the plan of `count`, its memory and disk usage in bytes, and write nothing.
 
     The number of entries is predicted from a sample of rows that are counted exactly. Raises what `count` raises.
     """
@@ -312,7 +312,7 @@ def _all(results: Iterator[None]) -> None:
 
 
 def count_run(files: RowFiles, corpus: Corpus, run: CorpusPart, options: CountOptions, room: Allotment, stage: Stage) -> None:
-    """Task: count a run, unless that has been done."""
+    """Task: count a run, unless it is already written."""
     if not files.whole():
         with files.attempt() as attempt:
             _write_run(attempt, corpus, run, options, room, stage)

@@ -1,4 +1,4 @@
-"""A co-occurrence directory: memory-mapped, sorted CSR in row blocks. Planning the blocks and finishing a directory."""
+"""Co-occurrence directories: memory-mapped, sorted CSR in row blocks; planning the blocks, and finishing a directory."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from cooc_engine.errors import FormatError, InputError, UnknownWordError, UsageE
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import PathLike
@@ -37,14 +38,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
 
-KIND, VERSION, RECTANGULAR = "cooc", 2, 3  # the latter if columns have names of their own
+KIND, VERSION, RECTANGULAR = "cooc", 2, 3  # the last if columns have names of their own
 READ = (1, VERSION, RECTANGULAR)
 BLOCK_ENTRIES = 1 << 25  # maximum number of entries in a row block
 READ_ENTRIES = 1 << 20  # maximum number of entries read at a time, unless a single row has more
 
 
 class Counted(TypedDict):
-    """What a manifest says of the corpus that was counted; counts of other programs know no options."""
+    """The record of the counted corpus in a manifest; counts of other programs have no options."""
 
     digest: Digest
     options: dict[str, Any]
@@ -79,7 +80,7 @@ def _are_consecutive(manifest: CoocManifest) -> bool:
 
 
 def _width(manifest: CoocManifest) -> int:
-    """Return the number of columns by the vocabularies."""
+    """Return the number of columns that the vocabularies imply."""
     named = manifest.get("column_vocabulary", manifest["vocabulary"])
     return named["words"] * manifest["slots"]
 
@@ -208,9 +209,9 @@ class Cooc(OpenedDirectory):
         return row
 
     def to_frame(self, word: str | None = None, *, memory: str | int | None = None) -> Any:
-        """Return a pandas `DataFrame` with a row for each entry: word, context, count; of one `word`, or of all.
+        """Return a pandas `DataFrame` with the columns word, context and count: a row for each entry, of one `word` or of all.
 
-        Positional counts have the column `distance` too. Raises `UsageError` if pandas is missing, and as `csr` does.
+        Positional counts also have the column `distance`. Raises `UsageError` if pandas is missing, and as `csr` does.
         """
         require("a frame", "frames", "pandas")
         import pandas as pd
@@ -230,10 +231,10 @@ class Cooc(OpenedDirectory):
         return pd.DataFrame({**frame, "count": counts})
 
     def to_anndata(self, *, memory: str | int | None = None) -> Any:
-        """Return an `AnnData`: the counts as CSR, words as names of observations and, with their distance, of variables.
+        """Return an `AnnData` of the counts as CSR: observations are words; variables are contexts, with distances if any.
 
-        `obs` has the words' own counts, `var` those of columns that have names of their own. Raises `UsageError` if anndata
-        is missing, and as `csr` does.
+        `obs` has the counts of the words, and `var` those of columns that have names of their own. Raises `UsageError` if
+        anndata is missing, and as `csr` does.
         """
         require("AnnData", "anndata", "anndata")
         import pandas as pd
@@ -258,7 +259,7 @@ class Cooc(OpenedDirectory):
         return "column_vocabulary" in self.manifest
 
     def refuse_rectangular(self, what: str) -> None:
-        """Raise `UsageError` if columns have names of their own, which `what` cannot take."""
+        """Raise `UsageError`, with the advice `what`, if columns have names of their own."""
         if self.rectangular:
             raise UsageError(f"{self.path}: its columns are not its words; {what}")
 
@@ -342,11 +343,11 @@ class Cooc(OpenedDirectory):
         return block.open(self.files)
 
     def note_verified(self, first: int, last: int) -> None:
-        """Take blocks first:last as verified, which a worker has compared with their checksums."""
+        """Note that a worker has compared blocks first:last with their checksums, so that they are not verified again."""
         self._checked.update(range(first, last))
 
     def _check_block(self, block: Block) -> tuple[npt.NDArray[np.int32], npt.NDArray[Any]]:
-        """Verify and return columns and values of a block: their checksums, and that they fit the offsets and sums of rows."""
+        """Return columns and values of a block, once their checksums and the offsets and sums of its rows are verified."""
         offsets = self.row_offsets[block.first : block.last + 1]
         columns, values = (self.files.load(name, kind, int(offsets[-1] - offsets[0])) for name, kind in block.kinds.items())
         sums = self.row_integers[block.first : block.last]
@@ -358,7 +359,7 @@ class Cooc(OpenedDirectory):
         return columns, values
 
     def _check_columns(self) -> None:
-        """Compare all entries of a directory of version 1, whose manifest does not bind them, with the sums of the columns."""
+        """Compare all entries of a directory of version 1, whose manifest lacks their checksums, with the sums of columns."""
         sums = np.zeros(self.columns, np.int64)
         for block in self.blocks:
             counting.add_columns(*self._check_block(block), sums)
@@ -366,7 +367,7 @@ class Cooc(OpenedDirectory):
             raise FormatError(f"{self.path}: its entries are not those that its columns' sums say; count again")
 
     def row(self, row: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        """Return columns and counts of one row; of the others only its block is read, once, to verify it."""
+        """Return columns and counts of one row; its block is read as a whole the first time, to verify it."""
         block = next(block for block in self.blocks if block.first <= row < block.last)
         columns, values = self.block_integers(block)
         begin, end = self.row_offsets[row : row + 2] - self.row_offsets[block.first]
@@ -443,7 +444,7 @@ def finish_blocks(
             parts = [files.load(name, kind, int(size.sum())) for name, kind in block.kinds.items()]
             check_within(parts[0], 0, columns, f"{work}: columns of block {block.number}")
             counting.add_columns(*parts, column_sums)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     kinds: dict[str, npt.DTypeLike] = {**VOCABULARY_FILES}
     if column_names is not None:
         column_names.save(work, OF_COLUMNS)

@@ -39,6 +39,7 @@ from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.runtime.types import Counts, Offsets
@@ -172,7 +173,12 @@ class _Allotment:
 
 @dataclass(frozen=True)
 class _Tally:
-    """Counts of a range of entries, split among threads by `ranges`: number of entries by thread and row, sums by row."""
+    """The tally of a run of entries, which `ranges` divides among threads.
+
+    lengths  (threads, V) number of entries by thread and row
+    sums     (V,) sum of each row
+    marks    two digests of the entries, of which the second has rows and columns exchanged
+    """
 
     ranges: list[tuple[int, int]]
     lengths: Counts
@@ -235,8 +241,7 @@ class _Dealt:
     @classmethod
     def of(cls, entries: EntrySource, tally: _Tally, room: _Allotment, stage: Stage) -> _Dealt:
         """Group the tallied entries by row."""
-        starts = np.zeros(len(tally.sums) + 1, np.int64)
-        np.cumsum(tally.lengths.sum(0), out=starts[1:])
+        starts = offsets_of(tally.lengths.sum(0))
         fills = starts[:-1] + np.cumsum(tally.lengths, 0) - tally.lengths
         columns, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int64)
 
@@ -251,7 +256,7 @@ class _Dealt:
         return cls(starts, columns, values, np.minimum(np.diff(starts), room.columns))
 
     def pieces(self, first: int, last: int, threads: int) -> int:
-        """Cut no row."""
+        """Return 1: no row is cut."""
         return 1
 
     def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:

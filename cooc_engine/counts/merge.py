@@ -41,7 +41,7 @@ class _StoredCooc:
         self._files = [[cooc.files.reader(name, kind) for name, kind in block.kinds.items()] for block in cooc.blocks]
 
     def __reduce__(self) -> tuple[Any, tuple[Path, str]]:
-        """Return how another process opens it: its tables of words are read there, and not sent."""
+        """Return how another process opens it: that process reads the tables of words, so that they are not sent."""
         return _opened, (self._cooc.path, self._cooc.digest)
 
     def offsets(self, first: int, last: int) -> npt.NDArray[np.int64]:
@@ -79,7 +79,12 @@ def merge(
     output: PathLike,
     **run: Unpack[SharedKeywords],
 ) -> Cooc:
-    """Add up co-occurrence directories with the same vocabulary and options into the directory `output`."""
+    """Add up co-occurrence directories with the same vocabulary and options into the directory `output`.
+
+    The sum is exact, and its bytes depend on none of `threads`, `memory` and `processes`. Raises `UsageError` for directories
+    that differ in vocabulary or options, for sums that overflow 64 bits, and for a budget that is too small; `FormatError` if a
+    directory is damaged, or changes meanwhile.
+    """
     how, at = Run.of("merge", run, SharedKeywords), Path(output)
     with how.shared() as workers:
         job, progress = _Sum.of(coocs, workers), how.shown
@@ -99,7 +104,10 @@ def merge(
 
 
 def plan_merge(coocs: Several, output: PathLike, **run: Unpack[SharedPlanKeywords]) -> Plan:
-    """Return the plan of `merge`, its memory and disk, predicted by adding up a sample of the rows; writes nothing."""
+    """Return the plan of `merge`, its memory and disk usage in bytes, and write nothing.
+
+    The number of entries is predicted by adding up a sample of the rows. Raises what `merge` raises.
+    """
     with Run.of("plan_merge", run, SharedPlanKeywords).shared() as workers:
         return _Sum.of(coocs, workers).plan(Path(output))
 
@@ -167,7 +175,7 @@ def _add_up(work: Path, job: _Sum, workers: Workers, progress: Progress) -> None
 
 
 def _verify(coocs: Sequence[Cooc], workers: Workers, progress: Progress) -> None:
-    """Have several workers compare directories with their checksums, each some of the blocks."""
+    """Compare directories with their checksums; the blocks are divided among several workers."""
     bound = [cooc for cooc in coocs if cooc.files.bound is not None]
     with progress.stage("check counts", sum(cooc.entries for cooc in bound), "entries") as stage:
         for cooc in bound:

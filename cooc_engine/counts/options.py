@@ -36,7 +36,7 @@ class CountOptions(Options):
 
     @property
     def denominator(self) -> int:
-        """What the integers count in: 1 for uniform weights, the window for dynamic ones, lcm(1..window) for harmonic ones."""
+        """Common denominator of the weights: 1 if they are uniform, the window if dynamic, lcm(1..window) if harmonic."""
         if self.window_weight == "harmonic":
             # The lcm grows like e^window: for a very wide window, computing it would take minutes.
             return math.lcm(*range(1, min(self.window, 64) + 1))
@@ -64,4 +64,4 @@ class UniformCountOptions(CountOptions):
 
 
 PAIRS = CountOptions(window=1, window_weight="uniform", context_side="right")
-"""What counts of pairs, such as users and items, amount to: each pair is a text of two words, whose first is the row."""
+"""The options of counts of pairs, such as users and items: each pair counts as a text of two words, the first being the row."""

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cooc_engine._kernels.later import counting
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost, in_order
 from cooc_engine.runtime.types import Counts, Offsets
@@ -41,7 +42,7 @@ VALUES = (np.uint32, np.uint64)
 KINDS: dict[str, Any] = {"rows": np.int64, "columns": np.int32, "values": VALUES}
 TASK_ENTRIES = 1 << 20  # counted at a time by a thread (a longer row is a task by itself)
 SHARES = 4  # tasks for each thread, at least, if no word is too frequent for it
-LEAST_PIECE = 16  # contexts of a piece of a row for each column, beside which it takes little to add its entries
+LEAST_PIECE = 16  # contexts per column in a piece of a row, so that adding up its entries takes little time in comparison
 
 
 class Accumulator:
@@ -99,11 +100,14 @@ class Source(Protocol):
         ...
 
     def pieces(self, first: int, last: int, threads: int) -> int:
-        """Return into how many pieces rows first:last are cut, which threads fill at the same time: 1 unless it is one row."""
+        """Return the number of pieces that threads fill at the same time: 1 for several rows, 1 or more for a single row."""
         ...
 
     def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
-        """Write rows first:last, or a piece of so many of them, to the accumulator; returns the number of entries."""
+        """Write rows first:last to the accumulator, or of a row cut into share[1] pieces the one with the number share[0].
+
+        Returns the number of entries.
+        """
         ...
 
     def work(self, first: int, last: int) -> int:
@@ -130,14 +134,14 @@ class TextSource:
         return [(first + a, first + b) for a, b in cut_by_cost(costs, entries)]
 
     def pieces(self, first: int, last: int, threads: int) -> int:
-        """Cut a row of more centres than are fair; its columns are added up once for each piece."""
+        """Cut a row with more centres than a fair task has; adding up its columns takes time for each piece."""
         if last > first + 1 or threads == 1:
             return 1
         least = LEAST_PIECE * len(self.bounds) * self.window.slots // self.window.contexts
         return max(1, self.work(first, last) // max(self.fair(threads), least))
 
     def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
-        """Count rows first:last, or as many of the centres of each as are a piece's."""
+        """Count rows first:last, or a piece of their centres."""
         return int(counting.count_rows(self.text, (first, last), share, self.window.shape, accumulator.row, accumulator.rows))
 
     def work(self, first: int, last: int) -> int:
@@ -149,13 +153,14 @@ class TextSource:
 class RowFiles:
     """Consecutive rows in three array files: offsets and sums of the rows, columns and values of the entries.
 
-    `of` is the part that they are of what the plan of the directory describes: numbers of rows, or stretches of the input.
+    of      what the rows belong to, within the plan of the directory: numbers of rows, or stretches of the input
+    suffix  the suffix of an attempt to write them
     """
 
     directory: Path
     name: str
     of: Any
-    suffix: str = ""  # of an attempt at them
+    suffix: str = ""
 
     def path(self, part: str) -> Path:
         """Return the file of `rows`, `columns` or `values`."""
@@ -163,19 +168,19 @@ class RowFiles:
 
     @contextmanager
     def attempt(self) -> Iterator[RowFiles]:
-        """Yield files to write in their stead, which take their names when the block ends, that of the rows last."""
+        """Yield files to write instead, which are renamed to these when the block ends, the file of rows last."""
         with attempt(*(self.path(part) for part in ("columns", "values", "rows"))) as suffix:
             yield replace(self, suffix=suffix)
 
     def whole(self) -> bool:
-        """Tell whether all rows were written, the file of rows last, and none of the files was damaged or exchanged since."""
+        """Tell whether all rows were written, and none of the files was damaged or exchanged since."""
         if not all(is_whole(self.path(part), kind) for part, kind in KINDS.items()):
             return False
         found = load_array(self.path("rows"), np.int64)
         return len(found) > 0 and int(found[-1]) == self.mark(found[:-1])
 
     def mark(self, rows: Counts) -> int:
-        """Return what binds offsets and sums to the other files, to the plan of the directory, and to their part of it."""
+        """Return a checksum that binds offsets and sums to the other files, the plan of the directory, and their part of it."""
         held = [ArrayReader(self.path(part), KINDS[part]).bound for part in ("columns", "values")]
         told = (self.directory / "plan.json").read_bytes() + repr((self.name, self.of, *map(tuple, held))).encode()
         return crc32(rows.data, crc32(told))
@@ -231,7 +236,7 @@ class Written:
 
 
 class Merged:
-    """The sums of several runs, or directories, row by row, of all `rows` or of a range of them.
+    """The sums of several runs or directories, row by row, for all rows or the range `rows`.
 
     Memory holds the slices of one task per thread. A task reads at most `entries` entries and as many offsets: each row has one
     offset per source, so a task has fewer rows if there are many sources. A longer row is added up in pieces.
@@ -251,7 +256,7 @@ class Merged:
         return [(first + a, first + b) for a, b in cut_by_cost(costs, self._most)]
 
     def pieces(self, first: int, last: int, threads: int) -> int:
-        """Cut no row: none has more entries than all sources have columns."""
+        """Return 1: no row is cut, since none has more entries than all sources together have columns."""
         return 1
 
     def fill(self, accumulator: Accumulator, first: int, last: int, share: tuple[int, int] = (0, 1)) -> int:
@@ -261,7 +266,7 @@ class Merged:
         offsets = np.stack([source.offsets(first, last) for source in self._sources])
         slices = [source.entries(a, b) for source, a, b in zip(self._sources, offsets[:, 0], offsets[:, -1], strict=True)]
         offsets -= offsets[:, :1]
-        offsets += np.concatenate([[0], np.cumsum(offsets[:-1, -1])])[:, None]
+        offsets += offsets_of(offsets[:-1, -1])[:, None]
         columns, values = (np.concatenate([part[i] for part in slices]) for i in (0, 1))
         return int(counting.merge_rows(offsets, columns, values, accumulator.row, accumulator.rows))
 
@@ -336,7 +341,7 @@ class _Piece(NamedTuple):
 def _joined(
     done: Iterable[tuple[_Piece, Accumulator, int]], free: queue.SimpleQueue[Accumulator]
 ) -> Iterator[tuple[Accumulator, int, int, int]]:
-    """Yield the tasks whose pieces are all done; they are added up in the accumulator of the first."""
+    """Yield each task once its pieces are done and added up in the accumulator of the first one."""
     for (first, last, (piece, pieces)), accumulator, entries in done:
         if piece == 0:
             whole = accumulator
@@ -349,8 +354,8 @@ def _joined(
 
 
 def write_row_file(files: RowFiles, lengths: Counts, sums: Counts) -> None:
-    """Write the offsets and sums of the rows, and their mark: they are complete."""
+    """Write the offsets and sums of the rows, and the mark that shows that the rows are complete."""
     with ArrayWriter(files.path("rows"), np.int64) as rows:
-        found = np.concatenate([[0], np.cumsum(lengths), sums])
+        found = np.concatenate([offsets_of(lengths), sums])
         rows.append(found)
         rows.append(np.array([files.mark(found)]))

@@ -18,6 +18,7 @@ from cooc_engine.corpus.shards import Shard
 from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import WordIds
@@ -102,7 +103,7 @@ def laid_out_bytes(corpus: Corpus, window: int, parts: int) -> int:
 
 
 def beside_segments(memory: int, words: int) -> int:
-    """Return the memory for a text that is left beside the tables of its further segments."""
+    """Return the part of `memory` that is left for a text beside the tables of its further segments, in bytes."""
     segment = WORD_BYTES * SEGMENT
     return memory if memory <= segment else memory * segment // (segment + SEGMENT_TABLES * words)
 
@@ -192,7 +193,7 @@ def lay_out(
 ) -> tuple[WordIds, int, int]:
     """Return a run laid out with its contexts on either side, and the begin and end of its own words; `apply` maps pieces."""
     layer = _Layer(corpus, options)
-    numbers = np.cumsum([0, *(documents for _, documents in corpus.manifest["shards"])]).tolist()
+    numbers = offsets_of([documents for _, documents in corpus.manifest["shards"]]).tolist()
     shards = {number: corpus.shard(number) for number, _, _ in run.parts}
     inner = [
         _Piece(numbers[number], shards[number], a, b)
@@ -239,7 +240,7 @@ def _list_positions(
     counts = np.zeros((len(bases), words), np.int64)
     for (first, _), more in zip(ranges, found, strict=True):
         counts[first // SEGMENT] += more[:words]
-    starts = np.concatenate([[0], np.cumsum(counts.T)])
+    starts = offsets_of(counts.T)
     fill = starts[: -1 : len(bases)] + np.cumsum(found[:, :words], 0) - found[:, :words]
     positions = np.zeros(starts[-1] + counting.AHEAD, np.int32)
 

@@ -1,8 +1,8 @@
-"""The files in which ELMo's programs, AllenNLP and bilm-tf, publish a model, both ways.
+"""Reading and writing the files in which AllenNLP and bilm-tf, ELMo's programs, publish a model.
 
 `options.json` has the sizes, `weights.hdf5` the parameters without the softmax, `vocabulary.txt` a word per line after `<S>`,
-`</S>` and `<UNK>`, and `token_embeddings.hdf5` the vector of each of these words without context. They lie side by side: the
-name of a file of weights says the others' (`small_weights.hdf5`: `small_options.json`).
+`</S>` and `<UNK>`, and `token_embeddings.hdf5` the vector of each of these words without context. They lie side by side, and
+the name of the file of weights determines the others' (`small_weights.hdf5`: `small_options.json`).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class ElmoFiles(NamedTuple):
 
 
 def elmo_model(weights: Path, options: Path | None = None, vocabulary: Path | None = None) -> ModelData:
-    """Return what a model file holds of a published model: its network, and the words of its vocabulary, if there is one.
+    """Return the content of a model file for a published model: its network, and the words of its vocabulary, if it has one.
 
     options     the file of options; by default the one beside the weights
     vocabulary  a file of words; by default the one beside the weights, if it is there
@@ -141,7 +141,7 @@ def check_publishable(shape: Shape) -> None:
 
 
 def write_elmo(model: ModelFile, weights: Path, *, force: bool) -> ElmoFiles:
-    """Write the files of a model, those of words if it has any; return their names.
+    """Write the files of a model and return their names.
 
     Raises `UsageError` for a model that the programs would refuse, naming the option, and if a file exists, unless `force`.
     """

@@ -2,7 +2,7 @@
 
 A file holds, one after another: magic number and version, the arguments, the dictionary (words, then labels, each with count
 and type, then the n-grams that were kept), the input matrix (a row for each word, then for each n-gram) and the output matrix.
-Numbers are little-endian and unaligned. Each size is compared with what is left of the file before anything is taken for it.
+Numbers are little-endian and unaligned. Each size is compared with the rest of the file before any memory is taken for it.
 """
 
 from __future__ import annotations
@@ -82,14 +82,15 @@ RANGES = {
 
 @dataclass(frozen=True)
 class FastTextFile:
-    """What a file of fastText holds. Matrices are objects whose rows are read as an array's, float32.
+    """The content of a file of fastText. Matrices are objects whose rows are read like those of a float32 array.
 
     words     W words with their counts, in the order of the rows
     labels    L labels with their counts
-    tokens    number of tokens of the training text, with those that are no longer in the dictionary
-    kept      the bucket (B,) of each n-gram row, ascending, if n-grams were left out; None if there is a row for each bucket
+    tokens    number of tokens of the training text, including those that are no longer in the dictionary
+    kept      the bucket (B,) of each n-gram row, ascending, if some n-grams were removed; None if every bucket has a row
     inputs    (W + B, d) rows of words, then of n-grams
-    outputs   (L, d), or (W, d) if the model is not supervised; for hierarchical softmax row i is inner node i, the last unused
+    outputs   (L, d), or (W, d) if the model is not supervised; with hierarchical softmax row i is that of inner node i, and
+              the last row is unused
     """
 
     arguments: Arguments
@@ -107,7 +108,7 @@ class FastTextFile:
 
 
 class CheckedRows:
-    """A mapped matrix (n, d) of a file: rows are copied when they are read, and tested to be finite before that."""
+    """A mapped matrix (n, d) of a file, whose rows are copied and tested to be finite whenever they are read."""
 
     def __init__(self, values: npt.NDArray[Any], path: Path, what: str, taken: Rows | None = None) -> None:
         self._values, self._path, self._what, self._taken = values, path, what, taken
@@ -125,14 +126,14 @@ class CheckedRows:
         return found
 
     def of(self, rows: Rows | slice) -> CheckedRows:
-        """Return some of the rows; those of a slice are not listed."""
+        """Return a matrix of some of the rows, which is not read yet."""
         if isinstance(rows, slice) and self._taken is None:
             return CheckedRows(self._values[rows], self._path, self._what)
         return CheckedRows(self._values, self._path, self._what, rows if self._taken is None else self._taken[rows])  # type: ignore[arg-type]
 
 
 def is_fasttext(head: bytes) -> bool:
-    """Tell whether a file that begins so is one of fastText's program."""
+    """Tell whether a file with this beginning is a model file of fastText's program."""
     return head.startswith(MAGIC)
 
 
@@ -172,7 +173,7 @@ class _Source:
 
     @property
     def left(self) -> int:
-        """Bytes that were not read yet."""
+        """Number of bytes that have not been read yet."""
         return len(self.data) - self.place
 
     def refuse(self, place: int, what: str) -> NoReturn:
@@ -271,7 +272,7 @@ def _read_dictionary(source: _Source, found: Arguments) -> FastTextFile:
 
 
 def _read_entries(source: _Source, size: int, wanted: int) -> tuple[Vocabulary, Rows | None]:
-    """Return words or labels, and the rows of those that are kept, None if all are."""
+    """Return words or labels, and the rows of the valid ones, or None if all are valid."""
     text, ends, counts, bad = bytearray(), array("q", [0]), array("q"), []
     kind = "label" if wanted else "word"
     for number in range(1, size + 1):

@@ -1,4 +1,4 @@
-"""fastText's files as models of ours, and models as its files."""
+"""Conversion of fastText's files to models, and of models to fastText's files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from cooc_engine.storage.scratch import on_disk
 
 __all__ = ["file_of", "is_whole", "model_data", "read_word_vectors", "word_vectors", "write_word_vectors"]
 
-NO_LOSS = 3  # softmax, of which the program prepares nothing when it reads a file
+NO_LOSS = 3  # softmax, for which the program prepares nothing when it reads a file
 WORDS_ALONE = Arguments(
     dim=1, ws=5, epoch=5, min_count=1, neg=5, word_ngrams=1, loss=NO_LOSS, model=2, bucket=0, minn=0, maxn=0,
     lr_update_rate=100, t=1e-4,
 )  # fmt: skip
-# The names of the program's arguments in the options of our families; buckets are only told where there are n-grams.
+# The names that our options give to the program's arguments; buckets are recorded only where there are n-grams.
 NAMES = {
     "ws": "window", "epoch": "epochs", "min_count": "min_count", "neg": "negative", "word_ngrams": "word_ngrams",
     "minn": "min_n", "maxn": "max_n", "lr_update_rate": "lr_update_rate", "t": "subsample",
@@ -40,7 +40,7 @@ NAMES = {
 
 
 def word_vectors(whole: FastTextFile) -> Published:
-    """Return the vectors of words, (W, d), computed when they are read: means of each word's own row and its n-grams' rows."""
+    """Return the vectors of words, (W, d), computed as they are read: the mean of each word's own row and its n-grams' rows."""
     own, ngrams = _parts(whole)
     return Published({"own": own, "ngrams": ngrams}, Recipe(("own",), listed="ngrams"), lists=_lists(whole))
 
@@ -83,10 +83,10 @@ def _blocks(rows: Any) -> Iterator[tuple[int, int, Matrix]]:
 
 
 def model_data(whole: FastTextFile, directory: Path, config: Mapping[str, Any], provenance: Mapping[str, Any]) -> ModelData:
-    """Return a file's content as a model of the family of its own: word vectors with n-grams, or a classifier.
+    """Return a file's content as a model of family `fasttext`, or `supervised` if it is a classifier.
 
     directory  where matrices are spooled in unnamed files
-    config     how it was read, to which the options of its training are added
+    config     the configuration of the import, to which the options of the file's training are added
     """
     config = {**config, "import": {**config["import"], **_options(whole.arguments), "tokens": whole.tokens}}
     named = _named_classifier(whole) if whole.supervised else _named_vectors(whole)
@@ -125,14 +125,14 @@ def _classifier_options(found: Arguments) -> SupervisedOptions:
 
 
 def _options(found: Arguments) -> dict[str, Any]:
-    """Return the options of the training, by the names that our families have."""
+    """Return the options of the training by the names that our families give them."""
     values = found._asdict()
     options = {ours: values[theirs] for theirs, ours in NAMES.items()}
     return {**options, "buckets": found.bucket, "loss": LOSSES[found.loss], "architecture": MODELS[found.model]}
 
 
 def _checked(rows: Any, directory: Path) -> Matrix:
-    """Return a matrix in an unnamed file, all rows tested to be finite."""
+    """Copy a matrix to an unnamed file, which tests all its rows to be finite, and return it mapped."""
     found = on_disk(directory)(rows.shape[0] * rows.shape[1], np.float32).reshape(rows.shape)
     for first, last, block in _blocks(rows):
         found[first:last] = block
@@ -144,7 +144,7 @@ def _checked(rows: Any, directory: Path) -> Matrix:
 
 @dataclass(frozen=True)
 class _Stacked:
-    """Matrices one upon another, of which slices are read; `zeros` more rows are 0."""
+    """Matrices stacked on top of each other, followed by `zeros` rows of zeros; they are read in slices."""
 
     parts: Sequence[Any]
     zeros: int = 0
@@ -174,16 +174,16 @@ def write_word_vectors(file: BinaryIO, outgoing: Outgoing) -> None:
 
 
 def is_whole(model: ModelFile) -> bool:
-    """Tell whether a model has what a file of fastText holds beside words: their own rows, or labels."""
+    """Tell whether a model has all that a file of fastText holds: the words' own rows, or labels."""
     return "own" in model.names or model.labels is not None
 
 
 def file_of(model: ModelFile) -> FastTextFile:
-    """Return a model with n-grams, or a classifier, as fastText's file.
+    """Return a model with n-grams, or a classifier, as the content of a fastText file.
 
-    Raises `UsageError` if only a part of its input rows is quantised, or if they have other centroids each.
+    Raises `UsageError` if words and n-grams are not quantised together, with the same centroids.
     """
-    options = {**model.config.get("train", {}), **model.config.get("import", {})}  # an import has all, as its file had them
+    options = {**model.config.get("train", {}), **model.config.get("import", {})}  # an import records all options of its file
     names = ("words", "ngrams") if model.labels is not None else ("own", "subwords")
     inputs = [model.reader(name) for name in names if name in model.names]
     told = {theirs: options[ours] for theirs, ours in NAMES.items() if ours in options}

@@ -129,7 +129,7 @@ class Incoming:
 
 
 def repeated(vocabulary: Vocabulary) -> list[tuple[int, int]]:
-    """Return the rows of words that occur in an earlier row, each with that row, by row."""
+    """Return, in ascending order, each row whose word already occurs in an earlier row, together with that row."""
     order, sizes = vocabulary.sorted_rows(), np.diff(vocabulary.offsets)
     alike = np.flatnonzero(sizes[order[1:]] == sizes[order[:-1]])
     pairs = zip(order[alike].tolist(), order[alike + 1].tolist(), strict=True)  # equal words are sorted by row
@@ -137,14 +137,14 @@ def repeated(vocabulary: Vocabulary) -> list[tuple[int, int]]:
 
 
 def taken(vocabulary: Vocabulary, rows: Rows) -> Vocabulary:
-    """Return some words of a vocabulary."""
+    """Return the words in some rows of a vocabulary, with their counts."""
     found = Vocabulary.from_words((vocabulary.word(row) for row in rows), vocabulary.counts[rows])
     found.order = found.sorted_rows()
     return found
 
 
 class Described(Protocol):
-    """What a header says of an array."""
+    """The description of an array in a header."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -156,7 +156,7 @@ class Described(Protocol):
 
 
 def check_shapes(path: Path, vectors: Described, beside: Mapping[str, Described]) -> None:
-    """Raise `InputError` unless vectors have a possible size, and each array `beside` them holds a number for each vector."""
+    """Raise `InputError` unless vectors have a plausible size, and each array `beside` them has one number per vector."""
     size, width = vectors.shape
     if not 0 < width <= WIDEST:
         raise InputError(f"{path}: vectors of {width} numbers; there can be 1 to {WIDEST:,}")

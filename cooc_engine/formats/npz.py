@@ -25,8 +25,8 @@ from cooc_engine.text.compression import opened_plain
 from cooc_engine.text.tokenizers import LONGEST_WORD
 
 __all__ = ["read_npz", "write_npz"]
-END = struct.Struct("<12xI6x")  # the end of a zip archive: of what it says, the bytes of the list of members
-LONGEST_COMMENT = 1 << 16  # bytes that may follow it
+END = struct.Struct("<12xI6x")  # the record at the end of a zip archive; only the size of the list of members is unpacked
+LONGEST_COMMENT = 1 << 16  # bytes that may follow this record
 LONGEST_DIRECTORY = 1 << 20  # bytes of the list of members, which has some 60 for each array
 LONGEST_HEAD = 10_500  # bytes of an array's header; NumPy reads no longer ones
 SHOWN = 10  # arrays named in a message
@@ -82,7 +82,7 @@ def read_npz(path: Path, faults: Faults, incoming: Incoming) -> None:
 
 
 def _check_directory(file: BinaryIO) -> None:
-    """Raise `ValueError` if the list of members at the end is longer than that of any npz: `zipfile` makes objects of it."""
+    """Raise `ValueError` if the list of members is longer than that of any npz, before `zipfile` makes an object of each."""
     end = file.seek(0, io.SEEK_END)
     file.seek(max(0, end - END.size - LONGEST_COMMENT))
     tail = file.read()
@@ -92,7 +92,9 @@ def _check_directory(file: BinaryIO) -> None:
 
 
 class _Array(NamedTuple):
-    """An array of an archive: its member, where values begin, type and shape; `object` for all but plain values in C order."""
+    """An array of an archive: its member, the offset of its values, type and shape; the type is `object` unless these are plain
+    values in C order.
+    """
 
     member: zipfile.ZipInfo
     begin: int

@@ -1,4 +1,4 @@
-"""Words and vectors being exported, a block of rows at a time."""
+"""Words and vectors to be exported, a block of rows at a time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Counts of pairs in a text: a row, a column and perhaps a count on each line, such as a user, an item and how often.
+"""Counts of pairs in a text, each line of which has a row, a column and perhaps a count, such as a user, an item and a number.
 
-The text is read once. Names are numbered as they first occur, and are all that is in memory; the pairs wait as numbers in an
-unnamed file, until all names are known and ranked, and are then sorted as the entries of any other matrix are.
+The text is read once. Names are numbered by first occurrence, and only they are kept in memory; pairs are written as numbers to
+an unnamed file, until all names are known and ranked, and are then sorted like the entries of any other matrix.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cooc_engine.errors import InputError
 from cooc_engine.formats.foreign_counts import ForeignCounts
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Counts, PathLike, Paths, listed
 from cooc_engine.storage.checksums import crc32
@@ -83,7 +84,10 @@ def count_pairs(
 
 
 class _Names(dict[bytes, int]):
-    """The numbers of names, in the order in which they first occur; a new one is checked, and gets the next."""
+    """The numbers of names, by first occurrence; looking up a new name checks it, and gives it the next number.
+
+    size  estimated bytes of memory that the names take
+    """
 
     size = 0
 
@@ -96,14 +100,14 @@ class _Names(dict[bytes, int]):
         return number
 
     def ranked(self, sums: Counts, what: str) -> tuple[Vocabulary, Any]:
-        """Return them as a vocabulary with these counts, and the row of each number."""
-        offsets = np.concatenate([[0], np.cumsum(np.fromiter(map(len, self), np.int64, len(self)))])
+        """Return the names as a vocabulary with the counts `sums`, and the row that each number has in it."""
+        offsets = offsets_of(np.fromiter(map(len, self), np.int64, len(self)))
         return ranked(Vocabulary(np.frombuffer(b"".join(self), np.uint8), offsets, sums), what, spaces=True)
 
 
 @dataclass
 class _Reading:
-    """Text as numbers, which are appended to a file."""
+    """Reads text, and appends its pairs as numbers to `spool`."""
 
     spool: IO[bytes]
     budget: int
@@ -162,7 +166,7 @@ class _Reading:
 
 
 def _records(numbered: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, without their ends and what marks the order of bytes."""
+    """Yield the lines that are not blank, without line ends and byte-order mark."""
     for number, line in numbered:
         text = (line.removeprefix(BOM) if number == 1 else line).strip(b" \r\n")
         if text.strip():

@@ -41,10 +41,12 @@ from cooc_engine.text.compression import beginning
 
 __all__ = [
     "FORMATS",
+    "Errors",
     "Exported",
+    "ForeignModel",
     "Found",
     "as_model",
-    "convert_vectors",
+    "convert",
     "export_vectors",
     "format_of",
     "read_vectors",
@@ -52,6 +54,7 @@ __all__ = [
 ]
 
 Dtype = Literal["float32", "float16", "int8"]
+Errors = Literal["strict", "skip"]
 BEGINNING = 1 << 20  # bytes read to recognise a file
 
 
@@ -139,9 +142,13 @@ def _are_numbers(fields: list[bytes]) -> bool:
 
 @dataclass(frozen=True)
 class Found:
-    """A file of vectors that was read: words, vectors (V, d), mapped, format, and the faults skipped, by kind.
+    """The content of a file of vectors.
 
-    `subwords` are the rows of n-grams of a file that has any: they give vectors to words that it lacks.
+    vocabulary  V words in the order of the file, with counts of 0 if it has none
+    vectors     (V, d) float32, mapped
+    format      one of `FORMATS`
+    tally       numbers of faults that were skipped, by kind
+    subwords    rows of n-grams, which give vectors to words that the file lacks; None if it has no n-grams
     """
 
     vocabulary: Vocabulary
@@ -155,7 +162,7 @@ def read_vectors(
     path: PathLike,
     format: str | None = None,
     *,
-    errors: Literal["strict", "skip"] = "strict",
+    errors: Errors = "strict",
     directory: Path | None = None,
 ) -> Found:
     """Read another program's file of vectors; words are held in memory, vectors in an unnamed temporary file.
@@ -177,66 +184,72 @@ def read_vectors(
     return Found(vocabulary, rows, found, dict(faults.tally), incoming.subwords)
 
 
-def convert_vectors(
-    path: PathLike,
-    output: PathLike,
-    format: str | None = None,
-    *,
-    errors: Literal["strict", "skip"] = "strict",
-    vocab: PathLike | None = None,
-    options: PathLike | None = None,
-    force: bool = False,
-) -> ModelFile:
-    """Convert a file of vectors to a model file; return it opened. The arguments are those of `vectors.model.import_vectors`.
+@dataclass(frozen=True)
+class ForeignModel:
+    """A file of another program that is imported as a model; `vectors.model.import_vectors` describes the fields."""
 
-    Raises what `read_vectors` raises.
-    """
-    output = Path(output)
+    path: Path
+    format: str | None = None
+    errors: Errors = "strict"
+    vocab: PathLike | None = None
+    options: PathLike | None = None
+
+    def data(self, directory: Path) -> ModelData:
+        """Return the content as a model, whose vectors are spooled in `directory`; raises what `read_vectors` raises."""
+        found = _known(self.format, IMPORTED) if self.format is not None else _format_of_model(self.path)
+        if found == "elmo":
+            return self._elmo()
+        if self.options is not None:
+            raise UsageError(f"--options {self.options}: only a model of ELMo has such a file; leave it out")
+        return self._fasttext(directory) if found == "fasttext" else self._vectors(directory)
+
+    def _elmo(self) -> ModelData:
+        from cooc_engine.formats.elmo import elmo_model  # with kernels that no other format needs
+
+        beside = (None if name is None else Path(name) for name in (self.options, self.vocab))
+        return elmo_model(self.path, *beside)
+
+    def _fasttext(self, directory: Path) -> ModelData:
+        """Return a `.bin` or `.ftz` file of fastText, with its n-grams and output vectors."""
+        if self.vocab is not None:
+            raise UsageError(f"--vocab {self.vocab}: {self.path} records how often words occur; leave it out")
+        faults = Faults(self.path, skip=_skips(self.errors))
+        whole = read_fasttext(self.path, faults, directory)
+        return fasttext_models.model_data(whole, directory, *self._records("fasttext", faults.tally))
+
+    def _vectors(self, directory: Path) -> ModelData:
+        found = read_vectors(self.path, self.format, errors=self.errors, directory=directory)
+        vocabulary = found.vocabulary if self.vocab is None else _counted(found.vocabulary, Path(self.vocab))
+        records = self._records(found.format, found.tally)
+        return ModelData("imported", vocabulary, {"words": found.vectors}, "w", *records)
+
+    def _records(self, format: str, tally: Mapping[str, int]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the configuration and the provenance of the model; `tally` counts the faults that were skipped, by kind."""
+        config = {"import": {"format": format, "errors": self.errors}}
+        return config, {"file": str(self.path), "left_out": dict(tally), **versions()}
+
+
+def convert(source: ForeignModel, output: Path, *, force: bool = False) -> ModelFile:
+    """Convert a file of another program to the model file `output`; return it opened. Raises what `read_vectors` raises."""
     refuse_file(output, force=force)
     with disk_errors(output):
-        found_format = _known(format, IMPORTED) if format is not None else _format_of_model(Path(path))
-        if found_format == "elmo":
-            from cooc_engine.formats.elmo import elmo_model  # with kernels that no other format needs
-
-            beside = (None if name is None else Path(name) for name in (options, vocab))
-            save_model(output, elmo_model(Path(path), *beside))
-            return open_model(output)
-        if options is not None:
-            raise UsageError(f"--options {options}: only a model of ELMo has such a file; leave it out")
-        if found_format == "fasttext":
-            if vocab is not None:
-                raise UsageError(f"--vocab {vocab}: {path} records how often words occur; leave it out")
-            return _import_fasttext(Path(path), output, errors)
-        found = read_vectors(path, format, errors=errors, directory=output.parent)
-        vocabulary = found.vocabulary if vocab is None else _counted(found.vocabulary, Path(vocab))
-        config = {"import": {"format": found.format, "errors": errors}}
-        provenance = {"file": str(path), "left_out": dict(found.tally), **versions()}
-        save_model(output, ModelData("imported", vocabulary, {"words": found.vectors}, "w", config, provenance))
+        save_model(output, source.data(output.parent))
     return open_model(output)
 
 
 def as_model(path: PathLike, directory: Path) -> ModelFile:
-    """Open a model, or a file of vectors as a model, in an unnamed file in `directory`. Raises as `convert_vectors`."""
-    if _format_of_model(Path(path)) is None:
+    """Open a model, or a file of vectors as a model, in an unnamed file in `directory`; raises what `convert` raises."""
+    path = Path(path)
+    if _format_of_model(path) is None:
         return open_model(path)
     with tempfile.TemporaryDirectory(dir=directory) as made:
-        return convert_vectors(path, Path(made) / "model.h5").called(Path(path))
+        return convert(ForeignModel(path), Path(made) / "model.h5").called(path)
 
 
 def _format_of_model(path: Path) -> str | None:
     """Return the format by the content of a file; an HDF5 file that is none of ours has weights of ELMo."""
     found = format_of(path)
     return "elmo" if found is None and not form_of(path) else found
-
-
-def _import_fasttext(path: Path, output: Path, errors: str) -> ModelFile:
-    """Convert a `.bin` or `.ftz` file of fastText, n-grams and outputs with it."""
-    faults = Faults(path, skip=_skips(errors))
-    whole = read_fasttext(path, faults, output.parent)
-    config = {"import": {"format": "fasttext", "errors": errors}}
-    provenance = {"file": str(path), "left_out": dict(faults.tally), **versions()}
-    save_model(output, fasttext_models.model_data(whole, output.parent, config, provenance))
-    return open_model(output)
 
 
 def _skips(errors: str) -> bool:

@@ -63,7 +63,7 @@ def write_projector(file: BinaryIO, metadata: BinaryIO, outgoing: Outgoing) -> N
 
 
 def write_floret(file: BinaryIO, subwords: SubwordRows) -> None:
-    """Write floret's table: a line of what finds the rows, then the number of each row and its numbers."""
+    """Write floret's table: a line with the options of hashing, then each row after its number."""
     (rows, width), sizes = subwords.matrix.shape, subwords.subwords
     head = (rows, width, sizes.min_n, sizes.max_n, sizes.hashes, hashing.MURMUR_SEED, "<", ">")
     file.write(" ".join(map(str, head)).encode() + b"\n")

@@ -14,7 +14,7 @@ from cooc_engine.text.compression import opened
 
 __all__ = ["read_word2vec", "write_word2vec"]
 
-READ = CHUNK // 2  # bytes per read: the rest of one read is copied together with the next
+READ = CHUNK // 2  # bytes per read; what is left of one read is joined with the next
 LONGEST_WORD = 1 << 16  # bytes of a word or header; anything longer shows that the file is not word2vec's
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cooc_engine._kernels.later import blocks
 from cooc_engine._kernels.later import sparse as kernels
 from cooc_engine._kernels.shapes import PANEL
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.threads import cut_by_ends
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import Allocate, in_memory
@@ -136,7 +137,7 @@ class SparseRows:
 
         half = -(-width // 2)
         run(pool, count, [(first, min(first + half, width)) for first in range(0, width, max(half, 1))])
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        offsets = offsets_of(lengths)
         made = SparseRows((width, rows), offsets, allocate(self.entries, np.int32), allocate(self.entries, np.float32))
 
         def fill(task: tuple[int, int]) -> None:

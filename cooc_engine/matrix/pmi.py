@@ -22,6 +22,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import SparseRows, cut_work, run
 from cooc_engine.models.matrix_options import PmiOptions, PmiSvdOptions
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Floats
 from cooc_engine.storage.scratch import Allocate, in_memory
@@ -171,7 +172,7 @@ def transposed_rows(
     lengths, begin = np.zeros(chosen[1] - chosen[0], np.int64), 0
     for columns, _ in stream.pieces():
         kernels.count_columns(chosen, np.array([0, len(columns)]), columns, lengths)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets_of(lengths)
     to = WrittenRows(offsets[:-1].copy(), allocate(int(offsets[-1]), np.int32), allocate(int(offsets[-1]), np.float32))
     for columns, values in stream.pieces():
         inside = np.clip(stream.offsets - begin, 0, len(columns))  # rows that are not in this piece are empty
@@ -215,13 +216,13 @@ class _Writer:
         """Transform and append the next rows."""
         lengths = self._lengths[counts.first - self._first : counts.last - self._first]
         self._factors.count(counts, lengths, pool)
-        offsets = self._end + np.concatenate([[0], np.cumsum(lengths)])
+        offsets = self._end + offsets_of(lengths)
         self._factors.fill(counts, offsets, self._columns, self._values, pool)
         self._end = int(offsets[-1])
 
     def rows(self) -> SparseRows:
         """Return all of them."""
-        offsets = np.concatenate([[0], np.cumsum(self._lengths)])
+        offsets = offsets_of(self._lengths)
         return SparseRows((len(self._lengths), self._width), offsets, self._columns[: self._end], self._values[: self._end])
 
 
@@ -239,7 +240,7 @@ class PmiStream:
         lengths = np.zeros(self.shape[0], np.int64)
         for counts in _blocks(cooc, 0, self.shape[0]):
             self._factors.count(counts, lengths[counts.first : counts.last], pool)
-        self.offsets = np.concatenate([[0], np.cumsum(lengths)])
+        self.offsets = offsets_of(lengths)
 
     def pieces(self) -> Iterator[tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
         """Yield columns and values of all entries, piece by piece; a piece is valid only until the next is requested."""

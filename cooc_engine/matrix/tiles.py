@@ -24,6 +24,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import tiles
 from cooc_engine._kernels.tiles import DealtValues, DealtWords, TileEntries, TileRow
 from cooc_engine.counts.directory import Block, Cooc
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import Matrix, Rows
@@ -227,7 +228,7 @@ def deal(
 
     with ThreadPoolExecutor(threads) as pool:
         _for_all_rows(cooc, blocks, rows, pool, count)
-        starts = np.concatenate([[0], np.cumsum(sizes)])
+        starts = offsets_of(sizes)
         entries, mapping = (room or room_in(None))(int(starts[-1]))
         fill = starts[:-1].copy()
         _for_all_rows(cooc, blocks, rows, pool, place)

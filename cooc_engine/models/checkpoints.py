@@ -45,7 +45,7 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 class _Known(TypedDict, total=False):
-    """What a checkpoint of an earlier version lacks: the options of the training."""
+    """The key that checkpoints of earlier versions lack: the options of the training."""
 
     options: dict[str, Any]
 
@@ -58,7 +58,7 @@ class _Meta(_Known):
 
 
 class Begun(NamedTuple):
-    """What a training is begun with: a digest of everything that determines its result, and its options."""
+    """The start of a training: a digest of everything that determines its result, and its options."""
 
     digest: str
     options: Options
@@ -159,7 +159,7 @@ def discard_leftovers(output: Path, *, take_over: bool = False) -> None:
 
 
 def worth(output: Path) -> str:
-    """Return the size of a model, and the time that its training took, for a message of what would be lost with it."""
+    """Return the size of a model and the time that its training took, for a message about what would be lost with it."""
     with suppress(CoocError, OSError):
         seconds = sum(epoch.get("seconds", 0) for epoch in open_model(output).history)
         return f"{shown_size(output)} that took {show_duration(seconds)} to train"
@@ -196,7 +196,7 @@ class Checkpoint:
     """Called between the steps of a training: saves the state periodically, and stops on request.
 
     kind         the kind of training that may read the file
-    plan         what the training is begun with
+    plan         the start of the training, which a resumed one must have too
     minutes      time between checkpoints within an epoch
     interrupted  function that tells whether the user asked to stop
     """

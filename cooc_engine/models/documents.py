@@ -15,7 +15,7 @@ Config = TypedDict("Config", {"encode": Settings, "count": Settings, "train": Se
 
 
 class Provenance(TypedDict, total=False):
-    """Where a model comes from; families and imports record more."""
+    """The origin of a model; families and imports record more."""
 
     corpus: str
     cooc: str
@@ -32,7 +32,7 @@ class _Epoch(TypedDict):
 
 
 class Epoch(_Epoch, total=False):
-    """What the history records of an epoch; families record more."""
+    """The record of an epoch in the history; families record more."""
 
     seconds: float
     items: Natural
@@ -44,7 +44,7 @@ class Epoch(_Epoch, total=False):
 
 
 class Counted(Epoch):
-    """What the history records of an epoch that visits a known number of items."""
+    """The record of an epoch that visits a known number of items."""
 
     items: Natural  # type: ignore[misc]
 

@@ -41,9 +41,9 @@ class NoOptions(Options):
 class Family:
     """A model family: its options, the function that trains it, and the options of counting a text for it.
 
-    A text is encoded with the options `encoding`, unless told. A family without counting options is trained on the text itself,
-    an encoded corpus. One training serves all values of the options in `derived`: `vectors(model, options)` computes the
-    vectors for each by the function `derive`.
+    Unless other options are given, a text is encoded with the defaults of `encoding` and counted with those of `counting`. A
+    family whose `counting` is None is trained on the encoded corpus itself. One training serves all values of the options in
+    `derived`: `vectors(model, options)` computes the vectors for each by the function `derive`.
 
     title      the first line of the help of the command that trains it
     product    what the inner product of a word's and a context's vector estimates, up to terms that depend on only one of
@@ -81,7 +81,7 @@ class Family:
     inference: Callable[..., Any] | None = None
 
     def accepted(self, keywords: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those of some keywords that say how the family's training runs."""
+        """Return those of the keywords that the family's training takes."""
         known = (SharedTrainKeywords if self.shared else TrainKeywords).__annotations__
         return {name: value for name, value in keywords.items() if name in known}
 
@@ -216,7 +216,7 @@ FAMILIES = {
         sampled("fasttext", "cooc_engine.sampled.fasttext:design_fasttext"),
         counting=None,
         title="Train fastText's word vectors, from words and their n-grams (Bojanowski et al. 2017).",
-        # `words` are means of what is trained, the vectors of words: each word's own row, but for floret, and its subwords'.
+        # `words` are computed: the mean of each word's own row, which floret lacks, and the rows of its subwords.
         arrays={"words": "V d", "own": "V d", "subwords": "B d", "contexts": "V d", "nodes": "N d"},
         optional=("own", "subwords", "contexts", "nodes"),
         subwords=named("cooc_engine.models.subwords:subwords_of"),
@@ -238,7 +238,7 @@ FAMILIES = {
         encoding=LettersOptions,
         item="places",
         title="Train ELMo, vectors of words in their sentences (Peters et al. 2018).",
-        # Vectors of words without context; what makes them, and those in context, has axes that a model file records.
+        # `words` are vectors without context. The network that makes them has axes that each model file records.
         arrays={"words": "V d"},
         published=("w",),
     ),

@@ -58,7 +58,7 @@ CENTER = {"center": "p"}  # for any family; p is the dimension of the published 
 
 @dataclass(frozen=True)
 class ModelData:
-    """Everything that a model file holds.
+    """The content of a model file.
 
     vocabulary    V words; row i of an array whose first axis is V belongs to word i
     arrays        parameters by name, kept as float32, with the axes that the family's entry in `FAMILIES` names; a `center` is
@@ -101,9 +101,9 @@ class ModelData:
 
 
 class ModelFile(Opened):
-    """An open model file: its small parts are in memory, its parameters mapped and read-only. It is accepted as its path.
+    """An open model file: its small parts are in memory, its parameters mapped and read-only. It can stand in for its path.
 
-    What is read of the parameters has been compared with its checksum before: that raises `FormatError` if it is damaged.
+    Parameters are compared with their checksums before they are used, which raises `FormatError` if they are damaged.
 
     path, family, published, vocabulary, config, provenance, history, evaluation, axes, document_ids, codes, labels, kept,
     column_names: as in `ModelData`.
@@ -139,7 +139,7 @@ class ModelFile(Opened):
         return cls(model.path, model._data, model._checksums)
 
     def called(self, path: Path) -> Self:
-        """Return the open model by another path, which messages name, such as that of a file that it was made of."""
+        """Return the open model under another path for messages, such as that of the file that it was made from."""
         return type(self)(path, self._data, self._checksums)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -170,7 +170,7 @@ class ModelFile(Opened):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the parameters by name, for which nothing is read."""
+        """The shapes of the parameters by name; no parameter is read for them."""
         return {name: self._arrays.rows[name].shape for name in self.names}
 
     def array(self, name: str) -> npt.NDArray[Any]:
@@ -208,7 +208,7 @@ class ModelFile(Opened):
         return found
 
     def rows(self, published: str | None = None) -> Published | SparseVectors:
-        """Return the published vectors, or those of another choice, for reading a part at a time.
+        """Return the published vectors, or those of another choice ("w", "c", "w+c" or "concat"), to be read a part at a time.
 
         Raises `UsageError` for a choice that the model does not have.
         """
@@ -306,7 +306,7 @@ def _parameters(path: Path, model: ModelData) -> Element:
 
 
 def axes_of(name: str, ndim: int, family: Family, given: Mapping[str, str]) -> str:
-    """Return the axes of an array: those of the family, those given, or else new axes that no other array has."""
+    """Return the axes of an array: those that its family gives it, or else those `given`, or else new ones of its own."""
     own = " ".join(f"{name}-{axis}" for axis in range(ndim))
     return {name: own, **given, **CENTER, **family.arrays}[name]
 
@@ -322,7 +322,7 @@ def _check_data(model: ModelData) -> None:
 def _check_parameters(parameters: Element, sizes: Mapping[str, int]) -> dict[str, str]:
     """Check an element against its family's entry and return the axes of its arrays; raises `FormatError`.
 
-    `sizes` has the length of each axis that the file tells: the numbers of its names, V being that of words, and N.
+    `sizes` has the lengths of the axes that follow from other elements: of V, N, and each axis whose rows have names.
     """
     size = sizes["V"]
     name = parameters.labels["family"]
@@ -376,7 +376,7 @@ def _recorded_axes(parameters: Element) -> dict[str, str]:
 
 
 def _check_lengths(parameters: Element, axes: Mapping[str, str], lengths: dict[str, int]) -> None:
-    """Check that each axis has the same length in all arrays, and where `lengths` has it that length."""
+    """Check that each axis has the same length in all arrays, namely the one in `lengths` if it is there."""
     for name, letters in axes.items():
         found = parameters.array(name, FLOAT, tuple(lengths.get(letter) for letter in letters.split()))
         lengths.update(zip(letters.split(), found.shape, strict=True))
@@ -423,7 +423,7 @@ def _read(found: Contents) -> ModelData:
 
 
 def _with_codes(parameters: Element, codes: Mapping[str, Quantised]) -> Element:
-    """Return the parameters with those that are quantised among them, so that all are checked alike."""
+    """Return the parameters together with the quantised ones, so that all are checked in the same way."""
     twice = sorted(parameters.datasets.keys() & codes.keys())
     if twice:
         raise FormatError(f"{parameters.where}/{twice[0]} is quantised too")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Matrix, Rows
 
 __all__ = ["RECIPES", "ListedRows", "Published", "Recipe", "combined", "mean_vector"]
@@ -17,7 +18,7 @@ __all__ = ["RECIPES", "ListedRows", "Published", "Recipe", "combined", "mean_vec
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the vectors of words are computed from arrays.
+    """The way in which vectors of words are computed from matrices.
 
     arrays        names of matrices with a row per word: a single one is used unchanged, several are summed
     side_by_side  whether the matrices' rows are concatenated instead of summed
@@ -68,13 +69,13 @@ class ListedRows(NamedTuple):
         places = np.searchsorted(kept, self.rows)
         known = places < len(kept)
         known[known] = kept[places[known]] == self.rows[known]
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(known)])
+        ends = offsets_of(known)
         return ListedRows(ends[self.starts], places[known])
 
     def sums(self, words: Rows, matrix: Any) -> tuple[Matrix, Rows]:
-        """Return the sums of the listed rows of some words, float32 (n, d), and the number of rows of each.
+        """Return the sums of the listed rows of some words, float32 (n, d), and the number of rows of each, (n,).
 
-        Of the matrix, an array or an object whose rows are read like one's, only these rows are read.
+        Only these rows are read from the matrix: an array, or an object whose rows are read like those of an array.
         """
         sizes = self.starts[words + 1] - self.starts[words]
         found, ends = np.empty((len(words), matrix.shape[1]), np.float32), np.cumsum(sizes)
@@ -92,7 +93,7 @@ class ListedRows(NamedTuple):
 
         begins = self.starts[words]
         sizes = self.starts[words + 1] - begins
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        ends = offsets_of(sizes)
         chosen = self.rows[np.repeat(begins - ends[:-1], sizes) + np.arange(ends[-1])]
         ones = np.ones(len(chosen), np.float32)
         sums: Matrix = csr_array((ones, np.arange(len(chosen)), ends), shape=(len(words), len(chosen))) @ matrix[chosen]
@@ -108,9 +109,11 @@ def combined(arrays: Mapping[str, Matrix], published: str) -> Matrix:
 class Published:
     """The vectors that queries use, float32 (V, d), computed from a model's matrices a part at a time.
 
-    `rows[ids]` and `rows[a:b]` are such vectors; a slice of a single matrix is a view of it, mapped and not copied. The arrays
-    are matrices, or objects whose rows can be read like theirs. `lists`
-    gives the listed rows if the recipe has `listed`.
+    `published[rows]` and `published[a:b]` return vectors; a slice of a single matrix is a view of it, mapped and not copied.
+
+    arrays  matrices by name, or objects whose rows are read like those of an array
+    center  (d,) is subtracted from each vector
+    lists   the listed rows of each word, if the recipe has `listed`
     """
 
     def __init__(

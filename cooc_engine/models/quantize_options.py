@@ -33,7 +33,7 @@ class QuantizeOptions(Options):
     """Random seed of the first centroids."""
 
     def __post_init__(self) -> None:
-        """Raise `UsageError` for retraining a model that was not pruned, and for options of retraining without a text."""
+        """Raise `UsageError` for retraining a model that is not pruned, and for options of retraining without a text."""
         super().__post_init__()
         for name in ("epochs", "lr"):
             if self.retrain is None and getattr(self, name) != getattr(type(self), name):

@@ -16,7 +16,7 @@ __all__ = ["Origin", "origin_of_corpus", "origin_of_counts", "plan_digest"]
 
 
 class Origin(NamedTuple):
-    """The options of every stage up to the training, and where the model comes from, as `ModelData` holds them.
+    """The options of every stage up to the training, and the provenance of the model, as `ModelData` holds them.
 
     The seed of a training without randomness is None.
     """
@@ -35,7 +35,7 @@ def origin_of_counts(cooc: Cooc, options: Options, threads: int) -> Origin:
 
 
 def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapping[str, Any]) -> Origin:
-    """Return the origin of a model trained on the text itself; `facts` are the fields that its family adds."""
+    """Return the origin of a model trained on the text itself; `facts` are fields that its family adds to the provenance."""
     trained = options.record()
     config = {"encode": corpus.manifest["options"], "train": trained}
     made_of = {"corpus": corpus.digest, "tokens": corpus.tokens}

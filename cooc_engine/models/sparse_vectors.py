@@ -12,10 +12,12 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.errors import UsageError
 from cooc_engine.linalg.sparse import PANEL, SparseRows, cut_work, flat, panels, panels_of
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.relations import check_within
 
 __all__ = ["SPARSE", "SparseVectors"]
 
@@ -42,10 +44,7 @@ class SparseVectors:
     @classmethod
     def of(cls, rows: SparseRows, where: str) -> SparseVectors:
         """Wrap the rows of a file, after checking their columns; raises `FormatError` for a column out of range."""
-        for begin in range(0, rows.entries, PIECE):
-            part = rows.columns[begin : begin + PIECE]
-            if part.min() < 0 or part.max() >= rows.shape[1]:
-                raise FormatError(f"{where} is damaged: a column is outside the matrix")
+        check_within(rows.columns[: rows.entries], 0, rows.shape[1], f"{where}/indices")
         return cls(rows)
 
     def __len__(self) -> int:
@@ -79,7 +78,7 @@ class SparseVectors:
     def take(self, rows: npt.NDArray[np.int64]) -> SparseVectors:
         """Return some of the vectors, sparse."""
         parts = [self._row(row) for row in rows.tolist()]
-        offsets = np.cumsum([0, *(len(columns) for columns, _ in parts)])
+        offsets = offsets_of([len(columns) for columns, _ in parts])
         columns = np.concatenate([np.empty(0, np.int32), *(columns for columns, _ in parts)])
         values = np.concatenate([np.empty(0, np.float32), *(values for _, values in parts)])
         return SparseVectors(SparseRows((len(rows), self.shape[1]), offsets, columns, values))

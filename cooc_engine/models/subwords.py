@@ -12,6 +12,7 @@ import numpy.typing as npt
 from cooc_engine._kernels.later import subwords
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.published import ListedRows, Published, Recipe
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.options import AtLeast, Below
 from cooc_engine.runtime.types import Mask, Matrix, Offsets, Rows
 from cooc_engine.storage.schema import Natural, Positive
@@ -27,10 +28,11 @@ Bytes = npt.NDArray[np.uint8]
 class Subwords:
     """The n-grams of `min_n` to `max_n` characters of each word, written as `<word>`, and their rows among `buckets` rows.
 
-    A character is a UTF-8 sequence, not what a reader takes for a letter: a combining mark is one. A boundary character alone
-    is not an n-gram. The row of an n-gram is its hash modulo `buckets`, so several may have one row.
+    A character is a code point: a combining mark counts as one. A boundary character alone is not an n-gram. The row of an
+    n-gram is its hash modulo `buckets`, so several n-grams may share a row.
 
-    With `hashes` they are those of floret (Explosion 2022): the word as a whole comes first, and each has so many rows, 1 to 4.
+    With `hashes`, from 1 to 4, these are the n-grams of floret (Explosion 2022): the whole word comes first, and each n-gram
+    has that many rows.
     """
 
     min_n: int
@@ -41,8 +43,7 @@ class Subwords:
     def rows(self, words: Vocabulary | Sequence[str]) -> ListedRows:
         """Return the rows of each word's n-grams, in their order; an n-gram that occurs twice is listed twice."""
         words = words if isinstance(words, Vocabulary) else _vocabulary(words)
-        starts = np.zeros(len(words) + 1, np.int64)
-        np.cumsum(self._sizes(words), out=starts[1:])
+        starts = offsets_of(self._sizes(words))
         each = max(1, self.hashes)
         rows = np.empty(starts[-1] * each, np.int64)
         for first, last in words.pieces():
@@ -53,7 +54,7 @@ class Subwords:
         return ListedRows(starts * each, rows)
 
     def of(self, word: str) -> tuple[list[str], Rows]:
-        """Return the n-grams of a word and their rows, in the order of `rows`; an n-gram stands once for each of its rows."""
+        """Return the n-grams of a word and their rows, in the order of `rows`; an n-gram is listed once for each row it has."""
         words = _vocabulary([word])
         text, offsets = _bracketed(words.text, words.offsets)
         begins, ends = self._ngrams(text, offsets, np.array([0, *self._sizes(words)]))
@@ -63,7 +64,7 @@ class Subwords:
 
     def _sizes(self, words: Vocabulary) -> Offsets:
         """Return the number of n-grams of each word."""
-        begun = np.concatenate([np.zeros(1, np.int64), np.cumsum(words.text & 0xC0 != 0x80)])
+        begun = offsets_of(words.text & 0xC0 != 0x80)
         length = np.diff(begun[words.offsets]) + 2  # with the boundary characters
         sizes = sum((np.maximum(length + 1 - n, 0) for n in range(max(1, self.min_n), self.max_n + 1)), np.zeros_like(length))
         if self.min_n <= 1 <= self.max_n:
@@ -92,7 +93,7 @@ class _NgramOptions(TypedDict):
 
 
 class NgramOptions(_NgramOptions, total=False):
-    """What a model's record of its training says of n-grams, within the bounds of the options of training."""
+    """The options of n-grams in the record of a training, within the bounds that the training has."""
 
     hashes: Annotated[int, AtLeast(1), Below(5)]
 
@@ -104,20 +105,20 @@ def subwords_of(options: Mapping[str, Any]) -> Subwords:
 
 
 class SubwordRows(NamedTuple):
-    """Subwords and their matrix, an array (buckets, d) or an object whose rows are read like one's."""
+    """Subwords and their matrix: an array (buckets, d), or an object whose rows are read like those of an array."""
 
     subwords: Subwords
     matrix: Any
 
     def vectors(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
-        """Return the mean of the rows of each word's n-grams, (n, d), zeros if it has none, and whether it has any, (n,)."""
+        """Return the mean of the rows of each word's n-grams, (n, d), zeros without any; and which words have some, (n,)."""
         lists = self.subwords.rows(words)
         means = Published({"subwords": self.matrix}, Recipe((), listed="subwords"), lists=lists)
         return means[:], np.diff(lists.starts) > 0
 
 
 def word_means(arrays: Mapping[str, Matrix], subwords: Subwords, words: Vocabulary) -> Matrix:
-    """Return the vectors of words, (V, d): the mean of each word's row of `own`, if any, and its n-grams' of `subwords`."""
+    """Return the vectors of words, (V, d): means of each word's row in `own`, if it has one, and its n-grams' in `subwords`."""
     recipe = Recipe(("own",) if "own" in arrays else (), listed="subwords")
     return Published(arrays, recipe, lists=subwords.rows(words))[:]
 
@@ -135,7 +136,7 @@ def _hashes(text: Bytes, begins: Offsets, ends: Offsets) -> npt.NDArray[np.uint3
 
 
 def _equal(words: Vocabulary, word: bytes) -> Rows:
-    """Return the rows of a word, wherever it stands."""
+    """Return all rows of a vocabulary that hold this word."""
     alike = np.flatnonzero(np.diff(words.offsets) == len(word))
     places = words.offsets[alike, None] + np.arange(len(word))
     found: Rows = alike[(words.text[places] == np.frombuffer(word, np.uint8)).all(axis=1)]
@@ -143,9 +144,9 @@ def _equal(words: Vocabulary, word: bytes) -> Rows:
 
 
 def _vocabulary(words: Sequence[str]) -> Vocabulary:
-    """Return words as concatenated bytes; an escaped byte, as the command line makes of invalid UTF-8, is itself again."""
+    """Return words as concatenated bytes; bytes that are not UTF-8, which the command line has escaped, are restored."""
     encoded = [_encoded(word) for word in words]
-    offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    offsets = offsets_of([*map(len, encoded)])
     return Vocabulary(np.frombuffer(b"".join(encoded), np.uint8), offsets, np.zeros(len(encoded), np.int64))
 
 

@@ -27,7 +27,7 @@ as_model: Callable[[str, Path], ModelFile] = named("cooc_engine.formats.vectors:
 def open_older(path: str | None, d: int, directory: Path) -> ModelFile | None:
     """Return the model to start from, or None; raises `UsageError` if its vectors are not of dimension d.
 
-    It may be a file of vectors of another program, which becomes a model in an unnamed file in `directory`.
+    The path may be that of another program's file of vectors, which is converted to a model in an unnamed file in `directory`.
     """
     if path is None:
         return None
@@ -72,9 +72,9 @@ def begin_with(
     axes: Mapping[str, str],
     row_of: Callable[[Rows], Rows] = lambda rows: rows,
 ) -> None:
-    """Initialise the words that an older model has with its vectors, in place, in arrays whose rows are as in that model.
+    """Initialise, in place, the rows of all words that an older model has with its vectors.
 
-    arrays, axes  the parameters and their axes, by name; arrays without the axis V stay as they are
+    arrays, axes  the new parameters and their axes, by name; arrays without the axis V stay as they are
     row_of        maps rows of the vocabulary to rows of the arrays, if these are in another order
     where         path that the vocabulary belongs to, for error messages
 
@@ -82,7 +82,7 @@ def begin_with(
     """
     rows, places = common_words(older, vocabulary, where)
     for name in _of_words(older, {name: axes[name] for name in arrays if name in axes}):
-        if older.shapes[name][1:] == arrays[name].shape[1:]:  # or it has segments for another window
+        if older.shapes[name][1:] == arrays[name].shape[1:]:  # which differ if the segments are those of another window
             arrays[name][row_of(rows)] = older.array(name)[places]
 
 

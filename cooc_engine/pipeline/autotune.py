@@ -1,7 +1,7 @@
-"""Choosing the options of a classifier by its answers on a held-out text, within a time, and if wanted within a file size.
+"""Searching for the options of a classifier that score best on a held-out text, within a time and, if wanted, a file size.
 
-Trials are proposed by Optuna's TPE sampler (Bergstra et al. 2011) and recorded beside the output, so that a search that was
-interrupted goes on. The best model is the output; nothing of the others is kept.
+Trials are proposed by Optuna's TPE sampler (Bergstra et al. 2011) and recorded beside the output, so that an interrupted search
+can be continued. The best model becomes the output; the others are deleted.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ __all__ = ["Trial", "autotune"]
 
 SUBWORDS = {"none": (0, 0), "2-5": (2, 5), "3-6": (3, 6)}  # sizes of the shortest and the longest
 HEAD, ROW = 20_000, 25  # bytes of a quantised model's file without any vectors, and of a word beside its codes
-IN_VAIN = 100  # proposals in succession that fail, or would take longer than the time that is left
+IN_VAIN = 100  # consecutive proposals that fail, or would take longer than the time left, after which the search ends
 
 
 class Trial(TypedDict):
-    """A trial: the options that differ from others', the score on the held-out text, seconds, and bytes of the model file."""
+    """A trial: the options that were searched for, the score on the held-out text, seconds, and bytes of the model file."""
 
     options: dict[str, Any]
     score: float
@@ -147,7 +147,7 @@ class _Search:
             "validation": crc32_of(validation, validation.stat().st_size),
         }
         self.trials: list[Trial] = self._recorded() if run.resume and self._best.exists() else []
-        seed = options.search_seed + len(self.trials)  # so that what was drawn at the start is not drawn again
+        seed = options.search_seed + len(self.trials)  # so that a continued search does not repeat its first draws
         self._study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
         for trial in self.trials:
             self._study.add_trial(self._finished(trial))
@@ -164,7 +164,7 @@ class _Search:
         return sum(word.startswith(self._base.label) for word in self._corpus.vocabulary.words)
 
     def _finished(self, trial: Trial) -> Any:
-        """Return a recorded trial as Optuna's; raises `FormatError` for options that are not those of the search."""
+        """Return a recorded trial as one of Optuna's; raises `FormatError` for options that are not searched for."""
         from optuna.trial import create_trial
 
         try:
@@ -182,7 +182,7 @@ class _Search:
         return found["trials"]
 
     def run(self) -> None:
-        """Try options until the time is over, but none that would take longer than what is left of it."""
+        """Run trials until the time is over, but none that is expected to take longer than the time left."""
         end, most, vain = time.monotonic() + self._options.duration, self._options.trials or math.inf, 0
         if not self.trials:
             self._study.enqueue_trial(_first(self._base, self._space))
@@ -200,14 +200,14 @@ class _Search:
 
     @property
     def _pace(self) -> float:
-        """The median of the seconds that trials took by unit of `_work`; 0 before the first."""
+        """The median of the seconds that trials took per unit of `_work`; 0 before the first trial."""
         paces = [trial["seconds"] / _work(_chosen(self._base, trial["options"])) for trial in self.trials]
         return median(paces) if paces else 0.0
 
     def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial | None:
-        """Train and judge a model; None if its training diverges, or if no word of it would fit into the size.
+        """Train and test a model; return None if its training diverges, or if none of its words would fit into the size.
 
-        Raises `InputError` if the held-out text judges nothing.
+        Raises `InputError` if no line of the held-out text has a known label.
         """
         path, begin = self._best.with_name("trial.h5"), time.monotonic()
         train = trainer_of(chosen)
@@ -226,7 +226,7 @@ class _Search:
         return {"options": dict(params), "score": score, "seconds": seconds, "bytes": path.stat().st_size}
 
     def _made_small(self, model: Model, chosen: SupervisedOptions, dsub: int) -> bool:
-        """Replace a model by its quantised one that fits into the size; tell whether any of its words do."""
+        """Replace a model by a quantised one that fits into the size; return whether at least one of its words fits."""
         rows, small = sum(len(model.reader(name)) for name in ("words", "ngrams") if name in model.names), self._small
         room = self._limit - _overhead(chosen.vector_size, len(model.labels or ()))
         cutoff, size = min(rows, int(room / (chosen.vector_size / dsub + ROW))), math.inf
@@ -262,7 +262,7 @@ class _Search:
 
 
 def _space() -> dict[str, Any]:
-    """Return what can be searched: options and their ranges."""
+    """Return all options that can be searched for, with their ranges."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     return {
@@ -277,7 +277,7 @@ def _space() -> dict[str, Any]:
 
 
 def _searched(base: SupervisedOptions, *, quantised: bool) -> dict[str, Any]:
-    """Return what is searched: what the base leaves at its defaults, and the parts of the codes of a model to be quantised."""
+    """Return the options to search for: those that the base leaves at their defaults, and `dsub` of a quantised model."""
     from optuna.distributions import CategoricalDistribution
 
     sizes = ("min_n", "max_n")
@@ -299,7 +299,7 @@ def _numbers(space: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _first(base: SupervisedOptions, space: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first trial: the defaults, or what is nearest to them of what is searched."""
+    """Return the options of the first trial: the defaults, or the nearest values within the ranges."""
     found = {name: min(max(getattr(base, name), kind.low), kind.high) for name, kind in _numbers(space).items()}
     return {**found, **{name: kind.choices[0] for name, kind in space.items() if name not in found}}
 

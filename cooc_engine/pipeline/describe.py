@@ -67,7 +67,7 @@ def first_words(vocabulary: Vocabulary) -> list[str]:
 
 
 def lines(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Yield a nested record as indented lines: sizes with what they are of, and long lists by their beginning."""
+    """Yield a nested record as indented lines; numbers have names, and only the beginning of a long list is shown."""
     for key, value in record.items():
         if isinstance(value, dict):
             yield f"{indent}{key}:"
@@ -84,7 +84,7 @@ def _size(shape: Sequence[int]) -> str:
 
 
 def _labelled(key: str, item: Any) -> str:
-    """Return the numbers of a shard, a block or an epoch with what they are; those of anything else alone."""
+    """Return the numbers of a shard, a block or an epoch with their names; those of anything else without."""
     if not isinstance(item, dict) and len(LABELS.get(key, ())) != len(item):
         return ", ".join(map(show_setting, item))
     pairs = item.items() if isinstance(item, dict) else zip(LABELS[key], item, strict=True)

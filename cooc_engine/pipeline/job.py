@@ -9,9 +9,6 @@ model = "glove"
 [eval]                              test files by kind, the options of `eval`, and whether to draw a picture
 pairs = ["pairs.tsv"]
 
-A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
-combinations. Counts are shared by all models that need them, and a training by all options that only choose among its vectors.
-The scores are also written as a table, with the mean for each value, and finished evaluations are kept like other stages.
 [cluster]                           labelled texts to cluster, and the options of `cluster`
 texts = ["labelled.txt"]
 [classify]                          labelled texts to learn from and to classify, and the options of `classify`
@@ -19,10 +16,14 @@ train = "train.txt"
 test = "test.txt"
 [test]                              labelled texts to test classifiers on, and the samples and seed of the intervals
 texts = ["test.txt"]
-[probe]                             what `probe` judges the layers of models of ELMo by, and whether to draw a picture
+[probe]                             the files of `probe`, which tests the layers of ELMo models, and whether to draw a picture
 senses = "text.txt.xz"
 [compare]                           the page comparing all models, in `output`, and the options of `compare`
 output = "page.html"
+
+A list as the value of an option in [count] or [[train]] stands for each of its values: the job is a grid of all
+combinations. Counts are shared by all models that need them, and a training by all options that only choose among its vectors.
+The scores are also written as a table, with the mean for each value, and finished evaluations are kept like other stages.
 """
 
 from __future__ import annotations
@@ -106,13 +107,13 @@ def run(
     force_stage: Sequence[str] | str = (),
     **run: Unpack[SharedFreshKeywords],
 ) -> list[dict[str, Any]]:
-    """Run a job file; returns the evaluation of its models, also written to `eval.json` in its output directory.
+    """Run a job file, and return the scores of its models, which are also written to `eval.json` in its output directory.
 
-    The rows of a grid have the listed values as `settings`; it writes `table.json`, `table.tsv` and, on request, `table.png`.
-    Finished stages with the same options are kept, and an interrupted one is continued. `force` repeats all of them,
-    and `force_stage` those that it names by their file or their table in the job, with all that are made from them. `processes`
-    and `cluster` share the work of the stages that can be shared. Raises `UsageError`, before any work is done, if a finished
-    stage was made with other options.
+    The rows of a grid have the listed values as `settings`; it also writes `table.json`, `table.tsv` and, on request,
+    `table.png`. Finished stages with the same options are kept, and an interrupted one is continued. `force` repeats all
+    stages; `force_stage` repeats those that it names, by their file or their table in the job, and all that depend on them.
+    `processes` and `cluster` share the work of the stages that allow it. Raises `UsageError`, before any work is done, if a
+    finished stage was made with other options.
     """
     path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
     run["progress"] = how.shown
@@ -128,7 +129,7 @@ def run(
 
 
 def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Corpus:
-    """Make all models that are not finished, and what they are made of; returns the corpus."""
+    """Make the corpus, the counts and all models, as far as they are not finished; returns the corpus."""
 
     def running(at: Path) -> SharedFreshKeywords:
         return {**run, "force": at in anew.outputs}
@@ -144,7 +145,7 @@ def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Co
 
 
 def _judgements(plan: _Plan, corpus: Corpus, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> list[dict[str, Any]]:
-    """Return the scores of all models by everything that the job judges them by."""
+    """Return the scores of all models in all evaluations of the job."""
     progress, models = Run.of("run", run, SharedFreshKeywords).shown, [training.at for training in plan.trainings]
     documents: list[Results] = []
     if plan.tasks:
@@ -174,8 +175,8 @@ def plan_run(
 ) -> list[StagePlan]:
     """Return what `run` would do with each stage of a job that writes large files, in order, without writing anything.
 
-    Sizes are those of the files that are there, and are predicted for those that are not, where what they are made of is
-    there. Raises as `run` does for a job that makes no sense.
+    Sizes are measured for files that exist, and predicted for others if the files that they are made from exist. Raises as
+    `run` does for an invalid job.
     """
     Run.of("plan_run", run, SharedPlanKeywords)
     plan = _Plan(Path(job), _read(Path(job)))
@@ -184,7 +185,7 @@ def plan_run(
 
 
 def job_output(job: str | os.PathLike[str]) -> Path:
-    """Return the directory into which a job writes; raises as `run` does for a job that makes no sense."""
+    """Return the directory into which a job writes; raises as `run` does for an invalid job."""
     return _Plan(Path(job), _read(Path(job))).output
 
 
@@ -259,7 +260,7 @@ class _Plan:
 
     @functools.cached_property
     def stages(self) -> list[JobStage]:
-        """The stages that make large files, each after what it is made of."""
+        """The stages that make large files, in the order in which they depend on each other."""
         return [
             encode_stage(self.texts, self.corpus, self.encode),
             *(count_stage(self.corpus, at, options) for at, options in self.counts.items()),
@@ -270,7 +271,7 @@ class _Plan:
         ]
 
     def _beside(self, table: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the options of encoding with the files of words that they name found beside the job file, as texts are."""
+        """Return the options of encoding with the paths of word lists taken relative to the job file, as those of texts are."""
         lists = [key for key in table if key.replace("-", "_") in WORD_LISTS]
         return {**table, **{key: str(self.path.parent / self._text(table, key, "")) for key in lists}}
 
@@ -313,7 +314,7 @@ class _Plan:
             seen.add(training.at)
 
     def _refuse_sparse(self, tasks: Collection[str]) -> None:
-        """Raise `UsageError` for a model whose vectors could not be those of documents, if these are to be judged."""
+        """Raise `UsageError` for a model with sparse vectors if labelled documents are evaluated, which need dense ones."""
         sparse = [training.at for training in self.trainings if training.family.rows == "sparse"]
         if sparse and tasks:
             raise UsageError(f"{self.path} [{next(iter(tasks))}]: {sparse[0]}: {SPARSE}")
@@ -405,7 +406,7 @@ def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpac
 
 
 def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, Any]]:
-    """Return the evaluation of all vectors wanted; that of a grid is saved after each model."""
+    """Return the scores of all vectors in [eval]; those of a grid are saved after each model."""
     memory = plan.output / "table.json"
     kept = _kept(memory) if plan.grid and not force else {}
     found: dict[str, list[dict[str, Any]]] = {}
@@ -434,7 +435,7 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
 
 
 def _document_rows(plan: _Plan, documents: Sequence[Results]) -> list[dict[str, Any]]:
-    """Return the scores of the models by labelled documents, which are written as a table too."""
+    """Return the scores of the models on labelled documents, and write them as a table too."""
     rows = [row for task, outcomes in documents for row in rows_of(task, outcomes)]
     return _written(plan, rows, "documents.tsv") if rows else []
 
@@ -451,7 +452,7 @@ def _without_model(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _digest(model: ModelFile, options: Options, judged: Mapping[str, Any]) -> str:
-    """Return a digest that identifies an evaluation: of the model's origin, the options, and the contents of the files."""
+    """Return a digest that identifies an evaluation: of the model's provenance, the options, and the contents of the files."""
     files = {kind: contents(judged[kind]) for kind in SETS if kind in judged}
     how = {name: value for name, value in judged.items() if name not in SETS}
     made_of = [model.family, model.provenance.get("corpus"), model.provenance.get("cooc"), __version__]
@@ -471,7 +472,7 @@ def _summary(table: Table) -> dict[str, Any]:
 
 
 class _Table(TypedDict):
-    """What is kept of the table of a grid: the evaluations by their digests."""
+    """The kept results in the table of a grid: evaluations by their digests."""
 
     evaluations: dict[str, list[Evaluation]]
 

@@ -1,4 +1,4 @@
-"""The tables [cluster] and [classify] of a job: labelled documents by which all its models are judged; outcomes are kept."""
+"""The tables [cluster] and [classify] of a job: labelled documents on which all its models are judged; outcomes are kept."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Paths = Callable[[Any, str], list[Path]]
 
 
 class _Memory(TypedDict):
-    """What is kept: the outcomes by digests of their tasks and models."""
+    """The file of kept results: outcomes by digests of their tasks and models."""
 
     outcomes: dict[str, Outcome]
 
 
 def clustering_of(table: Mapping[str, Any], paths: Paths, where: str) -> Clustering:
-    """Return what [cluster] asks for; `paths` gives the files that a value names."""
+    """Return the task of the table [cluster]; `paths` returns the files that a value names."""
     rest = dict(table)
     texts, labels = (paths(rest.pop(key, []), f"[cluster] {key}") for key in ("texts", "labels"))
     if not texts:
@@ -40,7 +40,7 @@ def clustering_of(table: Mapping[str, Any], paths: Paths, where: str) -> Cluster
 
 
 def classification_of(table: Mapping[str, Any], paths: Paths, where: str) -> Classification:
-    """Return what [classify] asks for; `paths` gives the files that a value names."""
+    """Return the task of the table [classify]; `paths` returns the files that a value names."""
     rest = dict(table)
     train, test, labels = (paths(rest.pop(key, []), f"[classify] {key}") for key in ("train", "test", "labels"))
     if len(train) != 1 or len(test) != 1:
@@ -51,7 +51,7 @@ def classification_of(table: Mapping[str, Any], paths: Paths, where: str) -> Cla
 def results_of(
     tasks: Sequence[Task], models: Sequence[Path], memory: Path, progress: Progress, *, force: bool
 ) -> list[Results]:
-    """Return the outcomes of tasks for models, of which each is saved in `memory`, and taken from there in a later run."""
+    """Return the outcomes of tasks for models; each is saved in `memory`, from which a later run takes it."""
     kept = {} if force else _kept(memory)
     found: list[Results] = []
     with progress.stage("judge documents", len(tasks) * len(models), "outcomes") as stage:

@@ -1,4 +1,4 @@
-"""The table [probe] of a job: what the layers of its models of ELMo know; scores are kept between runs."""
+"""The table [probe] of a job: tests of the layers of its ELMo models; scores are kept between runs."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ __all__ = ["Probing"]
 FILES = {
     "tags": "tags", "senses": "senses", "sentence-pairs": "pairs", "word-in-context": "word_in_context", "held-out": "held_out",
 }  # fmt: skip
-NUMBERS = {"tags": 2, "senses": 1, "word_in_context": 2}  # of files; of the others there may be any number
+NUMBERS = {"tags": 2, "senses": 1, "word_in_context": 2}  # numbers of files; of the other kinds there may be any number
 Row = dict[str, Any]
 
 
 class _Memory(TypedDict):
-    """What is kept: the rows of `probe` by the digests of models and files."""
+    """The file of kept results: the rows of `probe` by digests of models and files."""
 
     probed: dict[str, list[Evaluation]]
 
 
 @dataclass(frozen=True)
 class Probing:
-    """What is asked of each model: files by the names of `FILES`, with which options, and whether to draw a picture.
+    """The tests of each model: files by the names in `FILES`, options, and whether to draw a picture.
 
-    held_out   texts on which the perplexity is measured: they are encoded as the job's are, with its vocabulary
+    The texts in `held_out`, on which perplexity is measured, are encoded as the job's texts are, with its vocabulary.
     """
 
     files: Mapping[str, Sequence[Path]]
@@ -56,9 +56,9 @@ class Probing:
 
     @classmethod
     def of(cls, table: Mapping[str, Any], paths: Callable[[Any, str], list[Path]], where: str) -> Probing:
-        """Return what a table asks for; `paths` gives the files that a value names.
+        """Return the tests of a table; `paths` returns the files that a value names.
 
-        Raises `UsageError` for a key or a value that makes no sense, `InputError` for a file that is missing.
+        Raises `UsageError` for an unknown key or an invalid value, `InputError` for a missing file.
         """
         rest = dict(table)
         files = {name: paths(rest.pop(key), f"[probe] {key}") for key, name in FILES.items() if key in table}
@@ -108,7 +108,7 @@ class Probing:
     def _held_out(
         self, corpus: Corpus, encode: EncodeOptions, output: Path, **run: Unpack[SharedFreshKeywords]
     ) -> list[Corpus]:
-        """Return the corpus that was held out, and that of the training; nothing if none was."""
+        """Return the held-out corpus and that of the training, or nothing if no text is held out."""
         texts = self.files.get("held_out")
         if not texts:
             return []

@@ -1,4 +1,4 @@
-"""The stages of a job as files: which are finished, which a run would make, which are made anew, and how large they are."""
+"""The stages of a job as files: which are finished, which a run would make or make anew, and their sizes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from cooc_engine.storage.sizes import shown_size, size_of
 
 __all__ = ["JUDGING", "Forced", "JobStage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "train_stage"]
 
-JUDGING = ("eval", "cluster", "classify", "probe")  # tables whose results are small files, made of the models
+JUDGING = ("eval", "cluster", "classify", "probe")  # tables that evaluate the models, and whose results are small files
 Foreseen = tuple[int | None, int | None]  # bytes of an output, and of disk at the peak
 UNKNOWN: Foreseen = (None, None)
 
 
 class Forced(NamedTuple):
-    """What is to be made anew: outputs of stages, and the scores of tables that judge models."""
+    """The outputs of stages, and the tables that evaluate models, whose results are to be made anew."""
 
     outputs: set[Path]
     judging: set[str]
@@ -41,10 +41,15 @@ class Forced(NamedTuple):
 
 @dataclass(frozen=True)
 class JobStage:
-    """A stage of a job: the names that it can be forced by, its output, and the output of the stage before it.
+    """A stage of a job.
 
-    The names are its table, its file, and the file that a grid makes several of. `check` raises `UsageError` if the finished
-    output is not what the job says. `foresee` predicts the size of one that is not there, and takes the keywords of a plan.
+    names    the names by which it can be forced: of its table, of its file, and of the file that its table names in a grid
+    at       its output
+    needs    the output of the stage before it, if any
+    left     the file or directory that an interrupted run leaves
+    check    raises `UsageError` if the finished output is not the one that the job describes
+    foresee  predicts the sizes of an output that does not exist; takes the keywords of a plan
+    worth    describes an output, in messages about what would be lost with it
     """
 
     names: tuple[str, ...]
@@ -56,7 +61,7 @@ class JobStage:
     worth: Callable[[Path], str] = shown_size
 
     def changed(self) -> CoocError | None:
-        """Return what is wrong with the finished output, if there is one."""
+        """Return the error that the finished output raises, or None if it is right, or not there."""
         try:
             if self.at.exists():
                 self.check()
@@ -67,13 +72,13 @@ class JobStage:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """What a run would do about a stage of a job.
+    """The state of a stage of a job, and what a run would do about it.
 
-    state         "finished", "interrupted" (a run would go on with it), "missing", "changed" (it was made otherwise than the
-                  job says, and a run would refuse to go on), or "forced" (a run would replace it)
-    size          bytes of what is there, of an interrupted stage too
-    output_bytes  predicted size of what a run would make, of a model the least, and
-    peak_bytes    predicted use of disk while it does; None where it cannot be predicted yet
+    state         "finished", "interrupted" (a run would continue it), "missing", "changed" (it differs from what the job
+                  describes, and a run would refuse to go on), or "forced" (a run would replace it)
+    size          bytes of the finished or interrupted output
+    output_bytes  predicted size of the output that a run would make, for a model a lower bound; None if unpredictable as yet
+    peak_bytes    predicted peak of the disk usage while the output is made; None if unpredictable as yet
     note          what differs in a changed stage, and the flag to pass; what is lost with a forced one
     """
 
@@ -145,12 +150,12 @@ def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, out
 
 
 def force_stage(at: Path) -> str:
-    """Return the flag that has a stage made anew."""
+    """Return the flag that makes a run replace the output of a stage."""
     return f"--force-stage={at.name}"
 
 
 def _least_bytes(family: Family, options: Options, words: int) -> int | None:
-    """Return the size of those arrays of a model that it must have and whose lengths are known before it is trained."""
+    """Return the total size of a model's required arrays whose lengths are known before training, or None if that is 0."""
     lengths: dict[str, int] = {"V": words, "N": words - 1, "d": getattr(options, "vector_size", 0)}
     needed = [axes.split() for name, axes in family.arrays.items() if name not in family.optional and family.rows == "dense"]
     shapes = [[lengths.get(axis, 0) for axis in axes] for axes in needed]
@@ -158,9 +163,9 @@ def _least_bytes(family: Family, options: Options, words: int) -> int | None:
 
 
 def forced(stages: Sequence[JobStage], names: Sequence[str] | str, everything: bool, judging: Sequence[str]) -> Forced:
-    """Return what to make anew: the stages that `names` has, by their file or their table, and all that is made of them.
+    """Return what to make anew: the stages in `names`, given by their file or their table, and all that depends on them.
 
-    `judging` has the tables of the job that judge models. Raises `UsageError` for an unknown name.
+    `judging` has the tables of the job that evaluate models. Raises `UsageError` for an unknown name.
     """
     known = dict.fromkeys([*(name for stage in stages for name in stage.names), *judging])
     asked = several(names)
@@ -176,7 +181,7 @@ def forced(stages: Sequence[JobStage], names: Sequence[str] | str, everything: b
 
 
 def refuse_changed(stages: Sequence[JobStage], forced: Forced) -> None:
-    """Raise the error of the first finished stage that is not what the job says, if any are, with the number of others."""
+    """Raise the error of the first finished stage that differs from what the job describes, with the number of others."""
     changed = [error for stage in stages if stage.at not in forced.outputs and (error := stage.changed())]
     if changed:
         more = f"; {len(changed) - 1} more have changed, and --dry-run names them" if len(changed) > 1 else ""

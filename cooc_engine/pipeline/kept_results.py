@@ -1,4 +1,4 @@
-"""What a job keeps for its next run in a JSON file among its results."""
+"""Results that a job keeps for its next run, in a JSON file beside its outputs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 
 def remembered(path: Path, kind: type[T], what: str) -> T | None:
-    """Return what an earlier run kept in a file, as the `TypedDict` `kind` describes it; None if there is no file.
+    """Return the results that an earlier run kept in a file, of the shape of the `TypedDict` `kind`; None if there is no file.
 
-    Raises `InputError` for a file of anything else, of which it says `what` it is not.
+    Raises `InputError` for any other content; `what` begins its message.
     """
     try:
         return read_json(path.read_bytes(), kind, f"{path}")
@@ -29,7 +29,7 @@ def remembered(path: Path, kind: type[T], what: str) -> T | None:
 
 
 def contents(paths: Iterable[Path]) -> list[tuple[str, str]]:
-    """Return the name of each file without its suffix, which its scores have, and the SHA-256 of its content."""
+    """Return, for each file, its name without the suffix, which identifies its scores, and the SHA-256 of its content."""
     found = []
     for path in paths:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The stages before a model, each run only if its result is missing: shared by `train` on text and batch jobs."""
+"""The stages before a training, each run only if its result is missing; `train` on a text and batch jobs share them."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def prepared(
 
 
 def opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
-    """Return the counts or the corpus that `source` is or contains; otherwise `source` itself, as names of texts."""
+    """Return the counts or the corpus that `source` is or names; otherwise the names of texts that it holds."""
     if not isinstance(source, str | os.PathLike):
         if isinstance(source, Sequence) and not all(isinstance(text, str | os.PathLike) for text in source):
             raise UsageError("the source has documents, not names of files; encode them with encode_documents() first")
@@ -109,7 +109,7 @@ def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
     """Create `OUTPUT.work`, and remove it at the end unless an error leaves something to resume in it."""
     work = work_of(output)
     refuse_foreign_work(output)
-    if resume and not force and output.exists():  # an earlier run was killed when only this was left to do
+    if resume and not force and output.exists():  # an earlier run was killed after it had finished the output
         discard_work(output)
     refuse_overwrite(output, work, force=force, resume=resume, worth=worth)
     if force:
@@ -138,10 +138,11 @@ def append(
     trust_tokenizer: bool = False,
     **run: Unpack[SharedKeywords],
 ) -> Cooc:
-    """Count new texts with the vocabulary and options of `cooc`, and write the sum of both to `output`.
+    """Count new texts with the vocabulary and options of `cooc`, and write the sum of both to the directory `output`.
 
-    `run` takes threads, memory, force, resume, progress and processes. Words outside the vocabulary are not added to it. If
-    `cooc` names a Python function as tokenizer, that is code from a file: it raises `UsageError` unless `trust_tokenizer`.
+    Words outside the vocabulary are not added to it. If `cooc` names a Python function as tokenizer, that is code from a file,
+    and `UsageError` is raised unless `trust_tokenizer`. `run` takes threads, memory, force, resume, progress, processes and
+    cluster. Raises what `encode`, `count` and `merge` raise.
     """
     Run.of("append", run, SharedKeywords)
     base = Cooc.of(cooc)

@@ -62,7 +62,7 @@ Attributes, once fitted: `model_`, the `Model`; `vectors_`, its `Vectors`; `voca
 
 
 class HeldModel:
-    """The file of a model, and the open model: a temporary file, which goes through a pickle, unless it has a name."""
+    """The file of a model, and the open model; a file without a name is temporary, and its content part of a pickle."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Take the path of the file; without one it is in a temporary directory, removed with this object."""
@@ -91,7 +91,7 @@ class HeldModel:
 
 
 def _constructor(defaults: Mapping[str, Any]) -> Callable[..., None]:
-    """Return an `__init__` with these parameters, by keyword, which only keeps them, as scikit-learn wants it."""
+    """Return an `__init__` that takes these parameters by keyword and only stores them, as scikit-learn requires."""
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(name, keyword, default=default) for name, default in defaults.items()]
     signature = inspect.Signature([inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY), *parameters])
@@ -111,7 +111,7 @@ def _constructor(defaults: Mapping[str, Any]) -> Callable[..., None]:
 
 
 def parameters_of(family: str) -> list[tuple[type[Options], list[str]]]:
-    """Return the options of an estimator: classes of options, and the names of those that it has of each."""
+    """Return the options of an estimator: classes of options, each with the names of the fields that are parameters."""
     entry = FAMILIES[family]
     counting = [(entry.counting, list(COUNTING))] if entry.counting else []
     trained = [name for name in entry.options.names() if name != "seed"]

@@ -11,16 +11,16 @@ from cooc_engine.storage.outputs import beside, refuse_links
 __all__ = ["discard_work", "refuse_foreign_work", "work_of"]
 
 MEMBERS = frozenset(("corpus", "cooc", "best", "trial", "small", "retrain"))
-"""Names of what is made there, to which suffixes are added."""
+"""Names of the files and directories made there, without their suffixes."""
 
 
 def work_of(output: Path) -> Path:
-    """Return the directory of an output."""
+    """Return the path of the work directory of an output."""
     return beside(output, ".work")
 
 
 def refuse_foreign_work(output: Path) -> None:
-    """Raise `UsageError` if the directory holds what no command made there, which would be deleted, or is a link."""
+    """Raise `UsageError` if the work directory is a link, or holds anything that no command makes, which would be deleted."""
     work = work_of(output)
     refuse_links(work)
     foreign = (
@@ -31,6 +31,6 @@ def refuse_foreign_work(output: Path) -> None:
 
 
 def discard_work(output: Path) -> None:
-    """Delete the directory, if it is there; raises as `refuse_foreign_work` does."""
+    """Delete the work directory of an output, if there is one; raises as `refuse_foreign_work` does."""
     refuse_foreign_work(output)
     shutil.rmtree(work_of(output), ignore_errors=True)

@@ -1,11 +1,11 @@
 """Doc2Vec (Le and Mikolov 2014): a document has a row of its own, which is an input wherever one of its words is the target.
 
 PV-DBOW predicts each word of a document from the document alone (section 2.3); with `words`, skip-gram is trained on the
-same examples. PV-DM predicts a word from the mean or the sum of its document and its window, or from both side by side, the
-window filled up by a row of its own beyond the ends of the text (section 2.2).
+same examples. PV-DM predicts a word from the mean, the sum, or the concatenation of its document and its window; for a
+concatenation, a padding row takes the place of words beyond the ends of the text (section 2.2).
 
-A document with several tags has a row for each, which other documents may have too: of PV-DBOW each predicts the words, of
-PV-DM all of them are inputs of each window.
+A document with several tags has a row for each tag, which it shares with the other documents that have the tag. In PV-DBOW
+each of these rows predicts the words by itself; in PV-DM all of them are inputs of each window.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 
 
 def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
-    """Return PV-DBOW, or PV-DM: the rows of documents follow those of words, if there are any."""
+    """Return the design of PV-DBOW or PV-DM, whose rows of documents follow those of words, if there are any.
+
+    Raises `UsageError` for more rows than 32-bit numbers can count, and for options that do not suit the corpus.
+    """
     words, tagged = len(corpus.vocabulary) if options.has_words else 0, tagging(corpus)
     rows = corpus.documents if tagged is None else len(tagged.tags)
     if words + rows > MOST_ROWS:
@@ -68,7 +71,7 @@ def _with_tags(model: SampledModel, tagged: Tagging) -> SampledModel:
 
 
 def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference | LockstepInference:
-    """Return what infers new documents by a model."""
+    """Return an object that infers the vectors of new documents with a trained model."""
     options = model.trained_with(Doc2vecOptions)
     inputs = ["words"] if options.architecture == "dm" else []
     output = "nodes" if options.loss == "hs" else "contexts"
@@ -83,11 +86,11 @@ def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) ->
 
 
 def _predicting(options: Doc2vecOptions, words: int) -> dict[str, int]:
-    """Return the fields of `Rule` by which documents are trained, with the rows of so many words before theirs.
+    """Return the fields of `Rule` that train documents, whose rows come after those of `words` words.
 
-    With PV-DBOW alone each target has noise words of its own: that is faster than sharing them among few windows.
+    In PV-DBOW without words each target has noise words of its own: that is faster than sharing them among few windows.
     """
     if options.architecture == "dm":
-        document = words + 1 if options.combine == "concat" else words  # behind the row beyond the ends of a text
+        document = words + 1 if options.combine == "concat" else words  # after the padding row
         return {"inputs": rules.CONTEXTS, "mean": COMBINED[options.combine], "document": document}
     return {"inputs": rules.DOCUMENT, "mean": 1, "document": words, "shared": 0}

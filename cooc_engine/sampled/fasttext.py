@@ -1,9 +1,9 @@
 """fastText's word vectors (Bojanowski et al. 2017): skip-gram and CBOW whose inputs are words and their n-grams.
 
 A word's vector is the mean of its own row and the rows of its n-grams, and each of these receives the mean's whole gradient,
-as in fastText's program. Its other habits: noise that equals the target is drawn again, σ is 0 or 1 beyond 8, no node of a
-Huffman tree is skipped, and a node's label is 1 for the right child, not the left. In floret's mode words have no rows of their
-own, but are hashed as n-grams are.
+as in fastText's program. The model follows this program in other details too: noise that equals the target is drawn again, σ is
+taken as 0 or 1 beyond ±8, no node of a Huffman tree is skipped, and a node's label is 1 for its right child instead of its
+left. In floret's mode words have no rows of their own, but are hashed as n-grams are.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = ["design_fasttext"]
 
 HABITS = {"mean": 1, "spread": 0, "redraw": 1, "clamp": 8.0, "beyond": 1.0}
 GEOMETRY = ("max_n", "min_n", "buckets", "hashes")  # with the mode, the options on which the row of an n-gram depends
-FASTTEXT: Mapping[str, Any] = {"mode": "fasttext", "hashes": 1}  # those of models that were made without a choice
+FASTTEXT: Mapping[str, Any] = {"mode": "fasttext", "hashes": 1}  # the mode of models that do not record one
 
 
 def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
-    """Return fastText: a word predicts its contexts, or those predict it, by the mean of all rows of the inputs."""
+    """Return the design of fastText: a word predicts its contexts, or they predict it, by the mean of all input rows."""
     inputs = rules.CENTRE if options.architecture == "skipgram" else rules.CONTEXTS
     subwords, words = subwords_of(options.record()), len(corpus.vocabulary)
     matrices = {"own": words, "subwords": options.buckets}
@@ -59,7 +59,7 @@ def design_fasttext(corpus: Corpus, options: FasttextOptions) -> Design:
 
 
 def input_rows(lists: ListedRows, words: int) -> InputRows:
-    """Return the input rows of each word: those of its n-grams, after its own, if the first `words` rows are words' own."""
+    """Return the input rows of each word: its own, if the first `words` rows are those of words, and those of its n-grams."""
     if not words:
         return lists.starts, lists.rows.astype(np.int32)
     starts = lists.starts + np.arange(words + 1)
@@ -71,9 +71,9 @@ def input_rows(lists: ListedRows, words: int) -> InputRows:
 
 
 def begun(older: ModelFile, arrays: Mapping[str, Matrix], options: FasttextOptions) -> Mapping[str, Matrix]:
-    """Take over the rows of n-grams from an older model, and return the arrays of words as it calls them.
+    """Copy the rows of n-grams from an older model, and return the arrays by the names that it gives them.
 
-    The vectors of a model without n-grams become the words' own rows, as those of a file of vectors in fastText's program.
+    The vectors of a model without n-grams become the words' own rows, as fastText's program does with a file of vectors.
     Raises `UsageError` if its n-grams have other rows, or if there are neither n-grams nor own rows.
     """
     if not {"own", "subwords"} & {*older.names}:

@@ -30,10 +30,10 @@ RANGES = 4  # ranges of documents for each thread, so that all end at about the 
 
 
 class Inference:
-    """Infers documents by a model whose rule trains the rows of documents alone.
+    """Infers documents with a model whose rule trains only the rows of documents.
 
-    inputs, outputs  (n, d) rows, read once; the rows of documents follow those of one of both, as many as the rule's
-                     `document`; outputs may have segments, (n, segments, d)
+    inputs, outputs  (n, d) rows, which are copied; outputs may have segments, (n, segments, d). The new documents' rows follow
+                     in the matrix that the model's `DOCUMENTS` names, from row `Rule.document` on
     """
 
     def __init__(self, model: SampledModel, inputs: Matrix, outputs: Matrix, threads: int) -> None:
@@ -60,7 +60,7 @@ class Inference:
                     found[number] = self._infer(documents[number], *space)
             self._free.append(space)
 
-        with threadpool_limits(1, "blas"):  # which has other bits on other threads
+        with threadpool_limits(1, "blas"):  # whose results depend on its number of threads
             list(self._pool.map(infer, cut_evenly(0, len(documents), self._ranges)))
         return found
 
@@ -84,7 +84,7 @@ class Inference:
 
 
 def padded_copy(rows: Matrix, count: int) -> Matrix:
-    """Return a matrix of `count` padded rows that begins with those given; segments are padded one by one."""
+    """Return a matrix of `count` padded rows that begins with those given; each segment of a row is padded by itself."""
     *segments, d = rows.shape[1:]
     copy = aligned_zeros(count, padded(d) * math.prod(segments))
     copy.reshape(count, *segments, padded(d))[: len(rows), ..., :d] = rows

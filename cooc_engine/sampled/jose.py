@@ -4,7 +4,7 @@
               max(0, m − u·d + u'·d) for a word u of document d
     joint     max(0, m − u·v − u·d + u'·v + u'·d), the article's equation 3
 
-The authors' program, which this follows, has the two of `separate`. The step is that of `_kernels/margin.py`.
+The authors' program, which this follows, trains the two losses of `separate`. The step is that of `_kernels/margin.py`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
 
 
 def design_jose(corpus: Corpus, options: JoseOptions) -> Design:
-    """Return JoSE: the rows of words, and those of contexts with the documents' behind them."""
+    """Return the design of JoSE: inputs are words, and outputs are contexts, followed by the rows of documents.
+
+    Raises `UsageError` for a corpus whose documents have tags.
+    """
     words = len(corpus.vocabulary)
     if corpus.options.tag_separator is not None:
         raise UsageError(f"{corpus.path}: its documents have tags; JoSE has a vector for each document, encode without tags")
@@ -43,7 +46,7 @@ def design_jose(corpus: Corpus, options: JoseOptions) -> Design:
         put_on_sphere(arrays, options.seed)
 
     def finish(vocabulary: Vocabulary, arrays: Mapping[str, Matrix]) -> Mapping[str, Matrix]:
-        settle(arrays)  # of a row that threads wrote at the same time, a part may be of one step, a part of another
+        settle(arrays)  # threads that write a row at the same time may leave it with parts of two steps
         return arrays
 
     model = model_of(corpus.counts, options, document=words)
@@ -51,11 +54,11 @@ def design_jose(corpus: Corpus, options: JoseOptions) -> Design:
 
 
 def inference_jose(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference:
-    """Return what infers new documents by a model; contexts are needed only where they are joint with documents."""
+    """Return an object that infers new documents with a trained model; only the joint loss needs its contexts."""
     options = model.trained_with(JoseOptions)
     words = model.array("words")
     contexts = model.array("contexts") if options.hinge == "joint" else np.empty((0, words.shape[1]), np.float32)
-    # A document alone has few noise words that its places could share: its vector would lean on them.
+    # Places of a single document would share so few noise words that its vector would depend on them.
     trained = model_of(model.vocabulary.counts, options, document=len(contexts), frozen=FROZEN, shared=0)
     trained = dataclasses.replace(trained, epochs=epochs, seed=seed % 2**63, deterministic=False)
     return Inference(trained, words, contexts, threads)

@@ -1,4 +1,4 @@
-"""What training a classifier and asking it have in common: what the words of lines are to it, and its outputs."""
+"""Functions that training and using a classifier share: prefixes of labels, input rows of words, and kept n-grams."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cooc_engine._kernels.lines import Lines
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError
 from cooc_engine.models.subwords import Subwords
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Mask, Offsets, Rows, WordIds
 
 __all__ = ["CLAMP", "OUTPUTS", "check_kept", "have_prefix", "most_inputs", "places", "rows_of_words"]
@@ -33,18 +34,18 @@ def have_prefix(words: Vocabulary, prefix: bytes) -> Mask:
 def rows_of_words(
     words: Vocabulary, kinds: npt.NDArray[np.int32], first: int, subwords: Subwords, kept: Rows | None = None
 ) -> tuple[Offsets, npt.NDArray[np.int32]]:
-    """Return starts and input rows of words: each one's own, if it has one, and those of its subwords, from row `first` on.
+    """Return starts and input rows of words: each word's own, if it has one, and those of its subwords, from row `first` on.
 
-    `kept` are the buckets that have a row, if not all have.
+    `kept` has the buckets with a row, or is None if all have one.
     """
     listed = subwords.rows(words) if kept is None else subwords.rows(words).among(kept)
     own = kinds >= 0
     rows = np.insert(listed.rows + first, listed.starts[:-1][own], kinds[own]).astype(np.int32)
-    return listed.starts + np.concatenate([np.zeros(1, np.int64), np.cumsum(own)]), rows
+    return listed.starts + offsets_of(own), rows
 
 
 def check_kept(path: Path, kept: Rows | None, buckets: int) -> None:
-    """Raise `FormatError` if so few n-grams were kept of so many buckets that a table of all would be out of proportion."""
+    """Raise `FormatError` if a table of all buckets would be out of proportion to the number of n-grams that were kept."""
     if kept is None:
         return
     most = LISTED + LISTED_EACH * len(kept)
@@ -64,11 +65,11 @@ def places(kept: Rows | None, buckets: int) -> npt.NDArray[np.int32]:
 
 
 def most_inputs(lines: Lines, ids: WordIds, offsets: Offsets) -> int:
-    """Return a bound of the input rows of a line, for lines of the words ids[offsets[i]:offsets[i + 1]]."""
+    """Return an upper bound of the number of input rows of a line; line i has the words ids[offsets[i]:offsets[i + 1]]."""
     longest = int(np.diff(offsets).max(initial=0))
     most = longest
     if len(lines.starts):
         sizes = np.diff(lines.starts)
-        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.where(ids >= 0, sizes[ids], 0))])
+        ends = offsets_of(np.where(ids >= 0, sizes[ids], 0))
         most = int(np.diff(ends[offsets]).max(initial=0))
     return most + 1 + min(lines.ngrams - 1, longest) * (longest + 1)

@@ -1,4 +1,4 @@
-"""Vectors of new documents by Doc2Vec: many documents are trained together, one word of each at a time.
+"""Vectors of new documents by Doc2Vec, for many documents at once: they are trained in step, one word of each at a time.
 
 As in `inference`, the result for a document is a pure function of the model, its words and the seed: every document begins
 with the same vector and meets the same noise, whatever is inferred beside it, in any order and on any number of threads.
@@ -15,6 +15,7 @@ import numpy as np
 from cooc_engine._kernels import rules
 from cooc_engine._kernels.infer import Lanes, Pace, infer_documents
 from cooc_engine._kernels.simd import LANES
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Counts, Matrix, WordIds
 from cooc_engine.sampled.inference import padded_copy
 from cooc_engine.sampled.model import SampledModel
@@ -26,10 +27,10 @@ RANGE = 8 * LANES  # documents that a thread takes at a time
 
 
 class LockstepInference:
-    """Infers documents by a model whose rule trains the rows of documents alone, each from targets with noise of their own.
+    """Infers documents with a model whose rule trains only the rows of documents, from targets with noise of their own.
 
-    words    (n, d) input rows of words, for a rule whose inputs are words too; read once
-    outputs  (m, d) output rows
+    words    (n, d) input rows of words, which are copied; none unless the rule has words as inputs
+    outputs  (m, d) output rows, which are copied
     """
 
     def __init__(self, model: SampledModel, words: Matrix, outputs: Matrix, threads: int) -> None:
@@ -42,10 +43,9 @@ class LockstepInference:
     def vectors(self, documents: Sequence[WordIds]) -> Matrix:
         """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
         lengths = np.array([len(words) for words in documents], np.int64)
-        order = np.argsort(-lengths, kind="stable")  # those that are trained together have about the same length
+        order = np.argsort(-lengths, kind="stable")  # so that documents of about the same length are trained together
         rows = padded(len(documents), LANES)
-        offsets = np.zeros(rows + 1, np.int64)
-        np.cumsum(np.pad(lengths[order], (0, rows - len(order))), out=offsets[1:])
+        offsets = offsets_of(np.pad(lengths[order], (0, rows - len(order))))
         ids = np.concatenate([np.empty(0, np.int32), *(documents[number] for number in order.tolist())])
         trained = aligned_zeros(rows, padded(self._d))
         trained[: np.count_nonzero(lengths), : self._d] = self._start
@@ -55,14 +55,14 @@ class LockstepInference:
         return found
 
     def _train(self, ids: WordIds, offsets: Counts, first: int, trained: Matrix) -> None:
-        """Train the rows of a range of documents, which begins at a first one."""
+        """Train the rows of the RANGE documents from the `first` on."""
         model, last = self._model, min(first + RANGE, len(trained))
         pace = Pace(model.seed, model.epochs, model.lr, model.horizon(1))
         lanes = self._lanes(int(np.diff(offsets[first : last + 1 : LANES]).max()))
         infer_documents(ids, offsets, first, last, model.rule, model.tables, pace, *self._matrices, lanes, trained)
 
     def _lanes(self, words: int) -> Any:
-        """Allocate the buffers of a thread for groups of documents with so many words."""
+        """Allocate the buffers of a thread for groups of documents of at most `words` words."""
         tables, slots = self._model.tables, 1 + self._model.rule.negative
         if self._model.rule.output == rules.PATH:
             slots = int(np.diff(tables.path_starts).max())

@@ -50,8 +50,8 @@ class SampledModel:
 
     `uses` is needed only for deterministic training; `floor` is the fraction of `lr` to which the rate falls linearly.
 
-    SPHERE     whether all rows are of length 1
-    DOCUMENTS  the matrix in which the rows of documents follow others: 0 the inputs, 1 the outputs
+    SPHERE     whether all rows have length 1
+    DOCUMENTS  the matrix that ends with the rows of documents: 0 for the inputs, 1 for the outputs
     """
 
     SPHERE: ClassVar[bool] = False
@@ -93,7 +93,7 @@ class SampledModel:
 
     @property
     def tags_together(self) -> bool:
-        """Whether all rows of a document are inputs of each window, as those of a word are, and not one after the other."""
+        """Whether all rows of a document are inputs of each window together, instead of one after the other."""
         return self.rule.document < 0 or bool(self.rule.mean and self.rule.inputs == rules.CONTEXTS)
 
     @property
@@ -141,10 +141,10 @@ class SampledModel:
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialModel(SampledModel):
-    """A model whose steps are never recorded. Deterministic training is that of one thread, which takes one after another.
+    """A model whose steps are never recorded; deterministic training takes them one after another, in one thread.
 
-    JoSE's could not be added up: each takes a row back to the sphere, and the row of a context takes up to 2 · window ·
-    negative of them at one position, each from where the one before has left it.
+    The steps of JoSE cannot be added up: each returns a row to the sphere, and at one position the row of a context takes up to
+    2 · window · negative steps, each from where the last one left it.
     """
 
     def team(self, threads: int) -> int:
@@ -171,9 +171,10 @@ class SequentialModel(SampledModel):
 class LineModel(SequentialModel):
     """A classifier of lines.
 
-    labels       their number
-    longest      words of the longest line
-    most_inputs  bound of the input rows of a line
+    lines        how lines become input rows
+    labels       number of labels
+    longest      number of words of the longest line
+    most_inputs  upper bound of the number of input rows of a line
     """
 
     lines: Lines
@@ -196,7 +197,7 @@ class LineModel(SequentialModel):
 
 @dataclass(frozen=True, kw_only=True)
 class MarginModel(SequentialModel):
-    """A model of rows of length 1, which are trained by a hinge."""
+    """A model whose rows have length 1, trained with a hinge loss."""
 
     SPHERE = True
     DOCUMENTS = 1
@@ -213,17 +214,18 @@ class MarginModel(SequentialModel):
 class Design:
     """Everything that training needs from a family; the result of its `design(corpus, options)`.
 
-    model    the model to train
-    inputs   numbers of rows, by name, of the arrays that make up the input matrix, one after another
-    outputs  the same for the output matrix
-    facts    additional entries of the model's provenance
-    start    input vectors are initialised uniformly between -start/d and start/d, output vectors with 0, if not on the sphere
-    begin    begins with an older model: takes over rows that are not words', and returns the others by the older one's names
-    settle   makes rows that were taken from an older model what rows of this one are, in place
-    finish   from the vocabulary and the trained arrays, those of the model file
-    finished  numbers of rows, by name, of the arrays that `finish` adds
-    vocabulary, labels: the words of the model, if they are not those of the corpus, and the labels of a classifier
-    documents  the names of the rows of documents, if they are not the documents' own
+    model       the model to train
+    inputs      numbers of rows, by name, of the arrays that make up the input matrix, one after another
+    outputs     the same for the output matrix
+    facts       additional entries of the model's provenance
+    start       unless rows are on the sphere, input vectors start uniformly between -start/d and start/d, output vectors at 0
+    begin       for a start from an older model: copies the rows that are not words, and returns the arrays by its names
+    settle      brings rows taken from an older model into the form of this one, such as length 1, in place
+    finish      returns the arrays of the model file, given the vocabulary and the trained arrays
+    finished    numbers of rows, by name, of the arrays that `finish` adds
+    vocabulary  the words of the model, if they are not those of the corpus
+    labels      the labels of a classifier
+    documents   the names of the rows of documents, if these are tags instead of documents
 
     The arrays are otherwise those of the model file. An example's input row r is row r of the input matrix: with {"words": V,
     "documents": D} document k has row V + k, and `Rule.document` is V.
@@ -241,3 +243,8 @@ class Design:
     vocabulary: Vocabulary | None = None
     labels: Vocabulary | None = None
     documents: Vocabulary | None = None
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether documents have rows."""
+        return "documents" in {*self.inputs, *self.outputs}

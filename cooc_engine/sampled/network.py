@@ -25,8 +25,8 @@ NOWHERE: Mapping[str, Path] = {}
 class Network:
     """Input and output rows, padded with zeros to whole cache lines; the first d numbers of a row are used.
 
-    names     for each matrix, its arrays in order, with their numbers of rows
-    segments  as many rows of d numbers, each padded, lie side by side in an output row
+    names     for each of the two matrices, the names of its arrays in order, with their numbers of rows
+    segments  number of padded parts, each of d numbers, that lie side by side in an output row
     """
 
     d: int
@@ -47,9 +47,10 @@ class Network:
         mapped: Mapping[str, Path] = NOWHERE,
         segments: int = 1,
     ) -> Network:
-        """Return a network with inputs drawn from uniform(−start, start)/d, by the seed, and outputs 0; or all on the sphere.
+        """Return a network whose inputs are drawn uniformly from −start/d to start/d, and whose outputs are 0.
 
-        `mapped` gives, for "inputs" and "outputs", the directory of the unnamed file that the matrix is mapped from, if any.
+        With `sphere`, all rows are drawn uniformly from the unit sphere. `mapped` gives, for "inputs" and "outputs", the
+        directory of the unnamed file that the matrix is mapped from; a matrix that it lacks is in memory.
         """
         sizes = {"inputs": sum(inputs.values()), "outputs": sum(outputs.values())}
         widths = {"inputs": padded(d), "outputs": padded(d) * segments}

@@ -16,8 +16,11 @@ __all__ = ["Examples", "softmax_step", "take_listed"]
 class Examples:
     """Hidden rows and the words that they predict.
 
-    `inputs` (n,) are input rows, `hidden` (n,) the hidden row that each belongs to; `sizes` (m,) the number of inputs that a
-    hidden row is the mean of; `of` (t,) the hidden row and `targets` (t,) the word of each example.
+    inputs   (n,) input rows
+    hidden   (n,) the number of the hidden row to which each input belongs
+    sizes    (m,) the number of inputs of each hidden row, which is their mean
+    of       (t,) the number of the hidden row of each example
+    targets  (t,) the word that each example predicts
     """
 
     def __init__(self, listed: npt.NDArray[np.int32], *, mean: bool) -> None:
@@ -44,8 +47,8 @@ def softmax_step(
     """Take one gradient step for all examples, computed from the current rows; return Σ −log p(target | hidden).
 
     p = exp(u_t·h) / Σ_j exp(u_j·h); ∂E/∂u_j = Σ e_j h and ∂E/∂h = Σ_j e_j u_j with the errors e = p − t (Rong 2014, eq.
-    8–12). With `spread` each input receives its share of ∂E/∂h, otherwise the whole. Input rows below `first` are not
-    changed, and with `still` no output is.
+    8–12). With `spread` each input receives its share of ∂E/∂h, otherwise all of it. Input rows below `first` do not change,
+    nor, with `still`, do output rows.
     """
     if not len(examples.of):
         return 0.0
@@ -72,7 +75,7 @@ def softmax_step(
 
 
 def take_listed(rule: Rule, log: StepLog, inputs: Matrix, outputs: Matrix, lr: float) -> float:
-    """Take the step of the examples that a kernel has listed for its only part; return their loss."""
+    """Take the step of the examples that a kernel has listed in `log`, which has one part; return their loss."""
     examples = Examples(log.rows[0, : log.used[0]], mean=bool(rule.mean))
     first, still = rule.document if rule.frozen & rules.WORD_ROWS else 0, bool(rule.frozen & rules.OUTPUT_ROWS)
     return softmax_step(examples, inputs, outputs, lr, spread=bool(rule.spread), first=first, still=still)

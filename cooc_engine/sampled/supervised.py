@@ -5,7 +5,7 @@
     hs        −Σ_j log σ(±h·θ_j) over the path of t;  ns  −log σ(h·u_t) − Σ_k log σ(−h·u_k), k labels from n_l^½
     ova       −Σ_j log σ(±h·u_j), + for all labels of the line
 
-The corpus holds every word; here words and labels are told apart, and cut by counts of their own.
+The corpus holds every word. Here words are separated from labels, and each are pruned by a minimum count of their own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.sampled import sampler
@@ -39,7 +40,7 @@ NOISE_POWER = 0.5
 
 
 class Dictionary(NamedTuple):
-    """The words and the labels of a classifier, and what each word of the corpus is, as `Lines.kinds` has it."""
+    """The words and the labels of a classifier, and the kind of each word of the corpus, as in `Lines.kinds`."""
 
     words: Vocabulary
     labels: Vocabulary
@@ -47,10 +48,10 @@ class Dictionary(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """A classifier of which words and n-grams may have been left out: what is left, and its arrays by name.
+    """A classifier from which words and n-grams may have been removed: the remaining ones, and its arrays by name.
 
-    kept    the buckets of the n-grams, ascending, or None if all have rows
-    prefix  how labels begin
+    kept    the buckets of the remaining n-grams, ascending, or None if all have rows
+    prefix  the prefix of labels
     """
 
     words: Vocabulary
@@ -61,9 +62,9 @@ class Pruned(NamedTuple):
 
 
 def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
-    """Return the classifier of a corpus whose documents are the lines; raises `InputError` if it has no label.
+    """Return the design of a classifier for a corpus whose documents are the lines.
 
-    Raises `UsageError` for n-grams of a corpus that lacks words.
+    Raises `InputError` if no line has a label, and `UsageError` for n-grams if the vocabulary of the corpus was pruned.
     """
     if options.ngram_rows and corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
         raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count=1")
@@ -73,9 +74,9 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
 def retrained(
     corpus: Corpus, options: SupervisedOptions, pruned: Pruned, threads: int, stage: Stage, path: Path
 ) -> dict[str, Matrix]:
-    """Return the arrays of the classifier at `path` without words and n-grams left out, trained again (Joulin et al. 2016).
+    """Return the arrays of the pruned classifier at `path`, trained again (Joulin et al. 2016).
 
-    Raises `FormatError` if they do not have the shapes that its options tell.
+    Raises `FormatError` if they do not have the shapes that its options imply.
     """
     made = _design(corpus, options, _known(corpus.vocabulary, pruned), pruned.kept)
     network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed)
@@ -89,7 +90,7 @@ def retrained(
 
 
 def _known(vocabulary: Vocabulary, pruned: Pruned) -> Dictionary:
-    """Tell what the words of a text are to a classifier that has its words and labels already."""
+    """Return the dictionary of a text for a classifier that has its words and labels already."""
     is_label = have_prefix(vocabulary, pruned.prefix.encode())
     kinds = np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32)
     for known, first, step in ((pruned.words, 0, 1), (pruned.labels, lines.LABEL, -1)):
@@ -118,7 +119,7 @@ def _design(corpus: Corpus, options: SupervisedOptions, found: Dictionary, kept:
 
 
 def _dictionary(corpus: Corpus, options: SupervisedOptions) -> Dictionary:
-    """Tell words and labels apart; the line end is a word, as often as there are lines."""
+    """Separate words and labels; the line end is a word too, which occurs once in each line."""
     vocabulary, counts = corpus.vocabulary, corpus.counts
     if vocabulary.find(LINE_END) >= 0:
         raise InputError(f"{corpus.path}: {LINE_END} is a word of the text; the classifier puts it at each line's end")
@@ -137,18 +138,17 @@ def _dictionary(corpus: Corpus, options: SupervisedOptions) -> Dictionary:
 
 
 def _chosen(vocabulary: Vocabulary, counts: npt.NDArray[np.int64], rows: Rows) -> Vocabulary:
-    """Return some words of a vocabulary with these counts, by falling counts."""
+    """Return the words in some rows of a vocabulary with their `counts`, sorted by these."""
     rows = rows[np.argsort(-counts[rows], kind="stable")]
     begins, lengths = vocabulary.offsets[rows], vocabulary.offsets[rows + 1] - vocabulary.offsets[rows]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    offsets = offsets_of(lengths)
     text = np.empty(offsets[-1], np.uint8)
     encoding.gather_words(np.ascontiguousarray(vocabulary.text), begins, lengths, offsets, text)
     return Vocabulary(text, offsets, counts[rows])
 
 
 def _with_line_end(words: Vocabulary, count: int, least: int) -> tuple[Vocabulary, int]:
-    """Return the vocabulary with the line end in its place, and that place; it is left out if it is too rare."""
+    """Return the vocabulary with the line end inserted by its count, and its row; it is left out if that is below `least`."""
     if count < least:
         return words, len(words)
     place = int(np.searchsorted(-words.counts, -count, "left"))

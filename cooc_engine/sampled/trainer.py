@@ -3,8 +3,8 @@
 Shards, and stretches of text within them, are read in a different order in each epoch, so that no part of the text is always
 learned at the lowest rates (measured: better on all word sets). By default threads race for the same rows (Hogwild, Recht et
 al. 2011). Deterministic training computes the steps of a fixed batch of parts from the current parameters and records them;
-then the owner of each row adds them in the order of the parts: the same bits for any number of threads. A full softmax is a
-matrix product for a batch of positions.
+then each row's owner adds its steps in the order of the parts, which gives the same bits for any number of threads. A full
+softmax is computed as matrix products over a batch of positions.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ ABSURD = 1e3  # a mean loss this many times that of zero vectors will not come d
 
 @dataclass
 class State(TrainingState):
-    """The state of training: `batches` of the `shard`-th shard of `epoch` are done; `sums`: loss, examples and words so far.
+    """The state of training: `batches` batches of the `shard`-th shard of `epoch` are done.
 
-    `shards` is the number of shards of the corpus.
+    sums    loss, examples and words of the epoch so far
+    shards  number of shards of the corpus
     """
 
     KEPT = ("epoch", "shard", "batches", "seconds", "history")
@@ -71,7 +72,7 @@ class State(TrainingState):
 
 
 def run_epochs(state: State, model: SampledModel, corpus: Corpus, threads: int, stage: Stage, between: Between) -> None:
-    """Continue training from `state` to the last epoch; `between`, that of a `Checkpoint`, is called when it is consistent.
+    """Continue training from `state` to the last epoch; `between`, as of a `Checkpoint`, is called whenever it is consistent.
 
     Raises `DivergenceError` for a loss that is not finite or absurdly high, `InputError` if no epoch had an example.
     """
@@ -121,8 +122,8 @@ class _Walk:
         self.stretch = model.stretch
         random = np.random.Generator(np.random.PCG64([clock.seed, clock.epoch, clock.origin]))
         self.order = random.permutation(-(-tokens // (self.size * self.stretch)))
-        self.missing = len(self) * self.size - tokens  # of the last stretch, which is visited at
-        self.short = int(np.argmax(self.order)) if tokens else 0
+        self.missing = len(self) * self.size - tokens  # tokens by which the last stretch of the text is short
+        self.short = int(np.argmax(self.order)) if tokens else 0  # the turn at which that stretch is visited
 
     def __len__(self) -> int:
         return len(self.order) * self.stretch
@@ -132,7 +133,7 @@ class _Walk:
         return int(self.order[visit // self.stretch]) * self.stretch + visit % self.stretch
 
     def batches(self, first: int, last: int) -> npt.NDArray[np.int64]:
-        """Return the batches visited as the first:last, but for empty ones: number, and how many tokens too late; (n, 2)."""
+        """Return the batches of the visits first:last, without empty ones: (n, 2) numbers, and tokens that they are late by."""
         visits = [(self.batch(visit), self.done(visit)) for visit in range(first, last)]
         found = [(number, done - number * self.size) for number, done in visits if number * self.size < self.tokens]
         return np.array(found, np.int64).reshape(-1, 2)
@@ -206,7 +207,7 @@ class _Team:
     def train(self, shard: Shard, clock: Clock, batches: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Train on batches of a shard, see `sgd.train_batches`; return loss, examples and words of each part, (n, parts, 3).
 
-        Threads work on the parts of one batch after the other together, or, if they race, on a batch each.
+        Threads share the parts of each batch, one batch after the other; or, if they race, each works on a batch of its own.
         """
         model, gate = self.model, np.zeros(GATE, np.int64)
         results = np.zeros((len(batches), model.batch, 3))

@@ -1,4 +1,4 @@
-"""Training a sampled model from a corpus to its file: the steps around the trainer, common to all these families."""
+"""Training a sampled model from a corpus to its file: the steps around the trainer that all these families share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes per word in the dictionaries and lists of two vocabularies
-ID, TAG = 128, 280  # bytes per document that the sorted ids take, and per tag also the table in which it was found
+ID, TAG = 128, 280  # bytes per document for sorted ids; and per tag, which also has an entry in the table that found it
 
 
 def train_sampled(
@@ -57,17 +57,12 @@ def train_sampled(
         plan.check(checkpoint, resume=run.resume)
         made = design(corpus, options)
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
-        vocabulary = made.vocabulary or corpus.vocabulary
-        extra = _older_bytes(older, len(vocabulary), options)
-        documents = corpus.documents if "documents" in {*made.inputs, *made.outputs} else 0
-        ids_bytes = ID * documents if made.documents is None else TAG * len(made.documents)
-        means = Means(family, options.vector_size, run.workers, run.budget, extra, output.parent, ids_bytes)
-        needed, mapped = memory_plan(made, means)
+        needed, mapped = memory_plan(made, _means(family, corpus, made, older, options, run, output.parent))
         needed.check()
         run.shown.say(needed.line())
         if made.model.team(run.workers) < run.workers:
             run.shown.say(f"deterministic: {family} trains in one thread; without it, {run.workers} share the work")
-        ids = made.documents or (document_ids(corpus) if documents else None)
+        ids = made.documents or (document_ids(corpus) if made.has_documents else None)
         how_started = made.start, made.model.SPHERE, mapped, made.model.segments
         network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, *how_started)
         state = State(network, corpus.shards)
@@ -77,15 +72,25 @@ def train_sampled(
                 saved.load()
             elif older is not None:
                 arrays = made.begin(older, state.network.arrays())
-                begin_with(older, vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
+                begin_with(older, made.vocabulary or corpus.vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
                 made.settle(arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
             save_model(output, _model_data(family, corpus, made, state, options, run.workers, older, ids))
     return open_model(output)
 
 
+def _means(
+    family: str, corpus: Corpus, made: Design, older: ModelFile | None, options: SampledOptions, run: Run, directory: Path
+) -> Means:
+    """Return what the plan of the memory depends on."""
+    extra = _older_bytes(older, len(made.vocabulary or corpus.vocabulary), options)
+    own_ids = ID * corpus.documents if made.has_documents else 0
+    ids = own_ids if made.documents is None else TAG * len(made.documents)
+    return Means(family, options.vector_size, run.workers, run.budget, extra, directory, ids)
+
+
 def _read_by(corpus: Corpus) -> str:
-    """Return what identifies the text that a training reads: the digest of the corpus, and of tags also the checksums."""
+    """Return a string that identifies the text that a training reads: its digest, and the checksums of tags, if it has any."""
     separator = corpus.options.tag_separator
     tags = [] if separator is None else [separator, *(corpus.manifest["files"][name] for name in ID_FILES)]
     return f"{corpus.digest} {tags}" if tags else corpus.digest

@@ -65,14 +65,17 @@ def design_words(
 
 
 def floor_of(options: SampledOptions) -> float:
-    """Return the fraction of the learning rate to which it falls."""
+    """Return the fraction of its initial value to which the learning rate falls."""
     return FLOOR if options.min_lr is None else options.min_lr / options.lr
 
 
 def rule_and_tables(
     counts: Counts, options: SampledOptions, rows: InputRows | None = None, total: int | None = None, /, **changes: float
 ) -> tuple[Rule, Tables, sampler.Paths | None]:
-    """Return the rule of a model of words with single windows, its tables and, for hs, its Huffman paths, as `design_words`."""
+    """Return the rule of a model whose windows are trained singly, its tables and, for hs, its Huffman paths.
+
+    The arguments are those of `design_words`, with the counts of the words instead of the corpus.
+    """
     paths = sampler.huffman(counts) if options.loss == "hs" else None
     negative = options.negative if options.loss == "ns" else 0
     shared = padded(max(options.noise_words, negative), TILE) if negative and options.noise == "shared" else 0

@@ -25,7 +25,7 @@ from cooc_engine.storage.scratch import aligned_zeros, padded
 
 __all__ = ["Workspace", "memory_plan", "workspace_of"]
 
-SELDOM = ("older model", "ids of documents", "published vectors")  # parts of a plan that most models lack
+SELDOM = ("older model", "ids of documents", "published vectors")  # parts of a plan that are left out if they take nothing
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ class Workspace:
 
     @property
     def most_inputs(self) -> int:
-        """The largest number of input rows of an example; segments beyond the ends of the text have one besides."""
+        """The largest number of input rows of an example; with segments there is also the padding row."""
         starts = self.model.tables.row_starts
         return self.most_input_places * (int(np.diff(starts).max()) if len(starts) else 1) + (self.model.segments > 1)
 
     @cached_property
     def most_turns(self) -> int:
-        """The largest number of times that a window is trained: of PV-DBOW once for each tag of its document."""
+        """The largest number of times that a window is trained: with PV-DBOW once for each tag of its document."""
         starts = self.model.tables.row_starts
         return 1 if self.model.tags_together or not len(starts) else int(np.diff(starts).max())
 
@@ -86,7 +86,7 @@ class Workspace:
 
     @property
     def most_pairs(self) -> int:
-        """The largest number of examples of a group: of targets, each with a hidden row that it is predicted from."""
+        """The largest number of pairs in a group: of a target and a hidden row from which it is predicted."""
         rule = self.model.rule
         windows = rule.group * (1 if self.is_single else 2 * rule.window)
         return windows * (2 if rule.document >= 0 and not rule.mean else 1)
@@ -176,13 +176,13 @@ class Workspace:
 
     @property
     def logged(self) -> tuple[int, int, int]:
-        """Parts, and the largest numbers of rows and of steps that are recorded for each: none where threads race."""
+        """Number of parts, and the largest numbers of rows and of steps recorded for each; all are 0 where threads race."""
         model = self.model
         if model.listed:
             return model.batch, model.part * self.most_turns * (2 + self.most_inputs + self.most_targets), 0
         if not model.deterministic:
             return 0, 0, 0
-        alone = Workspace(replace(model, rule=model.rule._replace(group=1)), self.d)  # the most rows for each word
+        alone = Workspace(replace(model, rule=model.rule._replace(group=1)), self.d)  # which has the most rows per word
         rows = model.part * self.most_turns * (alone.most_inputs + alone.most_outputs)
         return model.batch, rows, rows
 
@@ -197,7 +197,7 @@ class Workspace:
         return 2, max(inputs, outputs) if self.model.batch > 1 else 0
 
     def untrained_loss(self, outputs: int) -> float:
-        """Return the largest loss of an example if all vectors are 0: log 2 for each output row that it has, or log V."""
+        """Return the largest loss of an example if all vectors are 0: log 2 for each of its output rows, or log V."""
         if self.model.listed:
             return math.log(outputs)
         return math.log(2) * (self.longest_path if self.model.rule.output == rules.PATH else 1 + self.model.rule.negative)
@@ -215,12 +215,12 @@ class Workspace:
 
 @dataclass(frozen=True)
 class MarginWorkspace(Workspace):
-    """The working memory of a model of rows on the sphere: the text, and the noise of two windows."""
+    """The working memory of a model on the sphere: the words of a piece of text, and the noise of two windows."""
 
     model: MarginModel
 
     def example_shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
-        """There are no examples."""
+        """Return nothing: this step builds no examples."""
         return {}
 
     def shapes(self) -> dict[str, tuple[Any, tuple[int, ...]]]:
@@ -283,7 +283,7 @@ class LineWorkspace(Workspace):
         return 0, 0, 0
 
     def untrained_loss(self, outputs: int) -> float:
-        """Return the largest loss of a line if all vectors are 0: log 2 for each output row that it has, or log L."""
+        """Return the largest loss of a line if all vectors are 0: log 2 for each of its output rows, or log L."""
         if self.model.rule.output == rules.ALL:
             return math.log(outputs)
         return math.log(2) * outputs if self.model.rule.output == rules.EACH else super().untrained_loss(outputs)
@@ -298,9 +298,13 @@ def workspace_of(model: SampledModel, d: int) -> Workspace:
 
 @dataclass(frozen=True)
 class Means:
-    """What a training plan depends on: family, vector size, threads, budget, bytes of an older model, output directory.
+    """The facts on which the memory plan of a training depends, beside the design.
 
-    `ids` are the bytes that the ids of documents take when the model is written.
+    d          vector size
+    budget     bytes of memory
+    older      bytes that an older model takes, from which the training starts
+    directory  where the output, and matrices that do not fit into the budget, are written
+    ids        bytes that the ids of documents take when the model is written
     """
 
     family: str

@@ -1,6 +1,6 @@
-"""A trained classifier of lines: its labels for texts and for files, and how often they are right, as fastText's program says.
+"""A trained classifier of lines: its labels for texts and files, and how often they are right, as in fastText's program.
 
-Each line of a text gets an answer, an empty one too, and the last whether or not it has a line end: a line always ends with
+Each line of a text gets an answer, even an empty one, and the last whether or not it has a line end: a line always ends with
 the word `</s>`. So answers are the same from Python and the command line.
 """
 
@@ -45,10 +45,12 @@ ANSWERS = 1 << 22  # labels of the lines that are answered at a time
 
 @dataclass(frozen=True)
 class Scores:
-    """How well labels were predicted, over lines that have both labels and words.
+    """Scores of predicted labels, over the lines that have both labels and words.
 
-    lines                   their number N
-    gold, predicted, hits   (L,) how often each label was there, was predicted, and was both
+    lines      number N of these lines
+    gold       (L,) how often each label occurs in them
+    predicted  (L,) how often it was predicted
+    hits       (L,) how often it was predicted for a line that has it
     """
 
     labels: Sequence[str]
@@ -78,7 +80,7 @@ class Scores:
         return {"lines": self.lines, **{name: None if math.isnan(value) else value for name, value in shares.items()}}
 
     def of_labels(self) -> dict[str, dict[str, float]]:
-        """Return precision, recall and their harmonic mean of each label, as the fasttext package names them."""
+        """Return precision, recall and their harmonic mean for each label, named as in the fasttext package."""
         numbers = zip(self.labels, self.gold.tolist(), self.predicted.tolist(), self.hits.tolist(), strict=True)
         return {
             label: {
@@ -95,10 +97,15 @@ def _share(part: float, whole: float) -> float:
 
 
 class Answers(NamedTuple):
-    """Answers for some lines: how many labels each has (lines,), and these, as rows, with their probabilities (lines, k).
+    """Answers for n lines, the best labels first.
 
-    The best are the first. `right`, (lines,), is 1 if the best is a label of the line itself and 0 if not, or `UNTESTED` if
-    the line has none, or no answer. `tally` is that of `predict_lines`, for the `lines` of them that have words and labels.
+    numbers        (n,) number of labels predicted for each line
+    labels         (n, k) these labels, as rows
+    probabilities  (n, k) their probabilities
+    right          (n,) 1 if the best label is one of the line's own and 0 if not, or `UNTESTED` if the line has no label or no
+                   answer
+    lines          number of the lines that have words and labels
+    tally          (3, L) gold, predicted and hits of these lines, as in `Scores`
     """
 
     numbers: npt.NDArray[np.int32]
@@ -110,7 +117,7 @@ class Answers(NamedTuple):
 
 
 class Classifier:
-    """A trained classifier, which is a model of family `supervised`.
+    """A trained classifier of lines: a model of family `supervised`, as `train` or an import of a fastText file makes it.
 
     Probabilities are exp(log(p + 10⁻⁵)), as fastText's program prints them, so they may be a little above 1.
     """
@@ -178,13 +185,14 @@ class Classifier:
             yield tuple(self.labels[label] for label in labels[:n]), shares[:n]
 
     def predict_file(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Iterator[Answers]:
-        """Yield answers for the documents of a file, compressed or not, in their order: its lines, unless the classifier was
-        trained on others. Raises `InputError` as `encode` does.
+        """Yield answers for the documents of a file, compressed or not, in their order; documents are as in the training.
+
+        Raises `InputError` as `encode` does, and `UsageError` as `predict` does.
         """
         return self.answers(file_pieces([Path(path)], LONGEST_LINE, reading=self.reading), k, threshold, threads)
 
     def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:
-        """Return how well up to k predicted labels are those of a file's lines."""
+        """Return the scores of up to k predicted labels for each line of a labelled file; raises as `predict_file` does."""
         lines, tally = 0, np.zeros((3, len(self.labels)), np.int64)
         for answers in self.predict_file(path, k, threshold, threads):
             lines += answers.lines
@@ -261,7 +269,7 @@ def _tree(labels: Vocabulary) -> npt.NDArray[np.int32]:
 
 
 def _parts(piece: Piece, most: int) -> Iterator[Piece]:
-    """Yield the lines of a piece, at most so many at a time."""
+    """Yield the lines of a piece, at most `most` at a time."""
     if len(piece.text) < most or piece.text.count(b"\n") < most:
         yield piece
         return

@@ -1,4 +1,4 @@
-"""Vectors of the columns of counts, such as the items that users chose: queries on them by their names, and across to rows."""
+"""Vectors of the columns of counts, such as the items that users chose: queries by name, among columns and across to rows."""
 
 from __future__ import annotations
 

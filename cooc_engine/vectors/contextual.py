@@ -1,6 +1,6 @@
-"""Vectors of words in their sentences, by a model of ELMo: all layers, one, their mean or a mix, and what is near in context.
+"""Vectors of words in their sentences, by an ELMo model: all layers, one, their mean or a mix; and neighbours in context.
 
-A vector depends on the model and its sentence alone: it has the same bits in any batch and order and on any number of threads.
+A vector depends only on the model and its sentence: it has the same bits in any batch and order and on any number of threads.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Layers = Literal["all", "top", "average"] | LayerMix
 
 
 def chosen(layers: Layers) -> Callable[[Matrix], Matrix]:
-    """Return the function from all layers of a sentence, (L + 1, n, d), to what is wanted: them, or vectors (n, d).
+    """Return the function that selects or combines all layers of a sentence, (L + 1, n, d), of which most give vectors (n, d).
 
-    Raises `UsageError` for a name that is none.
+    Raises `UsageError` for an unknown name.
     """
     if isinstance(layers, LayerMix):
         return layers.mixed
@@ -58,16 +58,14 @@ def chosen(layers: Layers) -> Callable[[Matrix], Matrix]:
 
 
 class InSentence(NamedTuple):
-    """A word in its sentence: the words, and which of them it is, counted from 0."""
+    """A word in its sentence: all words of the sentence, and the place of the word among them, counted from 0."""
 
     words: Sequence[str]
     place: int
 
 
 class Reader:
-    """Reads sentences, several side by side. It remembers the vectors of words without context, and forgets them all when
-    they are too many.
-    """
+    """Reads sentences, several side by side. Vectors without context are kept for later sentences, until there are too many."""
 
     def __init__(self, network: Network, pool: ThreadPoolExecutor | None = None) -> None:
         """Take a network, and threads to read with."""
@@ -76,7 +74,7 @@ class Reader:
         self._vectors = np.empty((0, network.shape.vector_size), np.float32)
 
     def read(self, sentences: Sequence[Sequence[str]], choose: Callable[[Matrix], Matrix]) -> list[Matrix]:
-        """Return what is chosen of all layers of each sentence, which begins with a state of zero."""
+        """Return what `choose` makes of all layers of each sentence; each begins with a state of zeros."""
         inputs = self._inputs(sentences)
         groups = side_by_side([len(sentence) + 2 for sentence in sentences])
 
@@ -88,7 +86,7 @@ class Reader:
         return [answers[number] for number in range(len(sentences))]
 
     def carry(self, sentences: Sequence[Sequence[str]], choose: Callable[[Matrix], Matrix], states: States) -> list[Matrix]:
-        """Return the same for sentences each of which begins with the row of `states` of its number, which is moved on."""
+        """Return the same for sentences of which the i-th begins with the i-th row of `states`, which is updated."""
         inputs = self._inputs(sentences)
         return [choose(found) for found in self.network.contextual([*map(inputs, range(len(sentences)))], states)]
 
@@ -114,16 +112,16 @@ class Reader:
 
 @contextmanager
 def reading(network: Network, threads: int | None = None) -> Iterator[Reader]:
-    """Yield a reader with so many threads, by default, and at most, all cores."""
+    """Yield a reader with this many threads, at most and by default one per core."""
     with threadpool_limits(1, "blas"), ThreadPoolExecutor(usable_threads(threads)) as pool:
         yield Reader(network, pool)
 
 
 class ContextualVectors:
-    """A model of ELMo, of which sentences are asked.
+    """An ELMo model, which computes the vectors of words in their sentences.
 
-    Sentences are lists of words, taken as they are, or strings, which are split as the model's text was. Any word has a vector,
-    from its characters; `vocabulary` holds the words of the training, if the model knows them.
+    Sentences are lists of words, which are taken unchanged, or strings, which are split as the model's text was. Every word has
+    a vector, computed from its characters; `vocabulary` holds the words of the training, if the model records them.
 
         vectors = ContextualVectors.open("elmo.h5")
         layers = vectors.embed(["the bank of the river", "the bank paid"])     # one (3, n, d) for each
@@ -131,20 +129,20 @@ class ContextualVectors:
     """
 
     def __init__(self, network: Network, vocabulary: Vocabulary, splitting: Splitting | None = None, digest: str = "") -> None:
-        """Take a network and a vocabulary, how a string is split, and a digest of the model."""
+        """Take a network and a vocabulary, the way to split a string, and a digest of the model."""
         self.network, self.vocabulary, self.digest = network, vocabulary, digest
         self._splitting = splitting or Splitting({})
 
     @classmethod
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
-        """Open a model, or its file; raises `UsageError` if it is none of ELMo, and what `Vectors.open` raises."""
+        """Open a model, or its file; raises `UsageError` if it is not an ELMo model, and what `Vectors.open` raises."""
         model = source if isinstance(source, ModelFile) else open_model(source)
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
         return cls(network_of(model), model.vocabulary, splitting, model.digest)
 
     @property
     def layers(self) -> int:
-        """Number of layers, with the one without context."""
+        """Number of layers, L + 1: that of the network, and the layer without context."""
         return self.network.shape.layers + 1
 
     @property
@@ -170,9 +168,9 @@ class ContextualVectors:
         return found
 
     def as_module(self, mix: LayerMix | None = None, *, trainable: bool = False) -> ElmoModule:
-        """Return the model as a module of PyTorch, which learns a mix of its layers, and its weights too if `trainable`.
+        """Return the model as a PyTorch module that learns a mix of its layers, and its weights too if `trainable`.
 
-        Raises `UsageError` without PyTorch.
+        Raises `UsageError` if PyTorch is missing.
         """
         from cooc_engine.vectors.torch_module import ElmoModule
 
@@ -189,7 +187,7 @@ class ContextualVectors:
     def neighbours(
         self, word: InSentence, topn: int = 10, *, restrict: int = CANDIDATES, layer: int = -1, threads: int | None = None
     ) -> list[tuple[str, float]]:
-        """Return the words whose vectors, put in the place of a word in its sentence, are nearest to its own, with the cosines.
+        """Return the words whose vectors, if they replace a word in its sentence, are nearest to the word's own, with cosines.
 
         restrict  candidates are this many of the most frequent words of the vocabulary
         layer     the layer that is compared, by default the highest
@@ -212,14 +210,14 @@ class ContextualVectors:
 
 
 def _listed(sentences: Iterable[Text]) -> Iterable[Text]:
-    """Return the sentences; raises `UsageError` for a string, whose letters would be taken for them."""
+    """Return the sentences; raises `UsageError` for a string, whose letters would be taken for sentences."""
     if isinstance(sentences, str):
         raise UsageError("embed takes a list of sentences; write [text] for one")
     return sentences
 
 
 def windows(sentences: Iterable[list[str]], size: int = WINDOW) -> Iterator[list[list[str]]]:
-    """Yield consecutive sentences of about `size` words together; sentences between their marks count."""
+    """Yield lists of consecutive sentences of about `size` words together, counting the two marks of each sentence."""
     window: list[list[str]] = []
     words = 0
     for sentence in sentences:

@@ -47,12 +47,12 @@ KIND = "embedding"
 LINES, SIZES, DONE = "lines", "sizes", "done"  # files of the work directory
 INDEX = "sentence_to_index"
 SECONDS = 2.0  # between checkpoints
-OF_INDEX = 6  # times the bytes of the lines that the index of lines takes, with its JSON
-OF_LINE = 300  # bytes that a line takes besides
+OF_INDEX = 6  # bytes that the index of lines takes with its JSON, per byte of the lines
+OF_LINE = 300  # and per line
 
 
 class Embedded(NamedTuple):
-    """What was written: numbers of lines and words, and the length of a vector."""
+    """The result of `embed`: numbers of lines and words written, and the length of a vector."""
 
     lines: int
     words: int
@@ -64,7 +64,7 @@ class Embedded(NamedTuple):
 
 
 class _Done(TypedDict):
-    """What is done: the number of lines that are written, and what tells the files of the run from damaged ones."""
+    """The record of a checkpoint: the number of lines written, and checksums of the files of the run."""
 
     lines: Natural
     files: dict[str, Bound]
@@ -115,7 +115,7 @@ def embed(
 
 
 def _take_in(paths: Sequence[Path], vectors: ContextualVectors, work: Path) -> None:
-    """Copy the lines of texts, and write how many words each has."""
+    """Copy the lines of texts to `work`, and write the number of words of each."""
     sizes = array("q")
     with (work / LINES).open("wb") as file:
         for lines in line_batches(paths, LONGEST_LINE):
@@ -126,7 +126,7 @@ def _take_in(paths: Sequence[Path], vectors: ContextualVectors, work: Path) -> N
 
 @dataclass(frozen=True)
 class _Task:
-    """A text to embed, of which lines and sizes are in `work`, and the file there that is written."""
+    """A text to embed, whose lines and numbers of words are in `work`, and the output file that is written there."""
 
     vectors: ContextualVectors
     choose: Callable[[Matrix], Matrix]
@@ -160,7 +160,7 @@ class _Task:
             yield words
 
     def memory(self, sizes: Rows, threads: int, budget: int) -> tuple[int, Plan]:
-        """Return the number of words that are read before they are written, and the plan of the memory."""
+        """Return the number of words that are embedded together before they are written, and the plan of the memory."""
         shape, text = self.vectors.network.shape, (self.work / LINES).stat().st_size
         word = 4 * (2 * (shape.layers + 1) * 2 + 4) * shape.vector_size  # its layers, what is chosen of them, its input
         longest = int(sizes.max(initial=0)) + 2
@@ -174,7 +174,10 @@ class _Task:
         return window, Plan("embed", budget, {**fixed, "longest line": (window + longest) * word})
 
     def lay_out(self, sizes: Rows, blank: tuple[int, ...]) -> None:
-        """Write the structure of the file, with the index of lines, and that nothing is done; `blank` is the shape of none."""
+        """Write the structure of the file, with the index of lines, and a checkpoint of nothing done.
+
+        `blank` is the shape of the vectors of a blank line.
+        """
         *before, _, size = blank
         shapes = ((str(line), (*before, n, size)) for line, n in enumerate(sizes.tolist()))
         index = {line.strip(): str(number) for number, line in enumerate(self.lines())}
@@ -203,7 +206,7 @@ class _Task:
         return states, fitted(meta, _Done, f"{path}")
 
     def check(self) -> None:
-        """Raise `FormatError` if anything that an interrupted run left is damaged, but for values that are written again."""
+        """Raise `FormatError` if anything that an interrupted run left is damaged, except values that are written again."""
         _, done = self._done()
         for name in (self.name, LINES, SIZES):
             path = self.work / name
@@ -216,7 +219,7 @@ class _Task:
                 raise torn(path)
 
     def write(self, reader: Reader, window: int) -> Iterator[int]:
-        """Write the vectors of the lines that are not done; yields the number of words of each part that is."""
+        """Write the vectors of the remaining lines; yields the number of words done before, and then of each part written."""
         states, before = self._done()
         done, saved = before["lines"], time.monotonic()
         sentences = self.sentences(done)

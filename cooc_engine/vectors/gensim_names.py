@@ -1,4 +1,4 @@
-"""What vectors and models offer in place of gensim's attributes that they lack, for the error of whoever asks for one."""
+"""Hints, for error messages, at what vectors and models offer in place of those attributes of gensim's that they lack."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ INSTEAD = {
 
 
 class GensimNames:
-    """Base of what has gensim's methods; type checkers see none of this."""
+    """Base of the classes that have gensim's methods; it is hidden from type checkers, which report such attributes too."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            """Raise `AttributeError`, and say what is there instead of an attribute of gensim's."""
+            """Raise `AttributeError`, with a hint if the attribute is one of gensim's."""
             hint = f"; {INSTEAD[name]}" if name in INSTEAD else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)

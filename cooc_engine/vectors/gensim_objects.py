@@ -1,4 +1,4 @@
-"""Words and vectors from gensim's KeyedVectors in memory, and as such."""
+"""Conversion of words and vectors from and to gensim's KeyedVectors, in memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["keyed_vectors", "parts_of"]
 
 
 def parts_of(source: Any) -> tuple[Vocabulary, Matrix, SubwordRows | None]:
-    """Return words with their counts, vectors (V, d) and the rows of n-grams of KeyedVectors, or of a model that has them."""
+    """Return words with their counts, vectors (V, d), and the rows of n-grams if any, of KeyedVectors or of a model's `wv`."""
     kv = getattr(source, "wv", source)
     if not hasattr(kv, "index_to_key"):
         raise UsageError(f"a {type(source).__name__} is neither gensim KeyedVectors nor a model that has them as wv")
@@ -29,7 +29,7 @@ def parts_of(source: Any) -> tuple[Vocabulary, Matrix, SubwordRows | None]:
 
 
 def keyed_vectors(words: Vocabulary, vectors: Matrix, subwords: SubwordRows | None) -> Any:
-    """Return KeyedVectors of gensim; raises `UsageError` if gensim is missing, or cannot hash n-grams as these are."""
+    """Return gensim's KeyedVectors; raises `UsageError` if gensim is missing, or the n-grams are hashed as floret does."""
     require("KeyedVectors", "gensim", "gensim.models.keyedvectors")
     from gensim.models.keyedvectors import FastTextKeyedVectors, KeyedVectors
 

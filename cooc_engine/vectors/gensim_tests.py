@@ -18,7 +18,7 @@ Section = dict[str, Any]
 
 
 class Matching:
-    """How words of a test find rows: the first of the given words that is equal, in upper case if case is ignored."""
+    """Matches the words of a test with rows: the first of `words` that is equal, in upper case if case is ignored."""
 
     def __init__(self, words: Sequence[str], ignores_case: bool, counts_unknown: bool) -> None:
         self.ignores_case, self.counts_unknown = ignores_case, counts_unknown

@@ -35,7 +35,7 @@ Keys = Key | Matrix | Sequence[Key | Matrix | Weighted] | None
 class KeyedQueries(WordVectors, GensimNames):
     """Queries by cosine, named as in gensim, which give gensim's answers.
 
-    Wherever a word is asked for, the number of its row may be given. Unlike gensim's, a vector that is given is scaled to
+    Wherever a word is expected, the number of its row may be given. Unlike in gensim, a vector that is given is scaled to
     length 1, as those of words are.
     """
 

@@ -1,8 +1,8 @@
-"""One vector of all layers of a word: γ Σ_j softmax(s)_j h_j, with γ and s given or learned for a task (Peters et al. 2018).
+"""Mixing all layers of a word, γ Σ_j softmax(s)_j h_j, with γ and s given or learned for a task (Peters et al. 2018, eq. 1).
 
-They are learned with a softmax regression on the mix, all at once, by L-BFGS on the mean cross entropy plus λ Σ_j s_j² and a
-small decay of the regression to 0 and of γ to 1, without which one could grow as the other shrinks. With λ = 1 the mix is
-nearly the mean of the layers, with λ = 0.001 it is free.
+They are learned together with a softmax regression on the mix, by L-BFGS on the mean cross entropy plus λ Σ_j s_j² and a small
+decay of the regression to 0 and of γ to 1, without which one could grow as the other shrinks. With λ = 1 the mix is nearly the
+mean of the layers; with λ = 0.001 it is hardly constrained.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PENALTY = 1e-3  # λ
 DECAY = 1e-4
 MOST_STEPS = 300
 LONGEST = 1 << 16  # bytes of a file
-LARGEST = 1e6  # of γ and scores in a file, either way: vectors would overflow
+LARGEST = 1e6  # absolute value of γ and scores in a file; with larger ones vectors could overflow
 Layers = npt.NDArray[Any]
 
 
@@ -102,7 +102,7 @@ class FittedMix:
 
 
 def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, decay: float = DECAY) -> FittedMix:
-    """Learn γ and s, with a softmax regression, for labels of n items whose layers are (J, n, d): tags of words, say.
+    """Learn γ and s, with a softmax regression, for the labels of n items whose layers are (J, n, d), such as tags of words.
 
     The items may be words in their sentences, or means over sentences. With one layer this is the regression on it alone.
     Raises `UsageError` if there are fewer than two labels.
@@ -120,7 +120,7 @@ def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, 
 
 
 class _Parameters(NamedTuple):
-    """What is learned: W (d, K) of scaled components, b (K,), s (J,) and γ (1,)."""
+    """The learned parameters: W (d, K) for scaled components, b (K,), s (J,) and γ (1,)."""
 
     W: Floats
     b: Floats

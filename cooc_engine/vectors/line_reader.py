@@ -1,4 +1,4 @@
-"""From lines of text to the words of a classifier: known words and labels, and words that it has never seen."""
+"""Reading lines of text for a classifier: the ids of known words and labels, and of words that it has never seen."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from cooc_engine.errors import FormatError
 from cooc_engine.models.file import ModelFile
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Offsets, WordIds
 from cooc_engine.sampled.lines import have_prefix, most_inputs, places, rows_of_words
 from cooc_engine.text.readers import Block, Piece
@@ -27,7 +28,7 @@ NEW_WORDS = 1 << 18  # words outside the vocabulary that a reader remembers
 
 
 class Words(NamedTuple):
-    """The words of some lines: ids, the number of words before the end of each line, and what the words are."""
+    """The words of some lines: their ids, the number of words up to the end of each line, and the input rows of all ids."""
 
     ids: WordIds
     ends: Offsets
@@ -59,7 +60,7 @@ class Dictionary:
         self.known = self._described([model.vocabulary, labels], np.concatenate(kinds).astype(np.int32))
 
     def described(self, new: Vocabulary) -> Lines:
-        """Return what words are that are neither known words nor known labels."""
+        """Return the kinds and input rows of words that are neither known words nor known labels."""
         is_label = have_prefix(new, self.options.label.encode())
         return self._described([new], np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32))
 
@@ -85,7 +86,7 @@ class Dictionary:
 
 
 class LineReader:
-    """Reads lines in one thread. It remembers what new words are, and forgets them all when they are too many."""
+    """Reads lines in one thread. The input rows of new words are kept for later lines, until there are too many of them."""
 
     def __init__(self, dictionary: Dictionary) -> None:
         """Begin with the words of the dictionary."""
@@ -111,11 +112,11 @@ class LineReader:
         return Words(ids[:count], ends, self._lines)
 
     def _new_words(self, words: int, used: int) -> Vocabulary:
-        """Return the words that the table has got since it had so many, and so much of its records was in use."""
+        """Return the words that were added to the table since it had `words` words, in `used` elements of its records."""
         records = self._table.records[used : self._table.used]
         counts, places, lengths = (np.empty(len(self._table), np.int64) for _ in range(3))
         encoding.list_words(records, len(records), counts, places, lengths)
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[words:])])
+        offsets = offsets_of(lengths[words:])
         text = np.empty(offsets[-1], np.uint8)
         encoding.gather_words(records.view(np.uint8), 8 * places[words:], lengths[words:], offsets, text)
         return Vocabulary(text, offsets, counts[words:])
@@ -129,7 +130,7 @@ def _block(piece: Piece) -> Block:
 
 
 def _joined(known: Lines, new: Lines) -> Lines:
-    """Return what known and new words are."""
+    """Return the kinds and input rows of known and new words together."""
     starts = known.starts
     if len(starts):
         starts = np.concatenate([starts, new.starts[1:] + starts[-1]])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 from cooc_engine.errors import UsageError
-from cooc_engine.formats.vectors import convert_vectors
+from cooc_engine.formats.vectors import Errors, ForeignModel, convert
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.vectors.columns import ColumnVectors
@@ -84,7 +85,7 @@ def import_vectors(
     output: PathLike,
     format: str | None = None,
     *,
-    errors: Literal["strict", "skip"] = "strict",
+    errors: Errors = "strict",
     vocab: PathLike | None = None,
     options: PathLike | None = None,
     force: bool = False,
@@ -105,4 +106,4 @@ def import_vectors(
     if not isinstance(given, str | os.PathLike):
         kind = type(given).__name__
         raise UsageError(f"import_vectors reads a file, not a {kind}; Vectors.from_gensim takes gensim's vectors in memory")
-    return Model.of(convert_vectors(path, output, format, errors=errors, vocab=vocab, options=options, force=force))
+    return Model.of(convert(ForeignModel(Path(path), format, errors, vocab, options), Path(output), force=force))

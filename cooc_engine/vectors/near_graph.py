@@ -1,7 +1,7 @@
-"""The file of a near index's graph: it is checked as a whole before the C++ library maps it, which trusts every number in it.
+"""Checking the graph file of an index as a whole, before the C++ library maps it, which trusts every number in it.
 
 The layout is that of usearch 2: the vectors, a head of 64 bytes, five numbers, the level of each node, and the nodes. A node
-is its key and its level, and on each level that it has, from 0 up, the number of its neighbours and room for them.
+consists of its key, its level, and for each of its levels, from 0 up, the number of its neighbours and room for them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.errors import FormatError
-from cooc_engine.storage.checksums import crc32
+from cooc_engine.runtime.offsets import offsets_of
 
-__all__ = ["Form", "check_graph", "graph_checksum"]
+__all__ = ["Form", "check_graph"]
 
-CHUNK = 1 << 22  # bytes whose checksum is computed at a time
 NODES = 1 << 14  # nodes checked at a time
 SHAPE = struct.Struct("<2I")  # vectors, and bytes of each
 HEAD = struct.Struct("<7s6x4s3QB22x")  # after three version numbers: kinds of numbers, then nodes, deleted nodes, dimensions
@@ -32,20 +31,14 @@ Positions = npt.NDArray[np.int64]
 
 
 class Form(NamedTuple):
-    """What a graph must be: of so many vectors of `width` numbers, and with at most so many `links` above level 0."""
+    """The expected form of a graph: the number of its vectors, their `width`, and the most `links` of a node above level 0."""
 
     vectors: int
     width: int
     links: int
 
 
-def graph_checksum(path: Path) -> int:
-    """Return the CRC-32 of a file."""
-    crc = 0
-    with path.open("rb") as file:
-        while data := file.read(CHUNK):
-            crc = crc32(data, crc)
-    return crc
+
 
 
 def check_graph(path: Path, form: Form) -> None:
@@ -71,7 +64,7 @@ def _is_sound(data: npt.NDArray[np.uint8], form: Form) -> bool:
     if levels.min() < 0 or levels.max() != highest or first >= size or levels[first] != highest:
         return False
     sizes = NODE + _room(2 * form.links) + levels * _room(form.links)
-    nodes = place + 2 * size + np.cumsum(np.r_[0, sizes])
+    nodes = place + 2 * size + offsets_of(sizes)
     if nodes[-1] != len(data) or not all(_links_fit(data, nodes[:-1], levels, form)):
         return False
     return np.array_equal(np.sort(_at(data, "<u8", nodes[:-1])), np.arange(size))  # keys are the numbers of rows

@@ -20,9 +20,10 @@ from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike, Rows
+from cooc_engine.storage.arrays import Bound
 from cooc_engine.storage.outputs import beside, building, read_manifest, write_manifest
 from cooc_engine.storage.schema import Crc, Digest, Natural
-from cooc_engine.vectors.near_graph import Form, check_graph, graph_checksum
+from cooc_engine.vectors.near_graph import Form, check_graph
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.search import RowReader, cosines
 
@@ -115,7 +116,7 @@ def build_index(path: Path | str, *, threads: int | None = None, force: bool = F
         graph.expansion_search = SEARCHED
         share = _recall(graph, exact)
         _save(graph, work / GRAPH)
-        fields = {"vectors": exact.digest, "words": size, "crc-32": graph_checksum(work / GRAPH), "recall": share}
+        fields = {"vectors": exact.digest, "words": size, "crc-32": Bound.of(work / GRAPH).crc, "recall": share}
         write_manifest(work, KIND, VERSION, fields)
     return BuiltIndex(output, size, share)
 
@@ -151,7 +152,7 @@ def _open_graph(path: Path, vectors: Vectors) -> Any:
         raise FormatError(f"{error.text.removesuffix('; build it again')}; build it again with --force") from None
     if fields["vectors"] != vectors.digest:
         raise FormatError(f"{place}: was built for other vectors than {path} has now; build it again with --force")
-    if not (place / GRAPH).is_file() or graph_checksum(place / GRAPH) != fields["crc-32"]:
+    if not (place / GRAPH).is_file() or Bound.of(place / GRAPH).crc != fields["crc-32"]:
         raise FormatError(f"{place / GRAPH}: damaged; build it again with --force")
     check_graph(place / GRAPH, Form(len(vectors), vectors.vector_size, LINKS))
     try:

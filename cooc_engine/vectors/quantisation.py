@@ -87,7 +87,7 @@ def quantize(
 
 
 class _How(NamedTuple):
-    """How a model is quantised: the options, threads, progress, and where temporary files go."""
+    """The settings of a quantisation: the options, threads, progress, and the directory of temporary files."""
 
     options: QuantizeOptions
     threads: int

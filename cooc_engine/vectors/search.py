@@ -52,7 +52,7 @@ SCREENED = 1 << 12, 48 << 20  # a screen is made if there are at least this many
 SCREENED_ANSWERS = 256  # the most answers, with excluded rows, for which a screen is used
 FIRST_SINGLES = 4  # single queries answered without a screen, since making one takes as long as about ten of them
 
-FEW = 4  # queries of codes that are answered by tables of products; for more, blocks of rows are decoded for all of them
+FEW = 4  # queries that are answered from codes by tables of products; for more queries, blocks of rows are decoded
 
 Score = Callable[[int, Matrix], Matrix]  # from the first row of a block and its rows, the scores (rows, queries)
 
@@ -199,7 +199,7 @@ class ExactSearch:
 
 
 class CodedSearch(ExactSearch):
-    """The nearest of rows that are codes: a few queries are answered from the codes alone."""
+    """The nearest rows of a quantised matrix by cosine: a few queries are answered from the codes alone."""
 
     def __init__(self, rows: RowReader, codes: Quantised) -> None:
         """Take a matrix (V, d) and the codes from which its rows are computed."""
@@ -221,7 +221,7 @@ class CodedSearch(ExactSearch):
         return np.where(scores[rows] > -np.inf, rows, -1), scores[rows]
 
     def _may_screen(self) -> bool:
-        """A screen takes twice the space of the codes or more."""
+        """Return False: a screen would take at least twice the memory of the codes."""
         return False
 
 

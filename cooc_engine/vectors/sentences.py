@@ -1,4 +1,4 @@
-"""How often words occur in texts, as a matrix whose product with the vectors of the words gives sums of vectors."""
+"""Counts of words in texts, as a matrix whose product with the vectors of the words gives sums of vectors."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class WordVectors(Shown):
         return iter(self.index_to_key)
 
     def __contains__(self, word: object) -> bool:
-        """Tell whether the word is in the vocabulary, or a number that of a row."""
+        """Tell whether a word is in the vocabulary, or a number is that of a row."""
         return isinstance(word, str | int | np.integer) and self._find(word) >= 0
 
     def __getitem__(self, word: Key | Sequence[Key]) -> Matrix:
@@ -217,7 +217,7 @@ class WordVectors(Shown):
         return vector
 
     def vector(self, word: str, oov: str = "subword") -> Matrix:
-        """Return the vector (d,) of a word; for one outside the vocabulary what `oov` says.
+        """Return the vector (d,) of a word; `oov` decides about a word outside the vocabulary.
 
         "subword": the mean of its n-grams, or an error where it has none; "zero": zeros; "raise": an error.
         """
@@ -235,9 +235,9 @@ class WordVectors(Shown):
         return found
 
     def get_subwords(self, word: str) -> tuple[list[str], Rows]:
-        """Return what a word's vector is the mean of: the word itself, if it is in the vocabulary, and its n-grams.
+        """Return the subwords whose mean is a word's vector: the word itself, if it is in the vocabulary, and its n-grams.
 
-        Their rows are those of fastText's program: that of the word, and V plus the bucket of an n-gram.
+        Their rows (n,) are numbered as in fastText's program: the word's row, and V plus the bucket of an n-gram.
         """
         row = self._find(word)
         ngrams, rows = self._subwords.subwords.of(word) if self._subwords else ([], np.empty(0, np.int64))
@@ -286,15 +286,15 @@ class WordVectors(Shown):
     def outside(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
         """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): the means of their n-grams.
 
-        Without subwords none has one. A subclass that makes them otherwise overrides only this method: all queries and
-        evaluations call it. Such a word is still not in the vocabulary, and never an answer.
+        Without subwords none has one. A subclass that computes such vectors in another way overrides only this method, which
+        all queries and evaluations call. Such a word is still not in the vocabulary, and never an answer.
         """
         if self._subwords is not None:
             return self._subwords.vectors(words)
         return np.zeros((len(words), self.vector_size), np.float32), np.zeros(len(words), bool)
 
     def _outside(self, keys: Sequence[Key]) -> tuple[Matrix, Mask]:
-        """Return what `outside` returns; a number that is none of a row has no vector."""
+        """Return what `outside` returns for keys, of which a number that is not that of a row has no vector."""
         vectors, known = self.outside([key if isinstance(key, str) else "" for key in keys])
         return vectors, known & [isinstance(key, str) for key in keys]
 

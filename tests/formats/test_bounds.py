@@ -19,9 +19,10 @@ from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import CoocError, InputError
 from cooc_engine.evaluation.sets import read_analogies, read_categories, read_outliers, read_pairs, read_sentence_pairs
-from cooc_engine.formats.vectors import convert_vectors, export_vectors, read_vectors
+from cooc_engine.formats.vectors import export_vectors, read_vectors
 from cooc_engine.pipeline.job import run
 from cooc_engine.text import bounded
+from cooc_engine.vectors.model import import_vectors
 
 LARGE, LITTLE = 1 << 26, 24 << 20  # bytes that a file of some kilobytes unfolds to, and that may be taken for it
 
@@ -75,7 +76,7 @@ def test_a_compressed_archive_is_not_unpacked(tmp_path, form):
     """Neither to find its end, nor again for each array: the bomb behind it is never reached."""
     path = tmp_path / f"v.{form}.gz"
     (tmp_path / "t").write_text("a 1 2\nb 3 4\n")
-    convert_vectors(tmp_path / "t", tmp_path / "m.h5")
+    import_vectors(tmp_path / "t", tmp_path / "m.h5")
     export_vectors(tmp_path / "m.h5", tmp_path / "v", form)
     path.write_bytes(
         gzip.compress((tmp_path / "v").read_bytes() + bytes(LARGE), 1)[:-8]
@@ -215,7 +216,7 @@ def test_the_file_that_these_are_made_from_is_sound(tmp_path):
 def test_words_without_numbers(tmp_path, form):
     (tmp_path / "x.vec").write_text("a" if form == "glove" else "1 0\na\n")
     for errors in ("strict", "skip"):
-        says = refused(convert_vectors, tmp_path / "x.vec", tmp_path / "m.h5", form, errors=errors)
+        says = refused(import_vectors, tmp_path / "x.vec", tmp_path / "m.h5", form, errors=errors)
         assert "x.vec:1: expected a" in says
 
 

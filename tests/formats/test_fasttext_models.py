@@ -15,10 +15,11 @@ from cooc_engine.cli.app import main
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats.fasttext import read_fasttext, write_fasttext
-from cooc_engine.formats.vectors import convert_vectors, export_vectors, format_of, read_vectors
+from cooc_engine.formats.vectors import export_vectors, format_of, read_vectors
 from cooc_engine.models.file import open_model, save_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.vectors.classifier import Classifier
+from cooc_engine.vectors.model import import_vectors
 from cooc_engine.vectors.query import Vectors, nn
 
 LOSSES = ["ns", "hs", "softmax"]
@@ -69,7 +70,7 @@ def test_what_is_exported_is_the_same_there_and_back(tmp_path, trained, package,
     assert [word for word, _ in nn(trained[loss], ["dreizig"], 5)["dreizig"]] == [word for _, word in near]
     args = theirs.f.getArgs()
     assert (args.ws, args.epoch, args.bucket, args.minn, args.maxn, args.loss.name) == (3, 2, 400, 2, 4, loss)
-    again = convert_vectors(path, tmp_path / "again.h5")
+    again = import_vectors(path, tmp_path / "again.h5")
     assert not again.provenance["left_out"] and again.family == "fasttext" and again.names == ours.names
     assert all(np.array_equal(again.array(name), ours.array(name)) for name in ours.names if name != "words")
     np.testing.assert_allclose(again.matrix, ours.matrix, atol=1e-6)
@@ -83,7 +84,7 @@ def test_what_they_trained_is_the_same_here_and_back(tmp_path, text, package, ar
     theirs = package.train_unsupervised(str(text), model=architecture, loss=loss, thread=1, verbose=0, **sizes)
     path = tmp_path / "m.bin"
     theirs.save_model(str(path))
-    model = convert_vectors(path, tmp_path / "m.h5")
+    model = import_vectors(path, tmp_path / "m.h5")
     assert model.vocabulary.words == theirs.words
     np.testing.assert_allclose(model.matrix, [vector(theirs, word) for word in theirs.words], atol=1e-6)
     np.testing.assert_allclose(model.subwords.vectors(["unseen"])[0][0], vector(theirs, "unseen"), atol=1e-6)
@@ -120,7 +121,7 @@ def test_other_models_are_exported_as_words_alone(tmp_path, package):
     ours, theirs = open_model(tmp_path / "m.h5"), package.load_model(str(tmp_path / "m.bin"))
     assert np.array_equal(theirs.get_input_matrix(), ours.matrix)
     assert not theirs.get_output_matrix().any() and theirs.get_subwords("wört1")[0] == ["wört1"]
-    again = convert_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
+    again = import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
     assert np.array_equal(again.matrix, ours.matrix) and again.vocabulary.counts.tolist() == ours.vocabulary.counts.tolist()
     assert again.subwords is None
 
@@ -141,7 +142,7 @@ def test_a_file_without_ngrams_is_a_start(tmp_path, text):
     how = {"encode": EncodeOptions(min_count=1), "threads": 1}
     first = train("fasttext", text, tmp_path / "m.h5", FasttextOptions(**sizes), **how)
     export_vectors(first.path, tmp_path / "m.bin")
-    convert_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
+    import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
     started = FasttextOptions(**sizes, lr=1e-12, init=str(tmp_path / "again.h5"))
     model = train("fasttext", text, tmp_path / "next.h5", started, **how)
     np.testing.assert_allclose(model.array("own"), first.array("own"), atol=1e-6)
@@ -150,7 +151,7 @@ def test_a_file_without_ngrams_is_a_start(tmp_path, text):
 def test_what_a_file_cannot_say_is_refused(tmp_path, trained):
     export_vectors(trained["ns"], tmp_path / "m.bin")
     with pytest.raises(UsageError, match=r"vocab .*records how often words occur"):
-        convert_vectors(tmp_path / "m.bin", tmp_path / "n.h5", vocab=tmp_path / "vocab.txt")
+        import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", vocab=tmp_path / "vocab.txt")
     model = open_model(trained["ns"])
     config = {**model.config, "train": {**model.config["train"], "epochs": 2**40}}
     save_model(tmp_path / "n.h5", replace(model.data(), config=config))
@@ -167,10 +168,10 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, trained):
     with (tmp_path / "n.bin").open("wb") as file:
         write_fasttext(file, replace(whole, inputs=inputs))
     with pytest.raises(InputError, match="the input matrix holds a number that is not finite"):
-        convert_vectors(tmp_path / "n.bin", tmp_path / "n.h5")
+        import_vectors(tmp_path / "n.bin", tmp_path / "n.h5")
     assert not (tmp_path / "n.h5").exists()
     with pytest.raises(UsageError, match="errors is 'x'"):
-        convert_vectors(tmp_path / "m.bin", tmp_path / "n.h5", errors="x")
+        import_vectors(tmp_path / "m.bin", tmp_path / "n.h5", errors="x")
 
 
 # -------------------------------------------------------------------------------------------------------- classifiers
@@ -204,7 +205,7 @@ def test_classifiers_answer_the_same_in_both_programs(tmp_path, labelled, packag
     within = 0.008 if loss in ("ova", "ns") else 2e-6  # for these the program takes σ from a table, in steps of 1/32
     assert_equal_answers(Classifier.open(tmp_path / "ours.h5"), theirs, within)
     assert theirs.test(str(labelled))[1] > 0.9
-    again = convert_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
+    again = import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
     assert again.labels.words == theirs.labels
     assert_equal_answers(Classifier.open(tmp_path / "again.h5"), theirs, within)
     export_vectors(tmp_path / "again.h5", tmp_path / "twice.bin")
@@ -215,7 +216,7 @@ def test_a_classifier_of_theirs_is_the_same_file_again(tmp_path, labelled, packa
     """Also where it has options that its loss does not use."""
     theirs = package.train_supervised(str(labelled), dim=5, epoch=1, neg=9, lrUpdateRate=50, minn=3, thread=1, verbose=0)
     theirs.save_model(str(tmp_path / "m.bin"))
-    convert_vectors(tmp_path / "m.bin", tmp_path / "m.h5")
+    import_vectors(tmp_path / "m.bin", tmp_path / "m.h5")
     export_vectors(tmp_path / "m.h5", tmp_path / "back.bin")
     assert (tmp_path / "back.bin").read_bytes() == (tmp_path / "m.bin").read_bytes()
 
@@ -229,7 +230,7 @@ def test_quantised_classifiers_of_theirs_answer_the_same_here_and_back(tmp_path,
     theirs = package.train_supervised(str(labelled), dim=5, epoch=3, bucket=600, loss="softmax", thread=1, verbose=0, **sizes)
     theirs.quantize(input=str(labelled), cutoff=280, retrain=True, qnorm=True, qout=qout, epoch=1, thread=1, verbose=0)
     theirs.save_model(str(tmp_path / "m.ftz"))
-    model = convert_vectors(tmp_path / "m.ftz", tmp_path / "m.h5")
+    model = import_vectors(tmp_path / "m.ftz", tmp_path / "m.h5")
     assert sum(model.shapes[name][0] for name in ("words", "ngrams") if name in model.names) == 280
     assert set(model.codes) == {*({"words", "ngrams"} & {*model.names}), *(["labels"] if qout else [])}
     assert_equal_answers(Classifier.open(tmp_path / "m.h5"), theirs)

@@ -22,8 +22,9 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.formats import incoming, outgoing, rounding, vectors_text, word2vec_binary
-from cooc_engine.formats.vectors import FORMATS, convert_vectors, export_vectors, format_of, read_vectors
+from cooc_engine.formats.vectors import FORMATS, export_vectors, format_of, read_vectors
 from cooc_engine.models.file import ModelData, open_model, save_model
+from cooc_engine.vectors.model import import_vectors
 from cooc_engine.vectors.query import Vectors, nn
 
 SPACED = ("fasttext", "npz", "safetensors", "tsv")
@@ -53,7 +54,7 @@ def test_round_trip(tmp_path, model, form):
     done = export_vectors(model, path, form)
     assert (done.words, done.vector_size, done.mean_error) == (8, 5, None)
     assert format_of(path) == KNOWN.get(form, form)
-    again = convert_vectors(path, tmp_path / "again.h5")
+    again = import_vectors(path, tmp_path / "again.h5")
     assert again.vocabulary.words == wanted.vocabulary.words and not again.provenance["left_out"]
     assert np.array_equal(again.matrix, wanted.matrix)
     counted = form in SPACED
@@ -154,7 +155,7 @@ def test_what_gensim_writes_is_read(tmp_path, model, form):
         kv.set_vecattr(kv.index_to_key[at], "count", count)
     options = {"binary": form == "word2vec-bin", "write_header": form != "glove"}
     kv.save_word2vec_format(str(tmp_path / "o"), fvocab=str(tmp_path / "counts"), **options)
-    again = convert_vectors(tmp_path / "o", tmp_path / "again.h5", vocab=tmp_path / "counts")
+    again = import_vectors(tmp_path / "o", tmp_path / "again.h5", vocab=tmp_path / "counts")
     assert again.vocabulary.words == opened.vocabulary.words
     assert np.array_equal(again.matrix, opened.matrix)
     assert again.vocabulary.counts.tolist() == list(range(9, 1, -1))
@@ -393,7 +394,7 @@ def test_outputs_are_whole_or_not_there(tmp_path, model, monkeypatch):
     assert (tmp_path / "o.npz").read_bytes() == before
     (tmp_path / "bad").write_text("1 2\na 1\n")
     with pytest.raises(InputError):
-        convert_vectors(tmp_path / "bad", tmp_path / "new.h5")
+        import_vectors(tmp_path / "bad", tmp_path / "new.h5")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["bad", "m.h5", "o.npz"]
 
 
@@ -403,10 +404,10 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
     small = write_model(tmp_path / "small.h5", ["a", "b"], np.ones((2, 3), np.float32))
     for form in ("word2vec-bin", "npz", "safetensors"):
         export_vectors(small, tmp_path / "o", form, force=True)  # what is imported on the way is not of the rows
-        convert_vectors(tmp_path / "o", tmp_path / "again.h5", force=True)
+        import_vectors(tmp_path / "o", tmp_path / "again.h5", force=True)
         tracemalloc.start()
         export_vectors(model, tmp_path / "o", form, force=True)
-        convert_vectors(tmp_path / "o", tmp_path / "again.h5", force=True)
+        import_vectors(tmp_path / "o", tmp_path / "again.h5", force=True)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 18 << 20, form

@@ -18,9 +18,10 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError
 from cooc_engine.evaluation.sets import read_pairs
-from cooc_engine.formats.vectors import convert_vectors, export_vectors, read_vectors
+from cooc_engine.formats.vectors import export_vectors, read_vectors
 from cooc_engine.models.file import open_model
 from cooc_engine.text.compression import Decompressed, beginning, opened
+from cooc_engine.vectors.model import import_vectors
 
 DATA = "".join(f"w{i * i % 37} ü{i % 7}\n" for i in range(40)).encode()
 STRIDE = 97  # bits between those that the commands are tried with
@@ -176,7 +177,7 @@ PAIRS = "".join(f"w{i}\tw{i * 5 % 12}\t{i * i % 11}\n" for i in range(12)).encod
 @pytest.fixture
 def model() -> Path:
     Path("lines").write_bytes(LINES)
-    convert_vectors("lines", "model.h5")
+    import_vectors("lines", "model.h5")
     return Path("model.h5")
 
 

@@ -15,8 +15,8 @@ from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.file import ModelData, append_evaluation, save_model
+from cooc_engine.storage.arrays import Bound
 from cooc_engine.storage.outputs import write_manifest
-from cooc_engine.vectors.near_graph import graph_checksum
 from cooc_engine.vectors.near_index import GRAPH, KIND, VERSION, IndexedVectors, build_index, index_path
 from cooc_engine.vectors.query import Vectors
 
@@ -138,7 +138,7 @@ def test_a_forged_graph_is_refused_or_answers(tmp_path):
     for place in [*range(8), *range(vectors, vectors + 120), *random.integers(vectors + 104, len(whole), 300).tolist()]:
         graph.write_bytes(whole)
         flip(graph, place, 1 << int(random.integers(8)))
-        fields = {"vectors": Vectors.open(path).digest, "crc-32": graph_checksum(graph)}
+        fields = {"vectors": Vectors.open(path).digest, "crc-32": Bound.of(graph).crc}
         write_manifest(index_path(path), KIND, VERSION, fields)
         try:
             opened = IndexedVectors.open(path)

@@ -14,7 +14,7 @@ from support.models import make_data
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import FormatError, UsageError
-from cooc_engine.formats.vectors import convert_vectors, export_vectors
+from cooc_engine.formats.vectors import export_vectors
 from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.file import append_evaluation, open_model, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
@@ -23,6 +23,7 @@ from cooc_engine.pipeline.train import train
 from cooc_engine.storage import elements
 from cooc_engine.vectors import quantisation, search
 from cooc_engine.vectors.classifier import Classifier
+from cooc_engine.vectors.model import import_vectors
 from cooc_engine.vectors.quantisation import quantize
 from cooc_engine.vectors.query import Vectors
 
@@ -214,7 +215,7 @@ def test_buckets_of_left_out_ngrams_take_no_more_memory_than_the_file_justifies(
     config = {**data.config, "train": {**data.config["train"], "buckets": 2**31 - 1}}
     save_model(tmp_path / "forged.h5", replace(data, config=config))
     export_vectors(tmp_path / "forged.h5", tmp_path / "forged.ftz", "fasttext")
-    convert_vectors(tmp_path / "forged.ftz", tmp_path / "imported.h5")
+    import_vectors(tmp_path / "forged.ftz", tmp_path / "imported.h5")
     tracemalloc.start()
     for name in ("forged.h5", "imported.h5"):
         with pytest.raises(FormatError, match=f"{name}: keeps .* n-grams of 2,147,483,647 buckets.*fewer buckets"):
