@@ -171,6 +171,10 @@ def plan_count(
 ) -> Plan:
     """Return the plan of `count`, its memory and disk usage in bytes, and write nothing.
 
+    >>> plan = plan_count(corpus, "planned", memory="1G", threads=1)
+    >>> plan.budget == 2**30, plan.runs, plan.disk.entries == cooc.entries
+    (True, 1, True)
+
     The number of entries is predicted from a sample of rows that are counted exactly. Raises what `count` raises.
     """
     with Run.of("plan_count", run, SharedPlanKeywords).shared() as workers:

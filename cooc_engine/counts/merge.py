@@ -81,6 +81,10 @@ def merge(
 ) -> Cooc:
     """Add up co-occurrence directories with the same vocabulary and options into the directory `output`.
 
+    >>> twice = merge([cooc, cooc], "twice", threads=1)
+    >>> twice["river", "water"] == 2 * cooc["river", "water"]
+    True
+
     The sum is exact, and its bytes depend on none of `threads`, `memory` and `processes`. Raises `UsageError` for directories
     that differ in vocabulary or options, for sums that overflow 64 bits, and for a budget that is too small; `FormatError` if a
     directory is damaged, or changes meanwhile.

@@ -45,6 +45,8 @@ def export_glove(
 ) -> None:
     """Write counts as GloVe's records (to be shuffled before `glove`), and the vocabulary as lines of word and count.
 
+    >>> export_glove(cooc, "cooc.bin", "vocab.txt", force=True)
+
     Raises `UsageError` for what those programs cannot read (positional counts, the word `<unk>`, words of more than 1000
     bytes), and if the budget is too small. On any error nothing is left behind.
     """
@@ -132,6 +134,10 @@ def import_glove(
     records: PathLike, vocabulary: PathLike, output: PathLike, options: CountOptions | None = None, **run: Unpack[RunKeywords]
 ) -> Cooc:
     """Import GloVe's records, in any order, as a co-occurrence directory; `options` say how they were counted.
+
+    >>> export_glove(cooc, "cooc.bin", "vocab.txt", force=True)
+    >>> import_glove("cooc.bin", "vocab.txt", "imported", threads=1)["river", "water"] == cooc["river", "water"]
+    True
 
     Counts become exact again: each must be a multiple of 1/denominator, which is 1/2520 for weights 1/k in a window of 10.
     `run` takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and

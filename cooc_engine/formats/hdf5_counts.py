@@ -56,6 +56,10 @@ OURS = Relation(
 class CountFile:
     """Counts in an HDF5 file; opening maps the values without reading them.
 
+    >>> export_hdf5(cooc, "counts.h5", force=True)
+    >>> CountFile("counts.h5").csr().shape
+    (21, 21)
+
     Raises `InputError` if there is no such file, `FormatError` if it is not a complete file of counts of a known version.
     """
 
@@ -130,6 +134,8 @@ def export_hdf5(
 ) -> None:
     """Write counts, the names of rows and columns, and their manifest to one HDF5 file, atomically and a piece at a time.
 
+    >>> export_hdf5(cooc, "counts.h5", force=True)
+
     Raises `UsageError` if the budget is too small.
     """
     how = Run.of("export_hdf5", run, FreshKeywords)
@@ -191,6 +197,10 @@ def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
 
 def import_hdf5(counts: PathLike, output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
     """Restore, byte for byte, the co-occurrence directory that a file of counts was exported from.
+
+    >>> export_hdf5(cooc, "counts.h5", force=True)
+    >>> import_hdf5("counts.h5", "restored", threads=1).digest == cooc.digest
+    True
 
     `run` takes threads, memory, force, resume and progress. Raises what `CountFile` and `build` of `counts.from_coo` raise.
     """

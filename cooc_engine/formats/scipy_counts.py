@@ -62,6 +62,10 @@ def import_matrix(
 ) -> Cooc:
     """Write a sparse V x V matrix of counts as a co-occurrence directory; row and column i belong to the i-th of `words`.
 
+    >>> from scipy.sparse import csr_array
+    >>> import_matrix(csr_array([[0, 3], [3, 0]]), ["tea", "milk"], "breakfast", threads=1)["tea", "milk"]
+    3.0
+
     With scikit-learn: `vectorizer = CountVectorizer(binary=True)`, `X = vectorizer.fit_transform(texts)`,
     `import_matrix(X.T @ X, vectorizer.get_feature_names_out(), "cooc")`. Without `options` the counts must be whole numbers
     and the matrix symmetric; with weights in `options` counts may be fractions of their denominator, and with one

@@ -167,6 +167,11 @@ def read_vectors(
 ) -> Found:
     """Read another program's file of vectors; words are held in memory, vectors in an unnamed temporary file.
 
+    >>> path = export_vectors("model.h5", "glove.txt", "glove", force=True)
+    >>> found = read_vectors("glove.txt")
+    >>> found.format, found.vectors.shape
+    ('glove', (21, 10))
+
     format      one of `FORMATS`; recognised by the file's content if None
     errors      how to treat malformed lines, numbers that are not finite, duplicate words and a wrong header: `strict`
                 raises `InputError`, naming file and line (or word number, in binary files); `skip` leaves them out
@@ -296,6 +301,9 @@ def export_vectors(
     force: bool = False,
 ) -> Exported:
     """Write the vectors of a model, or of a file in any of the formats, for another program; the write is atomic.
+
+    >>> export_vectors("model.h5", "vectors.npz", dtype="float16", force=True).largest_error < 1e-5
+    True
 
     format     one of `WRITTEN`; if None, by the suffix of `output`, and word2vec's text format for an unknown suffix
     dtype      float16 and int8 are for npz and safetensors only; the result reports how they change the directions

@@ -90,6 +90,10 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
     passes; random_state; n_jobs, the number of threads, which does not affect the result. The method is that of
     `cooc_engine.linalg.svd`, in single precision.
 
+    >>> svd = SparseSVD(n_components=5, tol=0.01).fit(cooc.csr())
+    >>> svd.components_.shape, bool((svd.residuals_ <= 0.01).all())
+    ((5, 21), True)
+
     Attributes: components_ (n_components, n_features), singular_values_, residuals_, explained_variance_,
     explained_variance_ratio_ (as `TruncatedSVD` computes them), n_iter_, n_features_in_.
     """
@@ -154,6 +158,10 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
 
 class PMITransformer(OneToOneFeatureMixin, _MatrixEstimator):  # type: ignore[misc]
     """Pointwise mutual information of counts, using the column sums found by `fit`.
+
+    >>> pmi = PMITransformer(cds=1.0).fit_transform(cooc.csr())
+    >>> pmi.shape, bool((pmi.data > 0).all())
+    ((21, 21), True)
 
     Parameters: pmi "ppmi", "pmi" or "npmi", shift and cds as in `cooc_engine.matrix.pmi`; n_jobs, the number of threads.
 

@@ -23,6 +23,10 @@ LABELS = {"shards": ("tokens", "documents"), "blocks": ("first row", "end", "of 
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return everything recorded about a corpus, a co-occurrence directory, a file of counts or a model file.
 
+    >>> found = info("model.h5")
+    >>> found["family"], found["words"], found["config"]["train"]["vector_size"]
+    ('glove', 21, 10)
+
     Raises `InputError` if the path does not exist, `FormatError` if it is none of these or damaged.
     """
     path = Path(path)

@@ -140,6 +140,10 @@ def append(
 ) -> Cooc:
     """Count new texts with the vocabulary and options of `cooc`, and write the sum of both to the directory `output`.
 
+    >>> more = append(cooc, "text.txt", "more", threads=1)
+    >>> more["river", "water"] == 2 * cooc["river", "water"]
+    True
+
     Words outside the vocabulary are not added to it. If `cooc` names a Python function as tokenizer, that is code from a file,
     and `UsageError` is raised unless `trust_tokenizer`. `run` takes threads, memory, force, resume, progress, processes and
     cluster. Raises what `encode`, `count` and `merge` raise.

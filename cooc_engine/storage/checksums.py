@@ -23,7 +23,7 @@ def crc32_of(path: Path, size: int) -> int:
 
 
 def crc32_ahead(file: BinaryIO, size: int, crc: int = 0) -> int:
-    """Return the CRC-32 of some bytes, whose own is `crc`, followed by the next `size` bytes of a file, or as many as it has."""
+    """Return the CRC-32 of some bytes, whose own is `crc`, followed by the next `size` bytes of a file, or all it has."""
     while piece := file.read(min(size, PIECE)):
         crc, size = crc32(piece, crc), size - len(piece)
     return crc

@@ -1,4 +1,4 @@
-"""Documents with tags: what names the vectors of a document, and may name those of others too."""
+"""Documents with tags, which name the vectors of a document, and which other documents may share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ PIECE_BYTES = 1 << 16  # of tags that are written at a time
 
 
 class TaggedDocument(NamedTuple):
-    """A document, a string or a sequence of words, and its tags, strings or whole numbers; gensim's is taken too."""
+    """A document, which is a string or a sequence of words, and its tags: strings or integers. gensim's class serves as well.
+
+    >>> letters = [TaggedDocument("ice melts", ["winter", 1]), TaggedDocument("snow falls", ["winter", 2])]
+    >>> encode_documents(letters, "letters", min_count=1).documents
+    2
+    """
 
     words: str | Sequence[str]
     tags: Sequence[str | int]
@@ -34,10 +39,10 @@ def is_tagged(document: Any) -> bool:
 
 
 class Tags:
-    """Takes the tags off documents, and writes them.
+    """Removes the tags from documents, and passes them to a function.
 
-    separator  stands between the tags of a document, in what is written
-    write      is called with the next tags, as bytes with a line end after those of each document
+    separator  joins the tags of a document
+    write      is called with the tags of the next documents, as bytes with a line end after those of each document
     """
 
     def __init__(self, separator: str, write: Callable[[npt.NDArray[np.uint8]], None]) -> None:

@@ -38,6 +38,11 @@ class Alignment:
 def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool = False) -> Alignment:
     """Rotate the vectors of a model onto those of a reference, and write them as the model file `output`.
 
+    >>> other = train("glove", cooc, "other.h5", vector_size=10, x_max=10, seed=2, threads=1)
+    >>> found = align(other, model, "aligned.h5")
+    >>> found.words, found.after > found.before
+    (21, True)
+
     The rotation is the least-squares fit between the unit vectors of all common words (orthogonal Procrustes; Hamilton et
     al. 2016): cosines within the model do not change, and those between the models become meaningful.
     Raises `UsageError` if the vectors have more dimensions than the reference's, or are explicit; `InputError` if the models

@@ -119,6 +119,12 @@ class Answers(NamedTuple):
 class Classifier:
     """A trained classifier of lines: a model of family `supervised`, as `train` or an import of a fastText file makes it.
 
+    >>> lines = ["__label__hot we drink hot tea", "__label__cold the river carries cold water"] * 20
+    >>> text = encode_documents(lines, "lines", min_count=1)
+    >>> model = train("supervised", text, "classifier.h5", vector_size=4, epochs=20, threads=1)
+    >>> Classifier.open("classifier.h5").predict("hot tea")[0]
+    ('__label__hot',)
+
     Probabilities are exp(log(p + 10⁻⁵)), as fastText's program prints them, so they may be a little above 1.
     """
 

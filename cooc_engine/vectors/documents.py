@@ -1,4 +1,4 @@
-"""Vectors of documents: queries on those of the training by their ids, and inference of new ones."""
+"""Vectors of documents: queries on those of the training by their ids, and inference for new documents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,12 @@ Text = str | Iterable[str]
 class DocumentVectors(Vectors):
     """The documents of a model and their vectors: all methods of `Vectors`, with document ids in place of words.
 
-    Where ids are numbers (`--doc-id-type=int64`), a number means the document with that id; otherwise that in this row.
+    >>> doc2vec = train("doc2vec", corpus, "doc2vec.h5", vector_size=4, threads=1)
+    >>> documents = DocumentVectors.open("doc2vec.h5")
+    >>> len(documents), documents["1"].shape, len(documents.most_similar("1", topn=3))
+    (40, (4,), 3)
+
+    Where ids are numbers (`--doc-id-type=int64`), a number is the id of a document; elsewhere it is the number of a row.
 
     words    `Vectors` of the same model's words, so that `documents.most_similar(documents.words["ice"])` are the documents
              nearest to a word, and `documents.words.most_similar(documents["77"])` the words nearest to a document
@@ -60,7 +65,7 @@ class DocumentVectors(Vectors):
     _numbered: bool
 
     def infer_vector(self, text: Text, *, epochs: int = INFER_EPOCHS, seed: int = INFER_SEED) -> Matrix:
-        """Return the vector (d,) of a new document, a string or a list of words: always the same for the same arguments."""
+        """Return the vector (d,) of a new document, a string or a list of words; equal arguments give equal vectors."""
         vector: Matrix = self.infer_vectors([text], epochs=epochs, seed=seed, threads=1)[0]
         return vector
 
@@ -69,9 +74,9 @@ class DocumentVectors(Vectors):
     ) -> Matrix:
         """Return the vectors (n, d) of new documents, each a string or a list of words.
 
-        A vector depends on the model, the text, `epochs` and `seed` alone, not on the other texts, their order or `threads`, by
-        default, and at most, all cores. A document in which no word is known gets zeros. Strings are split as the model's text
-        was; of a list, words are taken as they are.
+        A vector depends only on the model, the text, `epochs` and `seed`: not on the other texts, their order, or the number
+        of `threads`, at most and by default one per core. A document without a known word gets zeros. Strings are split as the
+        model's text was; the words of a list are taken unchanged.
         """
         if isinstance(texts, str) or not isinstance(texts, Iterable):
             raise UsageError(f"texts is {texts!r:.40}; it must be a list of documents, each a string or a list of words")
@@ -105,6 +110,11 @@ def infer(
     threads: int | None = None,
     trust_tokenizer: bool = False,
 ) -> Matrix:
-    """Return the vectors (n, d) of new documents by a model file, as `DocumentVectors.infer_vectors` does."""
+    """Return the vectors (n, d) of new documents by a model file, as `DocumentVectors.infer_vectors` does.
+
+    >>> doc2vec = train("doc2vec", corpus, "inferring.h5", vector_size=4, threads=1)
+    >>> infer("inferring.h5", ["we drink tea", "the cold river"]).shape
+    (2, 4)
+    """
     documents = DocumentVectors.open(model_path, trust_tokenizer=trust_tokenizer)
     return documents.infer_vectors(texts, epochs=epochs, seed=seed, threads=threads)

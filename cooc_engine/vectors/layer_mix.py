@@ -44,7 +44,11 @@ class _Mix(TypedDict):
 
 @dataclass(frozen=True)
 class LayerMix:
-    """The scale γ, and the score s_j of each layer; the scores of the plain mean are equal."""
+    """The scale γ, and the score s_j of each layer; in the plain mean all scores are equal.
+
+    >>> LayerMix(gamma=1.0, scores=(0.0, 0.0)).weights.tolist()
+    [0.5, 0.5]
+    """
 
     gamma: float
     scores: tuple[float, ...]
@@ -103,6 +107,12 @@ class FittedMix:
 
 def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, decay: float = DECAY) -> FittedMix:
     """Learn γ and s, with a softmax regression, for the labels of n items whose layers are (J, n, d), such as tags of words.
+
+    >>> import numpy as np
+    >>> layers = np.random.default_rng(1).normal(size=(3, 40, 2))
+    >>> fitted = fit_mix(layers, (layers[1, :, 0] > 0).tolist())  # the labels depend on the second layer alone
+    >>> int(fitted.mix.weights.argmax())
+    1
 
     The items may be words in their sentences, or means over sentences. With one layer this is the regression on it alone.
     Raises `UsageError` if there are fewer than two labels.

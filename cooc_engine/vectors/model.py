@@ -74,6 +74,9 @@ class Model(ModelFile, GensimNames):
 def open_model(path: PathLike, *, verify: bool = False) -> Model:
     """Open a model without reading its parameters, which are mapped, and verified when they are first read.
 
+    >>> open_model("model.h5").shapes["words"]
+    (21, 10)
+
     Structure, vocabulary and records are checked now; with `verify` so are all parameters. Raises `InputError` if there is no
     such file and `FormatError`, naming file and element, if it is not a complete, undamaged model of a known version.
     """

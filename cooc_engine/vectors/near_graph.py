@@ -38,9 +38,6 @@ class Form(NamedTuple):
     links: int
 
 
-
-
-
 def check_graph(path: Path, form: Form) -> None:
     """Raise `FormatError` unless a file is a graph of this form whose links lead to nodes that have the link's level."""
     try:

@@ -36,7 +36,7 @@ __all__ = ["Small", "quantize"]
 
 @dataclass(frozen=True)
 class Small:
-    """A quantised model: the file, its words, bytes before and after, and mean and largest 1 - cos of the vectors' change."""
+    """A quantised model: its file and number of words, bytes before and after, and mean and largest 1 - cos of the vectors."""
 
     path: Path
     words: int
@@ -62,6 +62,9 @@ def quantize(
     progress: Shown = None,
 ) -> Small:
     """Write a model that stores vectors as codes, of one byte for each `dsub` components, and answers queries from these.
+
+    >>> quantize("model.h5", "small.h5", threads=1).largest_error < 0.01
+    True
 
     The word vectors that queries use and the rows of subwords are kept; context vectors and biases, which queries do not
     use, are left out. For a classifier, one quantiser encodes the rows of words and of word n-grams, as in a `.ftz`

@@ -207,6 +207,9 @@ def _measured(measure: str) -> str:
 def nn(model_path: PathLike, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
     """Return for each of `words` its `topn` nearest neighbours in a model file, as pairs of word and cosine.
 
+    >>> [word for word, cosine in nn("model.h5", ["tea"], topn=2)["tea"]]
+    ['coffee', 'hot']
+
     Raises `UnknownWordError`, naming model and word, and what `open_model` raises.
     """
     vectors = Vectors.open(model_path)

@@ -22,6 +22,10 @@ def ratio(
 ) -> list[dict[str, str | float | None]]:
     """Return P(k | word1) / P(k | word2) for each context word k, according to the model and, with `counts`, as counted.
 
+    >>> (milk,) = ratio("model.h5", "tea", "coffee", ["milk"], cooc)
+    >>> milk["context"], milk["counted"]
+    ('milk', 1.0)
+
     According to the model it is exp((w_1 − w_2)·c_k): large if k is related to the first word only, small if to the second
     only, near 1 if to both or neither. `counted`, from the co-occurrence directory `counts`, is X_1k / X_1 over X_2k / X_2,
     or None where a count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose inner product
