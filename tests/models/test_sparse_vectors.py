@@ -293,7 +293,7 @@ def test_a_column_that_is_not_there_is_found_before_it_is_used(model, column):
         nn(model.path, [model.vocabulary.words[0]])
     with h5py.File(model.path, "r+") as file:
         file["parameters/indices"].attrs.modify("crc-32", np.uint32(zlib.crc32(values)))
-    with pytest.raises(FormatError, match=r"element parameters is damaged: a column is outside"):
+    with pytest.raises(FormatError, match=r"element parameters/indices: a value is outside 0 to"):
         nn(model.path, [model.vocabulary.words[0]])
 
 

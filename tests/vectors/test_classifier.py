@@ -243,10 +243,15 @@ def given_stdin(monkeypatch, *pieces: bytes) -> list[int]:
     return asked
 
 
+def asked_of(classifier, threads=None) -> classifier_verbs.Question:
+    """A question about the lines of the standard input."""
+    return classifier_verbs.Question(classifier, "-", 1, 0.0, threads, json=False)
+
+
 def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
     classifier = Classifier(models["softmax"])
     asked = given_stdin(monkeypatch, b"\xef\xbb\xbfa1 a2\nb", b"1 b3\n", b"c1")
-    answers = classifier_verbs._answers(classifier, "-", (1, 0.0, 3))
+    answers = classifier_verbs._answers(asked_of(classifier, threads=3))
     found = [classifier.named(next(answers))]
     assert len(asked) == 1, "nothing is read before that is answered"
     found += map(classifier.named, answers)
@@ -258,7 +263,7 @@ def test_a_line_of_stdin_without_an_end_is_refused(models, monkeypatch):
     monkeypatch.setattr("cooc_engine.text.readers.LONGEST_LINE", 99)
     given_stdin(monkeypatch, b"a1\n", *[b"x" * 40] * 9)
     with pytest.raises(InputError, match=r"^-:2: has more than 99 bytes"):
-        list(classifier_verbs._answers(Classifier(models["softmax"]), "-", (1, 0.0, None)))
+        list(classifier_verbs._answers(asked_of(Classifier(models["softmax"]))))
 
 
 def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsys):
