@@ -24,7 +24,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranking import rank_tables
 from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.corpus.word_table import WordTable
+from cooc_engine.corpus.word_table import Words, WordTable
 from cooc_engine.counts import count as count_module
 from cooc_engine.counts import directory, windows
 from cooc_engine.counts.count import count
@@ -320,7 +320,8 @@ def test_ranking_by_parts_is_exact(tmp_path, parts, max_vocab):
         words = [f"{17 * 'p' * int(i % 3)}w{i}" for i in random.zipf(1.3, 500) % 200]
         counted = Counter(words)
         total.update(counted)
-        tables.append(WordTable.of(Vocabulary.from_words(counted, counted.values()), np.array(list(counted.values()))).words)
+        table = WordTable.of(Vocabulary.from_words(counted, counted.values()), np.array(list(counted.values())))
+        tables.append(Words(table.words))
     ranked = rank_tables(tables, tmp_path, parts, 2, max_vocab)
     expected = sorted(((w, n) for w, n in total.items() if n >= 2), key=lambda item: (-item[1], item[0].encode()))[:max_vocab]
     assert list(zip(ranked.words, ranked.counts.tolist(), strict=True)) == expected

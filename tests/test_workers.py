@@ -23,6 +23,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranges import RangesCheckpoint
+from cooc_engine.corpus.word_table import HEAD_BYTES
 from cooc_engine.counts import count as count_module
 from cooc_engine.counts import directory
 from cooc_engine.counts.count import count
@@ -38,6 +39,8 @@ from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.processes import Processes
+from cooc_engine.storage.arrays import Bound
+from cooc_engine.storage.outputs import write_record
 
 ALL, WINDOW = EncodeOptions(min_count=1), CountOptions(window=3)
 
@@ -266,6 +269,22 @@ def test_a_spool_that_was_damaged_meanwhile_is_refused(texts, workers, tmp_path,
     spool = next((tmp_path / "corpus.part").glob("range-00003-*-tokens.spool"))
     spool.write_bytes(spool.read_bytes()[:-4] + b"\1\0\0\0")
     with pytest.raises(FormatError, match=r"range-00003-.*tokens.spool: is not what the interrupted run left"):
+        encode(texts, tmp_path / "corpus", ALL, resume=True)
+
+
+def test_the_words_of_a_range_are_checked_before_they_are_followed(texts, workers, tmp_path, monkeypatch):
+    """As from a version that wrote tables without groups."""
+    with sharing(workers), monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(encode_module, "_rank", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        encode(texts, tmp_path / "corpus", ALL)
+    work = tmp_path / "corpus.part"
+    table = next(work.glob("range-00003-*-words-00000.spool"))
+    table.write_bytes(table.read_bytes()[HEAD_BYTES:])
+    record = json.loads((work / "ranges.json").read_text())
+    del record["checksum"]
+    record["passes"][3]["spools"][table.name] = Bound.of(table)
+    write_record(work / "ranges.json", record)
+    with pytest.raises(FormatError, match=r"range-00003-.*words-00000.spool: is not what the interrupted run left"):
         encode(texts, tmp_path / "corpus", ALL, resume=True)
 
 

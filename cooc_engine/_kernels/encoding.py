@@ -240,60 +240,96 @@ def tokenize(block, begin, stop, table, text, sizes):
     return DONE, p, (n, lines)
 
 
+@helper
+def record_hash(records, place):
+    """Return the hash of the word of a record."""
+    h = uint64(0)
+    for k in range(int64(records[place] & _PLACE) + 7 >> 3):
+        h = hash_chunk(h, records[place + 2 + k])
+    return h
+
+
 @kernel(void(array(uint64), int64, out(uint64)))
 def rehash(records, used, slots):
     """Enter all records into a larger, empty array of slots."""
     mask = np.uint64(slots.shape[0] - 1)
     place = 0
     while place < used:
-        length = int64(records[place] & _PLACE)
-        chunks = (length + 7) >> 3
-        h = uint64(0)
-        for k in range(chunks):
-            h = hash_chunk(h, records[place + 2 + k])
+        h = record_hash(records, place)
         s = (h * _MULTIPLIER >> np.uint64(20)) & mask
         while slots[s] != 0:
             s = (s + np.uint64(1)) & mask
         slots[s] = (h & _TAG) | np.uint64(place + 1)
-        place += 2 + chunks
+        place += 2 + (int64(records[place] & _PLACE) + 7 >> 3)
+
+
+@helper
+def part_of(hash_, parts):
+    """Return the part of a hash, of so many that each has a range of the lower halves of all hashes."""
+    return (hash_ & _PLACE) * parts >> uint64(32)
 
 
 @kernel(int64(array(uint64), array(uint8), int64, types.UniTuple(uint64, 2), TABLE))
 def merge_words(source, source_bytes, begin, share, table):
     """Add the words and counts of another table to this one; `source` is its records in use, read from index `begin` on.
 
-    Of a share (part, parts) only the words with (hash >> 8) mod parts = part are added. `source_bytes` is `source` viewed as
-    bytes. Returns the index reached: the end, or less if this table must grow.
+    Of a share (part, parts) only the words are added whose hash is in that part. `source_bytes` is `source` viewed as bytes.
+    Returns the index reached: the end, or less if this table must grow.
     """
     part, parts = share
     records = table.records
     place = begin
     while place < source.shape[0]:
-        length = int64(source[place] & _PLACE)
-        chunks = (length + 7) >> 3
-        h = uint64(0)
-        for k in range(chunks):
-            h = hash_chunk(h, source[place + 2 + k])
-        if (h >> uint64(8)) % parts == part:
+        length, h = int64(source[place] & _PLACE), record_hash(source, place)
+        if part_of(h, parts) == part:
             if not has_room(length, table):
                 return place
             found, _ = find_or_add(source_bytes, 8 * (place + 2), length, h, table)
             records[found + 1] += source[place + 1]
-        place += 2 + chunks
+        place += 2 + (length + 7 >> 3)
     return place
 
 
-@kernel(int64(array(uint64)))
-def count_records(source):
-    """Return the number of words of a table that was read from disk, or -1 if it is not one record after another."""
-    place, n = 0, 0
-    while place < source.shape[0]:
-        size = 2 + (int64(source[place] & _PLACE) + 7 >> 3)
-        if int64(source[place] >> uint64(32)) != n or size > source.shape[0] - place:
-            return -1
+@kernel(void(array(uint64), out(int64)))
+def count_groups(records, sizes):
+    """Add the lengths of all records to `sizes` (G,), each to that of its group: the part of its hash, of G."""
+    place = 0
+    while place < records.shape[0]:
+        size = 2 + (int64(records[place] & _PLACE) + 7 >> 3)
+        sizes[part_of(record_hash(records, place), uint64(sizes.shape[0]))] += size
         place += size
-        n += 1
-    return n
+
+
+@kernel(void(array(uint64), out(int64), out(uint64)))
+def group_records(records, fill, grouped):
+    """Copy the records of group g to grouped[fill[g]:], and advance fill[g]."""
+    place = 0
+    while place < records.shape[0]:
+        size = 2 + (int64(records[place] & _PLACE) + 7 >> 3)
+        group = part_of(record_hash(records, place), uint64(fill.shape[0]))
+        for k in range(size):
+            grouped[fill[group] + k] = records[place + k]
+        fill[group] += size
+        place += size
+
+
+@kernel(int64(array(uint64), array(int64), int64))
+def count_records(records, starts, words):
+    """Return the number of records that were read from disk, or -1 if they cannot be followed.
+
+    They must be one after another, with ids below `words`, group g from starts[g] on.
+    """
+    place, n = 0, 0
+    for group in range(starts.shape[0] - 1):
+        if starts[group] != place:
+            return -1
+        while place < min(starts[group + 1], records.shape[0]):
+            size = 2 + (int64(records[place] & _PLACE) + 7 >> 3)
+            if int64(records[place] >> uint64(32)) >= words or size > records.shape[0] - place:
+                return -1
+            place += size
+            n += 1
+    return n if place == records.shape[0] else -1
 
 
 @kernel(void(array(uint64), array(uint8), types.UniTuple(uint64, 2), TABLE, out(int32)))
@@ -306,15 +342,11 @@ def find_words(source, source_bytes, share, table, rows):
     records = table.records
     place = 0
     while place < source.shape[0]:
-        length = int64(source[place] & _PLACE)
-        chunks = (length + 7) >> 3
-        h = uint64(0)
-        for k in range(chunks):
-            h = hash_chunk(h, source[place + 2 + k])
-        if (h >> uint64(8)) % parts == part:
+        length, h = int64(source[place] & _PLACE), record_hash(source, place)
+        if part_of(h, parts) == part:
             found, _ = find(source_bytes, 8 * (place + 2), length, h, table)
             rows[source[place] >> uint64(32)] = int32(records[found + 1]) if found >= 0 else int32(-1)
-        place += 2 + chunks
+        place += 2 + (length + 7 >> 3)
 
 
 @kernel(void(array(uint8), array(int64), array(int64), int64, out(uint64)))

@@ -26,7 +26,7 @@ from cooc_engine._kernels import encoding
 from cooc_engine._kernels.encoding import TokenizedText
 from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.corpus.word_table import WordTable
+from cooc_engine.corpus.word_table import Words, WordTable
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import WordIds
 from cooc_engine.storage.arrays import Bound, torn
@@ -128,23 +128,12 @@ class PassCheckpoint:
                 raise torn(path)
 
 
-def _write(path: Path, values: npt.NDArray[Any]) -> None:
-    with path.open("wb") as file:
-        file.write(values.data)
-
-
 def _mapped(path: Path, dtype: npt.DTypeLike, size: int | None = None) -> npt.NDArray[Any]:
     """Map a raw file of values; raises `FormatError` if it is missing, or does not hold `size` values."""
     kind, found = np.dtype(dtype), path.stat().st_size if path.exists() else -1
     if found % kind.itemsize or (size is not None and found != size * kind.itemsize):
         raise torn(path)
     return np.memmap(path, kind, "r").view(np.ndarray) if found else np.empty(0, kind)
-
-
-def _check_words(path: Path, size: int) -> None:
-    """Raise `FormatError` unless a file holds the records of a word table of `size` words."""
-    if encoding.count_records(_mapped(path, np.uint64)) != size:
-        raise torn(path)
 
 
 class Tables:
@@ -163,7 +152,7 @@ class Tables:
         kept = [(self._path("words", number), size) for number, size in enumerate(point.tables if point else ())]
         self.bounds = dict(point.spools) if point else {}
         for path, size in kept:
-            _check_words(path, size)
+            Words.stored(path, size)
         self._tables: list[WordTable | tuple[Path, int]] = [*kept]
         self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for _ in range(threads):
@@ -193,7 +182,7 @@ class Tables:
     def _write(self, number: int, table: WordTable) -> int:
         """Write a table to disk; returns the number of the new one that replaces it."""
         path = self._path("words", number)
-        _write(path, table.words)
+        Words(table.words).save(path)
         self.bounds[path.name] = Bound.of(path)
         self._tables[number] = path, len(table)
         return self._add()
@@ -207,17 +196,17 @@ class Tables:
             self._free.put(self._write(number, table))
         return [size for _, size in self.all()][: -self._threads]
 
-    def all(self) -> Iterator[tuple[npt.NDArray[np.uint64], int]]:
-        """Yield the records and the number of words of every table, in order; those on disk are mapped."""
+    def all(self) -> Iterator[tuple[Words, int]]:
+        """Yield the words of every table, and their number, in order; those on disk are mapped."""
         for table in self._tables:
             if isinstance(table, WordTable):
-                yield table.words, len(table)
+                yield Words(table.words), len(table)
             else:
-                yield _mapped(table[0], np.uint64), table[1]
+                yield Words.stored(table[0]), table[1]
 
     def rank(self, min_count: int, max_vocab: int | None) -> Vocabulary:
         """Write the vocabulary of all tables, as `rank_tables` does, in so many parts that one fits into its memory."""
-        parts = 1 + RANKED * sum(words.nbytes for words, _ in self.all()) // self._room
+        parts = 1 + RANKED * sum(words.records.nbytes for words, _ in self.all()) // self._room
         if parts > 1:
             self.flush()
         return rank_tables([words for words, _ in self.all()], self._directory, parts, min_count, max_vocab)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.corpus.first_pass import Tables, Tally, tokenize
+from cooc_engine.corpus.word_table import HEAD_BYTES
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.text import readers
 from cooc_engine.text.reading import Reading
@@ -113,7 +114,7 @@ class TextSample:
         full = min(each, full + longest / 2)  # a table is written out when its block is done
         spilled = int(each // full)
         rest = self.words(each - spilled * full)
-        return threads * spilled * self.words(full) * record, threads * (spilled * self.words(full) + rest)
+        return threads * spilled * (self.words(full) * record + HEAD_BYTES), threads * (spilled * self.words(full) + rest)
 
 
 def _power(points: list[tuple[int, int]]) -> float:

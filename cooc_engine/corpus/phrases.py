@@ -21,7 +21,7 @@ from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranking import RANKED, rank_tables, write_rows
 from cooc_engine.corpus.vocabulary import PIECE_BYTES, Vocabulary
-from cooc_engine.corpus.word_table import Records, packed
+from cooc_engine.corpus.word_table import Records, Words, packed
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Progress
@@ -82,8 +82,8 @@ def join_phrases(
         for records in itertools.chain(packed(vocabulary, counts), _joined_words(vocabulary, keys, counts)):
             file.write(records.data)
     last = number + 1 == options.phrases
-    table, size = map_raw(words, np.uint64), len(counts)  # of the words, the pairs, and -1
-    parts = 1 + RANKED * table.nbytes // max(1, room)
+    table, size = Words(map_raw(words, np.uint64)), len(counts)  # of the words, the pairs, and -1
+    parts = 1 + RANKED * table.records.nbytes // max(1, room)
     ranked = rank_tables([table], directory, parts, options.min_count, options.max_vocab if last else None)
     if not len(ranked):
         least = options.min_count

@@ -29,7 +29,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.ranking import RANKED, merge_ranked, rank_part, rank_tables, write_rows
 from cooc_engine.corpus.text_input import TextInput
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.corpus.word_table import Records
+from cooc_engine.corpus.word_table import Words
 from cooc_engine.runtime.machine import return_memory
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_ends
@@ -108,9 +108,12 @@ class RangesCheckpoint:
         write_record(directory / "ranges.json", record)
 
     def verify(self, directory: Path) -> None:
-        """Raise `FormatError` if a spool is not what it was when the checkpoint was saved."""
+        """Raise `FormatError` if a spool is not what it was when the checkpoint was saved, or a table of words is none."""
         for one in self.passes:
             one.verify(directory)
+            if not self.complete:
+                for number, size in enumerate(one.tables):
+                    Words.stored(table_path(directory, one.name, "words", number), size)
 
     @property
     def passes(self) -> list[PassCheckpoint]:
@@ -193,8 +196,8 @@ class RangeTables:
 
         If there are many words, each worker ranks parts of them.
         """
-        tables = _records(self.directory, self.passes)
-        size = sum(records.nbytes for records in tables)
+        tables = _words(self.directory, self.passes)
+        size = sum(words.records.nbytes for words in tables)
         parts = 1 + RANKED * size // self.room
         if size < SHARED_BYTES or self.workers.count == 1:
             return rank_tables(tables, self.directory, parts, min_count, max_vocab)
@@ -221,7 +224,7 @@ def write_ranked(
     stage: Stage,
 ) -> None:
     """Task: rank those words of all ranges whose hash falls into part `part` of `parts`."""
-    finals, ranked = _ranked_paths(work, part), rank_part(_records(work, passes), part, parts, min_count, max_vocab)
+    finals, ranked = _ranked_paths(work, part), rank_part(_words(work, passes), part, parts, min_count, max_vocab)
     with attempt(*finals) as suffix:
         for path, values in zip(finals, (ranked.text, ranked.offsets, ranked.counts), strict=True):
             beside(path, suffix).write_bytes(np.ascontiguousarray(values).data)
@@ -231,9 +234,9 @@ def _ranked_paths(work: Path, part: int) -> list[Path]:
     return [work / f"part-{part:05d}-{what}.spool" for what in ("text", "offsets", "counts")]
 
 
-def _records(directory: Path, passes: Iterable[PassCheckpoint]) -> list[Records]:
+def _words(directory: Path, passes: Iterable[PassCheckpoint]) -> list[Words]:
     paths = (table_path(directory, one.name, "words", number) for one in passes for number in range(len(one.tables)))
-    return [map_raw(path, np.uint64) for path in paths]
+    return [Words.stored(path) for path in paths]
 
 
 def write_range_rows(work: Path, point: RangesCheckpoint, room: int, workers: Workers, stage: Stage) -> RangesCheckpoint:
@@ -247,7 +250,7 @@ def range_rows(work: Path, one: PassCheckpoint, room: int, stage: Stage) -> Pass
     finals = [table_path(work, one.name, "rows", number) for number in range(len(one.tables))]
     with attempt(*finals) as suffix:
         paths = [beside(path, suffix) for path in finals]
-        write_rows(Vocabulary.load(ArrayFiles(work)), list(zip(_records(work, [one]), one.tables, paths, strict=True)), room)
+        write_rows(Vocabulary.load(ArrayFiles(work)), list(zip(_words(work, [one]), one.tables, paths, strict=True)), room)
         rows = {final.name: Bound.of(path) for final, path in zip(finals, paths, strict=True)}
     stage.advance(sum(one.tables))
     return replace(one, spools={**{name: bound for name, bound in one.spools.items() if "-words-" not in name}, **rows})

@@ -1,7 +1,8 @@
 """The vocabulary of several word tables, and the row of each word in it, in bounded memory.
 
-Words are split into parts by their hashes, and ranked one part at a time. Ranked parts are runs on disk, which are merged into
-the files of the vocabulary; only one part, and pieces of the files, are in memory.
+Words are split into parts by their hashes, and ranked one part at a time. Tables on disk are in groups by hash, so a part reads
+only its own words. Ranked parts are runs on disk, which are merged into the files of the vocabulary; only one part, and pieces
+of the files, are in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from cooc_engine._kernels import encoding
 from cooc_engine.corpus.vocabulary import PIECE_BYTES, PIECE_WORDS, Vocabulary, VocabularyWriter
-from cooc_engine.corpus.word_table import Records, WordTable, packed, rank_words
+from cooc_engine.corpus.word_table import Words, WordTable, packed, rank_words
 from cooc_engine.runtime.threads import cut_by_cost
 from cooc_engine.runtime.types import Counts
 from cooc_engine.storage.arrays import ArrayFiles
@@ -26,7 +27,7 @@ RANKED = 11  # memory for ranking words, per byte of their records: a growing ta
 FOUND = 6  # memory of a table in which words are looked up, per byte of their records
 
 
-def rank_tables(tables: Sequence[Records], directory: Path, parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
+def rank_tables(tables: Sequence[Words], directory: Path, parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
     """Write the exact vocabulary of several tables, with 1/`parts` of their words in memory at a time; returns it, mapped.
 
     It has the words that occur at least `min_count` times, but no more than the `max_vocab` most frequent ones.
@@ -37,7 +38,7 @@ def rank_tables(tables: Sequence[Records], directory: Path, parts: int, min_coun
     return merge_ranked((rank_part(tables, part, parts, min_count, max_vocab) for part in range(parts)), directory, max_vocab)
 
 
-def rank_part(tables: Iterable[Records], part: int, parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
+def rank_part(tables: Iterable[Words], part: int, parts: int, min_count: int, max_vocab: int | None) -> Vocabulary:
     """Return the vocabulary of the words of tables whose hash is in part `part` of `parts`."""
     return rank_words(_part(tables, part, parts), min_count, max_vocab)
 
@@ -49,10 +50,10 @@ def merge_ranked(ranked: Iterable[Vocabulary], directory: Path, max_vocab: int |
     return Vocabulary.load(ArrayFiles(directory))
 
 
-def _part(tables: Iterable[Records], part: int, parts: int) -> WordTable:
+def _part(tables: Iterable[Words], part: int, parts: int) -> WordTable:
     table = WordTable()
     for words in tables:
-        table.add(words, part, parts)
+        table.add(words.part(part, parts), part, parts)
     return table
 
 
@@ -88,8 +89,8 @@ def _merge(runs: Vocabulary, ends: Counts, directory: Path, most: int | None) ->
                 file.append(text, lengths[a:b], runs.counts[order[a:b]])
 
 
-def write_rows(vocabulary: Vocabulary, tables: Sequence[tuple[Records, int, Path]], room: int) -> None:
-    """Write, for each id of tables (records, number of ids, file to write), its row in the vocabulary, or -1.
+def write_rows(vocabulary: Vocabulary, tables: Sequence[tuple[Words, int, Path]], room: int) -> None:
+    """Write, for each id of tables (words, number of ids, file to write), its row in the vocabulary, or -1.
 
     `room` is the memory for a part of the vocabulary in which words are looked up, in bytes.
     """
@@ -98,6 +99,6 @@ def write_rows(vocabulary: Vocabulary, tables: Sequence[tuple[Records, int, Path
         each.fill(-1)
     parts = 1 + FOUND * (len(vocabulary.text) + 24 * len(vocabulary)) // max(1, room)
     for part in range(parts):
-        finder = _part(packed(vocabulary), part, parts)
+        finder = _part(map(Words, packed(vocabulary)), part, parts)
         for (words, _, _), each in zip(tables, rows, strict=True):
-            finder.find(words, each, part, parts)
+            finder.find(words.part(part, parts), each, part, parts)

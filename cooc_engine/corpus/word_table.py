@@ -1,8 +1,10 @@
-"""Distinct words and their counts while a text is read: a growing hash table, and the ranking of its words."""
+"""Distinct words and their counts while a text is read: a growing hash table, its files, and the ranking of its words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +12,56 @@ import numpy.typing as npt
 from cooc_engine._kernels.later import encoding
 from cooc_engine.corpus.vocabulary import Vocabulary, order_by
 from cooc_engine.runtime.offsets import offsets_of
-from cooc_engine.storage.scratch import lazy_zeros
+from cooc_engine.runtime.types import Offsets
+from cooc_engine.storage.arrays import torn
+from cooc_engine.storage.scratch import lazy_zeros, map_raw
 
-__all__ = ["Records", "WordTable", "packed", "rank_words"]
+__all__ = ["HEAD_BYTES", "Records", "WordTable", "Words", "packed", "rank_words"]
 
 Records = npt.NDArray[np.uint64]
+GROUPS = 256  # of words by their hash, in the file of a table
+HEAD_BYTES = 8 * (GROUPS + 1)
+
+
+class Words(NamedTuple):
+    """Words as records in any order or, with `starts`, in groups by their hash: group g is records[starts[g]:starts[g + 1]]."""
+
+    records: Records
+    starts: Offsets | None = None
+
+    def part(self, part: int, parts: int) -> Records:
+        """Return the records of all words whose hash is in part `part` of `parts`; others may be among them."""
+        if self.starts is None:
+            return self.records
+        first, last = part * GROUPS // parts, -(-(part + 1) * GROUPS // parts)
+        return self.records[self.starts[first] : self.starts[last]]
+
+    def grouped(self) -> Words:
+        """Return a copy in groups."""
+        sizes, records = np.zeros(GROUPS, np.int64), np.empty_like(self.records)
+        encoding.count_groups(self.records, sizes)
+        starts = offsets_of(sizes)
+        encoding.group_records(self.records, starts[:-1].copy(), records)
+        return Words(records, starts)
+
+    def save(self, path: Path) -> None:
+        """Write a file in groups: where each begins among the elements of the records, where the last ends, and the records."""
+        found = self.grouped()
+        assert found.starts is not None
+        with path.open("wb") as file:
+            file.write(found.starts.data)
+            file.write(found.records.data)
+
+    @classmethod
+    def stored(cls, path: Path, size: int | None = None) -> Words:
+        """Map such a file; raises `FormatError` if it does not exist or, given the number of its words, cannot be followed."""
+        if not path.exists() or path.stat().st_size < HEAD_BYTES or path.stat().st_size % 8:
+            raise torn(path)
+        values = map_raw(path, np.int64)
+        found = cls(values[GROUPS + 1 :].view(np.uint64), values[: GROUPS + 1])
+        if size is not None and encoding.count_records(found.records, found.starts, size) != size:
+            raise torn(path)
+        return found
 
 
 class WordTable:

@@ -13,6 +13,7 @@ from cooc_engine.corpus import first_pass, second_pass
 from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.first_pass import PassCheckpoint
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.word_table import GROUPS
 from cooc_engine.errors import FormatError, InterruptedRun
 from cooc_engine.storage.arrays import Bound
 from cooc_engine.storage.outputs import write_record
@@ -109,14 +110,14 @@ def test_a_spool_that_cannot_be_followed_is_refused(text, monkeypatch, name, kin
 @pytest.mark.parametrize("value", [2**32 - 1, 2**63, 1 << 32, 0])
 def test_a_word_table_that_cannot_be_followed_is_refused(text, monkeypatch, value):
     work = interrupted(text, monkeypatch, while_reading=True)
-    change(work / "words-00000.spool", np.uint64, 0, value)
+    change(work / "words-00000.spool", np.uint64, GROUPS + 1, value)  # its first record
     forge(work)
     refused(text, "words-00000.spool: is not what the interrupted run left")
 
 
 def test_a_corpus_that_would_be_refused_is_not_finished(text, monkeypatch):
     work = interrupted(text, monkeypatch, while_reading=True)
-    change(work / "words-00000.spool", np.int64, 1, 1 << 40)  # the count of its first word
+    change(work / "words-00000.spool", np.int64, GROUPS + 2, 1 << 40)  # the count of its first word
     forge(work)
     refused(text, "tokens_in_vocabulary is")
     assert not text.with_name("out").exists()
