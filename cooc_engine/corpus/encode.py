@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.corpus.directory import ID_FILES, KIND, VERSION, Corpus
 from cooc_engine.corpus.document_ids import IdsWriter
-from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, tokenize
+from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, checkpoint_of, tokenize
 from cooc_engine.corpus.forecast import SAMPLE_BYTES
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.phrases import join_phrases
@@ -272,10 +272,7 @@ def _first_pass(
         def save(place: readers.Place) -> None:
             written = tables.flush()
             spool.flush()
-            bounds = {**tables.bounds, **spool.bounds}
-            PassCheckpoint(
-                stamps, spool.tokens, spool.documents, spool.blocks, written, place, spools=bounds, faults=reading.finished
-            ).save(work)
+            checkpoint_of(stamps, spool, tables, written, place, faults=reading.finished).save(work)
 
         again = None not in stamps and not processes and not ids
         with files.unchanged(text.paths):
@@ -285,10 +282,7 @@ def _first_pass(
     return_memory()
     vocabulary = _rank(tables, options, text.names)
     return_memory()
-    sizes = tables.write_rows(vocabulary)
-    bounds = {**tables.bounds, **spool.bounds}
-    done = reading.faults
-    point = PassCheckpoint(stamps, spool.tokens, spool.documents, spool.blocks, sizes, None, spools=bounds, faults=done)
+    point = checkpoint_of(stamps, spool, tables, tables.write_rows(vocabulary), faults=reading.faults)
     return_memory()
     for number in range(options.phrases):
         point, vocabulary = join_phrases(work, point, vocabulary, number, options, room.ranking, progress)

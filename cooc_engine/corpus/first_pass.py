@@ -37,7 +37,7 @@ from cooc_engine.storage.schema import Matches, Natural, Relation
 from cooc_engine.text import readers
 
 __all__ = [
-    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "table_path", "tokenize",
+    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "checkpoint_of", "table_path", "tokenize",
 ]  # fmt: skip
 
 PIECE_TOKENS = 1 << 20
@@ -294,6 +294,21 @@ class Spool(Tally):
         """Pass all buffered data on to the operating system."""
         for file in self._files:
             file.flush()
+
+
+def checkpoint_of(
+    texts: list[tuple[int, int] | None],
+    spool: Spool,
+    tables: Tables,
+    sizes: list[int],
+    place: readers.Place | None = None,
+    *,
+    name: str = "",
+    faults: int = 0,
+) -> PassCheckpoint:
+    """Return the checkpoint of a pass that has written a spool and tables with these numbers of words."""
+    bounds = {**tables.bounds, **spool.bounds}
+    return PassCheckpoint(texts, spool.tokens, spool.documents, spool.blocks, sizes, place, name, bounds, faults=faults)
 
 
 class Spooled:

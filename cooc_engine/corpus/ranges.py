@@ -22,6 +22,7 @@ from cooc_engine.corpus.first_pass import (
     PassRecord,
     Spool,
     Tables,
+    checkpoint_of,
     table_path,
     tokenize,
 )
@@ -178,8 +179,7 @@ def spool_range(
             path.unlink(missing_ok=True)
         raise
     return_memory()
-    bounds = {**tables.bounds, **spool.bounds}
-    return PassCheckpoint(files.stamps(paths), spool.tokens, spool.documents, spool.blocks, sizes, None, name, bounds)
+    return checkpoint_of(files.stamps(paths), spool, tables, sizes, name=name)
 
 
 @dataclass(frozen=True)

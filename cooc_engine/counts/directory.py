@@ -26,7 +26,7 @@ from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.threads import cut_by_cost
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import Counts, PathLike
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, ArrayWriter, BoundFiles, bound_files
 from cooc_engine.storage.opened import OpenedDirectory
 from cooc_engine.storage.outputs import read_manifest, write_manifest
@@ -434,16 +434,10 @@ def finish_blocks(
     `column_names` are the words of columns that have names of their own.
     """
     vocabulary.save(work)
-    files, columns = ArrayFiles(work), fields["columns"]
     rows = [block.files(work).rows(block.last - block.first) for block in blocks]
     lengths, row_sums = (np.concatenate(parts) for parts in zip(*rows, strict=True))
-    column_sums = row_sums
-    if fields["options"]["context_side"] != "both" or columns != len(vocabulary):
-        column_sums = np.zeros(columns, np.int64)
-        for block, (size, _) in zip(blocks, rows, strict=True):
-            parts = [files.load(name, kind, int(size.sum())) for name, kind in block.kinds.items()]
-            check_within(parts[0], 0, columns, f"{work}: columns of block {block.number}")
-            counting.add_columns(*parts, column_sums)
+    symmetric = fields["options"]["context_side"] == "both" and fields["columns"] == len(vocabulary)
+    column_sums = row_sums if symmetric else _column_sums(work, blocks, lengths, fields["columns"])
     offsets = offsets_of(lengths)
     kinds: dict[str, npt.DTypeLike] = {**VOCABULARY_FILES}
     if column_names is not None:
@@ -466,6 +460,17 @@ def finish_blocks(
     }
     write_manifest(work, KIND, VERSION if column_names is None else RECTANGULAR, whole)
     clean(work)
+
+
+def _column_sums(work: Path, blocks: list[Block], lengths: Counts, columns: int) -> Counts:
+    """Return the sum of each column over all blocks, given the number of entries of each row."""
+    files, sums = ArrayFiles(work), np.zeros(columns, np.int64)
+    for block in blocks:
+        size = int(lengths[block.first : block.last].sum())
+        parts = [files.load(name, kind, size) for name, kind in block.kinds.items()]
+        check_within(parts[0], 0, columns, f"{work}: columns of block {block.number}")
+        counting.add_columns(*parts, sums)
+    return sums
 
 
 def clean(work: Path) -> None:
