@@ -19,7 +19,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.models.file import ModelFile, open_model, save_model
-from cooc_engine.models.record import origin_of_corpus, plan_digest
+from cooc_engine.models.record import origin_of_corpus
 from cooc_engine.models.warm_start import checksums
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
@@ -56,7 +56,7 @@ def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions
         if not text.places or not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         state = State.start(shape, options)
-        plan = Begun(plan_digest(FAMILY, corpus.digest, options.record(), checksums(older)), options)
+        plan = Begun.of(options, FAMILY, corpus.digest, checksums(older))
         total = options.epochs * text.places
         with deferred_interrupt() as interrupted, run.shown.stage("train", total, "words") as stage:
             saved = Checkpoint(checkpoint, FAMILY, plan, state, run.checkpoint_every, interrupted)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from array import array
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,10 @@ from cooc_engine.runtime.types import Offsets
 from cooc_engine.storage.arrays import ArrayWriter
 from cooc_engine.storage.relations import check_words
 
-__all__ = ["IdsWriter", "Tagging", "document_ids", "tagging"]
+__all__ = ["IdsWriter", "Tagging", "document_ids", "tag_numbers", "tagging"]
 
 LINE_END = 10
+SAMPLE = 1 << 16  # tags that are told apart while they are counted
 
 
 class IdsWriter:
@@ -84,20 +87,42 @@ def tagging(corpus: Corpus) -> Tagging | None:
     """Return the tags of a corpus that was encoded with a separator of tags; None for any other."""
     if corpus.ids is None or corpus.options.tag_separator is None:
         return None
-    text, offsets = corpus.ids
-    lengths = document_lengths(corpus)
-    check_words(text, offsets, lengths, f"{corpus.path}: the tags of documents")
-    separator, known, rows, starts = corpus.options.tag_separator.encode(), dict[bytes, int](), array("i"), array("q", [0])
-    for begin, end in itertools.pairwise(offsets.tolist()):
-        for tag in dict.fromkeys(text[begin:end].tobytes().split(separator)):
-            rows.append(known.setdefault(tag, len(known)))
+    known, rows, starts = dict[bytes, int](), array("i"), array("q", [0])
+    for named in _tags_of_documents(corpus):
+        rows.extend(known.setdefault(tag, len(known)) for tag in named)
         starts.append(len(rows))
-    listed, places = np.frombuffer(rows, np.int32), np.frombuffer(starts, np.int64)
+    listed, places, lengths = np.frombuffer(rows, np.int32), np.frombuffer(starts, np.int64), document_lengths(corpus)
     counts = np.zeros(len(known), np.int64)
     np.add.at(counts, listed, np.repeat(lengths, np.diff(places)))
     tags = Vocabulary(np.frombuffer(b"".join(known), np.uint8), offsets_of([*map(len, known)]), counts)
     tags.order = tags.sorted_rows()
     return Tagging(tags, places, listed)
+
+
+def tag_numbers(corpus: Corpus) -> tuple[int, int]:
+    """Return how many tags a corpus has, roughly if they are many, and how many its documents have in all; takes little memory.
+
+    Distinct tags are counted by adaptive sampling (Flajolet 1990): of their checksums only those below a bound are kept, which
+    is halved whenever they are too many.
+    """
+    seen, bound, total = set[int](), 1 << 32, 0
+    for tags in _tags_of_documents(corpus):
+        total += len(tags)
+        seen.update(crc for tag in tags if (crc := crc32(tag)) < bound)
+        while len(seen) > SAMPLE:
+            bound //= 2
+            seen = {crc for crc in seen if crc < bound}
+    return len(seen) * ((1 << 32) // bound), total
+
+
+def _tags_of_documents(corpus: Corpus) -> Iterator[list[bytes]]:
+    """Yield the tags of each document, each once; raises `FormatError` if they are damaged."""
+    assert corpus.ids is not None and corpus.options.tag_separator is not None
+    ids, separator = Vocabulary(*corpus.ids, document_lengths(corpus)), corpus.options.tag_separator.encode()
+    check_words(ids.text, ids.offsets, ids.counts, f"{corpus.path}: the tags of documents")
+    for first, last in ids.pieces():
+        for begin, end in itertools.pairwise(ids.offsets[first : last + 1].tolist()):
+            yield [*dict.fromkeys(ids.text[begin:end].tobytes().split(separator))]
 
 
 def document_lengths(corpus: Corpus) -> npt.NDArray[np.int64]:

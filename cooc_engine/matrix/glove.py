@@ -37,7 +37,7 @@ from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
 from cooc_engine.models.published import combined, mean_vector
-from cooc_engine.models.record import origin_of_counts, plan_digest
+from cooc_engine.models.record import origin_of_counts
 from cooc_engine.models.warm_start import begin_with, checksums, open_older
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
@@ -216,8 +216,7 @@ class _Training:
         with claimed(self.output, self.run) as checkpoint:
             _check(solver, cooc)
             older = open_older(options.init, self.shape.d, self.output.parent)
-            data = (solver.family, cooc.digest, options.record(), checksums(older), grid.blocks, grid.group)
-            plan = Begun(plan_digest(*data), options)
+            plan = Begun.of(options, solver.family, cooc.digest, checksums(older), grid.blocks, grid.group)
             plan.check(checkpoint, resume=self.run.resume)
             self.run.shown.say(allotment.line())
             started = _started(solver.family, Parameters.random(self.shape, grid, options.seed), cooc, older)

@@ -31,7 +31,7 @@ from cooc_engine.models.documents import Counted
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.models.published import RECIPES, combined
-from cooc_engine.models.record import origin_of_counts, plan_digest
+from cooc_engine.models.record import origin_of_counts
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords
@@ -121,7 +121,7 @@ class _Work:
 
     def factorise(self, checkpoint: Path) -> None:
         """Compute the SVD and write the model."""
-        plan = Begun(plan_digest(self.cooc.digest, self.options.record()), self.options)
+        plan = Begun.of(self.options, self.cooc.digest)
         plan.check(checkpoint, resume=self.run.resume)
         with ExitStack() as held:
             with self.run.shown.stage("transform", self.cooc.entries, "entries") as stage:

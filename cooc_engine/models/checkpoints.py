@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -62,6 +64,11 @@ class Begun(NamedTuple):
 
     digest: str
     options: Options
+
+    @classmethod
+    def of(cls, options: Options, *data: Any) -> Begun:
+        """Return what a training with these options is begun with, whose `data` are identified by what goes into JSON."""
+        return cls(hashlib.sha256(json.dumps([*data, options.record()]).encode()).hexdigest(), options)
 
     def check(self, path: Path, *, resume: bool) -> None:
         """Raise `UsageError` if a training that is resumed has left a checkpoint of other options or data at `path`."""

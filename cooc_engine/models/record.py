@@ -1,9 +1,7 @@
-"""The provenance that a trained model records, and the digest that matches a checkpoint with its training."""
+"""The provenance that a trained model records."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -12,7 +10,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.versions import processor, versions
 
-__all__ = ["Origin", "origin_of_corpus", "origin_of_counts", "plan_digest"]
+__all__ = ["Origin", "origin_of_corpus", "origin_of_counts"]
 
 
 class Origin(NamedTuple):
@@ -40,8 +38,3 @@ def origin_of_corpus(corpus: Corpus, options: Options, threads: int, facts: Mapp
     config = {"encode": corpus.manifest["options"], "train": trained}
     made_of = {"corpus": corpus.digest, "tokens": corpus.tokens}
     return Origin(config, {**made_of, "seed": trained.get("seed"), "threads": threads, **facts, **versions(), **processor()})
-
-
-def plan_digest(*parts: Any) -> str:
-    """Return a digest of `parts`, JSON-serialisable: everything that determines the result of a training."""
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -42,7 +42,7 @@ def open_older(path: str | None, d: int, directory: Path) -> ModelFile | None:
 
 
 def checksums(older: ModelFile | None) -> list[int] | None:
-    """Return checksums that identify the older model's vectors, for `plan_digest`."""
+    """Return checksums that identify the older model's vectors, for `Begun.of`."""
     if older is None:
         return None
     return [crc32(np.ascontiguousarray(older.array(name)).data) for name in older.names]

@@ -31,6 +31,10 @@ __all__ = ["design_doc2vec", "inference_doc2vec"]
 MOST_ROWS = 2**31 - 1
 COMBINED = {"mean": 1, "sum": SUM, "concat": CONCAT}
 FROZEN = rules.OUTPUT_ROWS + rules.WORD_ROWS
+# A new document gets this share of the training that those of the model got, whose first steps were short, since outputs begin
+# at 0. Of 2,829 documents of 20 Newsgroups, trained with the defaults, known ones then come out at a cosine of .96 with PV-DBOW
+# and of .93 with PV-DM; with 20 epochs at the full rate it was .88 and .86.
+SHARE = 0.75
 
 
 def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
@@ -71,7 +75,7 @@ def _with_tags(model: SampledModel, tagged: Tagging) -> SampledModel:
 
 
 def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) -> Inference | LockstepInference:
-    """Return an object that infers the vectors of new documents with a trained model."""
+    """Return an object that infers the vectors of new documents; with more epochs its steps are shorter, no more training."""
     options = model.trained_with(Doc2vecOptions)
     inputs = ["words"] if options.architecture == "dm" else []
     output = "nodes" if options.loss == "hs" else "contexts"
@@ -80,7 +84,8 @@ def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) ->
     rows = [np.empty((0, model.shapes["documents"][1]), np.float32), *(model.array(name) for name in inputs)]
     words, counts = len(model.vocabulary) if inputs else 0, model.vocabulary.counts
     rule, tables, _ = rule_and_tables(counts, options, **_predicting(options, words) | {"shared": 0, "frozen": FROZEN})
-    trained = SampledModel(rule, tables, epochs, options.lr, seed % 2**63, floor=floor_of(options))
+    lr = options.lr * min(1.0, SHARE * options.epochs / epochs)
+    trained = SampledModel(rule, tables, epochs, lr, seed % 2**63, floor=floor_of(options))
     kind = Inference if trained.listed or trained.segments > 1 else LockstepInference
     return kind(trained, np.concatenate(rows), model.array(output), threads)
 

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.directory import ID_FILES, Corpus
-from cooc_engine.corpus.document_ids import document_ids
+from cooc_engine.corpus.document_ids import document_ids, tag_numbers
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.checkpoints import Begun, Checkpoint, claimed
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
-from cooc_engine.models.record import origin_of_corpus, plan_digest
+from cooc_engine.models.record import origin_of_corpus
 from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.models.warm_start import begin_with, checksums, extended, has_words, open_older
+from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.types import Matrix, PathLike
@@ -31,6 +32,7 @@ __all__ = ["train_sampled"]
 
 COMMON_WORD, EXTENDED_WORD = 200, 600  # bytes per word in the dictionaries and lists of two vocabularies
 ID, TAG = 128, 280  # bytes per document for sorted ids; and per tag, which also has an entry in the table that found it
+TAGGED = 32  # bytes per tag of a document, for its row and what it is counted with
 
 
 def train_sampled(
@@ -53,8 +55,9 @@ def train_sampled(
         older = open_older(options.init, options.vector_size, output.parent)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
-        plan = Begun(plan_digest(family, _read_by(corpus), options.record(), checksums(older)), options)
+        plan = Begun.of(options, family, _read_by(corpus), checksums(older))
         plan.check(checkpoint, resume=run.resume)
+        _check_tags(family, corpus, run.budget)
         made = design(corpus, options)
         _check_extension(options, older, [*made.inputs, *made.outputs], FAMILIES[family].arrays)
         needed, mapped = memory_plan(made, _means(family, corpus, made, older, options, run, output.parent))
@@ -94,6 +97,13 @@ def _read_by(corpus: Corpus) -> str:
     separator = corpus.options.tag_separator
     tags = [] if separator is None else [separator, *(corpus.manifest["files"][name] for name in ID_FILES)]
     return f"{corpus.digest} {tags}" if tags else corpus.digest
+
+
+def _check_tags(family: str, corpus: Corpus, budget: int) -> None:
+    """Raise `UsageError` if the budget is too small for the tags of documents, which are read before the rest is planned."""
+    if "documents" in FAMILIES[family].arrays and corpus.options.tag_separator is not None:
+        tags, listed = tag_numbers(corpus)
+        Plan(f"train {family}", budget, {"tags of documents": TAG * tags + TAGGED * listed}).check()
 
 
 def _check_extension(options: SampledOptions, older: ModelFile | None, names: Iterable[str], axes: Mapping[str, str]) -> None:

@@ -15,15 +15,16 @@ from twins.tags import tagged
 
 from cooc_engine import TaggedDocument
 from cooc_engine.cli.app import main
+from cooc_engine.corpus import document_ids
 from cooc_engine.corpus.directory import Corpus
-from cooc_engine.corpus.document_ids import tagging
+from cooc_engine.corpus.document_ids import tag_numbers, tagging
 from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import InputError, InterruptedRun, UsageError
 from cooc_engine.formats.vectors import export_vectors, read_vectors
 from cooc_engine.models.sampled_options import Doc2vecOptions, JoseOptions
 from cooc_engine.pipeline.train import train
-from cooc_engine.sampled import training, workspace
+from cooc_engine.sampled import doc2vec, training, workspace
 from cooc_engine.sampled.doc2vec import design_doc2vec
 
 NO_CONCAT = [kind for kind in KINDS if "concatenation" not in kind]
@@ -134,6 +135,21 @@ def test_a_budget_that_tags_exceed_maps_their_rows(corpus, tmp_path, monkeypatch
     assert [list(mapped) for _, mapped in plans] == [[], ["inputs"]]
     assert plans[0][0].memory["ids of documents"] >= 250 * 154
     assert bits(tight) == bits(roomy)
+
+
+def test_a_budget_that_tags_exceed_is_refused_before_they_are_read(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(doc2vec, "tagging", lambda corpus: pytest.fail("the tags are read"))
+    with pytest.raises(UsageError, match=r"^memory='40.0K' is too little to train doc2vec: it takes \S+K \(tags of documents"):
+        train("doc2vec", corpus, tmp_path / "m.h5", options_of(), memory=40 << 10)
+
+
+@pytest.mark.parametrize("most", [50, 1000])
+def test_tags_are_counted_or_estimated(tmp_path, monkeypatch, most):
+    monkeypatch.setattr(document_ids, "SAMPLE", most)
+    documents = [TaggedDocument(["ice"], [k, k // 2, "all", k]) for k in range(500)]
+    tags, listed = tag_numbers(encode_documents(documents, tmp_path / "c", PLAIN))
+    assert listed == 3 * 500 - 1  # no tag twice; 0 is its own half
+    assert tags == 501 if most > 501 else abs(tags - 501) < 150
 
 
 # ------------------------------------------------------------------------------------------------- from text and from Python

@@ -25,12 +25,15 @@ from cooc_engine.vectors.quantisation import quantize
 from cooc_engine.vectors.query import nn
 
 
+def made_up(words: int, length: int, share: float) -> list[str]:
+    """60 documents with favourite words of their own: each draws its words from an order of its own."""
+    rng, names = np.random.default_rng(3), np.array([f"w{k}" for k in range(words)])
+    return [" ".join(names[rng.permutation(words)[rng.geometric(share, length).clip(1, words) - 1]]) for _ in range(60)]
+
+
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    """Documents with favourite words of their own."""
-    rng = np.random.default_rng(3)
-    words = [f"w{k}" for k in range(80)]
-    return [" ".join(np.array(words)[rng.permutation(80)[rng.geometric(0.12, 60).clip(1, 80) - 1]]) for _ in range(60)]
+    return made_up(80, 60, 0.12)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def test_inference_is_a_pure_function(model, texts):
     wanted = infer(model.path, texts, threads=1)
     assert wanted.dtype == np.float32 and np.isfinite(wanted).all()
     for threads in (2, 3):
-        order = np.random.default_rng(threads).permutation(len(texts))
+        order = np.random.default_rng(threads).permutation(len(texts))[:20]
         found = documents.infer_vectors([texts[k] for k in order], threads=threads)
         assert np.array_equal(found, wanted[order])
     assert np.array_equal(documents.infer_vector(texts[7].split()), wanted[7])
@@ -65,6 +68,19 @@ def test_known_documents_are_found_again(model, texts):
     rows, cosines = documents.nearest(inferred, 1, [()] * len(texts))
     assert (rows[:, 0] == np.arange(len(texts))).mean() >= 0.95
     assert np.median(cosines) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"), [("doc2vec", {}), ("doc2vec", {"architecture": "dm"}), ("jose", {})], ids=["dbow", "dm", "jose"]
+)
+def test_they_are_found_again_with_the_defaults(family, kind, tmp_path):
+    """Of training and inference: a new document is not trained longer than those of the model were."""
+    long = made_up(300, 300, 0.05)
+    corpus = encode_documents(long, tmp_path / "c", EncodeOptions(min_count=1))
+    documents = train(family, corpus, tmp_path / "m.h5", FAMILIES[family].options(**kind), threads=1).documents
+    rows, cosines = documents.nearest(documents.infer_vectors(long), 1, [()] * len(long))
+    assert np.array_equal(rows[:, 0], np.arange(len(long)))
+    assert np.median(cosines) >= 0.93
 
 
 @pytest.mark.parametrize("model", KINDS, indirect=True)
