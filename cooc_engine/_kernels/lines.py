@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 from numba import int32, int64, uint64
 
-from cooc_engine._kernels.basics import prefetch
+from cooc_engine._kernels.bits import rank
 from cooc_engine._kernels.jit import helper, named, out
-from cooc_engine._kernels.simd import LANES
+from cooc_engine._kernels.row_sums import sum_rows
 
 UNKNOWN, NO_LABEL, LABEL = -1, -2, -3  # kinds of words: without a row, a label that is not known, label k is LABEL - k
 NGRAM_FACTOR = 116049371  # of fastText's hash of word n-grams
-AHEAD = 16  # rows that are prefetched before they are read
 STEP = 8  # columns added at a time: a loop of known length is a vector, also where rows are short
 
 
@@ -24,7 +23,8 @@ class Lines(NamedTuple):
     hashes     (words,): for word n-grams, which unknown words belong to as well
     ngrams     words of the longest word n-gram
     first      first row of n-grams, of which there are `buckets`
-    kept       (buckets,): the row of each bucket among those of n-grams, or -1 if it was left out; empty if all have one
+    kept       (⌈buckets / 64⌉,): a bit for each bucket, 1 if it has a row, which is its rank among these; empty if all have one
+    ranks      (⌈buckets / 64⌉,): how many bits are 1 before those of each of `kept`
     end        row of the line end, or UNKNOWN; it is the last word of each line, and has the hash `end_hash`
     """
 
@@ -36,6 +36,7 @@ class Lines(NamedTuple):
     first: int
     buckets: int
     kept: Any
+    ranks: Any
     end: int
     end_hash: int
 
@@ -51,7 +52,7 @@ class Line(NamedTuple):
 
 LINES = named(
     Lines, kinds=out(int32), starts=out(int64), rows=out(int32), hashes=out(int32), ngrams=int64, first=int64,
-    buckets=int64, kept=out(int32), end=int64, end_hash=int64,
+    buckets=int64, kept=out(uint64), ranks=out(int32), end=int64, end_hash=int64,
 )  # fmt: skip
 LINE = named(Line, inputs=out(int32), labels=out(int32), hashes=out(int32), sizes=out(int64))
 INPUTS, LABELS = 0, 1  # places of `Line.sizes`
@@ -96,30 +97,11 @@ def list_ngrams(lines, line, words, n):
             value = value * uint64(NGRAM_FACTOR) + uint64(int64(line.hashes[j]))
             row = int64(value % uint64(lines.buckets))
             if lines.kept.shape[0] > 0:
-                row = int64(lines.kept[row])
+                row = rank(lines.kept, lines.ranks, row)
             if row >= 0:
                 line.inputs[n] = lines.first + row
                 n += 1
     return n
-
-
-@helper
-def prefetch_row(matrix, row):
-    """Prefetch a row, a cache line at a time."""
-    for z in range(0, matrix.shape[1], LANES):
-        prefetch(matrix, row * matrix.shape[1] + z)
-
-
-@helper
-def add_row(matrix, row, total):
-    """Add a row to a vector."""
-    d = matrix.shape[1]
-    whole = d - d % STEP
-    for z in range(0, whole, STEP):
-        for k in range(STEP):
-            total[z + k] += matrix[row, z + k]
-    for z in range(whole, d):
-        total[z] += matrix[row, z]
 
 
 @helper
@@ -135,34 +117,10 @@ def add_to(matrix, row, step):
 
 
 @helper
-def add_input(words, ngrams, row, hidden):
-    """Add an input row, of which those of n-grams may be in a matrix of their own."""
-    if row < words.shape[0]:
-        add_row(words, row, hidden)
-    else:
-        add_row(ngrams, row - words.shape[0], hidden)
-
-
-@helper
-def prefetch_input(words, ngrams, row):
-    """Prefetch an input row."""
-    if row < words.shape[0]:
-        prefetch_row(words, row)
-    else:
-        prefetch_row(ngrams, row - words.shape[0])
-
-
-@helper
 def mean_row(words, ngrams, line, hidden):
     """Write the mean of a line's input rows."""
     n = line.sizes[INPUTS]
-    for i in range(min(n, AHEAD)):
-        prefetch_input(words, ngrams, int64(line.inputs[i]))
-    hidden[:] = 0
-    for i in range(n):
-        if i + AHEAD < n:
-            prefetch_input(words, ngrams, int64(line.inputs[i + AHEAD]))
-        add_input(words, ngrams, int64(line.inputs[i]), hidden)
+    sum_rows(words, ngrams, line.inputs, n, hidden)
     for z in range(hidden.shape[0]):
         hidden[z] /= n
 

@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 
 from cooc_engine._kernels.basics import below, next_random
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
-from cooc_engine._kernels.lines import prefetch_row
+from cooc_engine._kernels.row_sums import prefetch_row
 from cooc_engine._kernels.rules import CLOCK, RULE, TABLES
 from cooc_engine._kernels.sampling import draw_alias, seeded
 from cooc_engine._kernels.sgd import EXAMPLES, LOSS, WORDS, document_of, lay_piece

@@ -15,11 +15,11 @@ from cooc_engine.models.subwords import Subwords
 from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Mask, Offsets, Rows, WordIds
 
-__all__ = ["CLAMP", "OUTPUTS", "check_kept", "have_prefix", "most_inputs", "places", "rows_of_words"]
+__all__ = ["CLAMP", "OUTPUTS", "check_kept", "have_prefix", "kept_bits", "most_inputs", "rows_of_words"]
 
 CLAMP = 8.0  # beyond this, fastText's program takes σ as 0 or 1
 OUTPUTS = {"softmax": rules.ALL, "hs": rules.PATH, "ns": rules.NOISE, "ova": rules.EACH}
-LISTED, LISTED_EACH = 1 << 24, 64  # buckets of a table at most, and how many more for each that was kept
+LISTED, LISTED_EACH = 1 << 24, 64  # buckets of a set at most, and how many more for each that was kept
 
 
 def have_prefix(words: Vocabulary, prefix: bytes) -> Mask:
@@ -45,9 +45,11 @@ def rows_of_words(
 
 
 def check_kept(path: Path, kept: Rows | None, buckets: int) -> None:
-    """Raise `FormatError` if a table of all buckets would be out of proportion to the number of n-grams that were kept."""
+    """Raise `FormatError` if an n-gram that was kept has no bucket, or if a bit for each bucket would be out of proportion."""
     if kept is None:
         return
+    if len(kept) and kept[-1] >= buckets:
+        raise FormatError(f"{path}: keeps the n-grams of bucket {kept[-1]:,}, and has {buckets:,} buckets; train again")
     most = LISTED + LISTED_EACH * len(kept)
     if buckets > most:
         raise FormatError(
@@ -56,12 +58,14 @@ def check_kept(path: Path, kept: Rows | None, buckets: int) -> None:
         )
 
 
-def places(kept: Rows | None, buckets: int) -> npt.NDArray[np.int32]:
-    """Return the row of each bucket among those kept, or -1; nothing if all are kept."""
-    found = np.full(0 if kept is None else buckets, -1, np.int32)
+def kept_bits(kept: Rows | None, buckets: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
+    """Return which buckets were kept, as `Lines.kept` and `Lines.ranks`; both are empty if all were."""
+    words = 0 if kept is None else -(-buckets // 64)
+    bits, ranks = np.zeros(words, np.uint64), np.zeros(words, np.int32)
     if kept is not None:
-        found[kept] = np.arange(len(kept))
-    return found
+        np.bitwise_or.at(bits, kept >> 6, np.uint64(1) << (kept & 63).astype(np.uint64))
+        ranks[:] = np.searchsorted(kept, 64 * np.arange(words))
+    return bits, ranks
 
 
 def most_inputs(lines: Lines, ids: WordIds, offsets: Offsets) -> int:

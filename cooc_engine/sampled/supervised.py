@@ -29,7 +29,7 @@ from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.sampled import sampler
-from cooc_engine.sampled.lines import CLAMP, OUTPUTS, have_prefix, most_inputs, places, rows_of_words
+from cooc_engine.sampled.lines import CLAMP, OUTPUTS, have_prefix, kept_bits, most_inputs, rows_of_words
 from cooc_engine.sampled.model import Design, LineModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
@@ -170,7 +170,7 @@ def _lines(vocabulary: Vocabulary, found: Dictionary, options: SupervisedOptions
     hashes = word_hashes(vocabulary).view(np.int32) if options.word_ngrams > 1 else np.empty(0, np.int32)
     end_hash = int(word_hashes([LINE_END]).view(np.int32)[0])
     end = found.words.find(LINE_END)
-    buckets = max(1, options.ngram_rows), places(kept, options.buckets)
+    buckets = max(1, options.ngram_rows), *kept_bits(kept, options.buckets)
     return Lines(found.kinds, starts, rows, hashes, options.word_ngrams, words, *buckets, end, end_hash)
 
 

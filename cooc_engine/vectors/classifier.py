@@ -146,7 +146,7 @@ class Classifier:
         self._rows, self._outputs = model.array("words"), model.array("labels")
         self._ngrams = model.array("ngrams") if "ngrams" in model.names else self._rows[:0]
         rows = len(model.kept) if model.kept is not None else self.options.ngram_rows
-        if len(self._ngrams) != rows or (model.kept is not None and (model.kept >= self.options.buckets).any()):
+        if len(self._ngrams) != rows:
             raise FormatError(
                 f"{model.path}: has {len(self._ngrams)} rows of n-grams, expected {rows} of {self.options.buckets}"
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Offsets, WordIds
-from cooc_engine.sampled.lines import have_prefix, most_inputs, places, rows_of_words
+from cooc_engine.sampled.lines import have_prefix, kept_bits, most_inputs, rows_of_words
 from cooc_engine.text.readers import Block, Piece
 
 __all__ = ["Dictionary", "LineReader", "Words"]
@@ -56,7 +56,7 @@ class Dictionary:
         self.end, self.end_hash = model.vocabulary.find(LINE_END), int(word_hashes([LINE_END]).view(np.int32)[0])
         self.subwords = Subwords(options.min_n, options.max_n, options.buckets) if options.max_n else None
         kinds = [np.arange(self.words), lines.LABEL - np.arange(self.labels)]
-        self._kept, self._places = model.kept, places(model.kept, options.buckets)
+        self._kept, self._bits = model.kept, kept_bits(model.kept, options.buckets)
         self.known = self._described([model.vocabulary, labels], np.concatenate(kinds).astype(np.int32))
 
     def described(self, new: Vocabulary) -> Lines:
@@ -70,7 +70,7 @@ class Dictionary:
         hashes = [word_hashes(some).view(np.int32) for some in words if options.word_ngrams > 1]
         return Lines(
             kinds, starts, rows, np.concatenate(hashes) if hashes else np.empty(0, np.int32), options.word_ngrams, self.words,
-            max(1, options.ngram_rows), self._places, self.end, self.end_hash,
+            max(1, options.ngram_rows), *self._bits, self.end, self.end_hash,
         )  # fmt: skip
 
     def _rows_of(self, words: list[Vocabulary], kinds: npt.NDArray[np.int32]) -> tuple[Offsets, npt.NDArray[np.int32]]:
@@ -85,6 +85,23 @@ class Dictionary:
         return starts, rows
 
 
+class _Growing:
+    """An array that grows at its end, and is seldom copied for that."""
+
+    def __init__(self, values: npt.NDArray[Any]) -> None:
+        self._room, self._size = values, len(values)
+
+    def grown(self, more: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Append values; returns all of them."""
+        begin, self._size = self._size, self._size + len(more)
+        if self._size > len(self._room):
+            room = np.empty(2 * self._size, self._room.dtype)
+            room[:begin] = self._room[:begin]
+            self._room = room
+        self._room[begin : self._size] = more
+        return self._room[: self._size]
+
+
 class LineReader:
     """Reads lines in one thread. The input rows of new words are kept for later lines, until there are too many of them."""
 
@@ -97,6 +114,7 @@ class LineReader:
         self._table, known = WordTable(), self._dictionary.table.arrays
         self._table.arrays = HashTable(*(values.copy() for values in known))
         self._lines = self._dictionary.known
+        self._grown = {name: _Growing(getattr(self._lines, name)) for name in ("kinds", "starts", "rows", "hashes")}
 
     def read(self, piece: Piece) -> Words:
         """Return the words of a piece of text. Raises `InputError`, naming source and byte, for bytes that are not UTF-8."""
@@ -108,8 +126,15 @@ class LineReader:
         words, used = len(self._table), self._table.used
         count = word_ids(block, self._table, TokenizedText(ids, ends))
         if len(self._table) > words:
-            self._lines = _joined(self._lines, self._dictionary.described(self._new_words(words, used)))
+            self._learn(self._dictionary.described(self._new_words(words, used)))
         return Words(ids[:count], ends, self._lines)
+
+    def _learn(self, new: Lines) -> None:
+        """Keep the kinds and input rows of new words."""
+        starts = self._lines.starts
+        added = new._replace(starts=new.starts[1:] + starts[-1] if len(starts) else starts)
+        kinds, starts, rows, hashes = (array.grown(getattr(added, name)) for name, array in self._grown.items())
+        self._lines = self._lines._replace(kinds=kinds, starts=starts, rows=rows, hashes=hashes)
 
     def _new_words(self, words: int, used: int) -> Vocabulary:
         """Return the words that were added to the table since it had `words` words, in `used` elements of its records."""
@@ -127,14 +152,3 @@ def _block(piece: Piece) -> Block:
     ended = piece.text.endswith(b"\n")
     text = np.frombuffer(piece.text + (b"" if ended else b"\n") + bytes(PADDING), np.uint8)
     return Block(text, len(text) - PADDING, piece.source, piece.offset)
-
-
-def _joined(known: Lines, new: Lines) -> Lines:
-    """Return the kinds and input rows of known and new words together."""
-    starts = known.starts
-    if len(starts):
-        starts = np.concatenate([starts, new.starts[1:] + starts[-1]])
-    kinds, rows, hashes = (
-        np.concatenate([a, b]) for a, b in ((known.kinds, new.kinds), (known.rows, new.rows), (known.hashes, new.hashes))
-    )
-    return known._replace(kinds=kinds, starts=starts, rows=rows, hashes=hashes)

@@ -23,6 +23,7 @@ from cooc_engine.models.file import save_model
 from cooc_engine.models.sampled_options import SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.pipeline.train import train
+from cooc_engine.sampled.lines import check_kept
 from cooc_engine.vectors import line_reader
 from cooc_engine.vectors.classifier import Classifier
 
@@ -284,3 +285,9 @@ def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsy
     for wrong, says in ((["1.5"], "the number is 1.5; it must be a whole number"), (["--threads", "-1"], "--threads is -1")):
         assert main(["predict", str(model.path), str(path), *wrong]) == 2
         assert says in capsys.readouterr().err
+
+
+def test_n_grams_of_no_bucket_are_refused(tmp_path):
+    check_kept(tmp_path, np.array([0, 69]), 70)
+    with pytest.raises(FormatError, match="keeps the n-grams of bucket 70, and has 70 buckets; train again"):
+        check_kept(tmp_path, np.array([0, 70]), 70)
