@@ -74,7 +74,7 @@ def score_lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
     """Yield a line for each row of `evaluate`."""
     for row in rows:
         value = "  --  " if row["value"] is None else f"{row['value']:6.4f}"
-        if row.get("low") is not None:
+        if row.get("low") is not None and row.get("high") is not None:
             value += f" ({row['low']:6.4f}–{row['high']:6.4f})"
         among = f" among the first {row['restrict']:,} words" if "restrict" in row else ""
         if "unseen" in row:

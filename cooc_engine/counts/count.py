@@ -59,6 +59,7 @@ from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Here, Workers
+from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.outputs import building, check_same, part_path, write_whole
 from cooc_engine.storage.schema import Natural, read_json
 
@@ -220,7 +221,7 @@ class _Job:
 
     def _kept_runs(self, record: Path) -> list[CorpusPart]:
         """Return recorded runs; raises `FormatError` unless they are the whole corpus, one part after another."""
-        runs = read_json(record.read_bytes(), list[list[tuple[Natural, Natural, Natural]]], f"{record}")
+        runs = read_json(record_bytes(record), list[list[tuple[Natural, Natural, Natural]]], f"{record}")
         sizes = [tokens for tokens, _ in self.corpus.manifest["shards"]]
         firsts, parts = [0, *itertools.accumulate(sizes)], list(itertools.chain(*runs))
         inside = all(number < len(sizes) and begin < end <= sizes[number] for number, begin, end in parts)

@@ -43,6 +43,7 @@ from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_by_cost, cut_evenly
 from cooc_engine.runtime.types import Counts, Offsets
+from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
 from cooc_engine.storage.schema import Natural, read_json
 
@@ -329,7 +330,7 @@ def _plan_runs(work: Path, size: int, run: int) -> list[tuple[int, int]]:
     """Return ranges of at most `run` entries; a resumed import keeps those that it started with, if they fit."""
     record = work / "runs.json"
     if record.exists():
-        kept = read_json(record.read_bytes(), list[tuple[Natural, Natural]], f"{record}")
+        kept = read_json(record_bytes(record), list[tuple[Natural, Natural]], f"{record}")
         if [*(begin for begin, _ in kept), size] != [0, *(end for _, end in kept)]:
             raise FormatError(f"{record}: its runs are not all {size} entries, one after another; pass --force to start anew")
         if max(end - begin for begin, end in kept) <= run:

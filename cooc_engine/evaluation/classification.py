@@ -81,6 +81,13 @@ class Classification(Task):
         }
         return {"covered": test.covered, "documents": test.made, "results": predicted}
 
+    def fits(self, outcome: Outcome) -> bool:
+        """Tell whether there is the number of a label for each test document, by each classifier."""
+        (names, _, wanted), found = self._labels, outcome["results"]
+        numbers = [number for predicted in found.values() for number in predicted]
+        sizes = {kind: len(predicted) for kind, predicted in found.items()}
+        return sizes == dict.fromkeys(CLASSIFIERS, len(wanted)) and {*numbers} <= {*range(len(names))}
+
     def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
         """Yield the scores of several models from their outcomes, on the same resamples of the test documents."""
         name, covered = self.parts[1].name, min(outcome["covered"] for outcome in outcomes)

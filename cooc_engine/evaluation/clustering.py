@@ -25,6 +25,7 @@ from cooc_engine.vectors.search import scaled
 __all__ = ["Clustering", "cluster", "spherical_k_means"]
 
 MOST_STEPS = 300  # of a clustering
+MEASURES = "nmi", "mi", "ari", "purity"
 
 
 def cluster(
@@ -75,6 +76,11 @@ class Clustering(Task):
             results |= {f"{kind}-{name}": [run[name] for run in runs] for name in runs[0]}
         return {"covered": points.covered, "documents": points.made, "results": results}
 
+    def fits(self, outcome: Outcome) -> bool:
+        """Tell whether there is a number for each run of each kind."""
+        sizes = {f"{kind}-{name}": self.options.runs for kind in KINDS for name in MEASURES}
+        return {kind: len(found) for kind, found in outcome["results"].items()} == sizes
+
     def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
         """Yield the scores of several models from their outcomes; run by run, they had the same seeds."""
         documents, covered = self.documents, min(outcome["covered"] for outcome in outcomes)
@@ -86,12 +92,9 @@ class Clustering(Task):
 def _scores(labels: Rows, clusters: Rows) -> dict[str, float]:
     from sklearn import metrics
 
-    return {
-        "nmi": float(metrics.normalized_mutual_info_score(labels, clusters)),
-        "mi": float(metrics.mutual_info_score(labels, clusters)),
-        "ari": float(metrics.adjusted_rand_score(labels, clusters)),
-        "purity": purity(clusters, labels),
-    }
+    agreement = metrics.normalized_mutual_info_score, metrics.mutual_info_score, metrics.adjusted_rand_score
+    scores = *(float(score(labels, clusters)) for score in agreement), purity(clusters, labels)
+    return dict(zip(MEASURES, scores, strict=True))
 
 
 def _k_means(points: Matrix, count: int, seed: int) -> Rows:

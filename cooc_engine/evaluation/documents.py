@@ -71,6 +71,10 @@ class Task(ABC):
         """Return the outcome for the vectors of one model."""
 
     @abstractmethod
+    def fits(self, outcome: Outcome) -> bool:
+        """Tell whether an outcome that was recorded can be one of this task."""
+
+    @abstractmethod
     def scored(self, outcomes: Sequence[Outcome]) -> Iterator[SetScores]:
         """Yield the scores of several models from their outcomes, kind by kind."""
 

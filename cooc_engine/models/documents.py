@@ -52,15 +52,18 @@ class Counted(Epoch):
 class _Evaluation(TypedDict):
     dataset: str
     kind: str
+    value: float | None
+    covered: Natural
+    total: Natural
 
 
 class Evaluation(_Evaluation, total=False):
     """A row of `evaluate`; kinds of test sets record more."""
 
     model: str
-    value: float | None
-    covered: Natural
-    total: Natural
+    low: float | None
+    high: float | None
+    restrict: Natural
 
 
 class Documents(NamedTuple):

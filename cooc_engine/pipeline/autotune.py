@@ -31,6 +31,7 @@ from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
+from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.outputs import beside, disk_errors, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
@@ -176,7 +177,7 @@ class _Search:
         path = _record_of(self._output)
         if not path.exists():
             return []
-        found = fitted(read_json(path.read_bytes(), dict[str, Any], f"{path}"), _Trials, f"{path}")
+        found = fitted(read_json(record_bytes(path), dict[str, Any], f"{path}"), _Trials, f"{path}")
         if found["plan"] != self._plan:
             raise UsageError(f"{path}: was begun with other options or from other data; pass --force to start anew")
         return found["trials"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +83,19 @@ def lines(record: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield f"{indent}{key}: {_listed(value) if isinstance(value, list) else show_setting(value)}"
 
 
-def _size(shape: Sequence[int]) -> str:
-    return " × ".join(f"{length:,}" for length in shape)
+def _size(shape: Any) -> Any:
+    """Return a shape as a text; anything else, which a forged record may have in its place, as it is."""
+    is_shape = isinstance(shape, list) and all(type(length) is int for length in shape)
+    return " × ".join(f"{length:,}" for length in shape) if is_shape else shape
 
 
 def _labelled(key: str, item: Any) -> str:
     """Return the numbers of a shard, a block or an epoch with their names; those of anything else without."""
-    if not isinstance(item, dict) and len(LABELS.get(key, ())) != len(item):
-        return ", ".join(map(show_setting, item))
-    pairs = item.items() if isinstance(item, dict) else zip(LABELS[key], item, strict=True)
-    return ", ".join(f"{name} {show_setting(value)}" for name, value in pairs)
+    values = item if isinstance(item, list | tuple) else [item]
+    if isinstance(item, dict) or (key in LABELS and len(values) == len(LABELS[key])):
+        pairs = item.items() if isinstance(item, dict) else zip(LABELS[key], values, strict=True)
+        return ", ".join(f"{name} {show_setting(value)}" for name, value in pairs)
+    return ", ".join(map(show_setting, values))
 
 
 def _listed(values: list[Any]) -> str:

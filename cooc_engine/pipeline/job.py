@@ -80,7 +80,7 @@ from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options, from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.inputs import refuse_streams
-from cooc_engine.storage.outputs import disk_errors, write_whole
+from cooc_engine.storage.outputs import disk_errors, write_record, write_whole
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.stores import is_url, located
 from cooc_engine.text.tokenizers import WORD_LISTS
@@ -420,14 +420,14 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
                     vectors = Vectors(model.vocabulary, training.family.vectors(model, wanted.options))
                     kept[digest] = [_without_model(row) for row in evaluate({wanted.name: vectors}, **plan.judged)]
                     if plan.grid:
-                        _write_json(memory, {"evaluations": kept})
+                        write_record(memory, {"evaluations": kept})
                 extra = {"settings": wanted.settings} if plan.grid else {}
                 found[digest] = kept[digest]
                 rows += [{"model": wanted.name, **row, **extra} for row in kept[digest]]
                 stage.advance(1, wanted.name)
     _write_json(plan.output / "eval.json", rows)
     if plan.grid:
-        _write_json(memory, {**_summary(Table.of(rows)), "evaluations": found})
+        write_record(memory, {**_summary(Table.of(rows)), "evaluations": found})
         write_whole(plan.output / "table.tsv", Table.of(rows).tsv().encode())
     if plan.picture:
         plot_table(Table.of(rows), plan.output / "table.png")

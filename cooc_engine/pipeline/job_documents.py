@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.classification import Classification
 from cooc_engine.evaluation.clustering import Clustering
 from cooc_engine.evaluation.documents import Outcome, Results, Task
@@ -17,10 +16,11 @@ from cooc_engine.models.file import open_model
 from cooc_engine.pipeline.kept_results import remembered
 from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress
-from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.outputs import write_record
 
 __all__ = ["classification_of", "clustering_of", "results_of"]
 
+OTHER = "has not the outcomes"
 Paths = Callable[[Any, str], list[Path]]
 
 
@@ -51,7 +51,10 @@ def classification_of(table: Mapping[str, Any], paths: Paths, where: str) -> Cla
 def results_of(
     tasks: Sequence[Task], models: Sequence[Path], memory: Path, progress: Progress, *, force: bool
 ) -> list[Results]:
-    """Return the outcomes of tasks for models; each is saved in `memory`, from which a later run takes it."""
+    """Return the outcomes of tasks for models; each is saved in `memory`, from which a later run takes it.
+
+    Raises `InputError` if what `memory` holds are no outcomes of these tasks.
+    """
     kept = {} if force else _kept(memory)
     found: list[Results] = []
     with progress.stage("judge documents", len(tasks) * len(models), "outcomes") as stage:
@@ -61,7 +64,9 @@ def results_of(
                 digest = hashlib.sha256(f"{task.digest} {open_model(path).digest}".encode()).hexdigest()
                 if digest not in kept:
                     kept[digest] = task.outcome(task.open(path))
-                    write_whole(memory, json.dumps({"outcomes": kept}).encode())
+                    write_record(memory, {"outcomes": kept})
+                elif not task.fits(kept[digest]):
+                    raise InputError(f"{memory}: {OTHER} of an earlier run; remove it")
                 outcomes[str(path)] = kept[digest]
                 stage.advance(1, str(path))
             found.append(Results(task, outcomes))
@@ -70,5 +75,5 @@ def results_of(
 
 def _kept(memory: Path) -> dict[str, Outcome]:
     """Return the outcomes of an earlier run."""
-    found = remembered(memory, _Memory, "has not the outcomes")
+    found = remembered(memory, _Memory, OTHER)
     return found["outcomes"] if found else {}

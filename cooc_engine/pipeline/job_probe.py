@@ -23,7 +23,7 @@ from cooc_engine.reports.layers import plot_layers
 from cooc_engine.reports.pictures import require_matplotlib
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords
 from cooc_engine.runtime.options import from_mapping
-from cooc_engine.storage.outputs import write_whole
+from cooc_engine.storage.outputs import write_record
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -98,7 +98,7 @@ class Probing:
                 digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
                 if digest not in kept:
                     kept[digest] = self._probed(path, held_out)
-                    write_whole(memory, json.dumps({"probed": kept}).encode())
+                    write_record(memory, {"probed": kept})
                 rows += [{"model": f"{path}", **row} for row in kept[digest]]
                 stage.advance(1, f"{path}")
         if self.picture:

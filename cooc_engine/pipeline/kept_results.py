@@ -1,4 +1,4 @@
-"""Results that a job keeps for its next run, in a JSON file beside its outputs."""
+"""Results that a job keeps for its next run, in a JSON file beside its outputs, which carries its own checksum."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from cooc_engine.errors import FormatError, InputError
-from cooc_engine.storage.schema import read_json
+from cooc_engine.errors import InputError
+from cooc_engine.storage.outputs import read_record
 
 __all__ = ["contents", "remembered"]
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 def remembered(path: Path, kind: type[T], what: str) -> T | None:
     """Return the results that an earlier run kept in a file, of the shape of the `TypedDict` `kind`; None if there is no file.
 
-    Raises `InputError` for any other content; `what` begins its message.
+    Raises `InputError` for any other content, or a damaged file; `what` begins its message.
     """
     try:
-        return read_json(path.read_bytes(), kind, f"{path}")
+        return read_record(path, kind)
     except FileNotFoundError:
         return None
-    except (OSError, FormatError):
+    except (OSError, InputError):
         raise InputError(f"{path}: {what} of an earlier run; remove it") from None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.schema import Natural, read_json
 
 __all__ = ["held", "output_of", "refuse_others"]
@@ -65,7 +66,7 @@ def output_of(lock: Path) -> Path:
 def refuse_others(lock: Path, *, take_over: bool) -> None:
     """Raise `UsageError` if a run on another machine holds a lock, or, unless `take_over`, held it when it was killed."""
     try:
-        holder = read_json(lock.read_bytes(), _Holder, f"{lock}")
+        holder = read_json(record_bytes(lock), _Holder, f"{lock}")
     except (FormatError, OSError):  # empty, or of a version that wrote nothing
         return
     if holder["host"] == socket.gethostname():

@@ -26,6 +26,7 @@ from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import as_flags, changed_options, changes
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.holders import held, output_of, refuse_others
+from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 from cooc_engine.storage.sizes import shown_size, tell_replaced
 
@@ -87,7 +88,7 @@ class _Head(_Sealed):
 
 def read_record(path: Path, shape: type[T], *relations: Relation) -> T:
     """Return what `write_record` wrote, as the described shape; raises `FormatError` if it is damaged or does not fit."""
-    fields = read_json(path.read_bytes(), dict[str, Any], f"{path}")
+    fields = read_json(record_bytes(path), dict[str, Any], f"{path}")
     checksum = fitted(fields, _Sealed, f"{path}")["checksum"]
     del fields["checksum"]
     if checksum != crc32(_canonical(fields)):
@@ -114,7 +115,7 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
         hint = "; encode makes one of a text" if kind == "corpus" and not directory.is_dir() else ""
         raise FormatError(f"{directory}: not a {kind} directory ({what}{hint})")
     try:
-        fields = parse_json(path.read_bytes(), "")
+        fields = parse_json(record_bytes(path), "")
         head = fitted(fields, _Head, "")
         del fields["checksum"]
         checksum = crc32(_canonical(fields))
@@ -133,8 +134,8 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
 def is_directory_of(path: Path, kind: str) -> bool:
     """Tell whether the manifest of a directory names this kind; nothing else is checked."""
     try:
-        return fitted(parse_json((path / "manifest.json").read_bytes(), ""), _Head, "")["format"] == f"cooc-engine {kind}"
-    except (OSError, FormatError):
+        return fitted(parse_json(record_bytes(path / "manifest.json"), ""), _Head, "")["format"] == f"cooc-engine {kind}"
+    except (OSError, InputError):
         return False
 
 
@@ -430,7 +431,7 @@ def _is_ours(directory: Path, kind: str) -> bool:
     """Tell whether a directory, complete, damaged or unfinished, is our own of this kind; no other is ever deleted."""
     manifest = directory / "manifest.json"
     if manifest.is_file():
-        return f"cooc-engine {kind}".encode() in manifest.read_bytes()
+        return f"cooc-engine {kind}".encode() in record_bytes(manifest)
     return directory.is_dir() and ((directory / "lock").is_file() or not any(directory.iterdir()))
 
 
@@ -458,7 +459,7 @@ def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
 def _earlier_plan(record: Path) -> dict[str, Any] | None:
     """Return the plan that a run left, or None if it is damaged: then nothing that lies beside it can be trusted."""
     try:
-        plan = read_json(record.read_bytes(), dict[str, Any], f"{record}")
+        plan = read_json(record_bytes(record), dict[str, Any], f"{record}")
     except FormatError:
         return None
     return plan if isinstance(plan.get("options") or {}, dict) else None

@@ -20,6 +20,7 @@ import itertools
 import json
 import math
 import re
+import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -30,6 +31,7 @@ from cooc_engine.errors import FormatError
 from cooc_engine.runtime.options import AtLeast, Below
 
 __all__ = [
+    "MOST_BYTES",
     "Crc",
     "Digest",
     "Matches",
@@ -44,7 +46,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-MOST_BYTES = 1 << 26  # of JSON; a larger text would take some gigabytes once it is parsed
+MOST_BYTES = 1 << 26  # of JSON
+FREE = 1 << 25  # bytes of memory that it may take beyond `MOST_TIMES` its size
+MOST_TIMES = 8
+TAKEN = {"[": 64, "{": 64, ",": 32, ":": 48}  # bytes of memory, about: of a list or an object, of an item, and of a key
 DEEPEST = 32  # levels of nesting
 NAMES = {int: "a whole number", float: "a number", str: "a string", bool: "true or false", types.NoneType: "null"}
 
@@ -103,19 +108,29 @@ def parse_json(data: bytes, where: str) -> Any:
     """Return a JSON text in UTF-8 as Python values.
 
     Raises `FormatError`, naming `where`, for anything else, for keys that an object has twice, numbers that are not finite,
-    more than 32 levels, or more than 64 MiB.
+    more than 32 levels, more than 64 MiB, or values that take far more memory than their text.
     """
     try:
         if len(data) > MOST_BYTES:
-            raise ValueError(f"{len(data)} bytes are more than the {MOST_BYTES} that are read")
+            raise ValueError(f"more than the {MOST_BYTES} bytes that are read")
+        text = data.decode()
+        if _memory(text) > MOST_TIMES * len(data) + FREE:
+            raise ValueError("its values take far more memory than the text")
         hooks = {"object_pairs_hook": _object, "parse_float": _finite, "parse_constant": _finite}
-        value = json.loads(data.decode(), **hooks)  # type: ignore[arg-type]
+        value = json.loads(text, **hooks)  # type: ignore[arg-type]
         _check_depth(value, DEEPEST)
     except RecursionError:
         raise FormatError(f"{where}: not JSON that can be read (nested too deeply)") from None
     except ValueError as error:
         raise FormatError(f"{where}: not JSON that can be read ({error})") from None
     return value
+
+
+def _memory(text: str) -> int:
+    """Return about how many bytes a JSON text takes with its values, and again when these are written as a text."""
+    width = 4 if re.search(r"\\u[dD][89abAB]", text) else 2 if "\\u" in text else 1  # of a character that is escaped
+    values = sum(size * text.count(mark) for mark, size in TAKEN.items())
+    return 2 * sys.getsizeof(text) + width * len(text) + values
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

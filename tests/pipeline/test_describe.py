@@ -39,3 +39,21 @@ def test_lines_of_a_record():
         "  epoch 1, loss 0.25",
         "evaluation: –",
     ]
+
+
+def test_lines_of_a_record_that_was_forged():
+    record = {"arrays": {"words": "V d", "more": 5}, "new": [[], {}, 1, "a"], "shards": [[1], 2, [1, 2]]}
+    assert list(lines(record)) == [
+        "arrays:",
+        "  words: V d",
+        "  more: 5",
+        "new: 4",
+        "  ",
+        "  ",
+        "  1",
+        "  a",
+        "shards: 3",
+        "  1",
+        "  2",
+        "  tokens 1, documents 2",
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.clustering import Clustering
 from cooc_engine.pipeline.job import run
 from cooc_engine.reports.page import render
+from cooc_engine.storage.outputs import write_record
 
 JOB = """
 output = "work"
@@ -79,9 +82,21 @@ def test_outcomes_are_kept_by_documents_options_and_models(job, rows, monkeypatc
     with pytest.raises(pytest.fail.Exception, match="clustered again"):
         run(job.with_name("other.toml"))
     kept = job.parent / "work" / "documents.json"
-    kept.write_text("{}")
-    with pytest.raises(InputError, match=r"documents.json: has not the outcomes of an earlier run; remove it"):
-        run(job.with_name("again.toml"))
+    whole, (first, *_) = json.loads(kept.read_text()), kept.read_text().split("0.", 1)
+
+    def refused() -> None:
+        with pytest.raises(InputError, match=r"documents.json: has not the outcomes of an earlier run; remove it"):
+            run(job.with_name("again.toml"))
+
+    kept.write_text(first + "1." + kept.read_text()[len(first) + 2 :])
+    refused()  # a changed score, by the checksum
+    for forge in (lambda results: results["k-means-mi"].pop(), lambda results: results["knn"].__setitem__(0, 1e300)):
+        outcomes = copy.deepcopy(whole["outcomes"])
+        for outcome in outcomes.values():
+            with contextlib.suppress(KeyError):  # of the other task
+                forge(outcome["results"])
+        write_record(kept, {"outcomes": outcomes})
+        refused()
 
 
 def test_a_page_shows_documents_and_a_map_of_them(job, rows):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.options import Above, AtLeast, Below
+from cooc_engine.storage import schema
 from cooc_engine.storage.schema import Digest, Natural, Relation, Rising, fitted, parse_json, read_json
 
 
@@ -119,13 +120,43 @@ def test_numbers_that_are_not_json_do_not_fit():
         ('["x"]'.encode("utf-16"), "can't decode byte 0xff"),
         (b"", "Expecting value"),
         (b"{", "Expecting property name"),
-        (b" " * ((1 << 26) + 1), "more than the 67108864 that are read"),
+        (b" " * ((1 << 26) + 1), "more than the 67108864 bytes that are read"),
     ],
 )
 def test_what_is_not_parsed(data, message):
     with pytest.raises(FormatError, match=f"^file: not JSON that can be read .*{message}") as failure:
         parse_json(data, "file")
     assert len(str(failure.value).splitlines()) == 1
+
+
+HEAVY = {
+    "lists": b"[" + b"[]," * 1000 + b"0]",
+    "objects": b"[" + b"{}," * 1000 + b"0]",
+    "short keys": b"{" + b",".join(b'"%d":0' % key for key in range(1000)) + b"}",
+    "one wide character": b'["' + b"a" * 10_000 + "😀".encode() + b'"]',
+}
+
+
+@pytest.mark.parametrize("data", HEAVY.values(), ids=HEAVY)
+def test_values_that_take_far_more_memory_than_their_text_are_not_parsed(data, monkeypatch):
+    parse_json(data, "file")  # there is little of it
+    monkeypatch.setattr(schema, "FREE", 1 << 10)
+    with pytest.raises(FormatError, match="its values take far more memory than the text"):
+        parse_json(data, "file")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"texts": [f"text-{number:07d}.txt" for number in range(100)], "stamps": [[9**9, 9**19]] * 100},
+        {"user_dict": "字典 5 n\n" * 100},
+        {"history": [{"epoch": epoch, "loss": 0.123456789, "seconds": 1.23456789, "items": 9**9} for epoch in range(100)]},
+    ],
+)
+def test_no_record_of_many_files_words_or_epochs_is_too_much(record, monkeypatch):
+    monkeypatch.setattr(schema, "FREE", 1 << 10)
+    for how in ({}, {"indent": 1, "ensure_ascii": False}):
+        assert parse_json(json.dumps(record, **how).encode(), "file") == record
 
 
 VALUES = st.recursive(
