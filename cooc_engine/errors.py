@@ -12,12 +12,13 @@
 
 A message is one line: what is wrong, where, and what to do about it. It is written with options as flags, `--loss=hs` where
 their value belongs to them. In Python, `str(error)` has them as keywords, `loss='hs'`; the command line shows `error.flags`.
+Errors of a job have them as keys of its file, `[[train]] loss = "hs"`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 ADVICE = re.compile(r"(?:run again|continue)(?: with --resume( and)?)?")
@@ -63,14 +64,18 @@ class CoocError(Exception):
 
 def _keyword(found: re.Match[str]) -> str:
     """Return an option as Python has it: its name, `name=value`, or `name=True` for a switch."""
-    flag, value = found.groups()
+    flag, value = _named(found)
     name = flag.replace("-", "_")
     if value is None:
-        named = flag not in SWITCHES or found.string.startswith(
-            (" is ", " ("), found.end()
-        )  # `force is 'yes'; it must be of type bool`, `lowercase (false, now true)`
-        return name if named else f"{name}=True"
+        return name
     return f"{name}={value}" if AS_WRITTEN.fullmatch(value) else f"{name}={value!r}"
+
+
+def _named(found: re.Match[str]) -> tuple[str, str | None]:
+    """Return the name of an option, with dashes, and the value that it is given, which is that of a switch too."""
+    flag, value = found.groups()
+    told = found.string.startswith((" is ", " ("), found.end())  # `force is 'yes'; ...`, `lowercase (false, now true)`
+    return flag, "True" if value is None and flag in SWITCHES and not told else value
 
 
 class InputError(CoocError):
@@ -111,6 +116,26 @@ class InterruptedRun(CoocError):
     """Stopped by the user; what is finished is kept for `--resume`."""
 
     exit_code = 130
+
+
+@contextmanager
+def naming_keys(tables: Mapping[str, str]) -> Iterator[None]:
+    """Have errors name options as keys of a job file: `[[train]] loss = "hs"`; `tables` has the table of each by its name."""
+
+    def key(found: re.Match[str]) -> str:
+        flag, value = _named(found)
+        table = tables.get(flag.replace("-", "_"))
+        if table is None:
+            return found[0]
+        shown = {"True": "true", "False": "false"}.get(value or "", value)
+        written = "" if shown is None else f" = {shown}" if AS_WRITTEN.fullmatch(value or "") else f' = "{shown}"'
+        return f"{table} {flag}{written}"
+
+    try:
+        yield
+    except CoocError as error:
+        error.args = (OPTION.sub(key, error.text),)
+        raise
 
 
 @contextmanager

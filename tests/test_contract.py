@@ -25,7 +25,7 @@ from cooc_engine.models.families import FAMILIES, family_of, trainable
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.pipeline.describe import info
 from cooc_engine.pipeline.train import train
-from cooc_engine.storage.outputs import locked
+from cooc_engine.storage.locks import locked
 from cooc_engine.vectors.query import Vectors, nn
 
 STREAM = {"vector_size": 7, "epochs": 2, "lr": 0.05, "subsample": 0, "seed": 3, "deterministic": True}

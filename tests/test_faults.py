@@ -80,7 +80,7 @@ def write_text(path: Path, tokens: int, words: int, seed: int = 1) -> Path:
     ("kind", "scenario", "least"),
     [
         ("kill", "encode", 80), ("kill", "news", 40), ("kill", "runs", 120), ("kill", "replace", 60), ("kill", "merge", 50),
-        ("full", "encode", 30), ("full", "count", 20), ("full", "runs", 50), ("full", "merge", 20),
+        ("full", "encode", 30), ("full", "count", 20), ("full", "runs", 50), ("full", "merge", 20), ("full", "count-pairs", 10),
         ("random", "encode", 30), ("random", "runs", 30),
     ],
 )  # fmt: skip

@@ -21,7 +21,7 @@ from cooc_engine.cli.hints import explanation
 from cooc_engine.cli.parameters import add_verb, new_app
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.interrupts import interrupts
-from cooc_engine.runtime.streams import ReaderGone
+from cooc_engine.runtime.streams import ReaderGone, speak_json
 from cooc_engine.storage.outputs import FULL
 
 __all__ = ["command_line", "main", "program"]
@@ -116,18 +116,18 @@ add_verb(app, install_completion, "--install-completion")
 
 def program(arguments: Sequence[str]) -> int:
     """Run a command line as `main` does, and say so if it first has to wait for kernels to be compiled."""
-    shown = values("--progress", arguments)
-    if "none" not in shown:
-        show_notices(as_json="json" in shown)
+    if "none" not in values("--progress", arguments):
+        show_notices()
     return main(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Errors are one line on stderr, or a JSON object if JSON was asked for."""
-    as_json = "--json" in arguments or "json" in values("--progress", arguments)
-    with interrupts():
-        failure = _failure(modern(arguments))
-    return fail(*failure, as_json=as_json) if failure else 0
+    given = modern(arguments)
+    with speak_json(any(word.partition("=")[0] == "--json" for word in given) or "json" in values("--progress", given)):
+        with interrupts():
+            failure = _failure(given)
+        return fail(*failure) if failure else 0
 
 
 def _failure(arguments: Sequence[str]) -> tuple[str, int] | None:

@@ -156,7 +156,7 @@ def autotune(
     with Work(run) as work:
         _, trials = autotune(given(text), validation, output, options, base, **run.keywords())
     if picture is not None:
-        plot_trials(trials, picture, (options or AutotuneOptions()).metric)
+        plot_trials(trials, picture, (options or AutotuneOptions()).metric, force=run.force)
     if not run.json:
         print_lines(_trial_lines(trials))
     best = max(trial["score"] for trial in trials)

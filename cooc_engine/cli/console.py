@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.measure import Measure
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
-from cooc_engine.runtime.streams import visible
+from cooc_engine.runtime.streams import message_line, visible
 
 __all__ = [
     "Told", "Work", "carry_out", "fail", "figure", "note", "print_json", "print_lines", "print_result",
@@ -87,12 +87,9 @@ def figure(value: Any) -> str:
     return f"{'--':>9s}" if value is None else f"{value:9.3f}"
 
 
-def fail(text: str, code: int, *, as_json: bool = False) -> int:
+def fail(text: str, code: int) -> int:
     """Print an error to stderr, as a line or as a JSON object, and return the exit code."""
-    if as_json:
-        print(json.dumps({"error": text, "exit_code": code}), file=sys.stderr)
-    else:
-        _say(text)
+    _say(text, {"error": text, "exit_code": code})
     return code
 
 
@@ -107,34 +104,27 @@ def print_lines(texts: Iterable[str], *, flush: bool = False) -> None:
 class _Notices(logging.Handler):
     """Shows what the library logs about kernels that are compiled: nothing else says why a first command takes long."""
 
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__(logging.INFO)
-        self._as_json = as_json
-
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if self._as_json:
-            print(json.dumps({"message": text}), file=sys.stderr)
-        else:
-            _say(text)
+        _say(text, {"message": text})
 
 
-def show_notices(*, as_json: bool) -> None:
+def show_notices() -> None:
     """Show notices of compiled kernels on stderr from now on."""
     logger = logging.getLogger("cooc_engine.kernels")
-    logger.addHandler(_Notices(as_json=as_json))
+    logger.addHandler(_Notices(logging.INFO))
     logger.setLevel(logging.INFO)
     logger.propagate = False
 
 
 def note(text: str) -> None:
     """Say something about a result, on stderr."""
-    _say(f"note: {text}")
+    _say(f"note: {text}", {"message": text})
 
 
-def _say(text: str) -> None:
-    """Write one line to stderr, whatever the names in it contain."""
-    print("cooc-engine:", visible(text).replace("\n", "\\n"), file=sys.stderr)
+def _say(text: str, record: Mapping[str, Any]) -> None:
+    """Write a line to stderr: a text, or a record if stderr has JSON alone."""
+    print(message_line(text, record), file=sys.stderr)
 
 
 def _put(text: str) -> None:

@@ -39,7 +39,7 @@ class TableOptions(Options):
     force: bool = False
     """Replace an existing file."""
     progress: Kind = "auto"
-    """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
+    """How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."""
     json: bool = False
     """Print one JSON list."""
 
@@ -51,7 +51,7 @@ class PageOptions(Options):
     force: bool = False
     """Replace an existing page."""
     progress: Kind = "auto"
-    """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
+    """How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."""
     json: bool = False
     """Print all numbers as one JSON object."""
 
@@ -230,5 +230,5 @@ def _judge(models: list[Path], task: Task, table: TableOptions) -> None:
         refuse_file(table.output, force=table.force)
     rows = task_rows(task, models, cooc_engine.open_progress(table.progress))
     if table.output:
-        write_scores(rows, table.output)
+        write_scores(rows, table.output, force=table.force)
     print_result(table.json, rows, score_table(rows))

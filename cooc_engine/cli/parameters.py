@@ -47,7 +47,9 @@ Positive = Annotated[int, AtLeast(1)]
 Topn = Annotated[Positive, Flag(("--k", "-k"))]
 HowMany = Annotated[Topn, "Number of words to print."]
 Force = Annotated[bool, Running, "Replace an existing file."]
-ProgressKind = Annotated[Kind, Running, "How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."]
+ProgressKind = Annotated[
+    Kind, Running, "How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."
+]
 Threads = Annotated[
     int | None,
     Running,

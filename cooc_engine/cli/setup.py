@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from cooc_engine.cli.console import print_lines, print_result
-from cooc_engine.cli.parameters import Directory, ProgressKind
+from cooc_engine.cli.console import print_result
+from cooc_engine.cli.parameters import Directory, Json, ProgressKind
 from cooc_engine.runtime.progress import open_progress
-from cooc_engine.runtime.run_options import RunOptions
 
 __all__ = ["demo", "warm"]
 
-RUN = RunOptions()
 
-
-def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> None:
+def demo(*, output: Directory = Path("cooc-demo"), progress: ProgressKind = "auto", json: Json = False) -> None:
     """Run the whole pipeline on the documentation of this Python installation.
 
     For example:
@@ -24,7 +21,8 @@ def demo(*, output: Directory = Path("cooc-demo"), run: RunOptions = RUN) -> Non
     """
     from cooc_engine.pipeline.demo import demo
 
-    print_lines(demo(output, open_progress(run.progress)))
+    lines = demo(output, open_progress(progress))
+    print_result(json, {"output": str(output)}, lines)
 
 
 def warm(*, progress: ProgressKind = "auto", json: Annotated[bool, "Print the result as one JSON object."] = False) -> None:

@@ -66,7 +66,7 @@ def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions
                 begin_with(older, former, corpus, state.network)
             run_epochs(state, text, options, run.workers, stage, saved.between)
             origin = origin_of_corpus(corpus, options, run.workers, {})
-            save_model(output, elmo_data(state.network, corpus.vocabulary, *origin, state.history))
+            save_model(output, elmo_data(state.network, corpus.vocabulary, *origin, state.history), force=run.force)
     return open_model(output)
 
 

@@ -54,6 +54,7 @@ CHUNK_BYTES = 80 * CHUNK
 TASK_ENTRIES = 1 << 20
 LEAST_ENTRIES = 1 << 14
 ENTRY_BYTES = 12  # bytes per entry grouped by row
+DISK_BYTES = 8  # bytes per entry on disk, a column and a count; a pair that occurs several times takes less
 LEAST_RUN = 1 << 20
 MOST_BLOCKS = 1 << 12
 ROUNDED = 1e-9  # tolerated relative error of float64 sums; those of GloVe's programs are off by 1e-11
@@ -286,12 +287,22 @@ def build(
     room = _Allotment.of(words, _width(entries, window), run.budget, run.workers)
     named = {"version": VERSION} if names is None else {"version": RECTANGULAR, "column_vocabulary": names.digest}
     plan = {"kind": KIND, "options": options.record(), "vocabulary": vocabulary.digest, **named, **entries.origin}
-    with building(output, plan, **run.claim) as work:
+    with building(output, plan, **run.claim, peak=lambda: _disk_bytes(entries, room)) as work:
         progress.say(room.plan.line())
         if not (work / "manifest.json").exists():
             _fill(work, entries, room, progress)
         clean(work)
     return Cooc(output)
+
+
+def _disk_bytes(entries: EntrySource, room: _Allotment) -> int:
+    """Predict the bytes of disk that a build takes at its peak, runs that wait to be merged with it."""
+    kept = DISK_BYTES * entries.size + sum(8 * len(names) + names.text.nbytes for names in _names(entries))
+    return kept if entries.size <= room.run else kept + DISK_BYTES * entries.size
+
+
+def _names(entries: EntrySource) -> list[Vocabulary]:
+    return [names for names in (entries.vocabulary, entries.column_names) if names is not None]
 
 
 def _fill(work: Path, entries: EntrySource, room: _Allotment, progress: Progress) -> None:

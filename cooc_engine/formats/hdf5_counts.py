@@ -154,7 +154,7 @@ def export_hdf5(
         }
         if cooc.column_names is not None:
             elements[COLUMNS] = _named(output, COLUMNS, cooc.column_names)
-        write_elements(output, COUNTS, elements)
+        write_elements(output, COUNTS, elements, force=how.force)
 
 
 def _named(path: Path, name: str, words: Vocabulary) -> Element:

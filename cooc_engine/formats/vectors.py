@@ -9,7 +9,6 @@ elmo                     models of ELMo's programs, both ways, in several files
 from __future__ import annotations
 
 import struct
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE, form_of
 from cooc_engine.storage.inputs import refuse_streams
-from cooc_engine.storage.outputs import disk_errors, refuse_file, writing_files
+from cooc_engine.storage.outputs import directory_beside, disk_errors, refuse_file, writing_files
 from cooc_engine.text.compression import beginning
 
 __all__ = [
@@ -238,17 +237,17 @@ def convert(source: ForeignModel, output: Path, *, force: bool = False) -> Model
     """Convert a file of another program to the model file `output`; return it opened. Raises what `read_vectors` raises."""
     refuse_file(output, force=force)
     with disk_errors(output):
-        save_model(output, source.data(output.parent))
+        save_model(output, source.data(output.parent), force=force)
     return open_model(output)
 
 
 def as_model(path: PathLike, directory: Path) -> ModelFile:
-    """Open a model, or a file of vectors as a model, in an unnamed file in `directory`; raises what `convert` raises."""
+    """Open a model, or a file of vectors as a model in a `directory` that is deleted at once; raises what `convert` raises."""
     path = Path(path)
     if _format_of_model(path) is None:
         return open_model(path)
-    with tempfile.TemporaryDirectory(dir=directory) as made:
-        return convert(ForeignModel(path), Path(made) / "model.h5").called(path)
+    with directory_beside(directory):
+        return convert(ForeignModel(path), directory / "model.h5").called(path)
 
 
 def _format_of_model(path: Path) -> str | None:

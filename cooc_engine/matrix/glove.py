@@ -215,7 +215,7 @@ class _Training:
         allotment = _Allotment.of(self.shape, grid, cooc, f"train {solver.family}", self.workers)
         with claimed(self.output, self.run) as checkpoint:
             _check(solver, cooc)
-            older = open_older(options.init, self.shape.d, self.output.parent)
+            older = open_older(options.init, self.shape.d, self.output)
             plan = Begun.of(options, solver.family, cooc.digest, checksums(older), grid.blocks, grid.group)
             plan.check(checkpoint, resume=self.run.resume)
             self.run.shown.say(allotment.line())
@@ -256,7 +256,7 @@ class _Training:
             stage.resume_at(state.epoch * extent.trained + entries_done(state, extent, schedule))
             run_epochs(visitors, state, schedule, stage, saved.between)
             data = _model_data(self.solver, self.cooc, state, self.options, visitors.threads)
-            save_model(self.output, data)  # from now on Ctrl-C has no effect
+            save_model(self.output, data, force=self.run.force)  # from now on Ctrl-C has no effect
 
 
 def schedule_of(options: Options) -> Schedule:

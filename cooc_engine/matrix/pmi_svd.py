@@ -190,7 +190,11 @@ class _Work:
     def _save(self, arrays: dict[str, Any], history: list[dict[str, float]]) -> None:
         origin = origin_of_counts(self.cooc, self.options, self.run.workers)
         parts = arrays, self.options.vectors, *origin, history
-        save_model(self.output, ModelData("pmi-svd", self.cooc.vocabulary, *parts, column_names=self.cooc.column_names))
+        save_model(
+            self.output,
+            ModelData("pmi-svd", self.cooc.vocabulary, *parts, column_names=self.cooc.column_names),
+            force=self.run.force,
+        )
 
 
 class _PassesRecord(TypedDict):

@@ -68,7 +68,7 @@ def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options,
         with run.shown.stage("write vectors", moved, "entries") as stage:
             origin = origin_of_counts(cooc, recorded, run.workers)
             data = ModelData("pmi", cooc.vocabulary, _csr(made, stage), "w", *origin, column_names=cooc.column_names)
-            save_model(output, data)
+            save_model(output, data, force=run.force)
     return open_model(output)
 
 

@@ -21,23 +21,15 @@ from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.numbers import show_duration
 from cooc_engine.runtime.options import Options, changed_options
 from cooc_engine.storage.holders import held
-from cooc_engine.storage.outputs import (
-    beside,
-    discard,
-    disk_errors,
-    locked,
-    part_path,
-    refuse_busy,
-    refuse_links,
-    refuse_overwrite,
-)
+from cooc_engine.storage.locks import locked, refuse_busy, refuse_links
+from cooc_engine.storage.outputs import beside, discard, disk_errors, part_path, refuse_overwrite
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, fitted
 from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "Begun", "Between", "Checkpoint", "Resumable", "TrainingState", "checkpoint_path", "claimed", "discard_leftovers",
-    "slabs_path", "worth",
+    "older_path", "slabs_path", "worth",
 ]  # fmt: skip
 
 SAVING = 0.05  # checkpoints at the ends of epochs may take at most this share of the time
@@ -152,6 +144,16 @@ def slabs_path(output: Path) -> Path:
     return beside(output, ".slabs")
 
 
+def older_path(output: Path) -> Path:
+    """Return the path of the directory in which a file of vectors becomes the model that a training starts from."""
+    return beside(output, ".init")
+
+
+def _discard_directories(output: Path) -> None:
+    discard(slabs_path(output))
+    discard(older_path(output))
+
+
 def discard_leftovers(output: Path, *, take_over: bool = False) -> None:
     """Delete the lock and the checkpoint of a training that was killed after it had written `output`.
 
@@ -159,7 +161,7 @@ def discard_leftovers(output: Path, *, take_over: bool = False) -> None:
     """
     checkpoint, lock = checkpoint_path(output), beside(output, ".lock")
     refuse_busy(lock, take_over=take_over)
-    discard(slabs_path(output))
+    _discard_directories(output)
     if checkpoint.exists() and checkpoint.stat().st_mtime_ns <= output.stat().st_mtime_ns:
         checkpoint.unlink()
     lock.unlink(missing_ok=True)
@@ -190,8 +192,9 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     if run.force:
         tell_replaced(output, checkpoint, run.shown.say, worth)
     with disk_errors(output, resumes=True), locked(lock), held(lock, take_over=take_over):
-        discard(slabs_path(output))
         try:
+            refuse_overwrite(output, checkpoint, force=run.force, resume=True, worth=worth)  # another run may just have ended
+            _discard_directories(output)
             yield checkpoint
             checkpoint.unlink(missing_ok=True)
         finally:

@@ -268,8 +268,8 @@ class ModelFile(Opened):
         return self._data
 
 
-def save_model(path: Path, model: ModelData) -> None:
-    """Write a model to `path`; an existing file is replaced only when the new one is complete.
+def save_model(path: Path, model: ModelData, *, force: bool = True) -> None:
+    """Write a model to `path`; with `force`, an existing file is replaced, only when the new one is complete.
 
     Equal content gives equal bytes. Raises `DivergenceError` for a value that is not finite, `UsageError` for a family
     or array that the format does not have, `ResourceError` on a full disk; then `path` is as it was.
@@ -283,7 +283,7 @@ def save_model(path: Path, model: ModelData) -> None:
     if model.evaluation:
         elements["evaluation"] = document(model.evaluation, path, "evaluation")
     _read(Contents(path, elements))  # what would be refused later is not written
-    write_elements(path, MODEL, elements)
+    write_elements(path, MODEL, elements, force=force)
 
 
 def _named(path: Path, name: str, rows: Vocabulary) -> Element:

@@ -13,6 +13,7 @@ import numpy as np
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.checkpoints import older_path
 from cooc_engine.models.families import named
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.types import Matrix, Rows
@@ -24,14 +25,14 @@ __all__ = ["begin_with", "checksums", "extended", "has_words", "open_older"]
 as_model: Callable[[str, Path], ModelFile] = named("cooc_engine.formats.vectors:as_model")  # of a room that comes later
 
 
-def open_older(path: str | None, d: int, directory: Path) -> ModelFile | None:
+def open_older(path: str | None, d: int, output: Path) -> ModelFile | None:
     """Return the model to start from, or None; raises `UsageError` if its vectors are not of dimension d.
 
-    The path may be that of another program's file of vectors, which is converted to a model in an unnamed file in `directory`.
+    The path may be that of another program's file of vectors, which is converted to a model in a directory beside `output`.
     """
     if path is None:
         return None
-    model = as_model(path, directory)
+    model = as_model(path, older_path(output))
     widths = [model.shapes[name][1] for name, axes in model.axes.items() if axes == "V d"]
     if not widths:
         raise UsageError(f"--init {path}: has no word vectors to start from")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from cooc_engine.models.families import trainer_of
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import encoded
-from cooc_engine.pipeline.work_directories import discard_work, refuse_foreign_work, work_of
+from cooc_engine.pipeline.work_directories import discard_work, work_of, workspace
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.numbers import parse_size, show_size
@@ -32,7 +31,7 @@ from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.inputs import record_bytes
-from cooc_engine.storage.outputs import beside, disk_errors, refuse_overwrite, write_whole
+from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
 from cooc_engine.storage.schema import fitted, read_json
 from cooc_engine.vectors.classifier import Classifier, Scores
 from cooc_engine.vectors.model import Model, open_model
@@ -99,20 +98,12 @@ def autotune(
 @contextmanager
 def _workspace(output: Path, run: Run) -> Iterator[Path]:
     """Create `OUTPUT.work`, and remove it at the end unless trials are left to go on from."""
-    work, record = work_of(output), _record_of(output)
-    refuse_foreign_work(output)
-    if not run.resume:
-        discard_work(output)
-        record.unlink(missing_ok=True)
-    with disk_errors(output):
-        work.mkdir(exist_ok=True)
-    try:
+    record = _record_of(output)
+    with workspace(output, anew=not run.resume, keeps=lambda _: record.exists()) as work:
+        refuse_overwrite(output, record, force=run.force, resume=run.resume)  # another run may just have ended
+        if not run.resume:
+            record.unlink(missing_ok=True)
         yield work
-    except BaseException:
-        if not record.exists():
-            shutil.rmtree(work)
-        raise
-    shutil.rmtree(work)
 
 
 def _record_of(output: Path) -> Path:

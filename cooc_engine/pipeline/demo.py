@@ -215,7 +215,7 @@ def _picture(model: Path, path: Path) -> str:
     from cooc_engine.models.file import open_model
 
     try:
-        return str(plot_model(open_model(model), path))
+        return str(plot_model(open_model(model), path, force=True))
     except UsageError as error:
         return f"none; {error.flags}"
 

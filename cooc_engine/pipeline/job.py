@@ -68,6 +68,7 @@ from cooc_engine.pipeline.job_stages import (
     refuse_changed,
     train_stage,
 )
+from cooc_engine.pipeline.job_tables import in_table, options_of
 from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
@@ -77,7 +78,7 @@ from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table, write_scores
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.numbers import show_value
-from cooc_engine.runtime.options import Options, from_mapping
+from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import disk_errors, write_record, write_whole
@@ -134,13 +135,16 @@ def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Co
     def running(at: Path) -> SharedFreshKeywords:
         return {**run, "force": at in anew.outputs}
 
-    corpus = encoded(plan.texts, plan.corpus, plan.encode, **running(plan.corpus))
-    coocs = {at: counted(corpus, at, options, **running(at)) for at, options in plan.counts.items()}
+    with in_table("[encode]", EncodeOptions):
+        corpus = encoded(plan.texts, plan.corpus, plan.encode, **running(plan.corpus))
+    with in_table("[count]", CountOptions):
+        coocs = {at: counted(corpus, at, options, **running(at)) for at, options in plan.counts.items()}
     for number, training in enumerate(plan.trainings, 1):
         if plan.grid:
             Run.of("run", run, SharedFreshKeywords).shown.say(f"{training.at}: {number} of {len(plan.trainings)} models")
         data = corpus if training.counts is None else coocs[training.counts]
-        _trained(training.family, data, training.at, training.options, **running(training.at))
+        with in_table("[[train]]", training.family.options):
+            _trained(training.family, data, training.at, training.options, **running(training.at))
     return corpus
 
 
@@ -155,8 +159,10 @@ def _judgements(plan: _Plan, corpus: Corpus, anew: Forced, **run: Unpack[SharedF
     if plan.compared:
         sections = {"documents": document_record(documents, named_models(models))} if documents else {}
         sections |= {"classifiers": tested} if tested else {}
-        compare(models, **plan.compared, sections=sections, force=True, progress=progress)
-    rows = _judged(plan, progress, force="eval" in anew.judging) if plan.judged else []
+        with in_table("[compare]", CompareOptions):
+            compare(models, **plan.compared, sections=sections, force=True, progress=progress)
+    with in_table("[eval]", EvalOptions):
+        rows = _judged(plan, progress, force="eval" in anew.judging) if plan.judged else []
     rows += _document_rows(plan, documents)
     if tested:
         rows += _written(plan, accuracy_rows(tested, named_models(models)), "classifiers.tsv")
@@ -237,8 +243,9 @@ class _Plan:
         if not self.texts:
             raise UsageError(f"{path}: [encode] names no texts")
         self.corpus = self.output / "corpus"
-        self.encode = from_mapping(EncodeOptions, self._beside(table), f"{path} [encode]").loaded()
-        self.encode.check_use()
+        with in_table("[encode]", EncodeOptions):
+            self.encode = options_of(EncodeOptions, self._beside(table), f"{path} [encode]").loaded()
+            self.encode.check_use()
         count, tables = self._table(fields, "count"), self._tables(fields)
         self._several = len(tables) > 1
         self._counting = list(self._combined(CountOptions, count, f"{path} [count]"))
@@ -278,7 +285,7 @@ class _Plan:
     def _combined(self, kind: type[O], table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], O]]:
         """Yield the listed values and the options of each combination."""
         for listed, values in combinations(table, where):
-            yield listed, from_mapping(kind, values, where)
+            yield listed, options_of(kind, values, where)
 
     def _counts_path(self, listed: Mapping[str, Any]) -> Path:
         return self.output / file_name("cooc", listed)
@@ -326,7 +333,7 @@ class _Plan:
         self.picture = table.pop("picture", False)
         names = {key: key.replace("-", "_") for key in table}
         paths = {name: self._paths(table.pop(key), f"[eval] {key}") for key, name in names.items() if name in SETS}
-        options = from_mapping(EvalOptions, table, f"{self.path} [eval]")
+        options = options_of(EvalOptions, table, f"{self.path} [eval]")
         if not isinstance(self.picture, bool) or (self.picture and not self.grid):
             raise UsageError(f"{self.path} [eval]: picture is true or false, and shows what the values in lists do")
         if self.picture:
@@ -346,7 +353,7 @@ class _Plan:
         asked = {"restrict": self.judged["restrict"]} if self.judged else {}
         sets = {kind: self.judged[kind] for kind in COMPARED if kind in self.judged}
         table.pop("output", None)
-        return {"output": page, **sets, "options": from_mapping(CompareOptions, {**asked, **table}, where)}
+        return {"output": page, **sets, "options": options_of(CompareOptions, {**asked, **table}, where)}
 
     def _tested(self, table: dict[str, Any]) -> tuple[list[Path], AccuracyOptions]:
         """Return the texts to test classifiers on, and how."""
@@ -355,7 +362,7 @@ class _Plan:
             raise UsageError(f"{where}: names no texts")
         if not any("labels" in training.family.arrays for training in self.trainings):
             raise UsageError(f'{where}: tests classifiers, and no [[train]] makes one; its model is "supervised"')
-        return texts, from_mapping(AccuracyOptions, table, where)
+        return texts, options_of(AccuracyOptions, table, where)
 
     def _probing(self, table: dict[str, Any]) -> Probing:
         where = f"{self.path} [probe]"
@@ -430,7 +437,7 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
         write_record(memory, {**_summary(Table.of(rows)), "evaluations": found})
         write_whole(plan.output / "table.tsv", Table.of(rows).tsv().encode())
     if plan.picture:
-        plot_table(Table.of(rows), plan.output / "table.png")
+        plot_table(Table.of(rows), plan.output / "table.png", force=True)
     return rows
 
 
@@ -442,7 +449,7 @@ def _document_rows(plan: _Plan, documents: Sequence[Results]) -> list[dict[str, 
 
 def _written(plan: _Plan, rows: Sequence[dict[str, Any]], file: str) -> list[dict[str, Any]]:
     """Write scores of models as a table, and return them, those of a grid with their settings."""
-    write_scores(rows, plan.output / file)
+    write_scores(rows, plan.output / file, force=True)
     settings = {str(training.at): training.wanted[0].settings for training in plan.trainings}
     return [{**row, "settings": settings[row["model"]]} for row in rows] if plan.grid else list(rows)
 

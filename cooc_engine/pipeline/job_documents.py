@@ -13,8 +13,8 @@ from cooc_engine.evaluation.clustering import Clustering
 from cooc_engine.evaluation.documents import Outcome, Results, Task
 from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions
 from cooc_engine.models.file import open_model
+from cooc_engine.pipeline.job_tables import options_of
 from cooc_engine.pipeline.kept_results import remembered
-from cooc_engine.runtime.options import from_mapping
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.storage.outputs import write_record
 
@@ -36,7 +36,7 @@ def clustering_of(table: Mapping[str, Any], paths: Paths, where: str) -> Cluster
     texts, labels = (paths(rest.pop(key, []), f"[cluster] {key}") for key in ("texts", "labels"))
     if not texts:
         raise UsageError(f"{where} [cluster]: names no texts")
-    return Clustering.of(texts, from_mapping(ClusterOptions, rest, f"{where} [cluster]"), labels)
+    return Clustering.of(texts, options_of(ClusterOptions, rest, f"{where} [cluster]"), labels)
 
 
 def classification_of(table: Mapping[str, Any], paths: Paths, where: str) -> Classification:
@@ -45,7 +45,7 @@ def classification_of(table: Mapping[str, Any], paths: Paths, where: str) -> Cla
     train, test, labels = (paths(rest.pop(key, []), f"[classify] {key}") for key in ("train", "test", "labels"))
     if len(train) != 1 or len(test) != 1:
         raise UsageError(f"{where} [classify]: names a text as train, and another as test")
-    return Classification.of(train[0], test[0], from_mapping(ClassifyOptions, rest, f"{where} [classify]"), labels)
+    return Classification.of(train[0], test[0], options_of(ClassifyOptions, rest, f"{where} [classify]"), labels)
 
 
 def results_of(

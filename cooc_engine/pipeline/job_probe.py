@@ -17,12 +17,12 @@ from cooc_engine.evaluation.layers import probe
 from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.file import open_model
+from cooc_engine.pipeline.job_tables import options_of
 from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import encoded
 from cooc_engine.reports.layers import plot_layers
 from cooc_engine.reports.pictures import require_matplotlib
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords
-from cooc_engine.runtime.options import from_mapping
 from cooc_engine.storage.outputs import write_record
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Probing:
         picture = rest.pop("picture", False)
         if not isinstance(picture, bool):
             raise UsageError(f"{where}: picture is {picture!r}; it must be true or false")
-        options = from_mapping(ProbeOptions, rest, where)
+        options = options_of(ProbeOptions, rest, where)
         if options.save_mix is not None or options.force:
             raise UsageError(f"{where}: a job cannot save a mix, since it may have several models; use `probe --save-mix`")
         if not any(files.values()):

@@ -18,6 +18,7 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import CoocError, UsageError
 from cooc_engine.models.checkpoints import checkpoint_path, worth
 from cooc_engine.models.families import Family
+from cooc_engine.pipeline.job_tables import in_table
 from cooc_engine.pipeline.training import check_model
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import Options
@@ -112,10 +113,12 @@ class StagePlan:
 def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) -> JobStage:
     """Return the stage that encodes the texts of a job."""
 
+    @in_table("[encode]", EncodeOptions)
     def foresee(**run: Any) -> Foreseen:
         disk = plan_encode(texts, at, options, **run).disk
         return (disk.output, disk.peak) if disk else UNKNOWN
 
+    @in_table("[encode]", EncodeOptions)
     def check() -> None:
         check_corpus(Corpus(at), options, TextInput.of(texts), force_stage(at))
 
@@ -125,10 +128,12 @@ def encode_stage(texts: Sequence[PathLike], at: Path, options: EncodeOptions) ->
 def count_stage(corpus: Path, at: Path, options: CountOptions) -> JobStage:
     """Return a stage that counts a corpus."""
 
+    @in_table("[count]", CountOptions)
     def foresee(**run: Any) -> Foreseen:
         disk = plan_count(corpus, at, options, **run).disk if corpus.exists() else None
         return (disk.output, disk.peak) if disk else UNKNOWN
 
+    @in_table("[count]", CountOptions)
     def check() -> None:
         check_counts(Cooc(at), options, Corpus(corpus) if corpus.exists() else None, force_stage(at))
 
@@ -141,6 +146,7 @@ def train_stage(family: Family, corpus: Path, counts: Path | None, at: Path, out
     def foresee(**run: Any) -> Foreseen:
         return (_least_bytes(family, options, len(Corpus(corpus).vocabulary)) if corpus.exists() else None), None
 
+    @in_table("[[train]]", family.options)
     def check() -> None:
         made_of = counts or corpus
         data = (Cooc(counts) if counts else Corpus(corpus)) if made_of.exists() else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,10 +19,10 @@ from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.checkpoints import worth
-from cooc_engine.pipeline.work_directories import discard_work, refuse_foreign_work, work_of
+from cooc_engine.pipeline.work_directories import discard_work, work_of, workspace
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import disk_errors, is_directory_of, refuse_overwrite
+from cooc_engine.storage.outputs import is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
 
 if TYPE_CHECKING:
@@ -106,28 +105,18 @@ def _check_options(
 
 @contextmanager
 def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
-    """Create `OUTPUT.work`, and remove it at the end unless an error leaves something to resume in it."""
+    """Have `OUTPUT.work`, and remove it at the end unless an error leaves something to resume in it."""
     work = work_of(output)
-    refuse_foreign_work(output)
     if resume and not force and output.exists():  # an earlier run was killed after it had finished the output
         discard_work(output)
     refuse_overwrite(output, work, force=force, resume=resume, worth=worth)
-    if force:
-        discard_work(output)
-    kept = work.exists()
-    with disk_errors(output):
-        work.mkdir(exist_ok=True)
-    try:
+    kept = work.exists() and not force
+    with workspace(output, anew=force, keeps=lambda error: kept or _resumable(error)):
         yield work
-    except Exception as error:
-        if not any(work.iterdir()) or not (kept or _resumable(error)):
-            shutil.rmtree(work, ignore_errors=True)
-        raise
-    shutil.rmtree(work)
 
 
-def _resumable(error: Exception) -> bool:
-    return getattr(error, "exit_code", 0) in (3, 4, 130)
+def _resumable(error: BaseException) -> bool:
+    return not isinstance(error, Exception) or getattr(error, "exit_code", 0) in (3, 4, 130)
 
 
 def append(

@@ -12,11 +12,9 @@ import dataclasses
 import difflib
 import functools
 import inspect
-import shutil
-import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from cooc_engine.runtime.described import described
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import Matrix
+from cooc_engine.storage.temporary import temporary_directory
 from cooc_engine.text.readers import document_words
 from cooc_engine.text.tagged import untagged
 from cooc_engine.vectors.model import Model, open_model
@@ -68,9 +67,9 @@ class HeldModel:
         """Take the path of the file; without one it is in a temporary directory, removed with this object."""
         self.temporary = path is None
         if path is None:
-            home = tempfile.mkdtemp(prefix="cooc-engine-")
-            weakref.finalize(self, shutil.rmtree, home, ignore_errors=True)
-            path = Path(home) / "model.h5"
+            kept = ExitStack()
+            path = kept.enter_context(temporary_directory()) / "model.h5"
+            weakref.finalize(self, kept.close)
         self.path = path
 
     @classmethod
@@ -170,15 +169,15 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if isinstance(X, Corpus | Cooc):
             yield X
             return
-        with tempfile.TemporaryDirectory(prefix="cooc-engine-") as home:
+        with temporary_directory() as home:
             if _is_matrix(X):
                 rows, columns = _names_of(X)
                 other = None if rows == columns else columns
-                at, threads = Path(home) / "cooc", threads_of(self.n_jobs)
+                at, threads = home / "cooc", threads_of(self.n_jobs)
                 yield import_matrix(scipy.sparse.csr_array(X), rows, at, columns=other, threads=threads)
             else:
                 encoding = self._options(FAMILIES[self.family].encoding, ENCODING)
-                yield encode_documents(X, Path(home) / "corpus", encoding, threads=threads_of(self.n_jobs))
+                yield encode_documents(X, home / "corpus", encoding, threads=threads_of(self.n_jobs))
 
     def transform(self, X: Any) -> Matrix:
         """Return the vectors (n, d) of documents; or of the rows of a matrix (n, V), which count the words of each.

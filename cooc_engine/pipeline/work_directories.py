@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from cooc_engine.errors import UsageError
-from cooc_engine.storage.outputs import beside, refuse_links
+from cooc_engine.storage.locks import locked_directory, refuse_links
+from cooc_engine.storage.outputs import beside, disk_errors
 
-__all__ = ["discard_work", "refuse_foreign_work", "work_of"]
+__all__ = ["discard_work", "work_of", "workspace"]
 
-MEMBERS = frozenset(("corpus", "cooc", "best", "trial", "small", "retrain"))
+LOCK = "lock"
+MEMBERS = frozenset((LOCK, "corpus", "cooc", "best", "trial", "small"))
 """Names of the files and directories made there, without their suffixes."""
 
 
@@ -19,18 +23,51 @@ def work_of(output: Path) -> Path:
     return beside(output, ".work")
 
 
-def refuse_foreign_work(output: Path) -> None:
-    """Raise `UsageError` if the work directory is a link, or holds anything that no command makes, which would be deleted."""
+@contextmanager
+def workspace(output: Path, *, anew: bool, keeps: Callable[[BaseException], bool]) -> Iterator[Path]:
+    """Lock and yield the directory, empty if `anew`; then delete it, unless it `keeps` something to resume after an error.
+
+    Raises `UsageError` if another run is at work there, or if it holds what no command made, which would be deleted.
+    """
     work = work_of(output)
-    refuse_links(work)
-    foreign = (
-        sorted(path.name for path in work.iterdir() if path.name.partition(".")[0] not in MEMBERS) if work.is_dir() else []
-    )
-    if foreign:
-        raise UsageError(f"{work}: holds {foreign[0]}, which is none of this command's; move it or choose another --output")
+    _refuse_foreign(work)
+    with ExitStack() as held:
+        with disk_errors(output):
+            held.enter_context(locked_directory(work))
+            if anew:
+                _empty(work)
+        try:
+            yield work
+        except BaseException as error:
+            if not (_members(work) and keeps(error)):
+                shutil.rmtree(work, ignore_errors=True)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def discard_work(output: Path) -> None:
-    """Delete the work directory of an output, if there is one; raises as `refuse_foreign_work` does."""
-    refuse_foreign_work(output)
-    shutil.rmtree(work_of(output), ignore_errors=True)
+    """Delete the work directory of an output, if there is one; raises as `workspace` does."""
+    work = work_of(output)
+    _refuse_foreign(work)
+    if work.is_dir():
+        with locked_directory(work):
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _members(work: Path) -> list[Path]:
+    return [path for path in work.iterdir() if path.name != LOCK]
+
+
+def _empty(work: Path) -> None:
+    for path in _members(work):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _refuse_foreign(work: Path) -> None:
+    """Raise `UsageError` if the work directory is a link, or holds anything that no command makes, which would be deleted."""
+    refuse_links(work)
+    foreign = (
+        sorted(path.name for path in _members(work) if path.name.partition(".")[0] not in MEMBERS) if work.is_dir() else []
+    )
+    if foreign:
+        raise UsageError(f"{work}: holds {foreign[0]}, which is none of this command's; move it or choose another --output")

@@ -89,18 +89,18 @@ def plot(
         raise UsageError(f"{opened.path}: has sparse vectors; a map takes dense ones, such as those of pmi-svd")
     if columns:
         names, rows = opened.column_rows()
-        return plot_model(_Columns(rows[:], names, opened.history), path, words, "columns")
-    return plot_model(opened, path, words, "words" if opened.column_names is None else "rows")
+        return plot_model(_Columns(rows[:], names, opened.history), path, words, "columns", force=force)
+    return plot_model(opened, path, words, "words" if opened.column_names is None else "rows", force=force)
 
 
-def plot_model(model: Plottable, path: Path, words: int = 300, what: str = "words") -> Path:
+def plot_model(model: Plottable, path: Path, words: int = 300, what: str = "words", *, force: bool = False) -> Path:
     """Draw the loss by epoch and a map of up to `words` frequent words, in the format of the path's suffix; return the path.
 
     The map is a t-SNE of the cosine similarities (van der Maaten and Hinton 2008) and colours are Ward clusters; both
     are the same for the same vectors. Raises `UsageError` if matplotlib or scikit-learn is missing.
     """
     require("a picture", "plot", "matplotlib", "sklearn.manifold")
-    return picture(path, (16, 9), lambda figure: _draw(figure, model, words, what))
+    return picture(path, (16, 9), lambda figure: _draw(figure, model, words, what), force=force)
 
 
 def new_picture(output: PathLike, *, force: bool) -> Path:
@@ -117,8 +117,8 @@ def require_matplotlib() -> None:
     require("a picture", "plot", "matplotlib.backends.backend_agg")
 
 
-def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None]) -> Path:
-    """Write what `draw` draws, in the format of the path's suffix; return the path."""
+def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], None], *, force: bool = False) -> Path:
+    """Write what `draw` draws, in the format of the path's suffix; return the path. Raises as `write_files` does."""
     require_matplotlib()
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -133,7 +133,7 @@ def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], No
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # writing systems that the default font lacks
         draw(figure)
         canvas.print_figure(buffer, format=path.suffix.lower().lstrip("."), metadata=FORMATS[path.suffix.lower()])
-    write_files({path: buffer.getvalue()}, force=True)  # what must stay was refused before
+    write_files({path: buffer.getvalue()}, force=force)
     return path
 
 
@@ -263,13 +263,13 @@ def _free(box: Sequence[float], taken: Sequence[Sequence[float]], frame: Sequenc
 # ------------------------------------------------------------------------------------------------------- choices of a grid
 
 
-def plot_table(table: Table, path: Path) -> Path:
+def plot_table(table: Table, path: Path, *, force: bool = False) -> Path:
     """Draw the effect of each option of a grid on each score, averaged over all other options, as a PNG; return its path.
 
     Raises `UsageError` if matplotlib is missing.
     """
     wide, high = max(len(part.options) for part in table.parts().values()), len(table.parts())
-    return picture(path, (4.2 + 2.6 * wide, 1 + 4.5 * high), lambda figure: _draw_table(figure, table))
+    return picture(path, (4.2 + 2.6 * wide, 1 + 4.5 * high), lambda figure: _draw_table(figure, table), force=force)
 
 
 def _draw_table(figure: Figure, table: Table) -> None:

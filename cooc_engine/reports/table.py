@@ -135,9 +135,7 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return _aligned([["model", "documents", "covered", *kinds], *models.values()])
 
 
-def write_scores(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write scores as tab-separated values, one a line."""
+def write_scores(rows: Sequence[Mapping[str, Any]], path: Path, *, force: bool) -> None:
+    """Write scores as tab-separated values, one a line. Raises as `write_files` does."""
     lines = [list(rows[0]), *([f"{value}" for value in row.values()] for row in rows)]
-    write_files(
-        {path: utf8("".join("\t".join(line) + "\n" for line in lines))}, force=True
-    )  # what must stay was refused before
+    write_files({path: utf8("".join("\t".join(line) + "\n" for line in lines))}, force=force)

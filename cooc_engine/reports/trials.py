@@ -26,7 +26,7 @@ class _Axis(NamedTuple):
     marks: Mapping[float, str]
 
 
-def plot_trials(trials: Sequence[Mapping[str, Any]], path: Path, metric: str) -> Path:
+def plot_trials(trials: Sequence[Mapping[str, Any]], path: Path, metric: str, *, force: bool = False) -> Path:
     """Draw trials of `autotune`, the best in colour, as a PNG or SVG by the path's suffix; return the path.
 
     Raises `UsageError` if matplotlib is missing.
@@ -36,7 +36,7 @@ def plot_trials(trials: Sequence[Mapping[str, Any]], path: Path, metric: str) ->
     axes = [_axis(name.replace("_", " "), values) for name, values in columns.items()]
     axes.append(_axis(metric, [trial["score"] for trial in trials]))
     best = max(range(len(trials)), key=lambda i: trials[i]["score"])
-    return picture(path, (2 + 1.7 * len(axes), 6), lambda figure: _draw(figure, axes, best))
+    return picture(path, (2 + 1.7 * len(axes), 6), lambda figure: _draw(figure, axes, best), force=force)
 
 
 def _axis(name: str, values: Sequence[Any]) -> _Axis:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.numbers import show_clock, show_number
-from cooc_engine.runtime.streams import visible
+from cooc_engine.runtime.streams import speaks_json, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -244,14 +244,14 @@ def progress_of(shown: Shown) -> Progress:
 def open_progress(kind: Kind = "auto", stream: TextIO | None = None) -> Progress:
     """Return progress of this kind on `stream` (by default stderr); `auto` is a bar on a terminal and lines elsewhere.
 
-    Raises `UsageError` for another kind.
+    In a command with --json, `auto` is JSON. Raises `UsageError` for another kind.
     """
     if kind not in get_args(Kind):
         raise UsageError(f"--progress is {kind!r}; it must be a Progress, or one of {', '.join(get_args(Kind))}")
     stream = stream or sys.stderr
     if kind == "none" or stream is None:
         return Progress()
-    if kind == "json":
+    if kind == "json" or (kind == "auto" and speaks_json()):
         return JsonProgress(stream)
     draws = kind != "lines" and stream.isatty() and os.environ.get("TERM") not in CANNOT_DRAW
     return BarProgress(stream) if draws else LineProgress(stream)

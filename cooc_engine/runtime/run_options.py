@@ -36,7 +36,7 @@ class RunOptions(Options):
     take_over: bool = False
     """With --resume: take over the output of a run that was killed on another machine."""
     progress: Kind = "auto"
-    """How progress is shown on stderr: `auto` is a bar on a terminal and lines elsewhere."""
+    """How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."""
     json: bool = False
     """Print the result as one JSON object."""
 

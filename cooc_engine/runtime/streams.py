@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 from cooc_engine.errors import CoocError
 
-__all__ = ["ReaderGone", "guard_streams", "messages", "visible"]
+__all__ = ["ReaderGone", "guard_streams", "message_line", "messages", "speak_json", "speaks_json", "visible"]
 
 # Control characters but tab and line feed, and those that turn the direction of writing or end a line.
 OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -26,6 +29,26 @@ def visible(text: str) -> str:
     return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+@contextmanager
+def speak_json(wanted: bool) -> Iterator[None]:
+    """Have what goes to standard error be JSON, an object per line, while the block runs; progress unless it has a form."""
+    before, _Messages.as_json = _Messages.as_json, wanted
+    try:
+        yield
+    finally:
+        _Messages.as_json = before
+
+
+def speaks_json() -> bool:
+    """Tell whether what goes to standard error is to be JSON, in all threads."""
+    return _Messages.as_json
+
+
+def message_line(text: str, record: Mapping[str, Any]) -> str:
+    """Return a text as one line for standard error, whatever the names in it contain; or the record, if that is to be JSON."""
+    return json.dumps(record) if speaks_json() else "cooc-engine: " + visible(text).replace("\n", "\\n")
+
+
 class ReaderGone(CoocError):
     """Whoever read the results has closed the pipe, like `head`: as for any filter, that is no failure."""
 
@@ -34,6 +57,8 @@ class ReaderGone(CoocError):
 
 class _Messages(io.FileIO):
     """A descriptor on which a write never fails: what cannot be written is dropped."""
+
+    as_json = False
 
     def write(self, data: Any) -> int:
         """Write bytes, or drop them; returns their number."""

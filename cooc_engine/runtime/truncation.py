@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cooc_engine.errors import FormatError
+from cooc_engine.runtime.streams import message_line
 
 __all__ = ["explain_truncation"]
 
@@ -31,9 +32,10 @@ def _end(number: int) -> None:
     # The signal comes from a read of the file, in a kernel or in NumPy, never from within the interpreter or the allocator.
     named = _truncated()
     what = f"{named}: was truncated while it was in use" if named else "a mapped file was truncated, or cannot be read any more"
+    text, code = f"{what}; restore it, and run again", FormatError.exit_code
     with suppress(OSError):
-        os.write(2, os.fsencode(f"cooc-engine: {what}; restore it, and run again\n"))
-    os._exit(FormatError.exit_code)
+        os.write(2, os.fsencode(message_line(text, {"error": text, "exit_code": code}) + "\n"))
+    os._exit(code)
 
 
 HANDLER = ctypes.CFUNCTYPE(None, ctypes.c_int)(_end)  # kept here, since C has no more than a pointer to it

@@ -52,7 +52,7 @@ def train_sampled(
     corpus, output = Corpus.of(corpus), Path(output)
     run = Run.of("train_sampled", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
-        older = open_older(options.init, options.vector_size, output.parent)
+        older = open_older(options.init, options.vector_size, output)
         if not corpus.counts.any():
             raise InputError(f"{corpus.path}: contains no word of its vocabulary; there is nothing to train on")
         plan = Begun.of(options, family, _read_by(corpus), checksums(older))
@@ -78,7 +78,7 @@ def train_sampled(
                 begin_with(older, made.vocabulary or corpus.vocabulary, corpus.path, arrays, FAMILIES[family].arrays)
                 made.settle(arrays)
             run_epochs(state, made.model, corpus, run.workers, stage, saved.between)
-            save_model(output, _model_data(family, corpus, made, state, options, run.workers, older, ids))
+            save_model(output, _model_data(family, corpus, made, state, options, run.workers, older, ids), force=run.force)
     return open_model(output)
 
 

@@ -22,10 +22,10 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError, UsageError
+from cooc_engine.errors import CoocError, DivergenceError, FormatError, InputError
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.inputs import refuse_streams
-from cooc_engine.storage.outputs import disk_errors, locked, part_path
+from cooc_engine.storage.outputs import disk_errors, writing_file
 
 __all__ = [
     "FLOAT",
@@ -228,25 +228,18 @@ class Element:
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
-def write_elements(path: Path, form: str, elements: Mapping[str, Element]) -> None:
-    """Write a file under a temporary name and rename it; on any error nothing is left behind."""
-    if not path.parent.is_dir():
-        raise UsageError(f"{path.parent}: no such directory; make it or choose another --output")
-    work = part_path(path)
-    with disk_errors(path), locked(work):
-        try:
-            places = _write_structure(work, form, elements)
-            with work.open("r+b", buffering=0) as file:
-                for (element, name), place in places.items():
-                    file.seek(place)
-                    elements[element].datasets[name].write(file)
-                os.fsync(file.fileno())
-            with writing(), h5py.File(work, "r+", libver=VERSIONS, locking=False) as whole:
-                whole.attrs.modify("complete", np.uint8(1))
-            work.replace(path)
-        except BaseException:
-            work.unlink(missing_ok=True)
-            raise
+def write_elements(path: Path, form: str, elements: Mapping[str, Element], *, force: bool = True) -> None:
+    """Write a file under a temporary name and rename it; on any error nothing is left behind. Raises as `writing_file` does."""
+    with disk_errors(path), writing_file(path, force=force) as work:
+        places = _write_structure(work, form, elements)
+        with work.open("r+b", buffering=0) as file:
+            for (element, name), place in places.items():
+                file.seek(place)
+                elements[element].datasets[name].write(file)
+            os.fsync(file.fileno())
+        with writing(), h5py.File(work, "r+", libver=VERSIONS, locking=False) as whole:
+            whole.attrs.modify("complete", np.uint8(1))
+        work.replace(path)
 
 
 def _write_structure(work: Path, form: str, elements: Mapping[str, Element]) -> dict[tuple[str, str], int]:

@@ -60,7 +60,7 @@ def _touch(lock: Path, done: threading.Event) -> None:
 def output_of(lock: Path) -> Path:
     """Return the output that a lock file protects: that of the directory that it is in, or the file that it lies beside."""
     part = lock.parent if lock.name == "lock" else lock
-    return part.with_suffix("") if part.suffix in (".part", ".lock") else part
+    return part.with_suffix("") if part.suffix in (".part", ".lock", ".work") else part
 
 
 def refuse_others(lock: Path, *, take_over: bool) -> None:

@@ -1,22 +1,19 @@
-"""Atomic outputs: manifests, directories built under a temporary name, and locks.
+"""Atomic outputs: manifests, and files and directories built under a temporary name.
 
 A directory is built as `NAME.part`, locked meanwhile, and renamed once its manifest has been written: whatever bears its
 final name is complete. All layouts are specified in FORMAT.md.
 
-Locks use `flock`. Some network file systems provide it within one machine only: there, what `holders` writes keeps runs on
-different machines apart.
+What may not be replaced is refused when a run begins, and again under the lock: another run may finish in between.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
@@ -25,19 +22,19 @@ from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRu
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import as_flags, changed_options, changes
 from cooc_engine.storage.checksums import crc32
-from cooc_engine.storage.holders import held, output_of, refuse_others
+from cooc_engine.storage.holders import held
 from cooc_engine.storage.inputs import record_bytes
+from cooc_engine.storage.locks import locked, locked_directory, refuse_links
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "beside", "building", "building_file", "clear", "directory_beside", "discard", "disk_errors", "is_directory_of",
     "part_path", "read_manifest", "read_record", "utf8", "write_files", "write_manifest",
-    "write_record", "writing_files",
+    "write_record", "writing_file", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
-UNLOCKABLE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -206,27 +203,6 @@ def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
     return ""
 
 
-def refuse_links(*works: Path, output: Path | None = None) -> None:
-    """Raise `UsageError` where writing would change what lies elsewhere: at a link, a second name of a file, a device, a pipe.
-
-    An `output` is renamed into place, which does not change the file that had its name: it may have a second one.
-    """
-    for path in (*works, *([output] if output else [])):
-        try:
-            status = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        if stat.S_ISLNK(status.st_mode):
-            what = "is a link"
-        elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-            what = "is a device or a pipe"
-        elif stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and path != output:
-            what = "is one of several names of a file"
-        else:
-            continue
-        raise UsageError(f"{path}: {what}, and nothing is written through it; remove it or choose another --output")
-
-
 def refuse_overwrite(output: Path, work: Path, *, force: bool, resume: bool, worth: Callable[[Path], str] = shown_size) -> None:
     """Raise `UsageError` if `output` exists without `force`, or an earlier run left `work` without `force` or `resume`.
 
@@ -271,22 +247,33 @@ def refuse_file(output: Path, *, force: bool) -> Path:
 
 
 @contextmanager
+def writing_file(output: Path, *, force: bool) -> Iterator[Path]:
+    """Lock and yield the temporary path of an output, which is deleted after an error; whoever writes it then renames it.
+
+    Raises as `refuse_file` does, and `UsageError` if another run is writing the output.
+    """
+    with locked(part := refuse_file(output, force=force)):
+        try:
+            refuse_file(output, force=force)  # another run may just have finished
+            yield part
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
 def writing_files(outputs: Sequence[Path], *, force: bool) -> Iterator[list[Path]]:
     """Yield a temporary path for each output; at the end the files are renamed to the outputs, or after an error deleted.
 
-    The outputs appear one after the other, each of them whole. Raises as `refuse_file` does, for all outputs before any is
-    written, and `UsageError` if another run is writing the first.
+    The outputs appear one after the other, each of them whole. Raises as `writing_file` does, before any of them is written.
     """
-    parts = [refuse_file(output, force=force) for output in outputs]
-    with disk_errors(outputs[0]), locked(parts[0]):
-        try:
-            yield parts
-            for part, output in zip(parts, outputs, strict=True):
-                part.replace(output)
-        except BaseException:
-            for part in parts:
-                part.unlink(missing_ok=True)
-            raise
+    for output in outputs:
+        refuse_file(output, force=force)
+    with disk_errors(outputs[0]), ExitStack() as held:
+        parts = [held.enter_context(writing_file(output, force=force)) for output in outputs]
+        yield parts
+        for part, output in zip(parts, outputs, strict=True):
+            part.replace(output)
 
 
 def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
@@ -294,35 +281,6 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
     with writing_files([*contents], force=force) as parts:
         for part, data in zip(parts, contents.values(), strict=True):
             part.write_bytes(data)
-
-
-def refuse_busy(lock: Path, *, take_over: bool = False) -> None:
-    """Raise `UsageError` if a run in progress holds this lock: its unfinished output cannot be resumed by another.
-
-    A run that was killed on another machine still holds it, unless it is to be taken over.
-    """
-    if lock.exists():
-        with locked(lock):
-            refuse_others(lock, take_over=take_over)
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file; raises `UsageError` if another run holds it, and as `refuse_links` does."""
-    refuse_links(path)
-    with open(path, "ab", opener=_follow_no_link) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in UNLOCKABLE:
-                hint = "mount it with flock (Lustre: -o flock) or choose another --output"
-                raise UsageError(f"{output_of(path)}: its file system has no locks ({error.strerror}); {hint}") from None
-            raise UsageError(f"{output_of(path)}: another run is working on it") from None
-        yield
-
-
-def _follow_no_link(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 @contextmanager
@@ -356,9 +314,8 @@ def building(
             left.unlink(missing_ok=True)
         _replace_directory(work, output, old)
 
-    if force:
-        tell_replaced(output, work, say)
-    with disk_errors(output, peak, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over or force):
+    at_work = _at_work(output, plan, finish, say, force=force, resume=resume, take_over=take_over or force)
+    with disk_errors(output, peak, resumes=True), at_work:
         yield work
 
 
@@ -379,25 +336,32 @@ def building_file(
         if wrong:
             raise UsageError(f"{path}: exists and is not what this command makes; choose another --output")
 
-    if force:
-        tell_replaced(output, work, say)
-
     def finish() -> None:
         (work / output.name).replace(output)
-        shutil.rmtree(work)
+        shutil.rmtree(work, ignore_errors=True)  # another run may be about to lock it
 
-    with disk_errors(output, resumes=True), _at_work(work, plan, finish, resume=resume, take_over=take_over or force):
+    at_work = _at_work(output, plan, finish, say, force=force, resume=resume, take_over=take_over or force)
+    with disk_errors(output, resumes=True), at_work:
         yield work
 
 
 @contextmanager
 def _at_work(
-    work: Path, plan: Mapping[str, Any], finish: Callable[[], None], *, resume: bool, take_over: bool
+    output: Path,
+    plan: Mapping[str, Any],
+    finish: Callable[[], None],
+    say: Callable[[str], object],
+    *,
+    force: bool,
+    resume: bool,
+    take_over: bool,
 ) -> Iterator[None]:
     """Lock a directory to build in, and `finish` it when the block ends; remove it after an error, if no run can resume it."""
-    work.mkdir(exist_ok=True)
-    refuse_links(work, *work.iterdir())
-    with locked(work / "lock"), held(work / "lock", take_over=take_over):
+    work = part_path(output)
+    with locked_directory(work), held(work / "lock", take_over=take_over):
+        _refuse_finished(output, work, force=force)
+        if force:
+            tell_replaced(output, work, say)
         _keep_or_clear(work, parse_json(_canonical(plan), "the plan"), resume=resume)
         try:
             yield
@@ -409,30 +373,41 @@ def _at_work(
         finish()
 
 
+def _refuse_finished(output: Path, work: Path, *, force: bool) -> None:
+    """Raise as `refuse_overwrite` does if another run made the output until the lock was free; nothing is then left of this."""
+    try:
+        refuse_overwrite(output, work, force=force, resume=True)
+    except UsageError:
+        if [path.name for path in work.iterdir()] == ["lock"]:
+            shutil.rmtree(work)
+        raise
+
+
 @contextmanager
 def directory_beside(directory: Path) -> Iterator[None]:
-    """Provide an empty directory while a block runs, and delete it afterwards; leftovers of a killed run are deleted first.
+    """Provide a directory, empty but for its lock, while a block runs; leftovers of a killed run are deleted first.
 
-    Raises `UsageError` if anything else has that name, and as `refuse_links` does.
+    Raises `UsageError` if anything else has that name, and as `locked_directory` does.
     """
     refuse_links(directory)
-    discard(directory)
-    if directory.exists():
+    if directory.exists() and not (directory.is_dir() and _is_on_its_way_out(directory)):
         raise UsageError(f"{directory}: is in the way; remove it")
-    directory.mkdir()
-    try:
-        (directory / "lock").touch()
-        yield
-    finally:
-        discard(directory)
+    with locked_directory(directory):
+        _empty(directory)
+        try:
+            yield
+        finally:
+            discard(directory)
 
 
 def _is_ours(directory: Path, kind: str) -> bool:
     """Tell whether a directory, complete, damaged or unfinished, is our own of this kind; no other is ever deleted."""
     manifest = directory / "manifest.json"
-    if manifest.is_file():
-        return f"cooc-engine {kind}".encode() in record_bytes(manifest)
-    return directory.is_dir() and ((directory / "lock").is_file() or not any(directory.iterdir()))
+    with suppress(FileNotFoundError):
+        if manifest.is_file():
+            return f"cooc-engine {kind}".encode() in record_bytes(manifest)
+        return directory.is_dir() and ((directory / "lock").is_file() or not any(directory.iterdir()))
+    return True  # of another run, which has just finished it
 
 
 def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:
@@ -480,6 +455,7 @@ def _replace_directory(work: Path, output: Path, old: Path) -> None:
         discard(old)
         output.rename(old)
     work.rename(output)
+    (output / "lock").unlink(missing_ok=True)  # of a run that was about to begin
     discard(old)
 
 
@@ -490,6 +466,13 @@ def _is_on_its_way_out(old: Path) -> bool:
 def discard(old: Path) -> None:
     """Delete a directory if it holds a file named lock, which marks it as disposable and is deleted last."""
     if old.is_dir() and not old.is_symlink() and _is_on_its_way_out(old):
-        for path in sorted(old.iterdir(), key=lambda path: path.name == "lock"):
-            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _empty(old)
+        (old / "lock").unlink(missing_ok=True)
         old.rmdir()
+
+
+def _empty(directory: Path) -> None:
+    """Delete all that is in a directory but its lock; links in it are not followed."""
+    for path in directory.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

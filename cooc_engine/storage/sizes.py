@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cooc_engine.runtime.numbers import show_size
@@ -12,7 +13,11 @@ __all__ = ["shown_size", "size_of", "tell_replaced"]
 
 def size_of(path: Path) -> int:
     """Return the size of a file, or of all files in a directory, in bytes."""
-    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+    size = 0
+    for file in path.rglob("*") if path.is_dir() else [path]:
+        with suppress(FileNotFoundError):  # another run is at work
+            size += file.stat().st_size if file.is_file() else 0
+    return size
 
 
 def shown_size(path: Path) -> str:

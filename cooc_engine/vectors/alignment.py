@@ -66,7 +66,7 @@ def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool
     with disk_errors(output):
         provenance = {"model": str(model), "reference": str(reference), **versions()}
         config = {"align": {"words": len(rows[0]), "before": before, "after": after}}
-        save_model(output, ModelData("imported", ours.vocabulary, {"words": vectors}, "w", config, provenance))
+        save_model(output, ModelData("imported", ours.vocabulary, {"words": vectors}, "w", config, provenance), force=force)
     return Alignment(output, len(rows[0]), before, after)
 
 

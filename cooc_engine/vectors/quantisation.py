@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +26,7 @@ from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.sampled.lines import check_kept
 from cooc_engine.sampled.supervised import Pruned, retrained
-from cooc_engine.storage.outputs import disk_errors, refuse_file
+from cooc_engine.storage.outputs import beside, directory_beside, disk_errors, refuse_file
 from cooc_engine.text.tokenizers import CUT, Splitting
 from cooc_engine.vectors.search import BLOCK, RowReader, cosines
 
@@ -77,12 +76,14 @@ def quantize(
     refuse_file(output, force=force)
     if older.codes:
         raise UsageError(f"{older.path}: is already quantised; name the model from which it was made")
-    how = _How(options, usable_threads(threads), progress_of(progress), output.parent)
+    how = _How(options, usable_threads(threads), progress_of(progress), output)
     config = {**older.config, "quantize": options.record()}
     provenance = {**older.provenance, "quantized": {"model": str(model), **versions()}}
     with disk_errors(output):
         rows, small = _small_classifier(older, older.labels, how) if older.labels is not None else _small_vectors(older, how)
-        save_model(output, replace(small, config=config, provenance=provenance, published="w", evaluation=(), axes={}))
+        save_model(
+            output, replace(small, config=config, provenance=provenance, published="w", evaluation=(), axes={}), force=force
+        )
     errors = _errors(rows, small.codes["words"])
     before, after = (path.stat().st_size for path in (older.path, output))
     mean = float(errors.mean()) if len(errors) else 0.0
@@ -90,12 +91,12 @@ def quantize(
 
 
 class _How(NamedTuple):
-    """The settings of a quantisation: the options, threads, progress, and the directory of temporary files."""
+    """The settings of a quantisation: the options, threads, progress, and the output, beside which temporary files go."""
 
     options: QuantizeOptions
     threads: int
     progress: Progress
-    directory: Path
+    output: Path
 
     def codes(self, rows: Any, dsub: int | None = None) -> Quantised:
         """Return a matrix as codes."""
@@ -153,11 +154,11 @@ def _pruned(older: ModelFile, labels: Vocabulary, arrays: dict[str, Matrix], cut
 
 
 def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:
-    """Train again what was kept, on a corpus or on a text, which is encoded in a temporary directory."""
+    """Train again what was kept, on a corpus or on a text, which is encoded in a directory beside the output."""
     options = older.trained_with(SupervisedOptions)
     options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
-    with tempfile.TemporaryDirectory(prefix="retrain.", dir=how.directory) as directory:
-        corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, Path(directory))
+    with directory_beside(at := beside(how.output, ".retrain")):
+        corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, at)
         with how.progress.stage("retrain", options.epochs * corpus.tokens, "words") as stage:
             return retrained(corpus, options, pruned, how.threads, stage, older.path)
 

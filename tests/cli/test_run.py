@@ -75,10 +75,10 @@ def test_a_job_runs_and_keeps_what_is_finished(call, job):
 @pytest.mark.parametrize(
     "old, new, says",
     [
-        ("min-count = 2", "min-count = 3", "work/corpus: was made with different --min-count (2, now 3); pass --force"),
+        ("min-count = 2", "min-count = 3", "work/corpus: was made with different [encode] min-count (2, now 3); pass --force"),
         ('"text.txt"', '"text.txt", "pairs.tsv"', "work/corpus: was made with different texts"),
-        ("window = 4", "window = 5", "work/cooc: was made with different --window"),
-        ("epochs = 2", "epochs = 3", "work/glove.h5: was made with different --epochs"),
+        ("window = 4", "window = 5", "work/cooc: was made with different [count] window"),
+        ("epochs = 2", "epochs = 3", "work/glove.h5: was made with different [[train]] epochs"),
     ],
 )
 def test_changed_options_are_refused_until_forced(call, job, old, new, says):
@@ -95,7 +95,7 @@ def test_a_changed_stage_is_refused_before_any_work(call, job):
     assert call("run", job, *QUIET)[0] == 0
     Path("work/glove.h5").unlink()
     replaced(job, "epochs = 1", "epochs = 2")
-    says = "work/small.h5: was made with different --epochs (1, now 2); pass --force-stage small.h5 to replace it ("
+    says = "work/small.h5: was made with different [[train]] epochs (1, now 2); pass --force-stage small.h5 to replace it ("
     assert_one_line(*call("run", job, *QUIET), 2, says)
     assert not Path("work/glove.h5").exists()
 
@@ -105,7 +105,7 @@ def test_a_refusal_counts_the_changed_stages_and_one_name_forces_those_of_a_grid
     assert call("run", job, *QUIET)[0] == 0
     replaced(job, "epochs = 1", "epochs = 2")
     code, _, stderr = call("run", job, "--force-stage", "glove.h5", *QUIET)
-    says = "work/small-window-2.h5: was made with different --epochs (1, now 2); pass --force-stage small-window-2.h5 to"
+    says = "work/small-window-2.h5: was made with different [[train]] epochs (1, now 2); pass --force-stage small-window-2"
     assert (code, stderr.count("\n")) == (2, 1)  # what is not done is not announced
     assert says in stderr
     assert stderr.endswith("; 1 more have changed, and --dry-run names them\n")
@@ -166,7 +166,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(call, job):
     assert code == 0 and stamps() == before
     assert [stage["state"] for stage in stages] == ["finished", "finished", "changed", "interrupted"]
     assert stages[1]["size"] == sum(path.stat().st_size for path in mine.iterdir())
-    assert stages[2]["note"].startswith("was made with different --epochs (2, now 3); pass --force-stage glove.h5")
+    assert stages[2]["note"].startswith("was made with different [[train]] epochs (2, now 3); pass --force-stage glove.h5")
     words = len(Corpus("work/corpus").vocabulary)
     assert stages[3]["output_bytes"] == 4 * words * (2 * 3 + 2) <= stages[3]["size"]
     lines = call("run", job, "--dry-run", "--force-stage", "count")[1].splitlines()
@@ -191,14 +191,14 @@ def test_an_interrupted_job_goes_on(call, job, monkeypatch):
     [
         ("[count]", "[cuont]", 2, "unknown table 'cuont'"),
         ("window = 4", "windw = 4", 2, "job.toml [count]: unknown option 'windw'; did you mean window?"),
-        ("window = 4", "window = 0", 2, "--window is 0"),
-        ("window = 4", 'window = "4"', 2, "--window is '4'"),
-        ("window = 4", "window = true", 2, "--window is True"),
+        ("window = 4", "window = 0", 2, "job.toml [count] window is 0"),
+        ("window = 4", 'window = "4"', 2, "job.toml [count] window is '4'"),
+        ("window = 4", "window = true", 2, "job.toml [count] window is True"),
         ('model = "glove"', 'model = "glov"', 2, "unknown model 'glov'"),
         ('model = "glove"', "", 2, "names no model"),
         ("[[train]]", "[train]", 1, "not TOML"),
         ("restrict = 100", "restict = 100", 2, "unknown option 'restict'"),
-        ("restrict = 100", "restrict = 0", 2, "restrict is 0"),
+        ("restrict = 100", "restrict = 0", 2, "job.toml [eval] restrict is 0"),
         ('texts = ["text.txt"]', "", 2, "names no texts"),
         ('texts = ["text.txt"]', "texts = [1]", 2, "must be a list of file names"),
         ('texts = ["text.txt"]', 'texts = ["gone.txt"]', 1, "gone.txt: no such file"),
@@ -228,4 +228,4 @@ def test_a_job_without_counts_counts_nothing(call, job):
     assert call("run", job, *QUIET)[0] == 0
     assert {path for path in before if before[path] != stamps()[path]} == {"work/eval.json"}
     replaced(job, "epochs = 2", "epochs = 3")
-    assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with different --epochs")
+    assert_one_line(*call("run", job, *QUIET), 2, "work/skipgram.h5: was made with different [[train]] epochs")

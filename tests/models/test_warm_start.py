@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +11,25 @@ import pytest
 
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.models.checkpoints import claimed
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.warm_start import begin_with, extended, open_older
+from cooc_engine.runtime.keywords import Run
 
 OLD = Vocabulary.from_words(["the", "cat", "sat", "mat"], [9, 5, 4, 1])
 NEW = Vocabulary.from_words(["the", "dog", "sat"], [8, 7, 1])
 AXES = {"words": "V d", "contexts": "V d", "subwords": "B d", "documents": "D d", "bias": "V"}
 TOY = Family(arrays=AXES, published=("w",))
 D = 3
+KILLED = """
+import os
+from pathlib import Path
+from cooc_engine.models.warm_start import open_older
+from cooc_engine.storage import hdf5
+hdf5._write_structure = lambda *_: os._exit(9)
+open_older("v.txt", 2, Path("m.h5"))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -94,3 +106,14 @@ def test_a_family_without_words(tmp_path, monkeypatch):
     assert open_older(str(tmp_path / "m.h5"), D, tmp_path) is not None
     with pytest.raises(UsageError, match="vectors='w': the model has only contexts, documents"):
         model.rows("w")
+
+
+def test_what_a_kill_leaves_of_a_file_of_vectors_goes_with_the_next_run(tmp_path):
+    (tmp_path / "v.txt").write_text("2 2\na 1 2\nb 2 3\n")
+    assert subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, check=False).returncode == 9
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.h5.init", "v.txt"]
+    with claimed(tmp_path / "m.h5", Run()):
+        assert not (tmp_path / "m.h5.init").exists(), "even if this training starts from nothing"
+        older = open_older(str(tmp_path / "v.txt"), 2, tmp_path / "m.h5")
+        assert (older.path, older.array("words").tolist()) == (tmp_path / "v.txt", [[1, 2], [2, 3]])
+    assert [path.name for path in tmp_path.iterdir()] == ["v.txt"]

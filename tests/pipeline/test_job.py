@@ -73,7 +73,7 @@ def test_a_job_is_judged_by_all_sets_and_options_of_eval(job):
     ("old", "new", "says"),
     [
         ("bootstrap = 20", "bootstrp = 20", r"\[eval\]: unknown option 'bootstrp'; did you mean bootstrap\?"),
-        ("seed = 3", "seed = 1.5", "seed is 1.5"),
+        ("seed = 3", "seed = 1.5", r"job.toml \[eval\] seed is 1.5; it must be of type int"),
         ("categories = [", "categories = [3, ", r"\[eval\] categories: must be a list of file names"),
     ],
 )
@@ -102,7 +102,9 @@ GLOVE, PMI = 'model = "glove"\nepochs = 1\nvector-size = 4\n', 'model = "pmi"\n'
     [
         (GLOVE, PMI + "[cluster]\n", "[cluster]: work/pmi.h5: explicit vectors"),
         (GLOVE, PMI + "[classify]\n", "[classify]: work/pmi.h5: explicit vectors"),
-        ("min-count = 1", 'min-count = 2\nvocabulary = "v"', "gives the words; leave min_count out"),
+        ("min-count = 1", 'min-count = 2\nvocabulary = "v"', "gives the words; leave [encode] min-count out"),
+        ("min-count = 1", 'min-count = 1\npattern = "("', "job.toml [encode] pattern"),
+        ("epochs = 1", "epochs = 0", "job.toml [[train]] 1 epochs is 0; it must be at least 1"),
     ],
 )  # fmt: skip
 def test_what_a_late_stage_cannot_use_is_refused_before_any_work(job, old, new, says):

@@ -14,7 +14,8 @@ import pytest
 from cooc_engine.errors import UsageError
 from cooc_engine.storage import holders
 from cooc_engine.storage.holders import held
-from cooc_engine.storage.outputs import building, locked
+from cooc_engine.storage.locks import locked
+from cooc_engine.storage.outputs import building
 
 PLAN = {"kind": "cooc"}
 

@@ -19,6 +19,7 @@ import pytest
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayWriter, is_whole, load_array, open_array
+from cooc_engine.storage.locks import locked
 from cooc_engine.storage.outputs import building, read_manifest, write_manifest
 
 KIND, VERSION = "thing", 3
@@ -435,6 +436,7 @@ def test_no_directory_to_write_in(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
+from cooc_engine.storage.locks import locked
 from cooc_engine.storage.outputs import building
 with building(Path(sys.argv[1]), {"kind": "thing", "options": {"window": 5}, "texts": ["ä"]}) as work:
     print("ready", flush=True)
@@ -464,7 +466,7 @@ def test_a_held_lock_names_its_output(tmp_path, monkeypatch, lock, says):
     monkeypatch.chdir(tmp_path)
     Path("out.part").mkdir()
     refused = pytest.raises(UsageError, match=f"^{says}: another run is working on it$")
-    with outputs.locked(Path(lock)), refused, outputs.locked(Path(lock)):
+    with locked(Path(lock)), refused, locked(Path(lock)):
         pass
 
 
@@ -544,7 +546,7 @@ def test_no_small_file_and_no_lock_goes_through_a_link(tmp_path, victim):
     (tmp_path / "m.h5.lock").symlink_to(victim.parent / "nothing")
     with pytest.raises(UsageError, match=r"eval\.json\.part: is a link"):
         outputs.write_whole(tmp_path / "eval.json", b"new")
-    with pytest.raises(UsageError, match=r"m\.h5\.lock: is a link"), outputs.locked(tmp_path / "m.h5.lock"):
+    with pytest.raises(UsageError, match=r"m\.h5\.lock: is a link"), locked(tmp_path / "m.h5.lock"):
         pass
 
 

@@ -199,6 +199,8 @@ def test_what_is_kept_is_trained_again(tmp_path, classifier, monkeypatch):
     original = quantisation.retrained
     monkeypatch.setattr(quantisation, "retrained", lambda *given: seen.setdefault("arrays", original(*given)))
     options = QuantizeOptions(cutoff=120, retrain=str(classifier[0]), epochs=3, lr=0.3)
+    (tmp_path / "s.h5.retrain" / "corpus").mkdir(parents=True)  # what a killed run left
+    (tmp_path / "s.h5.retrain" / "lock").touch()
     quantize(classifier[1], tmp_path / "s.h5", options, threads=1)
     small, whole = open_model(tmp_path / "s.h5"), open_model(classifier[1])
     assert not np.array_equal(small.array("labels"), whole.array("labels"))
