@@ -206,7 +206,7 @@ def test_a_corpus_is_kept_while_the_list_has_the_same_words(capsys):
     assert Path("jobs/job/corpus/manifest.json").stat().st_mtime_ns == made
     Path("jobs/stop").write_text("b\n")
     assert main(["run", "jobs/job.toml", *QUIET]) == 2
-    assert "made with different --stop-words" in capsys.readouterr().err
+    assert "made with different [encode] stop-words" in capsys.readouterr().err
 
 
 def test_the_options_that_cut_are_all_in_the_record():
