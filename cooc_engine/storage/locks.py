@@ -99,7 +99,7 @@ def locked_directory(directory: Path) -> Iterator[None]:
 def refuse_busy(lock: Path, *, take_over: bool = False) -> None:
     """Raise `UsageError` if a run in progress holds this lock: its unfinished output cannot be resumed by another.
 
-    A run of another machine that was killed holds it too, unless it is to be taken over.
+    A run that was killed on another machine still holds it, unless it is to be taken over.
     """
     with suppress(FileNotFoundError), locked(lock, create=False):
         refuse_others(lock, take_over=take_over)
