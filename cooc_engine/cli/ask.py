@@ -90,8 +90,9 @@ class Form(NamedTuple):
 
 
 def _spelt(vectors: Vectors, word: str) -> str:
-    """Return a word as written, or in lower case if only that is in the vocabulary, as evaluations look words up."""
-    return word.lower() if word not in vectors and word.lower() in vectors else word
+    """Return a word as written, or in lower case if only that has a vector and is in the vocabulary."""
+    lower = word.lower()
+    return word if word in vectors or lower not in vectors or vectors.outside([word])[1][0] else lower
 
 
 EACH_WORD = Form("WORD", str)

@@ -108,7 +108,7 @@ def test(question: Question) -> None:
         cooc-engine test classifier.h5 held-out.txt
     """
     scores = question.scores()
-    print_result(question.json, scores.record(), _lines_of(scores, question.k))
+    print_result(question.json, scores.record(), _lines_of(scores, question.k, ".3g"))
 
 
 @_verb(Json)
@@ -126,7 +126,7 @@ def test_label(question: Question) -> None:
         for label, row in found.items()
     )
     record = {**scores.record(), "labels": {label: _known(row) for label, row in found.items()}}
-    print_result(question.json, record, [*lines, *_lines_of(scores, question.k)])
+    print_result(question.json, record, [*lines, *_lines_of(scores, question.k, ".3f")])
 
 
 def autotune(
@@ -208,8 +208,8 @@ def _records(classifier: Classifier, answers: Answers) -> Iterator[dict[str, Any
         yield {"labels": list(labels), "probabilities": values.tolist()}
 
 
-def _lines_of(scores: Scores, k: int) -> Iterable[str]:
-    return [f"N\t{scores.lines}", f"P@{k}\t{scores.precision:.3g}", f"R@{k}\t{scores.recall:.3g}"]
+def _lines_of(scores: Scores, k: int, form: str) -> Iterable[str]:
+    return [f"N\t{scores.lines}", f"P@{k}\t{scores.precision:{form}}", f"R@{k}\t{scores.recall:{form}}"]
 
 
 def _fixed(value: float) -> str:

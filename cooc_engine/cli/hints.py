@@ -29,6 +29,17 @@ ELSEWHERE = {  # flags of other programs that have no counterpart of one flag he
 }
 
 
+COMMANDS = {  # commands of other programs
+    "print-word-vectors": "vector",
+    "print-sentence-vectors": "sentence-vector",
+    "print-ngrams": "get-subwords",
+    "dump": "info",
+    "distance": "nn",
+    "word-analogy": "analogies",
+    "compute-accuracy": "eval",
+}
+
+
 def explanation(error: CycloptsError, root: App) -> str:
     """Return what is wrong, in one line: what our own checks say, if one of them failed, or else what the parser says."""
     cause: BaseException | None = error
@@ -49,8 +60,10 @@ def _unknown_option(error: UnknownOptionError, root: App) -> str:
 
 
 def _home(error: UnknownCommandError, root: App) -> str:
-    """Return what a command is called that is one of a group, such as `train skipgram`."""
+    """Return what a command is called that is one of another program, or one of a group, such as `train glove`."""
     name = next(iter(error.unused_tokens or ()), "")
+    if name in COMMANDS:
+        return f" Use {COMMANDS[name]}."
     homes = [" ".join(path) for path, _ in commands(root) if path[-1] == name]
     return f" Did you mean {homes[0]}?" if homes else ""
 

@@ -440,16 +440,16 @@ def _tokenize_block(piece: _PieceBuffers, table: WordTable) -> None:
     piece.words = word_ids(piece.block, table, TokenizedText(piece.ids, piece.ends))
 
 
-def word_ids(block: readers.Block, table: WordTable, tokens: TokenizedText) -> int:
+def word_ids(block: readers.Block, table: WordTable, tokens: TokenizedText, advice: str = readers.PLAIN.advice) -> int:
     """Fill buffers with the ids of the words of a block, growing the table as often as needed; return the number of words.
 
-    Raises `InputError`, naming source and byte, for bytes that are not UTF-8.
+    Raises `InputError`, naming source and byte, for bytes that are not UTF-8; `advice` ends the message.
     """
     why, place, sizes = encoding.FULL, 0, (0, 0)
     while why != encoding.DONE:
         why, place, sizes = encoding.tokenize(block.text, place, block.size, table.arrays, tokens, sizes)
         if why == encoding.BAD_TEXT:
-            raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place, readers.PLAIN.advice)
+            raise readers.bad_byte(block.source, int(block.text[place]), block.offset + place, advice)
         if why == encoding.FULL:
             table.grow(block.size - place)
     words: int = sizes[0]

@@ -55,8 +55,7 @@ def _lists(whole: FastTextFile) -> ListedRows:
     found = whole.arguments
     if not found.maxn:
         return ListedRows(np.zeros(len(whole.words) + 1, np.int64), np.empty(0, np.int64))
-    lists = _subwords(found).rows(whole.words)
-    return lists if whole.kept is None else lists.among(whole.kept)
+    return SubwordRows(_subwords(found), None, whole.kept).lists(whole.words)
 
 
 def _subwords(found: Arguments) -> Subwords:
@@ -64,14 +63,14 @@ def _subwords(found: Arguments) -> Subwords:
 
 
 def read_word_vectors(path: Path, faults: Faults, incoming: Incoming) -> None:
-    """Read the words of a `.bin` or `.ftz` file with their vectors, and its n-grams unless some were left out."""
+    """Read the words of a `.bin` or `.ftz` file with their vectors, and its n-grams."""
     whole = read_fasttext(path, faults)
     counts = whole.words.counts.tolist()
     for first, last, block in _blocks(word_vectors(whole)):
         words = [whole.words.word(row).encode() for row in range(first, last)]
         incoming.add(words, block, range(first + 1, last + 1), counts[first:last])
-    if whole.arguments.maxn and whole.kept is None:
-        incoming.subwords = SubwordRows(_subwords(whole.arguments), _parts(whole)[1])
+    if whole.arguments.maxn:
+        incoming.subwords = SubwordRows(_subwords(whole.arguments), _parts(whole)[1], whole.kept)
 
 
 def _blocks(rows: Any) -> Iterator[tuple[int, int, Matrix]]:
@@ -110,7 +109,7 @@ def _named_vectors(whole: FastTextFile) -> dict[str, Any]:
 
 def _named_classifier(whole: FastTextFile) -> dict[str, Any]:
     own, ngrams = _parts(whole)
-    some = len(ngrams) or whole.kept is not None
+    some = _classifier_options(whole.arguments).ngram_rows or whole.kept is not None
     return {"words": own, **({"ngrams": ngrams} if some else {}), "labels": whole.outputs}
 
 
@@ -118,7 +117,8 @@ def _classifier_options(found: Arguments) -> SupervisedOptions:
     """Return the options of a classifier, as far as a file holds them."""
     told: dict[str, Any] = {"negative": max(1, found.neg)} if LOSSES[found.loss] == "ns" else {}
     told |= {"buckets": found.bucket} if found.bucket else {}
-    told |= {"vector_size": found.dim, "loss": LOSSES[found.loss], "min_n": min(found.minn, found.maxn), "max_n": found.maxn}
+    shortest, longest = (found.minn, found.maxn) if found.minn <= found.maxn else (0, 0)  # none is so short and so long
+    told |= {"vector_size": found.dim, "loss": LOSSES[found.loss], "min_n": shortest, "max_n": longest}
     least = {"min_count": found.min_count, "word_ngrams": found.word_ngrams, "epochs": found.epoch}
     told |= {name: max(1, value) for name, value in least.items()}
     return SupervisedOptions(**told)

@@ -88,6 +88,7 @@ SUFFIXES = {
     ".safetensors": "safetensors",
     ".tsv": "tsv",
     ".bin": "word2vec-bin",
+    ".ftz": "fasttext",
     ".vec": "fasttext-vec",
     ".floret": "floret",
     ".hdf5": "elmo",

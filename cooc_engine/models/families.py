@@ -57,7 +57,8 @@ class Family:
     published  the choices among `RECIPES` that make vectors of them
     shared     whether several processes or machines can share the training
     rows       "dense"; "sparse" if the parameters are one sparse matrix whose rows are the vectors
-    subwords   function from the options of training to the n-grams of words, whose rows are the array "subwords"
+    subwords   function from the options of training to the n-grams of words, whose rows are the array "subwords", or among
+               the "ngrams" of a classifier
     inference  for families of documents: function of model, epochs, seed and threads, which returns an object whose method
                `vectors` infers new documents
     """
@@ -230,6 +231,7 @@ FAMILIES = {
         arrays={"words": "V d", "ngrams": "B d", "labels": "L d"},
         optional=("ngrams",),
         published=("w",),
+        subwords=named("cooc_engine.models.subwords:subwords_of"),
     ),
     "elmo": Family(
         ElmoOptions,

@@ -53,6 +53,7 @@ DOCUMENTS, IDS = "documents", "document-ids"  # the array of their vectors, and 
 NAMES = {"D": IDS, "L": "labels", "C": "column-names"}  # elements that name the rows of an axis, as the vocabulary does of V
 UNNAMED = "C"  # the axis whose rows have names in some models only
 NAMED_COLUMNS = 4  # version of parameters whose contexts have names of their own, and are not words
+WITH_SUBWORDS = Recipe(("words",), listed="ngrams")  # how the vectors of words are made of the rows of a classifier
 CENTER = {"center": "p"}  # for any family; p is the dimension of the published vectors
 
 
@@ -219,6 +220,8 @@ class ModelFile(Opened):
             raise UsageError(f"{self.path}: --vectors={chosen}: its columns have names of their own; take w, or columns")
         if family.rows == "sparse":
             return self._sparse_rows()
+        if self.labels is not None and self.subwords is not None:
+            return Published(arrays.rows, WITH_SUBWORDS, lists=self.subwords.lists(self.vocabulary))
         recipe, center = RECIPES[chosen], arrays.get("center") if chosen == self.published else None
         return Published(arrays.rows, recipe, center)
 
@@ -232,14 +235,16 @@ class ModelFile(Opened):
     @functools.cached_property
     def subwords(self) -> SubwordRows | None:
         """The rows of n-grams, which give any word a vector; None if the published vectors are not made of any."""
-        family = FAMILIES[self.family]
-        if family.subwords is None or "subwords" not in self._arrays or self.published != "w":
+        family, name = FAMILIES[self.family], "subwords" if self.labels is None else "ngrams"
+        if family.subwords is None or name not in self._arrays or self.published != "w":
             return None
-        where, matrix = element_name(self.path, "config"), self.reader("subwords")
+        where, matrix = element_name(self.path, "config"), self.reader(name)
         options = fitted(self.recorded, NgramOptions, where)
-        if len(matrix) != options["buckets"]:
+        if self.labels is not None and not options["max_n"]:
+            return None  # its n-grams are of words
+        if len(matrix) != (options["buckets"] if self.kept is None else len(self.kept)):
             raise FormatError(f"{where}: {options['buckets']} buckets, but {len(matrix)} rows of n-grams; train again")
-        return SubwordRows(family.subwords(options), matrix)
+        return SubwordRows(family.subwords(options), matrix, self.kept)
 
     def document_rows(self) -> tuple[Vocabulary, Published]:
         """Return the ids of documents and their vectors; raises `UsageError` if there are none."""

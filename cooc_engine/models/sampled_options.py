@@ -167,7 +167,7 @@ class FasttextOptions(SampledOptions):
     architecture: Annotated[Literal["skipgram", "cbow"], Flag(alias=("--model",))] = "skipgram"
     """Whether the centre predicts each of its contexts, or the mean of all rows of all context words predicts the centre."""
     min_n: Annotated[int, AtLeast(0), Flag(alias=("--minn",))] = 3
-    """Length of the shortest n-grams, in characters; 0 only if `max-n` is 0 too."""
+    """Length of the shortest n-grams, in characters; 0 is taken as 1."""
     max_n: Annotated[int, AtLeast(0), Below(64), Flag(alias=("--maxn",))] = 6
     """Length of the longest n-grams, in characters; 0 trains words without n-grams."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
@@ -192,8 +192,6 @@ class FasttextOptions(SampledOptions):
         super().__post_init__()
         if self.mode == "fasttext":
             self.refuse_unused("--mode=fasttext gives each n-gram one row", "hashes")
-        if self.min_n == 0 < self.max_n:
-            raise UsageError("--min-n is 0; it must be at least 1, unless --max-n is 0 too, for no n-grams")
         if 0 < self.max_n < self.min_n:
             raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n=0 for no n-grams")
         if self.architecture == "cbow":

@@ -105,14 +105,30 @@ def subwords_of(options: Mapping[str, Any]) -> Subwords:
 
 
 class SubwordRows(NamedTuple):
-    """Subwords and their matrix: an array (buckets, d), or an object whose rows are read like those of an array."""
+    """Subwords and their matrix: an array (buckets, d), or an object whose rows are read like those of an array.
+
+    kept  the bucket of each row of the matrix, ascending, if n-grams were left out; None if each bucket has a row
+    """
 
     subwords: Subwords
     matrix: Any
+    kept: Rows | None = None
+
+    def lists(self, words: Vocabulary | Sequence[str]) -> ListedRows:
+        """Return the rows of each word's n-grams in the matrix; n-grams that were left out have none."""
+        lists = self.subwords.rows(words)
+        return lists if self.kept is None else lists.among(self.kept)
+
+    def of(self, word: str) -> tuple[list[str], Rows]:
+        """Return the n-grams of a word that have rows in the matrix, and these."""
+        ngrams, rows = self.subwords.of(word)
+        if self.kept is None:
+            return ngrams, rows
+        return [ngrams[at] for at in np.flatnonzero(np.isin(rows, self.kept))], self.lists([word]).rows
 
     def vectors(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
         """Return the mean of the rows of each word's n-grams, (n, d), zeros without any; and which words have some, (n,)."""
-        lists = self.subwords.rows(words)
+        lists = self.lists(words)
         means = Published({"subwords": self.matrix}, Recipe((), listed="subwords"), lists=lists)
         return means[:], np.diff(lists.starts) > 0
 

@@ -227,8 +227,8 @@ class FastText(TextEstimator):
     deterministic     `bool`, default `False`. Train slower, with the same vectors for any number of threads.
     architecture      `'skipgram'` or `'cbow'`, default `'skipgram'`. Whether the centre predicts each of its
                       contexts, or the mean of all rows of all context words predicts the centre.
-    min_n             `int`, at least 0, default `3`. Length of the shortest n-grams, in characters; 0 only if
-                      `max-n` is 0 too.
+    min_n             `int`, at least 0, default `3`. Length of the shortest n-grams, in characters; 0 is taken as
+                      1.
     max_n             `int`, at least 0, below 64, default `6`. Length of the longest n-grams, in characters; 0
                       trains words without n-grams.
     buckets           `int`, at least 1, below 2.14748e+09, default `2000000`. Number of rows that n-grams are

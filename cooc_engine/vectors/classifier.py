@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +22,15 @@ import numpy.typing as npt
 from cooc_engine._kernels import predict
 from cooc_engine._kernels.predict import UNTESTED, Found, Predicting, Tree
 from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.formats.fasttext import MAGIC, is_fasttext
+from cooc_engine.formats.vectors import as_model
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
+from cooc_engine.text.compression import beginning
 from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.tokenizer_worker import LINES
@@ -155,12 +159,16 @@ class Classifier:
 
     @classmethod
     def open(cls, path: PathLike, *, trust_tokenizer: bool = False) -> Self:
-        """Open a classifier; raises what `open_model` raises, and `UsageError` if it is another model.
+        """Open a classifier, or a `.bin` or `.ftz` file of fastText that holds one, which is converted each time.
 
+        Raises what `open_model` and `import_vectors` raise, and `UsageError` if it is another model.
         If the model names a Python function as tokenizer, that is code from a file: it raises `UsageError`, unless
         `trust_tokenizer`.
         """
-        return cls(open_model(Path(path)), trust_tokenizer=trust_tokenizer)
+        path = Path(path)
+        theirs = path.is_file() and is_fasttext(beginning(path, len(MAGIC)))
+        model = as_model(path, Path(tempfile.gettempdir())) if theirs else open_model(path)
+        return cls(model, trust_tokenizer=trust_tokenizer)
 
     def get_labels(self) -> list[str]:
         """Return all labels, the most frequent first."""

@@ -40,6 +40,8 @@ def keyed_vectors(words: Vocabulary, vectors: Matrix, subwords: SubwordRows | No
         ngrams = subwords.subwords
         if ngrams.hashes:
             raise UsageError("gensim does not hash n-grams as floret does; export_vectors writes floret's table")
+        if subwords.kept is not None:
+            raise UsageError("gensim has a row for every bucket of n-grams, and some of this model's were left out")
         made = FastTextKeyedVectors(width, ngrams.min_n, ngrams.max_n, ngrams.buckets)
         made.vectors_ngrams = np.array(subwords.matrix[:], np.float32)
     made.add_vectors(words.words, np.array(vectors))

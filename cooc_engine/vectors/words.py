@@ -238,9 +238,10 @@ class WordVectors(Shown):
         """Return the subwords whose mean is a word's vector: the word itself, if it is in the vocabulary, and its n-grams.
 
         Their rows (n,) are numbered as in fastText's program: the word's row, and V plus the bucket of an n-gram.
+        If some n-grams were left out, those that are left are numbered in the order of their buckets.
         """
         row = self._find(word)
-        ngrams, rows = self._subwords.subwords.of(word) if self._subwords else ([], np.empty(0, np.int64))
+        ngrams, rows = self._subwords.of(word) if self._subwords else ([], np.empty(0, np.int64))
         own = [row] if row >= 0 else []
         return [word] * len(own) + ngrams, np.concatenate([np.array(own, np.int64), len(self) + rows])
 

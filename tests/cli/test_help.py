@@ -101,6 +101,10 @@ def test_a_family_that_is_taken_for_a_command_is_found(call):
     assert_one_line(*call("skipgram", "text.txt"), 2, "Did you mean train skipgram?")
 
 
+def test_commands_of_other_programs_are_named_as_ours(call):
+    assert_one_line(*call("print-sentence-vectors", "m.bin"), 2, "Use sentence-vector.")
+
+
 def test_completion_is_installed_and_completes(call, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     code, text, _ = call("--install-completion", "--shell", "bash")

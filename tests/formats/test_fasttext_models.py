@@ -111,8 +111,15 @@ def test_vectors_of_quantised_files_are_theirs(tmp_path, package, qnorm):
     theirs.save_model(str(tmp_path / "m.ftz"))
     found = read_vectors(tmp_path / "m.ftz")
     assert found.vocabulary.words == theirs.words and len(theirs.words) < 600
-    assert found.subwords is None, "of the n-grams some were left out"
-    np.testing.assert_allclose(found.vectors, [vector(theirs, word) for word in theirs.words], atol=1e-6)
+    model = import_vectors(tmp_path / "m.ftz", tmp_path / "m.h5")
+    for vectors in (Vectors.open(tmp_path / "m.ftz"), Vectors.open(model)):
+        np.testing.assert_allclose(vectors.vectors, [vector(theirs, word) for word in theirs.words], atol=1e-6)
+        np.testing.assert_allclose(vectors.get_word_vector("0042never"), vector(theirs, "0042never"), atol=1e-6)
+        ngrams, rows = vectors.get_subwords(theirs.words[1])
+        everything, kept = theirs.get_subwords(theirs.words[1])
+        assert len(ngrams) == len(rows) == len(kept) < len(everything), "of the n-grams some were left out"
+    with pytest.raises(UsageError, match="gensim has a row for every bucket"):
+        Vectors.open(model).to_gensim()
 
 
 def test_other_models_are_exported_as_words_alone(tmp_path, package):
@@ -236,3 +243,34 @@ def test_quantised_classifiers_of_theirs_answer_the_same_here_and_back(tmp_path,
     assert_equal_answers(Classifier.open(tmp_path / "m.h5"), theirs)
     export_vectors(tmp_path / "m.h5", tmp_path / "back.ftz", "fasttext")
     assert_equal_answers(Classifier.open(tmp_path / "m.h5"), package.load_model(str(tmp_path / "back.ftz")))
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"minn": 2, "maxn": 3}, {"minn": 5, "maxn": 3}, {"minn": 4, "maxn": 3, "wordNgrams": 2}], ids=str
+)
+def test_character_ngrams_of_classifiers_are_theirs(tmp_path, labelled, package, sizes):
+    """In the vectors of words too; where the shortest is longer than the longest there are none."""
+    theirs = package.train_supervised(str(labelled), dim=5, epoch=2, bucket=200, lr=0.5, thread=1, verbose=0, **sizes)
+    theirs.save_model(str(tmp_path / "m.bin"))
+    kv = Vectors.open(import_vectors(tmp_path / "m.bin", tmp_path / "m.h5"))
+    for word in (*theirs.words[:9], "a7new"):
+        wanted = vector(theirs, word) if len(theirs.get_subwords(word)[1]) else np.zeros(5)
+        np.testing.assert_allclose(kv.get_word_vector(word), wanted, atol=1e-6)
+    export_vectors(tmp_path / "m.h5", tmp_path / "m.vec")
+    np.testing.assert_allclose(read_vectors(tmp_path / "m.vec").vectors, kv.vectors, atol=1e-6)
+    assert_equal_answers(Classifier.open(tmp_path / "m.h5"), theirs)
+
+
+def test_a_classifier_of_theirs_is_asked_as_it_is(tmp_path, labelled, package, capsys):
+    theirs = package.train_supervised(str(labelled), dim=5, epoch=2, bucket=200, wordNgrams=2, thread=1, verbose=0)
+    theirs.quantize(cutoff=300)
+    theirs.save_model(str(tmp_path / "m.ftz"))
+    assert_equal_answers(Classifier.open(tmp_path / "m.ftz"), theirs)
+    assert main(["test", str(tmp_path / "m.ftz"), str(labelled)]) == 0
+    assert capsys.readouterr().out.startswith("N\t390\n")
+    with pytest.raises(InputError, match=r"m\.txt: "):
+        (tmp_path / "m.txt").write_bytes((tmp_path / "m.ftz").read_bytes()[:90])
+        Classifier.open(tmp_path / "m.txt")
+    import_vectors(tmp_path / "m.ftz", tmp_path / "m.h5")
+    export_vectors(tmp_path / "m.h5", tmp_path / "back.ftz")  # by its suffix
+    assert_equal_answers(Classifier.open(tmp_path / "back.ftz"), package.load_model(str(tmp_path / "back.ftz")))

@@ -113,7 +113,6 @@ def test_numbers_that_make_work_without_end_are_refused(kind, name, bound):
         (lambda: SimplerGloveOptions(patience=1), "patience is 1, but without held_out no loss is watched; leave patience out"),
         (lambda: PmiSvdOptions(solver="none", tol=0.5), f"tol is 0.5, but {NO_SVD}; leave tol out"),
         (lambda: PmiSvdOptions(solver="arpack", max_passes=3), "max_passes is 3, but ARPACK has its own passes; leave max"),
-        (lambda: FasttextOptions(min_n=0), "min_n is 0; it must be at least 1, unless max_n is 0 too, for no n-grams"),
         (lambda: encode_documents(["a"], "c", phrase_threshold=3.0), f"phrase_threshold is 3, but {NO_PHRASES}"),
         (lambda: encode_documents(["a"], "c", vocabulary="v", min_count=2), f"min_count is 2, but {GIVEN}; leave"),
         (lambda: plan_count("c", "d", CountOptions(subsample_seed=2)), f"subsample_seed is 2, but {NOT_THINNED}"),
@@ -131,7 +130,7 @@ def test_options_without_effect_are_refused(asked, says, tmp_path, monkeypatch):
 
 def test_options_that_the_others_give_a_meaning_are_accepted():
     assert GloveOptions(patience=5, held_out=0.1).patience == 5
-    assert FasttextOptions(min_n=0, max_n=0).min_n == 0
+    assert FasttextOptions(min_n=0, max_n=0).min_n == FasttextOptions(min_n=0).min_n == 0
     assert PmiSvdOptions(solver="none").vector_size == 100
 
 

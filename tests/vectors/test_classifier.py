@@ -190,7 +190,9 @@ def test_what_is_no_classifier_is_refused(corpus, tmp_path, models):
             classifier.predict("a", threshold=threshold)
     with pytest.raises(InputError, match="text 1 has a line end"):
         classifier.predict(["a", "b\nc"])
-    with pytest.raises(InputError, match=r"bad.txt: byte 0xff is not UTF-8 \(at byte 3\)"):
+    with pytest.raises(
+        InputError, match=r"bad.txt: byte 0xff is not UTF-8 \(at byte 3\); repair the text, or train with errors='replace'"
+    ):
         (tmp_path / "bad.txt").write_bytes(b"ok \xff")
         list(classifier.predict_file(tmp_path / "bad.txt"))
 
@@ -281,7 +283,8 @@ def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsy
     assert run_main("predict-prob", model.path, path, "2") == texts
     assert run_main("test", model.path, path)[0] == "N\t2"
     assert [line.partition("\t")[0] for line in run_main("test", model.path, path, "3")] == ["N", "P@3", "R@3"]
-    assert run_main("test-label", model.path, path)[0].startswith("F1-Score : ")
+    found = run_main("test-label", model.path, path)
+    assert found[0].startswith("F1-Score : ") and found[-2] == f"P@1\t{Classifier(model).test(path).precision:.3f}"
     for wrong, says in ((["1.5"], "the number is 1.5; it must be a whole number"), (["--threads", "-1"], "--threads is -1")):
         assert main(["predict", str(model.path), str(path), *wrong]) == 2
         assert says in capsys.readouterr().err

@@ -91,4 +91,5 @@ def test_the_command_line(path, kv, capsys):
     assert ask("get-subwords", path, "a77").splitlines()[0].split() == ["<a", str(len(kv) + rows_of("a77")[0])]
     assert set(ask("vector", path, "a77", "--oov", "zero").split()[1:]) == {"0"}
     assert ask("vector", path, "a77").split()[0] == "a77"
+    assert ask("vector", path, "A1").split()[0] == "A1" not in kv, "it has n-grams, and is not taken for a1"
     assert main(["vector", str(path), "a77", "--oov", "raise"]) == UnknownWordError.exit_code
