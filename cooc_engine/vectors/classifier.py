@@ -166,9 +166,10 @@ class Classifier:
         `trust_tokenizer`.
         """
         path = Path(path)
-        theirs = path.is_file() and is_fasttext(beginning(path, len(MAGIC)))
-        model = as_model(path, Path(tempfile.gettempdir())) if theirs else open_model(path)
-        return cls(model, trust_tokenizer=trust_tokenizer)
+        if not (path.is_file() and is_fasttext(beginning(path, len(MAGIC)))):
+            return cls(open_model(path), trust_tokenizer=trust_tokenizer)
+        with tempfile.TemporaryDirectory() as made:
+            return cls(as_model(path, Path(made) / "converted"))
 
     def get_labels(self) -> list[str]:
         """Return all labels, the most frequent first."""
