@@ -5,7 +5,8 @@ in place of an unknown word, is counted as if it were one more word, V, and then
 so the windows of a row are scattered over the whole text: prefetching them is worth a factor of 2.5.
 
 The accumulator has a bitmap with one bit per column, and a second level with one bit per 64-bit word of the bitmap: the columns
-of a row come out sorted, and a short row costs little however many columns there are.
+of a row come out sorted, and a short row costs little however many columns there are. A row of many centres does not mark its
+leading columns, which hold most of its contexts, and lists the others until it prefetches what it adds to.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from cooc_engine._kernels.jit import RANGE, array, helper, kernel, named, out
 BOTH, LEFT, RIGHT = 0, 1, 2
 DROP, KEEP = 0, 1
 AHEAD = 8  # prefetch distance, in positions
+LISTED, SOON = 1 << 10, 24  # columns that are listed before they are added to, and the prefetch distance among them
+LEAST_LEADING, MOST_LEADING = 1 << 12, 1 << 15  # leading columns; the sums of the most fit into the second-level cache
+EACH = 8  # leading columns for each centre: all of them are read once, in about a nanosecond each
 
 
 class TextSpan(NamedTuple):
@@ -94,12 +98,15 @@ class RowAccumulator(NamedTuple):
 
     totals  (columns,) sums by column; columns from `width` on are those of gaps and are dropped
     bits    a bit for each nonempty column, then, from index `top` on, a bit for each nonzero element of that bitmap
+    listed  (LISTED + SOON,) columns that will be added to, and `amounts` (LISTED,) what to add
     """
 
     totals: Any
     bits: Any
     top: int
     width: int
+    listed: Any
+    amounts: Any
 
 
 class CountedRows(NamedTuple):
@@ -115,7 +122,7 @@ SPAN = named(TextSpan, document=int64, begin=int64, end=int64, number=int64)
 RULE = named(LayoutRule, gap=int64, window=int64, unknown=int64, keep=out(uint64), seed=uint64)
 POSITIONS = named(PositionLists, laid=out(int32), bases=out(int64), starts=out(int64), positions=out(int32))
 WINDOW = named(ContextWindow, side=int64, slots=int64, weights=out(int64))
-ROW = named(RowAccumulator, totals=out(int64), bits=out(uint64), top=int64, width=int64)
+ROW = named(RowAccumulator, totals=out(int64), bits=out(uint64), top=int64, width=int64, listed=out(int32), amounts=out(int64))
 ROWS = named(CountedRows, columns=out(int32), values=out(int64), lengths=out(int64), sums=out(int64))
 
 
@@ -178,9 +185,54 @@ def add(totals, bits, top, column, value):
 
 
 @helper
+def count_leading(centres, width, radius):
+    """Return how many leading columns, those of frequent words, a row of so many centres does not mark: it reads all of them.
+
+    The others are listed, so that they are in the cache when they are added to. 0 if neither is worth while.
+    """
+    most = min(width, MOST_LEADING)
+    leading = min(most, EACH * centres)
+    return leading if leading >= min(most, LEAST_LEADING) and 4 * radius <= LISTED else int64(0)
+
+
+@helper
+def add_or_list(row, leading, n, column, value):
+    """Add to a leading column of the current row, or list another as number n; returns how many are listed."""
+    if leading == 0:
+        add(row.totals, row.bits, row.top, column, value)
+    elif column < leading:
+        row.totals[column] += value
+    else:
+        row.listed[n] = column
+        row.amounts[n] = value
+        n += 1
+    return n
+
+
+@helper
+def add_listed(row, n):
+    """Add to the n columns that are listed."""
+    for i in range(n):
+        prefetch(row.totals, int64(row.listed[i + SOON]))
+        add(row.totals, row.bits, row.top, int64(row.listed[i]), row.amounts[i])
+
+
+@helper
+def emit_leading(row, leading, rows, n):
+    """Write the entries of leading columns to `rows` from entry n on, as `emit` does those that are marked."""
+    for column in range(leading):
+        if row.totals[column] != 0:
+            rows.columns[n] = column
+            rows.values[n] = row.totals[column]
+            row.totals[column] = 0
+            n += 1
+    return n
+
+
+@helper
 def emit(row, rows, n):
     """Write the entries of the current row to `rows` from entry n on, sorted by column; clear the row and return the new n."""
-    totals, bits, top, width = row
+    totals, bits, top, width = row.totals, row.bits, row.top, row.width
     columns, values = rows.columns, rows.values
     for t in range(bits.shape[0] - top):
         upper = bits[top + t]
@@ -211,37 +263,61 @@ def total(values, begin, end):
 
 
 @helper
-def end_row(row, rows, r, begin):
+def end_row(row, leading, rows, r, begin):
     """Write the current row to `rows` as row r, from entry `begin` on; returns the end of its entries."""
-    end = emit(row, rows, begin)
+    end = emit(row, rows, emit_leading(row, leading, rows, begin))
     rows.lengths[r], rows.sums[r] = end - begin, total(rows.values, begin, end)
     return end
 
 
 @helper
-def add_window(laid, p, window, row):
-    """Add the contexts of the centre at p; with a column per relative position, in the order -radius..-1, 1..radius."""
+def add_window(laid, p, window, row, leading, n):
+    """Add or list the contexts of the centre at p; returns how many are listed, with n before.
+
+    With a column per relative position, these are in the order -radius..-1, 1..radius.
+    """
     side, slots, weights = window
-    totals, bits, top = row.totals, row.bits, row.top
     radius = weights.shape[0]
     if slots == 1:
         if side == BOTH:
             for k in range(1, radius + 1):
-                add(totals, bits, top, int64(laid[p + k]), weights[k - 1])
-                add(totals, bits, top, int64(laid[p - k]), weights[k - 1])
+                n = add_or_list(row, leading, n, int64(laid[p + k]), weights[k - 1])
+                n = add_or_list(row, leading, n, int64(laid[p - k]), weights[k - 1])
         elif side == LEFT:
             for k in range(1, radius + 1):
-                add(totals, bits, top, int64(laid[p - k]), weights[k - 1])
+                n = add_or_list(row, leading, n, int64(laid[p - k]), weights[k - 1])
         else:
             for k in range(1, radius + 1):
-                add(totals, bits, top, int64(laid[p + k]), weights[k - 1])
-        return
+                n = add_or_list(row, leading, n, int64(laid[p + k]), weights[k - 1])
+        return n
     if side != RIGHT:
         for k in range(1, radius + 1):
-            add(totals, bits, top, laid[p - k] * slots + (radius - k), weights[k - 1])
+            n = add_or_list(row, leading, n, laid[p - k] * slots + (radius - k), weights[k - 1])
     if side != LEFT:
         for k in range(1, radius + 1):
-            add(totals, bits, top, laid[p + k] * slots + (slots - radius + k - 1), weights[k - 1])
+            n = add_or_list(row, leading, n, laid[p + k] * slots + (slots - radius + k - 1), weights[k - 1])
+    return n
+
+
+@helper
+def add_centres(text, r, share, window, row, leading):
+    """Add the contexts of a share of the centres of row r."""
+    laid, bases, starts, positions = text
+    piece, pieces = share
+    segments, radius, listed = bases.shape[0], window.weights.shape[0], int64(0)
+    for s in range(segments):
+        base, begin = bases[s], starts[r * segments + s]
+        found = starts[r * segments + s + 1] - begin
+        for q in range(begin + found * piece // pieces, begin + found * (piece + 1) // pieces):
+            soon = base + int64(positions[q + AHEAD])
+            prefetch(laid, soon - radius)
+            prefetch(laid, soon)
+            prefetch(laid, soon + radius)
+            listed = add_window(laid, base + int64(positions[q]), window, row, leading, listed)
+            if listed > LISTED - 2 * radius:
+                add_listed(row, listed)
+                listed = int64(0)
+    add_listed(row, listed)
 
 
 @kernel(int64(POSITIONS, RANGE, RANGE, WINDOW, ROW, ROWS))
@@ -250,21 +326,16 @@ def count_rows(text, chosen, share, window, row, rows):
 
     Of a share (piece, pieces) only as many of the centres of each row, which are those of no other piece.
     """
-    laid, bases, starts, positions = text
     first, last = chosen
-    piece, pieces = share
-    segments, radius = bases.shape[0], window.weights.shape[0]
-    n = 0
+    segments, n = text.bases.shape[0], 0
     for r in range(first, last):
-        for s in range(segments):
-            base, begin = bases[s], starts[r * segments + s]
-            found = starts[r * segments + s + 1] - begin
-            for q in range(begin + found * piece // pieces, begin + found * (piece + 1) // pieces):
-                soon = base + int64(positions[q + AHEAD])
-                prefetch(laid, soon - radius)
-                prefetch(laid, soon + radius)
-                add_window(laid, base + int64(positions[q]), window, row)
-        n = end_row(row, rows, r - first, n)
+        centres = (text.starts[(r + 1) * segments] - text.starts[r * segments]) // share[1]
+        leading = count_leading(centres, row.width, window.weights.shape[0])
+        if leading > 0:
+            add_centres(text, r, share, window, row, leading)
+        else:
+            add_centres(text, r, share, window, row, 0)  # compiled for this number
+        n = end_row(row, leading, rows, r - first, n)
     return n
 
 
@@ -288,7 +359,7 @@ def merge_rows(offsets, columns, values, row, rows):
         for s in range(offsets.shape[0]):
             for i in range(offsets[s, r], offsets[s, r + 1]):
                 add(totals, bits, top, int64(columns[i]), values[i])
-        n = end_row(row, rows, r, n)
+        n = end_row(row, 0, rows, r, n)
     return n
 
 

@@ -55,7 +55,8 @@ class Accumulator:
         columns = width + gap
         top = (columns >> 6) + 1
         bits = np.zeros(top + (columns >> 12) + 1, np.uint64)
-        self.row = counting.RowAccumulator(np.zeros(columns, np.int64), bits, top, width)
+        listed, amounts = np.zeros(counting.LISTED + counting.SOON, np.int32), np.empty(counting.LISTED, np.int64)
+        self.row = counting.RowAccumulator(np.zeros(columns, np.int64), bits, top, width, listed, amounts)
         lengths, sums = np.empty(rows, np.int64), np.empty(rows, np.int64)
         self.rows = counting.CountedRows(np.empty(entries, np.int32), np.empty(entries, np.int64), lengths, sums)
 

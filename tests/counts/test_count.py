@@ -445,3 +445,28 @@ def test_rows_of_another_run_or_place_are_not_kept(tmp_path):
         (tmp_path / f"{part}-run-00000.bin").rename(written.path(part))
     (tmp_path / "plan.json").write_text('{"window": 3}')
     assert not written.whole()
+
+
+@pytest.mark.parametrize(
+    ("words", "window", "positional", "pieces"),
+    [(5000, 10, False, 1), (5000, 10, False, 3), (5000, 10, True, 1), (99, 300, False, 1)],
+)
+def test_rows_of_many_centres_are_those_of_a_matrix(tmp_path, monkeypatch, words, window, positional, pieces):
+    """Their leading columns are not marked, and more of the others are listed than the list has room for."""
+    chance = np.random.default_rng(1)
+    ids = np.concatenate([np.arange(words), chance.zipf(1.3, 6 * words) % 700 % words, chance.integers(0, words, 4 * words)])
+    texts = np.array_split(chance.permutation(ids), 7)
+    corpus = make_corpus([[f"w{i}" for i in text] for text in texts], tmp_path)
+    monkeypatch.setattr(row_writer.TextSource, "pieces", lambda self, first, last, threads: pieces if last == first + 1 else 1)
+    counted = count(corpus, tmp_path / "cooc", CountOptions(window=window, window_weight="uniform", positional=positional))
+    rows = np.array([corpus.vocabulary.ids[f"w{i}"] for i in range(words)])
+    slots, keys = 2 * window if positional else 1, []
+    for found in (rows[text] for text in texts):
+        for k in range(1, window + 1):
+            left, right = (window - k, window + k - 1) if positional else (0, 0)
+            keys.append((found[k:] * words + found[:-k]) * slots + left)
+            keys.append((found[:-k] * words + found[k:]) * slots + right)
+    expected, values = np.unique(np.concatenate(keys), return_counts=True)
+    matrix = counted.csr().tocoo()
+    assert np.array_equal(matrix.row.astype(np.int64) * words * slots + matrix.col, expected)
+    assert np.array_equal(matrix.data, values)
