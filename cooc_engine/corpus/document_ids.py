@@ -66,7 +66,8 @@ def document_ids(corpus: Corpus) -> Vocabulary:
     check_words(ids.text, ids.offsets, lengths, f"{corpus.path}: the ids of documents")
     ids.order = ids.sorted_rows()
     if (row := ids.repeated()) is not None:
-        raise InputError(f"{corpus.path}: several documents have the id {ids.word(row)!r}; give each its own, and encode again")
+        how = "give each its own, or encode with --tag-separator to let them share a vector"
+        raise InputError(f"{corpus.path}: several documents have the id {ids.word(row)!r}; {how}")
     return ids
 
 

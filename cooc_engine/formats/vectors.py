@@ -350,6 +350,8 @@ def _written(outgoing: Outgoing, output: Path, format: str, dtype: Dtype, *, for
 
 def _format_by_suffix(source: Path, output: Path) -> str:
     """Return the format by the suffix of the output; `.bin` is fastText's for a model that has more than such vectors."""
+    if output.suffix == ".h5":
+        raise UsageError(f"{output}: no format has this suffix, and the model is an HDF5 file already; pass --format too")
     found = SUFFIXES.get(output.suffix, "word2vec")
     return "fasttext" if found == "word2vec-bin" and _whole_model(source) else found
 

@@ -14,7 +14,9 @@ from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.options import AtLeast, checked
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
+from cooc_engine.text.readers import document_words
 from cooc_engine.text.reading import Reading
+from cooc_engine.text.tagged import untagged
 from cooc_engine.text.tokenizers import Splitting
 from cooc_engine.vectors.query import Vectors
 from cooc_engine.vectors.words import Key
@@ -86,7 +88,9 @@ class DocumentVectors(Vectors):
             inference = FAMILIES[self.family].inference
             assert inference is not None, "a family with documents infers them"
             self._inferring = {key: inference(self._model, *key)}
-        found: Matrix = self._inferring[key].vectors([self._ids(text) for text in texts])
+        found: Matrix = self._inferring[key].vectors(
+            [self._ids(number, untagged(text)) for number, text in enumerate(texts, 1)]
+        )
         return found
 
     def _find(self, word: Key) -> int:
@@ -95,10 +99,11 @@ class DocumentVectors(Vectors):
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
         return UnknownWordError(f"there is no document {word!r}; their ids are {self.vocabulary.word(0)} and so on")
 
-    def _ids(self, text: Text) -> WordIds:
-        """Return the numbers of the known words of a text."""
+    def _ids(self, number: int, text: Text) -> WordIds:
+        """Return the ids of the known words of the text with this number; raises `InputError` if it is no text."""
+        words = self.words_of(text) if isinstance(text, str) else document_words(number, text)
         rows = self._model.vocabulary.ids
-        return np.array([rows[word] for word in self.words_of(text) if word in rows], np.int32)
+        return np.array([rows[word] for word in words if word in rows], np.int32)
 
 
 def infer(

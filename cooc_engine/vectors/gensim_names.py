@@ -21,6 +21,7 @@ INSTEAD = {
     "similarity_unseen_docs": "n_similarity compares lists of words",
     "save": SAVED, "train": TRAINED, "build_vocab": TRAINED, "syn1neg": "array('contexts') has the output vectors",
     "get_latest_training_loss": "history has the loss of each epoch", "vector_size": "wv.vector_size has it",
+    "docvecs": "dv has the vectors of documents",
     "epochs": OPTIONS, "window": OPTIONS, "similarity": OF_WV, "doesnt_match": OF_WV, "key_to_index": "it belongs to wv",
 }  # fmt: skip
 

@@ -10,10 +10,11 @@ import pytest
 from support.documents import ALL_KINDS, KINDS
 from support.steps import twin_of
 
+from cooc_engine import TaggedDocument
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.encode import encode, encode_documents
 from cooc_engine.corpus.options import EncodeOptions
-from cooc_engine.errors import UnknownWordError, UsageError
+from cooc_engine.errors import InputError, UnknownWordError, UsageError
 from cooc_engine.formats.vectors import export_vectors, read_vectors
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import open_model, save_model
@@ -122,6 +123,17 @@ def test_the_update_of_a_full_softmax_is_its_gradient(model, texts):
             lr = trained.lr * (1 - (epoch * len(ids) + begin) / trained.horizon(len(ids)))
             row = row + lr * (outputs[ids[begin : begin + trained.part]] - expected).sum(axis=0)
     np.testing.assert_allclose(inference.vectors([ids])[0], row, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", ["PV-DBOW"], indirect=True)
+def test_a_document_is_a_string_or_words_with_or_without_tags(model):
+    documents = model.documents
+    wanted = documents.infer_vector("w1 w2")
+    for same in (["w1", "w2"], TaggedDocument(["w1", "w2"], ["a"]), (word for word in ("w1", "w2"))):
+        assert np.array_equal(documents.infer_vector(same), wanted)
+    for wrong in (None, b"w1 w2", [1, 2], 3):
+        with pytest.raises(InputError, match=r"^documents: document 2 (is|has) .*strings?"):
+            documents.infer_vectors(["w1", wrong])
 
 
 def test_what_is_not_there_is_said(corpus, tmp_path):
@@ -241,6 +253,12 @@ def test_documents_with_numbers_are_asked_for_by_them(tmp_path, capsys):
     assert int(asked(capsys, model.path, "7", "--documents")["7"][0][0]) in numbered
     export_vectors(model.path, tmp_path / "d.txt", vectors="documents")
     assert read_vectors(tmp_path / "d.txt").vocabulary.words == [str(k - 3) for k in range(20)]
+
+
+def test_vectors_are_not_exported_as_text_under_the_suffix_of_a_model(corpus, tmp_path):
+    model = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1))
+    with pytest.raises(UsageError, match=r"d\.h5: no format has this suffix, and the model is an HDF5 file already"):
+        export_vectors(model.path, tmp_path / "d.h5", vectors="documents")
 
 
 def test_an_export_of_documents_that_are_not_there_is_refused(corpus, tmp_path):
