@@ -75,6 +75,13 @@ def test_a_room_says_what_flows_in_and_out_and_holds_nothing_else(room):
     assert all(part in said for part in ("Flows in:", "Flows out:", "May import")), said
 
 
+def test_kernels_load_numba_without_scipy():
+    """It takes long, and no kernel calls BLAS; other code that Numba compiles still may."""
+    code = "import sys\nimport cooc_engine._kernels.columns\nprint('scipy.linalg' in sys.modules)"
+    more = "import numba, numpy as np\nprint(numba.njit(lambda a, b: np.dot(a, b))(np.ones(2), np.ones(2)))"
+    assert run(f"{code}\n{more}").split() == ["False", "2.0"]
+
+
 @pytest.mark.parametrize("name", cooc_engine.__all__)
 def test_no_room_is_called_as_a_public_name_is(name):
     assert name not in ROOMS

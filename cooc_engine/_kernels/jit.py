@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
+import importlib
 import importlib.resources
 import logging
 import os
@@ -172,6 +173,24 @@ class _Notice:
 
 
 NOTICE = _Notice()
+
+
+def _load_arrays() -> None:
+    """Load what Numba knows of arrays without `scipy.linalg`, of which it only asks there whether it is installed.
+
+    No kernel calls it, and it takes as long to load as a third of Numba. Others still can: Numba asks again when it compiles a
+    call of BLAS.
+    """
+    from numba.np import linalg
+
+    asked, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = asked
+
+
+_load_arrays()
 
 
 class _Locator(caching._CacheLocator):
