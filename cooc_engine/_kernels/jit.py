@@ -178,12 +178,15 @@ NOTICE = _Notice()
 def _load_arrays() -> None:
     """Load what Numba knows of arrays without `scipy.linalg`, of which it only asks there whether it is installed.
 
-    No kernel calls it, and it takes as long to load as a third of Numba. Others still can: Numba asks again when it compiles a
+    No kernel calls it, and it takes a third as long to load as Numba. Others still can: Numba asks again when it compiles a
     call of BLAS.
     """
     from numba.np import linalg
 
-    asked, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    asked = getattr(linalg, "ensure_blas", None)
+    if asked is None:  # a version of Numba that asks in another way
+        return
+    linalg.ensure_blas = lambda: None
     try:
         importlib.import_module("numba.np.arraymath")
     finally:
