@@ -152,11 +152,24 @@ def forged(at: Path, other: Path, chance: Random) -> Harm:
     return Harm(f"{harm.what}, all checksums made anew", False)
 
 
-def _sign(at: Path, fields: dict[str, Any]) -> None:
-    """Write a manifest with a checksum that fits."""
+def _sign(at: Path, fields: dict[str, Any], name: str = "manifest.json") -> None:
+    """Write a manifest, or another record, with a checksum that fits."""
     fields.pop("checksum", None)
     fields["checksum"] = zlib.crc32(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode())
-    (at / "manifest.json").write_text(json.dumps(fields, ensure_ascii=False))
+    (at / name).write_text(json.dumps(fields, ensure_ascii=False))
+
+
+def spooled(at: Path, other: Path, chance: Random) -> Harm:
+    """Change values of a raw file of an unfinished encode, and make anew all that vouches for it."""
+    fields = json.loads((at / "first-pass.json").read_bytes())
+    name = chance.choice(sorted(fields["spools"]))
+    values = np.fromfile(at / name, "<i4" if name.startswith(("tokens", "rows")) else "<i8")
+    what = change_values(values, chance) if values.size else "no values"
+    values.tofile(at / name)
+    size = fields["spools"][name][0]
+    fields["spools"][name] = [size, zlib.crc32(values.tobytes()[:size])]
+    _sign(at, fields, "first-pass.json")
+    return Harm(f"{name}: {what}, all checksums made anew", False)
 
 
 def array_head(at: Path, other: Path, chance: Random) -> Harm:

@@ -127,6 +127,22 @@ def _other(values: Any, chance: Random) -> tuple[Any, dict[str, Any]]:
     return made, how
 
 
+def embedded(at: Path, other: Path, chance: Random) -> Harm:
+    """Change what an unfinished `embed` left, and make anew what its checkpoint says of it."""
+    if chance.random() < 0.3:
+        return hdf5_values(at / "done", other / "done", chance)
+    name = chance.choice(["lines", "sizes"])
+    data = bytearray((at / name).read_bytes())
+    place = chance.randrange(len(data))
+    data[place : place + chance.choice([0, 1, 8])] = chance.choice([b"", b"\n", b" ", b"\xff", bytes(8)])
+    (at / name).write_bytes(data)
+    with h5py.File(at / "done", "r+", libver=("v108", "v108")) as file:
+        record = json.loads(file["meta/json"][()])
+        record["files"][name] = [len(data), zlib.crc32(data)]
+        _put(file["meta"], "json", np.array(json.dumps(record).encode()))
+    return Harm(f"{name}: byte {place}, all checksums made anew", False)
+
+
 def plain_hdf5(at: Path, other: Path, chance: Random) -> Harm:
     """Change a dataset of a file of another program: its values, its type and layout, or where it leads."""
     with h5py.File(at, "r+") as file:

@@ -81,5 +81,13 @@ def short(value: Any) -> str:
 
 
 def deep(chance: Random) -> bytes:
-    """Return JSON that is nested too deeply."""
-    return chance.choice([b"[" * LONG, b'{"a":' * LONG, b"[" * LONG + b"]" * LONG, b'{"format":' * LONG + b"1" + b"}" * LONG])
+    """Return JSON that is nested too deeply, or takes far more memory than its text."""
+    return chance.choice(
+        [
+            b"[" + b"[]," * 10 * LONG + b"0]",
+            b"[" * LONG,
+            b'{"a":' * LONG,
+            b"[" * LONG + b"]" * LONG,
+            b'{"format":' * LONG + b"1" + b"}" * LONG,
+        ]
+    )

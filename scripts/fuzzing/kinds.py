@@ -94,15 +94,17 @@ KINDS: Mapping[str, Kind] = {
         if family != "pmi"  # which is done at once
     },
     "unfinished-first-pass": Kind(
-        ("out-first.part",), UNFINISHED, (f"encode text.txt --output out-first --min-count 2 --resume {RUN}",)
+        ("out-first.part",),
+        (*UNFINISHED, damage.spooled),
+        (f"encode text.txt --output out-first --min-count 2 --resume {RUN}",),
     ),
     "unfinished-encode": Kind(
-        ("out-second.part",), PART, (f"encode text.txt --output out-second --min-count 2 --resume {RUN}",)
+        ("out-second.part",), (*PART, damage.spooled), (f"encode text.txt --output out-second --min-count 2 --resume {RUN}",)
     ),
     "unfinished-count": Kind(("out-count.part",), PART, (f"count corpus --output out-count --window 3 --resume {RUN}",)),
     "unfinished-embed": Kind(
         ("out-embed.h5.part",),
-        UNFINISHED,
+        (*UNFINISHED, damage_hdf5.embedded, damage_hdf5.embedded),
         (f"embed elmo.h5 more.txt --output out-embed.h5 --resume --state carry --batch 4 {RUN}",),
     ),
     "unfinished-import": Kind(("out-import.part",), PART, (f"import-counts counts.h5 --output out-import --resume {RUN}",)),
