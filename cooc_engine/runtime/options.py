@@ -193,8 +193,8 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
     choice = next((k for k in (kind, *kinds) if typing.get_origin(k) is Literal), None)
     if choice is not None:
         kinds = typing.get_args(choice)
-        if value not in kinds:
-            raise UsageError(f"{flag} is {value!r}; it must be one of {', '.join(map(str, kinds))}")
+        if not any(isinstance(value, type(each)) and value == each for each in kinds):
+            raise UsageError(f"{flag} is {_short(value)}; it must be one of {', '.join(map(str, kinds))}")
         return value
     if isinstance(value, int) and abs(value) >= HUGE:
         raise UsageError(f"{flag} is a number of more than 300 digits; it must be smaller")
@@ -202,13 +202,19 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
         value = float(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
-        raise UsageError(f"{flag} is {value!r}; it must be of type {wanted}")
+        raise UsageError(f"{flag} is {_short(value)}; it must be of type {wanted}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{flag} is {value:g}; it must be a finite number")
     for bound in bounds if isinstance(value, int | float) else ():
         if not bound.accepts(value):
             raise UsageError(f"{flag} is {value:g}; it must be {bound}")
     return value
+
+
+def _short(value: Any) -> str:
+    """Return a value as one short line, such as an array that was given for a number."""
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= LONGEST else f"{shown[:LONGEST]}…"
 
 
 def from_mapping(cls: type[O], values: Mapping[str, Any], where: str) -> O:

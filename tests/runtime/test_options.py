@@ -136,3 +136,12 @@ def test_options_that_the_others_give_a_meaning_are_accepted():
 
 def test_options_that_are_not_given_are_those_of_their_kind():
     assert defaulted("count", CountOptions, None) == CountOptions()
+
+
+@pytest.mark.parametrize("value", [np.zeros((3, 3)), "a" * 999, ["a\nb"] * 99])
+def test_a_value_of_a_wrong_type_is_told_in_one_short_line(value):
+    """An array is not compared with the choices of an option, which would be an error of NumPy's."""
+    for wrong in ({"window": value}, {"window_weight": value}):
+        with pytest.raises(UsageError) as caught:
+            CountOptions(**wrong)
+        assert "it must be " in str(caught.value) and "\n" not in str(caught.value) and len(str(caught.value)) < 120
