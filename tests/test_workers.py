@@ -107,7 +107,9 @@ def sharing(workers) -> Iterator[None]:
                 raise
 
     lasting = copy.copy(workers)
-    lasting.at, lasting.local = at, False
+    lasting.local = False
+    if isinstance(lasting, Processes):
+        lasting.at = at
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Run, "shared", lambda run: nullcontext(lasting))
         yield

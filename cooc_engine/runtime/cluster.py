@@ -1,7 +1,8 @@
 """Workers on other machines: a cluster of Dask, which any batch system can start (https://distributed.dask.org).
 
 Only this module knows Dask. Its workers get tasks and paths, and send back small results; what a task reads and writes lies on
-a disk that all machines share. Before anything is done, they are asked whether they fit: those that do not are an error.
+a disk that all machines share. Before anything is done, they are asked whether they fit: those that do not are an error. A
+worker that joins later is asked with its first task.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import distributed
-from distributed import Client, Future
+import psutil
+from distributed import CancelledError, Client, Future
+from distributed.comm.registry import get_backend
 
 from cooc_engine._version import __version__
-from cooc_engine.errors import ResourceError, UsageError
+from cooc_engine.errors import InputError, ResourceError, UsageError
 from cooc_engine.runtime.machine import default_memory, usable_cores
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.versions import numpy_code, processor
@@ -35,6 +38,9 @@ __all__ = ["OnDask", "connected"]
 
 T = TypeVar("T")
 PATIENCE = 60  # seconds to wait for a first worker
+SETTLED = 10  # seconds after the start of a worker, within which others of its job may follow
+LOOKS = 5  # seconds from one look for workers to the next, while no task ends
+ABANDONED = 600  # seconds without any worker, after which none is awaited
 GRACE = 30  # seconds that tasks have to end after an error
 RULES = ("memory_target_fraction", "memory_spill_fraction", "memory_pause_fraction")
 
@@ -50,15 +56,26 @@ def connected(cluster: Any, threads: int | None, memory: int | None) -> Iterator
     if isinstance(cluster, Client):
         yield OnDask(cluster, threads, memory)
         return
-    where: dict[str, Any] = {"address": cluster} if "://" in str(cluster) else {"scheduler_file": str(cluster)}
-    if "scheduler_file" in where and not Path(cluster).is_file():
-        raise UsageError(f"--cluster={cluster}: no such file; pass tcp://HOST:PORT, or the file that dask scheduler wrote")
+    with _client(cluster) as client:
+        yield OnDask(client, threads, memory, settled=SETTLED)
+
+
+def _client(cluster: Any) -> Client:
+    """Connect to the scheduler of a cluster that was started in Python, at an address, or that wrote a file."""
+    where: dict[str, Any] = {"address": cluster}
     try:
-        client = Client(**where, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        if not hasattr(cluster, "scheduler_address"):
+            scheme, address, _ = str(cluster).partition("://")
+            if address:
+                get_backend(scheme)
+            elif Path(cluster).is_file():
+                where = {"scheduler_file": str(cluster)}
+            else:
+                hint = "pass tcp://HOST:PORT, or the file that dask scheduler wrote"
+                raise UsageError(f"--cluster={cluster}: no such file; {hint}")
+        return Client(**where, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"--cluster={cluster}: no scheduler answers there ({error})") from None
-    with client:
-        yield OnDask(client, threads, memory)
 
 
 @dataclass(frozen=True)
@@ -72,17 +89,50 @@ class _Facts:
     limits: list[str]
     cores: int
     memory: int
+    age: float
     cpu: str
     cpu_features: str
     numpy: str
 
 
+Check = Callable[[_Facts, _Facts], None]
+"""Raises `UsageError` unless a worker, the first, fits to the process that divides the work."""
+
+
 def _facts(dask_worker: Any) -> _Facts:
     manager = dask_worker.memory_manager
     limits = [rule for rule in RULES if manager.memory_limit and getattr(manager, rule)]
-    host = socket.gethostname()
+    return _own_facts(dask_worker.state.nthreads, limits)
+
+
+def _own_facts(threads: int, limits: list[str]) -> _Facts:
     machine: dict[str, Any] = {"cores": usable_cores(), "memory": default_memory(), **processor()}
-    return _Facts(host, __version__, _code(), dask_worker.state.nthreads, limits, **machine, numpy=numpy_code())
+    age = time.time() - psutil.Process().create_time()
+    return _Facts(socket.gethostname(), __version__, _code(), threads, limits, age=age, **machine, numpy=numpy_code())
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What the tasks of a stage are sent with.
+
+    ours, checks  what a worker has to fit to, and how that is told: it may have joined when the stage had begun
+    here          where relative names begin
+    directory     of the stage, which a worker has to see
+    topic         under which progress is reported
+    """
+
+    ours: _Facts
+    checks: tuple[Check, ...]
+    here: Path
+    directory: Path
+    topic: str
+
+    def refuse_misfit(self, theirs: _Facts) -> None:
+        """Raise `UsageError` unless a worker, which is this process, fits."""
+        for check in self.checks:
+            check(theirs, self.ours)
+        if not self.directory.is_dir():
+            raise _unseen(self.directory, theirs.host)
 
 
 class OnDask:
@@ -93,47 +143,58 @@ class OnDask:
 
     local = False
 
-    def __init__(self, client: Client, threads: int | None, memory: int | None) -> None:
-        self._client = client
-        try:
-            client.wait_for_workers(1, timeout=PATIENCE)
-        except TimeoutError:
-            raise UsageError(
-                "--cluster: it has no workers; start some with dask worker --nthreads 1 --memory-limit 0"
-            ) from None
-        try:
-            facts = client.run(_facts)
-        except ModuleNotFoundError as error:
-            raise UsageError(f"--cluster: its workers have no {error.name}; install cooc-engine on all machines") from None
-        self._facts = list(facts.values())
-        _check(self._facts)
+    def __init__(self, client: Client, threads: int | None, memory: int | None, settled: float = 0.0) -> None:
+        """Ask the workers, when the youngest has been there for so many seconds: those of a batch job come one by one."""
+        _refuse_unusable(client)
+        facts = _asked(client)
+        while (wait := settled - min(one.age for one in facts.values())) > 0:
+            time.sleep(wait)
+            facts = _asked(client)
+        self._client, self._facts, self._ours = client, list(facts.values()), _own_facts(1, [])
+        self._checks: tuple[Check, ...] = ()
+        self._check(_check)
         self._names, self.count = sorted(facts), len(facts)
-        on = Counter(one.host for one in facts.values())
-        self.threads = threads or max(1, min(one.cores // on[one.host] for one in facts.values()))
-        self.memory = memory or min(one.memory // on[one.host] for one in facts.values())
+        on = Counter(one.host for one in self._facts)
+        self.threads = threads or max(1, min(one.cores // on[one.host] for one in self._facts))
+        self.memory = memory or min(one.memory // on[one.host] for one in self._facts)
         self.here = Here(usable_cores(), memory or default_memory())
+        self._order: _Order | None = None
+        self._heard = _Heard()
+
+    def _check(self, *checks: Check) -> None:
+        """Check the workers, and those that join later when they do."""
+        self._checks += checks
+        for one, check in itertools.product(self._facts, checks):
+            check(one, self._ours)
 
     def check_processors(self, *, numpy: bool = False) -> None:
         """Raise `UsageError` if a worker has a processor of another kind than this process, which takes part in sums."""
-        _check_processors(self._facts, **processor())
-        if numpy:
-            _check_numpy(self._facts, numpy_code())
+        self._check(_check_processor, *([_check_numpy] if numpy else []))
 
     @contextmanager
     def at(self, directory: Path) -> Iterator[None]:
         """Check that all workers see the directory; wait for what they do in it when the block ends with an error."""
         _check_shared(self._client, directory.absolute())
+        order, before = (
+            _Order(self._ours, self._checks, Path.cwd(), directory.absolute(), f"cooc-{uuid.uuid4().hex}"),
+            self._order,
+        )
+        self._client.subscribe_topic(order.topic, self._heard.take)
+        self._order = order
         try:
             yield
         except BaseException:
             self._wait_until_idle()
             raise
+        finally:
+            self._order = before
+            self._client.unsubscribe_topic(order.topic)
 
     def _wait_until_idle(self) -> None:
         """Wait a while for tasks that have begun; those that go on write files which nobody reads."""
         end = time.monotonic() + GRACE
         with suppress(Exception):  # the scheduler may be what was lost
-            while any(self._client.run(_running).values()) and time.monotonic() < end:
+            while self._client.status == "running" and any(self._client.run(_running).values()) and time.monotonic() < end:
                 time.sleep(0.1)
 
     def each(
@@ -142,75 +203,128 @@ class OnDask:
         """Yield task(*item, stage) for each item, in their order; each worker has one task, and the next one waiting."""
         numbered, results, turn = enumerate(items), dict[int, T](), 0
         flying: dict[Future, int] = {}
-        with _told(self._client, stage) as topic:
+        with self._heard.by(stage) as ear:
             try:
                 while True:
                     for number, item in itertools.islice(numbered, 2 * self.count - len(flying)):
-                        given = task, item, str(Path.cwd()), topic, number
+                        assert self._order, "only in a block of `at`"
+                        call = self._order, task, item, ear, number
                         # A pin is an address, and a worker that is started anew has another: other workers are allowed.
                         pin = {"workers": self._names[number % self.count], "allow_other_workers": True} if stay else {}
-                        flying[self._client.submit(_carry_out, *given, pure=False, retries=0, **pin)] = number
+                        flying[self._client.submit(_carry_out, *call, pure=False, retries=0, **pin)] = number
                     if not flying:
                         return
-                    for future in self._finished(flying):
+                    for future in self._finished(flying, stage):
                         results[flying.pop(future)] = _result(future)
                     while turn in results:
                         yield results.pop(turn)
                         turn += 1
             finally:
-                self._client.cancel(list(flying))
+                if self._client.status == "running":
+                    self._client.cancel(list(flying))
 
-    def _finished(self, flying: Iterable[Future]) -> Iterable[Future]:
-        """Wait for one of the futures or more; returns those that are finished."""
-        with self._client.as_current():
-            done: Iterable[Future] = distributed.wait(list(flying), return_when="FIRST_COMPLETED").done
-        return done
+    def _finished(self, flying: Iterable[Future], stage: Stage) -> Iterable[Future]:
+        """Wait for one of the futures or more; returns those that are finished.
+
+        Workers may all be lost, and others be started. Raises `ResourceError` if none are, or if the scheduler is lost.
+        """
+        alone, note = 0, stage.note
+        while alone < ABANDONED:
+            try:
+                with self._client.as_current():
+                    found: Iterable[Future] = distributed.wait(list(flying), LOOKS, "FIRST_COMPLETED").done
+                stage.advance(0, note if alone else None)
+                return found
+            except TimeoutError:
+                alone = 0 if self._has_workers() else alone + LOOKS
+                if alone:
+                    stage.advance(0, "there is no worker; waiting for one")
+            except CancelledError:
+                raise _no_scheduler() from None
+        raise ResourceError(f"the cluster had no worker for {ABANDONED} seconds; start some, and continue with --resume")
+
+    def _has_workers(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except OSError:
+            raise _no_scheduler() from None
 
 
-def _check(workers: list[_Facts]) -> None:
-    """Raise `UsageError` if workers cannot work as they are."""
-    for one in workers:
-        if one.threads != 1:
+def _refuse_unusable(client: Client) -> None:
+    """Raise `UsageError` for a client that is not connected, or that does not wait for what it asks."""
+    state = "asynchronous" if client.asynchronous else client.status
+    if state != "running":
+        raise UsageError(f"--cluster: the client is {state}; pass one that is connected, without asynchronous=True")
+
+
+def _asked(client: Client) -> dict[str, _Facts]:
+    """Return what each worker says of itself, by its address; raises `UsageError` if there is none, or if one cannot tell."""
+    found: dict[str, _Facts] = {}
+    while not found:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE)
+        except TimeoutError:
             raise UsageError(
-                f"--cluster: a worker on {one.host} has {one.threads} threads, and would be given as many tasks at a time; "
-                f"start workers with --nthreads 1: each task has threads of its own"
-            )
-        if one.limits:
+                "--cluster: it has no workers; start some with dask worker --nthreads 1 --memory-limit 0"
+            ) from None
+        found = _answers(client, _facts)
+    return found
+
+
+def _answers(client: Client, function: Callable[..., T], *given: Any) -> dict[str, T]:
+    """Return what a function returns in each worker, by its address; those that are lost meanwhile are left out.
+
+    Raises `UsageError` if one does not have it, since it has another version.
+    """
+    answers = client.run(function, *given, on_error="return")
+    found = {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
+    for address, answer in found.items():
+        if isinstance(answer, Exception):
+            hint = "install one version of it on all machines"
+            raise UsageError(f"--cluster: the worker {address} has another version of cooc-engine, or none ({answer}); {hint}")
+    return found
+
+
+def _check(one: _Facts, ours: _Facts) -> None:
+    """Raise `UsageError` if a worker cannot work as it is."""
+    for what, theirs, own in (("version", one.version, ours.version), ("code", one.code, ours.code)):
+        if theirs != own:
             raise UsageError(
-                f"--cluster: a worker on {one.host} counts mapped files as memory and would be stopped for them "
-                f"({', '.join(one.limits)}); start workers with --memory-limit 0: --memory is the budget of each"
+                f"--cluster: a worker on {one.host} has {what} {theirs[:12]}, this process has {own[:12]}; "
+                f"install one version of cooc-engine on all machines"
             )
-        for what, theirs, ours in (("version", one.version, __version__), ("code", one.code, _code())):
-            if theirs != ours:
-                raise UsageError(
-                    f"--cluster: a worker on {one.host} has {what} {theirs[:12]}, this process has {ours[:12]}; "
-                    f"install one version of cooc-engine on all machines"
-                )
+    if one.threads != 1:
+        raise UsageError(
+            f"--cluster: a worker on {one.host} has {one.threads} threads, and would be given as many tasks at a time; "
+            f"start workers with --nthreads 1: each task has threads of its own"
+        )
+    if one.limits:
+        raise UsageError(
+            f"--cluster: a worker on {one.host} counts mapped files as memory and would be stopped for them "
+            f"({', '.join(one.limits)}); start workers with --memory-limit 0: --memory is the budget of each"
+        )
 
 
-def _check_processors(workers: list[_Facts], cpu: str, cpu_features: str) -> None:
-    """Raise `UsageError` if kernels of a worker are compiled for another kind of processor than this one."""
-    ours = set(cpu_features.split(","))
-    for one in workers:
-        theirs = set(one.cpu_features.split(","))
-        if (one.cpu, theirs) != (cpu, ours):
-            only = [" ".join(sorted(mine - other)) or "no more" for mine, other in ((theirs, ours), (ours, theirs))]
-            raise UsageError(
-                f"--cluster: a worker on {one.host} has a processor of the kind {one.cpu}, this process {cpu} (only there: "
-                f"{only[0]}; only here: {only[1]}), and vectors would have the bits of neither; take machines of one kind, or "
-                f"set NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to the same on all"
-            )
+def _check_processor(one: _Facts, ours: _Facts) -> None:
+    """Raise `UsageError` if kernels of a worker are compiled for another kind of processor."""
+    theirs, own = ({*facts.cpu_features.split(",")} for facts in (one, ours))
+    if (one.cpu, theirs) != (ours.cpu, own):
+        only = [" ".join(sorted(mine - other)) or "no more" for mine, other in ((theirs, own), (own, theirs))]
+        raise UsageError(
+            f"--cluster: a worker on {one.host} has a processor of the kind {one.cpu}, this process {ours.cpu} (only there: "
+            f"{only[0]}; only here: {only[1]}), and vectors would have the bits of neither; take machines of one kind, or "
+            f"set NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to the same on all"
+        )
 
 
-def _check_numpy(workers: list[_Facts], ours: str) -> None:
-    """Raise `UsageError` if NumPy runs other code in a worker than in this process."""
-    for one in workers:
-        if one.numpy != ours:
-            raise UsageError(
-                f"--cluster: NumPy on {one.host} has code for {one.numpy or 'no feature'}, here for {ours or 'no feature'}, "
-                f"and vectors would have the bits of neither; take machines of one kind, or take features away by "
-                f"NPY_DISABLE_CPU_FEATURES"
-            )
+def _check_numpy(one: _Facts, ours: _Facts) -> None:
+    """Raise `UsageError` if NumPy runs other code in a worker."""
+    if one.numpy != ours.numpy:
+        raise UsageError(
+            f"--cluster: NumPy on {one.host} has code for {one.numpy or 'no feature'}, here for {ours.numpy or 'no feature'}, "
+            f"and vectors would have the bits of neither; take machines of one kind, or take features away by "
+            f"NPY_DISABLE_CPU_FEATURES"
+        )
 
 
 @functools.cache
@@ -227,53 +341,75 @@ def _check_shared(client: Client, directory: Path) -> None:
     mark, text = directory / f"seen-{uuid.uuid4().hex}.part", uuid.uuid4().hex
     mark.write_text(text)
     try:
-        for host, seen in client.run(_read, str(mark)).values():
+        for host, seen in _answers(client, _read, mark).values():
             if seen != text:
-                raise UsageError(
-                    f"{directory}: a worker on {host} does not see it; "
-                    f"choose an --output on a disk that all machines have under the same name"
-                )
+                raise _unseen(directory, host)
     finally:
         mark.unlink()
 
 
-def _read(path: str) -> tuple[str, str | None]:
+def _unseen(directory: Path, host: str) -> UsageError:
+    hint = "choose an --output on a disk that all machines have under the same name"
+    return UsageError(f"{directory}: a worker on {host} does not see it; {hint}")
+
+
+def _read(path: Path) -> tuple[str, str | None]:
     """Return this host, and what a file holds, if it is there."""
     try:
-        return socket.gethostname(), Path(path).read_text()
+        return socket.gethostname(), path.read_text()
     except OSError:
         return socket.gethostname(), None
 
 
-@contextmanager
-def _told(client: Client, stage: Stage) -> Iterator[str]:
-    """Yield a topic under which tasks say how far they are: (number, amount); one that begins again begins at 0."""
-    topic, done = f"cooc-engine-{uuid.uuid4().hex}", Counter[int]()
+class _Heard:
+    """What tasks report under the topic of a stage: how far those of each call of `each` are."""
 
-    def hear(event: tuple[float, tuple[int, float]]) -> None:
-        number, amount = event[1]
-        stage.advance(amount - done[number])
-        done[number] = amount  # type: ignore[assignment]
+    def __init__(self) -> None:
+        self._ears, self._numbers = dict[int, tuple[Stage, Counter[int]]](), itertools.count()
 
-    client.subscribe_topic(topic, hear)
-    try:
-        yield topic
-    finally:
-        client.unsubscribe_topic(topic)
+    @contextmanager
+    def by(self, stage: Stage) -> Iterator[int]:
+        """Yield a number with which tasks report to a stage while the block lasts."""
+        ear = next(self._numbers)
+        self._ears[ear] = stage, Counter()
+        try:
+            yield ear
+        finally:
+            del self._ears[ear]
+
+    def take(self, event: tuple[float, tuple[int, int, float]]) -> None:
+        """Take a report: how much a task has done in all; one that begins again begins at 0."""
+        ear, number, amount = event[1]
+        if ear in self._ears:
+            stage, done = self._ears[ear]
+            stage.advance(amount - done[number])
+            done[number] = amount  # type: ignore[assignment]
 
 
-def _carry_out(task: Callable[..., T], item: tuple[Any, ...], directory: str, topic: str, number: int) -> T:
+def _carry_out(order: _Order, task: Callable[..., Any], item: tuple[Any, ...], ear: int, number: int) -> Any:
     """In a worker: carry out a task; relative names are those of the process that divides the work."""
     worker = distributed.get_worker()
-    stage = Reported(lambda amount: worker.log_event(topic, (number, stage.done)))
-    with suppress(OSError):
-        os.chdir(directory)
+    stage = Reported(lambda amount: worker.log_event(order.topic, (ear, number, stage.done)))
     _at_work.set()
     try:
+        _refuse_late(order, worker)
+        with suppress(OSError):
+            os.chdir(order.here)
         return task(*item, stage)
+    except InputError as error:
+        raise type(error)(f"{error.text} (found by a worker on {socket.gethostname()})") from error
     finally:
         _at_work.clear()
         stage.report()
+
+
+def _refuse_late(order: _Order, worker: Any) -> None:
+    """Raise `ResourceError`, so that finished work is kept, in a worker that would have been refused at the beginning."""
+    try:
+        order.refuse_misfit(_facts(worker))
+    except UsageError as error:
+        hint = "it joined when the work had begun: end it, and continue with --resume"
+        raise ResourceError(f"{error.text}; {hint}") from None
 
 
 def _running() -> bool:
@@ -286,5 +422,9 @@ def _result(future: Future) -> Any:
         return future.result()
     except distributed.KilledWorker as error:
         raise lost(f"was {error.last_worker.address}") from None
-    except distributed.client.FutureCancelledError:
-        raise ResourceError("the scheduler of the cluster was lost; start it again, and continue with --resume") from None
+    except CancelledError:
+        raise _no_scheduler() from None
+
+
+def _no_scheduler() -> ResourceError:
+    return ResourceError("the scheduler of the cluster was lost; start it again, and continue with --resume")

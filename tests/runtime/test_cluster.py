@@ -6,15 +6,18 @@ import dataclasses
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from support import tasks
 
 pytest.importorskip("distributed")
+import distributed
+
 from cooc_engine import count, encode, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.directory import Corpus
@@ -25,12 +28,16 @@ from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.progress import Stage
 
 pytestmark = pytest.mark.cluster
-FITS = cluster._Facts("node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30, "znver4", "avx2,avx512f,fma", "X86_V3")
+FITS = cluster._Facts(
+    "node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30, 9.0, "znver4", "avx2,avx512f,fma", "X86_V3"
+)
 
 
 @pytest.fixture(scope="module")
-def workers(client):
-    return OnDask(client, None, None)
+def workers(client, tmp_path_factory):
+    made = OnDask(client, None, None)
+    with made.at(tmp_path_factory.mktemp("at")):
+        yield made
 
 
 def stage() -> Stage:
@@ -54,7 +61,7 @@ def wait_until(holds) -> None:
 def test_errors_travel(workers, error):
     with pytest.raises(type(error)) as caught:
         list(workers.each(tasks.fail, [(error,)], stage()))
-    assert str(caught.value) == str(error)
+    assert re.fullmatch(re.escape(str(error)) + r"( \(found by a worker on .+\))?", str(caught.value))
 
 
 def test_the_task_of_a_lost_worker_is_carried_out_again(workers, tmp_path):
@@ -105,9 +112,9 @@ def test_a_directory_that_workers_do_not_see_is_refused(workers, tmp_path, monke
     ids=lambda fact: str(*fact) if isinstance(fact, dict) else "",
 )
 def test_workers_that_do_not_fit_are_refused(fact, said):
-    cluster._check([FITS])
+    cluster._check(FITS, FITS)
     with pytest.raises(UsageError) as caught:
-        cluster._check([FITS, dataclasses.replace(FITS, **fact)])
+        cluster._check(dataclasses.replace(FITS, **fact), FITS)
     assert re.search(said, caught.value.flags) and caught.value.exit_code == 2
 
 
@@ -120,16 +127,16 @@ def test_workers_that_do_not_fit_are_refused(fact, said):
     ids=["another", "another of that name"],
 )
 def test_processors_of_two_kinds_are_refused_where_bits_depend_on_them(fact, said):
-    cluster._check_processors([FITS], FITS.cpu, FITS.cpu_features)
+    cluster._check_processor(FITS, FITS)
     with pytest.raises(UsageError) as caught:
-        cluster._check_processors([FITS, dataclasses.replace(FITS, **fact)], FITS.cpu, FITS.cpu_features)
+        cluster._check_processor(dataclasses.replace(FITS, **fact), FITS)
     assert re.search(said, caught.value.flags) and "NUMBA_CPU_NAME" in caught.value.flags and caught.value.exit_code == 2
 
 
 def test_numpy_of_two_kinds_is_refused_where_its_bits_count():
-    cluster._check_numpy([FITS], FITS.numpy)
+    cluster._check_numpy(FITS, FITS)
     with pytest.raises(UsageError, match=r"node2 has code for X86_V3,X86_V4, here for X86_V3, .*NPY_DISABLE_CPU_FEATURES"):
-        cluster._check_numpy([FITS, dataclasses.replace(FITS, host="node2", numpy="X86_V3,X86_V4")], FITS.numpy)
+        cluster._check_numpy(dataclasses.replace(FITS, host="node2", numpy="X86_V3,X86_V4"), FITS)
 
 
 def test_a_cluster_of_two_kinds_counts_but_trains_no_model(client, tmp_path, monkeypatch):
@@ -156,7 +163,10 @@ def test_threads_and_memory_are_shares_of_the_machine(workers):
 
 def test_a_cluster_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster, "PATIENCE", 0.2)
-    for name, said in (("scheduler.json", "no such file; pass tcp://HOST:PORT"), ("tcp://127.0.0.1:9", "no scheduler answers")):
+    for name, said in (
+        ("scheduler.json", "no such file; pass tcp://HOST:PORT"), ("tcp://127.0.0.1:9", "no scheduler answers"),
+        ("http://127.0.0.1:9", "no scheduler answers there .*http"),
+    ):  # fmt: skip
         with pytest.raises(UsageError, match=said), connected(name, None, None):
             pass
     with pytest.raises(UsageError, match="processes and cluster cannot be combined"):
@@ -166,6 +176,7 @@ def test_a_cluster_that_is_not_there(tmp_path, monkeypatch):
 def test_the_command_line_finds_a_cluster_by_its_address(client, tmp_path, monkeypatch, capsys):
     """Names that are relative are those of this process."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(cluster, "SETTLED", 0)
     for name in ("a.txt", "b.txt"):
         Path(name).write_text("one two three\n" * 50)
     given = ["--cluster", client.scheduler.address, "--progress", "none", "--output"]
@@ -173,3 +184,79 @@ def test_the_command_line_finds_a_cluster_by_its_address(client, tmp_path, monke
     assert main(["count", "corpus", *given, "cooc"]) == 0
     assert Corpus("corpus").tokens == 300
     assert sorted(path.name for path in Path().iterdir()) == ["a.txt", "b.txt", "cooc", "corpus"]
+
+
+@pytest.mark.parametrize(
+    ("fact", "said"), [({"version": "0.0.9"}, "has version"), (None, "does not see it")], ids=["fact", "disk"]
+)
+def test_a_worker_that_joins_late_is_refused_and_work_kept(workers, monkeypatch, tmp_path, fact, said):
+    order = workers._order
+    changed = {"ours": dataclasses.replace(order.ours, **fact)} if fact else {"directory": tmp_path / "nothing"}
+    monkeypatch.setattr(workers, "_order", dataclasses.replace(order, **changed))
+    with pytest.raises(
+        ResourceError, match=f"{said}.*; it joined when the work had begun: end it, and continue with resume=True"
+    ):
+        list(workers.each(tasks.double, [(1,)], stage()))
+
+
+def test_workers_that_are_all_lost_are_awaited_for_a_while(workers, monkeypatch):
+    original, shown, notes = distributed.wait, stage(), []
+
+    def late(*given):
+        if len(notes) == 2:
+            return original(*given)
+        notes.append(shown.note)
+        raise TimeoutError
+
+    monkeypatch.setattr(distributed, "wait", late)
+    monkeypatch.setattr(workers, "_has_workers", lambda: False)
+    assert list(workers.each(tasks.double, [(1,)], shown)) == [2]
+    assert (notes, shown.note) == (["", "there is no worker; waiting for one"], "")
+    monkeypatch.setattr(cluster, "ABANDONED", 2 * cluster.LOOKS)
+    notes.clear()
+    with pytest.raises(ResourceError, match="had no worker for 10 seconds; start some, and continue with resume=True"):
+        list(workers.each(tasks.double, [(1,)], shown))
+
+
+def test_a_scheduler_that_is_lost_leaves_the_work_for_another(client, tmp_path, monkeypatch):
+    def lost(*given):
+        raise distributed.client.FuturesCancelledError([])
+
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("one two three one\n" * 50)
+    monkeypatch.setattr(distributed, "wait", lost)
+    with pytest.raises(ResourceError, match="the scheduler of the cluster was lost; start it again, and continue with resume"):
+        encode([tmp_path / "a", tmp_path / "b"], tmp_path / "corpus", cluster=client)
+    assert (tmp_path / "corpus.part" / "plan.json").exists()
+
+
+def test_a_worker_without_the_package_is_refused(client, monkeypatch):
+    monkeypatch.setitem(sys.modules, "only_here", module := ModuleType("only_here"))
+    exec("def facts(): pass", module.__dict__)
+    with pytest.raises(UsageError, match=r"the worker tcp://.* has another version of cooc-engine, or none .*only_here"):
+        cluster._answers(client, module.facts)
+
+
+def test_workers_of_a_job_that_has_just_begun_are_awaited(client, monkeypatch):
+    """The youngest decides; each time one comes, others may."""
+    ages, slept = [[30.0, 3.0], [37.0, 10.0, 6.0], [41.0, 14.0, 10.0]], []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(
+        cluster, "_asked", lambda _: {f"{age}": dataclasses.replace(cluster._own_facts(1, []), age=age) for age in ages.pop(0)}
+    )
+    assert OnDask(client, 1, 1, settled=10).count == 3
+    assert slept == [7, 4]
+
+
+def test_a_client_that_cannot_be_used_is_refused(client):
+    closed = distributed.Client(client.scheduler.address, set_as_default=False)
+    closed.close()
+    for unusable, said in ((closed, "closed"), (SimpleNamespace(asynchronous=True, status="running"), "asynchronous")):
+        with pytest.raises(UsageError, match=f"cluster: the client is {said}; pass one that is connected"):
+            OnDask(unusable, None, None)
+
+
+def test_a_cluster_that_was_started_in_python_is_taken_as_it_is(client, monkeypatch):
+    monkeypatch.setattr(cluster, "SETTLED", 0)
+    with connected(client.cluster, None, None) as workers:
+        assert workers.count == 2
