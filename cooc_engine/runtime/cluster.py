@@ -26,6 +26,7 @@ import distributed
 import psutil
 from distributed import CancelledError, Client, Future
 from distributed.comm.registry import get_backend
+from distributed.protocol.pickle import dumps, loads
 
 from cooc_engine._version import __version__
 from cooc_engine.errors import InputError, ResourceError, UsageError
@@ -208,7 +209,7 @@ class OnDask:
                 while True:
                     for number, item in itertools.islice(numbered, 2 * self.count - len(flying)):
                         assert self._order, "only in a block of `at`"
-                        call = self._order, task, item, ear, number
+                        call = self._order, dumps((task, item)), ear, number
                         # A pin is an address, and a worker that is started anew has another: other workers are allowed.
                         pin = {"workers": self._names[number % self.count], "allow_other_workers": True} if stay else {}
                         flying[self._client.submit(_carry_out, *call, pure=False, retries=0, **pin)] = number
@@ -386,8 +387,12 @@ class _Heard:
             done[number] = amount  # type: ignore[assignment]
 
 
-def _carry_out(order: _Order, task: Callable[..., Any], item: tuple[Any, ...], ear: int, number: int) -> Any:
-    """In a worker: carry out a task; relative names are those of the process that divides the work."""
+def _carry_out(order: _Order, work: bytes, ear: int, number: int) -> Any:
+    """In a worker: carry out a task; relative names are those of the process that divides the work.
+
+    The task comes as bytes, since directories among its arguments are opened when they are decoded: a scheduler need not see
+    them, and a worker that does not is told of.
+    """
     worker = distributed.get_worker()
     stage = Reported(lambda amount: worker.log_event(order.topic, (ear, number, stage.done)))
     _at_work.set()
@@ -395,6 +400,7 @@ def _carry_out(order: _Order, task: Callable[..., Any], item: tuple[Any, ...], e
         _refuse_late(order, worker)
         with suppress(OSError):
             os.chdir(order.here)
+        task, item = loads(work)
         return task(*item, stage)
     except InputError as error:
         raise type(error)(f"{error.text} (found by a worker on {socket.gethostname()})") from error

@@ -21,7 +21,7 @@ import distributed
 from cooc_engine import count, encode, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.directory import Corpus
-from cooc_engine.errors import DivergenceError, FormatError, ResourceError, UsageError
+from cooc_engine.errors import DivergenceError, FormatError, InputError, ResourceError, UsageError
 from cooc_engine.runtime import cluster
 from cooc_engine.runtime.cluster import OnDask, connected
 from cooc_engine.runtime.keywords import Run, SharedKeywords
@@ -62,6 +62,14 @@ def test_errors_travel(workers, error):
     with pytest.raises(type(error)) as caught:
         list(workers.each(tasks.fail, [(error,)], stage()))
     assert re.fullmatch(re.escape(str(error)) + r"( \(found by a worker on .+\))?", str(caught.value))
+
+
+def test_a_directory_that_a_worker_does_not_see_costs_no_worker(workers, client):
+    """It is opened when the task begins, not where messages are decoded: there, an error would end the worker."""
+    before = set(client.scheduler_info()["workers"])
+    with pytest.raises(InputError, match=r"corpus: no such directory \(found by a worker on .+\)"):
+        list(workers.each(tasks.fail, [(tasks.Unseen(),)], stage()))
+    assert set(client.scheduler_info()["workers"]) == before
 
 
 def test_the_task_of_a_lost_worker_is_carried_out_again(workers, tmp_path):

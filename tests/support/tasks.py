@@ -6,7 +6,9 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
+from cooc_engine.errors import InputError
 from cooc_engine.runtime.progress import Stage
 
 
@@ -19,6 +21,17 @@ def double(number: int, stage: Stage) -> int:
 
 def fail(error: Exception, stage: Stage) -> None:
     raise error
+
+
+class Unseen:
+    """A directory that this process sees, and no other one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self._open, ()
+
+    @staticmethod
+    def _open() -> Unseen:
+        raise InputError("corpus: no such directory")
 
 
 def die_once(mark: Path, number: int, stage: Stage) -> int:
