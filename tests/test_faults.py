@@ -36,7 +36,7 @@ from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Spooled, Tables
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
-from cooc_engine.corpus.word_table import WordTable, rank_words
+from cooc_engine.corpus.word_table import Words, WordTable, rank_words
 from cooc_engine.counts import count as cooc_module
 from cooc_engine.counts import windows
 from cooc_engine.counts.count import count, plan_count
@@ -141,11 +141,11 @@ def test_a_full_disk_while_tables_are_written_out_hangs_nothing(tmp_path, monkey
     monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 12)
     monkeypatch.setattr(allotment, "LEAST_TABLE", 1 << 16)
 
-    def full(path, values):
+    def full(words, path):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(ResourceError, match="No space left"):
-        patch.setattr(spool_module, "_write", full)
+        patch.setattr(Words, "save", full)
         encode(text, tmp_path / "c", threads=1, memory=1 << 19)
     assert files(encode(text, tmp_path / "c", resume=True).path) == files(encode(text, tmp_path / "whole").path)
 

@@ -102,7 +102,7 @@ class Probing:
                 rows += [{"model": f"{path}", **row} for row in kept[digest]]
                 stage.advance(1, f"{path}")
         if self.picture:
-            plot_layers(rows, output / "layers.svg")
+            plot_layers(rows, output / "layers.svg", force=True)
         return rows
 
     def _held_out(

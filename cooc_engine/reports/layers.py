@@ -20,14 +20,14 @@ ABREAST = 2  # panels
 SPREAD = 0.5  # of the distance of two lines, over which several models are spread
 
 
-def plot_layers(rows: Sequence[Row], path: Path) -> Path:
+def plot_layers(rows: Sequence[Row], path: Path, *, force: bool = False) -> Path:
     """Draw the rows of `probe`, of one model or several, in the format of the path's suffix; return the path.
 
-    Raises `UsageError` if matplotlib is missing.
+    Raises `UsageError` if matplotlib is missing, and if the picture exists, unless `force`.
     """
     panels = list(dict.fromkeys(row["dataset"] for row in rows))
     high = -(-len(panels) // ABREAST)
-    return picture(path, (ABREAST * WIDE, 0.4 + high * HIGH), lambda figure: _draw(figure, rows, panels, high))
+    return picture(path, (ABREAST * WIDE, 0.4 + high * HIGH), lambda figure: _draw(figure, rows, panels, high), force=force)
 
 
 def _draw(figure: Figure, rows: Sequence[Row], panels: Sequence[str], high: int) -> None:

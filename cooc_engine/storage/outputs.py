@@ -168,7 +168,7 @@ def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing, *, resume
         raise InterruptedRun(f"{what}: interrupted; {'continue with --resume' if resumes else again}") from None
     except Exception as error:
         if _is_full(error):
-            hint = f"free some and {again}{_shortage(what, peak)}"
+            hint = f"free some{_shortage(what, peak)} and {again}"
             raise ResourceError(f"{what}: {os.strerror(error.errno or 0)}; {hint}") from None
         if _is_short(error):
             hint = f"{again} and a smaller --memory" if resumes else f"free some and {again}"

@@ -602,9 +602,9 @@ def test_ctrl_c_during_a_stratum_can_be_resumed(cooc, tmp_path, small_tiles, mon
 def test_ctrl_c_while_the_model_is_written_does_not_lose_it(cooc, tmp_path, monkeypatch):
     original = glove.save_model
 
-    def pressed(*args) -> None:
+    def pressed(*args, **how) -> None:
         signal.raise_signal(signal.SIGINT)
-        original(*args)
+        original(*args, **how)
 
     monkeypatch.setattr(glove, "save_model", pressed)
     assert train_glove(cooc, tmp_path / "model.h5", SMALL).history

@@ -267,7 +267,7 @@ def test_ratios_are_not_for_them(model):
 
 
 def test_an_interrupted_run_leaves_nothing_and_can_be_resumed(cooc, tmp_path, monkeypatch):
-    def interrupted(*given):
+    def interrupted(*given, **how):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

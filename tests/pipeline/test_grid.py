@@ -344,14 +344,18 @@ def test_the_command_prints_the_table(job, capsys, monkeypatch):
     [
         ("window = [2, 4]", "window = []", "[count]: window is a list without values"),
         ("window = [2, 4]", "window = [2, 2]", "holds a value twice"),
-        ("window = [2, 4]", "window = [2, 0]", "--window is 0"),
-        ("window = [2, 4]", "window = [[2], 4]", "--window is [2]"),
-        ("min-count = 2", "min-count = [2, 3]", "--min-count is [2, 3]"),
-        ("cds = [1.0, 0.75]", 'cds = [1.0, "a"]', "--cds is 'a'"),
+        ("window = [2, 4]", "window = [2, 0]", "[count] window is 0"),
+        ("window = [2, 4]", "window = [[2], 4]", "[count] window is [2]"),
+        ("min-count = 2", "min-count = [2, 3]", "[encode] min-count is [2, 3]"),
+        ("cds = [1.0, 0.75]", 'cds = [1.0, "a"]', "[[train]] 1 cds is 'a'"),
         ("cds =", "csd =", "unknown option 'csd'; did you mean cds?"),
         ("[eval]", "[eval]\npicture = 3", "picture is true or false"),
         ("[eval]", '[[train]]\nmodel = "pmi-svd"\ncds = [1.0, 0.5]\n[eval]', "two models go to work/pmi-svd-window-2-cds-1.h5"),
-        ('eig = [0.5, 0.0, 1]\nvectors = ["w", "w+c"]', 'solver = ["krylov", "none"]\nvectors = ["w", "c"]', "--solver none"),
+        (
+            'eig = [0.5, 0.0, 1]\nvectors = ["w", "w+c"]',
+            'solver = ["krylov", "none"]\nvectors = ["w", "c"]',
+            '[[train]] 1 solver = "none"',
+        ),
     ],
 )
 def test_lists_that_cannot_be(job, capsys, old, new, says):

@@ -67,7 +67,7 @@ def design_documents(corpus: Corpus, options) -> Design:
 def trained_documents(corpus: Corpus, output: Path, options, monkeypatch, **how) -> dict[str, np.ndarray]:
     """The arrays that would be saved."""
     saved: list = []
-    monkeypatch.setattr(training, "save_model", lambda path, data: saved.append(dict(data.arrays)))
+    monkeypatch.setattr(training, "save_model", lambda path, data, **how: saved.append(dict(data.arrays)))
     monkeypatch.setattr(training, "open_model", lambda path: None)
     training.train_sampled("skipgram", design_documents, corpus, output, options, **how)
     return saved[0]
