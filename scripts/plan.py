@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -64,7 +64,8 @@ class Rates:
     """Seconds of a core for each unit of work.
 
     encode, renumber  encoding a token, and giving it its final id
-    count, merge      counting a token, and merging an entry of a run
+    count, entry      counting a token, and writing an entry
+    merge             merging an entry of a run
     pmi, product      the PMI of an entry, and its product with a column
     basis             making a row of a block orthogonal to those of one pass before, per column: a pass meets all before it
     glove             an entry and epoch of GloVe, by the size of vectors
@@ -75,6 +76,7 @@ class Rates:
     encode: float
     renumber: float
     count: float
+    entry: float
     merge: float
     pmi: float
     product: float
@@ -153,10 +155,11 @@ def _counting(of: Setup, rates: Rates) -> Iterator[Stage]:
     runs, slow = math.ceil(of.tokens / run), SLOWER if of.words > MANY_WORDS else 1.0
     size = 8 if of.tokens < 1e10 else 10.5
     whole, parts = size * entries, size * runs * pairs(run, of.words, of.window)
+    written = whole if runs == 1 else parts
+    core = (of.tokens * rates.count + written / size * rates.entry) * slow
+    yield _stage(of, "count" if runs == 1 else f"count: {runs:,} runs", core, ids, written, ids + written)
     if runs == 1:
-        yield _stage(of, "count", of.tokens * rates.count * slow, ids, whole, ids + whole)
         return
-    yield _stage(of, f"count: {runs:,} runs", of.tokens * rates.count * slow, ids, parts, ids + parts)
     yield _stage(of, "count: merge", parts / size * rates.merge * slow, parts, whole, ids + parts + whole)
 
 
@@ -183,10 +186,19 @@ def _at(rates: dict[str, float], size: int) -> float:
 
 def estimated(run: Mapping[str, Any], rates: Rates | None = None) -> dict[str, float]:
     """Return the seconds that each stage of a recorded run should have taken, by its name."""
+    return _by_name(run, rates, lambda stage: stage.hours)
+
+
+def worked(run: Mapping[str, Any], rates: Rates) -> dict[str, float]:
+    """Return the seconds of these during which all cores work, which are in proportion to the rates."""
+    return _by_name(run, rates, lambda stage: stage.core_hours / run["cores"])
+
+
+def _by_name(run: Mapping[str, Any], rates: Rates | None, hours: Callable[[Stage], float]) -> dict[str, float]:
     facts = {name: value for name, value in run.items() if name != "seconds"}
     stages = plan(Setup(**facts, machines=1, text="plain"), rates)
     named = {"encode": "encode", "count": "count", "glove": "GloVe", "pmi-svd": "or PMI-SVD", "skipgram": "or skip-gram"}
-    return {name: 3600 * sum(one.hours for one in stages if one.name.startswith(title)) for name, title in named.items()}
+    return {name: 3600 * sum(hours(one) for one in stages if one.name.startswith(title)) for name, title in named.items()}
 
 
 def main() -> None:

@@ -20,13 +20,13 @@ from typing import Any
 
 import grow
 import numpy as np
-from plan import MEASURED, Rates, estimated
+from plan import MEASURED, Rates, estimated, worked
 from scipy.optimize import nnls
 
 SIZES = ["17M", "85M", "340M"]
 EPOCHS, SIZE = 3, 100
 RATES = {  # those that a stage's time is proportional to, but for what it reads and writes
-    "encode": ("encode", "renumber"), "count": ("count", "merge"), "glove": ("glove", "reload"),
+    "encode": ("encode", "renumber"), "count": ("count", "entry", "merge"), "glove": ("glove", "reload"),
     "pmi-svd": ("pmi", "product", "basis"), "skipgram": ("skipgram",),
 }  # fmt: skip
 ROUNDS = 8  # of fitting: what a stage reads is not scaled
@@ -85,8 +85,8 @@ def _told_apart(rates: Rates, name: str, fields: Sequence[str], runs: Sequence[M
     none = _times(rates, dict.fromkeys(fields, 0.0))
     shares, rest = [], []
     for run in runs:
-        least, seconds = estimated(run, none)[name], run["seconds"][name]
-        alone = [estimated(run, _times(none, {field: 1.0}, rates))[name] for field in fields]
+        least, seconds = worked(run, none)[name], run["seconds"][name]
+        alone = [worked(run, _times(none, {field: 1.0}, rates))[name] for field in fields]
         shares.append([(one - least) / seconds for one in alone])
         rest.append(1 - least / seconds)
     pulled = [*shares, *(PULL * np.eye(len(fields)))]
