@@ -27,7 +27,6 @@ from cooc_engine.evaluation.bootstrap import difference, draws_of, resampled_cor
 from cooc_engine.evaluation.correlation import spearman
 from cooc_engine.evaluation.judge import pair_cosines
 from cooc_engine.evaluation.sets import read_analogies, read_pairs
-from cooc_engine.formats.vectors import as_model
 from cooc_engine.vectors.classifier import Classifier
 
 SIDES = ("ours", "program")
@@ -96,7 +95,7 @@ class Trial:
 
     def of_lines(self, model: Path) -> Answers:
         """Return whether the best label of each test line is right."""
-        return {self.test.name: Classifier(as_model(model, self.work)).right(self.test).astype(np.float64)}
+        return {self.test.name: Classifier.open(model).right(self.test).astype(np.float64)}
 
     def rows(self, name: str, seeds: int) -> Iterator[tuple[str, ...]]:
         """Yield a row for each test set of a kind of model: scores, their difference, its interval, and covered items."""
