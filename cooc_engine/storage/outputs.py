@@ -168,7 +168,7 @@ def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing, *, resume
         raise InterruptedRun(f"{what}: interrupted; {'continue with --resume' if resumes else again}") from None
     except Exception as error:
         if _is_full(error):
-            hint = f"free some{_shortage(what, peak)} and {again}"
+            hint = f"free some and {again}{_shortage(what, peak)}"
             raise ResourceError(f"{what}: {os.strerror(error.errno or 0)}; {hint}") from None
         if _is_short(error):
             hint = f"{again} and a smaller --memory" if resumes else f"free some and {again}"
@@ -199,7 +199,7 @@ def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
             held = sum(path.stat().st_size for path in part_path(output).iterdir())
             where = output.parent.resolve()
             more, free = show_size(max(needed - held, 0)), show_size(shutil.disk_usage(where).free)
-            return f" (about {more} more of {show_size(needed)} is needed in {where}, where {free} is free)"
+            return f": about {more} more of {show_size(needed)} is needed in {where}, where {free} is free"
     return ""
 
 

@@ -244,7 +244,7 @@ def test_a_full_disk_says_what_is_needed_and_where(tmp_path):
     with pytest.raises(ResourceError) as caught, building(tmp_path / "out", PLAN, peak=lambda: 5 << 30) as work:
         (work / "data").write_bytes(bytes(1 << 20))
         raise OSError(errno.ENOSPC, "x")
-    assert f"(about 5.0G more of 5.0G is needed in {tmp_path}, where " in str(caught.value)
+    assert f"run again with resume=True: about 5.0G more of 5.0G is needed in {tmp_path}, where " in str(caught.value)
 
 
 @pytest.mark.parametrize("peak", [lambda: None, lambda: Path("/not/there").stat().st_size])
