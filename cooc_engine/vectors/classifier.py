@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
+from cooc_engine.storage.temporary import temporary_directory
 from cooc_engine.text.compression import beginning
 from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Reading
@@ -168,8 +168,8 @@ class Classifier:
         path = Path(path)
         if not (path.is_file() and is_fasttext(beginning(path, len(MAGIC)))):
             return cls(open_model(path), trust_tokenizer=trust_tokenizer)
-        with tempfile.TemporaryDirectory() as made:
-            return cls(as_model(path, Path(made) / "converted"))
+        with temporary_directory() as made:
+            return cls(as_model(path, made / "converted"))
 
     def get_labels(self) -> list[str]:
         """Return all labels, the most frequent first."""
