@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cooc_engine._kernels import spelling
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.elmo_options import MOST_CHARACTERS
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Offsets, Rows
 
 __all__ = ["BEGIN", "END", "MARKS", "UNKNOWN", "Spelled", "Words"]
@@ -41,7 +42,7 @@ class Words(NamedTuple):
     def of(cls, words: Sequence[str]) -> Words:
         """Return words of any kind; escaped bytes, as the command line makes of invalid UTF-8, are themselves again."""
         encoded = [word.encode(errors="surrogateescape") for word in words]
-        return cls(np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([0, *map(len, encoded)], dtype=np.int64))
+        return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets_of([len(word) for word in encoded]))
 
     @classmethod
     def marked(cls, vocabulary: Vocabulary) -> Words:

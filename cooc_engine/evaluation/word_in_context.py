@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import InputError
 from cooc_engine.evaluation.sets import lines_of, name_of
+from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Floats
 from cooc_engine.vectors.contextual import InSentence
 
@@ -76,5 +77,5 @@ def best_cut(cosines: Floats, same: Bools) -> float:
     """Return the cut above which cosines mean the same sense with the fewest errors."""
     order = np.argsort(cosines, kind="stable")
     below = np.concatenate([[-np.inf], cosines[order]])
-    right = np.concatenate([[0], np.cumsum(~same[order])]) + same.sum() - np.concatenate([[0], np.cumsum(same[order])])
+    right = offsets_of(~same[order]) + same.sum() - offsets_of(same[order])
     return float(below[right.argmax()])
