@@ -1,15 +1,15 @@
-"""Workers on other machines: a cluster of Dask, which any batch system can start (https://distributed.dask.org).
+"""Workers on other machines: a Dask cluster, which any batch system can start (https://distributed.dask.org).
 
-Only this module knows Dask. Its workers get tasks and paths, and send back small results; what a task reads and writes lies on
-a disk that all machines share. Before anything is done, they are asked whether they fit: those that do not are an error. A
-worker that joins later is asked with its first task.
+Only this module knows Dask. The workers receive tasks and paths, and return small results; what a task reads and writes is on
+a disk that all machines share. Workers that do not meet the requirements are refused before any work is done. A worker that
+joins later is checked with its first task of each stage.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
+import json
 import os
 import socket
 import threading
@@ -23,36 +23,39 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import distributed
-import psutil
 from distributed import CancelledError, Client, Future
 from distributed.comm.registry import get_backend
 from distributed.protocol.pickle import dumps, loads
 
-from cooc_engine._version import __version__
 from cooc_engine.errors import InputError, ResourceError, UsageError
 from cooc_engine.runtime.machine import default_memory, usable_cores
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.versions import numpy_code, processor
+from cooc_engine.runtime.requirements import Check, Facts, check_numpy, check_processor, check_worker, own_facts
 from cooc_engine.runtime.workers import Here, Reported, lost
 
 __all__ = ["OnDask", "connected"]
 
 T = TypeVar("T")
-PATIENCE = 60  # seconds to wait for a first worker
-SETTLED = 10  # seconds after the start of a worker, within which others of its job may follow
-LOOKS = 5  # seconds from one look for workers to the next, while no task ends
-ABANDONED = 600  # seconds without any worker, after which none is awaited
-GRACE = 30  # seconds that tasks have to end after an error
-RULES = ("memory_target_fraction", "memory_spill_fraction", "memory_pause_fraction")
+PATIENCE = 60  # seconds to wait for a scheduler, and for a first worker
+LONGEST = 1 << 24  # bytes of a scheduler file, which may describe thousands of workers
+TRIES = 10  # readings of a scheduler file, which may not be complete yet, and the seconds between them
+PAUSE = 0.1
+SETTLED = 10  # seconds after the start of a worker during which other workers of the same batch job may follow
+LOOKS = 5  # seconds between checks for workers while no task ends
+ABANDONED = 600  # seconds without any worker after which the run ends
+GRACE = 30  # seconds that running tasks have to finish after an error
+MEMORY_RULES = ("memory_target_fraction", "memory_spill_fraction", "memory_pause_fraction")
 
-_at_work = threading.Event()  # while a task is running in this worker, which has one at a time
+_at_work = threading.Event()  # set while a task is running in this worker, which runs one at a time
 
 
 @contextmanager
 def connected(cluster: Any, threads: int | None, memory: int | None) -> Iterator[OnDask]:
-    """Connect to a cluster, and leave it with the block: an address, a scheduler file, or a client, which stays connected.
+    """Connect to a cluster while the block lasts; a client of the caller stays connected.
 
-    Raises `UsageError` if there is none, or if its workers do not fit.
+    cluster   the address of a scheduler, the file that it wrote, a cluster object of Dask, or a client
+
+    Raises `UsageError` if there is no such cluster, or if its workers do not meet the requirements.
     """
     if isinstance(cluster, Client):
         yield OnDask(cluster, threads, memory)
@@ -62,74 +65,62 @@ def connected(cluster: Any, threads: int | None, memory: int | None) -> Iterator
 
 
 def _client(cluster: Any) -> Client:
-    """Connect to the scheduler of a cluster that was started in Python, at an address, or that wrote a file."""
-    where: dict[str, Any] = {"address": cluster}
     try:
-        if not hasattr(cluster, "scheduler_address"):
-            scheme, address, _ = str(cluster).partition("://")
-            if address:
-                get_backend(scheme)
-            elif Path(cluster).is_file():
-                where = {"scheduler_file": str(cluster)}
-            else:
-                hint = "pass tcp://HOST:PORT, or the file that dask scheduler wrote"
-                raise UsageError(f"--cluster={cluster}: no such file; {hint}")
-        return Client(**where, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, KeyError) as error:
+        return Client(_address(cluster), timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
         raise UsageError(f"--cluster={cluster}: no scheduler answers there ({error})") from None
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What a worker says of itself; `limits` are the rules by which Dask would stop it for what it maps."""
-
-    host: str
-    version: str
-    code: str
-    threads: int
-    limits: list[str]
-    cores: int
-    memory: int
-    age: float
-    cpu: str
-    cpu_features: str
-    numpy: str
+def _address(cluster: Any) -> Any:
+    """Return the address of a scheduler, or the cluster object that knows it; raises `ValueError` for an unknown protocol."""
+    if hasattr(cluster, "scheduler_address"):
+        return cluster
+    scheme, separator, _ = str(cluster).partition("://")
+    if separator:
+        get_backend(scheme)
+        return cluster
+    path = Path(cluster)
+    if not path.is_file():
+        raise UsageError(f"--cluster={cluster}: no such file; pass tcp://HOST:PORT, or the file that dask scheduler wrote")
+    return _address_in(path)
 
 
-Check = Callable[[_Facts, _Facts], None]
-"""Raises `UsageError` unless a worker, the first, fits to the process that divides the work."""
+def _address_in(path: Path) -> str:
+    """Return the address in a scheduler file, which the scheduler may still be writing: for a file without one, Dask hangs."""
+    for _ in range(TRIES):
+        with path.open("rb") as file, suppress(ValueError, RecursionError):
+            found = json.loads(file.read(LONGEST))
+            if isinstance(found, dict) and isinstance(address := found.get("address"), str):
+                return address
+        time.sleep(PAUSE)
+    raise UsageError(f"--cluster={path}: holds no address of a scheduler; pass the file that dask scheduler wrote")
 
 
-def _facts(dask_worker: Any) -> _Facts:
+def _facts(dask_worker: Any) -> Facts:
+    """Return the facts of a worker; the limits are the rules by which Dask would stop it for the files that it maps."""
     manager = dask_worker.memory_manager
-    limits = [rule for rule in RULES if manager.memory_limit and getattr(manager, rule)]
-    return _own_facts(dask_worker.state.nthreads, limits)
-
-
-def _own_facts(threads: int, limits: list[str]) -> _Facts:
-    machine: dict[str, Any] = {"cores": usable_cores(), "memory": default_memory(), **processor()}
-    age = time.time() - psutil.Process().create_time()
-    return _Facts(socket.gethostname(), __version__, _code(), threads, limits, age=age, **machine, numpy=numpy_code())
+    limits = tuple(rule for rule in MEMORY_RULES if manager.memory_limit and getattr(manager, rule))
+    return own_facts(dask_worker.state.nthreads, limits)
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What the tasks of a stage are sent with.
+    """What every task of a stage is sent with.
 
-    ours, checks  what a worker has to fit to, and how that is told: it may have joined when the stage had begun
-    here          where relative names begin
-    directory     of the stage, which a worker has to see
-    topic         under which progress is reported
+    ours, checks  the facts of the process that divides the work, and the checks of a worker against them
+    here          the directory that relative names start from
+    directory     the directory of the stage, which the worker must see
+    topic         the topic under which progress is reported
     """
 
-    ours: _Facts
+    ours: Facts
     checks: tuple[Check, ...]
     here: Path
     directory: Path
     topic: str
 
-    def refuse_misfit(self, theirs: _Facts) -> None:
-        """Raise `UsageError` unless a worker, which is this process, fits."""
+    def check(self, theirs: Facts) -> None:
+        """Raise `UsageError` unless the worker that this process is meets the requirements."""
         for check in self.checks:
             check(theirs, self.ours)
         if not self.directory.is_dir():
@@ -137,50 +128,48 @@ class _Order:
 
 
 class OnDask:
-    """The workers that a cluster has when a stage begins; raises `UsageError`, saying what to do, if they do not fit.
+    """The workers that a cluster has when a stage begins; raises `UsageError`, which says what to do, if they are unsuitable.
 
-    Threads and memory of each are by default its share of its machine.
+    By default, each has its share of the threads and of the memory of its machine.
     """
 
     local = False
 
     def __init__(self, client: Client, threads: int | None, memory: int | None, settled: float = 0.0) -> None:
-        """Ask the workers, when the youngest has been there for so many seconds: those of a batch job come one by one."""
+        """Wait until the youngest worker is `settled` seconds old, since those of a batch job come one by one; check all."""
         _refuse_unusable(client)
-        facts = _asked(client)
+        facts = _facts_of_all(client)
         while (wait := settled - min(one.age for one in facts.values())) > 0:
             time.sleep(wait)
-            facts = _asked(client)
-        self._client, self._facts, self._ours = client, list(facts.values()), _own_facts(1, [])
+            facts = _facts_of_all(client)
+        self._client, self._facts, self._ours = client, list(facts.values()), own_facts()
         self._checks: tuple[Check, ...] = ()
-        self._check(_check)
+        self._check(check_worker)
         self._names, self.count = sorted(facts), len(facts)
         on = Counter(one.host for one in self._facts)
         self.threads = threads or max(1, min(one.cores // on[one.host] for one in self._facts))
         self.memory = memory or min(one.memory // on[one.host] for one in self._facts)
         self.here = Here(usable_cores(), memory or default_memory())
         self._order: _Order | None = None
-        self._heard = _Heard()
+        self._progress = _Progress()
 
     def _check(self, *checks: Check) -> None:
-        """Check the workers, and those that join later when they do."""
+        """Check the workers now, and those that join later with their first task."""
         self._checks += checks
         for one, check in itertools.product(self._facts, checks):
             check(one, self._ours)
 
     def check_processors(self, *, numpy: bool = False) -> None:
-        """Raise `UsageError` if a worker has a processor of another kind than this process, which takes part in sums."""
-        self._check(_check_processor, *([_check_numpy] if numpy else []))
+        """Raise `UsageError` if a worker's processor is of another kind than that of this process, which computes sums, too."""
+        self._check(check_processor, *([check_numpy] if numpy else []))
 
     @contextmanager
     def at(self, directory: Path) -> Iterator[None]:
-        """Check that all workers see the directory; wait for what they do in it when the block ends with an error."""
+        """Check that all workers see the directory; if the block ends with an error, wait for the tasks that are running."""
         _check_shared(self._client, directory.absolute())
-        order, before = (
-            _Order(self._ours, self._checks, Path.cwd(), directory.absolute(), f"cooc-{uuid.uuid4().hex}"),
-            self._order,
-        )
-        self._client.subscribe_topic(order.topic, self._heard.take)
+        before = self._order
+        order = _Order(self._ours, self._checks, Path.cwd(), directory.absolute(), f"cooc-{uuid.uuid4().hex}")
+        self._client.subscribe_topic(order.topic, self._progress.take)
         self._order = order
         try:
             yield
@@ -192,27 +181,27 @@ class OnDask:
             self._client.unsubscribe_topic(order.topic)
 
     def _wait_until_idle(self) -> None:
-        """Wait a while for tasks that have begun; those that go on write files which nobody reads."""
+        """Wait up to `GRACE` seconds for running tasks; those that take longer write files that nobody reads."""
         end = time.monotonic() + GRACE
         with suppress(Exception):  # the scheduler may be what was lost
-            while self._client.status == "running" and any(self._client.run(_running).values()) and time.monotonic() < end:
+            while self._client.status == "running" and any(self._client.run(_is_running).values()) and time.monotonic() < end:
                 time.sleep(0.1)
 
     def each(
         self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage, *, stay: bool = False
     ) -> Iterator[T]:
-        """Yield task(*item, stage) for each item, in their order; each worker has one task, and the next one waiting."""
+        """Yield task(*item, stage) for each item, in order; each worker has one task running and the next one waiting."""
         numbered, results, turn = enumerate(items), dict[int, T](), 0
         flying: dict[Future, int] = {}
-        with self._heard.by(stage) as ear:
+        with self._progress.of(stage) as call:
             try:
                 while True:
                     for number, item in itertools.islice(numbered, 2 * self.count - len(flying)):
                         assert self._order, "only in a block of `at`"
-                        call = self._order, dumps((task, item)), ear, number
-                        # A pin is an address, and a worker that is started anew has another: other workers are allowed.
+                        given = self._order, dumps((task, item)), call, number
+                        # Other workers are allowed, since a worker that is started again has another address.
                         pin = {"workers": self._names[number % self.count], "allow_other_workers": True} if stay else {}
-                        flying[self._client.submit(_carry_out, *call, pure=False, retries=0, **pin)] = number
+                        flying[self._client.submit(_carry_out, *given, pure=False, retries=0, **pin)] = number
                     if not flying:
                         return
                     for future in self._finished(flying, stage):
@@ -225,9 +214,9 @@ class OnDask:
                     self._client.cancel(list(flying))
 
     def _finished(self, flying: Iterable[Future], stage: Stage) -> Iterable[Future]:
-        """Wait for one of the futures or more; returns those that are finished.
+        """Wait for at least one of the futures; returns those that are finished.
 
-        Workers may all be lost, and others be started. Raises `ResourceError` if none are, or if the scheduler is lost.
+        If all workers are lost, others may be started. Raises `ResourceError` if none are, or if the scheduler is lost.
         """
         alone, note = 0, stage.note
         while alone < ABANDONED:
@@ -252,15 +241,15 @@ class OnDask:
 
 
 def _refuse_unusable(client: Client) -> None:
-    """Raise `UsageError` for a client that is not connected, or that does not wait for what it asks."""
+    """Raise `UsageError` for a client that is not connected, or that is asynchronous."""
     state = "asynchronous" if client.asynchronous else client.status
     if state != "running":
         raise UsageError(f"--cluster: the client is {state}; pass one that is connected, without asynchronous=True")
 
 
-def _asked(client: Client) -> dict[str, _Facts]:
-    """Return what each worker says of itself, by its address; raises `UsageError` if there is none, or if one cannot tell."""
-    found: dict[str, _Facts] = {}
+def _facts_of_all(client: Client) -> dict[str, Facts]:
+    """Return the facts of each worker, by its address; raises `UsageError` if there is none, or if one cannot tell."""
+    found: dict[str, Facts] = {}
     while not found:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
@@ -273,9 +262,9 @@ def _asked(client: Client) -> dict[str, _Facts]:
 
 
 def _answers(client: Client, function: Callable[..., T], *given: Any) -> dict[str, T]:
-    """Return what a function returns in each worker, by its address; those that are lost meanwhile are left out.
+    """Return what a function returns in each worker, by its address; workers that are lost meanwhile are left out.
 
-    Raises `UsageError` if one does not have it, since it has another version.
+    Raises `UsageError` for a worker that lacks the function: it has another version.
     """
     answers = client.run(function, *given, on_error="return")
     found = {address: answer for address, answer in answers.items() if not isinstance(answer, OSError)}
@@ -286,59 +275,8 @@ def _answers(client: Client, function: Callable[..., T], *given: Any) -> dict[st
     return found
 
 
-def _check(one: _Facts, ours: _Facts) -> None:
-    """Raise `UsageError` if a worker cannot work as it is."""
-    for what, theirs, own in (("version", one.version, ours.version), ("code", one.code, ours.code)):
-        if theirs != own:
-            raise UsageError(
-                f"--cluster: a worker on {one.host} has {what} {theirs[:12]}, this process has {own[:12]}; "
-                f"install one version of cooc-engine on all machines"
-            )
-    if one.threads != 1:
-        raise UsageError(
-            f"--cluster: a worker on {one.host} has {one.threads} threads, and would be given as many tasks at a time; "
-            f"start workers with --nthreads 1: each task has threads of its own"
-        )
-    if one.limits:
-        raise UsageError(
-            f"--cluster: a worker on {one.host} counts mapped files as memory and would be stopped for them "
-            f"({', '.join(one.limits)}); start workers with --memory-limit 0: --memory is the budget of each"
-        )
-
-
-def _check_processor(one: _Facts, ours: _Facts) -> None:
-    """Raise `UsageError` if kernels of a worker are compiled for another kind of processor."""
-    theirs, own = ({*facts.cpu_features.split(",")} for facts in (one, ours))
-    if (one.cpu, theirs) != (ours.cpu, own):
-        only = [" ".join(sorted(mine - other)) or "no more" for mine, other in ((theirs, own), (own, theirs))]
-        raise UsageError(
-            f"--cluster: a worker on {one.host} has a processor of the kind {one.cpu}, this process {ours.cpu} (only there: "
-            f"{only[0]}; only here: {only[1]}), and vectors would have the bits of neither; take machines of one kind, or "
-            f"set NUMBA_CPU_NAME and NUMBA_CPU_FEATURES to the same on all"
-        )
-
-
-def _check_numpy(one: _Facts, ours: _Facts) -> None:
-    """Raise `UsageError` if NumPy runs other code in a worker."""
-    if one.numpy != ours.numpy:
-        raise UsageError(
-            f"--cluster: NumPy on {one.host} has code for {one.numpy or 'no feature'}, here for {ours.numpy or 'no feature'}, "
-            f"and vectors would have the bits of neither; take machines of one kind, or take features away by "
-            f"NPY_DISABLE_CPU_FEATURES"
-        )
-
-
-@functools.cache
-def _code() -> str:
-    """Return a digest of the source of the package, its kernels among it."""
-    root, found = Path(__file__).parents[1], hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
-
-
 def _check_shared(client: Client, directory: Path) -> None:
-    """Raise `UsageError` if a worker does not see what this process writes into a directory."""
+    """Raise `UsageError` if a worker does not see a file that this process writes into a directory."""
     mark, text = directory / f"seen-{uuid.uuid4().hex}.part", uuid.uuid4().hex
     mark.write_text(text)
     try:
@@ -355,49 +293,49 @@ def _unseen(directory: Path, host: str) -> UsageError:
 
 
 def _read(path: Path) -> tuple[str, str | None]:
-    """Return this host, and what a file holds, if it is there."""
+    """Return the name of this host, and the content of a file, or None if it is not there."""
     try:
         return socket.gethostname(), path.read_text()
     except OSError:
         return socket.gethostname(), None
 
 
-class _Heard:
-    """What tasks report under the topic of a stage: how far those of each call of `each` are."""
+class _Progress:
+    """The progress that tasks report under the topic of a stage, for each call of `each`."""
 
     def __init__(self) -> None:
-        self._ears, self._numbers = dict[int, tuple[Stage, Counter[int]]](), itertools.count()
+        self._stages, self._numbers = dict[int, tuple[Stage, Counter[int]]](), itertools.count()
 
     @contextmanager
-    def by(self, stage: Stage) -> Iterator[int]:
-        """Yield a number with which tasks report to a stage while the block lasts."""
-        ear = next(self._numbers)
-        self._ears[ear] = stage, Counter()
+    def of(self, stage: Stage) -> Iterator[int]:
+        """Yield the number of a call, with which its tasks report to a stage while the block lasts."""
+        call = next(self._numbers)
+        self._stages[call] = stage, Counter()
         try:
-            yield ear
+            yield call
         finally:
-            del self._ears[ear]
+            del self._stages[call]
 
     def take(self, event: tuple[float, tuple[int, int, float]]) -> None:
-        """Take a report: how much a task has done in all; one that begins again begins at 0."""
-        ear, number, amount = event[1]
-        if ear in self._ears:
-            stage, done = self._ears[ear]
+        """Take a report of how much a task has done so far; a task that begins again begins at 0."""
+        call, number, amount = event[1]
+        if call in self._stages:
+            stage, done = self._stages[call]
             stage.advance(amount - done[number])
             done[number] = amount  # type: ignore[assignment]
 
 
-def _carry_out(order: _Order, work: bytes, ear: int, number: int) -> Any:
-    """In a worker: carry out a task; relative names are those of the process that divides the work.
+def _carry_out(order: _Order, work: bytes, call: int, number: int) -> Any:
+    """Carry out a task, in a worker; relative names are those of the process that divides the work.
 
-    The task comes as bytes, since directories among its arguments are opened when they are decoded: a scheduler need not see
-    them, and a worker that does not is told of.
+    The task comes as bytes, because directories among its arguments are opened when they are decoded: the scheduler need not
+    see them, and a worker that does not see them is reported.
     """
     worker = distributed.get_worker()
-    stage = Reported(lambda amount: worker.log_event(order.topic, (ear, number, stage.done)))
+    stage = Reported(lambda amount: worker.log_event(order.topic, (call, number, stage.done)))
     _at_work.set()
     try:
-        _refuse_late(order, worker)
+        _refuse_late(order)
         with suppress(OSError):
             os.chdir(order.here)
         task, item = loads(work)
@@ -409,16 +347,17 @@ def _carry_out(order: _Order, work: bytes, ear: int, number: int) -> Any:
         stage.report()
 
 
-def _refuse_late(order: _Order, worker: Any) -> None:
+@functools.lru_cache(maxsize=1)  # once per stage: finding the facts takes longer than a short task
+def _refuse_late(order: _Order) -> None:
     """Raise `ResourceError`, so that finished work is kept, in a worker that would have been refused at the beginning."""
     try:
-        order.refuse_misfit(_facts(worker))
+        order.check(_facts(distributed.get_worker()))
     except UsageError as error:
         hint = "it joined when the work had begun: end it, and continue with --resume"
         raise ResourceError(f"{error.text}; {hint}") from None
 
 
-def _running() -> bool:
+def _is_running() -> bool:
     return _at_work.is_set()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import json
 import os
 import re
 import signal
@@ -22,15 +24,14 @@ from cooc_engine import count, encode, train
 from cooc_engine.cli.app import main
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.errors import DivergenceError, FormatError, InputError, ResourceError, UsageError
-from cooc_engine.runtime import cluster
+from cooc_engine.runtime import cluster, requirements
 from cooc_engine.runtime.cluster import OnDask, connected
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.requirements import check_numpy, check_processor, check_worker, own_facts
 
 pytestmark = pytest.mark.cluster
-FITS = cluster._Facts(
-    "node1", cluster.__version__, cluster._code(), 1, [], 8, 1 << 30, 9.0, "znver4", "avx2,avx512f,fma", "X86_V3"
-)
+FITS = dataclasses.replace(own_facts(), host="node1", age=9.0, cpu="znver4", cpu_features="avx2,avx512f,fma", numpy="X86_V3")
 
 
 @pytest.fixture(scope="module")
@@ -113,16 +114,16 @@ def test_a_directory_that_workers_do_not_see_is_refused(workers, tmp_path, monke
     ("fact", "said"),
     [
         ({"threads": 32}, "a worker on node1 has 32 threads, .* start workers with --nthreads 1"),
-        ({"limits": ["memory_pause_fraction"]}, "counts mapped files as memory .* start workers with --memory-limit 0"),
+        ({"limits": ("memory_pause_fraction",)}, "counts mapped files as memory .* start workers with --memory-limit 0"),
         ({"version": "0.0.9"}, "a worker on node1 has version 0.0.9, this process has .* install one version"),
         ({"code": "f" * 64}, "has code ffffffffffff, this process has"),
     ],
     ids=lambda fact: str(*fact) if isinstance(fact, dict) else "",
 )
 def test_workers_that_do_not_fit_are_refused(fact, said):
-    cluster._check(FITS, FITS)
+    check_worker(FITS, FITS)
     with pytest.raises(UsageError) as caught:
-        cluster._check(dataclasses.replace(FITS, **fact), FITS)
+        check_worker(dataclasses.replace(FITS, **fact), FITS)
     assert re.search(said, caught.value.flags) and caught.value.exit_code == 2
 
 
@@ -135,28 +136,28 @@ def test_workers_that_do_not_fit_are_refused(fact, said):
     ids=["another", "another of that name"],
 )
 def test_processors_of_two_kinds_are_refused_where_bits_depend_on_them(fact, said):
-    cluster._check_processor(FITS, FITS)
+    check_processor(FITS, FITS)
     with pytest.raises(UsageError) as caught:
-        cluster._check_processor(dataclasses.replace(FITS, **fact), FITS)
+        check_processor(dataclasses.replace(FITS, **fact), FITS)
     assert re.search(said, caught.value.flags) and "NUMBA_CPU_NAME" in caught.value.flags and caught.value.exit_code == 2
 
 
 def test_numpy_of_two_kinds_is_refused_where_its_bits_count():
-    cluster._check_numpy(FITS, FITS)
+    check_numpy(FITS, FITS)
     with pytest.raises(UsageError, match=r"node2 has code for X86_V3,X86_V4, here for X86_V3, .*NPY_DISABLE_CPU_FEATURES"):
-        cluster._check_numpy(dataclasses.replace(FITS, host="node2", numpy="X86_V3,X86_V4"), FITS)
+        check_numpy(dataclasses.replace(FITS, host="node2", numpy="X86_V3,X86_V4"), FITS)
 
 
 def test_a_cluster_of_two_kinds_counts_but_trains_no_model(client, tmp_path, monkeypatch):
     (tmp_path / "text").write_text("one two three one\n" * 50)
-    monkeypatch.setattr(cluster, "processor", lambda: {"cpu": "another", "cpu_features": "none"})
+    monkeypatch.setattr(requirements, "processor", lambda: {"cpu": "another", "cpu_features": "none"})
     how = {"cluster": client, "threads": 1}
     cooc = count(encode([tmp_path / "text"], tmp_path / "corpus", **how), tmp_path / "cooc", **how)
     with pytest.raises(UsageError, match="this process another"):
         train("pmi-svd", cooc, tmp_path / "m.h5", vector_size=2, **how)
 
 
-@pytest.mark.parametrize(("limit", "rules"), [(None, []), (1 << 30, ["memory_target_fraction", "memory_pause_fraction"])])
+@pytest.mark.parametrize(("limit", "rules"), [(None, ()), (1 << 30, ("memory_target_fraction", "memory_pause_fraction"))])
 def test_rules_count_where_there_is_a_limit(limit, rules):
     manager = SimpleNamespace(
         memory_limit=limit, memory_target_fraction=0.6, memory_spill_fraction=False, memory_pause_fraction=0.8
@@ -179,6 +180,26 @@ def test_a_cluster_that_is_not_there(tmp_path, monkeypatch):
             pass
     with pytest.raises(UsageError, match="processes and cluster cannot be combined"):
         Run.of("f", {"processes": 2, "cluster": "x"}, SharedKeywords)
+
+
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", '{"address": 3}', "", "[" * 50_000], ids=["object", "list", "number", "empty", "deep"]
+)
+def test_a_scheduler_file_without_an_address_is_refused(tmp_path, monkeypatch, content):
+    """Dask would fail an assertion, and hang for two minutes at the end."""
+    monkeypatch.setattr(cluster, "PAUSE", 0)
+    (path := tmp_path / "scheduler.json").write_text(content)
+    said = r"scheduler\.json.: holds no address of a scheduler; pass the file"
+    with pytest.raises(UsageError, match=said), connected(path, None, None):
+        pass
+
+
+def test_a_scheduler_file_is_awaited_while_it_is_written(client, tmp_path, monkeypatch):
+    (path := tmp_path / "scheduler.json").touch()
+    monkeypatch.setattr(time, "sleep", lambda _: path.write_text(json.dumps({"address": client.scheduler.address})))
+    monkeypatch.setattr(cluster, "SETTLED", 0)
+    with connected(path, None, None) as workers:
+        assert workers.count == 2
 
 
 def test_the_command_line_finds_a_cluster_by_its_address(client, tmp_path, monkeypatch, capsys):
@@ -205,6 +226,16 @@ def test_a_worker_that_joins_late_is_refused_and_work_kept(workers, monkeypatch,
         ResourceError, match=f"{said}.*; it joined when the work had begun: end it, and continue with resume=True"
     ):
         list(workers.each(tasks.double, [(1,)], stage()))
+
+
+def test_a_worker_is_checked_once_for_all_tasks_of_a_stage(workers, monkeypatch):
+    asked = []
+    monkeypatch.setattr(distributed, "get_worker", lambda: None)
+    monkeypatch.setattr(cluster, "_facts", lambda worker: asked.append(worker) or workers._order.ours)
+    one, another = (dataclasses.replace(workers._order, topic=topic) for topic in "ab")
+    for order in (one, copy.copy(one), another, another):
+        cluster._refuse_late(order)
+    assert len(asked) == 2
 
 
 def test_workers_that_are_all_lost_are_awaited_for_a_while(workers, monkeypatch):
@@ -250,7 +281,7 @@ def test_workers_of_a_job_that_has_just_begun_are_awaited(client, monkeypatch):
     ages, slept = [[30.0, 3.0], [37.0, 10.0, 6.0], [41.0, 14.0, 10.0]], []
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(
-        cluster, "_asked", lambda _: {f"{age}": dataclasses.replace(cluster._own_facts(1, []), age=age) for age in ages.pop(0)}
+        cluster, "_facts_of_all", lambda _: {f"{age}": dataclasses.replace(own_facts(), age=age) for age in ages.pop(0)}
     )
     assert OnDask(client, 1, 1, settled=10).count == 3
     assert slept == [7, 4]
