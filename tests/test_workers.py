@@ -8,6 +8,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from cooc_engine.models.matrix_options import PmiSvdOptions
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.machine import default_memory
 from cooc_engine.runtime.processes import Processes
+from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage.arrays import Bound
 from cooc_engine.storage.outputs import write_record
 
@@ -345,6 +347,18 @@ def test_a_worker_that_is_lost_between_products_makes_its_slab_again(sides, tmp_
     monkeypatch.setattr(pmi_svd, "slab_bytes", lambda *_: 1 << 60)
     two = train_pmi_svd(sides["right"], tmp_path / "two.h5", PmiSvdOptions(vector_size=9))
     assert len(written) > 3 and bits(one) == bits(two)
+
+
+def test_workers_that_are_threads_of_one_process_hold_a_slab_each(sides, monkeypatch):
+    """As they are in a cluster of Dask without processes."""
+    cooc, made, original = Cooc(sides["symmetric"]), [], pmi_slabs.Slab.make
+    monkeypatch.setattr(pmi_slabs.Slab, "make", lambda slab, *given: made.append(slab) or original(slab, *given))
+    slabs = pmi_slabs.cut_slabs(cooc, PmiSvdOptions(vector_size=2), Processes(2, 1, 1 << 30), None)
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as another:
+        for _ in range(2):
+            held = [(one, slabs[0]), (another, slabs[1])]
+            assert all(worker.submit(pmi_slabs.hold, slab, Stage("", None, "")).result() for worker, slab in held)
+    assert made == slabs
 
 
 def test_a_factorisation_that_was_shared_is_finished_by_one_process(sides, workers, tmp_path, monkeypatch):

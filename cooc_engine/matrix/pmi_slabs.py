@@ -1,13 +1,14 @@
-"""The PMI matrix in slabs, each of which stays with a worker: a product takes the block to all, and brings back their rows.
+"""The PMI matrix in slabs, each held by a worker: for a product, all workers read the block, and each writes its rows.
 
-There is no sum over workers, and the rows of a product do not depend on the slab that they are in: the bits are those of one
-process. Blocks travel as files of the directory of the training, so a worker that takes the place of a lost one makes its slab
-from the counts, and goes on.
+Nothing is summed over workers, and the rows of a product do not depend on the slab that they are in: the bits are those of one
+process. Blocks travel as files in the directory of the training, so a worker that replaces a lost one computes its slab from
+the counts and goes on.
 """
 
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -64,25 +65,32 @@ class Slab:
         return Operator(rows, transpose)
 
 
-_held: dict[Slab, Operator] = {}  # the slab of this worker, until it is released
+class _Held(threading.local):
+    """The slab that a worker holds until it is released; a worker is a thread, since several may be in one process."""
+
+    slab: Slab | None = None
+    operator: Operator | None = None
+
+
+_held = _Held()
 
 
 def hold(slab: Slab, stage: Stage) -> int:
-    """Task: make a slab; returns the number of entries of its rows."""
+    """Task: compute a slab; returns the number of entries of its rows."""
     with ThreadPoolExecutor(slab.threads) as pool:
         return _operator(slab, pool, stage).rows.entries
 
 
 def _operator(slab: Slab, pool: Executor, stage: Stage) -> Operator:
-    """Return a slab that is held, or make it in the place of another one."""
-    if slab not in _held:
-        _held.clear()
-        _held[slab] = slab.make(pool, stage)
-    return _held[slab]
+    """Return the slab that is held, or compute it in place of another one."""
+    if _held.operator is None or _held.slab != slab:
+        _release()
+        _held.operator, _held.slab = slab.make(pool, stage), slab
+    return _held.operator
 
 
 def product(slab: Slab, turned: bool, block: Path, result: Path, stage: Stage) -> None:
-    """Task: write the product of a slab, of the transpose if `turned`, and of the block in a file."""
+    """Task: write the product of a slab, or of its transpose if `turned`, with the block in a file."""
     with ThreadPoolExecutor(slab.threads) as pool:
         operator = _operator(slab, pool, Stage("", None, ""))
         rows = operator.transpose if turned else operator.rows
@@ -94,8 +102,13 @@ def product(slab: Slab, turned: bool, block: Path, result: Path, stage: Stage) -
 
 
 def release(stage: Stage) -> None:
-    """Task: forget the slab of a worker that outlives the training."""
-    _held.clear()
+    """Task: release the slab of a worker that outlives the training."""
+    _release()
+
+
+def _release() -> None:
+    """Release the memory of a slab, before another one takes as much."""
+    _held.slab = _held.operator = None
 
 
 def _write(path: Path, block: Panels) -> None:
@@ -131,7 +144,7 @@ class _SharedRows:
 
 @contextmanager
 def shared_operator(cooc: Cooc, slabs: list[Slab], workers: Workers, output: Path, stage: Stage) -> Iterator[Operator]:
-    """Have workers hold slabs while the block lasts; yields the matrix that they make up, whose blocks go by a directory."""
+    """Have workers hold slabs while the block lasts; yields the matrix that these make up. Blocks travel in a directory."""
     directory = slabs_path(output)
     with directory_beside(directory), workers.at(directory):
         entries = sum(workers.each(hold, ((slab,) for slab in slabs), stage, stay=True))
@@ -141,7 +154,7 @@ def shared_operator(cooc: Cooc, slabs: list[Slab], workers: Workers, output: Pat
         try:
             yield Operator(rows, turned if copies(cooc, slabs[0].options) == 2 else None)
         finally:
-            with suppress(CoocError):  # what ended the training is what is raised
+            with suppress(CoocError):  # the error that ended the training is the one to raise
                 list(workers.each(release, (() for _ in slabs), Stage("", None, ""), stay=True))
 
 

@@ -1,10 +1,10 @@
-"""Training by workers that share it: tiles and parameters lie in files, by slabs, and each task visits a part of a stratum.
+"""Training shared by workers: tiles and parameters are in files, cut into slabs, and each task visits a part of a stratum.
 
 A slab is what belongs to one group of blocks: their rows of tiles, or of parameters. A task reads the slabs of parameters that
-its part needs, as the stratum before has left them, and writes them anew, under a name of its own: what was read stays until
-the stratum has ended, so that a task whose worker is lost can begin again, and two attempts at it write the same bytes. No
-two parts of a stratum share a slab, and all visits of a slab are in the order of one machine: the parameters have its bits.
-A single worker is given many strata at once, since it would read and write all parameters for each of them.
+its part needs, as the previous stratum left them, and writes them under a new name: what was read stays until the stratum has
+ended, so that a task whose worker is lost can begin again, and two attempts at it write the same bytes. No two parts of a
+stratum share a slab, and all visits of a slab are in the order of one machine: the parameters have the same bits as there.
+A single worker is given many strata at once, since it would otherwise read and write all parameters for each of them.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from cooc_engine._kernels import adagrad as kernels
 from cooc_engine._kernels.tiles import TileEntries
 from cooc_engine.counts.directory import Cooc
+from cooc_engine.errors import FormatError
 from cooc_engine.matrix.adagrad import Done, Parameters, Schedule, Shape, State
 from cooc_engine.matrix.tiles import Dealing, Extent, Grid, Order, deal, order_of
 from cooc_engine.matrix.visits import Table, Visitor
@@ -30,32 +32,35 @@ from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Floats, Matrix, Rows
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.attempts import attempt
+from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.outputs import beside
 from cooc_engine.storage.scratch import aligned_zeros, map_raw, new_raw
 
 __all__ = ["Job", "OnWorkers"]
 
-TASK = 20.0  # seconds that a task of a single worker may take: an interrupt waits for it
-SPEED = 1e9  # components that a thread trains per second, one per entry and dimension; assumed for the first task
+TASK = 20.0  # seconds that a task of a single worker may take, for which an interrupt waits
+SPEED = 1e9  # components (one per entry and dimension) that a thread trains per second, assumed for the first task
 KINDS = {"places": np.uint32, "targets": np.float32, "weights": np.float32}
 Units = Sequence[Rows]  # (k, m) units of each of some strata, which are visited one after the other
 
 
 class Stored(NamedTuple):
-    """Where a slab of parameters lies: it is the slab of this number in a file."""
+    """Where a slab of parameters is: the slab of this number in a file; and the CRC-32 of its values."""
 
     path: Path
     number: int
+    checksum: int
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a training know.
+    """What all tasks of a training have in common.
 
-    cooc, digest      the co-occurrence directory that it is trained on
-    kernel, dealing   the name of the kernel that trains, and the function that says what becomes of the counts
-    batch             number of slabs whose tiles are dealt by one task, into common files
-    Slabs of parameters of words are numbered from 0, those of contexts from G on; tied vectors have only the former.
+    cooc, digest      the co-occurrence directory that is trained on
+    kernel, dealing   the name of the kernel that trains, and the function that turns counts into targets and weights
+    batch             number of slabs whose tiles one task deals, into common files
+
+    The slabs of the parameters of words are numbered from 0, those of contexts from G; tied vectors have only the former.
     """
 
     directory: Path
@@ -124,10 +129,16 @@ def _counts(path: Path, digest: str) -> Cooc:
 
 
 class Visited(NamedTuple):
-    """What a task has done: seconds of work, and for each stratum (k, m) the costs of the pairs of its units."""
+    """What a task has done.
+
+    busy        seconds of work of all threads
+    costs       for each stratum, (k, m) the costs of the pairs of its units
+    checksums   those of the slabs of parameters that it wrote
+    """
 
     busy: float
     costs: list[Floats]
+    checksums: list[int]
 
 
 def visit(job: Job, strata: Units, turn: int, stored: dict[int, Stored], output: Path, stage: Stage) -> Visited:
@@ -141,8 +152,8 @@ def visit(job: Job, strata: Units, turn: int, stored: dict[int, Stored], output:
             busy += visitor.train(kernel, step, units, turn, costs)
             stage.advance(int(visitor.sizes[units].sum()))
     with attempt(output) as suffix:
-        _write(beside(output, suffix), part.parameters.matrices().values())
-    return Visited(busy, [costs[units] for units in part.strata])
+        checksums = _write_slabs(job, beside(output, suffix), part.parameters.matrices().values())
+    return Visited(busy, [costs[units] for units in part.strata], checksums)
 
 
 def judge(job: Job, strata: Units, stored: dict[int, Stored], stage: Stage) -> list[Floats]:
@@ -165,21 +176,25 @@ class _Part:
     def read(cls, job: Job, strata: Units, stored: dict[int, Stored]) -> _Part:
         """Read the slabs of parameters, which are `stored` in files, and map the tiles that the units visit."""
         sides = job.grid.sides
-        words, contexts = ([slab % sides for slab in stored if slab // sides == side] for side in job.sides)
+        slabs = {side: [slab for slab in stored if slab // sides == side] for side in job.sides}
+        words, contexts = (np.array(slabs[side]) % sides for side in job.sides)
         groups = job.grid.group * len(words)
         grid = Grid(groups * job.grid.height, groups, job.grid.group)
-        halves = [list(stored.values())[side * len(words) :][: len(words)] for side in sorted({*job.sides})]
-        matrices = [_read(job, half, aligned_zeros(grid.rows, job.shape.width)) for half in halves]
+        matrices = {
+            side: _read(job, [stored[slab] for slab in some], aligned_zeros(grid.rows, job.shape.width))
+            for side, some in slabs.items()
+        }
         numbers = [
             np.searchsorted(words, units // sides) * grid.sides + np.searchsorted(contexts, units % sides) for units in strata
         ]
-        return cls(numbers, _table(job, grid, words, contexts), Parameters(job.shape, grid, matrices[0], matrices[-1]))
+        parameters = Parameters(job.shape, grid, *(matrices[side] for side in job.sides))
+        return cls(numbers, _table(job, grid, words, contexts), parameters)
 
 
-def _table(job: Job, grid: Grid, words: Sequence[int], contexts: Sequence[int]) -> Table:
-    """Map the tiles of slabs of rows; the table has their columns in slabs of contexts."""
+def _table(job: Job, grid: Grid, words: Rows, contexts: Rows) -> Table:
+    """Map the tiles of the slabs of words; the table has their columns in the slabs of contexts."""
     group, blocks = job.grid.group, job.grid.blocks
-    columns = (np.array(contexts)[:, None] * group + np.arange(group)).ravel()
+    columns = (contexts[:, None] * group + np.arange(group)).ravel()
     bounds = [map_raw(job.file("bounds", slab), np.int64).reshape(3, -1, group, blocks)[:, slab % job.batch] for slab in words]
     begins, stops, ends = np.concatenate([some[:, :, columns] for some in bounds], axis=1).reshape(3, -1)
     pieces = [TileEntries(*(map_raw(job.file(what, slab), kind, "c") for what, kind in KINDS.items())) for slab in words]
@@ -187,13 +202,31 @@ def _table(job: Job, grid: Grid, words: Sequence[int], contexts: Sequence[int]) 
 
 
 def _read(job: Job, places: Sequence[Stored], matrix: Matrix) -> Matrix:
-    """Read slabs of parameters into the rows of a matrix, one behind the other; returns it."""
-    for rows, (path, number) in zip(matrix.reshape(-1, job.rows, job.shape.width), places, strict=True):
-        rows[:] = map_raw(path, np.float32).reshape(-1, job.rows, job.shape.width)[number]
+    """Read slabs of parameters into the rows of a matrix, one after another; returns it.
+
+    Raises `FormatError` for a slab that is not what was written.
+    """
+    for rows, (path, number, checksum) in zip(_slabs_of(job, matrix), places, strict=True):
+        with path.open("rb") as file:
+            file.seek(number * rows.nbytes)
+            file.readinto(rows.data)  # what a truncated file lacks is missed by the checksum
+        if crc32(rows.data) != checksum:
+            raise FormatError(f"{path}: damaged (the checksum of slab {number} differs); continue with --resume")
     return matrix
 
 
-def _write(path: Path, arrays: Any) -> None:
+def _write_slabs(job: Job, path: Path, matrices: Collection[Matrix]) -> list[int]:
+    """Write slabs of parameters to a file; returns the checksum of each."""
+    _write(path, matrices)
+    return [crc32(rows.data) for matrix in matrices for rows in _slabs_of(job, matrix)]
+
+
+def _slabs_of(job: Job, matrix: Matrix) -> Matrix:
+    """Return the slabs of a matrix of parameters, as a view (n, values of a slab)."""
+    return matrix.reshape(-1, job.rows * job.shape.width)
+
+
+def _write(path: Path, arrays: Iterable[npt.NDArray[Any]]) -> None:
     with path.open("wb") as file:
         for array in arrays:
             file.write(np.ascontiguousarray(array).data)
@@ -214,11 +247,11 @@ class OnWorkers:
         found = list(workers.each(deal_batch, ((job, first) for first in range(0, job.grid.sides, job.batch)), stage))
         sizes, losses = np.concatenate([one.sizes for one in found]), np.concatenate([one.losses for one in found])
         self.extent = Extent(sizes, sum(one.held_out for one in found), losses)
-        self._bundle = self._strata_in(job.shape.d * self.extent.trained / job.grid.sides / (job.threads * SPEED))
+        self._at_once = self._strata_in(job.shape.d * self.extent.trained / job.grid.sides / (job.threads * SPEED))
 
     def train(self, order: Order, stage: Stage) -> Done:
         """Visit the next stratum, or as many as a single worker visits in `TASK` seconds."""
-        strata, begin = order.strata[self._state.strata :][: self._bundle], time.perf_counter()
+        strata, begin = order.strata[self._state.strata :][: self._at_once], time.perf_counter()
         at = self._job.directory / f"rows-{self._state.epoch}-{self._state.strata}"
         items = [
             (self._job, part, order.turn, self._needed(part), beside(at, f"-{number:03d}.bin"))
@@ -228,18 +261,17 @@ class OnWorkers:
         for (_, part, _, read, written), one in zip(items, self._workers.each(visit, items, stage, stay=True), strict=True):
             self._note(part, one.costs, self._state.costs)
             busy += one.busy
-            stored |= {slab: Stored(written, number) for number, slab in enumerate(read)}
+            stored |= {slab: Stored(written, *place) for slab, place in zip(read, enumerate(one.checksums), strict=True)}
         self._stored, self._collected = stored, False
         self._clear()
-        self._bundle = self._strata_in((time.perf_counter() - begin) / len(strata))
+        self._at_once = self._strata_in((time.perf_counter() - begin) / len(strata))
         return Done(len(strata), busy)
 
     def judge(self) -> float:
         """Return the sum of the costs of all held-out entries."""
         costs = np.zeros_like(self._state.costs)
         strata = order_of(self._job.grid.sides, 0, 0, tied=self._job.shape.tied).strata
-        together = [strata] if self._workers.count == 1 else [[stratum] for stratum in strata]
-        items = [(self._job, part, self._needed(part)) for some in together for part in self._parts(some)]
+        items = [(self._job, part, self._needed(part)) for part in self._parts(strata)]
         for (_, part, _), found in zip(items, self._workers.each(judge, items, Stage("judge", None, "entries")), strict=True):
             self._note(part, found, costs)
         return float(costs.sum())
@@ -252,16 +284,20 @@ class OnWorkers:
                 _read(self._job, [self._stored[side * sides + slab] for slab in range(sides)], matrix)
         self._collected = True
 
+    @property
+    def _alone(self) -> bool:
+        """Whether a single worker does everything."""
+        return self._workers.count == 1
+
     def _strata_in(self, seconds: float) -> int:
-        """Return how many strata are visited at once if each takes so many seconds: one, if several workers share it."""
-        return max(1, int(TASK / max(seconds, 1e-9))) if self._workers.count == 1 else 1
+        """Return the number of strata to visit at once if each takes so many seconds: one if several workers share it."""
+        return max(1, int(TASK / max(seconds, 1e-9))) if self._alone else 1
 
     def _parts(self, strata: Units) -> list[Units]:
-        """Return what each worker visits: a single one all of some strata, each of several a part of the only one."""
-        if self._workers.count == 1:
+        """Return what each task visits: that of a single worker all of the strata, that of one among several a part of one."""
+        if self._alone:
             return [strata]
-        (stratum,) = strata
-        return [[units] for units in np.array_split(stratum, min(len(stratum), self._workers.count))]
+        return [[units] for stratum in strata for units in np.array_split(stratum, min(len(stratum), self._workers.count))]
 
     @staticmethod
     def _note(strata: Units, costs: Sequence[Floats], whole: Floats) -> None:
@@ -278,15 +314,15 @@ class OnWorkers:
         return {slab: self._stored[slab] for slab in found.tolist()}
 
     def _spread(self) -> None:
-        """Write the parameters of the state for the workers."""
+        """Write the parameters of the state, for the workers to read."""
         for side, (name, matrix) in enumerate(self._state.parameters.matrices().items()):
             path = self._job.directory / f"rows-{name}.bin"
-            _write(path, [matrix])
-            sides = self._job.grid.sides
-            self._stored |= {side * sides + slab: Stored(path, slab) for slab in range(sides)}
+            first = side * self._job.grid.sides
+            checksums = enumerate(_write_slabs(self._job, path, [matrix]))
+            self._stored |= {first + slab: Stored(path, slab, checksum) for slab, checksum in checksums}
 
     def _clear(self) -> None:
-        """Delete what no slab is stored in any more."""
+        """Delete the files that no longer hold a current slab."""
         used = {stored.path for stored in self._stored.values()}
         for path in self._job.directory.glob("rows-*"):
             if path not in used:

@@ -17,7 +17,7 @@ from support.matrices import cut_into, interrupt_at, make_cooc, never, same_bits
 from cooc_engine import train
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.errors import DivergenceError, InterruptedRun, ResourceError, UsageError
+from cooc_engine.errors import DivergenceError, FormatError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.matrix import glove, slabs
 from cooc_engine.matrix.glove import train_glove, train_simpler_glove
 from cooc_engine.models.matrix_options import GloveOptions, SimplerGloveOptions
@@ -144,6 +144,25 @@ def test_workers_that_are_killed_cost_no_bit(cooc, tmp_path, monkeypatch):
     assert len(set(heard)) == 4, "two took the places of those that were killed"
     assert same_bits(whole, made)
     assert losses(whole) == losses(made)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated"])
+def test_a_damaged_slab_of_parameters_is_never_used(cooc, tmp_path, monkeypatch, damage):
+    cut_into(monkeypatch, 4)
+    original = slabs.OnWorkers.train
+
+    def train(self, *given) -> slabs.Done:
+        done = original(self, *given)
+        path = self._stored[1].path
+        content = bytearray(path.read_bytes())
+        content[self._stored[1].number * len(content) // 2 + 9] ^= 1
+        path.write_bytes(content if damage == "flipped" else content[:9])
+        return done
+
+    monkeypatch.setattr(slabs.OnWorkers, "train", train)
+    with two_processes(), pytest.raises(FormatError, match=r"rows-0-0-.*\.bin: damaged .*; continue with resume=True"):
+        train_glove(cooc, tmp_path / "made.h5", GLOVE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_task_that_is_always_lost_ends_the_training(cooc, tmp_path, monkeypatch):
