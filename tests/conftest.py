@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from cooc_engine._kernels import later
+from cooc_engine.runtime.progress import open_progress
+from cooc_engine.runtime.warming import warm
 
 SHARED = Path(os.environ.get("COOC_SHARED") or Path(__file__).resolve().parents[2] / "shared")
 
@@ -23,6 +25,11 @@ LONG = ["test_faults.py", "test_claims.py", "test_fuzz.py", "test_docs.py", "tes
 
 def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False  # pytest-xdist would begin with the files that have most tests
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if session.config.getoption("numprocesses", None):  # several processes would all compile all kernels
+        warm(open_progress("lines"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -97,17 +97,17 @@ def test_environment_is_made_once_and_installed_when_something_changed(tmp_path:
         (tools / "calls").unlink(missing_ok=True)
         done = attempt(root, tools, *extras)
         assert done.returncode == 0, done.stderr
-        return [line for line in (tools / "calls").read_text().splitlines() if "install -qq -e" in line]
+        return [line for line in (tools / "calls").read_text().splitlines() if "install -qq --no-compile -e" in line]
 
-    assert installs("plot") == ["-m pip install -qq -e .[plot]"]
+    assert installs("plot") == ["-m pip install -qq --no-compile -e .[plot]"]
     assert installs("plot") == []
-    assert installs("test", "plot") == ["-m pip install -qq -e .[plot,test]"]
+    assert installs("test", "plot") == ["-m pip install -qq --no-compile -e .[plot,test]"]
     assert installs("plot") == []  # what was there for another script stays
     (root / "pyproject.toml").write_text("[project] # changed\n")
-    assert installs("plot") == ["-m pip install -qq -e .[plot]"]
+    assert installs("plot") == ["-m pip install -qq --no-compile -e .[plot]"]
     moved = root.rename(tmp_path / "elsewhere")
     assert attempt(moved, tools, "plot").returncode == 0
-    assert (tools / "calls").read_text().count("install -qq -e") == 2  # the old path stood in the installation
+    assert (tools / "calls").read_text().count("install -qq --no-compile -e") == 2  # the old path stood in the installation
 
 
 @pytest.mark.parametrize(("version", "setting"), [("old", ""), ("old", "PYTHON"), ("3.12.0", "missing")])

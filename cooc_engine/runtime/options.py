@@ -79,9 +79,14 @@ class Flag:
 
 
 def _annotations(cls: type[Options]) -> dict[str, Any]:
-    """Return the annotations of the fields; a class variable is what a kind of model has no choice of."""
-    hints = typing.get_type_hints(cls, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    """Return the annotations of the fields; a class variable is what a kind of model has no choice of.
+
+    The class keeps them: to evaluate them anew takes longer than to check the options by them.
+    """
+    if "_found" not in vars(cls):
+        hints = typing.get_type_hints(cls, include_extras=True)
+        cls._found = {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return cls._found
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,7 @@ class Options(metaclass=_Documented):
     """
 
     heading = "Options"
+    _found: typing.ClassVar[dict[str, Any]]
 
     def __post_init__(self) -> None:
         """Check every field against its annotation, so that Python, TOML and flags fail alike."""

@@ -18,6 +18,7 @@ import pytest
 import cooc_engine
 from cooc_engine.cli.app import main
 from cooc_engine.runtime import warming
+from cooc_engine.runtime.workers import Here
 
 PACKAGE = Path(cooc_engine.__file__).parent
 
@@ -212,26 +213,41 @@ def test_a_warm_place_need_not_be_writable(jit, places, monkeypatch):
 
 
 def test_a_first_command_says_why_it_takes_long(package, tmp_path):
-    (tmp_path / "text").write_text("a b\n" * 9)
-    assert main(["encode", str(tmp_path / "text"), "--output", str(tmp_path / "corpus"), "--progress", "none"]) == 0
+    """It is one that needs the kernels of one file, which are compiled in a second."""
+    corpus = cooc_engine.encode_documents([["ab", "bc"] * 9], tmp_path / "corpus")
+    cooc_engine.train("fasttext", corpus, tmp_path / "m.h5", vector_size=2, epochs=1, buckets=9, subsample=0)
     variables = {**os.environ, "PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    seen = []
-    for output in ("one", "two"):
-        command = [sys.executable, "-m", "cooc_engine", "count", "corpus", "--output", output, "--progress", "lines"]
-        done = subprocess.run(command, env=variables, capture_output=True, text=True, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        seen.append(done.stderr)
-    assert seen[0].count("compiling kernels for this processor, once") == 1 and str(tmp_path / "cache") in seen[0]
-    assert "compiling" not in seen[1]
+    command = [sys.executable, "-m", "cooc_engine", "get-subwords", "m.h5", "abc"]
+    first, second = (subprocess.run(command, env=variables, capture_output=True, text=True, cwd=tmp_path) for _ in range(2))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert first.stderr.count("compiling kernels for this processor, once") == 1 and str(tmp_path / "cache") in first.stderr
+    assert "compiling" not in second.stderr and first.stdout == second.stdout
 
 
-def test_warm_compiles_all_that_is_missing_and_says_where_it_is(jit, places, monkeypatch, capsys):
+def test_warm_loads_all_kernels_and_says_where_they_are(jit, places, monkeypatch, capsys):
+    """What takes longest comes first, and what would compile it too only when it is there."""
     places[0].mkdir()
-    imported = SimpleNamespace(import_module=lambda name: None)  # that it compiles is tried above
-    monkeypatch.setattr(warming, "importlib", imported)
+    loaded = []
+    monkeypatch.setattr(warming, "importlib", SimpleNamespace(import_module=lambda name: loaded.append(name.split(".")[-1])))
+    monkeypatch.setattr(warming, "Processes", lambda count, threads, memory: Here(threads, memory))
     assert main(["warm", "--json", "--progress", "none"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["directory"] == str(places[0]) and (places[0] / jit._mark()).exists()
+    assert json.loads(capsys.readouterr().out) == {"directory": str(places[0]), "compiled": 0}
+    assert (places[0] / jit._mark()).exists()
+    assert sorted(loaded) == sorted(path.stem for path in (PACKAGE / "_kernels").glob("*.py") if path.stem != "__init__")
+    assert loaded[0] == warming.LONGEST
+    waiting = [warming.LONGEST in jit.sources(name) for name in loaded[1:]]
+    assert any(waiting) and waiting == sorted(waiting)
+
+
+def test_what_is_compiled_for_a_file_is_counted(package, tmp_path):
+    code = """
+from cooc_engine.runtime.progress import Stage
+from cooc_engine.runtime.warming import load
+print(load("columns", Stage("", None, "")), load("columns", Stage("", None, "")))
+"""
+    variables = {**os.environ, "PYTHONPATH": str(package.parent), "NUMBA_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("1 0\n", "")
 
 
 def test_a_place_that_cannot_be_written_is_passed_over(jit, monkeypatch, tmp_path):
@@ -243,6 +259,7 @@ def test_a_place_that_cannot_be_written_is_passed_over(jit, monkeypatch, tmp_pat
             raise PermissionError(13, "Permission denied", str(dir))
         return real(dir=dir)
 
+    monkeypatch.setattr(jit, "_mark", lambda: "no-mark")
     monkeypatch.setattr(jit.SETTINGS, "CACHE_DIR", "")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
