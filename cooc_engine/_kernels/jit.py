@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import functools
 import hashlib
-import importlib
 import importlib.resources
 import logging
 import os
@@ -175,27 +174,6 @@ class _Notice:
 NOTICE = _Notice()
 
 
-def _load_arrays() -> None:
-    """Load what Numba knows of arrays without `scipy.linalg`, of which it only asks there whether it is installed.
-
-    No kernel calls it, and it takes a third as long to load as Numba. Others still can: Numba asks again when it compiles a
-    call of BLAS.
-    """
-    from numba.np import linalg
-
-    asked = getattr(linalg, "ensure_blas", None)
-    if asked is None:  # a version of Numba that asks in another way
-        return
-    linalg.ensure_blas = lambda: None
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        linalg.ensure_blas = asked
-
-
-_load_arrays()
-
-
 class _Locator(caching._CacheLocator):
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         settings = (
@@ -238,7 +216,11 @@ def _cache(function: Callable[..., Any], options: dict[str, Any]) -> Any:
                     self._cache_file.flush()
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
-            found = super().load_overload(sig, target_context)
+            """Load a kernel without what Numba knows of Python and NumPy, which only compiling needs and then loads itself.
+
+            That, and SciPy, which it asks for, would take as long to load as all kernels together.
+            """
+            found = self._load_overload(sig, target_context)
             if found is None:
                 NOTICE.compiling()
             return found
