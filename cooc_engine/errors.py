@@ -21,7 +21,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-ADVICE = re.compile(r"(?:run again|continue)(?: with --resume( and)?)?")
+ADVICE = re.compile(r"run again(?: with --resume( and)?)?|continue with --resume( and)?")
 ANEW = "start anew, with --force if a checkpoint was left"
 OPTION = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])(?:=([^\s,;:()]+))?")
 SWITCHES = frozenset(
@@ -119,8 +119,11 @@ class InterruptedRun(CoocError):
 
 
 @contextmanager
-def naming_keys(tables: Mapping[str, str]) -> Iterator[None]:
-    """Have errors name options as keys of a job file: `[[train]] loss = "hs"`; `tables` has the table of each by its name."""
+def naming_keys(tables: Mapping[str, str], file: str = "") -> Iterator[None]:
+    """Have errors name options as keys of a job file: `[[train]] loss = "hs"`; `tables` has the table of each by its name.
+
+    An error that names a key begins with the name of the `file`.
+    """
 
     def key(found: re.Match[str]) -> str:
         flag, value = _named(found)
@@ -134,7 +137,10 @@ def naming_keys(tables: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     except CoocError as error:
-        error.args = (OPTION.sub(key, error.text),)
+        text = OPTION.sub(key, error.text)
+        if file and text != error.text:
+            text = f"{file}{' ' if text.startswith('[') else ': '}{text}"
+        error.args = (text,)
         raise
 
 
@@ -143,5 +149,6 @@ def advising(again: str) -> Iterator[None]:
     """Have errors advise `again` where they would advise what fits the failed stage, but not the run that it is part of."""
     try:
         yield
-    except (ResourceError, InterruptedRun) as error:
-        raise type(error)(ADVICE.sub(lambda found: again + (" with" if found[1] else ""), error.text)) from None
+    except CoocError as error:
+        error.args = (ADVICE.sub(lambda found: again + (" with" if found[1] or found[2] else ""), error.text),)
+        raise

@@ -20,7 +20,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.file import save_model
 from cooc_engine.reports.table import write_scores
 from cooc_engine.storage import locks
-from cooc_engine.storage.outputs import write_files
+from cooc_engine.storage.outputs import write_files, write_whole
 from cooc_engine.vectors.layer_mix import LayerMix
 
 FIRST = b"of the first run"
@@ -117,6 +117,12 @@ def test_a_lock_on_a_file_that_has_been_replaced_holds_nothing(tmp_path, monkeyp
     before_the_lock(monkeypatch, replaced)
     with pytest.raises(UsageError, match=r"m\.h5: another run is working on it"), locks.locked(lock):
         pass
+
+
+def test_two_runs_do_not_write_a_small_file_under_one_temporary_name(tmp_path):
+    with locks.locked(tmp_path / "table.json.part"), pytest.raises(UsageError, match=r"table\.json: another run"):
+        write_whole(tmp_path / "table.json", b"{}")
+    assert not (tmp_path / "table.json").exists()
 
 
 @pytest.mark.parametrize("how", [{"force": True}, {"resume": True}])

@@ -89,7 +89,7 @@ def probe(
     contexts = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
     if options.plain:
         tagged, contexts = [*map(_plain_tags, tagged)], [*map(_plain_context_pairs, contexts)]
-    vectors = ContextualVectors.open(model)
+    vectors = ContextualVectors.open(model, trust_tokenizer=options.trust_tokenizer)
     rows = [
         *(perplexities(vectors, *map(Corpus.of, corpora)) if corpora else ()),
         *(pseudo_words(vectors, map(vectors.words_of, _lines(senses)), PAIRS) if senses is not None else ()),

@@ -90,6 +90,8 @@ class ProbeOptions(Options):
     """Write the mix learned from the tags to this file, for `embed --layers mix --mix`."""
     force: bool = False
     """Replace an existing file of the mix."""
+    trust_tokenizer: bool = False
+    """Allow the Python tokenizer function that the model names, if it names one, to split the texts."""
 
 
 @dataclass(frozen=True)

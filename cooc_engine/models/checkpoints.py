@@ -20,8 +20,7 @@ from cooc_engine.models.file import load_arrays, load_meta, open_model, save_arr
 from cooc_engine.runtime.keywords import Run
 from cooc_engine.runtime.numbers import show_duration
 from cooc_engine.runtime.options import Options, changed_options
-from cooc_engine.storage.holders import held
-from cooc_engine.storage.locks import locked, refuse_busy, refuse_links
+from cooc_engine.storage.locks import locked_beside, refuse_busy, refuse_links
 from cooc_engine.storage.outputs import beside, discard, disk_errors, part_path, refuse_overwrite
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, fitted
@@ -191,14 +190,11 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
         raise UsageError(f"{output}: is a directory; choose another --output")
     if run.force:
         tell_replaced(output, checkpoint, run.shown.say, worth)
-    with disk_errors(output, resumes=True), locked(lock), held(lock, take_over=take_over):
-        try:
-            refuse_overwrite(output, checkpoint, force=run.force, resume=True, worth=worth)  # another run may just have ended
-            _discard_directories(output)
-            yield checkpoint
-            checkpoint.unlink(missing_ok=True)
-        finally:
-            lock.unlink(missing_ok=True)
+    with disk_errors(output, resumes=True), locked_beside(lock, take_over=take_over):
+        refuse_overwrite(output, checkpoint, force=run.force, resume=True, worth=worth)  # another run may just have ended
+        _discard_directories(output)
+        yield checkpoint
+        checkpoint.unlink(missing_ok=True)
 
 
 @dataclass

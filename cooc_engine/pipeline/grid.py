@@ -15,7 +15,7 @@ __all__ = ["combinations", "file_name"]
 UNSAFE = re.compile(r"[^\w.+-]+")  # characters that a file name should not contain
 
 
-def combinations(table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def combinations(table: Mapping[str, Any], where: object) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Yield, for each combination of the listed values, these values alone, and the whole table with them instead of the lists.
 
     The last list varies fastest. Raises `UsageError` for a list that is empty or contains a value twice.

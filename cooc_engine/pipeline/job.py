@@ -48,7 +48,7 @@ from cooc_engine.evaluation.accuracy import accuracies, accuracy_rows
 from cooc_engine.evaluation.comparison import COMPARED, named_models
 from cooc_engine.evaluation.documents import Results, Task, rows_of
 from cooc_engine.evaluation.judge import SETS, evaluate
-from cooc_engine.evaluation.options import AccuracyOptions, CompareOptions, EvalOptions
+from cooc_engine.evaluation.options import AccuracyOptions, CompareOptions, EvalOptions, ProbeOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.families import Family, family_of
 from cooc_engine.models.file import ModelFile, open_model
@@ -68,7 +68,7 @@ from cooc_engine.pipeline.job_stages import (
     refuse_changed,
     train_stage,
 )
-from cooc_engine.pipeline.job_tables import in_table, options_of
+from cooc_engine.pipeline.job_tables import Place, in_table, options_of
 from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
@@ -80,7 +80,9 @@ from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeyword
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import Progress
+from cooc_engine.storage.holders import JOB
 from cooc_engine.storage.inputs import refuse_streams
+from cooc_engine.storage.locks import locked_beside
 from cooc_engine.storage.outputs import disk_errors, write_record, write_whole
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.stores import is_url, located
@@ -114,19 +116,20 @@ def run(
     `table.png`. Finished stages with the same options are kept, and an interrupted one is continued. `force` repeats all
     stages; `force_stage` repeats those that it names, by their file or their table in the job, and all that depend on them.
     `processes` and `cluster` share the work of the stages that allow it. Raises `UsageError`, before any work is done, if a
-    finished stage was made with other options.
+    finished stage was made with other options, or if another run of a job writes into the same directory.
     """
     path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
     run["progress"] = how.shown
     plan = _Plan(path, _read(path))
     anew = forced(plan.stages, force_stage, how.force, plan.judging)
     refuse_changed(plan.stages, anew)
-    for stage in plan.stages:
-        if stage.at in anew.outputs and stage.at.exists():
-            how.shown.say(f"{stage.at}: will be replaced ({stage.worth(stage.at)})")
     with advising("run the job again"), disk_errors(plan.output):
         plan.output.mkdir(parents=True, exist_ok=True)
-        return _judgements(plan, _models(plan, anew, **run), anew, **run)
+        with locked_beside(plan.output / JOB, take_over=how.take_over or how.force):
+            for stage in plan.stages:
+                if stage.at in anew.outputs and stage.at.exists():
+                    how.shown.say(f"{stage.at}: will be replaced ({stage.worth(stage.at)})")
+            return _judgements(plan, _models(plan, anew, **run), anew, **run)
 
 
 def _models(plan: _Plan, anew: Forced, **run: Unpack[SharedFreshKeywords]) -> Corpus:
@@ -155,7 +158,8 @@ def _judgements(plan: _Plan, corpus: Corpus, anew: Forced, **run: Unpack[SharedF
     if plan.tasks:
         again = bool({"cluster", "classify"} & anew.judging)
         documents = results_of(plan.tasks, models, plan.output / "documents.json", progress, force=again)
-    tested = accuracies(named_models(models), *plan.tested, progress) if plan.tested else None
+    with in_table("[test]", AccuracyOptions):
+        tested = accuracies(named_models(models), *plan.tested, progress) if plan.tested else None
     if plan.compared:
         sections = {"documents": document_record(documents, named_models(models))} if documents else {}
         sections |= {"classifiers": tested} if tested else {}
@@ -168,7 +172,8 @@ def _judgements(plan: _Plan, corpus: Corpus, anew: Forced, **run: Unpack[SharedF
         rows += _written(plan, accuracy_rows(tested, named_models(models)), "classifiers.tsv")
     if plan.probing:
         probed: SharedFreshKeywords = {**run, "force": "probe" in anew.judging}
-        rows += plan.probing.rows(plan.contextual, corpus, plan.encode, plan.output, **probed)
+        with in_table("[probe]", ProbeOptions):
+            rows += plan.probing.rows(plan.contextual, corpus, plan.encode, plan.output, **probed)
     return rows
 
 
@@ -243,12 +248,12 @@ class _Plan:
         if not self.texts:
             raise UsageError(f"{path}: [encode] names no texts")
         self.corpus = self.output / "corpus"
-        with in_table("[encode]", EncodeOptions):
-            self.encode = options_of(EncodeOptions, self._beside(table), f"{path} [encode]").loaded()
+        with Place(path, "[encode]").naming(EncodeOptions):
+            self.encode = options_of(EncodeOptions, self._beside(table), Place(path, "[encode]")).loaded()
             self.encode.check_use()
         count, tables = self._table(fields, "count"), self._tables(fields)
         self._several = len(tables) > 1
-        self._counting = list(self._combined(CountOptions, count, f"{path} [count]"))
+        self._counting = list(self._combined(CountOptions, count, Place(path, "[count]")))
         self.trainings = [training for number, table in enumerate(tables, 1) for training in self._models(number, table)]
         self._check_names()
         needed = "count" in fields or not tables or any(training.counts for training in self.trainings)
@@ -258,7 +263,7 @@ class _Plan:
         makers = {"cluster": clustering_of, "classify": classification_of}
         asked = {name: make for name, make in makers.items() if name in fields}
         self._refuse_sparse(asked)
-        self.tasks: list[Task] = [make(self._table(fields, name), self._paths, f"{path}") for name, make in asked.items()]
+        self.tasks: dict[str, Task] = {name: make(self._table(fields, name), self._paths, path) for name, make in asked.items()}
         self.tested = self._tested(dict(self._table(fields, "test"))) if "test" in fields else None
         self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
         self.probing = self._probing(dict(self._table(fields, "probe"))) if "probe" in fields else None
@@ -282,7 +287,7 @@ class _Plan:
         lists = [key for key in table if key.replace("-", "_") in WORD_LISTS]
         return {**table, **{key: str(self.path.parent / self._text(table, key, "")) for key in lists}}
 
-    def _combined(self, kind: type[O], table: Mapping[str, Any], where: str) -> Iterator[tuple[dict[str, Any], O]]:
+    def _combined(self, kind: type[O], table: Mapping[str, Any], where: Place) -> Iterator[tuple[dict[str, Any], O]]:
         """Yield the listed values and the options of each combination."""
         for listed, values in combinations(table, where):
             yield listed, options_of(kind, values, where)
@@ -293,7 +298,7 @@ class _Plan:
     def _models(self, number: int, table: dict[str, Any]) -> Iterator[_Training]:
         """Yield the trainings of one [[train]] table."""
         name = self._text(table, "model", "")
-        where = f"{self.path} [[train]] {number}"
+        where = Place(self.path, f"[[train]] {number}")
         if not name:
             raise UsageError(f"{where}: names no model")
         family, output = family_of(name), Path(self._text(table, "output", f"{name}.h5"))
@@ -333,7 +338,7 @@ class _Plan:
         self.picture = table.pop("picture", False)
         names = {key: key.replace("-", "_") for key in table}
         paths = {name: self._paths(table.pop(key), f"[eval] {key}") for key, name in names.items() if name in SETS}
-        options = options_of(EvalOptions, table, f"{self.path} [eval]")
+        options = options_of(EvalOptions, table, Place(self.path, "[eval]"))
         if not isinstance(self.picture, bool) or (self.picture and not self.grid):
             raise UsageError(f"{self.path} [eval]: picture is true or false, and shows what the values in lists do")
         if self.picture:
@@ -345,7 +350,7 @@ class _Plan:
 
     def _compared(self, table: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `compare`: its page, the test files of [eval], and its options."""
-        where = f"{self.path} [compare]"
+        where = Place(self.path, "[compare]")
         if len(self.trainings) < 2:
             raise UsageError(f"{where}: takes two or more models")
         page = self.output / self._text(table, "output", "page.html")
@@ -357,7 +362,7 @@ class _Plan:
 
     def _tested(self, table: dict[str, Any]) -> tuple[list[Path], AccuracyOptions]:
         """Return the texts to test classifiers on, and how."""
-        where, texts = f"{self.path} [test]", self._paths(table.pop("texts", []), "[test] texts")
+        where, texts = Place(self.path, "[test]"), self._paths(table.pop("texts", []), "[test] texts")
         if not texts:
             raise UsageError(f"{where}: names no texts")
         if not any("labels" in training.family.arrays for training in self.trainings):
@@ -365,7 +370,7 @@ class _Plan:
         return texts, options_of(AccuracyOptions, table, where)
 
     def _probing(self, table: dict[str, Any]) -> Probing:
-        where = f"{self.path} [probe]"
+        where = Place(self.path, "[probe]")
         if not self.contextual:
             raise UsageError(f"{where}: judges the layers of models of ELMo, and no [[train]] makes one")
         return Probing.of(table, self._paths, where)
@@ -424,7 +429,8 @@ def _judged(plan: _Plan, progress: Progress, *, force: bool) -> list[dict[str, A
             for wanted in training.wanted:
                 digest = _digest(model, wanted.options, plan.judged)
                 if digest not in kept:
-                    vectors = Vectors(model.vocabulary, training.family.vectors(model, wanted.options))
+                    matrix = training.family.vectors(model, wanted.options)
+                    vectors = Vectors.of_model(model, matrix, trust_tokenizer=plan.judged["trust_tokenizer"])
                     kept[digest] = [_without_model(row) for row in evaluate({wanted.name: vectors}, **plan.judged)]
                     if plan.grid:
                         write_record(memory, {"evaluations": kept})

@@ -17,7 +17,7 @@ from cooc_engine.evaluation.layers import probe
 from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.models.documents import Evaluation
 from cooc_engine.models.file import open_model
-from cooc_engine.pipeline.job_tables import options_of
+from cooc_engine.pipeline.job_tables import Place, options_of
 from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import encoded
 from cooc_engine.reports.layers import plot_layers
@@ -55,7 +55,7 @@ class Probing:
     picture: bool
 
     @classmethod
-    def of(cls, table: Mapping[str, Any], paths: Callable[[Any, str], list[Path]], where: str) -> Probing:
+    def of(cls, table: Mapping[str, Any], paths: Callable[[Any, str], list[Path]], where: Place) -> Probing:
         """Return the tests of a table; `paths` returns the files that a value names.
 
         Raises `UsageError` for an unknown key or an invalid value, `InputError` for a missing file.

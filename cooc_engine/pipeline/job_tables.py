@@ -4,22 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import naming_keys
 from cooc_engine.runtime.options import Options, from_mapping
 
-__all__ = ["in_table", "options_of"]
+__all__ = ["Place", "in_table", "options_of"]
 
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
-def options_of(kind: type[O], values: Mapping[str, Any], where: str) -> O:
-    """Return the options of a table as `from_mapping` does; errors name the file and the table, `where`, and the key."""
-    with naming_keys(dict.fromkeys(kind.names(), where)):
-        return from_mapping(kind, values, where)
+class Place(NamedTuple):
+    """A table in a job file, such as `job.toml [encode]`, where an error is."""
+
+    file: Path
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.table}"
+
+    @contextmanager
+    def naming(self, kind: type[Options]) -> Iterator[None]:
+        """Have errors name the file, and options as keys of the table."""
+        with naming_keys(dict.fromkeys(kind.names(), self.table), f"{self.file}"):
+            yield
+
+
+def options_of(kind: type[O], values: Mapping[str, Any], where: Place) -> O:
+    """Return the options of a table as `from_mapping` does; errors name the file, the table and the key."""
+    with where.naming(kind):
+        return from_mapping(kind, values, f"{where}")
 
 
 @contextmanager

@@ -19,8 +19,9 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.schema import Natural, read_json
 
-__all__ = ["held", "output_of", "refuse_others"]
+__all__ = ["JOB", "held", "output_of", "refuse_others"]
 
+JOB = "job.lock"  # in the directory of a job's results; a file `lock` would mark the directory as one to delete
 EVERY, STALE = 15.0, 60.0  # seconds between touches, and since the last one after which a run is taken for dead
 
 
@@ -59,6 +60,8 @@ def _touch(lock: Path, done: threading.Event) -> None:
 
 def output_of(lock: Path) -> Path:
     """Return the output that a lock file protects: that of the directory that it is in, or the file that it lies beside."""
+    if lock.name == JOB:
+        return lock.parent
     part = lock.parent if lock.name == "lock" else lock
     return part.with_suffix("") if part.suffix in (".part", ".lock", ".work") else part
 
@@ -76,8 +79,8 @@ def refuse_others(lock: Path, *, take_over: bool) -> None:
         raise UsageError(f"{who} is working on it")
     if not take_over:
         raise UsageError(
-            f"{who} was working on it and was killed, or cannot be seen; if it has ended, pass --resume and --take-over, "
-            f"or --force to start anew"
+            f"{who} was working on it and was killed, or cannot be seen; if it has ended, continue with --resume and "
+            f"--take-over, or start anew with --force"
         )
 
 

@@ -17,9 +17,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cooc_engine.errors import UsageError
-from cooc_engine.storage.holders import output_of, refuse_others
+from cooc_engine.storage.holders import held, output_of, refuse_others
 
-__all__ = ["locked", "locked_directory", "refuse_busy", "refuse_links"]
+__all__ = ["locked", "locked_beside", "locked_directory", "refuse_busy", "refuse_links"]
 
 UNLOCKABLE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
@@ -60,6 +60,19 @@ def locked(path: Path, *, create: bool = True) -> Iterator[None]:
         if not _is_at(path, file.fileno()):
             raise _busy(path)
         yield
+
+
+@contextmanager
+def locked_beside(lock: Path, *, take_over: bool) -> Iterator[None]:
+    """Hold a lock file that lies beside what it protects, also for other machines; it is deleted at the end.
+
+    Raises as `locked` and `refuse_others` do.
+    """
+    with locked(lock), held(lock, take_over=take_over):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -59,15 +59,14 @@ def write_record(path: Path, fields: Mapping[str, Any]) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a small file under a temporary name and rename it."""
-    work = part_path(path)
-    refuse_links(work)
-    try:
-        work.write_bytes(data)
-        work.replace(path)
-    except BaseException:
-        work.unlink(missing_ok=True)
-        raise
+    """Write a small file under a temporary name and rename it; raises as `locked` does."""
+    with locked(work := part_path(path)):
+        try:
+            work.write_bytes(data)
+            work.replace(path)
+        except BaseException:
+            work.unlink(missing_ok=True)
+            raise
 
 
 class _Sealed(TypedDict):

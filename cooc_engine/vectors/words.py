@@ -100,11 +100,16 @@ class WordVectors(Shown):
             opened = cls(found.vocabulary, found.vectors, subwords=found.subwords)
         else:
             model = source if isinstance(source, ModelFile) else open_model(source)
-            splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
-            known: Any = {"family": model.family, "digest": model.digest, "subwords": model.subwords}
-            opened = cls(model.vocabulary, model.rows(), splitting=splitting, **known)
+            opened = cls.of_model(model, model.rows(), digest=model.digest, trust_tokenizer=trust_tokenizer)
         opened._path = Path(source).absolute()
         return opened
+
+    @classmethod
+    def of_model(cls, model: ModelFile, matrix: Any, *, digest: str = "", trust_tokenizer: bool = False) -> Self:
+        """Return vectors (V, d) of a model, which splits texts, and knows words outside its vocabulary by their n-grams."""
+        splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
+        known: Any = {"family": model.family, "digest": digest, "subwords": model.subwords}
+        return cls(model.vocabulary, matrix, splitting=splitting, **known)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the path that was opened, and otherwise words and vectors."""

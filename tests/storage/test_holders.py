@@ -42,7 +42,7 @@ def test_a_run_at_work_on_another_machine_is_not_disturbed(tmp_path, how):
 
 def test_a_run_that_was_killed_on_another_machine_is_taken_over(tmp_path):
     work = left_by("node7", tmp_path, 100)
-    said = r"was working on it and was killed.* pass resume=True and take_over=True"
+    said = r"was working on it and was killed.* continue with resume=True and take_over=True"
     with pytest.raises(UsageError, match=said), building(tmp_path / "out", PLAN, resume=True):
         raise AssertionError
     with building(tmp_path / "out", PLAN, resume=True, take_over=True):
