@@ -125,11 +125,8 @@ def rows_of_document(rule, tables, document):
 
 @helper
 def without_words(rule):
-    """Return the rule by which a document alone predicts the words."""
-    return Rule(
-        int64(DOCUMENT), rule.mean, rule.spread, rule.document, rule.window, rule.fixed, rule.output, rule.negative, rule.group,
-        rule.shared, rule.clamp, rule.beyond, rule.redraw, rule.frozen,
-    )  # fmt: skip
+    """Return the rule by which a document alone predicts the words; `inputs` is the first field of a rule."""
+    return Rule(int64(DOCUMENT), *rule[1:])
 
 
 @helper
