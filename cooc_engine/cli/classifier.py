@@ -13,9 +13,9 @@ from cyclopts import Parameter
 
 from cooc_engine.cli.console import Work, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
-from cooc_engine.cli.parameters import Json, JsonLines, ModelFile, NewModel, Threads, TrustTokenizer
+from cooc_engine.cli.parameters import InEncoding, Json, JsonLines, ModelFile, NewModel, OnErrors, Threads, TrustTokenizer
 from cooc_engine.errors import InputError
-from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
+from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Flag
 from cooc_engine.runtime.run_options import RunOptions
@@ -59,13 +59,16 @@ def _verb(printed: Any) -> Callable[[Callable[[Question], None]], Callable[..., 
             threshold: Least = 0.0,
             /,
             *,
+            encoding: InEncoding = None,
+            errors: OnErrors = None,
             threads: Threads = None,
             json: bool = False,
             trust_tokenizer: TrustTokenizer = False,
         ) -> None:
             from cooc_engine.vectors.classifier import Classifier
 
-            classifier = Classifier.open(model, trust_tokenizer=trust_tokenizer)
+            how: Any = {"trust_tokenizer": trust_tokenizer, "encoding": encoding, "errors": errors}
+            classifier = Classifier.open(model, **how)
             answer(Question(classifier, given(text), k, threshold, threads, json))
 
         functools.update_wrapper(command, answer, ("__module__", "__name__", "__qualname__", "__doc__"))
@@ -130,7 +133,7 @@ def test_label(question: Question) -> None:
 
 
 def autotune(
-    text: Annotated[str, Parameter(name="TEXT"), "The labelled text to train on."],
+    text: Annotated[str, Parameter(name="TEXT"), "The labelled text to train on, or its corpus."],
     /,
     *,
     output: NewModel,
@@ -138,6 +141,7 @@ def autotune(
     picture: Annotated[Path | None, "A picture of the trials, PICTURE.png or PICTURE.svg."] = None,
     options: AutotuneOptions | None = None,
     base: SupervisedOptions | None = None,
+    encode: AllWordsOptions | None = None,
     run: RunOptions = RUN,
 ) -> None:
     """Search for the options of `train supervised` that predict a held-out text best, and keep the best model.
@@ -154,13 +158,14 @@ def autotune(
         require_matplotlib()
         new_picture(picture, force=run.force)
     with Work(run) as work:
-        _, trials = autotune(given(text), validation, output, options, base, **run.keywords())
+        _, trials = autotune(given(text), validation, output, options, base, encode, **run.keywords())
     if picture is not None:
         plot_trials(trials, picture, (options or AutotuneOptions()).metric, force=run.force)
     if not run.json:
         print_lines(_trial_lines(trials))
     best = max(trial["score"] for trial in trials)
-    work.print(output, f"{len(trials)} trials, best {best:.4f}", {"trials": trials})
+    count = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
+    work.print(output, f"{count}, best {best:.4f}", {"trials": trials})
 
 
 def _trial_lines(trials: list[Trial]) -> Iterator[str]:
@@ -185,14 +190,16 @@ def _print_answers(question: Question, *, shares: bool) -> None:
 def _answers(question: Question) -> Iterator[Answers]:
     """Yield answers; the lines of stdin are answered as they come."""
     classifier, text, k, threshold, threads, _ = question
-    if text != "-" or not classifier.reading.plain:
-        return classifier.predict_file(text, k, threshold, threads)
+    from cooc_engine.text.compression import is_compressed
     from cooc_engine.text.readers import LONGEST_LINE, ready_pieces
 
-    if sys.stdin is None:
+    if text == "-" and sys.stdin is None:
         raise InputError("-: the standard input is closed")
+    if text != "-" or classifier.reading.document != "line" or is_compressed(sys.stdin.buffer):
+        return classifier.predict_file(text, k, threshold, threads)
     # With more threads the answer to a line would wait for later lines.
-    return classifier.answers(ready_pieces(sys.stdin.buffer, "-", LONGEST_LINE), k, threshold, threads=1)
+    pieces = ready_pieces(sys.stdin.buffer, "-", LONGEST_LINE, classifier.reading)
+    return classifier.answers(pieces, k, threshold, threads=1)
 
 
 def _texts(classifier: Classifier, answers: Answers, shares: bool) -> Iterator[str]:

@@ -18,11 +18,12 @@ from cooc_engine.errors import UsageError
 from cooc_engine.runtime.options import AtLeast, Flag, Options, Unparsed
 from cooc_engine.runtime.progress import Kind
 from cooc_engine.runtime.run_options import RunOptions
+from cooc_engine.text.reading import Errors
 
 __all__ = [
-    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "Json", "JsonLines", "ModelFile", "ModelFiles", "NewFile",
-    "NewModel", "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer", "VectorsFile", "add_verb",
-    "flags", "new_app", "panel", "translated",
+    "CoocDirectory", "Directory", "Files", "Force", "HowMany", "InEncoding", "Json", "JsonLines", "ModelFile", "ModelFiles",
+    "NewFile", "NewModel", "OnErrors", "Positive", "ProgressKind", "TextFiles", "Threads", "Topn", "TrustTokenizer",
+    "VectorsFile", "add_verb", "flags", "new_app", "panel", "translated",
 ]  # fmt: skip
 
 HEADINGS = ("Arguments", "Options", "Searching", "Encoding the text", "Counting", "Running")  # of flags, in their order
@@ -58,6 +59,12 @@ Threads = Annotated[
 ]
 Json = Annotated[bool, Running, "Print one JSON object."]
 JsonLines = Annotated[bool, Running, "Print one JSON object per line."]
+InEncoding = Annotated[str | None, "The encoding of the text; by default that of the text of the training."]
+OnErrors = Annotated[
+    Errors | None,
+    "How to handle bytes that cannot be decoded, and NULs: `strict` stops with an error, `replace` takes them as U+FFFD, and "
+    "`skip` leaves them out; by default as in the training.",
+]
 TrustTokenizer = Annotated[
     bool, Running, "Allow the Python tokenizer function that the file names, if it names one, to split text."
 ]

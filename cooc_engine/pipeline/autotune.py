@@ -22,7 +22,7 @@ from cooc_engine.linalg.quantisation import CENTROIDS
 from cooc_engine.models.families import trainer_of
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
-from cooc_engine.pipeline.stages import encoded
+from cooc_engine.pipeline.stages import corpus_of
 from cooc_engine.pipeline.work_directories import discard_work, work_of, workspace
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
@@ -67,9 +67,14 @@ def autotune(
     output: PathLike,
     options: AutotuneOptions | None = None,
     base: SupervisedOptions | None = None,
+    encode: AllWordsOptions | None = None,
     **run: Unpack[RunKeywords],
 ) -> tuple[Model, list[Trial]]:
-    """Train classifiers of a text with options proposed by Optuna; write the best one to `output`; return it and all trials.
+    """Train classifiers with options proposed by Optuna; write the best one to `output`; return it and all trials.
+
+    text        the labelled text to train on, or its corpus
+    validation  the labelled text by which trials are judged, which is read and split into words as `text` was
+    encode      how `text` is encoded
 
     As in fastText's program, options of `base` that differ from their defaults stay fixed; the others are searched for, and
     the first trial uses their defaults. With a `model_size`, models are quantised, and pruned to as many words and n-grams as
@@ -89,7 +94,7 @@ def autotune(
         refuse_overwrite(output, left, force=how.force, resume=how.resume)
     with _workspace(output, how) as work:
         stage = {"threads": how.threads, "memory": how.memory, "progress": how.progress}
-        corpus = encoded([text], work / "corpus", AllWordsOptions(), **stage)  # type: ignore[arg-type]
+        corpus = corpus_of(text, work / "corpus", encode, AllWordsOptions, **stage)  # type: ignore[arg-type]
         search = _Search(corpus, Path(validation), output, options, base, how)
         search.run()
         return search.finish(), search.trials

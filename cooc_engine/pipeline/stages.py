@@ -28,7 +28,7 @@ from cooc_engine.text.tokenizers import Splitting
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["append", "counted", "encoded", "opened", "prepared"]
+__all__ = ["append", "corpus_of", "counted", "encoded", "opened", "prepared"]
 
 Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 """A co-occurrence directory, an encoded corpus, or one or more texts."""
@@ -44,6 +44,18 @@ def counted(corpus: Corpus, at: Path, options: CountOptions, **run: Unpack[Share
     """Return the counts at `at` if they are of this corpus with these options; otherwise make or finish them there."""
     run["resume"] = not run.get("force", False)
     return count(corpus, at, options, **run)
+
+
+def corpus_of(
+    source: Source, at: Path, options: EncodeOptions | None, default: type[EncodeOptions], **run: Unpack[SharedKeywords]
+) -> Corpus:
+    """Return an encoded corpus as it is; texts are encoded at `at`, without options by those of `default`, as `encoded` does.
+
+    Raises `UsageError` for counts, and for options of a corpus that is encoded already.
+    """
+    data = opened(source)
+    _check_options(data, options, None, None)
+    return data if isinstance(data, Corpus) else encoded(data, at, options or default(), **run)  # type: ignore[arg-type]
 
 
 @contextmanager

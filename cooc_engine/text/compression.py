@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from cooc_engine.errors import CoocError, InputError
 from cooc_engine.text.stores import TextPath
 
-__all__ = ["SUFFIXES", "Decompressed", "beginning", "opened", "opened_plain"]
+__all__ = ["SUFFIXES", "Decompressed", "beginning", "is_compressed", "opened", "opened_plain"]
 
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 SUFFIXES = frozenset(f".{kind}" for kind in MAGIC.values())
@@ -94,6 +94,11 @@ class Decompressed(io.RawIOBase):
         if self._owned and self._file is not None:
             self._file.close()
         super().close()
+
+
+def is_compressed(stream: Any) -> bool:
+    """Tell whether the next bytes of a buffered stream are the beginning of a compressed file; they stay there."""
+    return _kind(stream.peek(LEAST)) is not None
 
 
 def _kind(head: bytes) -> str | None:

@@ -31,6 +31,7 @@ from cooc_engine.text.tokenizers import joined
 
 __all__ = [
     "LONGEST_LINE",
+    "PLAIN",
     "Block",
     "Piece",
     "Place",
@@ -306,7 +307,7 @@ def document_blocks(
 def _line(number: int, document: str | Sequence[str], reading: Reading) -> bytes:
     """Return a document as a line of text; a lone surrogate in a string becomes bytes that are refused as not UTF-8."""
     if isinstance(document, str):
-        return b" ".join(_encoded(document, reading).split()) + b"\n"
+        return b" ".join(reading.encoded(document).split()) + b"\n"
     try:
         return joined(document_words(number, document)) + b"\n"
     except UnicodeEncodeError:
@@ -324,10 +325,6 @@ def document_words(number: int, document: Any) -> list[str]:
         if not isinstance(word, str):
             raise InputError(f"documents: document {number} has {word!r:.40} as word {at}; words are strings")
     return words
-
-
-def _encoded(document: str, reading: Reading) -> bytes:
-    return document.encode(errors="surrogatepass") if reading.errors == "strict" else reading.utf8(document)
 
 
 def file_pieces(
@@ -369,13 +366,13 @@ def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
             rest += data
 
 
-def ready_pieces(stream: BinaryIO, name: str, longest: int) -> Iterator[Piece]:
+def ready_pieces(stream: BinaryIO, name: str, longest: int, reading: Reading = PLAIN) -> Iterator[Piece]:
     """Yield the lines of a stream as they come, in pieces of whole lines: what is there is not kept waiting for more.
 
-    Raises `InputError` for a line over `longest` bytes.
+    Raises `InputError` for a line over `longest` bytes, and for bytes that cannot be decoded.
     """
     rest, offset, number = bytearray(), 0, 1
-    while data := stream.read1(PIECE_BYTES):  # type: ignore[attr-defined]
+    for data in _ready(stream, name, reading):
         _check_length(f"{name}:{number}", rest, data, longest)
         rest += data
         if cut := rest.rfind(b"\n", len(rest) - len(data)) + 1:
@@ -385,6 +382,16 @@ def ready_pieces(stream: BinaryIO, name: str, longest: int) -> Iterator[Piece]:
             offset, number = offset + cut, number + text.count(b"\n")
     if rest:
         yield _piece(bytes(rest), name, number, offset)
+
+
+def _ready(stream: Any, name: str, reading: Reading) -> Iterator[bytes]:
+    """Yield the bytes of a stream as they come, decoded."""
+    if not reading.decodes:
+        yield from iter(lambda: stream.read1(PIECE_BYTES), b"")
+        return
+    decoder, buffer = Decoder(reading, name, stream.readinto1), memoryview(bytearray(PIECE_BYTES))
+    while size := decoder.readinto(buffer):
+        yield bytes(buffer[:size])
 
 
 def _piece(text: bytes, name: str, number: int, offset: int, read: int = 0) -> Piece:
@@ -432,7 +439,7 @@ def _text(number: int, document: str | Sequence[str], longest: int, reading: Rea
         return _line(number, document, reading)
     if "\0" in document and reading.errors == "strict":
         raise InputError(f"documents: document {number} holds a NUL; is it text?")
-    text = _encoded(document, reading)
+    text = reading.encoded(document)
     if len(text) > longest:
         raise _too_long(f"documents: document {number}", longest)
     return text

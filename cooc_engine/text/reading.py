@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.runtime.options import checked
 
 __all__ = ["Decoder", "Errors", "Reading", "Unit", "encoding_name"]
 
@@ -68,6 +69,14 @@ class Reading:
         except (AttributeError, TypeError, ValueError):
             raise FormatError(f"{where}: does not record how its text was read") from None
 
+    def changed(self, encoding: str | None, errors: Errors | None) -> Reading:
+        """Return how another text is read: in this encoding and with these errors, where they are given, and else as this one.
+
+        Raises `UsageError` for an encoding or a way to handle errors that there is not.
+        """
+        name = self.encoding if encoding is None else encoding_name(encoding)
+        return Reading(name, self.errors if errors is None else checked("errors", errors, Errors), self.document)
+
     @property
     def decodes(self) -> bool:
         """Whether bytes must be decoded on the way."""
@@ -82,6 +91,10 @@ class Reading:
     def advice(self) -> str:
         """What to do about a byte that is no text, to end a message."""
         return "; name the text's --encoding, or pass --errors=replace" if self.errors == "strict" else ""
+
+    def encoded(self, text: str) -> bytes:
+        """Return a string as UTF-8; with `strict`, half of a surrogate pair becomes bytes that are refused as not UTF-8."""
+        return text.encode(errors="surrogatepass") if self.errors == "strict" else self.utf8(text)
 
     def utf8(self, text: str) -> bytes:
         """Return a text as UTF-8; what no text holds is counted, and replaced by U+FFFD or left out."""

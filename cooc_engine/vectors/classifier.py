@@ -32,7 +32,7 @@ from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
 from cooc_engine.storage.temporary import temporary_directory
 from cooc_engine.text.compression import beginning
 from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
-from cooc_engine.text.reading import Reading
+from cooc_engine.text.reading import Errors, Reading
 from cooc_engine.text.tokenizer_worker import LINES
 from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
 from cooc_engine.vectors.line_reader import Dictionary, LineReader
@@ -132,8 +132,10 @@ class Classifier:
     Probabilities are exp(log(p + 10⁻⁵)), as fastText's program prints them, so they may be a little above 1.
     """
 
-    def __init__(self, model: ModelFile, *, trust_tokenizer: bool = False) -> None:
-        """Take an open model. Raises `UsageError` if it is not a classifier."""
+    def __init__(
+        self, model: ModelFile, *, trust_tokenizer: bool = False, encoding: str | None = None, errors: Errors | None = None
+    ) -> None:
+        """Take an open model, and read texts as `open` says. Raises `UsageError` if it is not a classifier."""
         if model.labels is None:
             raise UsageError(f"{model.path}: is not a classifier, but a model of family {model.family}")
         if not len(model.labels):
@@ -144,7 +146,7 @@ class Classifier:
         self._dictionary = Dictionary(model, model.labels, self.options)
         splitting = Splitting(model.config.get("encode", {}), model.path, trust_tokenizer)
         splitting.check()
-        self.reading = Reading.of(splitting.options, model.path)
+        self.reading = Reading.of(splitting.options, model.path).changed(encoding, errors)
         plain = is_plain(splitting.options)
         self._cut: Callable[[str], bytes] | None = None if plain else lines_of({**splitting.options, "here": False})
         self._rows, self._outputs = model.array("words"), model.array("labels")
@@ -158,8 +160,13 @@ class Classifier:
         self._children = _tree(model.labels) if self._is_tree else np.empty((0, 2), np.int32)
 
     @classmethod
-    def open(cls, path: PathLike, *, trust_tokenizer: bool = False) -> Self:
+    def open(
+        cls, path: PathLike, *, trust_tokenizer: bool = False, encoding: str | None = None, errors: Errors | None = None
+    ) -> Self:
         """Open a classifier, or a `.bin` or `.ftz` file of fastText that holds one, which is converted each time.
+
+        encoding, errors   how the texts are read that it is asked about, as in `EncodeOptions`; by default as the text of its
+                           training was
 
         Raises what `open_model` and `import_vectors` raise, and `UsageError` if it is another model.
         If the model names a Python function as tokenizer, that is code from a file: it raises `UsageError`, unless
@@ -167,9 +174,9 @@ class Classifier:
         """
         path = Path(path)
         if not (path.is_file() and is_fasttext(beginning(path, len(MAGIC)))):
-            return cls(open_model(path), trust_tokenizer=trust_tokenizer)
+            return cls(open_model(path), trust_tokenizer=trust_tokenizer, encoding=encoding, errors=errors)
         with temporary_directory() as made:
-            return cls(as_model(path, made / "converted"))
+            return cls(as_model(path, made / "converted"), encoding=encoding, errors=errors)
 
     def get_labels(self) -> list[str]:
         """Return all labels, the most frequent first."""
@@ -187,7 +194,7 @@ class Classifier:
         for number, each in enumerate(texts):
             if "\n" in each:
                 raise InputError(f"text {number} has a line end, but one line is predicted at a time; take it out")
-        data = b"".join(each.encode(errors="surrogatepass") + b"\n" for each in texts)
+        data = b"".join(self.reading.encoded(each) + b"\n" for each in texts)
         pieces = [Piece(data, LINES, "text", 1, 0)] if data else []
         found = [pair for answers in self.answers(pieces, k, threshold, threads=1) for pair in self.named(answers)]
         if isinstance(text, str):
@@ -255,7 +262,7 @@ class Classifier:
         try:
             texts = piece.text.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
-            raise bad_byte(piece.source, piece.text[error.start], piece.offset + error.start) from None
+            raise bad_byte(piece.source, piece.text[error.start], piece.offset + error.start, self.reading.advice) from None
         return replace(piece, text=b"".join(self._cut(text) + b"\n" for text in texts))
 
     def _answer(self, reader: LineReader, piece: Piece, k: int, threshold: float) -> Answers:

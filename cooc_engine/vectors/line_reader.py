@@ -20,12 +20,11 @@ from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Offsets, WordIds
 from cooc_engine.sampled.lines import have_prefix, kept_bits, most_inputs, rows_of_words
-from cooc_engine.text.readers import Block, Piece
+from cooc_engine.text.readers import PLAIN, Block, Piece
 
 __all__ = ["Dictionary", "LineReader", "Words"]
 
 NEW_WORDS = 1 << 18  # words outside the vocabulary that a reader remembers
-ADVICE = "; repair the text, or train with --errors=replace"  # about a byte that is no text
 
 
 class Words(NamedTuple):
@@ -125,7 +124,7 @@ class LineReader:
         ids = np.empty(block.size // 2 + 1, np.int32)
         ends = np.empty(np.count_nonzero(block.text[: block.size] == 10), np.int64)
         words, used = len(self._table), self._table.used
-        count = word_ids(block, self._table, TokenizedText(ids, ends), ADVICE)
+        count = word_ids(block, self._table, TokenizedText(ids, ends), PLAIN.advice)
         if len(self._table) > words:
             self._learn(self._dictionary.described(self._new_words(words, used)))
         return Words(ids[:count], ends, self._lines)

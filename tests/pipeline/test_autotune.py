@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from cooc_engine.cli.app import main
+from cooc_engine.corpus.encode import encode
 from cooc_engine.errors import DivergenceError, FormatError, InputError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import open_model
-from cooc_engine.models.supervised_options import AutotuneOptions, SupervisedOptions
+from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.autotune import autotune
 from cooc_engine.runtime.numbers import parse_size
 from cooc_engine.vectors.classifier import Classifier
@@ -198,6 +199,23 @@ def test_the_command_prints_a_table_of_trials(texts, tmp_path, capsys):
     assert head.split("\t")[:4] == ["score", "seconds", "MB", "lr"]
     assert len(rows) == 2
     assert "2 trials, best" in last
+
+
+def test_the_texts_are_read_as_they_are_to_be(texts, tmp_path, capsys):
+    for path in texts:
+        path.write_bytes(path.read_bytes().replace(b"a1", b"CAF\xe9"))
+    how = ["--validation", str(texts[1]), "--output", str(tmp_path / "m.h5"), "--trials", "1", "--progress", "none"]
+    assert main(["autotune", str(texts[0]), *how, "--encoding", "latin-1", "--lowercase"]) == 0
+    model = open_model(tmp_path / "m.h5")
+    assert "caf\xe9" in model.vocabulary and Classifier(model).predict("CAF\xe9 a2")[0] == ("__label__a",)
+
+
+def test_a_corpus_is_searched_on_as_it_is(texts, tmp_path):
+    corpus = encode(texts[0], tmp_path / "corpus", AllWordsOptions(lowercase=True))
+    model, _ = autotune(corpus.path, texts[1], tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+    assert model.config["encode"]["lowercase"]
+    with pytest.raises(UsageError, match="is already encoded; options of encoding have no effect on it"):
+        autotune(corpus.path, texts[1], tmp_path / "n.h5", AutotuneOptions(trials=1), BASE, AllWordsOptions())
 
 
 def test_the_command_takes_what_is_fixed(texts, tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
+import io
 import itertools
 import math
 from types import SimpleNamespace
@@ -191,7 +193,7 @@ def test_what_is_no_classifier_is_refused(corpus, tmp_path, models):
     with pytest.raises(InputError, match="text 1 has a line end"):
         classifier.predict(["a", "b\nc"])
     with pytest.raises(
-        InputError, match=r"bad.txt: byte 0xff is not UTF-8 \(at byte 3\); repair the text, or train with errors='replace'"
+        InputError, match=r"bad.txt: byte 0xff is not UTF-8 \(at byte 3\); name the text's encoding, or pass errors='replace'"
     ):
         (tmp_path / "bad.txt").write_bytes(b"ok \xff")
         list(classifier.predict_file(tmp_path / "bad.txt"))
@@ -236,13 +238,19 @@ def test_lines_are_cut_by_the_models_tokenizer(tmp_path):
 
 def given_stdin(monkeypatch, *pieces: bytes) -> list[int]:
     """Have the standard input return these pieces, one at a time; returns a list of how much was asked for so far."""
-    waiting, asked = iter(pieces), []
+    waiting, asked = iter(pieces[1:]), []
 
     def read1(size: int) -> bytes:
         asked.append(size)
-        return next(waiting, b"")
+        return pieces[0] if len(asked) == 1 else next(waiting, b"")
 
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=SimpleNamespace(read1=read1)))
+    def readinto1(target: memoryview) -> int:
+        found = read1(len(target))
+        target[: len(found)] = found
+        return len(found)
+
+    buffer = SimpleNamespace(read1=read1, readinto1=readinto1, peek=lambda size: pieces[0])
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=buffer))
     return asked
 
 
@@ -260,6 +268,48 @@ def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
     found += map(classifier.named, answers)
     wanted = [(labels, shares.tolist()) for labels, shares in zip(*classifier.predict(["a1 a2", "b1 b3", "c1"]), strict=True)]
     assert [(labels, shares.tolist()) for some in found for labels, shares in some] == wanted
+
+
+def test_lines_of_stdin_are_decoded_as_they_come(models, monkeypatch):
+    classifier = Classifier(models["softmax"], encoding="utf-16", errors="replace")
+    asked = given_stdin(monkeypatch, "a1 a2\nb".encode("utf-16"), "1 \0 b3\n".encode("utf-16-le"), b"\xd8")
+    answers = classifier_verbs._answers(asked_of(classifier))
+    found = [next(answers).labels[0]]
+    assert len(asked) == 1, "nothing is read before that is answered"
+    found += [labels for some in answers for labels in some.labels]
+    assert [classifier.labels[label] for (label,) in found] == [
+        label for (label,) in classifier.predict(["a1 a2", "b1 \ufffd b3", "\ufffd"])[0]
+    ]
+
+
+def test_a_compressed_stream_is_unpacked(models, monkeypatch):
+    data, classifier = gzip.compress(b"a1 a2\nb1\n"), Classifier(models["softmax"])
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(data))))
+    found = [labels for answers in classifier_verbs._answers(asked_of(classifier)) for labels, _ in classifier.named(answers)]
+    assert found == classifier.predict(["a1 a2", "b1"])[0]
+
+
+def test_texts_are_read_in_the_encoding_and_with_the_errors_that_are_given(models, tmp_path, capsys):
+    def run_main(*arguments: object) -> tuple[int, str, str]:
+        return main([str(argument) for argument in arguments]), *capsys.readouterr()
+
+    model, path = models["softmax"].path, tmp_path / "text.txt"
+    path.write_bytes("__label__a a1 caf\xe9\n__label__b b1\n".encode("latin-1"))
+    for verb in ("predict", "predict-prob", "test", "test-label"):
+        code, _, said = run_main(verb, model, path)
+        assert code == 1 and "byte 0xe9 is not UTF-8 (at byte 17); name the text's --encoding, or pass --errors replace" in said
+        for how in (["--encoding", "latin-1"], ["--errors", "replace"], ["--errors", "skip"]):
+            code, found, said = run_main(verb, model, path, *how)
+            assert (code, said) == (0, "") and found
+    words = {"replace": "a1 caf\ufffd", "skip": "a1 caf"}
+    for errors, text in words.items():
+        classifier = Classifier.open(model, errors=errors)
+        (answers,) = classifier.predict_file(path, -1)
+        assert np.array_equal(answers.probabilities[0], Classifier.open(model).predict(f"__label__a {text}", k=-1)[1])
+        assert classifier.predict("a1 caf\udce9", -1)[0] == Classifier.open(model).predict(text, -1)[0], "strings too"
+    assert run_main("test", model, path, "--encoding", "nosuch")[0] == 2
+    with pytest.raises(UsageError, match="errors is 'x'; it must be one of strict, replace, skip"):
+        Classifier.open(model, errors="x")
 
 
 def test_a_line_of_stdin_without_an_end_is_refused(models, monkeypatch):
