@@ -54,8 +54,9 @@ Unknown = Annotated[
 Extremes = Annotated[Topn, "Number of the shortest and of the longest vectors to print."]
 Among = Annotated[Positive, "Search only this many of the most frequent words."]
 How = Annotated[
-    Literal["sum", "mean", "sif"],
-    "The sum or the mean of the word vectors, or SIF, their mean weighted by a / (a + P(w)).",
+    Literal["sum", "mean", "unit", "sif"],
+    "The sum or the mean of the word vectors; the mean of those scaled to length 1, as in fastText; or SIF, the mean "
+    "weighted by a / (a + P(w)).",
 ]
 Measure = Literal["dot", "cosine"]
 Nearness = Annotated[Measure, "The inner product of the sums of word vectors, which is the sum of PMIs, or their cosine."]

@@ -22,8 +22,9 @@ from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.scratch import on_disk
 
-__all__ = ["file_of", "is_whole", "model_data", "read_word_vectors", "word_vectors", "write_word_vectors"]
+__all__ = ["file_of", "model_data", "read_word_vectors", "word_vectors", "write_word_vectors"]
 
+APART = "words and n-grams are not quantised together, as fastText's files would have them"
 NO_LOSS = 3  # softmax, for which the program prepares nothing when it reads a file
 WORDS_ALONE = Arguments(
     dim=1, ws=5, epoch=5, min_count=1, neg=5, word_ngrams=1, loss=NO_LOSS, model=2, bucket=0, minn=0, maxn=0,
@@ -173,16 +174,13 @@ def write_word_vectors(file: BinaryIO, outgoing: Outgoing) -> None:
     write_fasttext(file, whole)
 
 
-def is_whole(model: ModelFile) -> bool:
-    """Tell whether a model has all that a file of fastText holds: the words' own rows, or labels."""
-    return "own" in model.names or model.labels is not None
-
-
 def file_of(model: ModelFile) -> FastTextFile:
     """Return a model with n-grams, or a classifier, as the content of a fastText file.
 
-    Raises `UsageError` if words and n-grams are not quantised together, with the same centroids.
+    Raises `UsageError` for n-grams of floret, and if words and n-grams are not quantised together, with the same centroids.
     """
+    if model.labels is None and "own" not in model.names:
+        raise UsageError(f"{model.path}: {_why_not(model)}, or words alone with --format=word2vec-bin or fasttext-vec")
     options = {**model.config.get("train", {}), **model.config.get("import", {})}  # an import records all options of its file
     names = ("words", "ngrams") if model.labels is not None else ("own", "subwords")
     inputs = [model.reader(name) for name in names if name in model.names]
@@ -198,6 +196,13 @@ def file_of(model: ModelFile) -> FastTextFile:
     labels = model.labels or whole.labels
     tokens = options.get("tokens", whole.tokens + int(labels.counts.sum()))
     return replace(whole, labels=labels, tokens=tokens, kept=model.kept)
+
+
+def _why_not(model: ModelFile) -> str:
+    """Return why fastText's files cannot hold a model with n-grams, and what to export."""
+    if model.subwords is not None and model.subwords.subwords.hashes:
+        return "hashes words and n-grams as floret does, and fastText does not; export its table, FILE.floret"
+    return f"{APART}; export the model from which it was made"
 
 
 def _number(names: Mapping[int, str], name: str | None, otherwise: int) -> int:
@@ -217,7 +222,7 @@ def _joined(parts: Sequence[Any], path: Path) -> Any:
         return _Stacked(parts)
     first, *others = parts
     if not all(isinstance(part, Quantised) and first.like(part) for part in parts):
-        raise UsageError(f"{path}: words and n-grams are not quantised together, as fastText's files hold them")
+        raise UsageError(f"{path}: {APART}")
     return first.stacked(others)
 
 

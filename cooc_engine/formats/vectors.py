@@ -357,9 +357,9 @@ def _format_by_suffix(source: Path, output: Path) -> str:
 
 
 def _whole_model(source: Path) -> ModelFile | None:
-    """Return the model if it is one that fastText's files hold as a whole."""
+    """Return the model if it has n-grams or labels, of which fastText's files hold all or, by an error, none."""
     model = open_model(source) if format_of(source) is None else None
-    return model if model and fasttext_models.is_whole(model) else None
+    return model if model and (model.subwords is not None or model.labels is not None or "own" in model.names) else None
 
 
 def _export_fasttext(model: ModelFile, output: Path, vectors: str | None, restrict: int | None, *, force: bool) -> Exported:
@@ -377,6 +377,9 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
     model = open_model(source) if format_of(source) is None else None
     if model is None or model.subwords is None or not model.subwords.subwords.hashes:
         raise UsageError(f"{source}: has no floret table; train fasttext --mode=floret makes a model that has one")
+    sizes = model.subwords.subwords
+    if not 2 <= sizes.min_n <= sizes.max_n:  # it makes n-grams of boundaries alone, and of no character at all
+        raise UsageError(f"{source}: spaCy has other n-grams of {sizes.min_n} to {sizes.max_n} characters; pass --min-n=2")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         vectors_text.write_floret(file, model.subwords)
     return Exported((output,), "floret", len(model.vocabulary), model.subwords.matrix.shape[1], None, None)

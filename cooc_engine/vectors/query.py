@@ -137,6 +137,7 @@ class Vectors(KeyedQueries):
 
         sum    the sum: with PMI vectors (simpler-GloVe) its inner products are sums of the PMI of the sentence's words
         mean   the sum divided by the number of words
+        unit   the mean of the word vectors scaled to length 1, as fastText's program prints it for word vectors
         sif    mean of a / (a + P(w)) v_w, a = 0.001: the weights of Arora, Liang and Ma (2017), without their second step
                (removing the common component of a set of sentences)
 
@@ -151,8 +152,8 @@ class Vectors(KeyedQueries):
         return self._summed(sentences, how).astype(np.float32)
 
     def _summed(self, sentences: Sequence[Text], how: str) -> Floats:
-        if how not in ("sum", "mean", "sif"):
-            raise UsageError(f"how is {how!r}; it must be one of sum, mean, sif")
+        if how not in ("sum", "mean", "unit", "sif"):
+            raise UsageError(f"how is {how!r}; it must be one of sum, mean, unit, sif")
         words, table = word_table([self.words_of(sentence) for sentence in sentences])
         rows = self.rows_of(words)
         weights = np.ones(len(rows))
@@ -164,6 +165,8 @@ class Vectors(KeyedQueries):
         for start in range(0, len(rows), self._step):
             part = slice(start, start + self._step)
             vectors, known[part] = self._vectors(words[part], rows[part])
+            if how == "unit":
+                vectors, known[part] = scaled(vectors), known[part] * vectors.any(1)
             total += table[:, part] @ (weights[part, None] * vectors)
         return total if how == "sum" else total / np.maximum(1, table @ known)[:, None]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -20,6 +21,7 @@ from cooc_engine.models.file import open_model, save_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.vectors.classifier import Classifier
 from cooc_engine.vectors.model import import_vectors
+from cooc_engine.vectors.quantisation import quantize
 from cooc_engine.vectors.query import Vectors, nn
 
 LOSSES = ["ns", "hs", "softmax"]
@@ -66,6 +68,8 @@ def test_what_is_exported_is_the_same_there_and_back(tmp_path, trained, package,
     assert theirs.words == ours.vocabulary.words
     np.testing.assert_allclose([vector(theirs, word) for word in theirs.words], ours.matrix, atol=1e-6)
     np.testing.assert_allclose(vector(theirs, "dreizehnzig"), ours.subwords.vectors(["dreizehnzig"])[0][0], atol=1e-6)
+    line = "vierzig dreizehnzig 水 vierzig"
+    np.testing.assert_allclose(Vectors.open(path).sentence_vector(line, "unit"), theirs.get_sentence_vector(line), atol=1e-6)
     near = theirs.get_nearest_neighbors("dreizig", k=5)
     assert [word for word, _ in nn(trained[loss], ["dreizig"], 5)["dreizig"]] == [word for _, word in near]
     args = theirs.f.getArgs()
@@ -131,6 +135,18 @@ def test_other_models_are_exported_as_words_alone(tmp_path, package):
     again = import_vectors(tmp_path / "m.bin", tmp_path / "again.h5")
     assert np.array_equal(again.matrix, ours.matrix) and again.vocabulary.counts.tolist() == ours.vocabulary.counts.tolist()
     assert again.subwords is None
+
+
+def test_ngrams_that_the_program_cannot_read_are_not_lost_in_silence(tmp_path, trained, text):
+    quantize(trained["ns"], tmp_path / "small.h5")
+    floret = FasttextOptions(**SIZES, mode="floret", hashes=2)
+    train("fasttext", text, tmp_path / "floret.h5", floret, encode=EncodeOptions(min_count=1), threads=1)
+    wrong = {"small": "words and n-grams are not quantised together", "floret": r"hashes .* as floret does.*FILE\.floret"}
+    for (name, why), suffix in itertools.product(wrong.items(), (".bin", ".ftz")):
+        with pytest.raises(UsageError, match=f"{name}.h5: {why}.*, or words alone with format='word2vec-bin'"):
+            export_vectors(tmp_path / f"{name}.h5", tmp_path / f"m{suffix}")
+        done = export_vectors(tmp_path / f"{name}.h5", tmp_path / "m.bin", "word2vec-bin", force=True)
+        assert np.array_equal(read_vectors(done.files[0]).vectors, open_model(tmp_path / f"{name}.h5").matrix)
 
 
 def test_the_command_line(tmp_path, trained, capsys, monkeypatch):
@@ -226,6 +242,42 @@ def test_a_classifier_of_theirs_is_the_same_file_again(tmp_path, labelled, packa
     import_vectors(tmp_path / "m.bin", tmp_path / "m.h5")
     export_vectors(tmp_path / "m.h5", tmp_path / "back.bin")
     assert (tmp_path / "back.bin").read_bytes() == (tmp_path / "m.bin").read_bytes()
+
+
+def test_the_packages_methods_as_the_guide_has_them(tmp_path, labelled, package):
+    theirs = package.train_supervised(
+        str(labelled), dim=5, epoch=1, wordNgrams=2, minn=2, maxn=3, bucket=200, thread=1, verbose=0
+    )
+    theirs.save_model(str(tmp_path / "m.bin"))
+    kv, model = Vectors.open(tmp_path / "m.bin"), import_vectors(tmp_path / "m.bin", tmp_path / "m.h5")
+    classifier, word, lines = Classifier.open(tmp_path / "m.bin"), theirs.words[3], labelled.read_text().splitlines()
+    assert [(w, round(s, 4)) for s, w in theirs.get_nearest_neighbors(word, 3)] == [
+        (near, round(score, 4)) for near, score in kv.most_similar(word, topn=3)
+    ]
+    a, b, c = theirs.words[1:4]
+    assert [near for _, near in theirs.get_analogies(a, b, c, 3)] == [near for near, _ in kv.analogy(b, a, c, topn=3)]
+    assert theirs.get_words(include_freq=True)[1].tolist() == kv.vocabulary.counts.tolist()
+    assert theirs.get_labels(include_freq=True)[1].tolist() == model.labels.counts.tolist()
+    assert (theirs.get_word_id(word), theirs.get_label_id("__label__b")) == (
+        kv.key_to_index[word],
+        model.labels.ids["__label__b"],
+    )
+    assert theirs.get_subword_id("a1") == dict(zip(*kv.get_subwords("ba12"), strict=True))["a1"]
+    assert (theirs.get_dimension(), theirs.is_quantized()) == (kv.vector_size, bool(model.codes))
+    assert np.array_equal(theirs.get_input_matrix(), np.concatenate([model.array("words"), model.array("ngrams")]))
+    assert np.array_equal(theirs.get_output_matrix(), model.array("labels"))
+    assert theirs.get_line("a1 b2")[0] == [*kv.words_of("a1 b2"), "</s>"]
+    scores = classifier.test(labelled)
+    assert theirs.test(str(labelled)) == pytest.approx((scores.lines, scores.precision, scores.recall))
+    ours, wanted = scores.of_labels(), theirs.test_label(str(labelled))
+    assert {label: pytest.approx(row) for label, row in wanted.items()} == ours
+    answers = [dict(zip(*both, strict=True)) for both in zip(*classifier.predict(lines, k=-1), strict=True)]
+    order = np.argsort([-some["__label__b"] for some in answers], kind="stable")
+    hits = np.cumsum(np.array([line.startswith("__label__b") for line in lines])[order])
+    found = np.array([hits / np.arange(1, len(lines) + 1), hits / hits[-1]])
+    wanted = np.array(theirs.get_meter(str(labelled)).precision_recall_curve("__label__b"))[:, :-1]
+    missing = {*zip(*wanted.round(6).tolist(), strict=True)} - {*zip(*found.round(6).tolist(), strict=True)}
+    assert len(missing) < wanted.shape[1] / 50, "equal probabilities may differ in their last bits"
 
 
 @pytest.mark.parametrize("qout", [False, True])

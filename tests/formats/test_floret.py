@@ -19,9 +19,13 @@ LONG = "中国语言学 and a tail of all lengths"  # words and n-grams of up to
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    at = tmp_path_factory.mktemp("floret")
-    return train("fasttext", make_corpus(at / "corpus", planted()), at / "m.h5", options_of("fasttext", **FLORET)).path
+def corpus(tmp_path_factory):
+    return make_corpus(tmp_path_factory.mktemp("floret") / "corpus", planted())
+
+
+@pytest.fixture(scope="module")
+def path(corpus):
+    return train("fasttext", corpus, corpus.path.with_name("m.h5"), options_of("fasttext", **FLORET)).path
 
 
 def test_known_rows():
@@ -70,7 +74,7 @@ def test_a_model_of_floret_is_a_start_for_another(path, tmp_path):
         FasttextOptions(hashes=2)
 
 
-def test_the_table_is_written_for_spacy(path, tmp_path):
+def test_the_table_is_written_for_spacy(path, corpus, tmp_path):
     made = export_vectors(path, tmp_path / "v.floret")
     lines = made.files[0].read_text().splitlines()
     assert lines[0] == "60 10 2 3 2 2166136261 < >"
@@ -82,17 +86,27 @@ def test_the_table_is_written_for_spacy(path, tmp_path):
     plain = train("skipgram", make_corpus(tmp_path / "c", planted()), tmp_path / "s.h5", options_of("skipgram", epochs=1))
     with pytest.raises(UsageError, match=r"s\.h5: has no floret table"):
         export_vectors(plain.path, tmp_path / "x.floret")
+    for min_n, max_n in ((0, 3), (1, 3), (3, 0)):
+        how = options_of("fasttext", **{**FLORET, "epochs": 1, "min_n": min_n, "max_n": max_n})
+        other = train("fasttext", corpus, tmp_path / "o.h5", how, force=True)
+        with pytest.raises(UsageError, match=f"spaCy has other n-grams of {min_n} to {max_n} characters; pass min_n=2"):
+            export_vectors(other.path, tmp_path / "x.floret")
 
 
 @pytest.mark.spacy
 @pytest.mark.filterwarnings("ignore")  # spaCy's and its packages' own
-def test_spacy_reads_the_table_with_equal_vectors(path, tmp_path):
-    """By `spacy init vectors xx v.floret made --mode floret`."""
+@pytest.mark.parametrize("sizes", [(1, 2, 3), (2, 3, 5), (3, 4, 4), (4, 2, 2)], ids=str)
+def test_spacy_reads_the_table_with_equal_vectors(corpus, tmp_path, sizes):
+    """By `spacy init vectors xx v.floret made --mode floret`, for each number of hashes; words are known or not."""
     spacy, cli = pytest.importorskip("spacy"), pytest.importorskip("spacy.cli")
-    made = export_vectors(path, tmp_path / "v.floret")
-    command = ["init", "vectors", "xx", str(made.files[0]), str(tmp_path / "made"), "--mode", "floret"]
+    hashes, min_n, max_n = sizes
+    how = {"mode": "floret", "hashes": hashes, "buckets": 60, "min_n": min_n, "max_n": max_n, "epochs": 1}
+    ours = train("fasttext", corpus, tmp_path / "m.h5", options_of("fasttext", **how)).vectors
+    export_vectors(tmp_path / "m.h5", tmp_path / "v.floret")
+    command = ["init", "vectors", "xx", str(tmp_path / "v.floret"), str(tmp_path / "made"), "--mode", "floret"]
     cli.app(command, standalone_mode=False)
     nlp = spacy.load(tmp_path / "made")
-    for word in ("a1", "strange", "中国"):
-        ours, theirs = Vectors.open(path)[word], np.asarray(nlp.vocab[word].vector)
-        np.testing.assert_allclose(theirs / np.linalg.norm(theirs), ours / np.linalg.norm(ours), atol=1e-5)
+    for word in (*ours.vocabulary, "strange", "中国", "x", LONG, "🎉"):
+        np.testing.assert_allclose(nlp.vocab[word].vector, ours[word], atol=1e-6)
+    for token in nlp("a1 strange b2 , 中国"):
+        np.testing.assert_allclose(token.vector, ours[token.text], atol=1e-6)
