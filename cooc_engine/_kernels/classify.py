@@ -13,7 +13,8 @@ from numba import float32, float64, int32, int64, uint64, void
 from cooc_engine._kernels.basics import below, next_random
 from cooc_engine._kernels.examples import REDRAWS, draw_noise_word
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
-from cooc_engine._kernels.lines import INPUTS, LABELS, LINE, LINES, add_to, dot, list_line, mean_row
+from cooc_engine._kernels.lines import INPUTS, LABELS, LINE, LINES, dot, list_line, mean_row
+from cooc_engine._kernels.row_sums import add_to_rows
 from cooc_engine._kernels.rules import ALL, CLOCK, EACH, PATH, RULE, TABLES
 from cooc_engine._kernels.sampling import seeded
 from cooc_engine._kernels.sgd import EXAMPLES, LOSS, WORDS
@@ -125,13 +126,6 @@ def take_labels(rule, tables, C, lr, scratch):
 
 
 @helper
-def take_inputs(W, line, step):
-    """Add the step to each input row."""
-    for i in range(line.sizes[INPUTS]):
-        add_to(W, int64(line.inputs[i]), step)
-
-
-@helper
 def train_line(rule, tables, W, C, lr, scratch):
     """Train on the line that is listed; returns the loss."""
     line, step = scratch.line, scratch.step
@@ -141,7 +135,7 @@ def train_line(rule, tables, W, C, lr, scratch):
     share = float32(1) / float32(line.sizes[INPUTS])
     for z in range(step.shape[0]):
         step[z] *= share
-    take_inputs(W, line, step)
+    add_to_rows(W, line.inputs, line.sizes[INPUTS], step)
     return loss
 
 
@@ -169,7 +163,7 @@ def train_lines(ids, offsets, parts, size, rule, tables, lines, clock, W, C, scr
         for document in range(part, documents, whole):
             position = begin + parts[i, 1] + length * document / documents
             lr = clock.lr * (1 - (clock.done + position) / clock.total)
-            list_line(ids, offsets[document], offsets[document + 1], lines, scratch.line)
+            list_line(ids, offsets[document], offsets[document + 1], lines, scratch.line, W, W)
             result[WORDS] += offsets[document + 1] - offsets[document]
             if scratch.line.sizes[INPUTS] > 0 and scratch.line.sizes[LABELS] > 0:
                 result[LOSS] += train_line(rule, tables, W, C, float32(lr), scratch)

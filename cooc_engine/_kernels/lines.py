@@ -6,13 +6,12 @@ from typing import Any, NamedTuple
 
 from numba import int32, int64, uint64
 
-from cooc_engine._kernels.bits import rank
+from cooc_engine._kernels.bits import inverse_of, rank, remainder
 from cooc_engine._kernels.jit import helper, named, out
-from cooc_engine._kernels.row_sums import sum_rows
+from cooc_engine._kernels.row_sums import prefetch_listed, sum_rows
 
 UNKNOWN, NO_LABEL, LABEL = -1, -2, -3  # kinds of words: without a row, a label that is not known, label k is LABEL - k
 NGRAM_FACTOR = 116049371  # of fastText's hash of word n-grams
-STEP = 8  # columns added at a time: a loop of known length is a vector, also where rows are short
 
 
 class Lines(NamedTuple):
@@ -59,9 +58,12 @@ INPUTS, LABELS = 0, 1  # places of `Line.sizes`
 
 
 @helper
-def list_line(ids, begin, end, lines, line):
-    """List the input rows and the labels of the words ids[begin:end]; words that a corpus left out are -1."""
-    n, labels, words = 0, 0, 0
+def list_line(ids, begin, end, lines, line, words, ngrams):
+    """List the input rows and the labels of the words ids[begin:end]; words that a corpus left out are -1.
+
+    `words` and `ngrams` are the matrices of the rows, as in `mean_row`. Rows of n-grams are prefetched while others are listed.
+    """
+    n, labels, size = 0, 0, 0
     for p in range(begin, end):
         word = int64(ids[p])
         kind = int64(lines.kinds[word]) if word >= 0 else int64(NO_LABEL)
@@ -73,47 +75,37 @@ def list_line(ids, begin, end, lines, line):
                 for place in range(lines.starts[word], lines.starts[word + 1]):
                     line.inputs[n] = lines.rows[place]
                     n += 1
-            elif kind >= 0:
+            else:
                 line.inputs[n] = kind
-                n += 1
+                n += int64(kind >= 0)  # not a branch, which would often be mispredicted
             if lines.ngrams > 1:
-                line.hashes[words] = lines.hashes[word]
-                words += 1
+                line.hashes[size] = lines.hashes[word]
+                size += 1
     if lines.end >= 0:
         line.inputs[n] = lines.end
         n += 1
     if lines.ngrams > 1:
-        line.hashes[words] = lines.end_hash
-        n = list_ngrams(lines, line, words + 1, n)
+        line.hashes[size] = lines.end_hash
+        n = list_ngrams(lines, line, size + 1, n, words, ngrams)
     line.sizes[INPUTS], line.sizes[LABELS] = n, labels
 
 
 @helper
-def list_ngrams(lines, line, words, n):
+def list_ngrams(lines, line, size, n, words, ngrams):
     """Append the rows of all n-grams of two words or more; returns the number of input rows."""
-    for i in range(words):
+    buckets, some_kept = uint64(lines.buckets), lines.kept.shape[0] > 0
+    inverse = inverse_of(buckets)
+    for i in range(size):
         value = uint64(int64(line.hashes[i]))
-        for j in range(i + 1, min(words, i + lines.ngrams)):
+        for j in range(i + 1, min(size, i + lines.ngrams)):
             value = value * uint64(NGRAM_FACTOR) + uint64(int64(line.hashes[j]))
-            row = int64(value % uint64(lines.buckets))
-            if lines.kept.shape[0] > 0:
+            row = int64(remainder(value, buckets, inverse))
+            if some_kept:
                 row = rank(lines.kept, lines.ranks, row)
-            if row >= 0:
-                line.inputs[n] = lines.first + row
-                n += 1
+            prefetch_listed(words, ngrams, lines.first + row)
+            line.inputs[n] = lines.first + row
+            n += int64(row >= 0)
     return n
-
-
-@helper
-def add_to(matrix, row, step):
-    """Add a vector to a row."""
-    d = matrix.shape[1]
-    whole = d - d % STEP
-    for z in range(0, whole, STEP):
-        for k in range(STEP):
-            matrix[row, z + k] += step[z + k]
-    for z in range(whole, d):
-        matrix[row, z] += step[z]
 
 
 @helper

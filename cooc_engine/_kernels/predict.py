@@ -216,7 +216,7 @@ def predict_lines(ids, ends, output, clamp, lines, tree, W, N, C, k, threshold, 
     """
     begin, counted = int64(0), 0
     for number in range(ends.shape[0]):
-        list_line(ids, begin, ends[number], lines, buffers.line)
+        list_line(ids, begin, ends[number], lines, buffers.line, W, N)
         begin = ends[number]
         found.numbers[number], found.right[number] = 0, UNTESTED
         if buffers.line.sizes[INPUTS] == 0:

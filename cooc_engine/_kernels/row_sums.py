@@ -1,4 +1,4 @@
-"""Rows that lie anywhere in memory: prefetching them, and sums of listed rows, LANES columns at a time, in a register."""
+"""Rows that lie anywhere in memory: prefetching, sums and steps of listed rows, LANES columns at a time, in a register."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cooc_engine._kernels.basics import prefetch
+from cooc_engine._kernels.basics import prefetch, prefetch_later
 from cooc_engine._kernels.jit import helper
 from cooc_engine._kernels.simd import I32, I64, INTEGERS, LANES, VECTOR, RowCode, splat
 
@@ -20,6 +20,25 @@ def prefetch_row(matrix, row):
     """Prefetch a row, a cache line at a time."""
     for z in range(0, matrix.shape[1], LANES):
         prefetch(matrix, row * matrix.shape[1] + z)
+
+
+@helper
+def prefetch_listed(words, ngrams, row):
+    """Prefetch a row of two matrices, of which the second follows the first, to the second level of caches."""
+    if row < words.shape[0]:
+        prefetch_ends(words, row)
+    else:
+        prefetch_ends(ngrams, row - words.shape[0])
+
+
+@helper
+def prefetch_ends(matrix, row):
+    """Prefetch all cache lines of a row, wherever in a line it begins."""
+    d = matrix.shape[1]
+    for z in range(0, d, LANES):
+        prefetch_later(matrix, row * d + z)
+    if d % LANES:
+        prefetch_later(matrix, row * d + d - 1)
 
 
 class _SumCode(RowCode):
@@ -102,3 +121,27 @@ def sum_rows(words, ngrams, inputs, n, total):
     """Write the sum of n input rows, of which those of n-grams may be in a matrix of their own."""
     for first in range(0, words.shape[1], LANES):
         set_columns(words, ngrams, inputs, n, first, total)
+
+
+@intrinsic
+def add_columns(typing, matrix, inputs, n, first, step):
+    """Add the columns first:first + LANES of `step` to those of n input rows."""
+    signature = types.void(matrix, inputs, types.int64, types.int64, step)
+
+    def codegen(context, builder, signature, arguments):
+        code = RowCode(context, builder, signature, arguments)
+        n, first = arguments[2:4]
+        added = code.load(code.array(4).data, first)
+        with cgutils.for_range(builder, n, intp=I64) as loop:
+            place = builder.gep(code.row(0, code.item(1, loop.index)), [first])
+            code.store(builder.fadd(code.load(place), added), place)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+@helper
+def add_to_rows(matrix, inputs, n, step):
+    """Add a vector to n input rows, which are padded to whole vectors; one that is listed twice takes it twice."""
+    for first in range(0, matrix.shape[1], LANES):
+        add_columns(matrix, inputs, n, first, step)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from numba import int32, int64
+import numpy as np
+from numba import float32, int32, int64
 from twins.lines import Lines
 
 from cooc_engine._kernels.jit import array, kernel
@@ -18,10 +19,10 @@ from cooc_engine.vectors.line_reader import Dictionary, LineReader
 WORDS, LABELS = ["good", "</s>", "ab", "é映"], ["__label__a"]
 
 
-@kernel(int64(array(int32), int64, LINES, LINE))
-def listed(ids, words, lines, line):
+@kernel(int64(array(int32), int64, LINES, LINE, array(float32, 2)))
+def listed(ids, words, lines, line, rows):
     """The number of input rows of a line of words, which are then in `line.inputs`."""
-    list_line(ids, 0, words, lines, line)
+    list_line(ids, 0, words, lines, line, rows, rows)
     return line.sizes[INPUTS]
 
 
@@ -30,7 +31,7 @@ def rows_of(chosen: SupervisedOptions, text: str) -> tuple[list[int], list[int]]
     reader = LineReader(Dictionary(SimpleNamespace(vocabulary=vocabulary, kept=None), labels, chosen))
     words = reader.read(Piece(text.encode(), KIND, "text", 1, 0))
     line = words.line()
-    n = listed(words.ids, len(words.ids), words.lines, line)
+    n = listed(words.ids, len(words.ids), words.lines, line, np.zeros((len(WORDS), 1), np.float32))
     sizes = chosen.word_ngrams, chosen.min_n, chosen.max_n, chosen.buckets
     twin = Lines({w: i for i, w in enumerate(WORDS)}, {"__label__a": 0}, chosen.label, *sizes)
     return line.inputs[:n].tolist(), twin.of(text)[0]
