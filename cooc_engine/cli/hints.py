@@ -20,16 +20,19 @@ ELSEWHERE = {  # flags of other programs that have no counterpart of one flag he
     "--sg": "Choose the model by name: train skipgram or train cbow.",
     "--cbow": "Choose the model by name: train skipgram or train cbow.",
     "--hs": "Pass --loss hs.",
-    "--input": "The text is an argument, before the flags: train fasttext TEXT --output FILE.",
+    "--input": "The text is an argument, before the flags: {command} TEXT --output FILE.",
     "--lrUpdateRate": "The learning rate is recomputed for each piece of the text; leave it out.",
     "--saveOutput": "Output vectors are in every model: export --vectors c writes them.",
     "--verbose": "Pass --progress, with auto, bar, lines, json or none.",
     "--vocab": "A vocabulary is that of a corpus or of counts: encode --vocabulary DIRECTORY.",
     "--alpha": "The learning rate is --lr; GloVe's exponent is --weight-power.",
 }
+RETRAIN = "The model is an argument, before the flags; a text to retrain it on is --retrain TEXT."
 
 
 COMMANDS = {  # commands of other programs
+    "skipgram": "train skipgram, or train fasttext for a model with n-grams",
+    "cbow": "train cbow, or train fasttext --model cbow for a model with n-grams",
     "print-word-vectors": "vector",
     "print-sentence-vectors": "sentence-vector",
     "print-ngrams": "get-subwords",
@@ -70,8 +73,9 @@ def _home(error: UnknownCommandError, root: App) -> str:
 
 def _hint(flag: str, error: UnknownOptionError, root: App) -> str:
     """Return a flag that may have been meant, or the commands that have this one; empty rather than far-fetched."""
+    chain = " ".join(error.command_chain or ())
     if flag in ELSEWHERE:
-        return ELSEWHERE[flag]
+        return RETRAIN if (chain, flag) == ("quantize", "--input") else ELSEWHERE[flag].format(command=chain)
     names = {name.lstrip("-"): name for argument in error.argument_collection if argument.parse for name in argument.names}
     if flag in SHARING and TRAINING in names:
         return "This model is trained by one process: use the flag for encode and count, and train on the result without it."

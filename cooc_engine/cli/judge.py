@@ -169,13 +169,16 @@ def compare(
 def _compared(page: str, record: dict[str, Any]) -> Iterator[str]:
     from cooc_engine.reports.page import verdict
 
-    for data in [*record["sets"], *record.get("classifiers", {}).get("sets", [])]:
+    sets, tested = record["sets"], record.get("classifiers", {}).get("sets", [])
+    for data in [*sets, *tested]:
         yield f"{data['name']}  {data['kind']}  {data['covered']} of {data['total']}"
         for score in data["scores"]:
             yield f"{figure(score['value'])} {figure(score['low'])} {figure(score['high'])}  {score['model']}"
         yield f"  {verdict(data)}"
         yield f"  after Holm's correction: {verdict(data, corrected=True)}"
-    yield f"{page}: {len(record['models'])} models on {len(record['sets'])} sets of words"
+    counts = [(len(sets), "set of words", "sets of words"), (len(tested), "labelled text", "labelled texts")]
+    on = " and ".join(f"{number} {one if number == 1 else several}" for number, one, several in counts if number)
+    yield f"{page}: {len(record['models'])} models{f' on {on}' if on else ''}"
 
 
 def cluster(

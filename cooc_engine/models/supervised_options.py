@@ -91,3 +91,9 @@ class AutotuneOptions(Options):
     """Largest size of the model file, such as 2M: models are quantised, and pruned so that they fit."""
     search_seed: Annotated[int, AtLeast(0)] = 1
     """Random seed of the search."""
+
+    def __post_init__(self) -> None:
+        """Raise `UsageError` for a metric that there is not."""
+        super().__post_init__()
+        if self.metric.partition(":")[0] not in ("f1", "precision", "recall"):
+            raise UsageError(f"--metric is {self.metric!r}; it must be f1, precision or recall, or for a single label f1:LABEL")

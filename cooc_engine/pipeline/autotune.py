@@ -320,12 +320,12 @@ def _overhead(vector_size: int, labels: int) -> int:
 
 
 def _check_metric(metric: str, base: SupervisedOptions, corpus: Corpus) -> None:
-    """Raise `UsageError` for a metric that there is not, or of a label that a model of the corpus does not have."""
-    name, colon, label = metric.partition(":")
+    """Raise `UsageError` for the metric of a label that a model of the corpus does not have."""
+    _, colon, label = metric.partition(":")
     row = corpus.vocabulary.find(label) if label.startswith(base.label) else -1
     is_label = row >= 0 and corpus.counts[row] >= base.min_count_label
-    if name not in ("f1", "precision", "recall") or (colon and not is_label):
-        raise UsageError(f"--metric is {metric!r}; it must be f1, precision or recall, or with a label of the text f1:LABEL")
+    if colon and not is_label:
+        raise UsageError(f"--metric is {metric!r}, but the text has no label {label!r}; pass one of its labels")
 
 
 def _score(scores: Scores, metric: str) -> float:

@@ -85,7 +85,7 @@ def test_the_version(call):
     [
         ("--init", "Unknown option: --init. It belongs to train glove, train simpler-glove, train skipgram, train cbow and"),
         ("--stopwords", "Unknown option: --stopwords."),
-        ("--input=t.txt", "The text is an argument, before the flags"),
+        ("--input=t.txt", "The text is an argument, before the flags: train pmi-svd TEXT --output FILE."),
         ("--sg", "Choose the model by name: train skipgram or train cbow."),
         ("--vectr-size=3", "Unknown option: --vectr-size. Did you mean --vector-size?"),
         ("--dry-run", "It belongs to encode, count, merge, run."),
@@ -98,7 +98,14 @@ def test_hints_do_not_mislead(call, flag, says):
 
 
 def test_a_family_that_is_taken_for_a_command_is_found(call):
-    assert_one_line(*call("skipgram", "text.txt"), 2, "Did you mean train skipgram?")
+    assert_one_line(*call("supervised", "text.txt"), 2, "Did you mean train supervised?")
+    assert_one_line(*call("skipgram", "text.txt"), 2, "Use train skipgram, or train fasttext for a model with n-grams.")
+
+
+def test_the_training_text_of_quantize_is_not_its_argument(call):
+    assert_one_line(
+        *call("quantize", "m.h5", "--output", "q.h5", "-input", "t"), 2, "a text to retrain it on is --retrain TEXT"
+    )
 
 
 def test_commands_of_other_programs_are_named_as_ours(call):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.topics import make_corpus, options_of, planted
 
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats.vectors import export_vectors
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sampled_options import FasttextOptions
@@ -81,6 +81,8 @@ def test_the_table_is_written_for_spacy(path, corpus, tmp_path):
     table = np.array([line.split() for line in lines[1:]], np.float64)
     assert table[:, 0].tolist() == list(range(60))
     assert np.array_equal(table[:, 1:].astype(np.float32), open_model(path).array("subwords"))
+    with pytest.raises(InputError, match=r"v\.floret: is a table of floret, which has no words"):
+        Vectors.open(made.files[0])
     with pytest.raises(UsageError, match="restrict=3: format='floret' holds the whole model"):
         export_vectors(path, tmp_path / "x.floret", restrict=3)
     plain = train("skipgram", make_corpus(tmp_path / "c", planted()), tmp_path / "s.h5", options_of("skipgram", epochs=1))

@@ -174,7 +174,6 @@ def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=None))  # before any training
     for options, base, message in (
         (AutotuneOptions(duration=0), BASE, "no trial"),
-        (AutotuneOptions(metric="f2"), BASE, "metric is 'f2'"),
         (AutotuneOptions(metric="f1:none"), BASE, "metric is 'f1:none'"),
         (AutotuneOptions(metric="recall:__label__none"), BASE, "metric is 'recall:__label__none'"),
         (AutotuneOptions(model_size="10"), BASE, "model_size=10: a model takes at least"),
@@ -183,6 +182,8 @@ def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
     ):
         with pytest.raises(UsageError, match=message):
             autotune(*texts, tmp_path / "m.h5", options, base)
+    with pytest.raises(UsageError, match="metric is 'f2'; it must be f1, precision or recall"):
+        AutotuneOptions(metric="f2")
     with pytest.raises(InputError, match=r"none\.txt: no such file"):
         autotune(texts[0], tmp_path / "none.txt", tmp_path / "m.h5")
     with pytest.raises(InputError, match="is not a file"):

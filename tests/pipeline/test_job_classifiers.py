@@ -87,7 +87,9 @@ def test_the_command_tests_classifiers_on_its_page(home, rows, tmp_path, capsys)
     models = [str(home / "work" / f"{name}.h5") for name in (*NAMES, "skipgram")]
     page = ["--output", str(tmp_path / "p.html"), "--common", "--samples", "100"]
     assert main(["compare", *models, *page, "--tests", str(home / "test.txt")]) == 0
-    assert "test  accuracy  60 of 63\n    1.000     1.000     1.000  supervised\n" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "test  accuracy  60 of 63\n    1.000     1.000     1.000  supervised\n" in printed
+    assert printed.endswith("p.html: 3 models on 1 labelled text\n")
 
 
 def test_lines_that_one_classifier_cannot_be_tested_on_are_left_out_for_all(home, rows, tmp_path):

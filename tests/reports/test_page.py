@@ -26,7 +26,13 @@ pytest.importorskip("jinja2")
 
 EVIL = ["<script>alert(1)</script>", '"><img/src=x>', "&amp;", "</title>", "{{7*7}}", "$x_$"]
 WORDS = [*(f"word{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(150)), *EVIL]
-NAMES = ["glove", "simpler-glove", "pmi-svd", "skipgram", "a-model-of-a-very-long-name-indeed-with-options"]
+NAMES = [
+    "glove",
+    "simpler-glove",
+    "pmi-svd",
+    "skipgram",
+    "a_model_of_a_very_long_name_indeed_with_options_that_has_no_place_for_a_line_end",
+]
 QUICK = CompareOptions(samples=100, frequent=170, restrict=170)
 
 
@@ -108,6 +114,7 @@ def test_the_page_is_sound_and_needs_nothing_else(page):
     linking = ("src", "href", "xlink:href")
     addresses = [attributes[key] for _, attributes in outline.tags for key in linking if key in attributes]
     assert addresses == ["data:,"]
+    assert text.count("<table") == text.count('<div class="wide">\n<table') > 4, "none can make the page wider than the screen"
     assert not re.search(r"https?:|@import|url\(", text)
     for tag, attributes in outline.tags:
         if tag == "svg":
@@ -198,7 +205,7 @@ def test_from_the_command_line(sources, tmp_path, capsys):
     arguments = ["compare", *models[:2], "--output", str(tmp_path / "p.html"), "--pairs", pairs, "--samples", "100"]
     assert main([*arguments, "--frequent", "50"]) == 0
     shown = capsys.readouterr().out
-    assert "spearman  60 of 60" in shown and "p.html: 2 models on 1 sets" in shown
+    assert "spearman  60 of 60" in shown and "p.html: 2 models on 1 set of words" in shown
     assert main([*arguments, "--json", "--force", "--progress", "none"]) == 0
     out, err = capsys.readouterr()
     record = json.loads(out)
