@@ -151,7 +151,7 @@ def autotune(
         cooc-engine autotune train.txt --validation test.txt --output model.h5
     """
     from cooc_engine.pipeline.autotune import autotune
-    from cooc_engine.reports.pictures import new_picture, require_matplotlib
+    from cooc_engine.reports.canvas import new_picture, require_matplotlib
     from cooc_engine.reports.trials import plot_trials
 
     if picture is not None:

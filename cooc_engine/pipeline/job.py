@@ -72,9 +72,10 @@ from cooc_engine.pipeline.job_tables import Place, in_table, options_of
 from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import counted, encoded
 from cooc_engine.pipeline.training import kept
+from cooc_engine.reports.canvas import require_matplotlib
+from cooc_engine.reports.choices import plot_table
 from cooc_engine.reports.document_map import document_record
 from cooc_engine.reports.page import check_page, compare, page_of
-from cooc_engine.reports.pictures import plot_table, require_matplotlib
 from cooc_engine.reports.table import Table, write_scores
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.numbers import show_value

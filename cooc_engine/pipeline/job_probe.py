@@ -20,8 +20,8 @@ from cooc_engine.models.file import open_model
 from cooc_engine.pipeline.job_tables import Place, options_of
 from cooc_engine.pipeline.kept_results import contents, remembered
 from cooc_engine.pipeline.stages import encoded
+from cooc_engine.reports.canvas import require_matplotlib
 from cooc_engine.reports.layers import plot_layers
-from cooc_engine.reports.pictures import require_matplotlib
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords
 from cooc_engine.storage.outputs import write_record
 

@@ -20,6 +20,7 @@ TOP = 6
 AXIS = 26  # height of an axis with its tick labels
 ITEMS = {"spearman": "pairs", "analogy-add": "questions", "accuracy": "lines"}
 VALUE = 52  # width of the column of numbers on the right
+LEFT, RIGHT, BOTTOM, HEIGHT = 38.0, WIDTH - 8.0, 176.0, 220.0  # of a panel of lines: its frame, and its whole height
 
 Record = Mapping[str, Any]
 
@@ -129,8 +130,8 @@ def _short(text: str) -> str:
 
 def score_dots(data: Record, colours: Mapping[str, int]) -> Dots:
     """Return a panel of the scores of all models on one test set; the leaders are emphasised."""
-    rows = [(score["model"], score, plain, score["model"] in data["leaders"]) for score in data["scores"]]
-    return _dots(data, [(name, row, colours[name], strong) for name, row, _, strong in rows], plain, zero=False)
+    rows = [(score["model"], score, colours[score["model"]], score["model"] in data["leaders"]) for score in data["scores"]]
+    return _dots(data, rows, plain, zero=False)
 
 
 def difference_dots(data: Record, colours: Mapping[str, int]) -> Dots:
@@ -163,9 +164,6 @@ def _dots(data: Record, rows: Sequence[tuple[str, Record, int, bool]], show: Cal
 
 def _path(points: Iterable[tuple[float, float]]) -> str:
     return " ".join(f"{x:g},{y:g}" for x, y in points)
-
-
-LEFT, RIGHT, BOTTOM, HEIGHT = 38.0, WIDTH - 8.0, 176.0, 220.0
 
 
 def spectrum_lines(spectra: Sequence[Record], colours: Mapping[str, int]) -> Lines:

@@ -12,7 +12,7 @@ from cooc_engine.evaluation.documents import Results, Task
 from cooc_engine.evaluation.labelled import Labelled
 from cooc_engine.evaluation.scores import judged
 from cooc_engine.reports.charts import WIDTH, Points
-from cooc_engine.reports.pictures import neighbourhood_map
+from cooc_engine.reports.word_map import neighbourhood_map
 from cooc_engine.runtime.types import Floats
 
 __all__ = ["SHAPES", "document_record", "map_panels"]

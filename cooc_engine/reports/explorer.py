@@ -23,11 +23,11 @@ from cooc_engine.evaluation.comparison import named_models
 from cooc_engine.formats.vectors import format_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.reports.page import SUFFIXES, TEMPLATES, environment
-from cooc_engine.reports.pictures import Points, frequent_words, groups_of, neighbourhood_map, units_of
+from cooc_engine.reports.html import TEMPLATES, check_name, environment
+from cooc_engine.reports.word_map import frequent_words, groups_of, neighbourhood_map, units_of
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.progress import Shown, progress_of
-from cooc_engine.runtime.types import PathLike
+from cooc_engine.runtime.types import Floats, PathLike
 from cooc_engine.storage.outputs import refuse_file, utf8, write_files
 from cooc_engine.vectors.columns import ColumnVectors
 from cooc_engine.vectors.query import Vectors
@@ -68,8 +68,7 @@ def explore(
     scikit-learn is missing; and what `Vectors.open` raises.
     """
     page, progress = Path(output), progress_of(progress)
-    if page.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
+    check_name(page)
     if words < 3:
         raise UsageError(f"--words is {words}; it must be at least 3")
     require("an explorer", "plot", "jinja2", "sklearn.manifold")
@@ -122,7 +121,7 @@ def _record(name: str, vectors: Vectors, words: int, path: Path, *, of_text: boo
     }
 
 
-def _map(vectors: Points, landmarks: list[int]) -> tuple[Points, npt.NDArray[np.int64]]:
+def _map(vectors: Floats, landmarks: list[int]) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return a place in the plane (n, 2) and a colour (n,) for each vector (n, d).
 
     Landmarks are placed by t-SNE, other words at the weighted mean of the places of their nearest landmarks.
@@ -134,11 +133,11 @@ def _map(vectors: Points, landmarks: list[int]) -> tuple[Points, npt.NDArray[np.
     near = np.argsort(-cosines, axis=1, kind="stable")[:, :NEAREST]
     weights = np.exp(8 * np.take_along_axis(cosines, near, axis=1))
     weights[np.isin(np.arange(len(units)), landmarks), 1:] = 0  # a landmark is its own nearest
-    places: Points = np.einsum("ij,ijk->ik", weights / weights.sum(axis=1, keepdims=True), at[near])
+    places: Floats = np.einsum("ij,ijk->ik", weights / weights.sum(axis=1, keepdims=True), at[near])
     return places, groups[near[:, 0]]
 
 
-def _rounded(vectors: Points) -> npt.NDArray[np.int8]:
+def _rounded(vectors: Floats) -> npt.NDArray[np.int8]:
     """Return vectors as whole numbers of which the largest of each row is 127: directions are kept, lengths are not."""
     largest = np.abs(vectors).max(axis=1, keepdims=True)
     return np.rint(LARGEST * vectors / np.where(largest > 0, largest, 1)).astype(np.int8)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cooc_engine.reports.pictures import COLOURS, INK, picture, plain_axes
+from cooc_engine.reports.canvas import COLOURS, INK, picture, plain_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

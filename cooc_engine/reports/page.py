@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
-from cooc_engine.reports import charts
+from cooc_engine.reports import canvas, charts
 from cooc_engine.reports.document_map import SHAPES, map_panels
+from cooc_engine.reports.html import check_name, environment
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
@@ -20,23 +20,19 @@ from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike, Paths
 from cooc_engine.storage.outputs import refuse_file, utf8, write_files
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
+__all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 
-__all__ = ["SUFFIXES", "TEMPLATES", "check_page", "compare", "environment", "page_of", "render", "verdict"]
-
-
-TEMPLATES = Path(__file__).parent / "templates"
-COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00")
-SUFFIXES = (".html", ".htm")
+COLOURS = canvas.COLOURS[:8]  # --c0 to --c7 in the style of the page
 SIGNIFICANT = 0.05
+CLUSTERING = {"nmi": "NMI", "mi": "MI, nats", "ari": "ARI", "purity": "purity"}
+CLASSIFICATION = {"accuracy": "accuracy", "micro-f1": "micro F1", "macro-f1": "macro F1"}
 DOCUMENT_KINDS = {
-    f"{how}-{score}": f"{method}: {name}"
-    for how, method, scores in (
-        ("k-means", "k-means", {"nmi": "NMI", "mi": "MI, nats", "ari": "ARI", "purity": "purity"}),
-        ("spherical", "spherical k-means", {"nmi": "NMI", "mi": "MI, nats", "ari": "ARI", "purity": "purity"}),
-        ("knn", "nearest neighbours", {"accuracy": "accuracy", "micro-f1": "micro F1", "macro-f1": "macro F1"}),
-        ("logistic", "logistic regression", {"accuracy": "accuracy", "micro-f1": "micro F1", "macro-f1": "macro F1"}),
+    f"{method}-{score}": f"{title}: {name}"
+    for method, title, scores in (
+        ("k-means", "k-means", CLUSTERING),
+        ("spherical", "spherical k-means", CLUSTERING),
+        ("knn", "nearest neighbours", CLASSIFICATION),
+        ("logistic", "logistic regression", CLASSIFICATION),
     )
     for score, name in scores.items()
 }
@@ -104,8 +100,7 @@ def _directory(path: Path) -> Iterator[None]:
 
 def check_page(page: Path) -> None:
     """Raise `UsageError` if a page cannot have this name, or a library needed to make it is missing."""
-    if page.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"{page}: is not the name of a page; choose an --output that ends in .html")
+    check_name(page)
     require("a page", "plot", "jinja2", "matplotlib")
 
 
@@ -116,14 +111,6 @@ def verdict(data: Mapping[str, Any], *, corrected: bool = False) -> str:
         if gap["p_holm"] < SIGNIFICANT if corrected else gap["clear"]:
             clear.setdefault(gap["first"], []).append(gap["second"])
     return "; ".join(f"{first} above {', '.join(others)}" for first, others in clear.items()) or "all within noise"
-
-
-def environment() -> Environment:
-    """Return the template environment, which escapes all values."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    loader = FileSystemLoader(TEMPLATES)
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
 def render(record: Mapping[str, Any]) -> str:

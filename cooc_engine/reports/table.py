@@ -136,6 +136,6 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def write_scores(rows: Sequence[Mapping[str, Any]], path: Path, *, force: bool) -> None:
-    """Write scores as tab-separated values, one a line. Raises as `write_files` does."""
+    """Write scores as tab-separated values, one per line. Raises as `write_files` does."""
     lines = [list(rows[0]), *([f"{value}" for value in row.values()] for row in rows)]
     write_files({path: utf8("".join("\t".join(line) + "\n" for line in lines))}, force=force)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cooc_engine.reports.pictures import COLOURS, INK, picture
+from cooc_engine.reports.canvas import COLOURS, INK, picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

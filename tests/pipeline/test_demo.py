@@ -14,6 +14,7 @@ from cooc_engine.errors import InterruptedRun, UsageError
 from cooc_engine.models.matrix_options import GloveOptions
 from cooc_engine.pipeline import demo
 from cooc_engine.reports import pictures
+from cooc_engine.reports.word_map import frequent_words, neighbourhood_map
 
 SOURCE = '''"""The module's Text."""
 class A:
@@ -203,7 +204,7 @@ def test_picture_without_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_the_map_keeps_clusters_together() -> None:
     pytest.importorskip("sklearn")
     model = fake_model(120, 16)
-    places = pictures.neighbourhood_map(model.matrix.astype(np.float64))
+    places = neighbourhood_map(model.matrix.astype(np.float64))
     distances = np.linalg.norm(places[:, None] - places, axis=2) + 1e9 * np.eye(len(places))
     same = distances.argmin(axis=1) % 4 == np.arange(len(places)) % 4
     assert np.isfinite(places).all() and same.mean() > 0.95
@@ -222,5 +223,5 @@ def test_words_of_the_map() -> None:
         "word",
     ]
     vocabulary = Vocabulary.from_words(names, range(100, 100 - len(names), -1))
-    chosen = [names[row] for row in pictures.frequent_words(vocabulary, 300)]
-    assert chosen[-4:] == ["the", "array_like", "字", "word"] and len(pictures.frequent_words(vocabulary, 2)) == 2
+    chosen = [names[row] for row in frequent_words(vocabulary, 300)]
+    assert chosen[-4:] == ["the", "array_like", "字", "word"] and len(frequent_words(vocabulary, 2)) == 2

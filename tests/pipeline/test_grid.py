@@ -31,7 +31,7 @@ from cooc_engine.pipeline import stages
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.job import run
 from cooc_engine.pipeline.train import train
-from cooc_engine.reports.pictures import plot_table
+from cooc_engine.reports.choices import plot_table
 from cooc_engine.reports.table import Record, Table
 from cooc_engine.vectors.query import Vectors
 
