@@ -6,10 +6,9 @@ halves are taken in a fixed order, so the bits do not depend on the number of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,18 +17,15 @@ from cooc_engine.contextual.characters import Words
 from cooc_engine.contextual.network import Network, States
 from cooc_engine.contextual.parameters import Store
 from cooc_engine.contextual.recurrent import Unrolled
-from cooc_engine.contextual.shape import DIRECTIONS, Shape
+from cooc_engine.contextual.shape import Shape
 from cooc_engine.contextual.softmax import Head, Sample, SoftmaxGradient, losses_and_gradient
 from cooc_engine.contextual.stream import Steps
+from cooc_engine.contextual.two_threads import BOTH, in_halves, parallel
 from cooc_engine.contextual.words import BLOCK, WordTrace, word_gradient, word_vectors
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Floats, Matrix, Rows
 
-__all__ = ["BOTH", "Dropout", "HeadGradient", "Learner", "in_halves", "parallel", "step_bytes"]
-
-T = TypeVar("T")
-R = TypeVar("R")
-BOTH = range(len(DIRECTIONS))
+__all__ = ["Dropout", "HeadGradient", "Learner", "step_bytes"]
 
 
 class HeadGradient(NamedTuple):
@@ -127,21 +123,6 @@ def _parts(words: int) -> list[tuple[int, int]]:
     """Return two ranges of whole blocks of words, or one if there is only one block."""
     cuts = cut_evenly(0, -(-words // BLOCK), len(BOTH))
     return [(first * BLOCK, min(last * BLOCK, words)) for first, last in cuts if last > first]
-
-
-def parallel(pool: Executor, function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Return the results of a function for all items, without warnings: overflow is detected in the loss."""
-
-    def work(item: T) -> R:
-        with np.errstate(all="ignore"):
-            return function(item)
-
-    return list(pool.map(work, items))
-
-
-def in_halves(pool: Executor, function: Callable[[int, int], None], size: int) -> None:
-    """Call a function of (first, last) for both halves of 0:size."""
-    parallel(pool, lambda part: function(*part), cut_evenly(0, size, len(BOTH)))
 
 
 def step_bytes(shape: Shape, steps: int, rows: int, sampled: int) -> int:

@@ -14,16 +14,17 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from cooc_engine._kernels import bilm
-from cooc_engine.contextual.learner import HeadGradient, in_halves
+from cooc_engine.contextual.learner import HeadGradient
 from cooc_engine.contextual.parameters import Store
 from cooc_engine.contextual.softmax import Head
+from cooc_engine.contextual.two_threads import in_halves
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.runtime.types import Matrix
 
 __all__ = ["Optimizer", "optimizer_of"]
 
 FLOOR = 0.05  # the learning rates of Adam decay to this fraction
-KEEP, KEEP_SQUARE = 0.9, 0.999  # β₁ and β₂ of Adam
+BETA_1, BETA_2 = 0.9, 0.999  # of Adam
 ADAM_NORM, ADAM_SUMS = 1.0, 0.1  # the norm to which the gradient is clipped, and initial sums of squares
 BILM_TF_NORM, BILM_TF_SUMS = 10.0, 1.0
 
@@ -70,6 +71,8 @@ class Optimizer(ABC):
 
 
 class _Adam(Optimizer):
+    """Adam (Kingma and Ba 2015) with a linear decay; AdaGrad for the rows of the softmax that have a gradient."""
+
     SUMS = ADAM_SUMS
 
     def __init__(self, options: ElmoOptions, store: Store, head: Head) -> None:
@@ -81,8 +84,8 @@ class _Adam(Optimizer):
 
     def step(self, gradient: Gradient, done: float, number: int, pool: Executor) -> None:
         scale = _clipped(_norm(gradient.store) / gradient.targets, ADAM_NORM) / gradient.targets
-        corrected = self.rate(done) * math.sqrt(1 - KEEP_SQUARE**number) / (1 - KEEP**number)
-        numbers = [np.float32(value) for value in (corrected, scale, KEEP, KEEP_SQUARE)]
+        corrected = self.rate(done) * math.sqrt(1 - BETA_2**number) / (1 - BETA_1**number)
+        numbers = [np.float32(value) for value in (corrected, scale, BETA_1, BETA_2)]
 
         def work(first: int, last: int) -> None:
             bilm.adam(self.values, gradient.store, self.arrays["means"], self.arrays["squares"], first, last, *numbers)
@@ -92,6 +95,8 @@ class _Adam(Optimizer):
 
 
 class _BilmTf(Optimizer):
+    """AdaGrad (Duchi et al. 2011) with a constant rate, as in the program bilm-tf."""
+
     SUMS = BILM_TF_SUMS
 
     def __init__(self, options: ElmoOptions, store: Store, head: Head) -> None:

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cooc_engine.contextual.characters import UNKNOWN, Words
-from cooc_engine.contextual.learner import BOTH, parallel
 from cooc_engine.contextual.network import Network, States
 from cooc_engine.contextual.recurrent import Unrolled
 from cooc_engine.contextual.shape import DIRECTIONS
 from cooc_engine.contextual.softmax import Head, losses
 from cooc_engine.contextual.stream import Steps, Stream
+from cooc_engine.contextual.two_threads import BOTH, parallel
 from cooc_engine.runtime.types import Floats, Rows
 
 __all__ = ["Perplexity", "perplexity"]

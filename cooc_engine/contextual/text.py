@@ -13,17 +13,17 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.runtime.types import Counts, Rows
 
-__all__ = ["Text", "softmax_counts"]
+__all__ = ["DROPOUT", "Text", "softmax_counts"]
 
 HELD_OUT_SHARE = 0.01
 LONG = 500  # least number of places in a row of held-out text, if there is more than one row
-SHARDS, DOCUMENTS, HELD_OUT = range(3)  # each kind of draw has its own stream of random numbers
+SHARDS, DOCUMENTS, HELD_OUT, DROPOUT = range(4)  # each kind of draw has its own stream of random numbers
 
 
 def softmax_counts(corpus: Corpus, most: int) -> Counts:
-    """Return how often each row of the softmax is a target, at least 1: `most` rows, or fewer in a small vocabulary.
+    """Return how often each row of the softmax is a target, but at least 1.
 
-    These are the marks and the first words of the vocabulary.
+    The rows are those of the marks and of the first words of the vocabulary: `most`, or fewer if the vocabulary is small.
     """
     words = corpus.counts[: most - len(MARKS)]
     unknown = corpus.tokens - int(words.sum())

@@ -26,7 +26,7 @@ from cooc_engine.contextual.perplexity import perplexity
 from cooc_engine.contextual.shape import DIRECTIONS, SOFTMAX, SOFTMAX_BIAS, Shape
 from cooc_engine.contextual.softmax import Head, Noise
 from cooc_engine.contextual.stream import Stream
-from cooc_engine.contextual.text import Text, softmax_counts
+from cooc_engine.contextual.text import DROPOUT, Text, softmax_counts
 from cooc_engine.errors import ANEW, DivergenceError
 from cooc_engine.models.checkpoints import Between, TrainingState
 from cooc_engine.models.elmo_options import ElmoOptions
@@ -36,7 +36,6 @@ __all__ = ["State", "run_epochs"]
 
 ABSURD = 100  # a loss this many times that of uniform predictions will not come down again
 WORKERS = len(DIRECTIONS)
-DROPOUT = 3  # a kind of draw, beside those of `text`
 
 
 @dataclass
