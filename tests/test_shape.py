@@ -105,6 +105,20 @@ def test_kernels_import_numba_and_numpy_alone(name):
             assert imported.startswith("cooc_engine._kernels")
 
 
+def exported(tree: ast.Module) -> set[str] | None:
+    """The names in `__all__`; None if the module has none."""
+    lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return set(ast.literal_eval(lists[0])) if lists else None
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not name.startswith("_kernels")])
+def test_what_a_module_takes_from_another_is_public_there(name):
+    for node in ast.walk(MODULES[name]):
+        source = (node.module or "").removeprefix("cooc_engine.") if isinstance(node, ast.ImportFrom) else ""
+        if source in MODULES and not source.startswith("_kernels") and (public := exported(MODULES[source])) is not None:
+            assert {alias.name for alias in node.names if f"{source}.{alias.name}" not in MODULES} <= public, source
+
+
 def test_the_walk_sees_imports():
     """The tests above are worth nothing if it does not."""
     assert ours(MODULES["storage.hdf5"]) >= {"errors", "storage.outputs"}

@@ -23,7 +23,7 @@ from cooc_engine.contextual.shape import DIRECTIONS, Parameters, Shape, of_layer
 from cooc_engine.contextual.words import word_vectors
 from cooc_engine.runtime.types import Matrix, Rows
 
-__all__ = ["LANES", "Network", "States", "side_by_side"]
+__all__ = ["LANES", "STEPS", "Network", "States", "side_by_side"]
 
 LANES = 64  # sentences whose products are taken together
 LONG, FEW = 128, 8  # longer sentences have fewer lanes: few are of similar length, and all lanes wait for the longest

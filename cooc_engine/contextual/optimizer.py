@@ -21,7 +21,7 @@ from cooc_engine.contextual.two_threads import in_halves
 from cooc_engine.models.elmo_options import ElmoOptions
 from cooc_engine.runtime.types import Matrix
 
-__all__ = ["Optimizer", "optimizer_of"]
+__all__ = ["Gradient", "Optimizer", "optimizer_of"]
 
 FLOOR = 0.05  # the learning rates of Adam decay to this fraction
 BETA_1, BETA_2 = 0.9, 0.999  # of Adam

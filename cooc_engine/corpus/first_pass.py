@@ -37,7 +37,8 @@ from cooc_engine.storage.schema import Matches, Natural, Relation
 from cooc_engine.text import readers
 
 __all__ = [
-    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "checkpoint_of", "table_path", "tokenize",
+    "SPOOLS", "PassCheckpoint", "PassRecord", "Spool", "Spooled", "Tables", "Tally", "checkpoint_of", "table_path",
+    "tokenize", "word_ids",
 ]  # fmt: skip
 
 PIECE_TOKENS = 1 << 20

@@ -24,7 +24,7 @@ from cooc_engine.text import readers
 from cooc_engine.text.reading import Reading
 from cooc_engine.text.stores import TextPath
 
-__all__ = ["TextSample"]
+__all__ = ["SAMPLE_BYTES", "TextSample"]
 
 SAMPLE_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 16

@@ -66,7 +66,7 @@ from cooc_engine.storage.schema import Natural, read_json
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Allotment", "check_counts", "count", "merge_blocks", "plan_count", "write_merged"]
+__all__ = ["MERGE_BYTES", "STRETCHES", "Allotment", "check_counts", "count", "merge_blocks", "plan_count", "write_merged"]
 TASK_ENTRIES = 1 << 20  # maximum number of entries counted before they are written
 LEAST_ENTRIES = 1 << 14
 LEAST_TEXT = 1 << 20

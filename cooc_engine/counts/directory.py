@@ -36,7 +36,10 @@ from cooc_engine.storage.schema import Digest, Natural, Positive, Relation, Tota
 if TYPE_CHECKING:
     import scipy.sparse
 
-__all__ = ["Block", "Cooc", "clean", "finish_blocks", "plan_blocks"]
+__all__ = [
+    "BLOCK_ENTRIES", "KIND", "READ", "RECTANGULAR", "RELATIONS", "VERSION", "Block", "Cooc", "CoocManifest", "clean",
+    "finish_blocks", "plan_blocks",
+]  # fmt: skip
 
 KIND, VERSION, RECTANGULAR = "cooc", 2, 3  # the last if columns have names of their own
 READ = (1, VERSION, RECTANGULAR)

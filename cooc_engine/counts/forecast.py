@@ -26,7 +26,7 @@ from cooc_engine.counts.windows import CorpusPart, Window, cut_corpus, lay_out
 from cooc_engine.runtime.budget import Disk
 from cooc_engine.storage.arrays import HEADER_BYTES
 
-__all__ = ["Sample", "Sizes", "count_sample", "merge_sample"]
+__all__ = ["ROWS", "Sample", "Sizes", "count_sample", "merge_sample"]
 
 ROWS = 256
 MANIFEST = 1000  # approximate bytes of a manifest and of the plan

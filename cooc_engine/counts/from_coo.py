@@ -47,7 +47,7 @@ from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.outputs import building, read_manifest, write_whole
 from cooc_engine.storage.schema import Natural, read_json
 
-__all__ = ["EntrySource", "build", "rows_of", "whole_counts"]
+__all__ = ["Coordinates", "EntrySource", "build", "rows_of", "whole_counts"]
 
 CHUNK = 1 << 16  # entries read at a time
 CHUNK_BYTES = 80 * CHUNK

@@ -31,6 +31,7 @@ __all__ = [
     "RowFiles",
     "Source",
     "Stored",
+    "TextSource",
     "Written",
     "accumulator_bytes",
     "entries_in",

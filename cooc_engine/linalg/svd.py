@@ -27,7 +27,7 @@ from cooc_engine.runtime.types import Floats, Mask, Matrix
 from cooc_engine.storage.relations import check_array
 from cooc_engine.storage.schema import Natural, Positive
 
-__all__ = ["SVD", "Krylov", "KrylovRecord", "Operator", "Pass", "Rows", "Space", "arpack", "basis_bytes", "krylov"]
+__all__ = ["NOISE", "SVD", "Krylov", "KrylovRecord", "Operator", "Pass", "Rows", "Space", "arpack", "basis_bytes", "krylov"]
 
 NOISE = 2e-6  # a result below this fraction of its operands is rounding error of single precision
 ROUNDS = 8  # of orthogonalisation, at most; two are usual

@@ -28,7 +28,7 @@ from cooc_engine.runtime.types import Floats
 from cooc_engine.storage.scratch import Allocate, in_memory
 
 __all__ = [
-    "Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "new_rows", "pmi_rows", "transform_cooc",
+    "PIECE", "Factors", "PmiStream", "StoredCounts", "copies", "is_symmetric", "new_rows", "pmi_rows", "transform_cooc",
     "transform_rows", "transposed_rows",
 ]  # fmt: skip
 

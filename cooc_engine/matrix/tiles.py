@@ -31,7 +31,7 @@ from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.scratch import map_nameless
 
 __all__ = [
-    "ENTRY_BYTES", "Dealing", "Extent", "Grid", "Order", "Room", "Tiles", "deal", "dealing_bytes", "order_of",
+    "ENTRY_BYTES", "Dealing", "Extent", "Grid", "Order", "Room", "Tiles", "Transform", "deal", "dealing_bytes", "order_of",
     "room_in", "share",
 ]  # fmt: skip
 

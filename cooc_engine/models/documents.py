@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypedDict
 
 from cooc_engine.storage.schema import Natural, Positive, Total, fitted
 
-__all__ = ["Config", "Documents", "Epoch", "Evaluation", "Provenance", "checked_documents"]
+__all__ = ["Config", "Counted", "Documents", "Epoch", "Evaluation", "Provenance", "checked_documents"]
 
 Setting = str | int | float | bool | list[Any] | None
 Settings = dict[str, Setting]

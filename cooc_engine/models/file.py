@@ -40,6 +40,7 @@ __all__ = [
     "ModelFile",
     "append_evaluation",
     "load_arrays",
+    "load_meta",
     "open_model",
     "save_arrays",
     "save_model",

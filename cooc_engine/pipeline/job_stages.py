@@ -26,7 +26,10 @@ from cooc_engine.runtime.types import PathLike, several
 from cooc_engine.storage.outputs import part_path
 from cooc_engine.storage.sizes import shown_size, size_of
 
-__all__ = ["JUDGING", "Forced", "JobStage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "train_stage"]
+__all__ = [
+    "JUDGING", "Forced", "JobStage", "StagePlan", "count_stage", "encode_stage", "forced", "plan_of", "refuse_changed",
+    "train_stage",
+]  # fmt: skip
 
 JUDGING = ("eval", "cluster", "classify", "probe")  # tables that evaluate the models, and whose results are small files
 Foreseen = tuple[int | None, int | None]  # bytes of an output, and of disk at the peak

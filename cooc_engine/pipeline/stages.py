@@ -28,7 +28,7 @@ from cooc_engine.text.tokenizers import Splitting
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["append", "corpus_of", "counted", "encoded", "opened", "prepared"]
+__all__ = ["Source", "append", "corpus_of", "counted", "encoded", "opened", "prepared"]
 
 Source = PathLike | Sequence[PathLike] | Cooc | Corpus
 """A co-occurrence directory, an encoded corpus, or one or more texts."""

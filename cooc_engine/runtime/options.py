@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import inspect
 
 __all__ = [
-    "Above", "AtLeast", "Below", "Flag", "Options", "Unparsed", "changes", "checked", "checked_kind", "defaulted",
-    "from_mapping", "option_called", "recorded_options",
+    "Above", "AtLeast", "Below", "Flag", "O", "Options", "Unparsed", "as_flags", "changed_options", "changes", "checked",
+    "checked_kind", "defaulted", "from_mapping", "option_called", "recorded_options",
 ]  # fmt: skip
 
 LONGEST = 40  # characters of a value that a message shows

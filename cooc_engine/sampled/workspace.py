@@ -23,7 +23,7 @@ from cooc_engine.runtime.budget import Disk, Plan
 from cooc_engine.sampled.model import Design, LineModel, MarginModel, SampledModel
 from cooc_engine.storage.scratch import aligned_zeros, padded
 
-__all__ = ["Workspace", "memory_plan", "workspace_of"]
+__all__ = ["Means", "Workspace", "memory_plan", "workspace_of"]
 
 SELDOM = ("older model", "ids of documents", "published vectors")  # parts of a plan that are left out if they take nothing
 

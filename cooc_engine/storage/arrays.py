@@ -22,6 +22,7 @@ from cooc_engine.storage.schema import Crc, Natural, Relation
 
 __all__ = [
     "BINDS",
+    "HEADER_BYTES",
     "ArrayFiles",
     "ArrayReader",
     "ArrayWriter",

@@ -28,7 +28,11 @@ from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import disk_errors, writing_file
 
 __all__ = [
+    "BEYOND",
     "FLOAT",
+    "LARGEST",
+    "SIGNATURE",
+    "UNWRITTEN",
     "VERSIONS",
     "Dataset",
     "Element",

@@ -29,9 +29,9 @@ from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, 
 from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
-    "beside", "building", "building_file", "clear", "directory_beside", "discard", "disk_errors", "is_directory_of",
-    "part_path", "read_manifest", "read_record", "utf8", "write_files", "write_manifest",
-    "write_record", "writing_file", "writing_files",
+    "FULL", "beside", "building", "building_file", "check_same", "clear", "directory_beside", "discard", "disk_errors",
+    "is_directory_of", "part_path", "read_manifest", "read_record", "refuse_file", "refuse_overwrite", "utf8", "write_files",
+    "write_manifest", "write_record", "write_whole", "writing_file", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import InputError
 
-__all__ = ["SEPARATOR", "TaggedDocument", "Tags", "untagged"]
+__all__ = ["SEPARATOR", "TaggedDocument", "Tags", "is_tagged", "untagged"]
 
 SEPARATOR = ","
 PIECE_BYTES = 1 << 16  # of tags that are written at a time

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from cooc_engine.vectors.torch_module import ElmoModule
 
-__all__ = ["ContextualVectors", "InSentence", "Layers", "Reader", "chosen", "reading"]
+__all__ = ["KNOWN", "WINDOW", "ContextualVectors", "InSentence", "Layers", "Reader", "chosen", "reading", "windows"]
 
 WINDOW = 1 << 14  # words that are read before their vectors are returned
 KNOWN = 1 << 15  # words whose vectors without context are remembered

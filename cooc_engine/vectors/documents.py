@@ -24,7 +24,7 @@ from cooc_engine.vectors.words import Key
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["DocumentVectors", "infer"]
+__all__ = ["DocumentVectors", "Text", "infer"]
 
 Text = str | Iterable[str]
 

@@ -25,7 +25,7 @@ from cooc_engine.storage.outputs import write_files
 from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import whole
 
-__all__ = ["FittedMix", "LayerMix", "fit_mix"]
+__all__ = ["PENALTY", "FittedMix", "LayerMix", "fit_mix"]
 
 PENALTY = 1e-3  # λ
 DECAY = 1e-4

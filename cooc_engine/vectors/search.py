@@ -28,9 +28,11 @@ from cooc_engine.runtime.types import Floats, Matrix, Rows
 __all__ = [
     "BLOCK",
     "DENSE",
+    "QUERIES",
     "CodedSearch",
     "ExactSearch",
     "RowReader",
+    "Score",
     "Screen",
     "Search",
     "best_rows",
