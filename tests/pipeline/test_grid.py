@@ -30,6 +30,7 @@ from cooc_engine.pipeline import job as job_module
 from cooc_engine.pipeline import stages
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.job import run
+from cooc_engine.pipeline.job_plan import JobPlan
 from cooc_engine.pipeline.train import train
 from cooc_engine.reports.choices import plot_table
 from cooc_engine.reports.table import Record, Table
@@ -302,7 +303,7 @@ def test_the_example_after_levy_goldberg_and_dagan(tmp_path, monkeypatch):
     (tmp_path / "job.toml").write_text(text)
     for name in ("men.tsv", "wordsim353.tsv", "simlex999.tsv", "rg65.tsv", "google-analogies.txt"):
         (tmp_path / "eval" / name).touch()
-    plan = job_module._Plan(tmp_path / "job.toml", job_module._read(tmp_path / "job.toml"))
+    plan = JobPlan.open(tmp_path / "job.toml")
     assert len(plan.counts) == 3
     assert [options.window_weight for options in plan.counts.values()] == ["dynamic"] * 3
     solved = [training for training in plan.trainings if isinstance(training.options, PmiSvdOptions)]

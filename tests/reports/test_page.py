@@ -17,7 +17,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import ResourceError, UsageError
 from cooc_engine.models.families import trainable
 from cooc_engine.models.file import ModelData, save_model
-from cooc_engine.pipeline import job as module
+from cooc_engine.pipeline.job_plan import JobPlan, read_job
 from cooc_engine.reports import charts
 from cooc_engine.reports.page import verdict
 
@@ -247,7 +247,7 @@ def test_the_job_that_compares_all_families_is_sound(shared, tmp_path):
     job.parent.mkdir(parents=True)
     job.write_bytes((Path(__file__).parents[2] / "data" / "enwiki.toml").read_bytes())
     (tmp_path / "shared").symlink_to(shared.resolve())
-    plan = module._Plan(job, module._read(job))
+    plan = JobPlan.open(job)
     # Explicit vectors are the matrix of PMI-SVD, the text has no labels for a classifier, and ELMo's are made in a sentence.
     others = {"pmi", "supervised", "elmo"}
     dense = [family for name, family in trainable().items() if name not in others]
@@ -257,8 +257,8 @@ def test_the_job_that_compares_all_families_is_sound(shared, tmp_path):
 
 def test_the_job_for_a_plain_checkout_has_the_same_families_and_all_files():
     data = Path(__file__).parents[2] / "data"
-    plan = module._Plan(data / "families.toml", module._read(data / "families.toml"))
-    other = module._read(data / "enwiki.toml")
+    plan = JobPlan.open(data / "families.toml")
+    other = read_job(data / "enwiki.toml")
     assert [training.family.title for training in plan.trainings] == [trainable()[one["model"]].title for one in other["train"]]
     assert all(Path(path).exists() for path in (*plan.compared["pairs"], *plan.compared["analogies"]))
 
