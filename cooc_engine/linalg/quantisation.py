@@ -165,33 +165,40 @@ class _Coder:
 
     def nearest(self, points: Matrix, table: Matrix) -> npt.NDArray[np.int32]:
         """Return the number of the nearest of some centroids (m, k) for each of n points (n, k)."""
-        columns, chosen = np.ascontiguousarray(points.T, np.float32), np.empty(len(points), np.int32)
-
-        def find(part: tuple[int, int]) -> None:
-            scratch, best = np.empty((2, quantising.BLOCK), np.float32)
-            quantising.nearest_centroids(columns, table, part, scratch, best, chosen)
-
-        list(self._pool.map(find, cut_evenly(0, len(points), self._threads)))
-        return chosen
+        return self._nearest(_columns(points), table)[: len(points)]
 
     def learn(self, points: Matrix) -> Matrix:
         """Return 256 centroids (256, k) of points (n, k); fewer than 256 points are the first centroids, and the rest are 0."""
         table = np.zeros((CENTROIDS, points.shape[1]), np.float32)
         start = self._random.permutation(len(points))[:CENTROIDS]
         table[: len(start)] = points[start]
-        before = np.empty(0, np.int32)
+        columns, before = _columns(points), np.empty(0, np.int32)
         for _ in range(ROUNDS if len(points) > CENTROIDS else 0):
-            chosen = self.nearest(points, table)
+            chosen = self._nearest(columns, table)[: len(points)]
             if np.array_equal(chosen, before):
                 break
-            table, before = self._means(points, chosen), chosen
+            table, before = self._means(points, columns, chosen), chosen
         return table
 
-    def _means(self, points: Matrix, chosen: npt.NDArray[np.int32]) -> Matrix:
+    def _nearest(self, columns: Matrix, table: Matrix) -> npt.NDArray[np.int32]:
+        chosen = np.empty(columns.shape[1], np.int32)
+        parts = cut_evenly(0, len(chosen) // quantising.BLOCK, self._threads)
+        list(self._pool.map(lambda part: quantising.nearest_centroids(columns, table, part, chosen), parts))
+        return chosen
+
+    def _means(self, points: Matrix, columns: Matrix, chosen: npt.NDArray[np.int32]) -> Matrix:
         """Return the mean of the points of each cluster; an empty one begins anew at a point drawn at random."""
-        counts = np.bincount(chosen, minlength=CENTROIDS)
-        sums = [np.bincount(chosen, column, CENTROIDS) for column in points.T]
-        table = (np.stack(sums, 1) / np.maximum(counts, 1)[:, None]).astype(np.float32)
-        empty = np.flatnonzero(counts == 0)
+        sums = np.empty((len(columns) + 1, CENTROIDS))
+        values = [*columns, np.ones(len(chosen), np.float32)]
+        list(self._pool.map(lambda axis: quantising.sum_clusters(values[axis], chosen, sums[axis]), range(len(sums))))
+        table = (sums[:-1] / np.maximum(sums[-1], 1)).T.astype(np.float32)
+        empty = np.flatnonzero(sums[-1] == 0)
         table[empty] = points[self._random.integers(0, len(points), len(empty))]
-        return table
+        return np.ascontiguousarray(table)
+
+
+def _columns(points: Matrix) -> Matrix:
+    """Return points (n, k) as columns, with zeros up to a whole block of them."""
+    columns = np.zeros((points.shape[1], -(-len(points) // quantising.BLOCK) * quantising.BLOCK), np.float32)
+    columns[:, : len(points)] = points.T
+    return columns

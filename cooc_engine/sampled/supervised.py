@@ -79,7 +79,7 @@ def retrained(
     Raises `FormatError` if they do not have the shapes that its options imply.
     """
     made = _design(corpus, options, _known(corpus.vocabulary, pruned), pruned.kept)
-    network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed)
+    network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, threads=threads)
     for name, values in network.arrays().items():
         found = pruned.arrays.get(name)
         if found is None or found.shape != values.shape:

@@ -66,7 +66,7 @@ def train_sampled(
         if made.model.team(run.workers) < run.workers:
             run.shown.say(f"deterministic: {family} trains in one thread; without it, {run.workers} share the work")
         ids = made.documents or (document_ids(corpus) if made.has_documents else None)
-        how_started = made.start, made.model.SPHERE, mapped, made.model.segments
+        how_started = None if made.model.SPHERE else made.start, mapped, made.model.segments, run.workers
         network = Network.random(made.inputs, made.outputs, options.vector_size, options.seed, *how_started)
         state = State(network, corpus.shards)
         with deferred_interrupt() as interrupted, run.shown.stage("train", options.epochs * corpus.tokens, "words") as stage:

@@ -131,8 +131,10 @@ def padded(count: int, size: int = LINE // 4) -> int:
 
 def uniform_start(random: np.random.Generator, shape: tuple[int, int], d: int, start: float = 0.5) -> Matrix:
     """Return initial values of vectors of d components, drawn uniformly from −start/d to start/d."""
-    drawn = random.random(shape, np.float32) - np.float32(0.5)
-    values: Matrix = drawn * np.float32(2 * start) / np.float32(d)
+    values: Matrix = random.random(shape, np.float32)
+    values -= np.float32(0.5)
+    values *= np.float32(2 * start)
+    values /= np.float32(d)
     return values
 
 

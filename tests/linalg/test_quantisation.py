@@ -35,10 +35,11 @@ def test_rows_and_products_are_the_twins(seed, n, d, dsub, norms):
     np.testing.assert_allclose(found.dot(vector, n // 2), wanted[n // 2 :] @ vector, rtol=1e-5)
 
 
+@pytest.mark.parametrize("n", [1, 63, 64, 300])
 @pytest.mark.parametrize("k", [1, 2, 3])
-def test_points_get_their_nearest_centroid(k):
+def test_points_get_their_nearest_centroid(n, k):
     random = np.random.default_rng(k)
-    rows, table = random.normal(size=(300, k)).astype(np.float32), random.normal(size=(256, k)).astype(np.float32)
+    rows, table = random.normal(size=(n, k)).astype(np.float32), random.normal(size=(256, k)).astype(np.float32)
     with quantisation.ThreadPoolExecutor(2) as pool:
         assert quantisation._Coder(pool, 2, random).nearest(rows, table).tolist() == naive.nearest(rows, table)
 
@@ -65,6 +66,7 @@ def test_it_is_the_same_on_any_number_of_threads_and_close(monkeypatch):
 def test_an_empty_cluster_begins_anew_at_a_point():
     points = np.random.default_rng(3).normal(size=(300, 2)).astype(np.float32)
     with quantisation.ThreadPoolExecutor(1) as pool:
-        table = quantisation._Coder(pool, 1, np.random.default_rng(4))._means(points, np.zeros(300, np.int32))
+        coder, columns = quantisation._Coder(pool, 1, np.random.default_rng(4)), np.ascontiguousarray(points.T)
+        table = coder._means(points, columns, np.zeros(300, np.int32))
     np.testing.assert_allclose(table[0], points.mean(0), rtol=1e-5)
     assert {tuple(row) for row in table[1:].tolist()} < {tuple(row) for row in points.tolist()}
