@@ -37,7 +37,7 @@ def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: S
     if labels and options.label_column is not None:
         raise UsageError("labels are given by files and by --label-column; choose one")
     if labels and len(labels) != len(texts):
-        raise UsageError(f"there are {len(labels)} files of labels for {len(texts)} texts; pass one for each text")
+        raise UsageError(f"each text has its own file of labels; texts: {len(texts)}, files of labels: {len(labels)}")
     numbers = itertools.count(1)
     return [_read(Path(text), file, options, numbers) for text, file in itertools.zip_longest(texts, labels)]
 
@@ -52,7 +52,7 @@ def numbered(labels: Iterable[str]) -> tuple[list[str], Rows]:
 
 def _read(path: Path, labels: PathLike | None, options: DocumentOptions, numbers: Iterator[int]) -> Labelled:
     """Read one text; `numbers` continue across all texts."""
-    found = [*_lines(Path(labels))] if labels is not None else None
+    found = [*_labels(Path(labels))] if labels is not None else None
     texts, own, ids = list[str](), list[str](), list[str]()
     for at, line in enumerate(_lines(path), 1):
         text, label, name = _document(line, f"{path}:{at}", options, marked=found is None)
@@ -77,6 +77,14 @@ def _document(line: str, where: str, options: DocumentOptions, *, marked: bool) 
     if marked and options.label_column is None:
         text, label = _without_mark(text, where, options.label)
     return text, label, name
+
+
+def _labels(path: Path) -> Iterator[str]:
+    """Yield the labels of a file, one per line."""
+    for at, label in enumerate(_lines(path), 1):
+        if not label.strip():
+            raise InputError(f"{path}:{at}: has no label")
+        yield label
 
 
 def _lines(path: Path) -> Iterator[str]:

@@ -21,7 +21,7 @@ from cooc_engine.corpus.document_ids import Tagging, tagging
 from cooc_engine.errors import UsageError
 from cooc_engine.models.file import ModelFile
 from cooc_engine.models.sampled_options import Doc2vecOptions
-from cooc_engine.sampled.inference import Inference
+from cooc_engine.sampled.inference import Inference, inferring_rate
 from cooc_engine.sampled.lockstep import LockstepInference
 from cooc_engine.sampled.model import Design, SampledModel
 from cooc_engine.sampled.word2vec import design_words, floor_of, rule_and_tables
@@ -84,7 +84,7 @@ def inference_doc2vec(model: ModelFile, epochs: int, seed: int, threads: int) ->
     rows = [np.empty((0, model.shapes["documents"][1]), np.float32), *(model.array(name) for name in inputs)]
     words, counts = len(model.vocabulary) if inputs else 0, model.vocabulary.counts
     rule, tables, _ = rule_and_tables(counts, options, **_predicting(options, words) | {"shared": 0, "frozen": FROZEN})
-    lr = options.lr * min(1.0, SHARE * options.epochs / epochs)
+    lr = inferring_rate(options, epochs, SHARE)
     trained = SampledModel(rule, tables, epochs, lr, seed % 2**63, floor=floor_of(options))
     kind = Inference if trained.listed or trained.segments > 1 else LockstepInference
     return kind(trained, np.concatenate(rows), model.array(output), threads)

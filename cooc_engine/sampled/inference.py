@@ -1,7 +1,7 @@
 """Vectors of new documents: each document has a row of its own, which is trained on its text while all others stay.
 
-The result for a document is a pure function of the model, its words and the seed: every document begins with the same vector
-and the same random state, whatever is inferred beside it, in any order and on any number of threads.
+The result for a document is a pure function of the model, its words and the seed: what it begins with and its random state
+do not depend on what is inferred beside it, in any order and on any number of threads.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 from cooc_engine._kernels.barrier import GATE, Team
 from cooc_engine._kernels.rules import Clock
 from cooc_engine._kernels.step import StepLog
+from cooc_engine.models.sampled_options import SampledOptions
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import Matrix, WordIds
 from cooc_engine.sampled.model import SampledModel, rate_at
@@ -24,7 +25,7 @@ from cooc_engine.sampled.softmax import take_listed
 from cooc_engine.sampled.workspace import workspace_of
 from cooc_engine.storage.scratch import aligned_zeros, padded, sphere_start, uniform_start
 
-__all__ = ["Inference", "padded_copy"]
+__all__ = ["Inference", "inferring_rate", "padded_copy"]
 
 RANGES = 4  # ranges of documents for each thread, so that all end at about the same time
 
@@ -47,7 +48,7 @@ class Inference:
         self._ranges = RANGES * threads
         random = np.random.Generator(np.random.PCG64(model.seed))
         shape = 1, self._d
-        self._start = (sphere_start(random, shape) if model.SPHERE else uniform_start(random, shape, self._d, 1.0))[0]
+        self._start: Matrix = (sphere_start(random, shape) if model.SPHERE else uniform_start(random, shape, self._d, 1.0))[0]
 
     def vectors(self, documents: Sequence[WordIds]) -> Matrix:
         """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
@@ -64,6 +65,10 @@ class Inference:
             list(self._pool.map(infer, cut_evenly(0, len(documents), self._ranges)))
         return found
 
+    def _begin(self, ids: WordIds) -> Matrix:
+        """Return the vector with which a document begins."""
+        return self._start
+
     def _infer(self, ids: WordIds, slot: int, scratch: object, log: StepLog) -> Matrix:
         """Train the row of a slot on a document, in as many epochs as the model has, and return it."""
         model, size = self._model, len(ids)
@@ -72,7 +77,7 @@ class Inference:
         parts = np.zeros((-(-size // model.part), 2), np.int64)
         parts[:, 0] = np.arange(len(parts))
         results = np.zeros((len(parts), 1, 3))
-        row[:] = self._start
+        row[:] = self._begin(ids)
         for epoch in range(model.epochs):
             clock = Clock(model.seed, epoch, 0, slot, epoch * size, model.horizon(size), model.lr)
             for part in range(len(parts)):
@@ -81,6 +86,14 @@ class Inference:
                 if model.listed:
                     take_listed(model.rule, log, *self._matrices, rate_at(clock, part * model.part))
         return row
+
+
+def inferring_rate(options: SampledOptions, epochs: int, share: float) -> float:
+    """Return the initial rate at which new documents get this share of the training that those of the model got.
+
+    With more epochs the steps are shorter, and with few they are never longer than those of training were.
+    """
+    return options.lr * min(1.0, share * options.epochs / epochs)
 
 
 def padded_copy(rows: Matrix, count: int) -> Matrix:

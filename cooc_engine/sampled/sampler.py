@@ -17,7 +17,7 @@ from cooc_engine.runtime.types import Counts, Floats
 
 __all__ = [
     "NO_USES", "InputRows", "Paths", "Uses", "alias_table", "chances", "children_of", "expected_uses", "huffman",
-    "longest_document", "tables",
+    "keeping", "longest_document", "tables",
 ]  # fmt: skip
 
 
@@ -42,6 +42,11 @@ def chances(table: npt.NDArray[np.uint64]) -> Floats:
     own, alias = np.ldexp((table >> np.uint64(32)).astype(np.float64), -32), (table & np.uint64(2**32 - 1)).astype(np.int64)
     found: Floats = (own + np.bincount(alias, 1 - own, len(table))) / len(table)
     return found
+
+
+def keeping(tables: Tables, words: int) -> Floats:
+    """Return the probability with which thinning keeps each of the words, (n,)."""
+    return np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else np.ones(words)
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,7 @@ def expected_uses(counts: Counts, tables: Tables, rule: Rule, longest: int = 0) 
     Deterministic batches are not made for the root of a Huffman tree, which needs few of its many steps.
     """
     shares = counts / counts.sum()
-    kept = shares * np.ldexp(tables.keep.astype(np.float64), -64) if len(tables.keep) else shares
+    kept = shares * keeping(tables, len(counts))
     contexts = 2 * rule.window if rule.fixed else rule.window + 1
     inputs, documents = {rules.CONTEXTS: contexts, rules.CENTRE: 1, rules.DOCUMENT: 0}[rule.inputs], rule.document >= 0
     each, root = _input_uses(kept, tables) * (contexts if inputs else 0), 0.0  # a centre is used for each of its contexts

@@ -101,8 +101,11 @@ def test_files_of_labels_that_do_not_fit_are_refused(home):
     plain, labels = home / "train.plain", home / "test.labels"
     with pytest.raises(InputError, match=r"test.labels: holds 24 labels, but .*train.plain has 36 documents"):
         read_labelled([plain], DocumentOptions(), [labels])
-    with pytest.raises(UsageError, match="2 files of labels for 1 texts"):
+    with pytest.raises(UsageError, match=r"its own file of labels; texts: 1, files of labels: 2"):
         read_labelled([plain], DocumentOptions(), [labels, labels])
+    write(home / "gap.labels", [*["a"] * 4, " ", *["b"] * 31])
+    with pytest.raises(InputError, match=r"gap.labels:5: has no label"):
+        read_labelled([plain], DocumentOptions(), [home / "gap.labels"])
     with pytest.raises(UsageError, match="choose one"):
         read_labelled([plain], DocumentOptions(label_column=1), [labels])
 

@@ -14,6 +14,7 @@ from twins.margin import Hinge, Twin, unit
 from cooc_engine._kernels import margin, rules
 from cooc_engine._kernels.margin import Margin
 from cooc_engine._kernels.rules import Clock, Rule
+from cooc_engine.corpus.thinning import keep_probabilities
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import DivergenceError, InterruptedRun, UsageError
 from cooc_engine.models.file import ModelData, save_model
@@ -317,12 +318,30 @@ def test_options_without_a_meaning_are_refused():
 
 @pytest.mark.parametrize("hinge", ["separate", "joint"])
 def test_a_document_is_inferred_by_the_twins_update(corpus, tmp_path, hinge):
-    """Its row alone is trained, from a start on the sphere."""
-    model = train("jose", corpus, tmp_path / "m.h5", options_of(hinge=hinge))
+    """Its row alone is trained, from the direction of Σ (u − n) over its words, as far as thinning keeps them, and noise."""
+    model = train("jose", corpus, tmp_path / "m.h5", options_of(hinge=hinge, subsample=1e-2))
     inference = inference_jose(model, 3, 5, 1)
-    trained, ids = inference._model, np.arange(18, dtype=np.int32)
+    trained, ids, counts = inference._model, np.arange(18, dtype=np.int32) // 2, model.vocabulary.counts
     found = inference.vectors([ids])[0]
-    X = np.vstack([model.array("contexts")[: trained.rule.document], inference._start[None]]).astype(np.float64)
-    given = [], trained.tables.noise.tolist(), model.array("words").astype(np.float64), X
+    words, keep = model.array("words").astype(np.float64), keep_probabilities(counts, 1e-2)
+    assert len({*keep[ids].tolist()}) > 2
+    start = np.average(words[ids], axis=0, weights=keep[ids] / 2**64) - np.average(words, axis=0, weights=counts**0.75)
+    X = np.vstack([model.array("contexts")[: trained.rule.document], unit(start)[None]]).astype(np.float64)
+    given = keep.tolist(), trained.tables.noise.tolist(), words, X
     twin_of(trained).train([ids.tolist()], *given, trained.lr, trained.floor, 5, 3)
     np.testing.assert_allclose(found, X[-1], atol=1e-5)
+
+
+def test_a_document_whose_words_are_like_noise_is_inferred(corpus, tmp_path):
+    """Its hinges have no common direction."""
+    inference = inference_jose(train("jose", corpus, tmp_path / "m.h5", options_of(epochs=1)), 3, 5, 1)
+    inference._noise = inference._words[7].astype(np.float64)
+    assert np.linalg.norm(inference.vectors([np.array([7, 7], np.int32)])) == pytest.approx(1)
+
+
+def test_new_documents_of_a_word_each_are_as_far_apart_as_their_words(corpus, tmp_path):
+    """A start that all of them shared would remain in these short ones."""
+    model = train("jose", corpus, tmp_path / "m.h5", options_of())
+    found, words = model.documents.infer_vectors(model.vocabulary.words), model.array("words")
+    others = ~np.eye(len(words), dtype=bool)
+    assert (found @ found.T)[others].mean() < (words @ words.T)[others].mean() + 0.05
