@@ -69,6 +69,11 @@ class SampledOptions(Options):
         if self.noise == "own":
             self.refuse_unused("with --noise=own each input draws its own", "noise_words")
 
+    @property
+    def shared_words(self) -> int:
+        """Number of noise words that a group of windows shares."""
+        return self.noise_words
+
 
 @dataclass(frozen=True)
 class SkipgramOptions(SampledOptions):
@@ -158,8 +163,9 @@ class Doc2vecOptions(SampledOptions):
         return self.architecture == "dm" or self.words == "on"
 
 
-# Analogies answered, trained on 17 M words: after one epoch of fastText 43 % with 64 noise words, and 36 % with 16; after five
-# of skip-gram 39.2 % with 32, and 37.9 % with 16, in three quarters of the time.
+# Analogies answered, trained on 17 M words: after one epoch of fastText's skip-gram 43 % with 64 noise words, and 36 % with 16; of
+# its CBOW 31 % with 64, 34 % with 16 and 35 % with 8, and pairs of words in the same order; after five of word2vec's skip-gram
+# 39.2 % with 32, and 37.9 % with 16, in three quarters of the time.
 @dataclass(frozen=True)
 class FasttextOptions(SampledOptions):
     """fastText's word vectors (Bojanowski et al. 2017): a word is the mean of its own row and those of its n-grams."""
@@ -176,8 +182,8 @@ class FasttextOptions(SampledOptions):
     """Whether each word has its own row, or words are hashed like n-grams, as in floret, into one table that can be small."""
     hashes: Annotated[int, AtLeast(1), Below(5), Flag(alias=("--hash-count", "--hashCount"))] = 1
     """With floret: number of rows of each word and n-gram."""
-    noise_words: Annotated[int, AtLeast(1), Below(1025)] = 64
-    """With shared noise: number of words drawn for each group of windows; more take longer and improve analogies."""
+    noise_words: Annotated[int | None, AtLeast(1), Below(1025)] = None  # type: ignore[assignment]
+    """With shared noise: number of words drawn for each group of windows, by default 64 for skip-gram and 8 for CBOW."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.5
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-4
@@ -196,6 +202,11 @@ class FasttextOptions(SampledOptions):
             raise UsageError(f"--max-n is {self.max_n}, below --min-n, {self.min_n}; pass --max-n=0 for no n-grams")
         if self.architecture == "cbow":
             self.refuse_unused("the mean of a window is one input, with one set of negative samples", "noise")
+
+    @property
+    def shared_words(self) -> int:
+        """Number of noise words that a group of windows shares."""
+        return self.noise_words or (64 if self.architecture == "skipgram" else 8)
 
 
 @dataclass(frozen=True)

@@ -209,8 +209,8 @@ class FastText(TextEstimator):
                       example.
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
-    noise_words       `int`, at least 1, below 1025, default `64`. With shared noise: number of words drawn for
-                      each group of windows; more take longer and improve analogies.
+    noise_words       `int` or `None`, at least 1, below 1025. With shared noise: number of words drawn for each
+                      group of windows, by default 64 for skip-gram and 8 for CBOW.
     noise_power       `float`, at least 0, default `0.5`. With ns: negative samples are drawn in proportion to
                       their counts to this power.
     subsample         `float`, at least 0, default `0.0001`. Subsample frequent words: a word of frequency f > 2.6
@@ -264,7 +264,7 @@ class FastText(TextEstimator):
         loss: Literal["ns", "hs", "softmax"] = "ns",
         negative: int = 5,
         noise: Literal["shared", "own"] = "shared",
-        noise_words: int = 64,
+        noise_words: int | None = None,
         noise_power: float = 0.5,
         subsample: float = 0.0001,
         epochs: int = 5,

@@ -78,7 +78,7 @@ def rule_and_tables(
     """
     paths = sampler.huffman(counts) if options.loss == "hs" else None
     negative = options.negative if options.loss == "ns" else 0
-    shared = padded(max(options.noise_words, negative), TILE) if negative and options.noise == "shared" else 0
+    shared = padded(max(options.shared_words, negative), TILE) if negative and options.noise == "shared" else 0
     given: dict[str, Any] = {**PLAIN, "shared": shared, "beyond": 0.0 if paths else 1.0, **changes}
     rule = Rule(
         window=options.window,

@@ -66,6 +66,11 @@ def test_the_habits_of_the_program(tmp_path):
     assert design_fasttext(corpus, made).model.floor == 0
 
 
+@pytest.mark.parametrize(("more", "shared"), [({}, 64), ({"architecture": "cbow"}, 8), ({"noise_words": 24}, 24)])
+def test_cbow_shares_fewer_noise_words(corpus, more, shared):
+    assert design_fasttext(corpus, options(**more)).model.rule.shared == shared
+
+
 @pytest.mark.parametrize("loss", ["ns", "hs", "softmax"])
 @pytest.mark.parametrize("architecture", ["skipgram", "cbow"])
 def test_planted_topics_are_learned_and_vectors_are_means(corpus, tmp_path, architecture, loss):
