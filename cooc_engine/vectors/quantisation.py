@@ -170,7 +170,8 @@ def _encoded(source: str, older: ModelFile, how: _How, directory: Path) -> Corpu
             f"{older.path}: splits text by Python code of its own; encode {source} yourself and retrain on the corpus"
         )
     splitting.check()
-    options = AllWordsOptions(**{name: splitting.options[name] for name in CUT if name in splitting.options})
+    names = (*CUT, "document", "encoding", "errors")
+    options = AllWordsOptions(**{name: splitting.options[name] for name in names if name in splitting.options})
     return encode(source, directory / "corpus", options, threads=how.threads, progress=how.progress)
 
 

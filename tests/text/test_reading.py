@@ -22,6 +22,7 @@ from cooc_engine.corpus import first_pass
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode, encode_documents, plan_encode
 from cooc_engine.errors import FormatError, InputError, UsageError
+from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.sampled_options import Doc2vecOptions
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.pipeline.train import train
@@ -30,6 +31,7 @@ from cooc_engine.text import reading as reading_module
 from cooc_engine.text.reading import Decoder, Reading
 from cooc_engine.text.wrapping import wrapped_at
 from cooc_engine.vectors.classifier import Classifier
+from cooc_engine.vectors.quantisation import quantize
 
 PLAIN = options("whitespace")
 
@@ -280,6 +282,8 @@ def test_a_classifier_reads_files_as_its_text_was_read(capsys):
     assert len(answers.numbers) == 2
     assert main(["predict", "m.h5", "new"]) == 0
     assert capsys.readouterr().out.split() == ["__label__a", "__label__b"]
+    quantize("m.h5", "q.h5", QuantizeOptions(cutoff=30, retrain="text"), threads=1)
+    assert Classifier.open("q.h5").predict("caf\xe9b more b")[0] == ("__label__b",)
 
 
 def test_new_documents_are_read_as_those_of_the_training(capsys):
