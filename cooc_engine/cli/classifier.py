@@ -203,16 +203,16 @@ def _answers(question: Question) -> Iterator[Answers]:
 
 
 def _texts(classifier: Classifier, answers: Answers, shares: bool) -> Iterator[str]:
-    for labels, values in classifier.named(answers):
+    for labels, values in classifier.listed(answers):
         if shares:
-            yield " ".join(f"{label} {value:.6g}" for label, value in zip(labels, values.tolist(), strict=True))
+            yield " ".join([f"{label} {value:.6g}" for label, value in zip(labels, values, strict=True)])
         else:
             yield " ".join(labels)
 
 
 def _records(classifier: Classifier, answers: Answers) -> Iterator[dict[str, Any]]:
-    for labels, values in classifier.named(answers):
-        yield {"labels": list(labels), "probabilities": values.tolist()}
+    for labels, values in classifier.listed(answers):
+        yield {"labels": labels, "probabilities": values}
 
 
 def _lines_of(scores: Scores, k: int, form: str) -> Iterable[str]:

@@ -94,9 +94,10 @@ def fail(text: str, code: int) -> int:
 
 
 def print_lines(texts: Iterable[str], *, flush: bool = False) -> None:
-    """Print lines; the last is seen at once if they are part of a stream."""
+    """Print lines; the last is seen at once if they are part of a stream. A terminal never obeys what a word says."""
+    shown = visible if sys.stdout.isatty() else str
     for text in texts:
-        _put(text)
+        print(shown(text))
     if flush:
         sys.stdout.flush()
 
@@ -125,8 +126,3 @@ def note(text: str) -> None:
 def _say(text: str, record: Mapping[str, Any]) -> None:
     """Write a line to stderr: a text, or a record if stderr has JSON alone."""
     print(message_line(text, record), file=sys.stderr)
-
-
-def _put(text: str) -> None:
-    """Print a line to stdout; a terminal never obeys what a word says."""
-    print(visible(text) if sys.stdout.isatty() else text)

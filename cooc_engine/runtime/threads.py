@@ -12,13 +12,25 @@ import numpy as np
 
 from cooc_engine.runtime.types import Counts
 
-__all__ = ["cut_by_cost", "cut_by_ends", "cut_evenly", "in_order"]
+__all__ = ["cut_by_cost", "cut_by_ends", "cut_evenly", "cut_falling", "in_order"]
 
 
 def cut_evenly(first: int, last: int, parts: int) -> list[tuple[int, int]]:
     """Cut first:last into `parts` consecutive ranges whose lengths differ by at most one; some may be empty."""
     cuts = [first + (last - first) * part // parts for part in range(parts + 1)]
     return list(itertools.pairwise(cuts))
+
+
+def cut_falling(last: int, threads: int) -> Iterator[tuple[int, int]]:
+    """Cut 0:last into consecutive ranges of falling lengths, so that threads take few of them, and end at about the same time.
+
+    Each is half of what every thread would get of the rest (guided self-scheduling, Polychronopoulos and Kuck 1987).
+    """
+    first = 0
+    while first < last:
+        end = first + max(1, (last - first) // (2 * threads))
+        yield first, end
+        first = end
 
 
 def cut_by_cost(costs: Counts, most: int, first: int = 0) -> Iterator[tuple[int, int]]:

@@ -13,6 +13,7 @@ from cooc_engine._kernels.margin import Margin
 from cooc_engine._kernels.rules import CONCAT, Clock, Rule, Tables
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.models.file import ModelFile
+from cooc_engine.runtime.threads import cut_falling
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.sampled.network import START
 from cooc_engine.sampled.sampler import NO_USES, Uses
@@ -80,6 +81,10 @@ class SampledModel:
     def team(self, threads: int) -> int:
         """Return how many of some threads can train at a time."""
         return threads
+
+    def shares(self, batches: int, threads: int) -> list[tuple[int, int]]:
+        """Return the batches that threads which race take at a time, as (first, end)."""
+        return [(n, n + 1) for n in range(batches)]
 
     @property
     def table_bytes(self) -> int:
@@ -181,6 +186,10 @@ class LineModel(SequentialModel):
     labels: int
     longest: int
     most_inputs: int
+
+    def shares(self, batches: int, threads: int) -> list[tuple[int, int]]:
+        """Return the batches that a thread takes at a time: several, as training on one takes hardly longer than the call."""
+        return [*cut_falling(batches, threads)]
 
     @property
     def table_bytes(self) -> int:

@@ -22,6 +22,7 @@ from cooc_engine._kernels.lines import Lines
 from cooc_engine._kernels.rules import Rule
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.vocabulary import Vocabulary
+from cooc_engine.corpus.word_table import WordTable, packed
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.models.subwords import LINE_END, Subwords, word_hashes
 from cooc_engine.models.supervised_options import SupervisedOptions
@@ -94,8 +95,10 @@ def _known(vocabulary: Vocabulary, pruned: Pruned) -> Dictionary:
     is_label = have_prefix(vocabulary, pruned.prefix.encode())
     kinds = np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32)
     for known, first, step in ((pruned.words, 0, 1), (pruned.labels, lines.LABEL, -1)):
-        rows, places = vocabulary.common(known)
-        kinds[rows] = first + step * places
+        places, table = np.full(len(vocabulary), -1, np.int32), WordTable.of(known)
+        for words in packed(vocabulary):
+            table.find(words, places)
+        kinds[places >= 0] = first + step * places[places >= 0]
     return Dictionary(pruned.words, pruned.labels, kinds)
 
 

@@ -207,14 +207,14 @@ class _Team:
     def train(self, shard: Shard, clock: Clock, batches: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Train on batches of a shard, see `sgd.train_batches`; return loss, examples and words of each part, (n, parts, 3).
 
-        Threads share the parts of each batch, one batch after the other; or, if they race, each works on a batch of its own.
+        Threads share the parts of each batch, one batch after the other; or, if they race, each works on batches of its own.
         """
         model, gate = self.model, np.zeros(GATE, np.int64)
         results = np.zeros((len(batches), model.batch, 3))
         if model.batch > 1:
             shares = [(slice(None), Team(rank, self.threads, gate)) for rank in range(self.threads)]
         else:
-            shares = [(slice(n, n + 1), Team(0, 1, gate)) for n in range(len(batches))]
+            shares = [(slice(*share), Team(0, 1, gate)) for share in model.shares(len(batches), self.threads)]
 
         def work(piece: tuple[slice, Team]) -> None:
             share, team = piece

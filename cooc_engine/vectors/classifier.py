@@ -203,8 +203,16 @@ class Classifier:
 
     def named(self, answers: Answers) -> Iterator[tuple[tuple[str, ...], Matrix]]:
         """Yield the labels and their probabilities for each line."""
-        for n, labels, shares in zip(answers.numbers.tolist(), answers.labels.tolist(), answers.probabilities, strict=True):
-            yield tuple(self.labels[label] for label in labels[:n]), shares[:n]
+        for (labels, _), shares in zip(self.listed(answers), answers.probabilities, strict=True):
+            yield tuple(labels), shares[: len(labels)]
+
+    def listed(self, answers: Answers) -> Iterator[tuple[list[str], list[float]]]:
+        """Yield the labels and their probabilities for each line, as lists."""
+        names = self.labels
+        for n, labels, shares in zip(
+            answers.numbers.tolist(), answers.labels.tolist(), answers.probabilities.tolist(), strict=True
+        ):
+            yield [names[label] for label in labels[:n]], shares[:n]
 
     def predict_file(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Iterator[Answers]:
         """Yield answers for the documents of a file, compressed or not, in their order; documents are as in the training.
