@@ -18,6 +18,7 @@ from cooc_engine.errors import InputError
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Flag
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.run_options import RunOptions
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Question(NamedTuple):
 
     def scores(self) -> Scores:
         """Return how well the labels of the text are predicted."""
-        return self.classifier.test(Path(self.text), self.k, self.threshold, self.threads)
+        return self.classifier.test(path_of(self.text), self.k, self.threshold, self.threads)
 
 
 def _verb(printed: Any) -> Callable[[Callable[[Question], None]], Callable[..., None]]:

@@ -16,6 +16,7 @@ from cooc_engine.cli.parameters import Force, JsonLines, ModelFile, TextFiles, T
 from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
 from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.outputs import writing_files
 
@@ -58,7 +59,7 @@ def infer(
     how = (options or InferOptions()).record()
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)
     with _lines_to(output, force=force) as put:
-        for lines in line_batches([Path(given(text)) for text in texts], LONGEST_LINE, documents.reading):
+        for lines in line_batches([path_of(given(text)) for text in texts], LONGEST_LINE, documents.reading):
             put(_shown(documents.infer_vectors(lines, **how, threads=threads), json=json))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cooc_engine.contextual.characters import MARKS
@@ -24,6 +23,7 @@ from cooc_engine.models.warm_start import checksums
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def train_elmo(corpus: PathLike | Corpus, output: PathLike, options: ElmoOptions
     of `Run`. Raises `DivergenceError` as soon as a loss is not finite, `InterruptedRun` after Ctrl-C; `resume` then continues
     from a checkpoint beside the output. The result is the same for any number of threads.
     """
-    corpus, output = Corpus.of(corpus), Path(output)
+    corpus, output = Corpus.of(corpus), path_of(output)
     run = Run.of("train_elmo", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
         shape = Shape.of(options, len(softmax_counts(corpus, options.softmax_words)))

@@ -14,6 +14,7 @@ from cooc_engine.corpus.shards import SHARD_TOKENS
 from cooc_engine.corpus.vocabulary import Vocabulary, stored_bytes
 from cooc_engine.errors import InputError
 from cooc_engine.runtime.budget import Disk, Plan
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.storage.arrays import HEADER_BYTES
 from cooc_engine.text import files, readers
 from cooc_engine.text.stores import TextPath
@@ -90,8 +91,8 @@ class Allotment:
             if RANKED * rows * sample.record > self.ranking:  # all tables are written out, then ranked parts of them
                 spilled = rows * sample.record + vocabulary
         else:
-            words = len(Vocabulary.stored_in(Path(options.vocabulary)))
-            vocabulary = 8 * words + HEADER_BYTES + stored_bytes(Path(options.vocabulary))
+            words = len(Vocabulary.stored_in(path_of(options.vocabulary)))
+            vocabulary = 8 * words + HEADER_BYTES + stored_bytes(path_of(options.vocabulary))
         ids, shards = 4 * sample.tokens + 8 * sample.documents, sample.tokens // SHARD_TOKENS + 1
         blocks = sample.bytes // self.block + 1
         temporary = (1 + options.phrases) * ids + 16 * blocks + round(spilled + 4 * rows) + MANIFEST

@@ -32,6 +32,7 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.machine import return_memory
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Workers
@@ -66,7 +67,7 @@ def encode(
     Raises `InputError`, naming file and byte, for text that is missing, empty, binary, truncated or not UTF-8, and, naming
     file and line, if a tokenizer fails; `UsageError` if there is no such tokenizer.
     """
-    return _encode(TextInput.of(texts), Path(output), options, Run.of("encode", run, SharedKeywords))
+    return _encode(TextInput.of(texts), path_of(output), options, Run.of("encode", run, SharedKeywords))
 
 
 def plan_encode(
@@ -86,7 +87,7 @@ def plan_encode(
     options.check_use()
     text.refuse_missing()
     with how.shared() as workers:
-        return Allotment.of(workers.memory, workers.threads, options).foreseen(text.paths, options, Path(output))
+        return Allotment.of(workers.memory, workers.threads, options).foreseen(text.paths, options, path_of(output))
 
 
 def encode_documents(
@@ -120,7 +121,7 @@ def encode_documents(
         raise UsageError("--tag-separator is for documents with tags; pass TaggedDocument(words, tags) for each")
     ways = functools.partial(readers.document_blocks, documents), functools.partial(readers.document_pieces, documents)
     text = TextInput(["documents"], [], *ways)
-    return _encode(text, Path(output), options, how)
+    return _encode(text, path_of(output), options, how)
 
 
 def _seen(documents: Iterable[Any]) -> tuple[Iterable[Any], bool]:
@@ -303,7 +304,7 @@ def _taker(options: EncodeOptions, ids: IdsWriter) -> IdColumn | Tags:
 def _rank(tables: Tables | RangeTables, options: EncodeOptions, names: list[str]) -> Vocabulary:
     """Rank the words of all tables, or return the vocabulary given in the options."""
     if options.vocabulary is not None:
-        return Vocabulary.stored_in(Path(options.vocabulary))
+        return Vocabulary.stored_in(path_of(options.vocabulary))
     most_words = None if options.phrases else options.max_vocab  # phrases compete for the places first
     vocabulary = tables.rank(options.min_count, most_words)
     if not len(vocabulary):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.runtime.options import AtLeast, Below, Flag, Options
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.reading import Errors, Reading, Unit, encoding_name
 from cooc_engine.text.tokenizers import CUT, DEFAULT_PATTERN, WORD_LISTS, check_options, is_plain, name_of
@@ -124,7 +125,7 @@ class EncodeOptions(Options):
         lists: dict[str, Any] = {}
         for name in WORD_LISTS:
             given = getattr(self, name)
-            lists[name] = _lines(Path(given)) if given is not None and "\n" not in given else given
+            lists[name] = _lines(path_of(given)) if given is not None and "\n" not in given else given
         return replace(self, **lists)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from cooc_engine.corpus.allotment import Allotment
 from cooc_engine.errors import InputError
-from cooc_engine.runtime.types import PathLike, several
+from cooc_engine.runtime.paths import several
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.text import files, readers
 from cooc_engine.text.id_column import IdColumn
 from cooc_engine.text.reading import Reading

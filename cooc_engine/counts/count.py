@@ -55,6 +55,7 @@ from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_evenly
 from cooc_engine.runtime.types import PathLike
@@ -129,7 +130,7 @@ def count(
     The bytes of the result depend on none of `threads`, `memory`, the budget in bytes or as `512M`, and `processes`, which
     share the work. Raises `UsageError` if sums could overflow 64 bits, or if the budget is too small.
     """
-    how, at = Run.of("count", run, SharedKeywords), Path(output)
+    how, at = Run.of("count", run, SharedKeywords), path_of(output)
     options, corpus = defaulted("count", CountOptions, options), Corpus.of(corpus)
     if how.keeps(at):
         cooc = directory.Cooc(at)
@@ -180,7 +181,7 @@ def plan_count(
     """
     with Run.of("plan_count", run, SharedPlanKeywords).shared() as workers:
         job = _Job.of(corpus, options, workers)
-        return job.plan(Path(output), job.runs(None))
+        return job.plan(path_of(output), job.runs(None))
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,10 @@ from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError, UsageError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
+from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.progress import Progress, Stage
 from cooc_engine.runtime.threads import cut_evenly
-from cooc_engine.runtime.types import PathLike, several
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.outputs import building
 
@@ -89,7 +90,7 @@ def merge(
     that differ in vocabulary or options, for sums that overflow 64 bits, and for a budget that is too small; `FormatError` if a
     directory is damaged, or changes meanwhile.
     """
-    how, at = Run.of("merge", run, SharedKeywords), Path(output)
+    how, at = Run.of("merge", run, SharedKeywords), path_of(output)
     with how.shared() as workers:
         job, progress = _Sum.of(coocs, workers), how.shown
         record = {"kind": KIND, "version": VERSION, "options": job.coocs[0].options.record(), "corpora": job.digests()}
@@ -113,7 +114,7 @@ def plan_merge(coocs: Several, output: PathLike, **run: Unpack[SharedPlanKeyword
     The number of entries is predicted by adding up a sample of the rows. Raises what `merge` raises.
     """
     with Run.of("plan_merge", run, SharedPlanKeywords).shared() as workers:
-        return _Sum.of(coocs, workers).plan(Path(output))
+        return _Sum.of(coocs, workers).plan(path_of(output))
 
 
 @dataclass(frozen=True)

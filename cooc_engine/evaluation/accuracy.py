@@ -19,6 +19,7 @@ from cooc_engine.evaluation.scores import SetScores, correct, judged, table_row
 from cooc_engine.evaluation.sets import name_of
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.vectors.classifier import UNTESTED, Classifier
@@ -65,7 +66,7 @@ def _scored(text: PathLike, answers: Sequence[Right], options: AccuracyOptions) 
     tested = np.all([right != UNTESTED for right in answers], axis=0)
     if not tested.any():
         raise InputError(f"{text}: has no line with a label that all classifiers know; labels are words of the line")
-    name, hits = name_of(Path(text)), [right[tested] for right in answers]
+    name, hits = name_of(path_of(text)), [right[tested] for right in answers]
     resampled = resampled_means(hits, *draws_of(name, options.samples, options.seed))
     return SetScores(name, "accuracy", len(tested), int(tested.sum()), [float(hit.mean()) for hit in hits], resampled)
 

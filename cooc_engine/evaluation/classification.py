@@ -18,8 +18,9 @@ from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClassifyOptions
 from cooc_engine.evaluation.scores import SetScores
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import several
 from cooc_engine.runtime.progress import Shown
-from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows, several
+from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.vectors.query import Vectors
 
 __all__ = ["Classification", "accuracy", "classify", "macro_f1"]

@@ -24,8 +24,9 @@ from cooc_engine.evaluation.sets import AnalogySet, PairSet
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import listed, path_of
 from cooc_engine.runtime.progress import Shown, progress_of
-from cooc_engine.runtime.types import Counts, PathLike, Paths, listed
+from cooc_engine.runtime.types import Counts, PathLike, Paths
 from cooc_engine.runtime.versions import versions
 from cooc_engine.vectors.query import Vectors
 
@@ -99,7 +100,7 @@ def comparison(
 def named_models(models: Iterable[PathLike] | PathLike | Mapping[str, PathLike]) -> dict[str, Path]:
     """Return the models by a distinct name: the stem of their file, or their path if several have the same stem."""
     if isinstance(models, Mapping):
-        named = {name: Path(path) for name, path in models.items()}
+        named = {name: path_of(path) for name, path in models.items()}
     else:
         paths = listed(models)
         real = [os.path.realpath(path) for path in paths]  # Path.resolve raises for links that lead in a circle

@@ -8,7 +8,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from cooc_engine._version import __version__
@@ -20,8 +19,9 @@ from cooc_engine.formats.vectors import format_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.progress import Shown, progress_of
-from cooc_engine.runtime.types import Matrix, PathLike, several
+from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.storage.schema import Natural
 from cooc_engine.vectors.documents import DocumentVectors
 from cooc_engine.vectors.query import Vectors
@@ -122,8 +122,8 @@ class Results(NamedTuple):
 
 def open_vectors(path: PathLike, *, trust_tokenizer: bool = False) -> Vectors:
     """Open the documents of a model that has any, or else the words of a model, or of a file of vectors."""
-    has_documents = format_of(Path(path)) is None and open_model(Path(path)).document_ids is not None
-    return (DocumentVectors if has_documents else Vectors).open(Path(path), trust_tokenizer=trust_tokenizer)
+    has_documents = format_of(path_of(path)) is None and open_model(path_of(path)).document_ids is not None
+    return (DocumentVectors if has_documents else Vectors).open(path_of(path), trust_tokenizer=trust_tokenizer)
 
 
 def task_rows(

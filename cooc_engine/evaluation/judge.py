@@ -28,7 +28,8 @@ from cooc_engine.evaluation.sets import (
     read_pairs,
     read_sentence_pairs,
 )
-from cooc_engine.runtime.types import Floats, Mask, Paths, listed
+from cooc_engine.runtime.paths import listed
+from cooc_engine.runtime.types import Floats, Mask, Paths
 from cooc_engine.vectors.query import Vectors
 
 if TYPE_CHECKING:

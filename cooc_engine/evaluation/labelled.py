@@ -13,6 +13,7 @@ import numpy as np
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.options import DocumentOptions
 from cooc_engine.evaluation.sets import name_of
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike, Rows
 from cooc_engine.text.readers import LONGEST_LINE, line_batches
 
@@ -39,7 +40,7 @@ def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: S
     if labels and len(labels) != len(texts):
         raise UsageError(f"each text has its own file of labels; texts: {len(texts)}, files of labels: {len(labels)}")
     numbers = itertools.count(1)
-    return [_read(Path(text), file, options, numbers) for text, file in itertools.zip_longest(texts, labels)]
+    return [_read(path_of(text), file, options, numbers) for text, file in itertools.zip_longest(texts, labels)]
 
 
 def numbered(labels: Iterable[str]) -> tuple[list[str], Rows]:
@@ -52,7 +53,7 @@ def numbered(labels: Iterable[str]) -> tuple[list[str], Rows]:
 
 def _read(path: Path, labels: PathLike | None, options: DocumentOptions, numbers: Iterator[int]) -> Labelled:
     """Read one text; `numbers` continue across all texts."""
-    found = [*_labels(Path(labels))] if labels is not None else None
+    found = [*_labels(path_of(labels))] if labels is not None else None
     texts, own, ids = list[str](), list[str](), list[str]()
     for at, line in enumerate(_lines(path), 1):
         text, label, name = _document(line, f"{path}:{at}", options, marked=found is None)

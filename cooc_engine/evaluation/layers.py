@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,8 @@ from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
 from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
 from cooc_engine.runtime.options import defaulted
-from cooc_engine.runtime.types import Floats, Matrix, PathLike, Paths, Rows, listed
+from cooc_engine.runtime.paths import listed, path_of
+from cooc_engine.runtime.types import Floats, Matrix, PathLike, Paths, Rows
 from cooc_engine.storage.outputs import refuse_file
 from cooc_engine.text.readers import LONGEST_LINE, line_batches
 from cooc_engine.vectors.contextual import ContextualVectors, InSentence
@@ -80,13 +80,13 @@ def probe(
     if options.save_mix is not None:
         if tags is None:
             raise UsageError("a mix is learned from tags; pass tags TRAIN TEST too")
-        refuse_file(Path(options.save_mix), force=options.force)
+        refuse_file(path_of(options.save_mix), force=options.force)
     corpora = listed(perplexity)
     if len(corpora) > 2:
         raise UsageError(f"perplexity takes one or two corpora, not {len(corpora)}: held out, and training")
-    sets = [read_sentence_pairs(os.fspath(path)) for path in listed(pairs)]
-    tagged = [read_tagged(os.fspath(path)) for path in tags or ()]
-    contexts = [read_word_in_context(os.fspath(path)) for path in word_in_context or ()]
+    sets = [read_sentence_pairs(path) for path in listed(pairs)]
+    tagged = [read_tagged(path_of(path)) for path in tags or ()]
+    contexts = [read_word_in_context(path_of(path)) for path in word_in_context or ()]
     if options.plain:
         tagged, contexts = [*map(_plain_tags, tagged)], [*map(_plain_context_pairs, contexts)]
     vectors = ContextualVectors.open(model, trust_tokenizer=options.trust_tokenizer)
@@ -101,13 +101,13 @@ def probe(
 
 
 def _lines(text: PathLike) -> Iterator[str]:
-    return itertools.chain.from_iterable(line_batches([Path(text)], LONGEST_LINE))
+    return itertools.chain.from_iterable(line_batches([path_of(text)], LONGEST_LINE))
 
 
 def _tagging_rows(vectors: ContextualVectors, train: TaggedSet, test: TaggedSet, *, options: ProbeOptions) -> list[Row]:
     rows, mix = tagging(vectors, train, test)
     if options.save_mix is not None:
-        mix.save(Path(options.save_mix), force=options.force)
+        mix.save(options.save_mix, force=options.force)
     return rows
 
 

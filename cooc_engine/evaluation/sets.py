@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cooc_engine.errors import InputError
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.compression import SUFFIXES
 
@@ -64,7 +65,7 @@ def read_pairs(path: Path | str) -> PairSet:
 
     Raises `InputError`, naming file and line.
     """
-    return _read_scored(Path(path), "word", spaces=True)
+    return _read_scored(path_of(path), "word", spaces=True)
 
 
 def read_sentence_pairs(path: Path | str) -> PairSet:
@@ -72,7 +73,7 @@ def read_sentence_pairs(path: Path | str) -> PairSet:
 
     Raises `InputError`, naming file and line.
     """
-    return _read_scored(Path(path), "sentence", spaces=False)
+    return _read_scored(path_of(path), "sentence", spaces=False)
 
 
 def _read_scored(path: Path, what: str, *, spaces: bool) -> PairSet:
@@ -105,7 +106,7 @@ def read_analogies(path: Path | str) -> AnalogySet:
 
     Raises `InputError`, naming file and line.
     """
-    path, questions, sections = Path(path), [], []
+    path, questions, sections = path_of(path), [], []
     section = ""
     for number, line in lines_of(path):
         if line.startswith(":"):
@@ -126,7 +127,7 @@ def read_categories(path: Path | str) -> CategorySet:
 
     Raises `InputError`, naming file and line.
     """
-    path, words, classes = Path(path), [], []
+    path, words, classes = path_of(path), [], []
     for number, line in lines_of(path):
         if line.startswith("#"):
             continue
@@ -146,7 +147,7 @@ def read_outliers(path: Path | str) -> OutlierSet:
     A line `: name` begins each topic; a file with a single topic, such as those of 8-8-8 (Camacho-Collados and Navigli 2016),
     needs none. Raises `InputError`, naming file and line.
     """
-    path, topics = Path(path), []
+    path, topics = path_of(path), []
     for number, lines in _topics(path):
         members: list[str] = []
         outliers: list[str] = []
@@ -194,7 +195,7 @@ def read_tagged(path: Path | str) -> TaggedSet:
     Lines of several words, such as `1-2`, and of words that are not there, such as `1.1`, are left out. Raises `InputError`,
     naming file and line.
     """
-    path = Path(path)
+    path = path_of(path)
     sentences: list[list[str]] = []
     tags: list[list[str]] = []
     for number, line in enumerate(_text(path, MOST_TAGGED).split("\n"), 1):

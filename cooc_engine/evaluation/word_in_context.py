@@ -16,6 +16,7 @@ import numpy.typing as npt
 from cooc_engine.errors import InputError
 from cooc_engine.evaluation.sets import lines_of, name_of
 from cooc_engine.runtime.offsets import offsets_of
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Floats
 from cooc_engine.vectors.contextual import InSentence
 
@@ -42,7 +43,7 @@ def read_word_in_context(path: Path | str) -> ContextPairs:
 
     Places count words from 0. Raises `InputError`, naming file and line.
     """
-    path = Path(path)
+    path = path_of(path)
     if ".data." not in path.name:
         raise InputError(f"{path}: pass the file NAME.data.txt, with NAME.gold.txt next to it")
     gold = path.with_name(path.name.replace(".data.", ".gold."))

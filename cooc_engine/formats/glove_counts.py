@@ -21,6 +21,7 @@ from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import writing_files
@@ -61,7 +62,7 @@ def export_glove(
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // RECORD_BYTES))
     plan = Plan("export", budget, {"tables of words": tables, "records": chunk * RECORD_BYTES})
     plan.check()
-    outputs = [Path(records), Path(vocabulary)]
+    outputs = [path_of(records), path_of(vocabulary)]
     if outputs[0] == outputs[1]:
         raise UsageError(f"{outputs[0]}: records and vocabulary need separate files")
     with writing_files(outputs, force=how.force) as parts:
@@ -143,7 +144,7 @@ def import_glove(
     `run` takes threads, memory, force, resume and progress. Raises what `build` of `counts.from_coo` raises, and
     `InputError` for a file that is not a vocabulary.
     """
-    how, options, path = Run.of("import_glove", run), defaulted("import_glove", CountOptions, options), Path(records)
+    how, options, path = Run.of("import_glove", run), defaulted("import_glove", CountOptions, options), path_of(records)
     refuse_positional(options)
     refuse_streams(path)
     try:
@@ -157,7 +158,7 @@ def import_glove(
         raise FormatError(
             f"{path}: {status.st_size} bytes are not a whole number of {RECORD.itemsize}-byte records; truncated?"
         )
-    words, ranks = ranked(read_vocabulary(Path(vocabulary)), str(vocabulary))
+    words, ranks = ranked(read_vocabulary(path_of(vocabulary)), str(vocabulary))
     origin = {"records": [str(path), status.st_size, status.st_mtime_ns]}
     found = _Records(str(path), words, options, ranks, origin, path=path, size=status.st_size // RECORD.itemsize)
-    return build(found, Path(output), how)
+    return build(found, path_of(output), how)

@@ -18,6 +18,7 @@ from cooc_engine.errors import FormatError
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.options import recorded_options
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
@@ -64,7 +65,7 @@ class CountFile:
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        self.path = path_of(path)
         self.name = str(path)
         contents = Contents.open(self.path, COUNTS)
         self.vocabulary = Vocabulary(*contents.take("vocabulary", "vocabulary"))
@@ -139,7 +140,7 @@ def export_hdf5(
     Raises `UsageError` if the budget is too small.
     """
     how = Run.of("export_hdf5", run, FreshKeywords)
-    cooc, output, progress = Cooc.of(cooc), Path(output), how.shown
+    cooc, output, progress = Cooc.of(cooc), path_of(output), how.shown
     budget, tables = how.budget, 32 * (len(cooc.vocabulary) + (cooc.columns if cooc.rectangular else 0))
     chunk = min(CHUNK, max(LEAST_CHUNK, (budget - tables) // CHUNK_BYTES))
     plan = Plan("export", budget, {"tables of words": tables, "values": chunk * CHUNK_BYTES})
@@ -206,4 +207,4 @@ def import_hdf5(counts: PathLike, output: PathLike, **run: Unpack[RunKeywords]) 
     """
     how, found = Run.of("import_hdf5", run), CountFile(counts)
     found.verify()
-    return build(found, Path(output), how)
+    return build(found, path_of(output), how)

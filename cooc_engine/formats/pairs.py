@@ -26,8 +26,9 @@ from cooc_engine.formats.foreign_counts import ForeignCounts
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.offsets import offsets_of
+from cooc_engine.runtime.paths import listed, path_of
 from cooc_engine.runtime.progress import Stage
-from cooc_engine.runtime.types import Counts, PathLike, Paths, listed
+from cooc_engine.runtime.types import Counts, PathLike, Paths
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.outputs import disk_errors, part_path, refuse_overwrite
 from cooc_engine.storage.scratch import nameless
@@ -72,7 +73,7 @@ def count_pairs(
     `threads` or `memory`. `run` takes threads, memory, force, resume and progress. Raises `InputError`, naming file and line,
     for any other line, and `UsageError` if names do not fit into the budget.
     """
-    how, paths, output = Run.of("count_pairs", run), listed(texts), Path(output)
+    how, paths, output = Run.of("count_pairs", run), listed(texts), path_of(output)
     refuse_overwrite(output, part_path(output), force=how.force, resume=how.resume)
     with nameless(output.parent) as spool:
         with disk_errors(output), how.shown.stage("read pairs", None, "pairs") as stage:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32
 
@@ -101,7 +101,7 @@ def import_matrix(
         parts |= {"column_names": names, "column_ranks": column_ranks}
     for values in parts.values():
         crc = crc32(np.ascontiguousarray(values).data, crc) if isinstance(values, np.ndarray) else crc
-    return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), Path(output), how)
+    return build(_SparseCounts("the matrix", vocabulary, options, ranks, {"matrix": crc}, **parts), path_of(output), how)
 
 
 def _options(given: CountOptions | None, *, rectangular: bool) -> CountOptions:

@@ -31,6 +31,7 @@ from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import SubwordRows
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE, form_of
@@ -100,7 +101,7 @@ def format_of(path: PathLike) -> str | None:
 
     Raises `InputError` if there is no such file, or its format is not recognised.
     """
-    path = Path(path)
+    path = path_of(path)
     refuse_streams(path)
     head = beginning(path, BEGINNING)
     if head.startswith(SIGNATURE):
@@ -179,7 +180,7 @@ def read_vectors(
                 raises `InputError`, naming file and line (or word number, in binary files); `skip` leaves them out
     directory   where the temporary file is made
     """
-    path = Path(path)
+    path = path_of(path)
     skip = _skips(errors)
     found = _known(format) if format is not None else format_of(path)
     if found is None:
@@ -213,7 +214,7 @@ class ForeignModel:
     def _elmo(self) -> ModelData:
         from cooc_engine.formats.elmo import elmo_model  # with kernels that no other format needs
 
-        beside = (None if name is None else Path(name) for name in (self.options, self.vocab))
+        beside = (None if name is None else path_of(name) for name in (self.options, self.vocab))
         return elmo_model(self.path, *beside)
 
     def _fasttext(self, directory: Path) -> ModelData:
@@ -226,7 +227,7 @@ class ForeignModel:
 
     def _vectors(self, directory: Path) -> ModelData:
         found = read_vectors(self.path, self.format, errors=self.errors, directory=directory)
-        vocabulary = found.vocabulary if self.vocab is None else _counted(found.vocabulary, Path(self.vocab))
+        vocabulary = found.vocabulary if self.vocab is None else _counted(found.vocabulary, path_of(self.vocab))
         records = self._records(found.format, found.tally)
         return ModelData("imported", vocabulary, {"words": found.vectors}, "w", *records)
 
@@ -246,7 +247,7 @@ def convert(source: ForeignModel, output: Path, *, force: bool = False) -> Model
 
 def as_model(path: PathLike, directory: Path) -> ModelFile:
     """Open a model, or a file of vectors as a model in a `directory` that is deleted at once; raises what `convert` raises."""
-    path = Path(path)
+    path = path_of(path)
     if _format_of_model(path) is None:
         return open_model(path)
     with directory_beside(directory):
@@ -314,27 +315,27 @@ def export_vectors(
 
     Raises `UsageError` for a word that the format cannot represent, and if `output` exists, unless `force`.
     """
-    output = Path(output)
-    format = _known(format, WRITTEN) if format is not None else _format_by_suffix(Path(source), output)
+    output = path_of(output)
+    format = _known(format, WRITTEN) if format is not None else _format_by_suffix(path_of(source), output)
     if format == "floret":
-        return _export_floret(Path(source), output, vectors, restrict, force=force)
+        return _export_floret(path_of(source), output, vectors, restrict, force=force)
     if format == "elmo":
-        return _export_elmo(Path(source), output, vectors, restrict, force=force)
+        return _export_elmo(path_of(source), output, vectors, restrict, force=force)
     form = _FORMS[format]
-    if format == "fasttext" and (model := _whole_model(Path(source))):
+    if format == "fasttext" and (model := _whole_model(path_of(source))):
         return _export_fasttext(model, output, vectors, restrict, force=force)
     if dtype not in STORED:
         raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
         raise UsageError(f"--dtype={dtype}: --format={format} holds only float32; use npz or safetensors")
-    return _written(_outgoing(Path(source), vectors, restrict), output, format, dtype, force=force)
+    return _written(_outgoing(path_of(source), vectors, restrict), output, format, dtype, force=force)
 
 
 def write_vectors(words: Vocabulary, rows: Any, output: PathLike, format: str, *, force: bool = False) -> Exported:
     """Write words and vectors in memory as `export_vectors` does those of a file."""
     if isinstance(rows, SparseVectors):
         raise UsageError(SPARSE)
-    return _written(Outgoing(words, rows), Path(output), _known(format), "float32", force=force)
+    return _written(Outgoing(words, rows), path_of(output), _known(format), "float32", force=force)
 
 
 def _written(outgoing: Outgoing, output: Path, format: str, dtype: Dtype, *, force: bool) -> Exported:

@@ -43,6 +43,7 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords
 from cooc_engine.runtime.numbers import show_size
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.workers import Workers
 from cooc_engine.storage.outputs import directory_beside
@@ -184,7 +185,8 @@ class _Allotment:
 def _train(solver: Solver, source: PathLike | Cooc, output: PathLike, options: Options, run: Run) -> ModelFile:
     with run.shared() as workers:
         # Threads of one process have the bits of several processes, and nothing to move.
-        _Training(solver, Cooc.of(source), Path(output), options, run, workers.here if workers.local else workers).carry_out()
+        here = workers.here if workers.local else workers
+        _Training(solver, Cooc.of(source), path_of(output), options, run, here).carry_out()
     return open_model(output)
 
 

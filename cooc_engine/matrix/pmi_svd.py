@@ -35,6 +35,7 @@ from cooc_engine.models.record import origin_of_counts
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.workers import Workers
@@ -68,7 +69,7 @@ def train_pmi_svd(
     a budget that cannot hold the basis and `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the
     output.
     """
-    cooc, output = Cooc.of(cooc), Path(output)
+    cooc, output = Cooc.of(cooc), path_of(output)
     options, run = options or PmiSvdOptions(), Run.of("train_pmi_svd", how, SharedTrainKeywords)
     if options.solver != "krylov" and (run.processes or run.cluster is not None):
         name = "processes" if run.processes else "cluster"

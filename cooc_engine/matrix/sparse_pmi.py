@@ -23,6 +23,7 @@ from cooc_engine.models.record import origin_of_counts
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, TrainKeywords
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.hdf5 import Stream
@@ -53,7 +54,7 @@ def train_pmi(
     for counts without an entry, `UsageError` for a budget that cannot hold the longest row.
     """
     options = options or PmiOptions()
-    return write_rows(Cooc.of(cooc), Path(output), options, options, Run.of("train_pmi", how, TrainKeywords))
+    return write_rows(Cooc.of(cooc), path_of(output), options, options, Run.of("train_pmi", how, TrainKeywords))
 
 
 def write_rows(cooc: Cooc, output: Path, options: PmiOptions, recorded: Options, run: Run) -> ModelFile:

@@ -22,6 +22,7 @@ from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
 from cooc_engine.runtime.options import O, recorded_options
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike, Rows
 from cooc_engine.storage.elements import Contents, Words, csr_element, document, element_name, vocabulary_element
 from cooc_engine.storage.hdf5 import FLOAT, Dataset, Element, write_elements
@@ -124,7 +125,7 @@ class ModelFile(Opened):
     @classmethod
     def open(cls, path: PathLike, *, verify: bool = False) -> Self:
         """Open a model as `open_model` does."""
-        path = Path(path)
+        path = path_of(path)
         found = Contents.open(path, MODEL)
         data = _read(found)
         used = {**found.elements["vocabulary"].datasets, **found.elements["parameters"].datasets}
@@ -280,7 +281,7 @@ def save_model(path: Path, model: ModelData, *, force: bool = True) -> None:
     Equal content gives equal bytes. Raises `DivergenceError` for a value that is not finite, `UsageError` for a family
     or array that the format does not have, `ResourceError` on a full disk; then `path` is as it was.
     """
-    path = Path(path)
+    path = path_of(path)
     _check_data(model)
     elements = {"vocabulary": _named(path, "vocabulary", model.vocabulary), "parameters": _parameters(path, model)}
     elements |= {NAMES[axis]: _named(path, NAMES[axis], names) for axis, names in model.named.items()}
@@ -448,7 +449,7 @@ def append_evaluation(path: Path | str, rows: Sequence[Mapping[str, Any]]) -> No
 
     The model is rewritten to a file beside it, which then replaces it. Raises what `open_model` and `save_model` raise.
     """
-    path = Path(path)
+    path = path_of(path)
     data = open_model(path, verify=True).data()
     kept = {(row["dataset"], row["kind"]): row for row in [*data.evaluation, *rows]}
     fields = {name: getattr(data, name) for name in ModelData.__dataclass_fields__}
@@ -464,7 +465,7 @@ def save_arrays(path: Path, kind: str, arrays: Mapping[str, npt.NDArray[Any]], m
     `kind` identifies the training that may read it. Raises `DivergenceError` for a number that is not finite, `ResourceError`
     on a full disk; then an older checkpoint at `path` is left unchanged.
     """
-    path = Path(path)
+    path = path_of(path)
     datasets = {name: Dataset.of(np.asarray(values), f"{path}: {name}") for name, values in arrays.items()}
     element = Element(element_name(path, "arrays"), "arrays", 1, datasets, {"kind": kind})
     write_elements(path, CHECKPOINT, {"arrays": element, "meta": document(dict(meta), path, "meta")})
@@ -481,7 +482,7 @@ def load_arrays(path: Path, kind: str) -> tuple[dict[str, npt.NDArray[Any]], dic
 
     Raises `InputError` if there is no such file and `FormatError` if it is damaged or of another kind.
     """
-    path = Path(path)
+    path = path_of(path)
     contents = Contents.open(path, CHECKPOINT)
     element: Element = contents.take("arrays", "arrays")
     found = element.labels.get("kind")

@@ -28,6 +28,7 @@ from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.inputs import record_bytes
@@ -82,10 +83,10 @@ def autotune(
     are counted, and the search continues. Raises `UsageError` if Optuna is missing, or no model is small enough.
     """
     require("autotune", "tune", "optuna")
-    how, output = Run.of("autotune", run), Path(output)
+    how, output, held_out = Run.of("autotune", run), path_of(output), path_of(validation)
     options, base = defaulted("autotune", AutotuneOptions, options), defaulted("base", SupervisedOptions, base)
-    if not Path(validation).is_file():
-        raise InputError(f"{validation}: {'is not a file' if Path(validation).exists() else 'no such file'}")
+    if not held_out.is_file():
+        raise InputError(f"{held_out}: {'is not a file' if held_out.exists() else 'no such file'}")
     if base.init is not None:
         raise UsageError("--init fixes the vector size, which is searched for; leave it out")
     if how.resume and output.exists() and not _best_of(output).exists():
@@ -95,7 +96,7 @@ def autotune(
     with _workspace(output, how) as work:
         stage = {"threads": how.threads, "memory": how.memory, "progress": how.progress}
         corpus = corpus_of(text, work / "corpus", encode, AllWordsOptions, **stage)  # type: ignore[arg-type]
-        search = _Search(corpus, Path(validation), output, options, base, how)
+        search = _Search(corpus, held_out, output, options, base, how)
         search.run()
         return search.finish(), search.trials
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from cooc_engine.corpus import directory
@@ -12,6 +11,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts import directory as directory_module
 from cooc_engine.errors import FormatError
 from cooc_engine.runtime.numbers import ABSENT, show_setting
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.storage.outputs import is_directory_of
 
 __all__ = ["info", "lines"]
@@ -29,7 +29,7 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises `InputError` if the path does not exist, `FormatError` if it is none of these or damaged.
     """
-    path = Path(path)
+    path = path_of(path)
     for kind, opened in (("corpus", directory.Corpus), ("cooc", directory_module.Cooc)):
         if is_directory_of(path, kind):
             found = opened(path)

@@ -87,9 +87,9 @@ def run(
     `processes` and `cluster` share the work of the stages that allow it. Raises `UsageError`, before any work is done, if a
     finished stage was made with other options, or if another run of a job writes into the same directory.
     """
-    path, how = Path(job), Run.of("run", run, SharedFreshKeywords)
+    how = Run.of("run", run, SharedFreshKeywords)
     run["progress"] = how.shown
-    plan = JobPlan.open(path)
+    plan = JobPlan.open(job)
     anew = forced(plan.stages, force_stage, how.force, plan.judging)
     refuse_changed(plan.stages, anew)
     with advising("run the job again"), disk_errors(plan.output):
@@ -159,14 +159,14 @@ def plan_run(
     `run` does for an invalid job.
     """
     Run.of("plan_run", run, SharedPlanKeywords)
-    plan = JobPlan.open(Path(job))
+    plan = JobPlan.open(job)
     anew = forced(plan.stages, force_stage, force, plan.judging)
     return [plan_of(stage, anew, **run) for stage in plan.stages]
 
 
 def job_output(job: str | os.PathLike[str]) -> Path:
     """Return the directory into which a job writes; raises as `run` does for an invalid job."""
-    return JobPlan.open(Path(job)).output
+    return JobPlan.open(job).output
 
 
 def _trained(family: Family, data: Any, at: Path, options: Options, **run: Unpack[SharedKeywords]) -> None:

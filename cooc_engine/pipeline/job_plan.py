@@ -28,6 +28,8 @@ from cooc_engine.reports.canvas import require_matplotlib
 from cooc_engine.reports.page import check_page, page_of
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.paths import path_of
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.text.bounded import whole
 from cooc_engine.text.stores import is_url, located
@@ -83,8 +85,9 @@ class JobPlan:
     """A job, validated completely before any work begins."""
 
     @classmethod
-    def open(cls, path: Path) -> JobPlan:
+    def open(cls, job: PathLike) -> JobPlan:
         """Read a job file; raises `UsageError` for an invalid job, and what `read_job` raises."""
+        path = path_of(job)
         return cls(path, read_job(path))
 
     def __init__(self, path: Path, fields: dict[str, Any]) -> None:
@@ -92,7 +95,7 @@ class JobPlan:
         unknown = sorted(set(fields) - TABLES)
         if unknown:
             raise UsageError(f"{path}: unknown table {unknown[0]!r}; there are: {', '.join(sorted(TABLES))}")
-        self.output = path.parent / self._text(fields, "output", path.stem)
+        self.output = path_of(path.parent / self._text(fields, "output", path.stem))
         table = dict(self._table(fields, "encode"))
         names = self._names(table.pop("texts", []), "[encode] texts")
         self.texts = [located(name if is_url(name) else path.parent / name) for name in names]
@@ -152,7 +155,7 @@ class JobPlan:
         where = Place(self.path, f"[[train]] {number}")
         if not name:
             raise UsageError(f"{where}: names no model")
-        family, output = family_of(name), Path(self._text(table, "output", f"{name}.h5"))
+        family, output = family_of(name), path_of(self._text(table, "output", f"{name}.h5"))
         options = {k: v for k, v in table.items() if k not in ("model", "output")}
         combined = list(self._combined(family.options, options, where))
         for count in [listed for listed, _ in self._counting] if family.counting else [{}]:

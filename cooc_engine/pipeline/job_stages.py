@@ -22,7 +22,8 @@ from cooc_engine.pipeline.job_tables import in_table
 from cooc_engine.pipeline.training import check_model
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import Options
-from cooc_engine.runtime.types import PathLike, several
+from cooc_engine.runtime.paths import several
+from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import part_path
 from cooc_engine.storage.sizes import shown_size, size_of
 

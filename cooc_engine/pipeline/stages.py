@@ -21,6 +21,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.models.checkpoints import worth
 from cooc_engine.pipeline.work_directories import discard_work, work_of, workspace
 from cooc_engine.runtime.keywords import Run, SharedKeywords
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
@@ -92,7 +93,7 @@ def opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
         if isinstance(source, Sequence) and not all(isinstance(text, str | os.PathLike) for text in source):
             raise UsageError("the source has documents, not names of files; encode them with encode_documents() first")
         return source
-    path = Path(source)
+    path = path_of(source)
     if is_directory_of(path, COUNTS):
         return Cooc(path)
     return Corpus(path) if path.is_dir() else [source]
@@ -154,5 +155,5 @@ def append(
     base.refuse_rectangular("a text cannot be appended to it")
     Splitting(base.manifest["corpus"]["options"], base.path, trust_tokenizer).check()
     encoding = replace(base.encoding, vocabulary=str(base.path))
-    with prepared(texts, Path(output), encoding, base.options, **run) as new:
+    with prepared(texts, path_of(output), encoding, base.options, **run) as new:
         return merge([base, new], output, **run)

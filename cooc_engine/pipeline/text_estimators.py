@@ -32,6 +32,7 @@ from cooc_engine.pipeline.training import train_family
 from cooc_engine.runtime.described import described
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.temporary import temporary_directory
 from cooc_engine.text.readers import document_words
@@ -152,7 +153,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         family = FAMILIES[self.family]
         _, trained = parameters_of(self.family)[0]
         given = {name: getattr(self, name) for name in trained} | {"seed": seed_of(self.random_state)}
-        held = HeldModel(None if self.output is None else Path(self.output))
+        held = HeldModel(None if self.output is None else path_of(self.output))
         with self._source(X) as source:
             count = self._options(family.counting, COUNTING) if family.counting and isinstance(source, Corpus) else None
             how = {**given, "threads": threads_of(self.n_jobs), "force": True}

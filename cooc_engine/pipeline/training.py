@@ -20,6 +20,7 @@ from cooc_engine.pipeline.stages import Source, opened, prepared
 from cooc_engine.pipeline.work_directories import discard_work
 from cooc_engine.runtime.keywords import Run, SharedTrainKeywords, TrainKeywords, chosen
 from cooc_engine.runtime.options import Options, checked_kind, option_called
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.run_options import RunOptions
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import check_same
@@ -44,7 +45,7 @@ def train_family(
     keywords: Mapping[str, Any],
 ) -> Model:
     """Train as `train` does; `keywords` are those of the run, and options by name in the place of `options`."""
-    family, output = family_of(model), Path(output)
+    family, output = family_of(model), path_of(output)
     _check_shared(model, family, keywords)
     run = family.accepted(keywords)
     given = {name: value for name, value in keywords.items() if name not in run}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import refuse_file, write_files
 
@@ -26,7 +27,7 @@ FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}}  # an
 
 def new_picture(output: PathLike, *, force: bool) -> Path:
     """Return the path of a picture; raises `UsageError` for another suffix, and if it exists, unless `force`."""
-    path = Path(output)
+    path = path_of(output)
     if path.suffix.lower() not in FORMATS:
         raise UsageError(f"{path}: is not the name of a picture; choose one that ends in {' or '.join(FORMATS)}")
     refuse_file(path, force=force)

@@ -26,6 +26,7 @@ from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.reports.html import TEMPLATES, check_name, environment
 from cooc_engine.reports.word_map import frequent_words, groups_of, neighbourhood_map, units_of
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Floats, PathLike
 from cooc_engine.storage.outputs import refuse_file, utf8, write_files
@@ -67,7 +68,7 @@ def explore(
     of a vector. Raises `UsageError` if the page exists, unless `force`, for vectors that are sparse, and if Jinja or
     scikit-learn is missing; and what `Vectors.open` raises.
     """
-    page, progress = Path(output), progress_of(progress)
+    page, progress = path_of(output), progress_of(progress)
     check_name(page)
     if words < 3:
         raise UsageError(f"--words is {words}; it must be at least 3")

@@ -16,9 +16,10 @@ from cooc_engine.reports.html import check_name, environment
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Shown
 from cooc_engine.runtime.types import PathLike, Paths
-from cooc_engine.storage.outputs import refuse_file, utf8, write_files
+from cooc_engine.storage.outputs import disk_errors, refuse_file, utf8, write_files
 
 __all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 
@@ -67,7 +68,7 @@ def compare(
         return {**comparison(models, pairs, analogies, options, progress), **(sections or {})}
     page = page_of(output)
     check_page(page)
-    with nullcontext() if page == Path(output) else _directory(page.parent):
+    with nullcontext() if page == path_of(output) else _directory(page.parent):
         beside = page.with_suffix(".json"), page.with_suffix(".png")
         for path in (page, *beside):
             refuse_file(path, force=force)
@@ -81,7 +82,7 @@ def compare(
 
 def page_of(output: PathLike) -> Path:
     """Return the path of the page: the output itself, or page.html in it if it is a directory."""
-    path = Path(output)
+    path = path_of(output)
     return path / "page.html" if path.is_dir() or not path.suffix else path
 
 
@@ -89,7 +90,8 @@ def page_of(output: PathLike) -> Path:
 def _directory(path: Path) -> Iterator[None]:
     """Create a directory; after an error it is removed again if it did not exist before."""
     there = path.is_dir()
-    path.mkdir(parents=True, exist_ok=True)
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:

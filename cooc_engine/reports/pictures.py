@@ -70,7 +70,7 @@ def plot(
     vectors, and if matplotlib or scikit-learn is missing; and what `open_model` raises.
     """
     path = new_picture(output, force=force)
-    opened = model if isinstance(model, ModelFile) else open_model(Path(model))
+    opened = model if isinstance(model, ModelFile) else open_model(model)
     if isinstance(opened.matrix, SparseVectors):
         raise UsageError(f"{opened.path}: has sparse vectors; a map takes dense ones, such as those of pmi-svd")
     if columns:

@@ -19,6 +19,7 @@ from cooc_engine.models.warm_start import begin_with, checksums, extended, has_w
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.interrupts import deferred_interrupt
 from cooc_engine.runtime.keywords import Run, TrainKeywords
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.sampled.model import Design
 from cooc_engine.sampled.network import Network
@@ -49,7 +50,7 @@ def train_sampled(
     mapped from an unnamed file beside the output. The keywords are those of `Run`. Raises `DivergenceError` as soon as a loss
     is not finite, `InterruptedRun` after Ctrl-C; `resume` then continues from a checkpoint beside the output.
     """
-    corpus, output = Corpus.of(corpus), Path(output)
+    corpus, output = Corpus.of(corpus), path_of(output)
     run = Run.of("train_sampled", how, TrainKeywords)
     with claimed(output, run) as checkpoint:
         older = open_older(options.init, options.vector_size, output)

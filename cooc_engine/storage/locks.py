@@ -34,6 +34,8 @@ def refuse_links(*works: Path, output: Path | None = None) -> None:
             status = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}; choose another --output") from None
         if stat.S_ISLNK(status.st_mode):
             what = "is a link"
         elif not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
@@ -114,5 +116,5 @@ def refuse_busy(lock: Path, *, take_over: bool = False) -> None:
 
     A run that was killed on another machine still holds it, unless it is to be taken over.
     """
-    with suppress(FileNotFoundError), locked(lock, create=False):
+    with suppress(FileNotFoundError, NotADirectoryError), locked(lock, create=False):
         refuse_others(lock, take_over=take_over)

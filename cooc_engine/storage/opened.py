@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import PathLike
 
@@ -28,7 +29,7 @@ class OpenedDirectory(Opened):
     """An opened directory. It is pickled as its path, so that another process opens it again."""
 
     def __init__(self, path: PathLike) -> None:
-        self.path = Path(path)
+        self.path = path_of(path)
 
     @classmethod
     def of(cls, source: PathLike | Self) -> Self:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, TypedDict, TypeGuard, TypeVar
 from cooc_engine.errors import CoocError, FormatError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.numbers import show_size
 from cooc_engine.runtime.options import as_flags, changed_options, changes
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.holders import held
 from cooc_engine.storage.inputs import record_bytes
@@ -136,10 +137,13 @@ def is_directory_of(path: Path, kind: str) -> bool:
 
 
 def beside(output: Path, suffix: str) -> Path:
-    """Return `output` with a suffix added to its name; raises `UsageError` if it has no name, like `.` or `/`."""
-    if not output.name:
+    """Return `output` with a suffix added to its name.
+
+    Raises `UsageError` if it has no name, like `..` or `/`, or one that is too long with the suffix.
+    """
+    if output.name in ("", ".."):
         raise UsageError(f"{output}: is not the name of an output; choose another --output")
-    return output.with_name(output.name + suffix)
+    return path_of(output.with_name(output.name + suffix))
 
 
 def part_path(output: Path) -> Path:

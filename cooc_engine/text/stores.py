@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import os
 import re
 import stat
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from cooc_engine.errors import UsageError
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
 
 __all__ = ["StoredText", "TextPath", "is_url", "located"]
@@ -100,11 +100,11 @@ def is_url(name: str) -> bool:
 
 def located(text: PathLike) -> TextPath:
     """Return where a text is; raises `UsageError` if it is in a store which nothing that is installed can read."""
-    url = os.fspath(text)
     if isinstance(text, StoredText):
         return text
-    if not (isinstance(url, str) and is_url(url)):
-        return Path(text)
+    if not (isinstance(text, str) and is_url(text)):
+        return path_of(text)
+    url = text
     require(f"reading {url}", "stores", "fsspec")
     from fsspec import get_filesystem_class
 

@@ -12,6 +12,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.models.sparse_vectors import SPARSE
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Floats, PathLike, Rows
 from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.outputs import disk_errors, refuse_file
@@ -48,7 +49,7 @@ def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool
     Raises `UsageError` if the vectors have more dimensions than the reference's, or are explicit; `InputError` if the models
     have no word in common.
     """
-    output = Path(output)
+    output = path_of(output)
     refuse_file(output, force=force)
     ours, theirs = _opened(model), _opened(reference)
     if ours.vector_size > theirs.vector_size:
@@ -82,7 +83,7 @@ def rotation(ours: Vectors, theirs: Vectors, rows: Rows, others: Rows) -> Floats
 
 
 def _opened(path: PathLike) -> Vectors:
-    vectors = Vectors.open(Path(path))
+    vectors = Vectors.open(path_of(path))
     if vectors.family and FAMILIES[vectors.family].rows == "sparse":
         raise UsageError(f"{path}: {SPARSE}")
     return vectors

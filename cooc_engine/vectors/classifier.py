@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,6 +25,7 @@ from cooc_engine.formats.vectors import as_model
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
@@ -172,7 +172,7 @@ class Classifier:
         If the model names a Python function as tokenizer, that is code from a file: it raises `UsageError`, unless
         `trust_tokenizer`.
         """
-        path = Path(path)
+        path = path_of(path)
         if not (path.is_file() and is_fasttext(beginning(path, len(MAGIC)))):
             return cls(open_model(path), trust_tokenizer=trust_tokenizer, encoding=encoding, errors=errors)
         with temporary_directory() as made:
@@ -219,7 +219,7 @@ class Classifier:
 
         Raises `InputError` as `encode` does, and `UsageError` as `predict` does.
         """
-        return self.answers(file_pieces([Path(path)], LONGEST_LINE, reading=self.reading), k, threshold, threads)
+        return self.answers(file_pieces([path_of(path)], LONGEST_LINE, reading=self.reading), k, threshold, threads)
 
     def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:
         """Return the scores of up to k predicted labels for each line of a labelled file; raises as `predict_file` does."""

@@ -25,7 +25,8 @@ from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.options import defaulted
-from cooc_engine.runtime.types import Matrix, Rows, listed
+from cooc_engine.runtime.paths import listed, path_of
+from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.arrays import Bound, torn
 from cooc_engine.storage.outputs import building_file
 from cooc_engine.storage.plain_hdf5 import Places, lay_out
@@ -88,9 +89,9 @@ def embed(
     `run` takes threads, memory, force, resume and progress. Raises `UsageError` for a budget that is too small and for a model
     that is none of ELMo, `InputError` for a text that cannot be read.
     """
-    how, output, options = Run.of("embed", run), Path(output), defaulted("embed", EmbedOptions, options)
+    how, output, options = Run.of("embed", run), path_of(output), defaulted("embed", EmbedOptions, options)
     vectors = ContextualVectors.open(model, trust_tokenizer=trust_tokenizer)
-    mix = LayerMix.open(Path(options.mix)) if options.mix else None
+    mix = LayerMix.open(options.mix) if options.mix else None
     choose = mix.mixed if mix else chosen(cast("Layers", options.layers))
     blank = choose(np.empty((vectors.layers, 0, vectors.vector_size), np.float32))
     paths = listed(texts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.formats.vectors import read_vectors, write_vectors
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Floats, Matrix, PathLike
 from cooc_engine.vectors import gensim_objects, gensim_tests
 from cooc_engine.vectors.gensim_names import GensimNames
@@ -287,7 +287,7 @@ class KeyedQueries(WordVectors, GensimNames):
         left out, or count as 0. `cooc_engine.evaluate` has more tests, intervals, and tells the coverage.
         """
         how = gensim_tests.Matching(self.index_to_key[:restrict_vocab], case_insensitive, dummy4unknown)
-        return gensim_tests.word_pairs(self.similarity, how, Path(pairs), delimiter)
+        return gensim_tests.word_pairs(self.similarity, how, path_of(pairs), delimiter)
 
     def evaluate_word_analogies(
         self,
@@ -302,7 +302,7 @@ class KeyedQueries(WordVectors, GensimNames):
         """
         how = gensim_tests.Matching(self.index_to_key[:restrict_vocab], case_insensitive, dummy4unknown)
         near = functools.partial(self.most_similar, topn=5, restrict_vocab=restrict_vocab)
-        return gensim_tests.word_analogies(near, how, Path(analogies))
+        return gensim_tests.word_analogies(near, how, path_of(analogies))
 
     def save_word2vec_format(self, fname: PathLike, binary: bool = False, write_header: bool = True) -> None:
         """Write words and vectors in word2vec's format, text or binary, replacing a file; without its header in GloVe's."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -20,7 +19,8 @@ from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.runtime.types import Floats, Matrix, Rows
+from cooc_engine.runtime.paths import path_of
+from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.storage.outputs import write_files
 from cooc_engine.storage.schema import read_json
 from cooc_engine.text.bounded import whole
@@ -59,19 +59,20 @@ class LayerMix:
         return cls(1.0, (0.0,) * layers)
 
     @classmethod
-    def open(cls, path: Path) -> LayerMix:
+    def open(cls, path: PathLike) -> LayerMix:
         """Read the file that `save` writes; raises `InputError` if it is anything else."""
+        path = path_of(path)
         found = read_json(whole(path, LONGEST), _Mix, f"{path}")
         if not all(abs(number) <= LARGEST for number in (found["gamma"], *found["scores"])):
             raise InputError(f"{path}: has a number beyond ±{LARGEST:,.0f}; gamma and the scores of layers are small")
         return cls(found["gamma"], tuple(found["scores"]))
 
-    def save(self, path: Path, *, force: bool = False) -> None:
+    def save(self, path: PathLike, *, force: bool = False) -> None:
         """Write the mix as JSON, {"gamma": 1.0, "scores": [0.0, 0.0, 0.0]}.
 
         Raises `UsageError` if the file exists, unless `force`.
         """
-        write_files({path: json.dumps({"gamma": self.gamma, "scores": self.scores}).encode() + b"\n"}, force=force)
+        write_files({path_of(path): json.dumps({"gamma": self.gamma, "scores": self.scores}).encode() + b"\n"}, force=force)
 
     @property
     def weights(self) -> Floats:

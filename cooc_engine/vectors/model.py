@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 import os
-from pathlib import Path
 from typing import Any
 
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.vectors import Errors, ForeignModel, convert
 from cooc_engine.models.file import ModelFile
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.vectors.columns import ColumnVectors
 from cooc_engine.vectors.documents import DocumentVectors, Text
@@ -109,4 +109,4 @@ def import_vectors(
     if not isinstance(given, str | os.PathLike):
         kind = type(given).__name__
         raise UsageError(f"import_vectors reads a file, not a {kind}; Vectors.from_gensim takes gensim's vectors in memory")
-    return Model.of(convert(ForeignModel(Path(path), format, errors, vocab, options), Path(output), force=force))
+    return Model.of(convert(ForeignModel(path_of(path), format, errors, vocab, options), path_of(output), force=force))

@@ -18,6 +18,7 @@ import numpy as np
 from cooc_engine.errors import FormatError, InputError, UsageError, advising
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike, Rows
 from cooc_engine.storage.arrays import Bound
@@ -65,7 +66,7 @@ class IndexedVectors(Vectors):
         if usearch is missing, and what `Vectors.open` raises.
         """
         vectors = super().open(source, trust_tokenizer=trust_tokenizer)
-        vectors._search = GraphSearch(_open_graph(Path(source), vectors), vectors._rows)
+        vectors._search = GraphSearch(_open_graph(path_of(source), vectors), vectors._rows)
         return vectors
 
 
@@ -91,7 +92,7 @@ class GraphSearch:
 
 def index_path(path: Path | str) -> Path:
     """Return the path of the index of a file of vectors, which lies beside it."""
-    return beside(Path(path), ".index")
+    return beside(path_of(path), ".index")
 
 
 def build_index(path: Path | str, *, threads: int | None = None, force: bool = False, progress: Shown = None) -> BuiltIndex:

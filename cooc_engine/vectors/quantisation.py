@@ -21,6 +21,7 @@ from cooc_engine.models.subwords import LINE_END
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Progress, Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
@@ -72,7 +73,7 @@ def quantize(
 
     Raises `UsageError` for explicit vectors, and for a model that is already quantised.
     """
-    output, options, older = Path(output), defaulted("quantize", QuantizeOptions, options), open_model(Path(model))
+    output, options, older = path_of(output), defaulted("quantize", QuantizeOptions, options), open_model(path_of(model))
     refuse_file(output, force=force)
     if older.codes:
         raise UsageError(f"{older.path}: is already quantised; name the model from which it was made")
@@ -158,7 +159,7 @@ def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict
     options = older.trained_with(SupervisedOptions)
     options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
     with directory_beside(at := beside(how.output, ".retrain")):
-        corpus = Corpus(source) if Path(source).is_dir() else _encoded(source, older, how, at)
+        corpus = Corpus(source) if path_of(source).is_dir() else _encoded(source, older, how, at)
         with how.progress.stage("retrain", options.epochs * corpus.tokens, "words") as stage:
             return retrained(corpus, options, pruned, how.threads, stage, older.path)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -11,7 +10,8 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
-from cooc_engine.runtime.types import PathLike, several
+from cooc_engine.runtime.paths import path_of, several
+from cooc_engine.runtime.types import PathLike
 
 __all__ = ["ratio"]
 MOST = 700  # the exponential of more is no number
@@ -31,7 +31,7 @@ def ratio(
     or None where a count is 0. Raises `UnknownWordError`, naming the word, and `UsageError` for a family whose inner product
     is neither a log count nor a PMI.
     """
-    opened, contexts = open_model(Path(model)), several(contexts)
+    opened, contexts = open_model(path_of(model)), several(contexts)
     able = [name for name, family in FAMILIES.items() if family.product]
     if opened.family not in able:
         raise UsageError(f"{model}: is a {opened.family} model; ratios are available for {' and '.join(able)}")

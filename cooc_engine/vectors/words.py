@@ -23,6 +23,7 @@ from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Floats, Mask, Matrix, PathLike, Rows
 from cooc_engine.text.tokenizers import Splitting
@@ -101,7 +102,7 @@ class WordVectors(Shown):
         else:
             model = source if isinstance(source, ModelFile) else open_model(source)
             opened = cls.of_model(model, model.rows(), digest=model.digest, trust_tokenizer=trust_tokenizer)
-        opened._path = Path(source).absolute()
+        opened._path = path_of(source).absolute()
         return opened
 
     @classmethod

@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import signal
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,28 @@ def test_a_directory_as_text(call):
     assert_one_line(*call("encode", "text", "--output", "corpus"), 1, "text: cannot be read (Is a directory)")
     assert_one_line(*call("train", "glove", "text", "--output", "model.h5"), 1, "text: not a corpus directory")
     assert left() == ["text"]
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000], ids=["NUL", "long"])
+@pytest.mark.parametrize(
+    "words",
+    ["nn @ w", "info @", "run @", "encode @ --output out", "encode t --output @", "predict @ t", "train glove t --output @"],
+)
+def test_a_path_that_the_system_does_not_take(call, words, path):
+    Path("t").write_text("a b c\n" * 20)
+    says = ": is not a path (" + ("it has a NUL byte" if "\0" in path else "File name too long)")
+    assert_one_line(*call(*[path if word == "@" else word for word in words.split()]), 2, says)
+    assert left() == ["t"]
+
+
+def test_an_output_below_a_file(call, made):
+    Path("t").write_text("a b c\n" * 20)
+    for words in (["encode", "t"], ["train", "glove", made / "cooc"], ["export", made / "model.h5"]):
+        output = ["t/out"] if words[0] == "export" else ["--output", "t/out"]
+        assert_one_line(*call(*words, *output), 2, "t: no such directory; make it or choose another --output")
+    pages = ["compare", made / "model.h5", "other.h5", "--pairs", "p", "--output", "t/out"]
+    if find_spec("matplotlib"):
+        assert_one_line(*call(*pages), 2, "t/out: Not a directory; choose another --output")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
