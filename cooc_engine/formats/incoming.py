@@ -21,7 +21,7 @@ from cooc_engine.runtime.types import Matrix, Rows
 from cooc_engine.storage.hdf5 import BEYOND, LARGEST
 from cooc_engine.storage.scratch import map_rows, nameless
 
-__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8", "repeated", "taken"]
+__all__ = ["CHUNK", "WIDEST", "Faults", "Incoming", "check_shapes", "is_utf8", "repeated", "shown", "taken"]
 
 CHUNK = 1 << 22  # bytes processed at a time
 WIDEST = 1 << 20  # numbers of a vector: longer ones are taken for a damaged header
@@ -72,14 +72,14 @@ class Incoming:
         for at, word in enumerate(words):
             if not sound[at]:
                 self._fault(
-                    "not finite", numbers[at], f"the vector of {_shown(word)} holds a number that is not finite, or {BEYOND}"
+                    "not finite", numbers[at], f"the vector of {shown(word)} holds a number that is not finite, or {BEYOND}"
                 )
             elif not word:
                 sound[at] = False
                 self._fault("no word", numbers[at], "the word is empty")
             elif not is_utf8(word):
                 sound[at] = False
-                self._fault("not UTF-8", numbers[at], f"the word {_shown(word)} is not UTF-8")
+                self._fault("not UTF-8", numbers[at], f"the word {shown(word)} is not UTF-8")
             else:
                 self._text += word
                 self._ends.append(len(self._text))
@@ -176,6 +176,7 @@ def is_utf8(word: bytes) -> bool:
     return True
 
 
-def _shown(word: bytes) -> str:
+def shown(word: bytes) -> str:
+    """Return a word for a message, in quotes; of a long one, the beginning."""
     text = word.decode(errors="replace")
     return repr(text if len(text) <= 40 else text[:39] + "…")

@@ -8,8 +8,10 @@ elmo                     models of ELMo's programs, both ways, in several files
 
 from __future__ import annotations
 
+import itertools
+import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -113,12 +115,12 @@ def format_of(path: PathLike) -> str | None:
     if head[8:9] == b"{" and struct.unpack("<Q", head[:8])[0] <= safetensors.HEAD:
         return "safetensors"
     first, _, rest = head.partition(b"\n")
-    fields = first.split()
-    if b"\t" in first and _are_numbers(fields) and metadata_path(path).is_file():
+    fields = first.split(None, 2)  # all of them could take many times the memory of the line
+    if b"\t" in first and _are_numbers(_fields(first)) and metadata_path(path).is_file():
         return "tsv"
     if len(fields) == 2 and all(field.isdigit() for field in fields):
         return "word2vec" if _is_line(rest.partition(b"\n")[0]) else "word2vec-bin"
-    if len(fields) > 1 and _are_numbers(fields[-1:]):
+    if len(fields) > 1 and _are_numbers(first.rsplit(None, 1)[-1:]):
         return "glove"
     if len(fields) == 8 and _are_numbers(fields[:6]):
         raise InputError(f"{path}: is a table of floret, which has no words; open the model from which it was exported")
@@ -128,14 +130,17 @@ def format_of(path: PathLike) -> str | None:
 
 def _is_line(line: bytes) -> bool:
     """Tell whether bytes are a line of a word and numbers; a broken line counts too if it is UTF-8 with at least one number."""
-    numbers = line.split()[1:]
-    sound = _are_numbers(numbers) or (is_utf8(line) and any(_are_numbers([field]) for field in numbers))
+    sound = _are_numbers(_fields(line, 1)) or (is_utf8(line) and any(_are_numbers([field]) for field in _fields(line, 1)))
     return not line or (sound and b"\0" not in line)
 
 
-def _are_numbers(fields: list[bytes]) -> bool:
+def _fields(line: bytes, first: int = 0) -> Iterator[bytes]:
+    return (found[0] for found in itertools.islice(re.finditer(rb"\S+", line), first, None))
+
+
+def _are_numbers(fields: Iterable[bytes]) -> bool:
     try:
-        return bool(fields) and all(float(field) is not None for field in fields)
+        return sum(float(field) is not None for field in fields) > 0
     except ValueError:
         return False
 

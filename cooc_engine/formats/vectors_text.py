@@ -7,6 +7,7 @@ numbers alone, separated by tabs, and the words from a second file.
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from cooc_engine._kernels.later import subwords as hashing
 from cooc_engine.errors import InputError
-from cooc_engine.formats.incoming import WIDEST, Faults, Incoming
+from cooc_engine.formats.incoming import WIDEST, Faults, Incoming, shown
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.types import Matrix
@@ -28,9 +29,13 @@ __all__ = ["WHITE_SPACE", "metadata_path", "read_projector", "read_text", "write
 LINES = 1 << 20  # bytes of lines parsed at a time
 ROWS = 1 << 12  # rows of a table that are written at a time
 LONGEST_LINE = 1 << 22  # bytes of a line
+LONG = 1 << 17  # characters of a line that is parsed in pieces
+PIECE = re.compile(r"(?s).{1,65536}[^ \t]*")  # of a line: `np.loadtxt` takes some 60 bytes for each number of a row
+FIELD = re.compile(rb"[^ \t\n\v\f\r]+")
 SHOWN = 40  # bytes shown of a line
 SAMPLE = 100  # lines from which the vector size is inferred if there is no header
 WHITE_SPACE = b" \t\n\v\f\r"  # characters that no word of a text format can contain
+FILLED = ~np.isin(np.arange(256), [*WHITE_SPACE])  # for each byte
 
 
 # --------------------------------------------------------------------------------------------------------- writing
@@ -117,8 +122,14 @@ def _lines(numbered: Iterable[tuple[int, bytes]]) -> Iterator[_Line]:
 
 def _width(lines: Sequence[_Line]) -> int:
     """Return the most common number of fields: a few lines may be broken, or have a word that contains spaces."""
-    ((width, _),) = Counter(len(line.numbers.split()) for line in lines).most_common(1) or [(0, 0)]
+    ((width, _),) = Counter(_fields(line.numbers) for line in lines).most_common(1) or [(0, 0)]
     return width
+
+
+def _fields(numbers: bytes) -> int:
+    """Return the number of fields, of which a list would take many times their memory."""
+    filled = FILLED[np.frombuffer(b" " + numbers, np.uint8)]
+    return int(np.count_nonzero(filled[1:] & ~filled[:-1]))
 
 
 def _gather(lines: Iterator[_Line], width: int, faults: Faults, incoming: Incoming) -> int:
@@ -154,29 +165,69 @@ def _parsed(block: Sequence[_Line], width: int) -> Matrix | None:
     if not all(line.numbers for line in block):
         return None
     texts = [line.numbers.decode("latin-1") for line in block]
+    rows = _numbers(texts) if max(map(len, texts)) <= LONG else _long_rows(texts, width)
+    return rows if rows is not None and rows.shape == (len(block), width) else None
+
+
+def _numbers(texts: Sequence[str]) -> Matrix | None:
+    """Return the numbers of texts of equal length as rows, or None if one is not numbers alone."""
+    if any(map(str.isspace, texts)):
+        return None
     try:
         with np.errstate(over="ignore"):  # values too large for float32 become infinite, which is a fault
-            rows = np.loadtxt(texts, np.float32, comments=None, ndmin=2)
+            return np.loadtxt(texts, np.float32, comments=None, ndmin=2)
     except ValueError:
         return None
-    return rows if rows.shape == (len(block), width) else None
+
+
+def _long_rows(texts: Sequence[str], width: int) -> Matrix | None:
+    """Return the numbers (n, width) of long lines as `_numbers` does, taken piece by piece."""
+    rows = np.empty((len(texts), width), np.float32)
+    for row, text in zip(rows, texts, strict=True):
+        begin = 0
+        for piece in _pieces(text):
+            found = _numbers([piece])
+            if found is None or len(found) != 1 or found.size > width - begin:
+                return None
+            row[begin : begin + found.size] = found[0]
+            begin += found.size
+        if begin != width or "\r" in text:
+            return None
+    return rows
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a line between fields."""
+    return (piece[0] for piece in PIECE.finditer(text) if not piece[0].isspace())
 
 
 def _is_sound(line: _Line, width: int, faults: Faults) -> bool:
     """Tell whether a line has a word and `width` numbers; report the fault if not."""
     if _parsed([line], width) is not None:
         return True
-    fields = line.numbers.split()
-    tail = _Line(0, b"", b" ".join(fields[len(fields) - width :]))
-    if len(fields) > width and line.word and _parsed([tail], width) is not None:
-        word = b" ".join([line.word, *fields[: len(fields) - width]]).decode(errors="replace")
-        faults.found("space", line.number, f"the word {word!r} has spaces in it")
-    elif len(fields) != width:
-        faults.found("broken", line.number, f"expected a word and {width} numbers, found {len(fields)}")
-    else:  # each field may be a number, but the line not one of numbers, with a carriage return in it
-        bad = next((field for field in fields if _parsed([_Line(0, b"", field)], 1) is None), line.numbers[:SHOWN])
-        faults.found("broken", line.number, f"{bad.decode(errors='replace')!r} is not a number")
+    size = _fields(line.numbers)
+    if size > width and line.word and (word := _word_with_spaces(line, size - width, width)):
+        faults.found("space", line.number, f"the word {shown(word)} has spaces in it")
+    elif size != width:
+        faults.found("broken", line.number, f"expected a word and {width} numbers, found {size}")
+    else:
+        faults.found("broken", line.number, f"{shown(_bad_field(line.numbers))} is not a number")
     return False
+
+
+def _word_with_spaces(line: _Line, extra: int, width: int) -> bytes | None:
+    """Return the beginning of the word of a line that has `extra` fields before its numbers, or None if there are others."""
+    begin = next(itertools.islice(FIELD.finditer(line.numbers), extra, None)).start()
+    if _parsed([_Line(0, b"", line.numbers[begin:])], width) is None:
+        return None
+    return b" ".join([line.word, *line.numbers[: min(begin, LONG)].split()])
+
+
+def _bad_field(numbers: bytes) -> bytes:
+    """Return the first field that is no number, or else the beginning of the line, which has a carriage return in it."""
+    pieces = (piece for piece in _pieces(numbers.decode("latin-1")) if _numbers([piece]) is None)
+    fields = next(pieces, "").encode("latin-1").split()
+    return next((field for field in fields if _parsed([_Line(0, b"", field)], 1) is None), numbers[:SHOWN])
 
 
 def read_projector(path: Path, faults: Faults, incoming: Incoming) -> None:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import struct
 import tracemalloc
 import zipfile
@@ -69,6 +70,42 @@ def test_a_compressed_file_of_one_line(tmp_path, form, head):
     path.with_name("v-metadata.gz").write_bytes(b"a\nb\nc\n")
     says = refused(read_vectors, path, form)
     assert "has more than 4,194,304 bytes; is it the right file?" in says or "head of two numbers" in says
+
+
+NUMBERS = np.arange(150_000) % 1000 / 8
+LONG_LINE = " ".join(map(str, NUMBERS.tolist())).encode()
+LONG_LINES = {  # a second one, and what is said of it
+    "a letter": (LONG_LINE[:-1] + b"x", "'124.87x' is not a number"),
+    "too few": (LONG_LINE[:-8], "expected a word and 150000 numbers, found 149999"),
+    "too many": (b"c d " + LONG_LINE, "the word 'b c d' has spaces in it"),
+    "a carriage return": (LONG_LINE[:-7] + b" \r 2", r"'0.0 0.125 0.25 0.375 0.5 0.625 0.75 0.87' is not a number"),
+}
+
+
+def test_long_lines_take_memory_for_what_they_hold(tmp_path):
+    """A list of their fields would take ten times that, and so would all numbers of a row in NumPy's parser."""
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"a " + LONG_LINE + b"\n")
+    tracemalloc.start()
+    try:
+        assert np.array_equal(read_vectors(path).vectors[0], NUMBERS.astype(np.float32))
+        assert tracemalloc.get_traced_memory()[1] < 4 * len(LONG_LINE) + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("line, says", LONG_LINES.values(), ids=LONG_LINES)
+def test_what_is_wrong_with_a_long_line(tmp_path, line, says):
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"a " + LONG_LINE + b"\nb " + line + b"\n")
+    with pytest.raises(InputError, match=re.escape(f"v.txt:2: {says}")):
+        read_vectors(path)
+
+
+def test_a_word_of_a_line_is_shown_in_part(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"a 1 2\nb 1 2\nc" + b" word" * 30_000 + b" 1 2\n")
+    assert len(refused(read_vectors, path)) < len(str(path)) + 100
 
 
 @pytest.mark.parametrize("form", ["npz", "safetensors"])
