@@ -12,7 +12,8 @@
 
 A message is one line: what is wrong, where, and what to do about it. It is written with options as flags, `--loss=hs` where
 their value belongs to them. In Python, `str(error)` has them as keywords, `loss='hs'`; the command line shows `error.flags`.
-Errors of a job have them as keys of its file, `[[train]] loss = "hs"`.
+Errors of a job have them as keys of its file, `[[train]] loss = "hs"`. Names and words in it come from files: what is shown is
+one line, without anything that a terminal would obey.
 """
 
 from __future__ import annotations
@@ -39,7 +40,19 @@ SWITCHES = frozenset(
         "trust-tokenizer",
     )
 )  # flags without a value
+# Control characters but tab and line feed, and those that turn the direction of writing or end a line.
+OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 AS_WRITTEN = re.compile(r"[-+]?[\d.]+(e[-+]?\d+)?|[A-Z_.]+|True|False|None")  # values without quotes: numbers, and FILE
+
+
+def visible(text: str) -> str:
+    """Return a text with what a terminal would obey as `\\uNNNN`, which is harmless there and the same in JSON."""
+    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def in_one_line(text: str) -> str:
+    """Return a text as `visible` does, and as one line, whatever the names in it contain."""
+    return visible(text).replace("\n", "\\n")
 
 
 class CoocError(Exception):
@@ -58,8 +71,8 @@ class CoocError(Exception):
         return OPTION.sub(lambda found: found[0].replace("=", " ", 1), self.text)
 
     def __str__(self) -> str:
-        """Return the message in the terms of Python."""
-        return OPTION.sub(_keyword, self.text)
+        """Return the message in the terms of Python, as `in_one_line` shows it."""
+        return in_one_line(OPTION.sub(_keyword, self.text))
 
 
 def _keyword(found: re.Match[str]) -> str:

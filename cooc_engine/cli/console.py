@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cooc_engine.errors import visible
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.machine import usable_cores
 from cooc_engine.runtime.measure import Measure
 from cooc_engine.runtime.run_options import PlannedOptions, RunOptions
-from cooc_engine.runtime.streams import message_line, visible
+from cooc_engine.runtime.streams import message_line
 
 __all__ = [
     "Told", "Work", "carry_out", "fail", "figure", "note", "print_json", "print_lines", "print_result",

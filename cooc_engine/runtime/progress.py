@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import UsageError, in_one_line, visible
 from cooc_engine.runtime.numbers import show_clock, show_number
-from cooc_engine.runtime.streams import speaks_json, visible
+from cooc_engine.runtime.streams import speaks_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -132,7 +132,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """Write one line, such as a plan or a warning; it is logged too."""
-        LOG.info(text)
+        LOG.info(in_one_line(text))
 
 
 class LineProgress(Progress):

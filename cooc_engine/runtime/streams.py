@@ -10,23 +10,14 @@ import errno
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from cooc_engine.errors import CoocError
+from cooc_engine.errors import CoocError, in_one_line
 
-__all__ = ["ReaderGone", "guard_streams", "message_line", "messages", "speak_json", "speaks_json", "visible"]
-
-# Control characters but tab and line feed, and those that turn the direction of writing or end a line.
-OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
-
-def visible(text: str) -> str:
-    """Return a text with what a terminal would obey as `\\uNNNN`, which is harmless there and the same in JSON."""
-    return OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+__all__ = ["ReaderGone", "guard_streams", "message_line", "messages", "speak_json", "speaks_json"]
 
 
 @contextmanager
@@ -46,7 +37,7 @@ def speaks_json() -> bool:
 
 def message_line(text: str, record: Mapping[str, Any]) -> str:
     """Return a text as one line for standard error, whatever the names in it contain; or the record, if that is to be JSON."""
-    return json.dumps(record) if speaks_json() else "cooc-engine: " + visible(text).replace("\n", "\\n")
+    return json.dumps(record) if speaks_json() else "cooc-engine: " + in_one_line(text)
 
 
 class ReaderGone(CoocError):

@@ -10,7 +10,7 @@ from support.models import make_data
 from support.topics import make_corpus, planted
 
 import cooc_engine
-from cooc_engine.errors import FormatError, UnknownArrayError, UsageError
+from cooc_engine.errors import CoocError, FormatError, UnknownArrayError, UsageError
 from cooc_engine.evaluation.judge import evaluate
 from cooc_engine.models.file import save_model
 from cooc_engine.models.sampled_options import Doc2vecOptions
@@ -69,6 +69,22 @@ def test_shown_at_a_glance(model):
     assert repr(Vectors(["<b>"], [[1]])) == "<Vectors: words 1, size 1, first <b>>"
     assert "&lt;b&gt;" in Vectors(["<b>"], [[1]])._repr_html_()
     assert repr(model.vocabulary).startswith("<Vocabulary: words 12, tokens 222, first wört0, ")
+
+
+def test_what_a_file_names_is_no_command_to_a_terminal(tmp_path):
+    """Names of test sets and words come from files, and what is shown is one line."""
+    named = [{"dataset": "\x1b[2Jmen\n", "kind": "spearman", "value": 0.5, "covered": 1, "total": 1}]
+    save_model(tmp_path / "m.h5", make_data(evaluation=named))
+    shown = [
+        repr(open_model(tmp_path / "m.h5")),
+        open_model(tmp_path / "m.h5")._repr_html_(),
+        repr(Vectors(["\x1b[1m\n"], [[1]])),
+    ]
+    assert all(text.isprintable() for text in shown), shown
+    assert r"\u001b[2Jmen\n spearman 0.5000" in shown[0]
+    with pytest.raises(CoocError) as caught:
+        Vectors(["a"], [[1]])["\x1b[1m\u202e\n"]
+    assert str(caught.value).isprintable()
 
 
 def test_a_parameter_that_there_is_not(model):
