@@ -30,34 +30,26 @@ Page = Annotated[
 Models = Annotated[list[Path], Parameter(name="MODEL..."), "The model files, or files of vectors of other programs."]
 
 
-@dataclass(frozen=True)
-class TableOptions(Options):
-    """Where a table of scores goes."""
-
-    output: Path | None = None
-    """A file to which the table is also written, tab-separated, with one line per score."""
-    force: bool = False
-    """Replace an existing file."""
-    progress: Kind = "auto"
-    """How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."""
-    json: bool = False
-    """Print one JSON list."""
-
-
-@dataclass(frozen=True)
-class PageOptions(Options):
-    """How a page is written."""
-
-    force: bool = False
-    """Replace an existing page."""
-    progress: Kind = "auto"
-    """How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."""
-    json: bool = False
-    """Print all numbers as one JSON object."""
-
-
+TableFile = Annotated[Path | None, "A file to which the table is also written, tab-separated, with one line per score."]
 JsonList = Annotated[bool, "Print one JSON list."]
 Labels = Annotated[Files, "Files of labels, one per line and one file per text, if the labels are not in the texts."]
+
+
+@dataclass(frozen=True)
+class ShownOptions(Options):
+    """How an evaluation runs, and how its results are shown."""
+
+    heading = "Running"
+
+    force: bool = False
+    """Replace existing files."""
+    progress: Kind = "auto"
+    """How progress is shown on stderr: `auto` is JSON with --json, else a bar on a terminal and lines elsewhere."""
+    json: bool = False
+    """Print all results as one JSON value."""
+
+
+SHOWN = ShownOptions()
 
 
 def info(path: Annotated[Path, Parameter(name="PATH"), "The directory or file."], /, *, json: Json = False) -> None:
@@ -146,7 +138,7 @@ def compare(
     analogies: Annotated[Files, "Files of questions: four words per line, a colon starts a section."] = None,
     tests: Annotated[Files, "Labelled texts on which the classifiers among the models are tested."] = None,
     options: CompareOptions | None = None,
-    shown: PageOptions | None = None,
+    shown: ShownOptions = SHOWN,
 ) -> None:
     """Show models of any family side by side on a page: scores with intervals, costs, neighbours, spectra and norms.
 
@@ -158,12 +150,11 @@ def compare(
     from cooc_engine.evaluation.comparison import named_models
     from cooc_engine.reports.page import page_of
 
-    how, page = shown or PageOptions(), str(page_of(output))
-    progress = cooc_engine.open_progress(how.progress)
+    page, progress = str(page_of(output)), cooc_engine.open_progress(shown.progress)
     sections = {"classifiers": accuracies(named_models(models), tests, progress=progress)} if tests else {}
     given = (pairs or (), analogies or (), options)
-    record = cooc_engine.compare(models, output, *given, sections=sections, force=how.force, progress=progress)
-    print_result(how.json, {"output": page, **record}, _compared(page, record))
+    record = cooc_engine.compare(models, output, *given, sections=sections, force=shown.force, progress=progress)
+    print_result(shown.json, {"output": page, **record}, _compared(page, record))
 
 
 def _compared(page: str, record: dict[str, Any]) -> Iterator[str]:
@@ -187,8 +178,9 @@ def cluster(
     *,
     texts: Annotated[Files, "The texts, one labelled document per line; all are clustered together."] = None,
     labels: Labels = None,
+    output: TableFile = None,
     options: ClusterOptions | None = None,
-    table: TableOptions | None = None,
+    shown: ShownOptions = SHOWN,
 ) -> None:
     """Cluster documents by their vectors: mutual information, adjusted Rand index and purity of (spherical) k-means.
 
@@ -200,7 +192,7 @@ def cluster(
 
     if not texts:
         raise UsageError("there is nothing to cluster; pass --texts=FILE")
-    _judge(models, Clustering.of(texts, options, labels or ()), table or TableOptions())
+    _judge(models, Clustering.of(texts, options, labels or ()), output, shown)
 
 
 def classify(
@@ -210,8 +202,9 @@ def classify(
     train: Annotated[Path, "The text to learn from, one labelled document per line."],
     test: Annotated[Path, "The text to classify, one labelled document per line."],
     labels: Labels = None,
+    output: TableFile = None,
     options: ClassifyOptions | None = None,
-    table: TableOptions | None = None,
+    shown: ShownOptions = SHOWN,
 ) -> None:
     """Classify documents by their vectors: accuracy and F1 of nearest neighbours and of logistic regression.
 
@@ -221,17 +214,17 @@ def classify(
     """
     from cooc_engine.evaluation.classification import Classification
 
-    _judge(models, Classification.of(train, test, options, labels or ()), table or TableOptions())
+    _judge(models, Classification.of(train, test, options, labels or ()), output, shown)
 
 
-def _judge(models: list[Path], task: Task, table: TableOptions) -> None:
+def _judge(models: list[Path], task: Task, output: Path | None, shown: ShownOptions) -> None:
     """Judge models by a task, and print the table, or its rows as JSON."""
     from cooc_engine.evaluation.documents import task_rows
     from cooc_engine.reports.table import score_table, write_scores
 
-    if table.output:
-        refuse_file(table.output, force=table.force)
-    rows = task_rows(task, models, cooc_engine.open_progress(table.progress))
-    if table.output:
-        write_scores(rows, table.output, force=table.force)
-    print_result(table.json, rows, score_table(rows))
+    if output:
+        refuse_file(output, force=shown.force)
+    rows = task_rows(task, models, cooc_engine.open_progress(shown.progress))
+    if output:
+        write_scores(rows, output, force=shown.force)
+    print_result(shown.json, rows, score_table(rows))

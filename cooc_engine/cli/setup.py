@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 from cooc_engine.cli.console import print_result
 from cooc_engine.cli.parameters import Directory, Json, ProgressKind
@@ -25,7 +24,7 @@ def demo(*, output: Directory = Path("cooc-demo"), progress: ProgressKind = "aut
     print_result(json, {"output": str(output)}, lines)
 
 
-def warm(*, progress: ProgressKind = "auto", json: Annotated[bool, "Print the result as one JSON object."] = False) -> None:
+def warm(*, progress: ProgressKind = "auto", json: Json = False) -> None:
     """Compile all kernels in advance, once for this machine; otherwise each is compiled when it is first needed.
 
     For example:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 
@@ -61,7 +60,7 @@ class LockstepInference:
         lanes = self._lanes(int(np.diff(offsets[first : last + 1 : LANES]).max()))
         infer_documents(ids, offsets, first, last, model.rule, model.tables, pace, *self._matrices, lanes, trained)
 
-    def _lanes(self, words: int) -> Any:
+    def _lanes(self, words: int) -> Lanes:
         """Allocate the buffers of a thread for groups of documents of at most `words` words."""
         tables, slots = self._model.tables, 1 + self._model.rule.negative
         if self._model.rule.output == rules.PATH:
