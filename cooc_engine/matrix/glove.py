@@ -143,7 +143,9 @@ GLOVE = Solver(
 SIMPLER = Solver(
     "simpler-glove",
     {"component": "train_simpler", "row": "train_simpler_by_rows"},
-    lambda options: Shape(options.vector_size, False, options.tying == "tied", options.accumulators == "row"),
+    lambda options: Shape(
+        options.vector_size, biases=False, tied=options.tying == "tied", by_rows=options.accumulators == "row"
+    ),
     simpler_dealing,
 )
 

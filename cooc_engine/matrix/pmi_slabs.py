@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,11 @@ class _SharedRows:
 
     shape: Range
     entries: int
-    turned: bool
     slabs: list[Slab]
     workers: Workers
     numbers: Iterator[int]
     directory: Path
+    turned: bool = False
 
     def multiply(self, right: Panels, result: Panels, pool: Executor) -> None:
         """result = self @ right, both in panels; each product has files of its own."""
@@ -149,8 +149,8 @@ def shared_operator(cooc: Cooc, slabs: list[Slab], workers: Workers, output: Pat
     with directory_beside(directory), workers.at(directory):
         entries = sum(workers.each(hold, ((slab,) for slab in slabs), stage, stay=True))
         shape, numbers = (len(cooc.vocabulary), cooc.columns), itertools.count()
-        rows = _SharedRows(shape, entries, False, slabs, workers, numbers, directory)
-        turned = _SharedRows((shape[1], shape[0]), entries, True, slabs, workers, numbers, directory)
+        rows = _SharedRows(shape, entries, slabs, workers, numbers, directory)
+        turned = replace(rows, shape=(shape[1], shape[0]), turned=True)
         try:
             yield Operator(rows, turned if copies(cooc, slabs[0].options) == 2 else None)
         finally:

@@ -233,10 +233,11 @@ class KeyedQueries(WordVectors, GensimNames):
 
     def _cosines_with(self, unit: Matrix, first: int, last: int) -> Matrix:
         """Return the cosines of rows first:last with a vector of length 1, (last - first,)."""
-        steps = range(first, last, self._step)
-        column = unit[:, None]
-        parts = [self._exact.cosines_with(column, at, self._rows[at : min(at + self._step, last)])[:, 0] for at in steps]
-        return np.concatenate([*parts, np.empty(0, np.float32)])
+        found, column = np.empty(last - first, np.float32), unit[:, None]
+        for part in self._parts(len(found)):
+            begin, end = first + part.start, first + part.stop
+            found[part] = self._exact.cosines_with(column, begin, self._rows[begin:end])[:, 0]
+        return found
 
     def _clip(self, start: int, end: int | None, restrict: int | None) -> tuple[int, int]:
         first, last = (0, restrict) if restrict else (start, end or len(self))

@@ -110,8 +110,8 @@ def build_index(path: Path | str, *, threads: int | None = None, force: bool = F
     with advising("run again"), building(output, plan, force=force, resume=True) as work:
         graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
         with progress_of(progress).stage("index", size, "words") as stage:
-            for start in range(0, size, exact._step):
-                block = np.arange(start, min(start + exact._step, size))
+            for part in exact._parts(size):
+                block = np.arange(part.start, part.stop)
                 graph.add(block, exact.unit_rows(block), threads=threads)
                 stage.advance(len(block))
         graph.expansion_search = SEARCHED

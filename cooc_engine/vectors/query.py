@@ -55,9 +55,7 @@ class Vectors(KeyedQueries):
         words = [words] if isinstance(words, str) else words
         rows = self._checked(words)
         answers: list[Answers] = []
-        together = min(QUERIES, self._step)
-        for start in range(0, len(rows), together):
-            part = slice(start, start + together)
+        for part in self._parts(len(rows), QUERIES):
             queries, _ = self._vectors(words[part], rows[part])
             answers += self._answers(*self.nearest(queries, topn, [inside(row) for row in rows[part, None]]))
         return dict(zip(words, answers, strict=True))
@@ -109,8 +107,7 @@ class Vectors(KeyedQueries):
         if isinstance(self._rows, SparseVectors) and (rows >= 0).all():
             return self._rows.take(rows).lengths().astype(np.float64) ** 2, self._surprise(rows)
         squares = np.empty(len(rows))
-        for start in range(0, len(rows), self._step):
-            part = slice(start, start + self._step)
+        for part in self._parts(len(rows)):
             block = self._vectors((words or ())[part], rows[part])[0].astype(np.float64)
             squares[part] = np.einsum("ij,ij->i", block, block)
         return squares, self._surprise(rows)
@@ -162,8 +159,7 @@ class Vectors(KeyedQueries):
                 raise UsageError("sif weights words by their frequency, which is not known; import with --vocab")
             weights = SIF / (SIF + self._shares(rows))
         total, known = np.zeros((len(sentences), self.vector_size)), np.zeros(len(rows))
-        for start in range(0, len(rows), self._step):
-            part = slice(start, start + self._step)
+        for part in self._parts(len(rows)):
             vectors, known[part] = self._vectors(words[part], rows[part])
             if how == "unit":
                 vectors, known[part] = scaled(vectors), known[part] * vectors.any(1)

@@ -163,14 +163,14 @@ class WordVectors(Shown):
         if self._digest:
             return self._digest
         found = hashlib.sha256(self.vocabulary.digest.encode())
-        for start in range(0, len(self), self._step):
-            found.update(np.ascontiguousarray(self._rows[start : start + self._step]).data)
+        for part in self._parts(len(self)):
+            found.update(np.ascontiguousarray(self._rows[part]).data)
         return found.hexdigest()
 
-    @property
-    def _step(self) -> int:
-        """Number of vectors copied at a time."""
-        return max(1, min(BLOCK, DENSE // max(1, self.vector_size)))
+    def _parts(self, number: int, most: int = BLOCK) -> Iterator[slice]:
+        """Yield slices of `number` vectors: parts that are copied one at a time, of at most so many vectors."""
+        size = max(1, min(most, DENSE // max(1, self.vector_size)))
+        return (slice(first, min(first + size, number)) for first in range(0, number, size))
 
     @property
     def index_to_key(self) -> list[str]:
@@ -371,8 +371,7 @@ class WordVectors(Shown):
         first, second = list(words1), list(words2)
         rows1, rows2 = self.rows_of(first), self.rows_of(second)
         result, known = np.empty(len(first)), np.empty(len(first), bool)
-        for start in range(0, len(first), self._step):
-            part = slice(start, start + self._step)
+        for part in self._parts(len(first)):
             a, there = self._vectors(first[part], rows1[part])
             b, also_there = self._vectors(second[part], rows2[part])
             result[part], known[part] = cosines(a, b), there & also_there
@@ -393,9 +392,8 @@ class WordVectors(Shown):
     def _sparse_table(self, rows: Rows, begin: int, end: int) -> Matrix:
         others = self._rows[begin:end]
         table, factors, known = np.zeros((len(rows), len(others)), np.float32), inverse_norms(others), np.flatnonzero(rows >= 0)
-        for start in range(0, len(known), self._step):
-            part = known[start : start + self._step]
-            table[part] = (others @ self.unit_rows(rows[part]).T).T * factors
+        for part in self._parts(len(known)):
+            table[known[part]] = (others @ self.unit_rows(rows[known[part]]).T).T * factors
         return table
 
     def nearest(self, queries: Matrix, topn: int, exclude: Sequence[Sequence[int]] = ()) -> tuple[Rows, Matrix]:
