@@ -138,6 +138,11 @@ class _Walk:
         found = [(number, done - number * self.size) for number, done in visits if number * self.size < self.tokens]
         return np.array(found, np.int64).reshape(-1, 2)
 
+    def past_empty(self, visit: int) -> int:
+        """Return the first visit, from this one on, that is none of an empty batch: all of these follow each other."""
+        end = (self.short + 1) * self.stretch
+        return end if end - self.missing // self.size <= visit < end else visit
+
     def done(self, visit: int) -> int:
         """Return the number of tokens read before the `visit`-th batch."""
         turn, rest = divmod(visit, self.stretch)
@@ -155,7 +160,7 @@ def _train_shard(
         last = min(first + model.round, len(walk))
         batches = walk.batches(first, last)
         results = team.train(shard, clock, batches)
-        state.batches = last
+        state.batches = walk.past_empty(last)
         for result in results.reshape(-1, 3):  # one by one, so that the sum does not depend on the threads
             state.sums += result
         state.seconds += time.perf_counter() - begin

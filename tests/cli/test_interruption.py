@@ -10,10 +10,21 @@ import threading
 from pathlib import Path
 
 import pytest
-from support.command import QUIET, assert_one_line, left
+from support.command import QUIET, assert_one_line, left, make_text
 
+from cooc_engine.cli.app import main
 from cooc_engine.corpus import second_pass
 from cooc_engine.models.file import open_model
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory) -> Path:
+    """A text on which every stage takes longer than a signal does, beside its corpus and its counts."""
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    make_text(path, 600_000, 900)
+    for verb, source, output in (("encode", path, "corpus"), ("count", path.with_name("corpus"), "cooc")):
+        assert main([verb, str(source), "--output", str(path.with_name(output)), *QUIET]) == 0
+    return path
 
 
 def start(*arguments: object, says: str) -> subprocess.Popen:
@@ -40,8 +51,8 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_training_goes_on_with_the_same_bits(call, large, number):
-    train = ["train", "glove", large / "cooc", "--output", "m.h5", "--vector-size", 20, "--epochs", 60]
+def test_an_interrupted_training_goes_on_with_the_same_bits(call, text, number):
+    train = ["train", "glove", text.with_name("cooc"), "--output", "m.h5", "--vector-size", 20, "--epochs", 30]
     process = start(*train, says='"stage": "train"')
     process.send_signal(number)
     code, lines = finish(process)
@@ -62,8 +73,8 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(call, large, number)
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in straight.history]
 
 
-def test_training_on_text_that_is_interrupted_keeps_its_counts(call, large):
-    train = ["train", "glove", large / "text.txt", "--output", "m.h5", "--vector-size", 20, "--epochs", 60]
+def test_training_on_text_that_is_interrupted_keeps_its_counts(call, text):
+    train = ["train", "glove", text, "--output", "m.h5", "--vector-size", 20, "--epochs", 30]
     process = start(*train, says='"stage": "train"')
     process.send_signal(signal.SIGINT)
     assert finish(process)[0] == 130
@@ -80,11 +91,11 @@ def test_training_on_text_that_is_interrupted_keeps_its_counts(call, large):
 
 @pytest.mark.parametrize("stage", ["tokenize", "lay out", "deal tiles", "train"])
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_stopped_anywhere_nothing_looks_whole_and_resuming_works(call, large, stage, number):
+def test_stopped_anywhere_nothing_looks_whole_and_resuming_works(call, text, stage, number):
     train = [
         "train",
         "glove",
-        large / "text.txt",
+        text,
         "--output",
         "m.h5",
         "--vector-size",
@@ -108,8 +119,8 @@ def test_stopped_anywhere_nothing_looks_whole_and_resuming_works(call, large, st
 
 
 @pytest.mark.parametrize("verb", ["encode", "count"])
-def test_ctrl_c_within_a_stage_says_one_line(large, verb):
-    source = large / ("text.txt" if verb == "encode" else "corpus")
+def test_ctrl_c_within_a_stage_says_one_line(text, verb):
+    source = text if verb == "encode" else text.with_name("corpus")
     process = start(verb, source, "--output", "out", says='"stage"')
     process.send_signal(signal.SIGINT)
     code, lines = finish(process)
@@ -119,8 +130,8 @@ def test_ctrl_c_within_a_stage_says_one_line(large, verb):
         assert left() == ["out.part"]
 
 
-def test_a_second_run_on_the_same_output_is_refused(call, large):
-    train = ["train", "glove", large / "cooc", "--output", "m.h5", "--vector-size", 20, "--epochs", 2000]
+def test_a_second_run_on_the_same_output_is_refused(call, text):
+    train = ["train", "glove", text.with_name("cooc"), "--output", "m.h5", "--vector-size", 20, "--epochs", 2000]
     process = start(*train, says='"stage": "train"')
     try:
         assert_one_line(*call(*train, *QUIET), 2, "another run is working on it")

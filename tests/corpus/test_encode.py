@@ -186,7 +186,7 @@ def test_a_last_line_that_ends_where_a_block_ends(tmp_path, small, size, ending)
 
 def test_the_same_bytes_for_any_threads(tmp_path, small):
     rng = random.Random(5)
-    text = "".join(f"w{min(rng.randrange(60), rng.randrange(60))}{rng.choice('     ' + chr(10))}" for _ in range(3000))
+    text = "".join(f"w{min(rng.randrange(60), rng.randrange(60))}{rng.choice('     ' + chr(10))}" for _ in range(800))
     (tmp_path / "t").write_text(text)
     seen = [contents(encode(tmp_path / "t", tmp_path / f"c{n}", EncodeOptions(min_count=3), threads=n).path) for n in (1, 2, 3)]
     assert seen[0] == seen[1] == seen[2]

@@ -114,6 +114,8 @@ def test_the_clock_of_a_walk_is_what_it_has_read(small_parts, tokens, determinis
         read = 0
         for visit in range(len(walk)):
             assert walk.done(visit) == read
+            full = (later for later in range(visit, len(walk)) if walk.batch(later) * walk.size < tokens)
+            assert walk.past_empty(visit) == next(full, len(walk)), "visits of empty batches are passed over"
             read += max(0, min(walk.size, tokens - walk.batch(visit) * walk.size))
         assert walk.done(len(walk)) == read == tokens
         short.add(walk.short)
