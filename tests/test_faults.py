@@ -12,6 +12,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import tracemalloc
 import zlib
 from collections import Counter
@@ -76,6 +77,29 @@ def write_text(path: Path, tokens: int, words: int, seed: int = 1) -> Path:
 # ------------------------------------------------------------------------------------------------- a fault at every write
 
 
+@pytest.fixture(scope="module")
+def attempt(tmp_path_factory) -> Iterator[Callable[..., int]]:
+    """Try scenarios with faults of a kind, none of which may fail; returns the number of points.
+
+    All are tried by one process, which takes a while to load: what is killed are its forks.
+    """
+    command = [sys.executable, HERE / "support" / "faults.py", tmp_path_factory.mktemp("faults")]
+    environment, pipe = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}, subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as process:
+
+        def attempt(kind: str, scenarios: str, points: int = 0, seconds: int = 1200) -> int:
+            print(kind, scenarios, points, file=process.stdin, flush=True)
+            watchdog = threading.Timer(seconds, process.kill)
+            watchdog.start()
+            report = json.loads(process.stdout.readline() or '{"failures": "it ended", "seed": 0}')
+            watchdog.cancel()
+            assert report["failures"] == [], f"seed {report['seed']}"
+            return report["points"]
+
+        yield attempt
+        process.stdin.close()
+
+
 @pytest.mark.parametrize(
     ("kind", "scenario", "least"),
     [
@@ -84,15 +108,8 @@ def write_text(path: Path, tokens: int, words: int, seed: int = 1) -> Path:
         ("random", "encode", 30), ("random", "runs", 30),
     ],
 )  # fmt: skip
-def test_a_fault_at_any_moment_loses_nothing(tmp_path, kind, scenario, least):
-    command = [sys.executable, HERE / "support" / "faults.py", kind, scenario, tmp_path]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=1200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["failures"] == [], done.stderr
-    assert report["points"] >= least
+def test_a_fault_at_any_moment_loses_nothing(attempt, kind, scenario, least):
+    assert attempt(kind, scenario) >= least
 
 
 FILES = "import-glove,export-glove,import-vectors,export-vectors,align,embed,quantize,import-elmo,export-elmo,cluster,classify"
@@ -103,16 +120,9 @@ EXTRAS = {  # verbs that need a package which may be missing
 
 
 @pytest.mark.parametrize(("kind", "points"), [("kill", 8), ("lose", 8)])
-def test_a_kill_of_those_who_share_work_loses_nothing(tmp_path, kind, points):
+def test_a_kill_of_those_who_share_work_loses_nothing(attempt, kind, points):
     """Of the process that divides the work, or of one that does a part of it; at some moments, others in every run."""
-    command = [sys.executable, HERE / "support" / "faults.py", kind, SHARED, tmp_path, str(points)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=1200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["failures"] == [], f"seed {report['seed']}: {done.stderr}"
-    assert report["points"] >= (1 + SHARED.count(",")) * points
+    assert attempt(kind, SHARED, points) >= (1 + SHARED.count(",")) * points
 
 
 @pytest.mark.parametrize(
@@ -123,17 +133,10 @@ def test_a_kill_of_those_who_share_work_loses_nothing(tmp_path, kind, points):
         (",".join([FILES, *(verb for verb, package in EXTRAS.items() if importlib.util.find_spec(package))]), 1),
     ],
 )
-def test_a_kill_at_any_moment_of_any_verb_loses_nothing(tmp_path, verbs, points):
+def test_a_kill_at_any_moment_of_any_verb_loses_nothing(attempt, verbs, points):
     """At some moments, others in every run: all, which COOC_FAULTS=all tries, take many minutes."""
     most = 0 if os.environ.get("COOC_FAULTS") == "all" else points
-    command = [sys.executable, HERE / "support" / "faults.py", "kill", verbs, tmp_path, str(most)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=7200, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"}
-    )
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
-    assert report["failures"] == [], f"seed {report['seed']}: {done.stderr}"
-    assert report["points"] >= 10
+    assert attempt("kill", verbs, most, 7200) >= 10
 
 
 def test_a_full_disk_while_tables_are_written_out_hangs_nothing(tmp_path, monkeypatch):
@@ -374,7 +377,9 @@ def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
     whole = count(corpus, tmp_path / "whole", options)
     runs = plan_count(corpus, tmp_path / "split", options, threads=1, memory=budget).runs
     little = encode(write_text(tmp_path / "little", 90_000, 300), tmp_path / "some", ALL)
-    count(little, tmp_path / "warm", options, threads=1, memory=budget)  # modules that are loaded for the first time take memory
+    count(
+        little, tmp_path / "warm", options, threads=1, memory=budget
+    )  # modules that are loaded for the first time take memory
     with peak_memory() as peak:
         split = count(corpus, tmp_path / "split", options, threads=1, memory=budget)
     assert runs > 100

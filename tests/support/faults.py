@@ -1,13 +1,14 @@
 """Runs a command again and again, each time with a fault at another write, and then resumes it.
 
-    python faults.py kill|full|random|lose SCENARIO[,SCENARIO...] DIRECTORY [POINTS]
+    echo "kill|full|random|lose SCENARIO[,SCENARIO...] [POINTS]" | python faults.py DIRECTORY
 
 What is killed is a fork of this process, which has imported and prepared everything. `kill` dies by SIGKILL amid the
 n-th write, opening, renaming or deletion, `full` has no space on the disk from the n-th write on, for n = 1, 2, ... until
 nothing happens any more; `random` dies at random times; `lose` kills a worker amid the n-th of these of all workers, which
 must not disturb the run that it works for. After each of the others the same command is resumed, with other threads and
 another budget, and must leave the files of a run without faults and nothing else. Given POINTS, only so many are drawn of
-all. Prints a JSON object: `points`, `failures`, a list of texts, and the `seed` by which points were drawn.
+all. Prints a JSON object for each line of stdin: `points`, `failures`, a list of texts, and the `seed` by which points were
+drawn.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import fields
 from pathlib import Path
@@ -460,15 +461,25 @@ def drawn(kind: str, name: str, at: Path, most: int, chance: random.Random) -> l
     return sorted({1, count.done, *chance.sample(range(1, count.done + 1), min(most, count.done))})
 
 
-def main(kind: str, names: str, at: Path, most: int = 0) -> None:
+def main(at: Path) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"  # threads of scikit-learn would not be there in a fork, which would wait for them
     prepare(at)
+    for line in sys.stdin:
+        kind, names, *most = line.split()
+        print(json.dumps(report(kind, names.split(","), at, *map(int, most))), flush=True)
+
+
+def report(kind: str, names: Sequence[str], at: Path, most: int = 0) -> dict[str, Any]:
+    """Try scenarios; returns how many points there were, what failed, and the seed of the points."""
     seed = random.SystemRandom().randrange(1 << 32) if most else 7
     tried, failures = 0, list[str]()
-    for name in names.split(","):
-        points, found = attempt(kind, name, at, most, random.Random(seed))
+    for name in names:
+        try:
+            points, found = attempt(kind, name, at, most, random.Random(seed))
+        except Exception:
+            points, found = 0, [traceback.format_exc()]
         tried, failures = tried + points, failures + [f"{name} {failure}" for failure in found]
-    print(json.dumps({"points": tried, "failures": failures, "seed": seed}))
+    return {"points": tried, "failures": failures, "seed": seed}
 
 
 def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) -> tuple[int, list[str]]:
@@ -501,4 +512,4 @@ def attempt(kind: str, name: str, at: Path, most: int, chance: random.Random) ->
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), *map(int, sys.argv[4:]))
+    main(Path(sys.argv[1]))
