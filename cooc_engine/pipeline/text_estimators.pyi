@@ -210,7 +210,7 @@ class FastText(TextEstimator):
     noise             `'shared'` or `'own'`, default `'shared'`. With ns: whether neighbouring windows share
                       negative samples, or each input draws its own, as in word2vec's program.
     noise_words       `int` or `None`, at least 1, below 1025. With shared noise: number of words drawn for each
-                      group of windows, by default 64 for skip-gram and 8 for CBOW.
+                      group of windows, by default 48 for skip-gram and 8 for CBOW.
     noise_power       `float`, at least 0, default `0.5`. With ns: negative samples are drawn in proportion to
                       their counts to this power.
     subsample         `float`, at least 0, default `0.0001`. Subsample frequent words: a word of frequency f > 2.6

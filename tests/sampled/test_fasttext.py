@@ -66,7 +66,7 @@ def test_the_habits_of_the_program(tmp_path):
     assert design_fasttext(corpus, made).model.floor == 0
 
 
-@pytest.mark.parametrize(("more", "shared"), [({}, 64), ({"architecture": "cbow"}, 8), ({"noise_words": 24}, 24)])
+@pytest.mark.parametrize(("more", "shared"), [({}, 48), ({"architecture": "cbow"}, 8), ({"noise_words": 24}, 24)])
 def test_cbow_shares_fewer_noise_words(corpus, more, shared):
     assert design_fasttext(corpus, options(**more)).model.rule.shared == shared
 
