@@ -164,8 +164,8 @@ class Doc2vecOptions(SampledOptions):
 
 
 # Analogies answered, trained on 17 M words: after one epoch of fastText's skip-gram 43 % with 64 noise words, 41 % with 48 in
-# nine tenths of the time, and 36 % with 16; of its CBOW 31 % with 64, 34 % with 16 and 35 % with 8, and pairs of words in the same
-# order; after five of word2vec's skip-gram 39.2 % with 32, and 37.9 % with 16, in three quarters of the time.
+# nine tenths of the time, and 36 % with 16; of its CBOW 31 % with 64, 34 % with 16 and 35 % with 8, and pairs of words in the
+# same order; after five of word2vec's skip-gram 39.2 % with 32, and 37.9 % with 16, in three quarters of the time.
 @dataclass(frozen=True)
 class FasttextOptions(SampledOptions):
     """fastText's word vectors (Bojanowski et al. 2017): a word is the mean of its own row and those of its n-grams."""
