@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass
 class _Job:
-    """An item that is to be worked on: its number, and with how many workers it was lost."""
+    """An item to work on: its number, the number of workers lost with it, and the progress reported for it."""
 
     number: int
     item: tuple[Any, ...]
@@ -59,7 +59,7 @@ class _Worker:
 
 
 class Processes:
-    """Processes, `count` of them, which are started with the first task of a block and end with it, whatever they do."""
+    """Worker processes, which are started with the first task of a block and killed at its end, whatever they are doing."""
 
     local = True
 
@@ -69,11 +69,11 @@ class Processes:
         self._all: list[_Worker] = []
 
     def check_processors(self, *, numpy: bool = False) -> None:
-        """There is one."""
+        """Do nothing: there is only one."""
 
     @contextmanager
     def at(self, directory: Path) -> Iterator[None]:
-        """End the processes with the block."""
+        """End the processes when the block ends."""
         try:
             yield
         finally:
@@ -84,9 +84,9 @@ class Processes:
     def each(
         self, task: Callable[..., T], items: Iterable[tuple[Any, ...]], stage: Stage, *, stay: bool = False
     ) -> Iterator[T]:
-        """Yield task(*item, stage) for each item, in their order; each worker is given the next one as soon as it is free.
+        """Yield task(*item, stage) for each item, in order; each worker is given the next item as soon as it is free.
 
-        All are free at first: those of few items stay in any case.
+        All are free at first, so at most `count` items always go to the same workers, with `stay` or without.
         """
         jobs, again = (_Job(number, item) for number, item in enumerate(items)), deque[_Job]()
         results, turn = dict[int, T](), 0

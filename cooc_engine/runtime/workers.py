@@ -1,9 +1,9 @@
 """The seam between a stage and those who do its work: this process, other processes of the machine, or other machines.
 
-A stage cuts its work into tasks: functions of a module, of arguments that can be sent to another process, whose results are
-small and whose output lies in files. A task may run twice, even at the same time, since a worker that is believed lost may
-go on: each attempt writes files of its own, which are renamed when they are whole. So a stage is written once, and its bytes
-do not depend on who did the work.
+A stage cuts its work into tasks: functions of a module whose arguments can be sent to another process, whose results are
+small, and whose output is in files. A task may run twice, even at the same time, since a worker that is believed lost may
+go on: each attempt writes files of its own, which are renamed when they are complete. So a stage is written only once, and its
+bytes do not depend on who did the work.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ __all__ = ["LOSSES", "Here", "Reported", "Workers", "lost"]
 
 T = TypeVar("T")
 LOSSES = 4  # workers that may be lost with a task before it is given up
-EVERY = 0.5  # seconds between two reports of a task's progress
+EVERY = 0.5  # seconds, at least, between two reports of a task's progress
 
 
 class Workers(Protocol):
-    """Those who carry out tasks: `count` of them, each with so many `threads`, and `memory` in bytes."""
+    """Those who carry out tasks: `count` of them, each with `threads` threads and `memory` bytes."""
 
     @property
     def count(self) -> int:
@@ -46,23 +46,23 @@ class Workers(Protocol):
 
     @property
     def local(self) -> bool:
-        """Whether they are all on this machine, so that this process can have their threads and their memory."""
+        """Whether all of them are on this machine, so that this process could use their threads and their memory itself."""
         ...
 
     @property
     def here(self) -> Here:
-        """This process, with the threads and the memory that it has for what is not divided."""
+        """This process, with the threads and the memory that it has for work that is not divided."""
         ...
 
     def check_processors(self, *, numpy: bool = False) -> None:
-        """Raise `UsageError` if they are not of one kind, for work whose result has the bits of a kind of processor.
+        """Raise `UsageError` unless all have processors of one kind, for work whose last bits depend on it.
 
-        That kind is the one that kernels are compiled for and, if functions of `numpy` are part of the work, that of its code.
+        The kind is the one that kernels are compiled for and, with `numpy`, also the one that NumPy has chosen its code for.
         """
         ...
 
     def at(self, directory: Path) -> AbstractContextManager[None]:
-        """Return a block in which tasks write into a directory; none is at work any more when the block has ended."""
+        """Return a block in which tasks write into a directory; when it has ended, none is running any more."""
         ...
 
     def each(
@@ -70,10 +70,9 @@ class Workers(Protocol):
     ) -> Iterator[T]:
         """Yield task(*item, stage) for each item, in the order of the items; only in such a block.
 
-        If they are to `stay`, at most `count` of them, each goes to the worker that had the item of this number before, which
-        may hold something for it; to another one only if that worker was lost.
-        What a task raises is raised here. A task whose worker is lost is carried out again; raises `ResourceError` when that
-        has happened too often.
+        With `stay`, for at most `count` items, each goes to the worker that had the item of the same number before and may
+        hold something for it; to another one only if that worker was lost. What a task raises is raised here. A task whose
+        worker is lost is carried out again; raises `ResourceError` if that happens too often.
         """
         ...
 
@@ -92,7 +91,7 @@ class Here:
         return self
 
     def check_processors(self, *, numpy: bool = False) -> None:
-        """There is one."""
+        """Do nothing: there is only one."""
 
     def at(self, directory: Path) -> AbstractContextManager[None]:
         """Return an empty block."""
@@ -107,14 +106,14 @@ class Here:
 
 
 class Reported(Stage):
-    """The stage that a task in another process is given: its progress is reported by a function, twice a second at most."""
+    """The stage that a task in another process is given: it reports progress by a function, at most twice a second."""
 
     def __init__(self, report: Callable[[float], None]) -> None:
         super().__init__("", None, "")
         self._report, self._reported, self._at, self._reporting = report, 0.0, time.monotonic(), threading.Lock()
 
     def advance(self, amount: float, note: str | None = None) -> None:
-        """Add finished work, and report it if it is time."""
+        """Add finished work, and report it if the last report is long enough ago."""
         super().advance(amount, note)
         if time.monotonic() - self._at >= EVERY:
             self.report()
