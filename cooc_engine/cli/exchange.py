@@ -124,7 +124,7 @@ def align(
 
 
 def quantize(
-    model: Annotated[Path, Parameter(name="MODEL"), "The model file."],
+    model: Annotated[Path, Parameter(name="MODEL"), "The model file, or a .bin file of fastText."],
     /,
     *,
     output: NewModel,

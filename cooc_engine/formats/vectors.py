@@ -24,7 +24,7 @@ from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.vocabulary_file import read_vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats import fasttext_models, npz, safetensors, vectors_text, word2vec_binary
-from cooc_engine.formats.fasttext import is_fasttext, read_fasttext, write_fasttext
+from cooc_engine.formats.fasttext import MAGIC, is_fasttext, read_fasttext, write_fasttext
 from cooc_engine.formats.incoming import Faults, Incoming, is_utf8
 from cooc_engine.formats.outgoing import Outgoing
 from cooc_engine.formats.rounding import STORED, Rounded
@@ -39,6 +39,7 @@ from cooc_engine.runtime.versions import versions
 from cooc_engine.storage.hdf5 import SIGNATURE, form_of
 from cooc_engine.storage.inputs import refuse_streams
 from cooc_engine.storage.outputs import directory_beside, disk_errors, refuse_file, writing_files
+from cooc_engine.storage.temporary import temporary_directory
 from cooc_engine.text.compression import beginning
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "convert",
     "export_vectors",
     "format_of",
+    "model_or_fasttext",
     "read_vectors",
     "write_vectors",
 ]
@@ -257,6 +259,14 @@ def as_model(path: PathLike, directory: Path) -> ModelFile:
         return open_model(path)
     with directory_beside(directory):
         return convert(ForeignModel(path), directory / "model.h5").called(path)
+
+
+def model_or_fasttext(path: Path) -> ModelFile:
+    """Open a model, or a file of fastText as a model whose own file is deleted at once; raises what `convert` raises."""
+    if not (path.is_file() and is_fasttext(beginning(path, len(MAGIC)))):
+        return open_model(path)
+    with temporary_directory() as made:
+        return as_model(path, made / "converted")
 
 
 def _format_of_model(path: Path) -> str | None:

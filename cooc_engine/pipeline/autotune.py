@@ -30,6 +30,7 @@ from cooc_engine.runtime.numbers import parse_size, show_size
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike
+from cooc_engine.sampled.supervised import refuse_pruned
 from cooc_engine.storage.checksums import crc32_of
 from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.outputs import beside, refuse_overwrite, write_whole
@@ -96,6 +97,7 @@ def autotune(
     with _workspace(output, how) as work:
         stage = {"threads": how.threads, "memory": how.memory, "progress": how.progress}
         corpus = corpus_of(text, work / "corpus", encode, AllWordsOptions, **stage)  # type: ignore[arg-type]
+        refuse_pruned(corpus)  # before a trial is the first that has n-grams
         search = _Search(corpus, held_out, output, options, base, how)
         search.run()
         return search.finish(), search.trials

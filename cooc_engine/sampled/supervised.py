@@ -35,7 +35,7 @@ from cooc_engine.sampled.model import Design, LineModel
 from cooc_engine.sampled.network import Network
 from cooc_engine.sampled.trainer import State, run_epochs
 
-__all__ = ["Pruned", "design_supervised", "retrained"]
+__all__ = ["Pruned", "design_supervised", "refuse_pruned", "retrained"]
 
 NOISE_POWER = 0.5
 
@@ -67,9 +67,15 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
 
     Raises `InputError` if no line has a label, and `UsageError` for n-grams if the vocabulary of the corpus was pruned.
     """
-    if options.ngram_rows and corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
-        raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count=1")
+    if options.ngram_rows:
+        refuse_pruned(corpus)
     return _design(corpus, options, _dictionary(corpus, options))
+
+
+def refuse_pruned(corpus: Corpus) -> None:
+    """Raise `UsageError` for a corpus from whose vocabulary words were left out: n-grams cannot be trained on it."""
+    if corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
+        raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count=1")
 
 
 def retrained(

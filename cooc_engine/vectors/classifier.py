@@ -20,17 +20,14 @@ import numpy.typing as npt
 from cooc_engine._kernels import predict
 from cooc_engine._kernels.predict import UNTESTED, Found, Predicting, Tree
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.formats.fasttext import MAGIC, is_fasttext
-from cooc_engine.formats.vectors import as_model
-from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.formats.vectors import model_or_fasttext
+from cooc_engine.models.file import ModelFile
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.threads import in_order
 from cooc_engine.runtime.types import Counts, Matrix, PathLike
 from cooc_engine.sampled.lines import CLAMP, OUTPUTS, check_kept
-from cooc_engine.storage.temporary import temporary_directory
-from cooc_engine.text.compression import beginning
 from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Errors, Reading
 from cooc_engine.text.tokenizer_worker import LINES
@@ -172,11 +169,7 @@ class Classifier:
         If the model names a Python function as tokenizer, that is code from a file: it raises `UsageError`, unless
         `trust_tokenizer`.
         """
-        path = path_of(path)
-        if not (path.is_file() and is_fasttext(beginning(path, len(MAGIC)))):
-            return cls(open_model(path), trust_tokenizer=trust_tokenizer, encoding=encoding, errors=errors)
-        with temporary_directory() as made:
-            return cls(as_model(path, made / "converted"), encoding=encoding, errors=errors)
+        return cls(model_or_fasttext(path_of(path)), trust_tokenizer=trust_tokenizer, encoding=encoding, errors=errors)
 
     def get_labels(self) -> list[str]:
         """Return all labels, the most frequent first."""

@@ -13,8 +13,9 @@ from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.incoming import taken
+from cooc_engine.formats.vectors import model_or_fasttext
 from cooc_engine.linalg.quantisation import Quantised, quantise
-from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
+from cooc_engine.models.file import ModelData, ModelFile, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import LINE_END
@@ -71,9 +72,11 @@ def quantize(
     (Joulin et al. 2016); `cutoff` keeps only some of them, and `retrain` trains these again. Cosine errors are those of
     the rows of words that are kept.
 
+    The model may be a `.bin` file of fastText, too.
+
     Raises `UsageError` for explicit vectors, and for a model that is already quantised.
     """
-    output, options, older = path_of(output), defaulted("quantize", QuantizeOptions, options), open_model(path_of(model))
+    output, options, older = path_of(output), defaulted("quantize", QuantizeOptions, options), model_or_fasttext(path_of(model))
     refuse_file(output, force=force)
     if older.codes:
         raise UsageError(f"{older.path}: is already quantised; name the model from which it was made")

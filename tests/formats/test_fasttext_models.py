@@ -18,6 +18,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.formats.fasttext import read_fasttext, write_fasttext
 from cooc_engine.formats.vectors import export_vectors, format_of, read_vectors
 from cooc_engine.models.file import open_model, save_model
+from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.vectors.classifier import Classifier
 from cooc_engine.vectors.model import import_vectors
@@ -311,6 +312,15 @@ def test_character_ngrams_of_classifiers_are_theirs(tmp_path, labelled, package,
     export_vectors(tmp_path / "m.h5", tmp_path / "m.vec")
     np.testing.assert_allclose(read_vectors(tmp_path / "m.vec").vectors, kv.vectors, atol=1e-6)
     assert_equal_answers(Classifier.open(tmp_path / "m.h5"), theirs)
+
+
+def test_a_classifier_of_theirs_is_quantised_as_it_is(tmp_path, labelled, package):
+    theirs = package.train_supervised(str(labelled), dim=5, epoch=2, bucket=200, wordNgrams=2, thread=1, verbose=0)
+    theirs.save_model(str(tmp_path / "m.bin"))
+    done = quantize(tmp_path / "m.bin", tmp_path / "q.h5", QuantizeOptions(cutoff=300, retrain=str(labelled)), threads=1)
+    assert done.bytes_before == (tmp_path / "m.bin").stat().st_size
+    export_vectors(tmp_path / "q.h5", tmp_path / "q.ftz")
+    assert_equal_answers(Classifier.open(tmp_path / "q.h5"), package.load_model(str(tmp_path / "q.ftz")))
 
 
 def test_a_classifier_of_theirs_is_asked_as_it_is(tmp_path, labelled, package, capsys):

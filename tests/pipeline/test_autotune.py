@@ -217,6 +217,9 @@ def test_a_corpus_is_searched_on_as_it_is(texts, tmp_path):
     assert model.config["encode"]["lowercase"]
     with pytest.raises(UsageError, match="is already encoded; options of encoding have no effect on it"):
         autotune(corpus.path, texts[1], tmp_path / "n.h5", AutotuneOptions(trials=1), BASE, AllWordsOptions())
+    pruned = encode(texts[0], tmp_path / "pruned", AllWordsOptions(max_vocab=9))
+    with pytest.raises(UsageError, match="lacks words, which n-grams may hold"):  # though the first trial has none
+        autotune(pruned.path, texts[1], tmp_path / "n.h5", AutotuneOptions(trials=1), BASE)
 
 
 def test_the_command_takes_what_is_fixed(texts, tmp_path):
