@@ -124,7 +124,7 @@ def format_of(path: PathLike) -> str | None:
         return "word2vec" if _is_line(rest.partition(b"\n")[0]) else "word2vec-bin"
     if len(fields) > 1 and _are_numbers(first.rsplit(None, 1)[-1:]):
         return "glove"
-    if len(fields) == 8 and _are_numbers(fields[:6]):
+    if len(sizes := first.split(None, 8)) == 8 and _are_numbers(sizes[:6]):
         raise InputError(f"{path}: is a table of floret, which has no words; open the model from which it was exported")
     what = "not a file of vectors that is known by its content" if head else "empty file"
     raise InputError(f"{path}: {what}; pass --format with one of {', '.join(FORMATS)}")
