@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from numba import float32, int32, int64, void
 
+from cooc_engine._kernels.basics import prefetch
 from cooc_engine._kernels.jit import RANGE, array, kernel, out
 from cooc_engine._kernels.shapes import PANEL
-from cooc_engine._kernels.sparse import add_four
+from cooc_engine._kernels.sparse import AHEAD
 
 
 @kernel(
@@ -19,6 +20,7 @@ def multiply_blocks(rows, offsets, columns, values, panels, result, width, curso
     cursor   (end - begin,) where each row goes on
     """
     begin, end = rows
+    most, columns_in_all = columns.shape[0] - 1, panels.shape[1]
     for panel in range(panels.shape[0]):
         x, y = panels[panel], result[panel]
         for r in range(begin, end):
@@ -26,12 +28,19 @@ def multiply_blocks(rows, offsets, columns, values, panels, result, width, curso
             for k in range(PANEL):
                 y[r, k] = float32(0)
         edge = int64(0)
-        while edge < panels.shape[1]:
+        while edge < columns_in_all:
             edge += width
             for r in range(begin, end):
                 total, p, stop = y[r], cursor[r - begin], offsets[r + 1]
-                while p + 4 <= stop and columns[p] < edge:
-                    add_four(columns, values, p, x, total)
+                while p + 4 <= stop and columns[p] < edge:  # as in `multiply`: a helper for both took up to a fifth longer
+                    for q in range(p + AHEAD, p + AHEAD + 4):
+                        soon = int64(columns[min(q, most)]) * PANEL
+                        prefetch(x, soon)
+                        prefetch(x, soon + 16)
+                    v0, v1, v2, v3 = values[p], values[p + 1], values[p + 2], values[p + 3]
+                    x0, x1, x2, x3 = x[columns[p]], x[columns[p + 1]], x[columns[p + 2]], x[columns[p + 3]]
+                    for k in range(PANEL):
+                        total[k] += v0 * x0[k] + v1 * x1[k] + v2 * x2[k] + v3 * x3[k]
                     p += 4
                 cursor[r - begin] = p
         for r in range(begin, end):

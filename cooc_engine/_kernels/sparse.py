@@ -105,24 +105,11 @@ def transpose(chosen, offsets, columns, values, to):
                 to_columns[q], to_values[q] = r, values[p]
 
 
-@helper
-def add_four(columns, values, p, x, total):
-    """Add the products of four entries, from the p-th, with their rows of a panel `x`, and prefetch the rows of later ones."""
-    last = columns.shape[0] - 1
-    for q in range(p + AHEAD, p + AHEAD + 4):
-        soon = int64(columns[min(q, last)]) * PANEL
-        prefetch(x, soon)
-        prefetch(x, soon + 16)
-    v0, v1, v2, v3 = values[p], values[p + 1], values[p + 2], values[p + 3]
-    x0, x1, x2, x3 = x[columns[p]], x[columns[p + 1]], x[columns[p + 2]], x[columns[p + 3]]
-    for k in range(PANEL):
-        total[k] += v0 * x0[k] + v1 * x1[k] + v2 * x2[k] + v3 * x3[k]
-
-
 @kernel(void(RANGE, array(int64), array(int32), array(float32), array(float32, 3), out(float32, 3)), fast=True)
 def multiply(rows, offsets, columns, values, panels, result):
     """Compute result[:, r] = sum of values · panels[:, columns] for a range of rows r: gathers only, four entries at a time."""
     begin, end = rows
+    most = columns.shape[0] - 1
     for panel in range(panels.shape[0]):
         x, y = panels[panel], result[panel]
         for r in range(begin, end):
@@ -130,7 +117,14 @@ def multiply(rows, offsets, columns, values, panels, result):
             for k in range(PANEL):
                 total[k] = float32(0)
             while p + 4 <= stop:
-                add_four(columns, values, p, x, total)
+                for q in range(p + AHEAD, p + AHEAD + 4):
+                    soon = int64(columns[min(q, most)]) * PANEL
+                    prefetch(x, soon)
+                    prefetch(x, soon + 16)
+                v0, v1, v2, v3 = values[p], values[p + 1], values[p + 2], values[p + 3]
+                x0, x1, x2, x3 = x[columns[p]], x[columns[p + 1]], x[columns[p + 2]], x[columns[p + 3]]
+                for k in range(PANEL):
+                    total[k] += v0 * x0[k] + v1 * x1[k] + v2 * x2[k] + v3 * x3[k]
                 p += 4
             while p < stop:
                 v, row = values[p], x[columns[p]]
