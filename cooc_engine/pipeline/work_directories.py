@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cooc_engine.errors import UsageError
 from cooc_engine.storage.locks import locked_directory, refuse_links
-from cooc_engine.storage.outputs import beside, disk_errors
+from cooc_engine.storage.outputs import beside, discard, disk_errors
 
 __all__ = ["discard_work", "work_of", "workspace"]
 
@@ -40,9 +40,9 @@ def workspace(output: Path, *, anew: bool, keeps: Callable[[BaseException], bool
             yield work
         except BaseException as error:
             if not (_members(work) and keeps(error)):
-                shutil.rmtree(work, ignore_errors=True)
+                _delete(work)
             raise
-        shutil.rmtree(work, ignore_errors=True)
+        _delete(work)
 
 
 def discard_work(output: Path) -> None:
@@ -51,11 +51,17 @@ def discard_work(output: Path) -> None:
     _refuse_foreign(work)
     if work.is_dir():
         with locked_directory(work):
-            shutil.rmtree(work, ignore_errors=True)
+            _delete(work)
+
+
+def _delete(work: Path) -> None:
+    """Delete the directory, its lock last: what a kill leaves is still known to be of a command."""
+    with suppress(OSError):  # another run may be about to lock it
+        discard(work)
 
 
 def _members(work: Path) -> list[Path]:
-    return [path for path in work.iterdir() if path.name != LOCK]
+    return [path for path in work.iterdir() if path.name != LOCK] if work.is_dir() else []
 
 
 def _empty(work: Path) -> None:
@@ -64,10 +70,11 @@ def _empty(work: Path) -> None:
 
 
 def _refuse_foreign(work: Path) -> None:
-    """Raise `UsageError` if the work directory is a link, or holds anything that no command makes, which would be deleted."""
+    """Raise `UsageError` if the work directory is a link, or holds what no command made, which would be deleted.
+
+    A command that makes anything there has made the lock first.
+    """
     refuse_links(work)
-    foreign = (
-        sorted(path.name for path in _members(work) if path.name.partition(".")[0] not in MEMBERS) if work.is_dir() else []
-    )
-    if foreign:
+    ours = MEMBERS if (work / LOCK).is_file() else ()
+    if foreign := sorted(path.name for path in _members(work) if path.name.partition(".")[0] not in ours):
         raise UsageError(f"{work}: holds {foreign[0]}, which is none of this command's; move it or choose another --output")

@@ -345,14 +345,18 @@ def test_nothing_is_written_through_a_link(call, made, verb, name, to):
 
 @pytest.mark.parametrize("flag", ["--force", "--resume"])
 @pytest.mark.parametrize("finished", [False, True])
-def test_a_directory_of_others_where_work_is_done_is_not_deleted(call, made, flag, finished):
+@pytest.mark.parametrize("name", ["thesis.txt", "corpus/thesis.txt", "best.txt"])
+def test_a_directory_of_others_where_work_is_done_is_not_deleted(call, made, flag, finished, name):
+    """Without a lock it is not of a command, even if what it holds has a name that a command gives."""
     train = ["train", "pmi", made / "text.txt", "--output", "out", *QUIET]
     if finished:
         assert call(*train)[0] == 0
-    Path("out.work").mkdir()
-    Path("out.work/thesis.txt").write_text("dear")
-    assert_one_line(*call(*train, flag), 2, "out.work: holds thesis.txt, which is none of this command's; move it")
-    assert Path("out.work/thesis.txt").read_text() == "dear"
+    victim = Path("out.work") / name
+    victim.parent.mkdir(parents=True)
+    victim.write_text("dear")
+    says = f"out.work: holds {Path(name).parts[0]}, which is none of this command's; move it"
+    assert_one_line(*call(*train, flag), 2, says)
+    assert victim.read_text() == "dear"
 
 
 def test_a_directory_where_a_temporary_file_will_be(call, made):
