@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -20,7 +21,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # Files that take longest, the longest first: begun last, one of them would keep one core busy while the others are idle.
-LONG = ["test_faults.py", "test_claims.py", "test_fuzz.py", "test_docs.py", "test_jit.py", "test_grid.py", "test_encode.py"]
+LONG = [
+    "test_faults.py", "test_fuzz.py", "test_contract.py", "test_claims.py", "test_encode.py", "test_docs.py", "test_streams.py",
+    "test_interruption.py", "test_word2vec.py", "test_workers.py", "test_documents.py", "test_compression.py", "test_grid.py",
+]  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,6 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     if session.config.getoption("numprocesses", None):  # several processes would all compile all kernels
         warm(open_progress("lines"))
+    else:
+        gc.disable()  # until everything is imported
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is imported is no garbage, and takes long to look through: that is not done again during the tests."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
