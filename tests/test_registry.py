@@ -32,11 +32,13 @@ from cooc_engine.vectors.query import Vectors, nn
 PACKAGE = Path(cooc_engine.__file__).parent
 OPTIONS = pv_dbow.PvDbowOptions(vector_size=6, epochs=2, subsample=0, seed=5, deterministic=True)
 PROGRAM = """
-import sys
+import json, sys
 from support import pv_dbow
 pv_dbow.register()
 from cooc_engine.cli.app import main
-sys.exit(main(sys.argv[1:]))
+for arguments in json.loads(sys.argv[1]):
+    assert main(arguments) == 0
+    print(end=chr(0))
 """
 
 
@@ -78,12 +80,12 @@ def test_no_two_options_of_a_command_have_the_same_flag(name):
     assert [flag for flag, times in counts.items() if times > 1] == []
 
 
-def command(*arguments: object) -> str:
-    """Run the command line with the family in the registry."""
+def printed(*commands: list[str]) -> list[str]:
+    """Run command lines in a process that has the family in the registry from the start; returns what each prints."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), str(Path(__file__).parent)])}
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)], capture_output=True, text=True, env=env)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, json.dumps(commands)], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.split("\0")[:-1]
 
 
 def test_train_and_the_model_file(corpus, tmp_path):
@@ -119,13 +121,19 @@ def test_a_job_with_a_page(text, tmp_path):
 
 
 def test_the_command_line(corpus, tmp_path):
-    assert pv_dbow.NAME in command("train", "--help")
-    assert "Le and Mikolov" in command("train", pv_dbow.NAME, "--help")
-    flags = ("--vector-size", 6, "--epochs", 1, "--json", "--progress", "none")
-    made = json.loads(command("train", pv_dbow.NAME, corpus.path, "--output", tmp_path / "m.h5", *flags))
-    assert len(made["history"]) == 1
-    assert json.loads(command("info", tmp_path / "m.h5", "--json"))["family"] == pv_dbow.NAME
-    assert set(json.loads(command("nn", tmp_path / "m.h5", "w1", "--json"))) == {"w1"}
+    model, name = str(tmp_path / "m.h5"), pv_dbow.NAME
+    flags = ["--vector-size", "6", "--epochs", "1", "--json", "--progress", "none"]
+    families, options, trained, told, near = printed(
+        ["train", "--help"],
+        ["train", name, "--help"],
+        ["train", name, str(corpus.path), "--output", model, *flags],
+        ["info", model, "--json"],
+        ["nn", model, "w1", "--json"],
+    )
+    assert name in families and "Le and Mikolov" in options
+    assert len(json.loads(trained)["history"]) == 1
+    assert json.loads(told)["family"] == name
+    assert set(json.loads(near)) == {"w1"}
 
 
 def test_no_module_but_the_registry_names_a_family():

@@ -134,12 +134,11 @@ def test_a_forged_graph_is_refused_or_answers(tmp_path):
     build_index(path)
     graph = index_path(path) / GRAPH
     whole, vectors = graph.read_bytes(), 8 + 400 * 48
-    random, refused = np.random.default_rng(0), 0
+    random, refused, digest = np.random.default_rng(0), 0, Vectors.open(path).digest
     for place in [*range(8), *range(vectors, vectors + 120), *random.integers(vectors + 104, len(whole), 300).tolist()]:
         graph.write_bytes(whole)
         flip(graph, place, 1 << int(random.integers(8)))
-        fields = {"vectors": Vectors.open(path).digest, "crc-32": Bound.of(graph).crc}
-        write_manifest(index_path(path), KIND, VERSION, fields)
+        write_manifest(index_path(path), KIND, VERSION, {"vectors": digest, "crc-32": Bound.of(graph).crc})
         try:
             opened = IndexedVectors.open(path)
         except FormatError:
