@@ -12,7 +12,8 @@ import numpy.typing as npt
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.shards import Shard, load_shard, open_shard
 from cooc_engine.corpus.vocabulary import Vocabulary, VocabularyRecord
-from cooc_engine.errors import FormatError
+from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import recorded_options
 from cooc_engine.runtime.types import Offsets, PathLike, WordIds
 from cooc_engine.storage.arrays import BINDS, ArrayFiles, BoundFiles
@@ -93,6 +94,7 @@ class Corpus(OpenedDirectory):
     Raises `InputError` if there is no corpus at `path`, `FormatError` if it is damaged or of another version.
     """
 
+    @gated
     def __init__(self, path: PathLike) -> None:
         super().__init__(path)
         self.manifest = read_manifest(self.path, KIND, READ, CorpusManifest, *RELATIONS)
@@ -132,8 +134,11 @@ class Corpus(OpenedDirectory):
         text, offsets = (self._files.load(name, kind) for name, kind in ID_FILES.items())
         return text, offsets
 
+    @gated
     def shard(self, number: int) -> Shard:
         """Open shard `number`; its values are checked only the first time, since counting in runs opens it once per run."""
+        if not 0 <= number < self.shards:
+            raise UsageError(f"number is {number}; it must be from 0 to {self.shards - 1}")
         if not self._checked and self._files.bound is None:
             self._check_digest()
         if number in self._checked:

@@ -28,6 +28,7 @@ from cooc_engine.corpus.second_pass import write_corpus
 from cooc_engine.corpus.text_input import TextInput
 from cooc_engine.corpus.vocabulary import RESERVED, VOCABULARY_FILES, Vocabulary
 from cooc_engine.errors import InputError, UsageError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.machine import return_memory
@@ -70,6 +71,7 @@ def encode(
     return _encode(TextInput.of(texts), path_of(output), options, Run.of("encode", run, SharedKeywords))
 
 
+@gated
 def plan_encode(
     texts: PathLike | Sequence[PathLike],
     output: PathLike,

@@ -92,7 +92,10 @@ class Vocabulary(Shown):
     @classmethod
     def from_words(cls, words: Iterable[str], counts: Iterable[int]) -> Vocabulary:
         """Make a vocabulary from words that are already in order."""
-        encoded = [word.encode() for word in words]
+        try:
+            encoded = [word.encode() for word in words]
+        except UnicodeEncodeError as error:
+            raise InputError(f"the word {error.object!a} holds half of a surrogate pair, which is no text") from None
         offsets = offsets_of([len(word) for word in encoded])
         return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets, np.array(list(counts), np.int64))
 

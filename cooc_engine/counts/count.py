@@ -52,6 +52,7 @@ from cooc_engine.counts.windows import (
     read_positions,
 )
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.options import defaulted
@@ -165,6 +166,7 @@ def check_counts(cooc: Cooc, options: CountOptions, corpus: Corpus | None, flag:
     check_same(cooc.path, found, {"options": options.record(), **made_of}, flag=flag)
 
 
+@gated
 def plan_count(
     corpus: PathLike | Corpus,
     output: PathLike,

@@ -20,6 +20,7 @@ from cooc_engine.corpus.vocabulary import OF_COLUMNS, VOCABULARY_FILES, Vocabula
 from cooc_engine.counts.options import PAIRS, CountOptions
 from cooc_engine.counts.row_writer import RowFiles
 from cooc_engine.errors import FormatError, InputError, UnknownWordError, UsageError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import show_size
@@ -158,6 +159,7 @@ class Cooc(OpenedDirectory):
     Raises `InputError` if there is no such directory at `path`, `FormatError` if it is damaged or of another version.
     """
 
+    @gated
     def __init__(self, path: PathLike) -> None:
         super().__init__(path)
         self.manifest = read_manifest(self.path, KIND, READ, CoocManifest, *RELATIONS)
@@ -211,6 +213,7 @@ class Cooc(OpenedDirectory):
             raise UnknownWordError(f"{self.path}: {word!r} is not in the vocabulary")
         return row
 
+    @gated
     def to_frame(self, word: str | None = None, *, memory: str | int | None = None) -> Any:
         """Return a pandas `DataFrame` with the columns word, context and count: a row for each entry, of one `word` or of all.
 
@@ -233,6 +236,7 @@ class Cooc(OpenedDirectory):
             frame["distance"] = np.array(self.options.distances)[columns % slots]
         return pd.DataFrame({**frame, "count": counts})
 
+    @gated
     def to_anndata(self, *, memory: str | int | None = None) -> Any:
         """Return an `AnnData` of the counts as CSR: observations are words; variables are contexts, with distances if any.
 
@@ -369,13 +373,17 @@ class Cooc(OpenedDirectory):
         if (sums != self.column_integers).any():
             raise FormatError(f"{self.path}: its entries are not those that its columns' sums say; count again")
 
+    @gated
     def row(self, row: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         """Return columns and counts of one row; its block is read as a whole the first time, to verify it."""
+        if not 0 <= row < len(self.vocabulary):
+            raise UsageError(f"row is {row}; it must be from 0 to {len(self.vocabulary) - 1}")
         block = next(block for block in self.blocks if block.first <= row < block.last)
         columns, values = self.block_integers(block)
         begin, end = self.row_offsets[row : row + 2] - self.row_offsets[block.first]
         return columns[begin:end], values[begin:end] / self.denominator
 
+    @gated
     def csr(self, block: Block | None = None, *, memory: str | int | None = None) -> scipy.sparse.csr_array:
         """Return the whole matrix, or one block of rows, as a (rows, columns) float64 CSR matrix in memory.
 
@@ -400,6 +408,7 @@ class Cooc(OpenedDirectory):
             at += len(columns)
         return _matrix((data, indices, starts.astype(kind)), last - first, self.columns)
 
+    @gated
     def row_blocks(self, entries: int = READ_ENTRIES) -> Iterator[tuple[int, scipy.sparse.csr_array]]:
         """Yield (first row, CSR matrix) of consecutive rows, with at most `entries` entries each or one longer row."""
         for block in self.blocks:

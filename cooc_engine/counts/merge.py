@@ -17,6 +17,7 @@ from cooc_engine.counts.forecast import ROWS, Sample, Sizes, merge_sample
 from cooc_engine.counts.row_writer import entries_in
 from cooc_engine.counts.windows import Window
 from cooc_engine.errors import FormatError, UsageError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.paths import path_of, several
@@ -75,6 +76,7 @@ def _unchanged(path: Path, digest: str) -> Cooc:
 Several = PathLike | Cooc | Sequence[PathLike | Cooc]
 
 
+@gated
 def merge(
     coocs: Several,
     output: PathLike,
@@ -108,6 +110,7 @@ def merge(
     return Cooc(output)
 
 
+@gated
 def plan_merge(coocs: Several, output: PathLike, **run: Unpack[SharedPlanKeywords]) -> Plan:
     """Return the plan of `merge`, its memory and disk usage in bytes, and write nothing.
 

@@ -17,6 +17,7 @@ from cooc_engine.evaluation.documents import Outcome, Task, task_rows
 from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClassifyOptions
 from cooc_engine.evaluation.scores import SetScores
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.paths import several
 from cooc_engine.runtime.progress import Shown
@@ -28,6 +29,7 @@ __all__ = ["Classification", "accuracy", "classify", "macro_f1"]
 MOST_STEPS = 1000  # of a logistic regression
 
 
+@gated
 def classify(
     models: PathLike | Iterable[PathLike] | Mapping[str, Vectors],
     train: PathLike,

@@ -16,6 +16,7 @@ from cooc_engine.evaluation.judge import purity
 from cooc_engine.evaluation.labelled import numbered, read_labelled
 from cooc_engine.evaluation.options import ClusterOptions
 from cooc_engine.evaluation.scores import SetScores
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.paths import several
 from cooc_engine.runtime.progress import Shown
@@ -29,6 +30,7 @@ MOST_STEPS = 300  # of a clustering
 MEASURES = "nmi", "mi", "ari", "purity"
 
 
+@gated
 def cluster(
     models: PathLike | Iterable[PathLike] | Mapping[str, Vectors],
     texts: PathLike | Sequence[PathLike],

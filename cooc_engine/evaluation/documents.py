@@ -19,6 +19,7 @@ from cooc_engine.formats.vectors import format_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.progress import Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike
@@ -139,6 +140,11 @@ def outcomes_of(
     """Return the outcomes of a task by the paths or names of models; only one of them is open at a time."""
     paths = {} if isinstance(models, Mapping) else {str(path): path for path in several(models)}
     names = list(models if isinstance(models, Mapping) else paths)
+    if not names:
+        raise refusal("models", models, "one or more models")
+    for name in names:
+        if isinstance(models, Mapping) and not isinstance(models[name], Vectors):
+            raise UsageError(f"models has {models[name]!r:.40} as {name!r}; it must be vectors, such as Vectors.open(path)")
     outcomes: dict[str, Outcome] = {}
     with progress_of(progress).stage("judge", len(names), "models") as stage:
         for name in names:

@@ -6,16 +6,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
-from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.analogies import KINDS, answered
 from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import CORRELATIONS
 from cooc_engine.evaluation.labelled import numbered
+from cooc_engine.evaluation.options import EvalOptions
 from cooc_engine.evaluation.protocol import Judged
 from cooc_engine.evaluation.sets import (
     AnalogySet,
@@ -28,6 +28,8 @@ from cooc_engine.evaluation.sets import (
     read_pairs,
     read_sentence_pairs,
 )
+from cooc_engine.runtime.arguments import gated
+from cooc_engine.runtime.options import AtLeast
 from cooc_engine.runtime.paths import listed
 from cooc_engine.runtime.types import Floats, Mask, Paths
 from cooc_engine.vectors.query import Vectors
@@ -61,11 +63,12 @@ class More(TypedDict, total=False):
     trust_tokenizer: bool
 
 
+@gated
 def evaluate(
     models: Vectors | Paths | Mapping[str, Judged],
     pairs: Paths = (),
     analogies: Paths = (),
-    restrict: int | None = RESTRICT,
+    restrict: Annotated[int | None, AtLeast(1)] = RESTRICT,
     *,
     by_section: bool = False,
     **more: Unpack[More],
@@ -88,14 +91,19 @@ def evaluate(
     pairs, no covered question, or a constant series. `dataset` is the file's name without suffix. Raises `InputError`, naming
     the line, for a file that cannot be read, and what `Vectors.open` raises.
     """
-    if restrict is not None and restrict < 1:
-        raise UsageError(f"--restrict is {restrict}; it must be at least 1")
+    for name in more:
+        if name not in More.__annotations__:
+            raise TypeError(
+                f"evaluate() got an unexpected keyword argument {name!r}; it takes {', '.join(More.__annotations__)}"
+            )
+    how: Any = {name: value for name, value in more.items() if name not in SETS}
+    options = EvalOptions(by_section=by_section, **how)
     files: dict[str, Any] = {"pairs": pairs, "analogies": analogies, **more}
     sets = [(kind.judge, kind.read(path)) for name, kind in SETS.items() for path in listed(files.get(name, ()))]
     rows = []
-    for name, vectors in _named(models, more.get("trust_tokenizer", False)):
+    for name, vectors in _named(models, options.trust_tokenizer):
         limit = min(restrict or len(vectors), len(vectors))
-        judge = _Judge(vectors, limit, by_section, more.get("bootstrap", 0), more.get("seed", 1))
+        judge = _Judge(vectors, limit, options.by_section, options.bootstrap, options.seed)
         rows += [{"model": name, **row} for ask, data in sets for row in ask(judge, data)]
     return rows
 

@@ -13,6 +13,7 @@ import numpy as np
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.options import DocumentOptions
 from cooc_engine.evaluation.sets import name_of
+from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike, Rows
 from cooc_engine.text.readers import LONGEST_LINE, line_batches
@@ -35,6 +36,8 @@ def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: S
     Documents without an id in their line are numbered from 1 across all texts, like those of a corpus. Raises `InputError`,
     naming the line, for a document with no label or several, and `UsageError` for labels in two places.
     """
+    if not texts:
+        raise refusal("texts", texts, "one or more files")
     if labels and options.label_column is not None:
         raise UsageError("labels are given by files and by --label-column; choose one")
     if labels and len(labels) != len(texts):

@@ -28,6 +28,7 @@ from cooc_engine.evaluation.correlation import pearson
 from cooc_engine.evaluation.options import ProbeOptions
 from cooc_engine.evaluation.sets import PairSet, TaggedSet, read_sentence_pairs, read_tagged
 from cooc_engine.evaluation.word_in_context import ContextPairs, best_cut, read_word_in_context
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.paths import listed, path_of
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Paths, Rows
@@ -55,6 +56,7 @@ NOT_PLAIN = re.compile("[^a-z0-9]")
 Row = dict[str, Any]
 
 
+@gated
 def probe(
     model: PathLike,
     *,

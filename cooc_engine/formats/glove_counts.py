@@ -18,6 +18,7 @@ from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_count
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.options import defaulted
@@ -38,6 +39,7 @@ LEAST_CHUNK = 1 << 12
 LONGEST_WORD = 1000  # bytes of the longest word that GloVe's programs can read
 
 
+@gated
 def export_glove(
     cooc: PathLike | Cooc,
     records: PathLike,
@@ -131,6 +133,7 @@ class _Records(ForeignCounts):
         return rows, columns, whole_counts(found["count"], self.denominator, self.name, begin)
 
 
+@gated
 def import_glove(
     records: PathLike, vocabulary: PathLike, output: PathLike, options: CountOptions | None = None, **run: Unpack[RunKeywords]
 ) -> Cooc:

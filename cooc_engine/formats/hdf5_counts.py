@@ -15,6 +15,7 @@ from cooc_engine.counts.directory import KIND, READ, RELATIONS, Cooc, CoocManife
 from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_counts
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import FormatError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, RunKeywords
 from cooc_engine.runtime.options import recorded_options
@@ -64,6 +65,7 @@ class CountFile:
     Raises `InputError` if there is no such file, `FormatError` if it is not a complete file of counts of a known version.
     """
 
+    @gated
     def __init__(self, path: PathLike) -> None:
         self.path = path_of(path)
         self.name = str(path)
@@ -128,6 +130,7 @@ class CountFile:
         self._counts.verify()
 
 
+@gated
 def export_hdf5(
     cooc: PathLike | Cooc,
     output: PathLike,
@@ -196,6 +199,7 @@ def _csr(cooc: Cooc, where: str, chunk: int, stage: Stage) -> Element:
     return csr_element(where, parts)
 
 
+@gated
 def import_hdf5(counts: PathLike, output: PathLike, **run: Unpack[RunKeywords]) -> Cooc:
     """Restore, byte for byte, the co-occurrence directory that a file of counts was exported from.
 

@@ -23,6 +23,7 @@ from cooc_engine.counts.from_coo import Coordinates, build
 from cooc_engine.counts.options import PAIRS
 from cooc_engine.errors import InputError
 from cooc_engine.formats.foreign_counts import ForeignCounts
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.offsets import offsets_of
@@ -50,6 +51,7 @@ DIGITS = 18  # of a count, so that it fits into 64 bits
 BOM = b"\xef\xbb\xbf"
 
 
+@gated
 def count_pairs(
     texts: Paths,
     output: PathLike,

@@ -16,6 +16,7 @@ from cooc_engine.counts.from_coo import Coordinates, build, rows_of, whole_count
 from cooc_engine.counts.options import PAIRS, CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.foreign_counts import ForeignCounts, refuse_positional
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.paths import path_of
@@ -51,6 +52,7 @@ class _SparseCounts(ForeignCounts):
         return rows, columns, whole_counts(self.counts[begin:end], self.denominator, self.name, begin)
 
 
+@gated
 def import_matrix(
     matrix: Any,
     words: Iterable[str] | Vocabulary,

@@ -33,6 +33,7 @@ from cooc_engine.models.file import ModelData, ModelFile, open_model, save_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import SubwordRows
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
@@ -168,6 +169,7 @@ class Found:
     subwords: SubwordRows | None = None
 
 
+@gated
 def read_vectors(
     path: PathLike,
     format: str | None = None,
@@ -308,6 +310,7 @@ class Exported:
         return {"files": [str(file) for file in self.files], **shape, **(errors if self.mean_error is not None else {})}
 
 
+@gated
 def export_vectors(
     source: PathLike,
     output: PathLike,

@@ -21,6 +21,7 @@ from cooc_engine.matrix.pmi import new_rows
 from cooc_engine.models.matrix_options import PmiOptions
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
+from cooc_engine.runtime.options import checked
 from cooc_engine.storage.scratch import in_memory
 
 require("an estimator", "sklearn", "sklearn.base")
@@ -58,7 +59,7 @@ class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def threads_of(n_jobs: int | None) -> int:
     """Return the threads that `n_jobs` means in scikit-learn: None for one, -1 for all, -2 for all but one."""
-    jobs = 1 if n_jobs is None else n_jobs
+    jobs = checked("n_jobs", n_jobs, int | None) or 1
     return max(1, usable_cores() + 1 + jobs if jobs < 0 else jobs)
 
 
@@ -68,7 +69,10 @@ def seed_of(random_state: Any) -> int:
         return int.from_bytes(os.urandom(4), "little")
     if hasattr(random_state, "integers"):
         return int(random_state.integers(2**31))
-    return int(random_state.randint(2**31)) if hasattr(random_state, "randint") else int(random_state)
+    if hasattr(random_state, "randint"):
+        return int(random_state.randint(2**31))
+    seed: int = checked("random_state", random_state, int)
+    return seed
 
 
 def _rows(matrix: scipy.sparse.csr_array, scale: float) -> SparseRows:
@@ -118,11 +122,12 @@ class SparseSVD(ClassNamePrefixFeaturesOutMixin, _MatrixEstimator):  # type: ign
     def fit_transform(self, X: Any, y: Any = None) -> Array:
         """Compute the components of X; returns U Σ, (n_samples, n_components)."""
         matrix = self._validated(X, reset=True)
-        if not 1 <= self.n_components <= min(matrix.shape):
+        if not 1 <= checked("n_components", self.n_components, int) <= min(matrix.shape):
             raise ValueError(
                 f"n_components={self.n_components} must be between 1 and {min(matrix.shape)}, the smaller side of X"
             )
-        if not self.tol > 0 or not self.max_iter >= 1:
+        tol, most = checked("tol", self.tol, float), checked("max_iter", self.max_iter, int)
+        if not tol > 0 or not most >= 1:
             raise ValueError(f"tol={self.tol} must be above 0 and max_iter={self.max_iter} at least 1")
         largest = float(np.abs(matrix.data).max(initial=0))
         scale = 2.0 ** -np.frexp(largest)[1] if largest else 1.0  # so that squares stay within the range of single precision

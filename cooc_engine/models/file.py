@@ -21,6 +21,7 @@ from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
 from cooc_engine.models.published import RECIPES, Published, Recipe
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import O, recorded_options
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import PathLike, Rows
@@ -176,11 +177,13 @@ class ModelFile(Opened):
         """The shapes of the parameters by name; no parameter is read for them."""
         return {name: self._arrays.rows[name].shape for name in self.names}
 
+    @gated
     def array(self, name: str) -> npt.NDArray[Any]:
         """Return a parameter, mapped and read-only; raises `UnknownArrayError`, naming those there are, or `FormatError`."""
         found: npt.NDArray[Any] = self._reader(name).whole()
         return found
 
+    @gated
     def reader(self, name: str) -> Any:
         """Return a parameter as an object with a `shape`, whose rows are read as an array's; raises as `array` does."""
         return self._reader(name)

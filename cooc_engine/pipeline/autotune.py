@@ -24,6 +24,7 @@ from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.pipeline.stages import corpus_of
 from cooc_engine.pipeline.work_directories import discard_work, work_of, workspace
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.numbers import parse_size, show_size
@@ -63,6 +64,7 @@ class _Trials(TypedDict):
     trials: list[Trial]
 
 
+@gated
 def autotune(
     text: PathLike,
     validation: PathLike,

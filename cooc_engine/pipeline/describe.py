@@ -10,6 +10,7 @@ from cooc_engine.corpus import directory
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts import directory as directory_module
 from cooc_engine.errors import FormatError
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.numbers import ABSENT, show_setting
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.storage.outputs import is_directory_of
@@ -20,6 +21,7 @@ FIRST = 10  # words, and items of a list, that are shown
 LABELS = {"shards": ("tokens", "documents"), "blocks": ("first row", "end", "of wide values")}  # numbers of one item
 
 
+@gated
 def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return everything recorded about a corpus, a co-occurrence directory, a file of counts or a model file.
 

@@ -59,6 +59,7 @@ from cooc_engine.reports.choices import plot_table
 from cooc_engine.reports.document_map import document_record
 from cooc_engine.reports.page import compare
 from cooc_engine.reports.table import Table, write_scores
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.keywords import Run, SharedFreshKeywords, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import Progress
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = ["job_output", "plan_run", "run"]
 
 
+@gated
 def run(
     job: str | os.PathLike[str],
     *,
@@ -146,6 +148,7 @@ def _judgements(plan: JobPlan, corpus: Corpus, anew: Forced, **run: Unpack[Share
     return rows
 
 
+@gated
 def plan_run(
     job: str | os.PathLike[str],
     *,
@@ -206,7 +209,7 @@ def _judged(plan: JobPlan, progress: Progress, *, force: bool) -> list[dict[str,
                 stage.advance(1, wanted.name)
     _write_json(plan.output / "eval.json", rows)
     if plan.grid:
-        write_record(memory, {**_summary(Table.of(rows)), "evaluations": found})
+        write_record(memory, {**Table.of(rows).record(), "evaluations": found})
         write_whole(plan.output / "table.tsv", Table.of(rows).tsv().encode())
     if plan.picture:
         plot_table(Table.of(rows), plan.output / "table.png", force=True)
@@ -236,18 +239,6 @@ def _digest(model: ModelFile, options: Options, judged: Mapping[str, Any]) -> st
     how = {name: value for name, value in judged.items() if name not in SETS}
     made_of = [model.family, model.provenance.get("corpus"), model.provenance.get("cooc"), __version__]
     return hashlib.sha256(json.dumps([made_of, options.record(), files, how]).encode()).hexdigest()
-
-
-def _summary(table: Table) -> dict[str, Any]:
-    """Return a table as a JSON-serialisable dictionary."""
-    records = [{"model": r.model, "settings": r.settings, "scores": r.scores} for r in table.records]
-    means = [{"model": name, **effect} for name, part in table.parts().items() for effect in part.effects()]
-    best = [
-        {"model": name, "measure": measure, "settings": record.settings, "score": record.scores[measure]}
-        for name, part in table.parts().items()
-        for measure, record in part.best().items()
-    ]
-    return {"records": records, "means": means, "best": best}
 
 
 class _Table(TypedDict):

@@ -20,8 +20,9 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.checkpoints import worth
 from cooc_engine.pipeline.work_directories import discard_work, work_of, workspace
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.keywords import Run, SharedKeywords
-from cooc_engine.runtime.paths import path_of
+from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.storage.outputs import is_directory_of, refuse_overwrite
 from cooc_engine.text.tokenizers import Splitting
@@ -90,9 +91,10 @@ def prepared(
 def opened(source: Source) -> Cooc | Corpus | Sequence[PathLike]:
     """Return the counts or the corpus that `source` is or names; otherwise the names of texts that it holds."""
     if not isinstance(source, str | os.PathLike):
-        if isinstance(source, Sequence) and not all(isinstance(text, str | os.PathLike) for text in source):
+        texts: list[PathLike] = several(source)
+        if not all(isinstance(text, str | os.PathLike) for text in texts):
             raise UsageError("the source has documents, not names of files; encode them with encode_documents() first")
-        return source
+        return texts
     path = path_of(source)
     if is_directory_of(path, COUNTS):
         return Cooc(path)
@@ -132,6 +134,7 @@ def _resumable(error: BaseException) -> bool:
     return not isinstance(error, Exception) or getattr(error, "exit_code", 0) in (3, 4, 130)
 
 
+@gated
 def append(
     cooc: PathLike | Cooc,
     texts: PathLike | Sequence[PathLike],

@@ -11,6 +11,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts import count as counting
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.options import CountOptions
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.keywords import FreshKeywords, SharedKeywords, divided
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.text.tagged import TaggedDocument
@@ -18,6 +19,7 @@ from cooc_engine.text.tagged import TaggedDocument
 __all__ = ["count", "encode", "encode_documents"]
 
 
+@gated
 def encode(
     texts: PathLike | Sequence[PathLike], output: PathLike, options: EncodeOptions | None = None, **keywords: Any
 ) -> Corpus:
@@ -38,6 +40,7 @@ def encode(
     return encoding.encode(texts, output, options, **run)
 
 
+@gated
 def encode_documents(
     documents: Iterable[str | Sequence[str] | TaggedDocument],
     output: PathLike,
@@ -58,6 +61,7 @@ def encode_documents(
     return encoding.encode_documents(documents, output, options, **run)
 
 
+@gated
 def count(corpus: PathLike | Corpus, output: PathLike, options: CountOptions | None = None, **keywords: Any) -> Cooc:
     """Count the co-occurrences of an encoded corpus into the directory `output`.
 

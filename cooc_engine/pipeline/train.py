@@ -6,8 +6,8 @@ from typing import Any
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.options import CountOptions
-from cooc_engine.pipeline.stages import Source
 from cooc_engine.pipeline.training import train_family
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.types import PathLike
 from cooc_engine.vectors.model import Model
@@ -15,9 +15,10 @@ from cooc_engine.vectors.model import Model
 __all__ = ["train"]
 
 
+@gated
 def train(
     model: str,
-    source: Source,
+    source: Any,
     output: PathLike,
     options: Options | None = None,
     *,

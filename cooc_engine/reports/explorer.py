@@ -25,6 +25,7 @@ from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.reports.html import TEMPLATES, check_name, environment
 from cooc_engine.reports.word_map import frequent_words, groups_of, neighbourhood_map, units_of
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Shown, progress_of
@@ -49,6 +50,7 @@ class Explorer:
     words: dict[str, int]
 
 
+@gated
 def explore(
     models: Iterable[PathLike] | PathLike | Mapping[str, PathLike],
     output: PathLike,

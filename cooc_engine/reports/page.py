@@ -14,6 +14,7 @@ from cooc_engine.reports import canvas, charts
 from cooc_engine.reports.document_map import SHAPES, map_panels
 from cooc_engine.reports.html import check_name, environment
 from cooc_engine.reports.panels import png
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.numbers import ABSENT, show_duration, show_number, show_setting, show_size
 from cooc_engine.runtime.paths import path_of
@@ -41,6 +42,7 @@ DRAWN = ("k-means-nmi", "spherical-nmi", "knn-accuracy", "logistic-accuracy")  #
 KINDS = {"spearman": "Spearman’s ρ", "analogy-add": "share right", **DOCUMENT_KINDS}
 
 
+@gated
 def compare(
     models: Iterable[PathLike] | Mapping[str, PathLike],
     output: PathLike | None = None,

@@ -15,6 +15,7 @@ from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.reports.canvas import COLOURS, GREY, INK, new_picture, picture, plain_axes
 from cooc_engine.reports.word_map import frequent_words, groups_of, neighbourhood_map, units_of
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.types import Floats, PathLike
 
@@ -56,6 +57,7 @@ class _Columns(NamedTuple):
     history: Sequence[Mapping[str, Any]]
 
 
+@gated
 def plot(
     model: PathLike | ModelFile, output: PathLike, words: int = 300, *, columns: bool = False, force: bool = False
 ) -> Path:

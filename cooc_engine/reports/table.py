@@ -79,6 +79,19 @@ class Table:
         scored = {name: [r for r in self.records if r.scores.get(name) is not None] for name in self.measures}
         return {name: max(found, key=lambda r: r.scores[name] or 0.0) for name, found in scored.items() if found}
 
+    def record(self) -> dict[str, Any]:
+        """Return a JSON-serialisable dictionary: all scores, and the means and the best combinations of each model family."""
+        parts = self.parts().items()
+        best = [(name, measure, record) for name, part in parts for measure, record in part.best().items()]
+        return {
+            "records": [{"model": r.model, "settings": r.settings, "scores": r.scores} for r in self.records],
+            "means": [{"model": name, **effect} for name, part in parts for effect in part.effects()],
+            "best": [
+                {"model": name, "measure": measure, "settings": record.settings, "score": record.scores[measure]}
+                for name, measure, record in best
+            ],
+        }
+
     def lines(self) -> list[str]:
         """Return lines to print: all scores, times 100, then the means and the best combinations of each model family."""
         titles = self.titles()

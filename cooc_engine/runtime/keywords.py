@@ -14,7 +14,7 @@ from cooc_engine.errors import UsageError
 from cooc_engine.runtime.budget import memory_budget
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.options import AtLeast, Options, checked, checked_kind
+from cooc_engine.runtime.options import AtLeast, Below, Options, checked, checked_kind
 from cooc_engine.runtime.progress import Progress, Shown, progress_of
 from cooc_engine.runtime.workers import Here, Workers
 
@@ -107,7 +107,7 @@ class Run:
     resume: bool = False
     progress: Shown = None
     checkpoint_every: Annotated[float, AtLeast(0)] = 10.0
-    processes: Annotated[int | None, AtLeast(1)] = None
+    processes: Annotated[int | None, AtLeast(1), Below(10_000)] = None
     cluster: Any = None
     take_over: bool = False
     workers: int = field(init=False)
@@ -157,9 +157,10 @@ class Run:
         for name in given:
             if name not in known:
                 raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; it takes {', '.join(known)}")
-        if given.get("take_over") and "resume" in known and not (given.get("resume") or given.get("force")):
+        made = cls(**given)
+        if made.take_over and "resume" in known and not (made.resume or made.force):
             raise UsageError("--take-over continues what another run has left; pass --resume too")
-        return cls(**given)
+        return made
 
 
 @functools.cache

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Above", "AtLeast", "Below", "Flag", "O", "Options", "Unparsed", "as_flags", "changed_options", "changes", "checked",
-    "checked_kind", "defaulted", "from_mapping", "option_called", "recorded_options",
+    "checked_kind", "defaulted", "from_mapping", "option_called", "recorded_options", "refusal",
 ]  # fmt: skip
 
 LONGEST = 40  # characters of a value that a message shows
@@ -200,7 +200,7 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
     if choice is not None:
         kinds = typing.get_args(choice)
         if not any(isinstance(value, type(each)) and value == each for each in kinds):
-            raise UsageError(f"{flag} is {_short(value)}; it must be one of {', '.join(map(str, kinds))}")
+            raise refusal(name, value, f"one of {', '.join(map(str, kinds))}")
         return value
     if isinstance(value, int) and abs(value) >= HUGE:
         raise UsageError(f"{flag} is a number of more than 300 digits; it must be smaller")
@@ -208,13 +208,18 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
         value = float(value)
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         wanted = " or ".join(k.__name__ for k in kinds if k is not type(None))
-        raise UsageError(f"{flag} is {_short(value)}; it must be of type {wanted}")
+        raise refusal(name, value, f"of type {wanted}")
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{flag} is {value:g}; it must be a finite number")
     for bound in bounds if isinstance(value, int | float) else ():
         if not bound.accepts(value):
             raise UsageError(f"{flag} is {value:g}; it must be {bound}")
     return value
+
+
+def refusal(name: str, value: Any, wanted: str) -> UsageError:
+    """Return the error about the value of an option or an argument: what it is, and what is wanted."""
+    return UsageError(f"{_flag(name)} is {_short(value)}; it must be {wanted}")
 
 
 def _short(value: Any) -> str:

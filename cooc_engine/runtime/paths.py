@@ -13,22 +13,29 @@ from cooc_engine.errors import UsageError
 if TYPE_CHECKING:
     from cooc_engine.runtime.types import PathLike, Paths
 
-__all__ = ["listed", "path_of", "several"]
+__all__ = ["NotSeveral", "listed", "path_of", "several"]
 
 P = TypeVar("P", bound="PathLike")
 LONGEST = 80  # characters of a path that cannot be one, in a message
 
 
+class NotSeveral(UsageError):
+    """A value that is neither one string or path nor several."""
+
+
 def several(given: P | Iterable[P]) -> list[P]:
     """Return strings, paths, or what stands for a path, as a list: one alone is one, and not taken letter by letter.
 
-    Raises `UsageError` for what is neither one nor several.
+    Raises `NotSeveral` for what is neither.
     """
     if isinstance(given, str | os.PathLike):
         return [given]
     if not isinstance(given, Iterable):
-        raise UsageError(f"{given!r:.40} was given where a string, a path, or a list of these is expected")
-    return list(given)
+        raise NotSeveral(f"{given!r:.40} was given where a string, a path, or a list of these is expected")
+    try:
+        return list(iter(given))
+    except TypeError:  # an array without dimensions
+        raise NotSeveral(f"{given!r:.40} was given where a list is expected") from None
 
 
 def path_of(given: PathLike) -> Path:

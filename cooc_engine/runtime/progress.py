@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Literal, TextIO, get_args
 
-from cooc_engine.errors import UsageError, in_one_line, visible
+from cooc_engine.errors import in_one_line, visible
 from cooc_engine.runtime.numbers import show_clock, show_number
+from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.streams import speaks_json
 
 if TYPE_CHECKING:
@@ -246,8 +247,8 @@ def open_progress(kind: Kind = "auto", stream: TextIO | None = None) -> Progress
 
     In a command with --json, `auto` is JSON. Raises `UsageError` for another kind.
     """
-    if kind not in get_args(Kind):
-        raise UsageError(f"--progress is {kind!r}; it must be a Progress, or one of {', '.join(get_args(Kind))}")
+    if not (isinstance(kind, str) and kind in get_args(Kind)):
+        raise refusal("progress", kind, f"a Progress, or one of {', '.join(get_args(Kind))}")
     stream = stream or sys.stderr
     if kind == "none" or stream is None:
         return Progress()

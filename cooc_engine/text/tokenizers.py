@@ -29,7 +29,7 @@ from cooc_engine.text.preparation import check_preparation, prepares, preparing,
 
 __all__ = [
     "CUT", "DEFAULT_PATTERN", "LONGEST_WORD", "WORD_LISTS", "Cut", "Splitting", "check_options", "is_plain",
-    "joined", "lines_of", "name_of", "tokenizer",
+    "joined", "lines_of", "name_of", "tokenizer", "words_in",
 ]  # fmt: skip
 
 Cut = Callable[[str], list[str]]
@@ -169,6 +169,15 @@ def joined(words: Sequence[str]) -> bytes:
     if len(data) > LONGEST_WORD and any(len(word.encode()) >= LONGEST_WORD for word in words):
         raise ValueError(f"a word of {LONGEST_WORD} bytes or more")
     return data[1:-1]
+
+
+def words_in(text: str, cut: Cut) -> list[str]:
+    """Return the words of a text; raises `InputError` for one with half of a surrogate pair, which is no character."""
+    try:
+        return cut(text)
+    except UnicodeEncodeError as error:
+        half = error.object[error.start]
+        raise InputError(f"the text {short(ascii(text))} holds {half!a}, half of a surrogate pair; take it out") from None
 
 
 def _ascii_words(text: str) -> list[str]:

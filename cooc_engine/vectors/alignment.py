@@ -12,6 +12,7 @@ from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.models.sparse_vectors import SPARSE
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Floats, PathLike, Rows
 from cooc_engine.runtime.versions import versions
@@ -36,6 +37,7 @@ class Alignment:
         return {"output": str(self.path), "words": self.words, "before": self.before, "after": self.after}
 
 
+@gated
 def align(model: PathLike, reference: PathLike, output: PathLike, *, force: bool = False) -> Alignment:
     """Rotate the vectors of a model onto those of a reference, and write them as the model file `output`.
 

@@ -23,6 +23,7 @@ from cooc_engine.errors import FormatError, InputError, UsageError
 from cooc_engine.formats.vectors import model_or_fasttext
 from cooc_engine.models.file import ModelFile
 from cooc_engine.models.supervised_options import SupervisedOptions
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.threads import in_order
@@ -129,6 +130,7 @@ class Classifier:
     Probabilities are exp(log(p + 10⁻⁵)), as fastText's program prints them, so they may be a little above 1.
     """
 
+    @gated
     def __init__(
         self, model: ModelFile, *, trust_tokenizer: bool = False, encoding: str | None = None, errors: Errors | None = None
     ) -> None:
@@ -157,6 +159,7 @@ class Classifier:
         self._children = _tree(model.labels) if self._is_tree else np.empty((0, 2), np.int32)
 
     @classmethod
+    @gated
     def open(
         cls, path: PathLike, *, trust_tokenizer: bool = False, encoding: str | None = None, errors: Errors | None = None
     ) -> Self:
@@ -175,6 +178,7 @@ class Classifier:
         """Return all labels, the most frequent first."""
         return self.labels
 
+    @gated
     def predict(
         self, text: str | Sequence[str], k: int = 1, threshold: float = 0.0
     ) -> tuple[tuple[str, ...], Matrix] | tuple[list[tuple[str, ...]], list[Matrix]]:
@@ -207,6 +211,7 @@ class Classifier:
         ):
             yield [names[label] for label in labels[:n]], shares[:n]
 
+    @gated
     def predict_file(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Iterator[Answers]:
         """Yield answers for the documents of a file, compressed or not, in their order; documents are as in the training.
 
@@ -214,6 +219,7 @@ class Classifier:
         """
         return self.answers(file_pieces([path_of(path)], LONGEST_LINE, reading=self.reading), k, threshold, threads)
 
+    @gated
     def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:
         """Return the scores of up to k predicted labels for each line of a labelled file; raises as `predict_file` does."""
         lines, tally = 0, np.zeros((3, len(self.labels)), np.int64)
@@ -222,6 +228,7 @@ class Classifier:
             tally += answers.tally
         return Scores(self.labels, lines, *tally)
 
+    @gated
     def right(self, path: PathLike, threads: int | None = None) -> npt.NDArray[np.int8]:
         """Return for each line of a file whether its best label is one of its own: 1 or 0, or `UNTESTED` if it has none."""
         found = [answers.right for answers in self.predict_file(path, threads=threads)]

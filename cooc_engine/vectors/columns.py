@@ -10,6 +10,7 @@ import numpy as np
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.text.tokenizers import Splitting
@@ -39,6 +40,7 @@ class ColumnVectors(Vectors):
     words: Vectors
 
     @classmethod
+    @gated
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
         """Open the columns of a model, or of its file; raises `UsageError` if it has none, and what `Vectors.open` raises."""
         model = source if isinstance(source, ModelFile) else open_model(source)
@@ -51,6 +53,7 @@ class ColumnVectors(Vectors):
 
     _model: ModelFile
 
+    @gated
     def fold_in(self, rows: Any, *, threads: int | None = None) -> Matrix:
         """Return the vectors (n, d) of new rows, such as users whom the training did not know, in the space of both.
 

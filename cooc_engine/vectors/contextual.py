@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -21,9 +21,12 @@ from cooc_engine.contextual.network import Network, States, side_by_side
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.errors import InputError, UsageError
 from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.machine import usable_threads
+from cooc_engine.runtime.options import AtLeast, refusal
+from cooc_engine.runtime.paths import several
 from cooc_engine.runtime.types import Matrix, PathLike
-from cooc_engine.text.tokenizers import Splitting
+from cooc_engine.text.tokenizers import Splitting, words_in
 from cooc_engine.vectors.layer_mix import LayerMix
 
 if TYPE_CHECKING:
@@ -52,8 +55,8 @@ def chosen(layers: Layers) -> Callable[[Matrix], Matrix]:
         "top": lambda found: found[-1],
         "average": lambda found: found.mean(0),
     }
-    if layers not in known:
-        raise UsageError(f"--layers is {layers!r}; it must be one of {', '.join(known)}, or a mix")
+    if not (isinstance(layers, str) and layers in known):
+        raise refusal("layers", layers, f"one of {', '.join(known)}, or a mix")
     return known[layers]
 
 
@@ -134,6 +137,7 @@ class ContextualVectors:
         self._splitting = splitting or Splitting({})
 
     @classmethod
+    @gated
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
         """Open a model, or its file; raises `UsageError` if it is not an ELMo model, and what `Vectors.open` raises."""
         model = source if isinstance(source, ModelFile) else open_model(source)
@@ -150,10 +154,12 @@ class ContextualVectors:
         """Length d of a vector: that of both directions together."""
         return 2 * self.network.shape.vector_size
 
+    @gated
     def words_of(self, sentence: Text) -> list[str]:
         """Return the words of a sentence."""
-        return self._splitting.cut()(sentence) if isinstance(sentence, str) else list(sentence)
+        return words_in(sentence, self._splitting.cut()) if isinstance(sentence, str) else list(sentence)
 
+    @gated
     def embed(self, sentences: Iterable[Text], layers: Layers = "all", *, threads: int | None = None) -> list[Matrix]:
         """Return the vectors of the words of each sentence.
 
@@ -167,6 +173,7 @@ class ContextualVectors:
                 found += reader.read(window, choose)
         return found
 
+    @gated
     def as_module(self, mix: LayerMix | None = None, *, trainable: bool = False) -> ElmoModule:
         """Return the model as a PyTorch module that learns a mix of its layers, and its weights too if `trainable`.
 
@@ -176,6 +183,7 @@ class ContextualVectors:
 
         return ElmoModule(self.network, mix, trainable=trainable)
 
+    @gated
     def in_sentence(self, text: str) -> InSentence:
         """Return the word in brackets of a text; raises `InputError` unless there is one such word."""
         parts = re.split(r"\[([^][]*)\]", text)
@@ -184,35 +192,56 @@ class ContextualVectors:
             raise InputError(f"{text!r}: put one word in brackets, as in 'the [bank] of the river'")
         return InSentence([*before, *inside, *after], len(before))
 
+    @gated
     def neighbours(
-        self, word: InSentence, topn: int = 10, *, restrict: int = CANDIDATES, layer: int = -1, threads: int | None = None
+        self,
+        word: InSentence,
+        topn: Annotated[int, AtLeast(1)] = 10,
+        *,
+        restrict: Annotated[int, AtLeast(1)] = CANDIDATES,
+        layer: int = -1,
+        threads: int | None = None,
     ) -> list[tuple[str, float]]:
         """Return the words whose vectors, if they replace a word in its sentence, are nearest to the word's own, with cosines.
 
         restrict  candidates are this many of the most frequent words of the vocabulary
         layer     the layer that is compared, by default the highest
 
-        Raises `UsageError` for a model without a vocabulary.
+        Raises `UsageError` for a model without a vocabulary, a layer that it does not have, and a word without its place.
         """
+        words, place = _placed(*word)
+        if not -self.layers <= layer < self.layers:
+            raise refusal("layer", layer, f"at least {-self.layers} and below {self.layers}")
         if not len(self.vocabulary):
             raise UsageError("the model has no words to choose from; import it with --vocab FILE")
-        own = word.words[word.place]
+        own = words[place]
         candidates = [self.vocabulary.word(row) for row in range(min(restrict, len(self.vocabulary)))]
         others = [candidate for candidate in candidates if candidate != own]
-        before, after = word.words[: word.place], word.words[word.place + 1 :]
+        before, after = words[:place], words[place + 1 :]
         found = []
         with reading(self.network, threads) as reader:
             for window in windows([*before, each, *after] for each in [own, *others]):
-                found += reader.read(window, lambda layers: layers[layer, word.place])
+                found += reader.read(window, lambda layers: layers[layer, place])
         units = np.stack(found) / np.linalg.norm(found, axis=1, keepdims=True)
         cosines = units[1:] @ units[0]
         return [(others[row], float(cosines[row])) for row in np.argsort(-cosines, kind="stable")[:topn]]
+
+
+@gated
+def _placed(words: Iterable[str], place: int) -> tuple[list[str], int]:
+    """Return the words of a sentence, and the place of one; raises `UsageError` if it has no such place."""
+    found = several(words)
+    if not 0 <= place < len(found):
+        raise refusal("place", place, f"the place of one of {len(found)} words, counted from 0")
+    return found, place
 
 
 def _listed(sentences: Iterable[Text]) -> Iterable[Text]:
     """Return the sentences; raises `UsageError` for a string, whose letters would be taken for sentences."""
     if isinstance(sentences, str):
         raise UsageError("embed takes a list of sentences; write [text] for one")
+    if not isinstance(sentences, Iterable):
+        raise refusal("sentences", sentences, "a list of sentences, each a string or a list of words")
     return sentences
 
 

@@ -11,8 +11,9 @@ from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.options import AtLeast, checked
+from cooc_engine.runtime.options import AtLeast, Below
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
 from cooc_engine.text.readers import document_words
 from cooc_engine.text.reading import Reading
@@ -48,6 +49,7 @@ class DocumentVectors(Vectors):
     reading: Reading
 
     @classmethod
+    @gated
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
         """Open the documents of a model, or of its file; raises `UsageError` if it has none, and what `Vectors.open` raises."""
         model = source if isinstance(source, ModelFile) else open_model(source)
@@ -71,8 +73,14 @@ class DocumentVectors(Vectors):
         vector: Matrix = self.infer_vectors([text], epochs=epochs, seed=seed, threads=1)[0]
         return vector
 
+    @gated
     def infer_vectors(
-        self, texts: Sequence[Text], *, epochs: int = INFER_EPOCHS, seed: int = INFER_SEED, threads: int | None = None
+        self,
+        texts: Sequence[Text],
+        *,
+        epochs: Annotated[int, AtLeast(1), Below(1 << 31)] = INFER_EPOCHS,
+        seed: int = INFER_SEED,
+        threads: int | None = None,
     ) -> Matrix:
         """Return the vectors (n, d) of new documents, each a string or a list of words.
 
@@ -82,7 +90,6 @@ class DocumentVectors(Vectors):
         """
         if isinstance(texts, str) or not isinstance(texts, Iterable):
             raise UsageError(f"texts is {texts!r:.40}; it must be a list of documents, each a string or a list of words")
-        epochs, seed = checked("epochs", epochs, Annotated[int, AtLeast(1)]), checked("seed", seed, int)
         key = epochs, seed, usable_threads(threads)
         if key not in self._inferring:
             inference = FAMILIES[self.family].inference
@@ -106,6 +113,7 @@ class DocumentVectors(Vectors):
         return np.array([rows[word] for word in words if word in rows], np.int32)
 
 
+@gated
 def infer(
     model_path: PathLike,
     texts: Sequence[Text],

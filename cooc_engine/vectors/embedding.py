@@ -21,6 +21,7 @@ import numpy as np
 from cooc_engine.contextual.network import LANES, STEPS, States
 from cooc_engine.contextual.shape import Shape
 from cooc_engine.models.file import load_arrays, save_arrays
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import Run, RunKeywords
 from cooc_engine.runtime.machine import usable_threads
@@ -73,6 +74,7 @@ class _Done(TypedDict):
     written: Crc
 
 
+@gated
 def embed(
     model: str | PathLike[str],
     texts: str | PathLike[str] | Sequence[str | PathLike[str]],

@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.formats.vectors import read_vectors, write_vectors
-from cooc_engine.runtime.paths import path_of
+from cooc_engine.runtime.arguments import gated, numbers
+from cooc_engine.runtime.options import refusal
+from cooc_engine.runtime.paths import NotSeveral, path_of, several
 from cooc_engine.runtime.types import Floats, Matrix, PathLike
 from cooc_engine.vectors import gensim_objects, gensim_tests
 from cooc_engine.vectors.gensim_names import GensimNames
@@ -41,28 +43,35 @@ class KeyedQueries(WordVectors, GensimNames):
 
     # --------------------------------------------------------------------------------------------------- similarity
 
+    @gated
     def similarity(self, word1: Key, word2: Key) -> float:
         """Return the cosine of two words' vectors."""
         vectors, _ = self._asked([word1, word2], hint=False)
         return float(cosines(vectors[:1], vectors[1:])[0])
 
+    @gated
     def distance(self, word1: Key, word2: Key) -> float:
         """Return 1 - the cosine of two words' vectors."""
         return 1 - self.similarity(word1, word2)
 
+    @gated
     def distances(self, word_or_vector: Key | Matrix, other_words: Sequence[Key] = ()) -> Matrix:
         """Return 1 - the cosine of a word or vector with each of `other_words`, by default with all words, (n,)."""
         unit = self._units([word_or_vector])[0]
         if len(other_words):
-            found: Matrix = 1 - scaled(self._asked(other_words)[0]) @ unit[0]
+            found: Matrix = 1 - scaled(self._asked(_list(other_words))[0]) @ unit[0]
             return found
         return 1 - self._cosines_with(unit[0], 0, len(self))
 
     @staticmethod
     def cosine_similarities(vector_1: npt.NDArray[Any], vectors_all: npt.NDArray[Any]) -> Floats:
         """Return the cosines of a vector (d,) with vectors (n, d), (n,)."""
-        return cosines(np.broadcast_to(vector_1, vectors_all.shape), vectors_all)
+        one, all_of_them = numbers("vector_1", vector_1, 1), numbers("vectors_all", vectors_all, 2)
+        if len(one) != all_of_them.shape[1]:
+            raise UsageError(f"vector_1 has {len(one)} components, and those of vectors_all have {all_of_them.shape[1]}")
+        return cosines(np.broadcast_to(one, all_of_them.shape), all_of_them)
 
+    @gated
     def n_similarity(self, words1: Sequence[Key], words2: Sequence[Key]) -> float:
         """Return the cosine between the mean vectors of two lists of words."""
         if not len(words1) or not len(words2):
@@ -70,6 +79,7 @@ class KeyedQueries(WordVectors, GensimNames):
         means = [self._asked(_list(words))[0].astype(np.float64).mean(0) for words in (words1, words2)]
         return float(cosines(means[0][None], means[1][None])[0])
 
+    @gated
     def relative_cosine_similarity(self, word1: Key, word2: Key, topn: int = 10) -> float:
         """Return the cosine of two words, divided by the sum of those of the first with its `topn` nearest words.
 
@@ -77,10 +87,13 @@ class KeyedQueries(WordVectors, GensimNames):
         """
         return self.similarity(word1, word2) / sum(value for _, value in self.most_similar(word1, topn=topn))
 
+    @gated
     def most_similar_to_given(self, key1: Key, keys_list: Sequence[Key]) -> Key:
         """Return the word of a list that is nearest to a word."""
-        return keys_list[int(self.distances(key1, keys_list).argmin())]
+        nearest: Key = _list(keys_list)[int(self.distances(key1, keys_list).argmin())]
+        return nearest
 
+    @gated
     def closer_than(self, key1: Key, key2: Key) -> list[str]:
         """Return all words that are nearer to `key1` than `key2` is."""
         distances, (own, other) = self.distances(key1), self._rows_of([key1, key2])
@@ -91,12 +104,14 @@ class KeyedQueries(WordVectors, GensimNames):
         """Return the place of `key2` among the words nearest to `key1`, from 1."""
         return len(self.closer_than(key1, key2)) + 1
 
+    @gated
     def rank_by_centrality(self, words: Sequence[Key]) -> list[tuple[float, Key]]:
         """Return words with the cosines of their vectors with the mean of all the words' unit vectors, largest first."""
         units = scaled(self._asked(_list(words))[0]).astype(np.float64)
         values = units @ _unit(units.mean(0))
         return [(float(values[at]), words[at]) for at in np.argsort(-values, kind="stable")]
 
+    @gated
     def doesnt_match(self, words: Sequence[Key]) -> Key:
         """Return the word whose vector is farthest, by cosine, from the mean of all the words' unit vectors."""
         if len(words) < 2:
@@ -105,6 +120,7 @@ class KeyedQueries(WordVectors, GensimNames):
 
     # -------------------------------------------------------------------------------------------------------- means
 
+    @gated
     def get_mean_vector(
         self,
         keys: Sequence[Key | Matrix],
@@ -119,17 +135,20 @@ class KeyedQueries(WordVectors, GensimNames):
         raise `UnknownWordError`. `post_normalize` scales the mean to length 1.
         """
         keys = _list(keys)
-        if not keys or (weights is not None and len(weights) != len(keys)):
-            raise UsageError(f"a mean needs words, and a weight for each; there are {len(keys)} words")
-        factors = np.ones(len(keys)) if weights is None else np.asarray(weights, np.float64)
+        if not keys:
+            raise UsageError("a mean needs words, at least one")
+        factors = np.ones(len(keys)) if weights is None else numbers("weights", weights, 1).astype(np.float64)
+        if len(factors) != len(keys):
+            raise UsageError(f"weights has {len(factors)} numbers for {len(keys)} words; pass a weight for each")
         words = [key for key in keys if not isinstance(key, np.ndarray)]
         found, known = self._vectors(words, self._rows_of(words))
         if not known.all() and not ignore_missing:
             raise self._unknown(words[int(known.argmin())], hint=True)
         made, there = iter(scaled(found) if pre_normalize else found), iter(known.tolist())
-        rows = np.stack([key if isinstance(key, np.ndarray) else next(made) for key in keys]).astype(np.float64)
+        size = self.vector_size
+        rows = np.stack([_checked_vector(key, size) if isinstance(key, np.ndarray) else next(made) for key in keys])
         factors = factors * [isinstance(key, np.ndarray) or next(there) for key in keys]
-        mean = factors @ rows / (np.abs(factors).sum() or 1)
+        mean = factors @ rows.astype(np.float64) / (np.abs(factors).sum() or 1)
         result: Matrix = (_unit(mean) if post_normalize else mean).astype(np.float32)
         return result
 
@@ -162,6 +181,7 @@ class KeyedQueries(WordVectors, GensimNames):
         restrict_vocab: int | None = ...,
     ) -> Matrix: ...
 
+    @gated
     def most_similar(
         self,
         positive: Keys = (),
@@ -195,16 +215,19 @@ class KeyedQueries(WordVectors, GensimNames):
         rows, values = self._searched(first, last).nearest(query[None], top(last - first, topn), [left_out])
         return self._answers(np.where(rows >= 0, rows + first, -1), values)[0]
 
+    @gated
     def similar_by_word(self, word: Key, topn: int = 10, restrict_vocab: int | None = None) -> Answers:
         """Return the `topn` words nearest to a word."""
         return self.most_similar(word, topn=topn, restrict_vocab=restrict_vocab)
 
     similar_by_key = similar_by_word
 
+    @gated
     def similar_by_vector(self, vector: Matrix, topn: int = 10, restrict_vocab: int | None = None) -> Answers:
         """Return the `topn` words nearest to a vector."""
         return self.most_similar(vector, topn=topn, restrict_vocab=restrict_vocab)
 
+    @gated
     def most_similar_cosmul(self, positive: Keys = (), negative: Keys = (), topn: int = 10) -> Answers:
         """Return the `topn` words with the highest product of (1 + cos) / 2 over `positive`, divided by that over `negative`.
 
@@ -251,6 +274,7 @@ class KeyedQueries(WordVectors, GensimNames):
 
     # ------------------------------------------------------------------------------------- words, and other programs
 
+    @gated
     def get_index(self, key: Key, default: int | None = None) -> int:
         """Return the row of a word; `default` for one that is not in the vocabulary, or `UnknownWordError` without that."""
         row = self._find(key)
@@ -268,12 +292,14 @@ class KeyedQueries(WordVectors, GensimNames):
             raise UnknownWordError(f"there is no attribute {attr!r}; there is only count")
         return int(self.vocabulary.counts[self.get_index(key)])
 
+    @gated
     def vectors_for_all(self, keys: Iterable[str]) -> Self:
         """Return new vectors, of those of the given words that have one, each once and in their order."""
-        words = list(dict.fromkeys(keys))
+        words = list(dict.fromkeys(_list(keys)))
         vectors, known = self._vectors(words, self._rows_of(words))
         return type(self)([word for word, there in zip(words, known, strict=True) if there], vectors[known])
 
+    @gated
     def evaluate_word_pairs(
         self,
         pairs: PathLike,
@@ -290,6 +316,7 @@ class KeyedQueries(WordVectors, GensimNames):
         how = gensim_tests.Matching(self.index_to_key[:restrict_vocab], case_insensitive, dummy4unknown)
         return gensim_tests.word_pairs(self.similarity, how, path_of(pairs), delimiter)
 
+    @gated
     def evaluate_word_analogies(
         self,
         analogies: PathLike,
@@ -305,6 +332,7 @@ class KeyedQueries(WordVectors, GensimNames):
         near = functools.partial(self.most_similar, topn=5, restrict_vocab=restrict_vocab)
         return gensim_tests.word_analogies(near, how, path_of(analogies))
 
+    @gated
     def save_word2vec_format(self, fname: PathLike, binary: bool = False, write_header: bool = True) -> None:
         """Write words and vectors in word2vec's format, text or binary, replacing a file; without its header in GloVe's."""
         if binary and not write_header:
@@ -313,6 +341,7 @@ class KeyedQueries(WordVectors, GensimNames):
         write_vectors(self.vocabulary, self._rows, fname, form, force=True)
 
     @classmethod
+    @gated
     def load_word2vec_format(cls, fname: PathLike, binary: bool = False, no_header: bool = False) -> Self:
         """Open a file in word2vec's format, text or binary, or without its header; `open` recognises all these itself."""
         found = read_vectors(fname, "word2vec-bin" if binary else "glove" if no_header else "word2vec")
@@ -332,23 +361,29 @@ class KeyedQueries(WordVectors, GensimNames):
         return gensim_objects.keyed_vectors(self.vocabulary, self._dense(), self._subwords)
 
 
-def _list(keys: Sequence[Any]) -> list[Any]:
+def _list(keys: Iterable[Any]) -> list[Any]:
     """Return keys as a list; a string alone would be taken letter by letter."""
     if isinstance(keys, str):
         raise UsageError(f"{keys!r} is a string where a list of words is needed; pass [{keys!r}], or {keys!r}.split()")
-    return list(keys)
+    return several(keys)
 
 
-def _several(keys: Keys) -> list[Any]:
+def _several(name: str, keys: Any) -> list[Any]:
     if keys is None:
         return []
-    alone = isinstance(keys, str | int | np.integer) or (isinstance(keys, np.ndarray) and keys.ndim == 1)
-    return [keys] if alone else list(keys)  # type: ignore[arg-type]
+    is_vector = isinstance(keys, np.ndarray) and keys.ndim == 1 and keys.dtype.kind in "fiu"
+    if is_vector or isinstance(keys, str | int | np.integer):
+        return [keys]
+    try:
+        return several(keys)
+    except NotSeveral:
+        raise refusal(name, keys, "a word, a vector, or a list of these") from None
 
 
 def _weighted(positive: Keys, negative: Keys) -> tuple[list[Key | Matrix], Floats]:
     """Return all keys without their weights, and the weights: by default 1 for those of `positive`, -1 for the others."""
-    pairs = [_pair(key, 1.0) for key in _several(positive)] + [_pair(key, -1.0) for key in _several(negative)]
+    given = ("positive", positive, 1.0), ("negative", negative, -1.0)
+    pairs = [_pair(key, weight) for name, keys, weight in given for key in _several(name, keys)]
     return [key for key, _ in pairs], np.array([weight for _, weight in pairs])
 
 
@@ -358,10 +393,17 @@ def _pair(key: Any, weight: float) -> Weighted:
 
 
 def _given(vector: Matrix, size: int) -> Matrix:
-    wide = np.asarray(vector, np.float64)
-    if wide.shape != (size,):
-        raise UsageError(f"a vector of shape {wide.shape} was given; the model's vectors have {size} components")
-    return _unit(wide).astype(np.float32)
+    return _unit(_checked_vector(vector, size)).astype(np.float32)
+
+
+def _checked_vector(vector: Matrix, size: int) -> Floats:
+    """Return a vector (d,) in double precision; raises `UsageError` if it is not one of finite numbers."""
+    if vector.shape != (size,):
+        raise UsageError(f"a vector of shape {vector.shape} was given; the model's vectors have {size} components")
+    wide = numbers("vector", vector, 1).astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise UsageError("a vector with infinity or NaN was given; vectors are finite")
+    return wide
 
 
 def _unit(vector: Floats) -> Floats:

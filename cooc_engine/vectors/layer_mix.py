@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypedDict
+from typing import Annotated, Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,9 @@ from scipy.special import log_softmax, softmax
 from threadpoolctl import threadpool_limits
 
 from cooc_engine.errors import InputError, UsageError
-from cooc_engine.runtime.paths import path_of
+from cooc_engine.runtime.arguments import gated, numbers
+from cooc_engine.runtime.options import AtLeast, Below, checked, refusal
+from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.storage.outputs import write_files
 from cooc_engine.storage.schema import read_json
@@ -53,12 +55,23 @@ class LayerMix:
     gamma: float
     scores: tuple[float, ...]
 
+    def __post_init__(self) -> None:
+        """Raise `UsageError` unless all are finite numbers, of one layer or more."""
+        given: Any = self.scores
+        scores: list[Any] = several(given)
+        if not scores:
+            raise refusal("scores", self.scores, "one number for each layer")
+        object.__setattr__(self, "gamma", checked("gamma", self.gamma, float))
+        object.__setattr__(self, "scores", tuple(checked("scores", score, float) for score in scores))
+
     @classmethod
-    def mean(cls, layers: int) -> LayerMix:
+    @gated
+    def mean(cls, layers: Annotated[int, AtLeast(1), Below(1000)]) -> LayerMix:
         """Return the mix that is the mean of so many layers."""
         return cls(1.0, (0.0,) * layers)
 
     @classmethod
+    @gated
     def open(cls, path: PathLike) -> LayerMix:
         """Read the file that `save` writes; raises `InputError` if it is anything else."""
         path = path_of(path)
@@ -67,6 +80,7 @@ class LayerMix:
             raise InputError(f"{path}: has a number beyond ±{LARGEST:,.0f}; gamma and the scores of layers are small")
         return cls(found["gamma"], tuple(found["scores"]))
 
+    @gated
     def save(self, path: PathLike, *, force: bool = False) -> None:
         """Write the mix as JSON, {"gamma": 1.0, "scores": [0.0, 0.0, 0.0]}.
 
@@ -82,6 +96,7 @@ class LayerMix:
 
     def mixed(self, layers: Layers) -> Matrix:
         """Return the mix (n, d) of all layers (J, n, d); raises `UsageError` for another number of layers than s has."""
+        layers = numbers("layers", layers, 3)
         if len(layers) != len(self.scores):
             raise UsageError(f"the mix has weights for {len(self.scores)} layers, but there are {len(layers)}")
         factors = (self.gamma * self.weights).astype(np.float32)
@@ -106,7 +121,14 @@ class FittedMix:
         return found
 
 
-def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, decay: float = DECAY) -> FittedMix:
+@gated
+def fit_mix(
+    layers: Layers,
+    labels: Sequence[Any],
+    *,
+    penalty: Annotated[float, AtLeast(0)] = PENALTY,
+    decay: Annotated[float, AtLeast(0)] = DECAY,
+) -> FittedMix:
     """Learn γ and s, with a softmax regression, for the labels of n items whose layers are (J, n, d), such as tags of words.
 
     >>> import numpy as np
@@ -118,8 +140,14 @@ def fit_mix(layers: Layers, labels: Sequence[Any], *, penalty: float = PENALTY, 
     The items may be words in their sentences, or means over sentences. With one layer this is the regression on it alone.
     Raises `UsageError` if there are fewer than two labels.
     """
-    classes = tuple(sorted(set(labels)))
-    if layers.ndim != 3 or layers.shape[1] != len(labels):
+    layers, labels = numbers("layers", layers, 3), several(labels)
+    if not np.isfinite(layers).all():
+        raise UsageError("layers has infinity or NaN; it must be finite")
+    try:
+        classes = tuple(sorted(set(labels)))
+    except TypeError:
+        raise refusal("labels", labels, "a list of values that can be sorted, such as strings") from None
+    if layers.shape[1] != len(labels):
         raise UsageError(f"{len(labels)} labels do not fit layers of shape {layers.shape}; expected (layers, items, numbers)")
     if len(classes) < 2:
         raise UsageError(f"there are {len(classes)} different labels; learning a mix takes at least two")

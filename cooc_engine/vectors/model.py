@@ -9,6 +9,7 @@ from typing import Any
 from cooc_engine.errors import UsageError
 from cooc_engine.formats.vectors import Errors, ForeignModel, convert
 from cooc_engine.models.file import ModelFile
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.vectors.columns import ColumnVectors
@@ -71,6 +72,7 @@ class Model(ModelFile, GensimNames):
         return self.documents.infer_vector(text, **how)
 
 
+@gated
 def open_model(path: PathLike, *, verify: bool = False) -> Model:
     """Open a model without reading its parameters, which are mapped, and verified when they are first read.
 
@@ -83,6 +85,7 @@ def open_model(path: PathLike, *, verify: bool = False) -> Model:
     return Model.open(path, verify=verify)
 
 
+@gated
 def import_vectors(
     path: PathLike,
     output: PathLike,

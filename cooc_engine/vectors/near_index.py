@@ -17,6 +17,7 @@ import numpy as np
 
 from cooc_engine.errors import FormatError, InputError, UsageError, advising
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Shown, progress_of
@@ -59,6 +60,7 @@ class IndexedVectors(Vectors):
     """
 
     @classmethod
+    @gated
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
         """Open vectors and map their index; a tokenizer is trusted or not as in `Vectors.open`.
 
@@ -90,12 +92,13 @@ class GraphSearch:
         return rows, values
 
 
-def index_path(path: Path | str) -> Path:
+def index_path(path: PathLike) -> Path:
     """Return the path of the index of a file of vectors, which lies beside it."""
     return beside(path_of(path), ".index")
 
 
-def build_index(path: Path | str, *, threads: int | None = None, force: bool = False, progress: Shown = None) -> BuiltIndex:
+@gated
+def build_index(path: PathLike, *, threads: int | None = None, force: bool = False, progress: Shown = None) -> BuiltIndex:
     """Build the index of a model file, or of a file of vectors, beside it, and measure its recall.
 
     Raises `UsageError` if an index exists (unless `force`), if usearch is missing or the vectors are sparse, and what

@@ -20,6 +20,7 @@ from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.sparse_vectors import SPARSE, SparseVectors
 from cooc_engine.models.subwords import LINE_END
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.machine import usable_threads
 from cooc_engine.runtime.options import defaulted
 from cooc_engine.runtime.paths import path_of
@@ -53,6 +54,7 @@ class Small:
         return {"output": str(self.path), **sizes, **errors}
 
 
+@gated
 def quantize(
     model: PathLike,
     output: PathLike,

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.sparse_vectors import SparseVectors
+from cooc_engine.runtime.arguments import gated
+from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.vectors.keyed import KeyedQueries
 from cooc_engine.vectors.profiles import profile_factor
@@ -46,10 +48,12 @@ class Vectors(KeyedQueries):
     statistical meaning (Su Jianlin 2017). Function words have nearly random directions there and may appear as neighbours.
     """
 
+    @gated
     def analogy(self, a: str, b: str, c: str, topn: int = 10) -> Answers:
         """Return the words that are to `c` as `b` is to `a`, by 3CosAdd on unit vectors; the three words are left out."""
         return self.most_similar(positive=[b, c], negative=[a], topn=topn)
 
+    @gated
     def neighbours(self, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
         """Return for each word the `topn` other words with the largest cosine; many words are answered at once."""
         words = [words] if isinstance(words, str) else words
@@ -62,6 +66,7 @@ class Vectors(KeyedQueries):
 
     # ---------------------------------------------------------------------------------------------------------- PMI
 
+    @gated
     def related(self, word: str, topn: int = 10, normalize: bool = False) -> Answers:
         """Return the `topn` words with the largest inner product with a word, which in PMI models is their PMI.
 
@@ -73,6 +78,7 @@ class Vectors(KeyedQueries):
         query = vector.T.copy()
         return self._found(lambda _, block: block @ query, topn, inside(row))
 
+    @gated
     def similar(self, word: str, topn: int = 10, context_words: int = 10_000) -> Answers:
         """Return the `topn` words whose PMI with the first `context_words` words correlates best with that of a word.
 
@@ -98,12 +104,13 @@ class Vectors(KeyedQueries):
     def _profiles(self) -> Callable[[int], Matrix]:
         return functools.lru_cache(maxsize=4)(functools.partial(profile_factor, self._rows))
 
+    @gated
     def norms(self, words: Sequence[str] | None = None) -> tuple[Floats, Floats]:
         """Return |v|^2 and -log P(w) of words, by default of all: (n,) each; NaN where a word's count is unknown.
 
         In simpler-GloVe the first is nearly a linear function of the second: the norm measures how informative a word is.
         """
-        rows = np.arange(len(self)) if words is None else self._checked(words)
+        rows = np.arange(len(self)) if words is None else self._checked([words] if isinstance(words, str) else words)
         if isinstance(self._rows, SparseVectors) and (rows >= 0).all():
             return self._rows.take(rows).lengths().astype(np.float64) ** 2, self._surprise(rows)
         squares = np.empty(len(rows))
@@ -129,6 +136,7 @@ class Vectors(KeyedQueries):
 
     # ---------------------------------------------------------------------------------------------------- sentences
 
+    @gated
     def sentence_vector(self, sentence: Text, how: str = "sum") -> Matrix:
         """Return a vector (d,) for a text, or a list of words, from the vectors of its words.
 
@@ -144,6 +152,7 @@ class Vectors(KeyedQueries):
         found: Matrix = self.sentence_vectors([sentence], how)[0]
         return found
 
+    @gated
     def sentence_vectors(self, sentences: Sequence[Text], how: str = "sum") -> Matrix:
         """Return the vectors (n, d) of many texts, as `sentence_vector` does of one; each distinct word is looked up once."""
         return self._summed(sentences, how).astype(np.float32)
@@ -151,6 +160,9 @@ class Vectors(KeyedQueries):
     def _summed(self, sentences: Sequence[Text], how: str) -> Floats:
         if how not in ("sum", "mean", "unit", "sif"):
             raise UsageError(f"how is {how!r}; it must be one of sum, mean, unit, sif")
+        if isinstance(sentences, str) or not isinstance(sentences, Iterable):
+            raise refusal("sentences", sentences, "a list of texts, each a string or a list of words")
+        sentences = list(sentences)
         words, table = word_table([self.words_of(sentence) for sentence in sentences])
         rows = self.rows_of(words)
         weights = np.ones(len(rows))
@@ -166,6 +178,7 @@ class Vectors(KeyedQueries):
             total += table[:, part] @ (weights[part, None] * vectors)
         return total if how == "sum" else total / np.maximum(1, table @ known)[:, None]
 
+    @gated
     def sentence_similarity(self, sentence1: Text, sentence2: Text, measure: str = "dot") -> float:
         """Return the inner product of two sentences' summed vectors, or their cosine (`measure` "dot" or "cosine").
 
@@ -175,6 +188,7 @@ class Vectors(KeyedQueries):
         a, b = self._summed([sentence1, sentence2], "sum")
         return float(a @ b) if _measured(measure) == "dot" else float(cosines(a[None], b[None])[0])
 
+    @gated
     def keywords(self, text: Text, topn: int = 10, measure: str = "dot") -> Answers:
         """Return the words of a text, ranked by the inner product, or cosine, of their vectors with the sum of all.
 
@@ -203,6 +217,7 @@ def _measured(measure: str) -> str:
     return measure
 
 
+@gated
 def nn(model_path: PathLike, words: Sequence[str], topn: int = 10) -> dict[str, Answers]:
     """Return for each of `words` its `topn` nearest neighbours in a model file, as pairs of word and cosine.
 

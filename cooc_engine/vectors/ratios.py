@@ -10,6 +10,7 @@ from cooc_engine.counts.directory import Cooc
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
+from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.types import PathLike
 
@@ -17,6 +18,7 @@ __all__ = ["ratio"]
 MOST = 700  # the exponential of more is no number
 
 
+@gated
 def ratio(
     model: PathLike, word1: str, word2: str, contexts: Sequence[str], counts: PathLike | Cooc | None = None
 ) -> list[dict[str, str | float | None]]:

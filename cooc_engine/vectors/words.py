@@ -22,11 +22,12 @@ from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import SubwordRows
+from cooc_engine.runtime.arguments import gated, numbers
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Floats, Mask, Matrix, PathLike, Rows
-from cooc_engine.text.tokenizers import Splitting
+from cooc_engine.text.tokenizers import Splitting, words_in
 from cooc_engine.vectors.search import (
     BLOCK,
     DENSE,
@@ -56,6 +57,7 @@ Text = str | Iterable[str]
 class WordVectors(Shown):
     """V words and their vectors, and access to them; row i, float32 (d,), belongs to word i."""
 
+    @gated
     def __init__(
         self,
         words: Vocabulary | Iterable[str],
@@ -79,7 +81,8 @@ class WordVectors(Shown):
             words = list(words)
             words = Vocabulary.from_words(words, [0] * len(words))
         self.vocabulary, self.family, self._splitting = words, family, splitting or Splitting({})
-        self._rows: RowReader = matrix if isinstance(matrix, Published | SparseVectors) else np.asarray(matrix, np.float32)
+        given = matrix if isinstance(matrix, Published | SparseVectors) else numbers("matrix", matrix)
+        self._rows: RowReader = given.astype(np.float32, copy=False) if isinstance(given, np.ndarray) else given
         self._digest, self._subwords = digest, subwords
         self._path: Path | None = None  # of the file that they were opened from
         if len(self._rows.shape) != 2 or self._rows.shape[0] != len(words):
@@ -88,6 +91,7 @@ class WordVectors(Shown):
         self._search: Search = self._exact
 
     @classmethod
+    @gated
     def open(cls, source: PathLike, *, trust_tokenizer: bool = False) -> Self:
         """Open the published vectors of a model, or a file of vectors in any format that `export_vectors` writes.
 
@@ -145,6 +149,7 @@ class WordVectors(Shown):
         found: Matrix = self._rows[:]
         return found
 
+    @gated
     def part(self, begin: int, end: int) -> Matrix | SparseVectors:
         """Return the vectors of rows begin:end; explicit ones stay sparse."""
         found: Matrix | SparseVectors = self._rows[begin:end]
@@ -217,11 +222,13 @@ class WordVectors(Shown):
         vector: Matrix = self._rows[row] if row >= 0 else self._asked([word], hint=False)[0][0]
         return vector
 
+    @gated
     def get_vector(self, word: Key, norm: bool = False) -> Matrix:
         """Return the vector (d,) of a word; scaled to length 1 with `norm`."""
         vector: Matrix = scaled(self[word][None])[0] if norm else self[word]
         return vector
 
+    @gated
     def vector(self, word: str, oov: str = "subword") -> Matrix:
         """Return the vector (d,) of a word; `oov` decides about a word outside the vocabulary.
 
@@ -235,11 +242,13 @@ class WordVectors(Shown):
         vector: Matrix = self[word] if oov == "subword" else self._rows[self.row(word)]
         return vector
 
+    @gated
     def get_word_vector(self, word: str) -> Matrix:
         """Return the vector (d,) of a word, or else the mean of its n-grams, or else zeros, as fastText's program does."""
         found: Matrix = self._vectors([word], self._rows_of([word]))[0][0]
         return found
 
+    @gated
     def get_subwords(self, word: str) -> tuple[list[str], Rows]:
         """Return the subwords whose mean is a word's vector: the word itself, if it is in the vocabulary, and its n-grams.
 
@@ -253,6 +262,7 @@ class WordVectors(Shown):
 
     # ---------------------------------------------------------------------------------------------------------------- words
 
+    @gated
     def row(self, word: str) -> int:
         """Return the row of a word."""
         row = self._find(word)
@@ -263,9 +273,11 @@ class WordVectors(Shown):
     def _find(self, word: Key) -> int:
         """Return the row of a word as written, or of a row number; -1 if there is none."""
         if not isinstance(word, str):
-            return int(word) if isinstance(word, int | np.integer) and 0 <= word < len(self) else -1
+            is_row = isinstance(word, int | np.integer) and not isinstance(word, bool)
+            return int(word) if is_row and 0 <= word < len(self) else -1
         return self.vocabulary.find(word) if self.vocabulary.order is not None else self.vocabulary.ids.get(word, -1)
 
+    @gated
     def rows_of(self, words: Iterable[str], limit: int | None = None) -> Rows:
         """Return the row of each word, as written or else lower-cased; -1 if neither is among the first `limit` words."""
         limit = len(self) if limit is None else limit
@@ -277,9 +289,10 @@ class WordVectors(Shown):
 
         return np.fromiter(map(row_of, words), np.int64)
 
+    @gated
     def words_of(self, sentence: Text) -> list[str]:
         """Return the words of a text, tokenized as the model's text was; a list of words is returned unchanged."""
-        return self._cut(sentence) if isinstance(sentence, str) else list(sentence)
+        return words_in(sentence, self._cut) if isinstance(sentence, str) else list(sentence)
 
     def knows(self, sentence: Text) -> bool:
         """Tell whether any word of a text has a vector, as written or lower-cased."""
@@ -290,6 +303,7 @@ class WordVectors(Shown):
     def _cut(self) -> Any:
         return self._splitting.cut()
 
+    @gated
     def outside(self, words: Sequence[str]) -> tuple[Matrix, Mask]:
         """Return vectors (n, d) for words outside the vocabulary, and whether each has one (n,): the means of their n-grams.
 
@@ -344,6 +358,7 @@ class WordVectors(Shown):
 
     # ----------------------------------------------------------------------------------------------------------- comparison
 
+    @gated
     def unit(self, words: Iterable[str], limit: int | None = None) -> tuple[Matrix, Mask]:
         """Return unit vectors of words, (n, d), zeros where there is none, and whether each word has one, (n,).
 
@@ -363,6 +378,7 @@ class WordVectors(Shown):
         """Return copies of rows scaled to length 1, (n, d)."""
         return scaled(self._rows[rows])
 
+    @gated
     def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
         """Return the cosines of pairs of words, float64 (n,), within -1..1, and whether both words have a vector, (n,).
 
@@ -377,6 +393,7 @@ class WordVectors(Shown):
             result[part], known[part] = cosines(a, b), there & also_there
         return result, known
 
+    @gated
     def cosine_table(self, words: Iterable[str], limit: int | None = None) -> tuple[Callable[[int, int], Matrix], Mask]:
         """Return a function table(begin, end), and whether each word has a vector, (n,).
 
