@@ -147,7 +147,7 @@ def test_the_cut_is_where_the_most_are_right(cosines, same, cut):
 
 def test_a_directory_is_no_file_of_words_in_context():
     with pytest.raises(InputError, match=r"^\.: pass the file NAME.data.txt"):
-        read_word_in_context("")
+        read_word_in_context(".")
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_counts_of_a_term_document_matrix(tmp_path):
         (scipy.sparse.eye(3), ["a", "b"], "2 words need a matrix of as many rows and columns, not 3 x 3"),
         (scipy.sparse.eye(2, dtype=complex), ["a", "b"], "holds complex128"),
         (scipy.sparse.eye(2), {"a": 1, "b": 0}, "words is a mapping"),
-        (scipy.sparse.eye(2), ["a", 5], "word 2 is a int"),
+        (scipy.sparse.eye(2), ["a", 5], "must be a string"),
         (scipy.sparse.eye(2), ["a", "a"], "contains the word 'a' twice"),
         (scipy.sparse.eye(2), ["a", ""], "a word is empty"),
         (scipy.sparse.eye(2), ["a", "new york"], "word 2 has white space in it; join its parts with _"),

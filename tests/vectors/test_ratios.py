@@ -72,7 +72,7 @@ def test_words_that_never_met_have_no_counted_ratio(tmp_path):
 
 def test_unknown_words_and_families_are_named(cooc, model, tmp_path):
     assert ratio(model.path, "animal0", "metal0", "the3") == ratio(model.path, "animal0", "metal0", ["the3"])
-    with pytest.raises(UsageError, match=r"^None was given where a string"):
+    with pytest.raises(UsageError, match=r"^contexts is None; it must be a list"):
         ratio(model.path, "animal0", "metal0", None)
     with pytest.raises(UnknownWordError, match="'nothing' is not in the vocabulary"):
         ratio(model.path, "animal0", "metal0", ["nothing"])
