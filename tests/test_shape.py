@@ -292,6 +292,15 @@ def test_a_command_loads_its_own_verb_alone():
     assert loaded & verbs == {"cooc_engine.cli.pictures"} and "cooc_engine.models.families" not in loaded
 
 
+def test_vectors_are_quantised_without_kernels_that_train(tmp_path):
+    """They take a minute to compile."""
+    (tmp_path / "vectors.txt").write_text("a 1 2\nb 3 4\nc 4 3\n")
+    model = str(import_vectors(tmp_path / "vectors.txt", tmp_path / "model.h5").path)
+    command = ["quantize", model, "--dsub", "1", "--output", str(tmp_path / "small.h5")]
+    loaded = run(f"import sys\nfrom cooc_engine.cli.app import main\nassert main({command}) == 0\nprint(*sys.modules)")
+    assert "cooc_engine._kernels.quantising" in loaded.split() and "cooc_engine._kernels.sgd" not in loaded.split()
+
+
 def test_questions_that_need_no_kernel_load_none(tmp_path):
     """Numba takes longer to load than all else that they do."""
     (tmp_path / "vectors.txt").write_text("a 1 2\nb 3 4\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -28,10 +28,12 @@ from cooc_engine.runtime.progress import Progress, Shown, progress_of
 from cooc_engine.runtime.types import Matrix, PathLike
 from cooc_engine.runtime.versions import versions
 from cooc_engine.sampled.lines import check_kept
-from cooc_engine.sampled.supervised import Pruned, retrained
 from cooc_engine.storage.outputs import beside, directory_beside, disk_errors, refuse_file
 from cooc_engine.text.tokenizers import CUT, Splitting
 from cooc_engine.vectors.search import BLOCK, RowReader, cosines
+
+if TYPE_CHECKING:
+    from cooc_engine.sampled.supervised import Pruned
 
 __all__ = ["Small", "quantize"]
 
@@ -141,6 +143,8 @@ def _small_classifier(older: ModelFile, labels: Vocabulary, how: _How) -> tuple[
 
 def _pruned(older: ModelFile, labels: Vocabulary, arrays: dict[str, Matrix], cutoff: int) -> Pruned:
     """Return a classifier with only the longest rows of words and n-grams, and that of the line end."""
+    from cooc_engine.sampled.supervised import Pruned  # with kernels that other models do not need
+
     words, options = older.vocabulary, older.trained_with(SupervisedOptions)
     inputs = [arrays[name] for name in ("words", "ngrams") if name in arrays]
     if not 0 < cutoff < sum(map(len, inputs)):
@@ -161,6 +165,8 @@ def _pruned(older: ModelFile, labels: Vocabulary, arrays: dict[str, Matrix], cut
 
 def _retrained(older: ModelFile, pruned: Pruned, how: _How, source: str) -> dict[str, Matrix]:
     """Train again what was kept, on a corpus or on a text, which is encoded in a directory beside the output."""
+    from cooc_engine.sampled.supervised import retrained
+
     options = older.trained_with(SupervisedOptions)
     options = replace(options, epochs=how.options.epochs, lr=how.options.lr, seed=how.options.seed)
     with directory_beside(at := beside(how.output, ".retrain")):

@@ -20,8 +20,9 @@ from cooc_engine.models.file import append_evaluation, open_model, save_model
 from cooc_engine.models.quantize_options import QuantizeOptions
 from cooc_engine.models.supervised_options import SupervisedOptions
 from cooc_engine.pipeline.train import train
+from cooc_engine.sampled import supervised
 from cooc_engine.storage import elements
-from cooc_engine.vectors import quantisation, search
+from cooc_engine.vectors import search
 from cooc_engine.vectors.classifier import Classifier
 from cooc_engine.vectors.model import import_vectors
 from cooc_engine.vectors.quantisation import quantize
@@ -196,8 +197,8 @@ def test_a_classifier_keeps_its_longest_rows_and_the_line_end(tmp_path, classifi
 
 def test_what_is_kept_is_trained_again(tmp_path, classifier, monkeypatch):
     seen = {}
-    original = quantisation.retrained
-    monkeypatch.setattr(quantisation, "retrained", lambda *given: seen.setdefault("arrays", original(*given)))
+    original = supervised.retrained
+    monkeypatch.setattr(supervised, "retrained", lambda *given: seen.setdefault("arrays", original(*given)))
     options = QuantizeOptions(cutoff=120, retrain=str(classifier[0]), epochs=3, lr=0.3)
     (tmp_path / "s.h5.retrain" / "corpus").mkdir(parents=True)  # what a killed run left
     (tmp_path / "s.h5.retrain" / "lock").touch()
