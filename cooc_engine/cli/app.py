@@ -142,7 +142,9 @@ def _failure(arguments: Sequence[str]) -> tuple[str, int] | None:
         return explanation(error, command_line()), UsageError.exit_code
     except CoocError as error:
         return error.flags, error.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not isinstance(error.__cause__ or error, KeyboardInterrupt):  # Python wraps what stops the making of a class
+            raise
         return "interrupted; what was finished is kept", InterruptedRun.exit_code
     except MemoryError:
         return "out of memory; take less text at a time or a machine with more", ResourceError.exit_code

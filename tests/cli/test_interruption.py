@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.command import QUIET, assert_one_line, left, make_text
 
+import cooc_engine
 from cooc_engine.cli.app import main
 from cooc_engine.corpus import second_pass
 from cooc_engine.models.file import open_model
@@ -147,3 +148,13 @@ def test_out_of_memory(call, made, monkeypatch):
     monkeypatch.setattr(second_pass, "write_shards", no_memory)
     assert_one_line(*call("encode", made / "text.txt", "--output", "c"), 4, "c: out of memory; run again with --resume")
     assert left() == ["c.part"]
+
+
+def test_an_interruption_while_a_class_is_made(call, made, monkeypatch):
+    """As while modules are imported: Python raises a `RuntimeError` from it."""
+
+    def interrupted(*given, **how):
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr(cooc_engine, "count", interrupted)
+    assert_one_line(*call("count", made / "corpus", "--output", "o", *QUIET), 130, "interrupted; what was finished is kept")
