@@ -30,7 +30,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 # Types of other packages, whose pages are not here, the type variable of options, and the bounds of their values.
-nitpick_ignore_regex = [("py:.*", r"(?!cooc_engine\.).*|cooc_engine\.runtime\.options\.(O|Options|AtLeast)")]
+nitpick_ignore_regex = [("py:.*", r"(?!cooc_engine\.).*|cooc_engine\.runtime\.options\.(O|Options|AtLeast|Below)")]
 
 html_theme = "alabaster"
 html_theme_options = {

@@ -228,7 +228,7 @@ def test_a_training_of_another_machine_is_taken_over_only_on_request(family, dat
         with pytest.raises(UsageError, match=r"model.h5: process 7 on node7 is working on it"):
             train(family, data, output, quick(family), **how)
     os.utime(lock, (0, 0))
-    with pytest.raises(UsageError, match=r"was killed.* pass resume=True and take_over=True"):
+    with pytest.raises(UsageError, match=r"was killed.* continue with resume=True and take_over=True"):
         train(family, data, output, quick(family), resume=True)
     train(family, data, output, quick(family), resume=True, take_over=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.h5"]

@@ -29,6 +29,7 @@ OUTCOMES = ("refused", "harmless", "another", *FAULTS)
 SLACK = 32 << 20  # bytes that a command may take beyond what it takes for the undamaged file: its budget
 TIMES = 4  # that a command may take of what the damaged file holds
 MARK = "code-was-run"
+VARIES = re.compile(r"\d+\.\d+ s\b|instead of \S+|(?<=^\d\.\d{4}\t)\d+\.\d+", re.MULTILINE)  # the last: seconds of a trial
 PAGE = {f"out.{suffix}" for suffix in ("html", "json", "png")}
 
 
@@ -70,7 +71,7 @@ class Outcome:
     @property
     def result(self) -> tuple[Any, ...]:
         """What is the same if damage was harmless: everything but the time that it took, and the size of the file."""
-        return self.code, re.sub(r"\d+\.\d+ s\b|instead of \S+", "", self.stdout), self.outputs
+        return self.code, VARIES.sub("", self.stdout), self.outputs
 
 
 @dataclass(frozen=True)
@@ -227,8 +228,8 @@ def _digests(at: Path, left: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _digest(path: Path) -> str:
-    """Return a digest of a file; of an HDF5 file of ours, of its numbers; of a page, nothing: it shows sizes."""
-    if path.name in PAGE:
+    """Return a digest of a file; of an HDF5 file of ours, of its numbers; of a page or trials, nothing: they show times."""
+    if path.name in PAGE or path.name.endswith(".trials.json"):
         return path.name
     found = hashlib.sha256()
     if path.suffix == ".h5" and form_of(path):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fuzzing import damage, damage_formats, damage_hdf5
 from fuzzing.damage import Way
-from fuzzing.readers import ASKED, COLUMNS, COUNTED, FLAGS, INITIAL, MORE, PAGE, QUIET, RUN, TEXTS, VECTORS, training
+from fuzzing.readers import ASKED, COLUMNS, COUNTED, FLAGS, INITIAL, MORE, PAGE, QUIET, RUN, TEXTS, TRIAL, VECTORS, training
 from fuzzing.samples import COMPRESSED, FORMATS, NAMED_COLUMNS, TRAINED, source_of
 
 CHECKED, UNCHECKED = damage.plain(True), damage.plain(False)
@@ -49,6 +49,7 @@ KINDS: Mapping[str, Kind] = {
             f"quantize supervised.h5 --output out.h5 --cutoff 9 --retrain {{}} {QUIET}",
             "probe elmo.h5 --perplexity {} corpus",
             "probe elmo.h5 --perplexity news {}",
+            f"autotune few.txt --validation few.txt --vocabulary {{}} {TRIAL}",
         ),
     ),
     "older": Kind(
@@ -158,6 +159,8 @@ KINDS: Mapping[str, Kind] = {
         (
             f"encode text.txt --stop-words {{}} --output out {QUIET} --memory 40M",
             f"encode text.txt --tokenizer jieba --user-dict {{}} --output out {QUIET} --memory 150M",
+            f"autotune more.txt --validation more.txt --stop-words {{}} {TRIAL}",
+            f"autotune more.txt --validation more.txt --tokenizer jieba --user-dict {{}} {TRIAL}",
         ),
     ),
     "elmo-weights": Kind(

@@ -108,6 +108,7 @@ def _make_texts(chance: random.Random) -> None:
     text = lines(120)
     _write("text.txt", text)
     _write("more.txt", lines(30))
+    _write("few.txt", "w1 w0 w2\nw0 w3 w0\nw1 w2\n" * 8)  # words that are in all vocabularies
     for suffix, compress in COMPRESSED.items():
         Path(f"text.txt.{suffix}").write_bytes(compress(text.encode()))
     pairs = [(WORDS[i], WORDS[i + 1], chance.randint(0, 10)) for i in range(8)]
