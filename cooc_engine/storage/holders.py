@@ -40,22 +40,44 @@ def held(lock: Path, *, take_over: bool) -> Iterator[None]:
     """
     refuse_others(lock, take_over=take_over)
     lock.write_text(json.dumps(_Holder(host=socket.gethostname(), pid=os.getpid())))
-    done = threading.Event()
-    toucher = threading.Thread(target=_touch, args=(lock, done), daemon=True)
-    toucher.start()
+    TOUCHER.add(lock)
     try:
         yield
     finally:
-        done.set()
-        toucher.join()
+        TOUCHER.locks.discard(lock)
         with suppress(OSError):  # it goes with a directory that is finished
             os.truncate(lock, 0)
 
 
-def _touch(lock: Path, done: threading.Event) -> None:
-    while not done.wait(EVERY):
-        with suppress(OSError):
-            os.utime(lock)
+class _Toucher:
+    """Touches the locks that this process holds, in one thread that is begun with the first of them.
+
+    Where memory runs out while a thread is begun, Python waits for it without end; so none is begun for each lock.
+    """
+
+    def __init__(self) -> None:
+        self.locks: set[Path] = set()
+        self._begun, self._thread, self._added = threading.Lock(), threading.Thread(), threading.Event()
+
+    def add(self, lock: Path) -> None:
+        """Touch a lock from now on, until it is taken out of `locks`."""
+        self.locks.add(lock)
+        self._added.set()
+        with self._begun:
+            if not self._thread.is_alive():  # as in a process that was forked
+                self._thread = threading.Thread(target=self._touch, daemon=True)
+                self._thread.start()
+
+    def _touch(self) -> None:
+        while True:
+            self._added.wait(EVERY)
+            self._added.clear()
+            for lock in tuple(self.locks):
+                with suppress(OSError):
+                    os.utime(lock)
+
+
+TOUCHER = _Toucher()
 
 
 def output_of(lock: Path) -> Path:

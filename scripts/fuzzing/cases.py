@@ -228,8 +228,11 @@ def _digests(at: Path, left: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _digest(path: Path) -> str:
-    """Return a digest of a file; of an HDF5 file of ours, of its numbers; of a page or trials, nothing: they show times."""
-    if path.name in PAGE or path.name.endswith(".trials.json"):
+    """Return a digest of a file; of an HDF5 file of ours, of its numbers.
+
+    Pages and trials show sizes and times, and an index names the bytes of its model, of which it reads a part: these have none.
+    """
+    if path.name in PAGE or path.name.endswith(".trials.json") or path.match("*.index/manifest.json"):
         return path.name
     found = hashlib.sha256()
     if path.suffix == ".h5" and form_of(path):

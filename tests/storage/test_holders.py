@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import threading
 import time
 
 import pytest
@@ -78,3 +79,11 @@ def test_a_file_system_without_locks_says_so(tmp_path, monkeypatch, number):
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(UsageError, match=r"its file system has no locks .*mount it with flock"), locked(tmp_path / "lock"):
         pass
+
+
+def test_one_thread_touches_all_locks(tmp_path):
+    """Python waits without end for a thread for which there is no memory: the first lock begins the only one."""
+    with held(tmp_path / "first", take_over=False):
+        before = threading.active_count()
+        with held(tmp_path / "second", take_over=False):
+            assert threading.active_count() == before
