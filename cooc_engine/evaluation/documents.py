@@ -123,8 +123,9 @@ class Results(NamedTuple):
 
 def open_vectors(path: PathLike, *, trust_tokenizer: bool = False) -> Vectors:
     """Open the documents of a model that has any, or else the words of a model, or of a file of vectors."""
-    has_documents = format_of(path_of(path)) is None and open_model(path_of(path)).document_ids is not None
-    return (DocumentVectors if has_documents else Vectors).open(path_of(path), trust_tokenizer=trust_tokenizer)
+    path = path_of(path)
+    has_documents = format_of(path) is None and open_model(path).document_ids is not None
+    return (DocumentVectors if has_documents else Vectors).open(path, trust_tokenizer=trust_tokenizer)
 
 
 def task_rows(

@@ -333,20 +333,20 @@ def export_vectors(
 
     Raises `UsageError` for a word that the format cannot represent, and if `output` exists, unless `force`.
     """
-    output = path_of(output)
-    format = _known(format, WRITTEN) if format is not None else _format_by_suffix(path_of(source), output)
+    source, output = path_of(source), path_of(output)
+    format = _known(format, WRITTEN) if format is not None else _format_by_suffix(source, output)
     if format == "floret":
-        return _export_floret(path_of(source), output, vectors, restrict, force=force)
+        return _export_floret(source, output, vectors, restrict, force=force)
     if format == "elmo":
-        return _export_elmo(path_of(source), output, vectors, restrict, force=force)
+        return _export_elmo(source, output, vectors, restrict, force=force)
     form = _FORMS[format]
-    if format == "fasttext" and (model := _whole_model(path_of(source))):
+    if format == "fasttext" and (model := _whole_model(source)):
         return _export_fasttext(model, output, vectors, restrict, force=force)
     if dtype not in STORED:
         raise UsageError(f"--dtype is {dtype!r}; it must be one of {', '.join(STORED)}")
     if dtype != "float32" and not form.rounds:
         raise UsageError(f"--dtype={dtype}: --format={format} holds only float32; use npz or safetensors")
-    return _written(_outgoing(path_of(source), vectors, restrict), output, format, dtype, force=force)
+    return _written(_outgoing(source, vectors, restrict), output, format, dtype, force=force)
 
 
 def write_vectors(words: Vocabulary, rows: Any, output: PathLike, format: str, *, force: bool = False) -> Exported:

@@ -48,10 +48,8 @@ def picture(path: Path, inches: tuple[float, float], draw: Callable[[Figure], No
 
     figure = Figure(figsize=inches, dpi=120, facecolor="white")
     canvas, buffer = FigureCanvasAgg(figure), io.BytesIO()
-    with (
-        warnings.catch_warnings(),
-        rc_context({"svg.hashsalt": "cooc-engine"}),
-    ):  # the same picture gets the same names of parts
+    # With a fixed salt the parts of the same picture get the same names.
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "cooc-engine"}):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # writing systems that the default font lacks
         draw(figure)
         canvas.print_figure(buffer, format=path.suffix.lower().lstrip("."), metadata=FORMATS[path.suffix.lower()])
