@@ -22,7 +22,7 @@ from cooc_engine.cli.parameters import add_verb, new_app
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.interrupts import interrupts
 from cooc_engine.runtime.streams import ReaderGone, speak_json
-from cooc_engine.storage.outputs import FULL
+from cooc_engine.storage.outputs import FULL, is_short, out_of_memory
 
 __all__ = ["command_line", "main", "program"]
 
@@ -142,14 +142,27 @@ def _failure(arguments: Sequence[str]) -> tuple[str, int] | None:
         return explanation(error, command_line()), UsageError.exit_code
     except CoocError as error:
         return error.flags, error.exit_code
-    except (KeyboardInterrupt, RuntimeError) as error:
-        if not isinstance(error.__cause__ or error, KeyboardInterrupt):  # Python wraps what stops the making of a class
-            raise
-        return "interrupted; what was finished is kept", InterruptedRun.exit_code
-    except MemoryError:
-        return "out of memory; take less text at a time or a machine with more", ResourceError.exit_code
-    except OSError as error:
-        code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
-        what = error.strerror or str(error)
-        return f"{error.filename}: {what}" if error.filename else what, code
+    except (ImportError, KeyboardInterrupt, MemoryError, OSError, RuntimeError) as error:
+        return _mishap(error, arguments)
     return None
+
+
+def _mishap(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
+    """Return the message and the exit code of what the system did to a run; raises what is not the system's doing."""
+    if isinstance(error.__cause__ or error, KeyboardInterrupt):  # Python wraps what stops the making of a class
+        return "interrupted; what was finished is kept", InterruptedRun.exit_code
+    if is_short(error):
+        return _out_of_memory(arguments), ResourceError.exit_code
+    if not isinstance(error, OSError):
+        raise error
+    code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
+    what = error.strerror or str(error)
+    return f"{error.filename}: {what}" if error.filename else what, code
+
+
+def _out_of_memory(arguments: Sequence[str]) -> str:
+    """Return what to do when memory ran out outside of the run's own work, as while a module was loaded."""
+    outputs = values("--output", arguments)
+    if outputs:
+        return out_of_memory(outputs[-1], resumes="--resume" in arguments)
+    return "out of memory; take less text at a time or a machine with more"

@@ -31,11 +31,12 @@ from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "FULL", "beside", "building", "building_file", "check_same", "clear", "directory_beside", "discard", "disk_errors",
-    "is_directory_of", "part_path", "read_manifest", "read_record", "refuse_file", "refuse_overwrite", "utf8", "write_files",
-    "write_manifest", "write_record", "write_whole", "writing_file", "writing_files",
+    "is_directory_of", "is_short", "out_of_memory", "part_path", "read_manifest", "read_record", "refuse_file",
+    "refuse_overwrite", "utf8", "write_files", "write_manifest", "write_record", "write_whole", "writing_file", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
+SHORT = ("can't start new thread", "cannot allocate memory", "failed to map segment")  # where no type of error tells of it
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -173,9 +174,8 @@ def disk_errors(what: Path, peak: Callable[[], int | None] = _nothing, *, resume
         if _is_full(error):
             hint = f"free some and {again}{_shortage(what, peak)}"
             raise ResourceError(f"{what}: {os.strerror(error.errno or 0)}; {hint}") from None
-        if _is_short(error):
-            hint = f"{again} and a smaller --memory" if resumes else f"free some and {again}"
-            raise ResourceError(f"{what}: out of memory; {hint}") from None
+        if is_short(error):
+            raise ResourceError(out_of_memory(what, resumes=resumes)) from None
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR):
             raise UsageError(f"{error.filename or what}: {error.strerror}; choose another --output") from None
         raise
@@ -188,10 +188,16 @@ def _is_full(error: BaseException) -> TypeGuard[OSError]:
     return isinstance(error, OSError) and error.errno in FULL
 
 
-def _is_short(error: BaseException) -> bool:
-    """Tell whether memory ran out, be it for the stack of a new thread."""
+def is_short(error: BaseException) -> bool:
+    """Tell whether memory ran out, be it for the stack of a new thread or for a module."""
     short = isinstance(error, OSError) and error.errno == errno.ENOMEM
-    return short or isinstance(error, MemoryError) or "can't start new thread" in str(error)
+    return short or isinstance(error, MemoryError) or any(sign in str(error) for sign in SHORT)
+
+
+def out_of_memory(what: Path | str, *, resumes: bool) -> str:
+    """Return what to say when memory ran out for `what`."""
+    hint = "run again with --resume and a smaller --memory" if resumes else "free some and run again"
+    return f"{what}: out of memory; {hint}"
 
 
 def _shortage(output: Path, peak: Callable[[], int | None]) -> str:
@@ -370,7 +376,7 @@ def _at_work(
             yield
         except BaseException as error:
             stopped = isinstance(error, (KeyboardInterrupt, InterruptedRun, ResourceError))
-            if not (stopped or _is_full(error) or _is_short(error)):
+            if not (stopped or _is_full(error) or is_short(error)):
                 shutil.rmtree(work)
             raise
         finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -158,3 +159,20 @@ def test_an_interruption_while_a_class_is_made(call, made, monkeypatch):
 
     monkeypatch.setattr(cooc_engine, "count", interrupted)
     assert_one_line(*call("count", made / "corpus", "--output", "o", *QUIET), 130, "interrupted; what was finished is kept")
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((), "c: out of memory; free some and run again"),
+        (("--resume",), "c: out of memory; run again with --resume and a smaller --memory"),
+    ],
+)
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "m"), RuntimeError("can't start new thread")])
+def test_memory_that_runs_out_before_the_work_begins(monkeypatch, capsys, error, given, says):
+    def short(*given, **how):
+        raise error
+
+    monkeypatch.setattr("cooc_engine.cli.app.app", short)
+    assert main(["count", "corpus", "--output", "c", *given]) == 4
+    assert capsys.readouterr().err == f"cooc-engine: {says}\n"
