@@ -11,6 +11,7 @@ Names are loaded when they are first used, so that `import cooc_engine` costs no
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine._version import __version__ as __version__
@@ -156,6 +157,14 @@ _HOME = {
     "read_vectors": "formats.vectors",
 }
 
+_INSTEAD = {  # names of gensim's and fastText's, for error messages
+    "Word2Vec": "train('skipgram', ...) and train('cbow', ...) make its models",
+    "KeyedVectors": "Vectors has its methods",
+    "load_model": "Vectors.open, open_model and Classifier.open open a file",
+    "train_unsupervised": "train('fasttext', ...) makes its models",
+    "train_supervised": "train('supervised', ...) makes its models",
+}
+
 __all__ = [  # noqa: RUF022  in the order of the data's way
     "encode", "encode_documents", "TaggedDocument", "Corpus", "EncodeOptions",
     "count", "merge", "append", "Cooc", "CountOptions",
@@ -177,7 +186,8 @@ __all__ = [  # noqa: RUF022  in the order of the data's way
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = f"; {_INSTEAD[name]}" if name in _INSTEAD else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}", name=name, obj=sys.modules[__name__])
     value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value

@@ -252,6 +252,8 @@ def test_names_that_are_offered_are_the_public_ones():
 def test_what_is_not_there():
     with pytest.raises(AttributeError, match="has no attribute 'glove_vectors'"):
         _ = cooc_engine.glove_vectors
+    with pytest.raises(AttributeError, match="has no attribute 'KeyedVectors'; Vectors has its methods"):
+        _ = cooc_engine.KeyedVectors
 
 
 def run(code: str) -> str:

@@ -66,6 +66,10 @@ app = new_app(
 )
 
 
+app["--help"].help = "Print this help."
+app["--version"].help = "Print the version."
+
+
 def command_line(verb: str | None = None) -> App:
     """Return the command line with this verb loaded, or with all verbs if there is no such verb."""
     for name in [verb] if verb in HOMES else HOMES:

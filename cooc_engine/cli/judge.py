@@ -122,9 +122,6 @@ def evaluate(
     given = {"pairs": pairs, "analogies": analogies, "sentence_pairs": sentence_pairs}
     given |= {"categories": categories, "outliers": outliers}
     sets: dict[str, Any] = {kind: files for kind in SETS if (files := given[kind])}
-    if not sets:
-        first, *others = (f"--{kind.replace('_', '-')} FILE" for kind in SETS)
-        raise UsageError(f"nothing to evaluate on; pass {first} or one of {', '.join(others)}")
     rows = cooc_engine.evaluate(models, **sets, **(options or EvalOptions()).record())
     print_result(json, rows, score_lines(rows))
 

@@ -32,7 +32,7 @@ from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.budget import Plan
 from cooc_engine.runtime.keywords import FreshKeywords, Run, SharedKeywords, SharedPlanKeywords
 from cooc_engine.runtime.machine import return_memory
-from cooc_engine.runtime.options import defaulted
+from cooc_engine.runtime.options import defaulted, refusal
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.progress import Progress
 from cooc_engine.runtime.types import PathLike
@@ -110,6 +110,8 @@ def encode_documents(
     how = Run.of("encode_documents", run, FreshKeywords)
     if isinstance(documents, str | bytes):
         raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
+    if not isinstance(documents, Iterable):
+        raise refusal("documents", documents, "an iterable of documents, each a string or a sequence of words")
     if isinstance(documents, Mapping) or hasattr(documents, "columns"):  # which iterate over their names alone
         raise UsageError(f"documents is a {type(documents).__name__}; pass its texts: one column, or its values")
     chosen = defaulted("encode_documents", EncodeOptions, options)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from cooc_engine.errors import UsageError
 from cooc_engine.evaluation.analogies import KINDS, answered
 from cooc_engine.evaluation.bootstrap import interval, resampled_correlations, resampled_means
 from cooc_engine.evaluation.correlation import CORRELATIONS
@@ -100,6 +101,9 @@ def evaluate(
     options = EvalOptions(by_section=by_section, **how)
     files: dict[str, Any] = {"pairs": pairs, "analogies": analogies, **more}
     sets = [(kind.judge, kind.read(path)) for name, kind in SETS.items() for path in listed(files.get(name, ()))]
+    if not sets:
+        first, *others = (f"--{name.replace('_', '-')}=FILE" for name in SETS)
+        raise UsageError(f"nothing to evaluate on; pass {first} or one of {', '.join(others)}")
     rows = []
     for name, vectors in _named(models, options.trust_tokenizer):
         limit = min(restrict or len(vectors), len(vectors))

@@ -21,7 +21,7 @@ from cooc_engine.matrix.pmi import new_rows
 from cooc_engine.models.matrix_options import PmiOptions
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.machine import usable_cores
-from cooc_engine.runtime.options import checked
+from cooc_engine.runtime.options import checked, refusal
 from cooc_engine.storage.scratch import in_memory
 
 require("an estimator", "sklearn", "sklearn.base")
@@ -59,7 +59,9 @@ class _MatrixEstimator(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 def threads_of(n_jobs: int | None) -> int:
     """Return the threads that `n_jobs` means in scikit-learn: None for one, -1 for all, -2 for all but one."""
-    jobs = checked("n_jobs", n_jobs, int | None) or 1
+    jobs = 1 if n_jobs is None else checked("n_jobs", n_jobs, int)
+    if not jobs:
+        raise refusal("n_jobs", n_jobs, "a number of threads, None for one, or -1 for all cores")
     return max(1, usable_cores() + 1 + jobs if jobs < 0 else jobs)
 
 

@@ -254,7 +254,7 @@ class ModelFile(Opened):
     def document_rows(self) -> tuple[Vocabulary, Published]:
         """Return the ids of documents and their vectors; raises `UsageError` if there are none."""
         if self.document_ids is None:
-            raise UsageError(f"{self.path}: has no vectors of documents; train doc2vec or train jose makes some")
+            raise UsageError(f"{self.path}: has no vectors of documents; only doc2vec and jose train them")
         return self.document_ids, Published({DOCUMENTS: self._reader(DOCUMENTS)}, Recipe((DOCUMENTS,)))
 
     def column_rows(self) -> tuple[Vocabulary, Published]:
@@ -264,7 +264,7 @@ class ModelFile(Opened):
         """
         names = self.vocabulary if self.column_names is None else self.column_names
         if "contexts" not in self._arrays or self.shapes["contexts"][:-1] != (len(names),):
-            raise UsageError(f"{self.path}: has no vectors of columns; train pmi-svd makes some")
+            raise UsageError(f"{self.path}: has no vectors of columns; pmi-svd trains them")
         return names, Published({"contexts": self._reader("contexts")}, Recipe(("contexts",)))
 
     @functools.cached_property

@@ -13,10 +13,10 @@ import difflib
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -24,14 +24,14 @@ import scipy.sparse
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import CoocError, UsageError
 from cooc_engine.formats.scipy_counts import import_matrix
 from cooc_engine.matrix.estimators import seed_of, threads_of
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.pipeline.training import train_family
 from cooc_engine.runtime.described import described
 from cooc_engine.runtime.extras import require
-from cooc_engine.runtime.options import Options
+from cooc_engine.runtime.options import Options, checked, refusal
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.temporary import temporary_directory
@@ -49,6 +49,7 @@ __all__ = ["Cbow", "Doc2Vec", "FastText", "GloVe", "PmiSvd", "SimplerGloVe", "Sk
 ENCODING = ("min_count", "max_vocab", "tokenizer", "lowercase")  # options of encoding that estimators have
 COUNTING = ("window", "window_weight", "context_side")
 SKLEARN_NAMES = {"n_components": "vector_size", "max_iter": "epochs", "min_df": "min_count", "max_features": "max_vocab"}
+Pooling = Literal["mean", "sum", "sif"]
 OWN: Mapping[str, Any] = {"pooling": "mean", "output": None, "random_state": 1, "n_jobs": None}
 
 
@@ -151,6 +152,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         data frame whose index is not its columns, counts different things, such as users by items, which `PmiSvd` takes.
         """
         family = FAMILIES[self.family]
+        checked("pooling", self.pooling, Pooling)
         _, trained = parameters_of(self.family)[0]
         given = {name: getattr(self, name) for name in trained} | {"seed": seed_of(self.random_state)}
         held = HeldModel(None if self.output is None else path_of(self.output))
@@ -170,15 +172,15 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if isinstance(X, Corpus | Cooc):
             yield X
             return
-        with temporary_directory() as home:
+        with temporary_directory() as home, _named_within(home):
             if _is_matrix(X):
                 rows, columns = _names_of(X)
                 other = None if rows == columns else columns
-                at, threads = home / "cooc", threads_of(self.n_jobs)
+                at, threads = home / "X", threads_of(self.n_jobs)
                 yield import_matrix(scipy.sparse.csr_array(X), rows, at, columns=other, threads=threads)
             else:
                 encoding = self._options(FAMILIES[self.family].encoding, ENCODING)
-                yield encode_documents(X, home / "corpus", encoding, threads=threads_of(self.n_jobs))
+                yield encode_documents(X, home / "X", encoding, threads=threads_of(self.n_jobs))
 
     def transform(self, X: Any) -> Matrix:
         """Return the vectors (n, d) of documents; or of the rows of a matrix (n, V), which count the words of each.
@@ -192,6 +194,8 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             return self._of_counts(scipy.sparse.csr_array(X))
         if isinstance(X, str):
             raise UsageError("X is one string, not several documents; pass [text]")
+        if not isinstance(X, Iterable):
+            raise refusal("X", X, "a list of documents, each a string or a list of words")
         plain = map(untagged, X)
         texts = [text if isinstance(text, str) else document_words(number, text) for number, text in enumerate(plain, 1)]
         return self._of_texts(texts)
@@ -235,6 +239,16 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     @property
     def _n_features_out(self) -> int:
         return self.vectors_.vector_size
+
+
+@contextmanager
+def _named_within(home: Path) -> Iterator[None]:
+    """Have errors name files in a temporary directory without its path, which means nothing to anybody."""
+    try:
+        yield
+    except CoocError as error:
+        error.args = (error.text.replace(f"{home}/", ""),)
+        raise
 
 
 def _is_matrix(X: Any) -> bool:

@@ -38,6 +38,7 @@ T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
 SHORT = ("can't start new thread", "cannot allocate memory", "failed to map segment")  # where no type of error tells of it
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+CALLED = {"cooc": "co-occurrence directory"}  # kinds of directories whose names are not words
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
@@ -100,18 +101,18 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
     Raises `InputError` if there is no such directory, `FormatError` if it is damaged, of another kind or version, or does not
     fit the description.
     """
-    path = directory / "manifest.json"
+    path, called = directory / "manifest.json", CALLED.get(kind, kind)
     if not directory.exists():
         hint = (
             f"; {part_path(directory)} was left by an interrupted run: finish it with --resume"
             if part_path(directory).exists()
             else ""
         )
-        raise InputError(f"{directory}: no such {kind}{hint}")
+        raise InputError(f"{directory}: no such {called}{hint}")
     if not path.is_file():
         what = "it has no manifest.json" if directory.is_dir() else "it is a file"
-        hint = "; encode makes one of a text" if kind == "corpus" and not directory.is_dir() else ""
-        raise FormatError(f"{directory}: not a {kind} directory ({what}{hint})")
+        hint = "; encode makes a corpus of a text" if kind == "corpus" and not directory.is_dir() else ""
+        raise FormatError(f"{directory}: is not a {called} ({what}{hint})")
     try:
         fields = parse_json(record_bytes(path), "")
         head = fitted(fields, _Head, "")
@@ -120,7 +121,8 @@ def read_manifest(directory: Path, kind: str, versions: Sequence[int], shape: ty
     except FormatError as error:
         raise FormatError(f"{path}: damaged ({str(error).removeprefix(': ')}); build it again") from None
     if head["format"] != f"cooc-engine {kind}":
-        raise FormatError(f"{directory}: is a {head['format'].removeprefix('cooc-engine ')}, expected a {kind}")
+        found = head["format"].removeprefix("cooc-engine ")
+        raise FormatError(f"{directory}: is a {CALLED.get(found, found)}, not a {called}")
     if head["version"] not in versions:
         known = " and ".join(map(str, versions))
         raise FormatError(f"{directory}: {kind} version {head['version']}; this program reads version {known}")

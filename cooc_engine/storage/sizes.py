@@ -25,9 +25,14 @@ def shown_size(path: Path) -> str:
     return show_size(size_of(path))
 
 
+def _is_left(work: Path) -> bool:
+    """Tell whether an interrupted run left anything: a directory that has just been locked holds its lock alone."""
+    return work.is_file() or (work.is_dir() and any(path.name != "lock" for path in work.iterdir()))
+
+
 def tell_replaced(output: Path, work: Path, say: Callable[[str], object], worth: Callable[[Path], str] = shown_size) -> None:
     """Say what --force throws away, before it does: a finished output, and what an interrupted run left."""
     if output.exists():
         say(f"{output}: will be replaced ({worth(output)})")
-    if work.exists():
+    if _is_left(work):
         say(f"{work}: was left by an interrupted run and is discarded ({shown_size(work)})")

@@ -94,3 +94,7 @@ class VerifiedArrays(Mapping[str, npt.NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        shapes = (f"{name} {' x '.join(map(str, rows.shape))}" for name, rows in self.rows.items())
+        return f"<{type(self).__name__}: {', '.join(shapes)}>"

@@ -37,6 +37,7 @@ class ColumnVectors(Vectors):
             a row, and `columns.words.most_similar(columns["tea"])` the rows nearest to a column
     """
 
+    item = "column"
     words: Vectors
 
     @classmethod
@@ -85,4 +86,4 @@ class ColumnVectors(Vectors):
         return coo_array((table[:, 2], (places[0], places[1])), (len(counts), len(self)))
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
-        return UnknownWordError(f"there is no column {word!r}; their names are {self.vocabulary.word(0)!r} and so on")
+        return UnknownWordError(f"there is no column {word!r}; the first names are {self.vocabulary.beginning()}")

@@ -45,6 +45,7 @@ class DocumentVectors(Vectors):
     reading  how the files of the text were read
     """
 
+    item = "document"
     words: Vectors
     reading: Reading
 
@@ -104,7 +105,7 @@ class DocumentVectors(Vectors):
         return super()._find(str(word) if self._numbered and not isinstance(word, str) else word)
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
-        return UnknownWordError(f"there is no document {word!r}; their ids are {self.vocabulary.word(0)} and so on")
+        return UnknownWordError(f"there is no document {word!r}; the first ids are {self.vocabulary.beginning()}")
 
     def _ids(self, number: int, text: Text) -> WordIds:
         """Return the ids of the known words of the text with this number; raises `InputError` if it is no text."""

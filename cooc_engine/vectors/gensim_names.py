@@ -1,4 +1,4 @@
-"""Hints, for error messages, at what vectors and models offer in place of those attributes of gensim's that they lack."""
+"""Hints, for error messages, at what vectors and models offer in place of attributes of gensim's and fastText's classes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ TRAINED = "train() makes a model in one go; its option init begins with the vect
 NORMALISED = "lengths are computed when they are needed; leave it out"
 WORDS, UNIT, OF_WV = "index_to_key has the words", "get_normed_vectors() has them", "it is a method of wv"
 OPTIONS = "config['train'] has the options"
+PREDICTS = "Classifier.open() opens a model that predicts labels"
 INSTEAD = {
     "vocab": "key_to_index has the words", "index2word": WORDS, "index2entity": WORDS, "syn0": "vectors has the matrix",
     "syn0norm": UNIT, "vectors_norm": UNIT, "init_sims": NORMALISED, "fill_norms": NORMALISED,
@@ -22,16 +23,21 @@ INSTEAD = {
     "save": SAVED, "train": TRAINED, "build_vocab": TRAINED, "syn1neg": "array('contexts') has the output vectors",
     "get_latest_training_loss": "history has the loss of each epoch", "vector_size": "wv.vector_size has it",
     "docvecs": "dv has the vectors of documents",
-    "epochs": OPTIONS, "window": OPTIONS, "similarity": OF_WV, "doesnt_match": OF_WV, "key_to_index": "it belongs to wv",
+    "epochs": OPTIONS, "window": OPTIONS, "options": OPTIONS, "similarity": OF_WV, "doesnt_match": OF_WV,
+    "most_similar_cosmul": OF_WV, "n_similarity": OF_WV, "get_word_vector": OF_WV, "key_to_index": "it belongs to wv",
+    "get_nearest_neighbors": "most_similar() has the answers, each a word and its cosine",
+    "get_analogies": "analogy() has the answers", "get_sentence_vector": "sentence_vector(text, 'unit') has it",
+    "get_words": WORDS, "get_word_id": "key_to_index has the row of each word", "get_dimension": "vector_size has it",
+    "predict": PREDICTS, "get_labels": PREDICTS, "save_model": SAVED, "shape": "vectors.shape has it",
 }  # fmt: skip
 
 
 class GensimNames:
-    """Base of the classes that have gensim's methods; it is hidden from type checkers, which report such attributes too."""
+    """Base of the classes that have gensim's methods; type checkers do not see it, so that they report such attributes."""
 
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> object:
-            """Raise `AttributeError`, with a hint if the attribute is one of gensim's."""
+            """Raise `AttributeError`, with a hint if the attribute is one of another program's."""
             hint = f"; {INSTEAD[name]}" if name in INSTEAD else ""
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}", name=name, obj=self)

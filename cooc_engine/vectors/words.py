@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.arguments import gated, numbers
 from cooc_engine.runtime.extras import require
+from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Floats, Mask, Matrix, PathLike, Rows
@@ -57,6 +59,8 @@ Text = str | Iterable[str]
 class WordVectors(Shown):
     """V words and their vectors, and access to them; row i, float32 (d,), belongs to word i."""
 
+    item = "word"  # what has a vector
+
     @gated
     def __init__(
         self,
@@ -79,6 +83,8 @@ class WordVectors(Shown):
             raise UsageError("Vectors(words, matrix) takes words and their vectors; Vectors.open(model) opens those of a model")
         if not isinstance(words, Vocabulary):
             words = list(words)
+            if repeated := next((word for word, times in Counter(words).items() if times > 1), None):
+                raise FormatError(f"{repeated!r} is given {words.count(repeated)} times; each word has one vector")
             words = Vocabulary.from_words(words, [0] * len(words))
         self.vocabulary, self.family, self._splitting = words, family, splitting or Splitting({})
         given = matrix if isinstance(matrix, Published | SparseVectors) else numbers("matrix", matrix)
@@ -125,16 +131,16 @@ class WordVectors(Shown):
 
     def facts(self) -> dict[str, str]:
         """Return numbers and origin of the vectors, and the first words."""
-        size = {"words": f"{len(self):,}", "size": str(self.vector_size)}
+        size = {f"{self.item}s": f"{len(self):,}", "size": str(self.vector_size)}
         origin = {"family": self.family, "file": str(self._path or "")}
         return {**size, **{name: value for name, value in origin.items() if value}, "first": self.vocabulary.beginning()}
 
     def to_frame(self) -> Any:
-        """Return a pandas `DataFrame` (V, d) with the words as its index; raises `UsageError` if pandas is missing."""
+        """Return a pandas `DataFrame` (V, d) whose index are the words; raises `UsageError` if pandas is missing."""
         require("a frame", "frames", "pandas")
         import pandas as pd
 
-        return pd.DataFrame(self._dense(), index=pd.Index(self.index_to_key, name="word"))
+        return pd.DataFrame(self._dense(), index=pd.Index(self.index_to_key, name=self.item))
 
     def _dense(self) -> Matrix:
         if self.is_sparse:
@@ -210,6 +216,10 @@ class WordVectors(Shown):
         """Iterate over the words."""
         return iter(self.index_to_key)
 
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """Return all vectors (V, d): to NumPy, these are a matrix."""
+        return np.array(self._dense(), dtype, copy=copy)
+
     def __contains__(self, word: object) -> bool:
         """Tell whether a word is in the vocabulary, or a number is that of a row."""
         return isinstance(word, str | int | np.integer) and self._find(word) >= 0
@@ -217,6 +227,8 @@ class WordVectors(Shown):
     def __getitem__(self, word: Key | Sequence[Key]) -> Matrix:
         """Return the vector (d,) of a word, or the vectors (n, d) of several; a number is that of a row."""
         if not isinstance(word, str | int | np.integer):
+            if not isinstance(word, Iterable):
+                raise refusal("the key", word, "a word, the number of its row, or a list of these; vectors has the matrix")
             return self._asked(word, hint=False)[0]
         row = self._find(word)
         vector: Matrix = self._rows[row] if row >= 0 else self._asked([word], hint=False)[0][0]

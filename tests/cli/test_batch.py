@@ -146,4 +146,6 @@ def test_what_force_throws_away_is_said_before(call, made):
     encode = ["encode", "text.txt", "--output", "c", "--min-count", "1"]
     call(*encode)
     assert re.search(r"c: exists; pass --force to replace it \([\d.]+K\)$", call(*encode)[2])
-    assert re.match(r"c: will be replaced \([\d.]+K\)$", call(*encode, "--force")[2].splitlines()[0])
+    told = call(*encode, "--force")[2].splitlines()
+    assert re.match(r"c: will be replaced \([\d.]+K\)$", told[0]) and "interrupted" not in told[1]
+    assert "interrupted" not in call("encode", "text.txt", "--output", "new", "--force")[2]

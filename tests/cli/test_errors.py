@@ -49,7 +49,7 @@ def test_a_missing_text(call):
 def test_a_directory_as_text(call):
     Path("text").mkdir()
     assert_one_line(*call("encode", "text", "--output", "corpus"), 1, "text: cannot be read (Is a directory)")
-    assert_one_line(*call("train", "glove", "text", "--output", "model.h5"), 1, "text: not a corpus directory")
+    assert_one_line(*call("train", "glove", "text", "--output", "model.h5"), 1, "text: is not a corpus")
     assert left() == ["text"]
 
 
@@ -195,15 +195,15 @@ def test_a_half_built_corpus_is_not_taken_for_one(call, made):
     copied(made, "corpus").rename("corpus.part")
     assert_one_line(*call("count", "corpus", "--output", "cooc"), 1, "corpus: no such corpus; corpus.part was left")
     Path("corpus.part/manifest.json").unlink()
-    assert_one_line(*call("count", "corpus.part", "--output", "cooc"), 1, "corpus.part: not a corpus directory")
+    assert_one_line(*call("count", "corpus.part", "--output", "cooc"), 1, "corpus.part: is not a corpus")
 
 
 def test_the_wrong_kind(call, made):
-    assert_one_line(*call("count", made / "cooc", "--output", "x"), 1, "is a cooc, expected a corpus")
+    assert_one_line(*call("count", made / "cooc", "--output", "x"), 1, "cooc: is a co-occurrence directory, not a corpus")
     assert_one_line(
         *call("count", made / "text.txt", "--output", "x"),
         1,
-        "text.txt: not a corpus directory (it is a file; encode makes one of a text)",
+        "text.txt: is not a corpus (it is a file; encode makes a corpus of a text)",
     )
     assert_one_line(*call("nn", made / "corpus", "w1"), 1, "corpus: ")
     assert_one_line(*call("info", made / "text.txt"), 1, "text.txt: not an HDF5 file")

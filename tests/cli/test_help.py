@@ -75,6 +75,19 @@ def test_usage_shows_what_repeats(call):
         assert call(verb, "--help")[1].splitlines()[0].endswith(repeated)
 
 
+def test_what_is_missing_is_named(call):
+    for arguments, says in (
+        (["encode", "text.txt"], "encode needs --output; cooc-engine help encode explains it"),
+        (["encode", "text.txt", "--output"], "--output needs a value"),
+        (["train", "glove", "cooc"], "train glove needs --output; cooc-engine help train glove explains it"),
+        (["nn"], "nn needs MODEL; cooc-engine help nn explains it"),
+        (["export", "m.h5", "--output", "m.txt"], "Unknown option: --output. The file to write is the last argument"),
+        (["train", "skipgram", "-train", "t"], "The text is an argument, before the flags: train skipgram TEXT --output FILE."),
+        (["train", "word2vec", "t"], 'Unknown command "word2vec". Use train skipgram or train cbow.'),
+    ):
+        assert_one_line(*call(*arguments), 2, says)
+
+
 def test_the_version(call):
     assert call("-V") == call("--version")
     assert call("-V")[1].strip() == module.__version__

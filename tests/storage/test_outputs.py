@@ -159,9 +159,9 @@ def test_no_directory(tmp_path):
 
 
 def test_no_manifest(tmp_path):
-    fails(read, tmp_path, says="not a thing directory")
+    fails(read, tmp_path, says="is not a thing")
     (tmp_path / "file").write_text("x")
-    fails(read, tmp_path / "file", says="not a thing directory")
+    fails(read, tmp_path / "file", says="is not a thing")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"text"', "7", "{}", '{"checksum": 1}', "\udcff", '[{"checksum": 1}]'])
@@ -186,7 +186,7 @@ def test_a_changed_value_is_found(thing, old, new):
 
 
 def test_another_kind_and_another_version(thing):
-    with pytest.raises(FormatError, match=f"{thing}: is a thing, expected a corpus"):
+    with pytest.raises(FormatError, match=f"{thing}: is a thing, not a corpus"):
         read_manifest(thing, "corpus", [VERSION], dict[str, Any])
     with pytest.raises(FormatError, match=f"{thing}: thing version 3; this program reads version 2"):
         read_manifest(thing, KIND, [2], dict[str, Any])

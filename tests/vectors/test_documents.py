@@ -142,8 +142,9 @@ def test_what_is_not_there_is_said(corpus, tmp_path):
         DocumentVectors.open(tmp_path / "cbow.h5")
     train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1))
     documents = DocumentVectors.open(tmp_path / "m.h5")
-    with pytest.raises(UnknownWordError, match="there is no document '61'"):
+    with pytest.raises(UnknownWordError, match=r"there is no document '61'; the first ids are 1, 2, 3, 4, 5, \.\.\."):
         documents["61"]
+    assert repr(documents).startswith("<DocumentVectors: documents 60, size 4, ")
     with pytest.raises(UsageError, match=r"^seed is 'x'; it must be of type int$"):
         documents.infer_vector("w1", seed="x")
     for alone in ("w1 w2", None):  # a string is not taken letter by letter

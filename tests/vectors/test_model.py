@@ -68,6 +68,8 @@ def test_shown_at_a_glance(model):
     )
     assert repr(Vectors(["<b>"], [[1]])) == "<Vectors: words 1, size 1, first <b>>"
     assert "&lt;b&gt;" in Vectors(["<b>"], [[1]])._repr_html_()
+    assert repr(model.arrays).startswith("<VerifiedArrays: ") and "words 12 x 5" in repr(model.arrays)
+    assert repr(model.columns).startswith("<ColumnVectors: columns 12, size 5, ")
     assert repr(model.vocabulary).startswith("<Vocabulary: words 12, tokens 222, first wört0, ")
 
 
@@ -130,10 +132,15 @@ def test_a_missing_library_is_named_with_the_command(model, monkeypatch):
             "'Vectors' object has no attribute 'add_vector'; vectors are ",
         ),
         (lambda model: model.vector_size, "'Model' object has no attribute 'vector_size'; wv.vector_size has it"),
+        (lambda model: model.options, "'Model' object has no attribute 'options'; config['train'] has the options"),
+        (
+            lambda model: model.wv.get_word_id("a"),
+            "'Vectors' object has no attribute 'get_word_id'; key_to_index has the row of each word",
+        ),
         (lambda model: model.wv.nonsense, "'Vectors' object has no attribute 'nonsense'"),
     ],
 )
-def test_who_asks_for_what_gensim_has_is_told_what_is_here(model, asked, says):
+def test_who_asks_for_what_other_programs_have_is_told_what_is_here(model, asked, says):
     with pytest.raises(AttributeError) as caught:
         asked(model)
     assert str(caught.value).startswith(says)

@@ -46,6 +46,12 @@ def test_gensim_habits():
     assert kv.most_similar("w3", topn=4) == kv.most_similar(positive=["w3"], topn=4)
 
 
+def test_to_numpy_vectors_are_a_matrix():
+    kv = Vectors(["a", "b"], np.eye(2, dtype=np.float32))
+    assert np.asarray(kv).tolist() == np.eye(2).tolist() and np.asarray(kv, np.float64).dtype == np.float64
+    assert np.shares_memory(np.asarray(kv), kv.vectors) and list(kv) == ["a", "b"]
+
+
 def test_opened_from_a_file(tmp_path):
     kv = make_vectors(20)
     zeros = np.zeros(20)
@@ -97,6 +103,11 @@ def test_what_makes_no_sense():
         Vectors(["a", "b"], np.ones((3, 4)))
     with pytest.raises(FormatError, match="1 words do not fit"):
         Vectors(["a"], np.ones(4))
+    with pytest.raises(FormatError, match=r"^'b' is given 2 times; each word has one vector$"):
+        Vectors(["a", "b", "b"], np.eye(3))
+    for key in (slice(3), 1.5, None):
+        with pytest.raises(UsageError, match="it must be a word, the number of its row, or a list of these; vectors has"):
+            kv[key]
 
 
 # ---------------------------------------------------------------------------------------------------- neighbours
