@@ -27,6 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import forge
 
+import cooc_engine
 from cooc_engine._kernels import counting
 from cooc_engine._kernels import sparse as sparse_kernels
 from cooc_engine.corpus import allotment, second_pass, shards
@@ -39,7 +40,7 @@ from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.corpus.word_table import Words, WordTable, rank_words
 from cooc_engine.counts import count as cooc_module
-from cooc_engine.counts import windows
+from cooc_engine.counts import directory, windows
 from cooc_engine.counts.count import count, plan_count
 from cooc_engine.counts.directory import Cooc
 from cooc_engine.counts.merge import merge
@@ -170,6 +171,44 @@ def test_two_jobs_on_one_directory(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert "another run is working on it" in refused[0] and "another run is working on it" in refused[1]
     assert files(made.path) == files(count(corpus, tmp_path / "again").path)
+
+
+LAST = {"encode": (second_pass, "check_sum"), **dict.fromkeys(("count", "merge", "import"), (directory, "clean"))}
+
+
+@pytest.mark.parametrize("verb", LAST)
+def test_what_was_finished_but_for_its_name_is_compared_before_it_gets_it(tmp_path, monkeypatch, verb):
+    text = write_text(tmp_path / "t", 500, 20)
+    cooc = count(encode(text, tmp_path / "corpus", ALL), tmp_path / "cooc")
+    cooc_engine.export_hdf5(cooc, tmp_path / "counts.h5")
+    make = {
+        "encode": lambda **how: encode(text, tmp_path / "out", ALL, **how),
+        "count": lambda **how: count(tmp_path / "corpus", tmp_path / "out", **how),
+        "merge": lambda **how: merge([cooc, cooc], tmp_path / "out", **how),
+        "import": lambda **how: cooc_engine.import_hdf5(tmp_path / "counts.h5", tmp_path / "out", **how),
+    }[verb]
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(*LAST[verb], stopped)
+        make()
+    left, part = tmp_path / "left", tmp_path / "out.part"
+    part.rename(left)
+    bound = json.loads((left / "manifest.json").read_bytes())["files"]
+    for name in [*bound, "manifest.json"]:
+        shutil.copytree(left, part)
+        content = bytearray((part / name).read_bytes())
+        content[-9] ^= 1
+        (part / name).write_bytes(content)
+        with pytest.raises(FormatError, match=name):
+            make(resume=True)
+        assert not (tmp_path / "out").exists()
+        shutil.rmtree(part, ignore_errors=True)
+    left.rename(part)
+    monkeypatch.setattr(ArrayWriter, "append", stopped)  # nothing is made again
+    assert files(make(resume=True).path).keys() == {*bound, "manifest.json"}
 
 
 # ----------------------------------------------------------------------------------------------- an encoding that goes on

@@ -23,12 +23,15 @@ from cooc_engine.storage.outputs import read_manifest
 from cooc_engine.storage.relations import check_sum
 from cooc_engine.storage.schema import Digest, Natural, Relation
 
-__all__ = ["COUNTS", "ID_FILES", "KIND", "VERSION", "Corpus", "CorpusDigest"]
+__all__ = ["COUNTS", "ID_FILES", "KIND", "MEMBERS", "VERSION", "Corpus", "CorpusDigest"]
 
 KIND, VERSION = "corpus", 2
 READ = (1, 2)
 COUNTS = "word-counts.bin"
 ID_FILES = {"document-ids-text.bin": np.uint8, "document-ids-offsets.bin": np.int64}
+MEMBERS = (
+    "tokens-*.bin", "documents-*.bin", "vocab-*.bin", COUNTS, *ID_FILES, "*.spool", "first-pass.json", "ranges.json",
+)  # fmt: skip
 PIECE = 1 << 20  # values of a shard that are read at a time
 
 
@@ -103,7 +106,7 @@ class Corpus(OpenedDirectory):
         self.shards = len(self.manifest["shards"])
         self.digest = self.manifest["digest"]
         self.options = recorded_options(EncodeOptions, self.manifest["options"], self.path, done="encoded", redo="encode")
-        self._files = ArrayFiles(self.path, self.manifest.get("files"))
+        self.files = ArrayFiles(self.path, self.manifest.get("files"))
         self._checked: set[int] = set()
 
     def facts(self) -> dict[str, str]:
@@ -115,14 +118,14 @@ class Corpus(OpenedDirectory):
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The words and their counts."""
-        return Vocabulary.load(self._files, self.manifest["vocabulary"])
+        return Vocabulary.load(self.files, self.manifest["vocabulary"])
 
     @functools.cached_property
     def counts(self) -> npt.NDArray[np.int64]:
         """(V,) occurrences of each word in this corpus, even if the vocabulary was taken from another."""
         counts = self.vocabulary.counts
-        if COUNTS in self._files:
-            counts = self._files.load(COUNTS, np.int64, len(self.vocabulary))
+        if COUNTS in self.files:
+            counts = self.files.load(COUNTS, np.int64, len(self.vocabulary))
         check_sum(counts, self.manifest["tokens_in_vocabulary"], f"{self.path}: the counts of the words")
         return counts
 
@@ -131,7 +134,7 @@ class Corpus(OpenedDirectory):
         """The ids, or the tags, of all documents: their concatenated text, and (D + 1,) offsets in it; None without any."""
         if not self.options.has_ids:
             return None
-        text, offsets = (self._files.load(name, kind) for name, kind in ID_FILES.items())
+        text, offsets = (self.files.load(name, kind) for name, kind in ID_FILES.items())
         return text, offsets
 
     @gated
@@ -139,11 +142,11 @@ class Corpus(OpenedDirectory):
         """Open shard `number`; its values are checked only the first time, since counting in runs opens it once per run."""
         if not 0 <= number < self.shards:
             raise UsageError(f"number is {number}; it must be from 0 to {self.shards - 1}")
-        if not self._checked and self._files.bound is None:
+        if not self._checked and self.files.bound is None:
             self._check_digest()
         if number in self._checked:
-            return open_shard(self._files, number)
-        shard = load_shard(self._files, number, self.manifest["shards"][number], self.manifest["vocabulary"]["words"])
+            return open_shard(self.files, number)
+        shard = load_shard(self.files, number, self.manifest["shards"][number], self.manifest["vocabulary"]["words"])
         self._checked.add(number)
         return shard
 
@@ -151,7 +154,7 @@ class Corpus(OpenedDirectory):
         """Compare all shards of a corpus of version 1, whose manifest does not bind them, with its digest."""
         found, begin, words = CorpusDigest(), 0, self.manifest["vocabulary"]["words"]
         for number, sizes in enumerate(self.manifest["shards"]):
-            shard = load_shard(self._files, number, sizes, words)
+            shard = load_shard(self.files, number, sizes, words)
             found.add_ids(shard.ids)
             for at in range(1, len(shard.offsets), PIECE):
                 found.add_ends(shard.offsets[at : at + PIECE] + begin)

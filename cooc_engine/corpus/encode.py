@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cooc_engine.corpus.allotment import Allotment
-from cooc_engine.corpus.directory import ID_FILES, KIND, VERSION, Corpus
+from cooc_engine.corpus.directory import ID_FILES, KIND, MEMBERS, VERSION, Corpus
 from cooc_engine.corpus.document_ids import IdsWriter
 from cooc_engine.corpus.first_pass import PassCheckpoint, Spool, Tables, checkpoint_of, tokenize
 from cooc_engine.corpus.forecast import SAMPLE_BYTES
@@ -167,7 +167,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
 
         with (
             Processes(options.cut, cutting) if options.runs_python else nullcontext() as processes,
-            building(output, plan, **run.claim, peak=peak) as work,
+            building(output, plan, MEMBERS, **run.claim, peak=peak) as work,
             workers.at(work),
         ):
             if run.shown.speaks:
@@ -190,7 +190,7 @@ def _build(
     """Write all missing files of the corpus."""
     stamps = files.stamps(text.paths)
     point = RangesCheckpoint.load(work) or PassCheckpoint.load(work)
-    whole = (work / "manifest.json").exists()
+    whole = Corpus.is_finished(work)
     if point.texts != stamps if point else not whole:  # nothing of another text may remain
         point, whole = None, False
         clear(work)

@@ -21,6 +21,7 @@ from cooc_engine.corpus.directory import Corpus
 from cooc_engine.counts import directory
 from cooc_engine.counts.directory import (
     KIND,
+    MEMBERS,
     VERSION,
     Block,
     Cooc,
@@ -146,13 +147,13 @@ def count(
             return job.plan(at, job.runs(part_path(at))).peak
 
         with (
-            building(at, record, **how.claim, peak=peak) as work,
+            building(at, record, MEMBERS, **how.claim, peak=peak) as work,
             workers.at(work),
         ):
             runs = job.runs(work)
             if progress.speaks:
                 progress.say(job.plan(at, runs).line())
-            if not (work / "manifest.json").exists():
+            if not Cooc.is_finished(work):
                 _count_blocks(work, job, runs, progress)
                 finish_blocks(work, job.blocks, job.corpus.vocabulary, job.fields())
             clean(work)

@@ -38,12 +38,16 @@ if TYPE_CHECKING:
     import scipy.sparse
 
 __all__ = [
-    "BLOCK_ENTRIES", "KIND", "READ", "RECTANGULAR", "RELATIONS", "VERSION", "Block", "Cooc", "CoocManifest", "clean",
+    "BLOCK_ENTRIES", "KIND", "MEMBERS", "READ", "RECTANGULAR", "RELATIONS", "VERSION", "Block", "Cooc", "CoocManifest", "clean",
     "finish_blocks", "plan_blocks",
 ]  # fmt: skip
 
 KIND, VERSION, RECTANGULAR = "cooc", 2, 3  # the last if columns have names of their own
 READ = (1, VERSION, RECTANGULAR)
+MEMBERS = (
+    "columns-*.bin", "values-*.bin", "rows-*.bin", "row-offsets.bin", "row-sums.bin", "column-sums.bin", "vocab-*.bin",
+    f"{OF_COLUMNS}vocab-*.bin", "runs.json",
+)  # fmt: skip
 BLOCK_ENTRIES = 1 << 25  # maximum number of entries in a row block
 READ_ENTRIES = 1 << 20  # maximum number of entries read at a time, unless a single row has more
 

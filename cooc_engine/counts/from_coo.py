@@ -24,6 +24,7 @@ from cooc_engine.counts.count import MERGE_BYTES
 from cooc_engine.counts.directory import (
     BLOCK_ENTRIES,
     KIND,
+    MEMBERS,
     RECTANGULAR,
     VERSION,
     Block,
@@ -287,9 +288,9 @@ def build(
     room = _Allotment.of(words, _width(entries, window), run.budget, run.workers)
     named = {"version": VERSION} if names is None else {"version": RECTANGULAR, "column_vocabulary": names.digest}
     plan = {"kind": KIND, "options": options.record(), "vocabulary": vocabulary.digest, **named, **entries.origin}
-    with building(output, plan, **run.claim, peak=lambda: _disk_bytes(entries, room)) as work:
+    with building(output, plan, MEMBERS, **run.claim, peak=lambda: _disk_bytes(entries, room)) as work:
         progress.say(room.plan.line())
-        if not (work / "manifest.json").exists():
+        if not Cooc.is_finished(work):
             _fill(work, entries, room, progress)
         clean(work)
     return Cooc(output)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cooc_engine.counts.count import STRETCHES, Allotment, merge_blocks
-from cooc_engine.counts.directory import KIND, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
+from cooc_engine.counts.directory import KIND, MEMBERS, VERSION, Block, Cooc, clean, finish_blocks, plan_blocks
 from cooc_engine.counts.forecast import ROWS, Sample, Sizes, merge_sample
 from cooc_engine.counts.row_writer import entries_in
 from cooc_engine.counts.windows import Window
@@ -97,14 +97,14 @@ def merge(
         job, progress = _Sum.of(coocs, workers), how.shown
         record = {"kind": KIND, "version": VERSION, "options": job.coocs[0].options.record(), "corpora": job.digests()}
         with (
-            building(at, record, **how.claim, peak=lambda: job.plan(at).peak) as work,
+            building(at, record, MEMBERS, **how.claim, peak=lambda: job.plan(at).peak) as work,
             workers.at(work),
         ):
             if workers.count > 1:
                 _verify(job.coocs, workers, progress)
             if progress.speaks:
                 progress.say(job.plan(at).line())
-            if not (work / "manifest.json").exists():
+            if not Cooc.is_finished(work):
                 _add_up(work, job, workers, progress)
             clean(work)
     return Cooc(output)

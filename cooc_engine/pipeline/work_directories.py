@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
-from cooc_engine.errors import UsageError
+from cooc_engine.corpus.directory import MEMBERS as OF_CORPUS
+from cooc_engine.counts.directory import MEMBERS as OF_COUNTS
 from cooc_engine.storage.locks import locked_directory, refuse_links
-from cooc_engine.storage.outputs import beside, discard, disk_errors
+from cooc_engine.storage.outputs import beside, discard, disk_errors, refuse_strangers, strangers
 
 __all__ = ["discard_work", "work_of", "workspace"]
 
@@ -57,7 +59,8 @@ def discard_work(output: Path) -> None:
 def _delete(work: Path) -> None:
     """Delete the directory, its lock last: what a kill leaves is still known to be of a command."""
     with suppress(OSError):  # another run may be about to lock it
-        discard(work)
+        if not _strangers(work):
+            discard(work)
 
 
 def _members(work: Path) -> list[Path]:
@@ -70,11 +73,17 @@ def _empty(work: Path) -> None:
 
 
 def _refuse_foreign(work: Path) -> None:
-    """Raise `UsageError` if the work directory is a link, or holds what no command made, which would be deleted.
+    """Raise `UsageError` if the work directory is a link, or holds what no command made, which would be deleted."""
+    refuse_links(work)
+    refuse_strangers(_strangers(work))
+
+
+def _strangers(work: Path) -> list[Path]:
+    """Return what no command made in the work directory, and in those of its stages.
 
     A command that makes anything there has made the lock first.
     """
-    refuse_links(work)
     ours = MEMBERS if (work / LOCK).is_file() else ()
-    if foreign := sorted(path.name for path in _members(work) if path.name.partition(".")[0] not in ours):
-        raise UsageError(f"{work}: holds {foreign[0]}, which is none of this command's; move it or choose another --output")
+    stages = {"corpus": OF_CORPUS, "cooc": OF_COUNTS}
+    within = (strangers(path, stages[path.stem]) for path in _members(work) if path.is_dir() and path.stem in stages)
+    return [*sorted(path for path in _members(work) if path.name.partition(".")[0] not in ours), *chain(*within)]

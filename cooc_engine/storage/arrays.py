@@ -39,6 +39,7 @@ MAGIC = b"COOC-ARR"
 VERSION = 1
 HEADER = struct.Struct("<8sI4sQI")  # magic, version, dtype, number of values, CRC-32 of the values
 HEADER_BYTES = 64
+KINDS = (np.uint8, np.int32, np.int64, np.uint32, np.uint64)  # types of the values of any file
 
 
 class ArrayWriter:
@@ -208,6 +209,13 @@ class ArrayFiles:
         if self.bound is not None and self.bound.get(name) != _Header.read(path, (dtype,)).bound:
             raise FormatError(f"{path}: is not the file that the manifest names; the directory is damaged, build it again")
         return path
+
+    def verify(self) -> None:
+        """Compare every file that the manifest names with it; raises `FormatError`, which says how to go on without it."""
+        for name, bound in (self.bound or {}).items():
+            path = self.directory / name
+            if not is_whole(path, KINDS) or ArrayReader(path, KINDS).bound != bound:
+                raise torn(path)
 
     def open(self, name: str, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
         """Return the values of a file, mapped, without verifying them."""

@@ -9,6 +9,8 @@ What may not be replaced is refused when a run begins, and again under the lock:
 from __future__ import annotations
 
 import errno
+import fnmatch
+import glob
 import json
 import os
 import shutil
@@ -32,13 +34,15 @@ from cooc_engine.storage.sizes import shown_size, tell_replaced
 __all__ = [
     "FULL", "beside", "building", "building_file", "check_same", "clear", "directory_beside", "discard", "disk_errors",
     "is_directory_of", "is_short", "out_of_memory", "part_path", "read_manifest", "read_record", "refuse_file",
-    "refuse_overwrite", "utf8", "write_files", "write_manifest", "write_record", "write_whole", "writing_file", "writing_files",
+    "refuse_overwrite", "refuse_strangers", "strangers", "utf8", "write_files", "write_manifest", "write_record", "write_whole",
+    "writing_file", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
 RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes --resume
 SHORT = ("can't start new thread", "cannot allocate memory", "failed to map segment")  # where no type of error tells of it
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CALLED = {"cooc": "co-occurrence directory"}  # kinds of directories whose names are not words
+OF_ALL = ("lock", "plan.json", "manifest.json", "clock-*", ".nfs*")  # the last: what NFS keeps of a deleted file that is open
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
@@ -298,6 +302,7 @@ def write_files(contents: Mapping[Path, bytes], *, force: bool = False) -> None:
 def building(
     output: Path,
     plan: Mapping[str, Any],
+    members: Sequence[str],
     *,
     force: bool = False,
     resume: bool = False,
@@ -307,16 +312,17 @@ def building(
 ) -> Iterator[Path]:
     """Yield the directory `OUTPUT.part` to build in, and rename it to `output` when the block ends without an error.
 
-    `plan` holds everything that determines the content; a resumed run must have an equal one. After Ctrl-C, a full disk or
-    lack of memory the directory is kept for `--resume`; after any other error it is removed. `peak` is as in `disk_errors`,
-    `take_over` as in `held`, and `say` is told what `force` throws away.
+    `plan` holds everything that determines the content; a resumed run must have an equal one. `members` are the names of the
+    files that are made, as patterns: whatever else is there is someone's own, and `UsageError` is raised, since it would be
+    lost, or be taken for a part of the result. After Ctrl-C, a full disk or lack of memory the directory is kept for
+    `--resume`; after any other error it is removed. `peak` is as in `disk_errors`, `take_over` as in `held`, and `say` is told
+    what `force` throws away.
     """
     work, old = part_path(output), beside(output, ".old")
     refuse_overwrite(output, work, force=force, resume=resume)
     refuse_links(old)
     for directory in (output, work):
-        if directory.exists() and not _is_ours(directory, plan.get("kind", "")):
-            raise UsageError(f"{directory}: exists and is not what this command makes; choose another --output")
+        _refuse_foreign(directory, plan.get("kind", ""), members)
     if output.exists() and old.exists() and not _is_on_its_way_out(old):
         raise UsageError(f"{old}: is in the way; {output} must be moved there briefly; remove it")
 
@@ -325,7 +331,7 @@ def building(
             left.unlink(missing_ok=True)
         _replace_directory(work, output, old)
 
-    at_work = _at_work(output, plan, finish, say, force=force, resume=resume, take_over=take_over or force)
+    at_work = _at_work(output, plan, members, finish, say, force=force, resume=resume, take_over=take_over or force)
     with disk_errors(output, peak, resumes=True), at_work:
         yield work
 
@@ -334,6 +340,7 @@ def building(
 def building_file(
     output: Path,
     plan: Mapping[str, Any],
+    members: Sequence[str],
     *,
     force: bool = False,
     resume: bool = False,
@@ -343,15 +350,16 @@ def building_file(
     """Yield the directory `OUTPUT.part` to build a file in, as `building` does; its file named OUTPUT becomes the output."""
     work = part_path(output)
     refuse_overwrite(output, work, force=force, resume=resume)
-    for path, wrong in ((output, output.is_dir()), (work, work.exists() and not _is_ours(work, plan.get("kind", "")))):
-        if wrong:
-            raise UsageError(f"{path}: exists and is not what this command makes; choose another --output")
+    if output.is_dir():
+        raise _not_ours(output)
+    members = [*members, glob.escape(output.name)]
+    _refuse_foreign(work, plan.get("kind", ""), members)
 
     def finish() -> None:
         (work / output.name).replace(output)
         shutil.rmtree(work, ignore_errors=True)  # another run may be about to lock it
 
-    at_work = _at_work(output, plan, finish, say, force=force, resume=resume, take_over=take_over or force)
+    at_work = _at_work(output, plan, members, finish, say, force=force, resume=resume, take_over=take_over or force)
     with disk_errors(output, resumes=True), at_work:
         yield work
 
@@ -360,6 +368,7 @@ def building_file(
 def _at_work(
     output: Path,
     plan: Mapping[str, Any],
+    members: Sequence[str],
     finish: Callable[[], None],
     say: Callable[[str], object],
     *,
@@ -378,9 +387,10 @@ def _at_work(
             yield
         except BaseException as error:
             stopped = isinstance(error, (KeyboardInterrupt, InterruptedRun, ResourceError))
-            if not (stopped or _is_full(error) or is_short(error)):
+            if not (stopped or _is_full(error) or is_short(error) or strangers(work, members)):
                 shutil.rmtree(work)
             raise
+        refuse_strangers(strangers(work, members))
         finish()
 
 
@@ -409,6 +419,39 @@ def directory_beside(directory: Path) -> Iterator[None]:
             yield
         finally:
             discard(directory)
+
+
+def _refuse_foreign(directory: Path, kind: str, members: Sequence[str]) -> None:
+    """Raise `UsageError` if a directory is not our own of this kind, or holds what is not: neither is ever deleted."""
+    if directory.exists() and not _is_ours(directory, kind):
+        raise _not_ours(directory)
+    refuse_strangers(strangers(directory, members))
+
+
+def _not_ours(path: Path) -> UsageError:
+    return UsageError(f"{path}: exists and is not what this command makes; choose another --output")
+
+
+def strangers(directory: Path, members: Sequence[str]) -> list[Path]:
+    """Return what is in a directory, if it exists, but no file of a command that makes files with names like `members`."""
+    patterns = [pattern for name in (*OF_ALL, *members) for pattern in (name, f"{name}*.part")]
+    with suppress(FileNotFoundError):  # another run has just finished
+        return sorted(path for path in directory.iterdir() if not _is_named(path, patterns))
+    return []
+
+
+def _is_named(path: Path, patterns: Sequence[str]) -> bool:
+    """Tell whether a file, or a link in the place of one, has a name like one of the patterns."""
+    like = any(fnmatch.fnmatchcase(path.name, pattern) for pattern in patterns)
+    return like and (path.is_symlink() or not path.is_dir())
+
+
+def refuse_strangers(found: Sequence[Path]) -> None:
+    """Raise `UsageError`, naming the first of several files that no command made, if there are any."""
+    for path in found[:1]:
+        raise UsageError(
+            f"{path.parent}: holds {path.name}, which is none of this command's; move it or choose another --output"
+        )
 
 
 def _is_ours(directory: Path, kind: str) -> bool:

@@ -99,7 +99,7 @@ def embed(
     paths = listed(texts)
     named = {"texts": [*map(str, paths)], "stamps": stamps(paths), "model": vectors.digest, "mix": str(mix)}
     plan = {"kind": KIND, **named, "options": options.record()}
-    with building_file(output, plan, **how.claim) as work:
+    with building_file(output, plan, (LINES, SIZES, DONE), **how.claim) as work:
         task = _Task(vectors, choose, options, work, output.name)
         if (work / DONE).exists():
             task.check()

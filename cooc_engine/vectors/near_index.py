@@ -110,7 +110,7 @@ def build_index(path: PathLike, *, threads: int | None = None, force: bool = Fal
         raise UsageError(f"{path}: {SPARSE}")
     output, threads = index_path(path), usable_threads(threads)
     plan = {"kind": KIND, "vectors": exact.digest}
-    with advising("run again"), building(output, plan, force=force, resume=True) as work:
+    with advising("run again"), building(output, plan, (GRAPH,), force=force, resume=True) as work:
         graph = usearch.Index(ndim=width, metric="ip", dtype="f16", connectivity=LINKS, expansion_add=TRIED)
         with progress_of(progress).stage("index", size, "words") as stage:
             for part in exact._parts(size):

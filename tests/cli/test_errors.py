@@ -359,6 +359,18 @@ def test_a_directory_of_others_where_work_is_done_is_not_deleted(call, made, fla
     assert victim.read_text() == "dear"
 
 
+@pytest.mark.parametrize("flag", ["--force", "--resume"])
+@pytest.mark.parametrize("stage", ["corpus", "corpus.part", "cooc.part", "cooc.old"])
+def test_what_others_keep_among_what_work_left_is_not_deleted(call, made, flag, stage):
+    victim = Path("out.work") / stage / "thesis.txt"
+    victim.parent.mkdir(parents=True)
+    Path("out.work/lock").touch()
+    victim.write_text("dear")
+    says = f"out.work/{stage}: holds thesis.txt, which is none of this command's; move it"
+    assert_one_line(*call("train", "pmi", made / "text.txt", "--output", "out", *QUIET, flag), 2, says)
+    assert victim.read_text() == "dear"
+
+
 def test_a_directory_where_a_temporary_file_will_be(call, made):
     Path("out.part").mkdir()
     assert_one_line(*call("align", made / "model.h5", made / "model.h5", "out"), 2, "out.part: Is a directory; choose another")

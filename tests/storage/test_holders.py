@@ -36,7 +36,7 @@ def left_by(host: str, at, ago: float):
 def test_a_run_at_work_on_another_machine_is_not_disturbed(tmp_path, how):
     work = left_by("node7", tmp_path, 5)
     said = r"out: process 7 on node7 is working on it"
-    with pytest.raises(UsageError, match=said), building(tmp_path / "out", PLAN, **how):
+    with pytest.raises(UsageError, match=said), building(tmp_path / "out", PLAN, ("done.bin",), **how):
         raise AssertionError
     assert sorted(path.name for path in work.iterdir()) == ["done.bin", "lock", "plan.json"]
 
@@ -44,9 +44,9 @@ def test_a_run_at_work_on_another_machine_is_not_disturbed(tmp_path, how):
 def test_a_run_that_was_killed_on_another_machine_is_taken_over(tmp_path):
     work = left_by("node7", tmp_path, 100)
     said = r"was working on it and was killed.* continue with resume=True and take_over=True"
-    with pytest.raises(UsageError, match=said), building(tmp_path / "out", PLAN, resume=True):
+    with pytest.raises(UsageError, match=said), building(tmp_path / "out", PLAN, ("done.bin",), resume=True):
         raise AssertionError
-    with building(tmp_path / "out", PLAN, resume=True, take_over=True):
+    with building(tmp_path / "out", PLAN, ("done.bin",), resume=True, take_over=True):
         assert (work / "done.bin").exists() and json.loads((work / "lock").read_text())["pid"] == os.getpid()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["done.bin"]
 

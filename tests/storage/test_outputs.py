@@ -195,8 +195,11 @@ def test_another_kind_and_another_version(thing):
 # ------------------------------------------------------------------------------------------------------------ building
 
 
+FILES = ("data", "runs.json")
+
+
 def build(output: Path, content: bytes = b"content", plan=PLAN, **how) -> None:
-    with building(output, plan, **how) as work:
+    with building(output, plan, FILES, **how) as work:
         (work / "data").write_bytes(content)
         write_manifest(work, KIND, VERSION, {"size": len(content)})
 
@@ -211,7 +214,7 @@ def contents(directory: Path) -> dict[str, bytes]:
 
 def leave_part(output: Path, error=KeyboardInterrupt, raised=InterruptedRun) -> None:
     """An earlier run was stopped when its first file was written."""
-    with pytest.raises(raised), building(output, PLAN) as work:
+    with pytest.raises(raised), building(output, PLAN, FILES) as work:
         (work / "data").write_bytes(b"first half")
         raise error
 
@@ -224,7 +227,7 @@ def test_built_whole(tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, InputError("x"), OSError(errno.EIO, "x"), SystemExit])
 def test_nothing_is_left_after_an_error(tmp_path, error):
-    with pytest.raises(BaseException) as caught, building(tmp_path / "out", PLAN) as work:
+    with pytest.raises(BaseException) as caught, building(tmp_path / "out", PLAN, FILES) as work:
         (work / "data").write_bytes(b"x")
         raise error
     assert caught.type is (error if isinstance(error, type) else type(error))
@@ -234,14 +237,14 @@ def test_nothing_is_left_after_an_error(tmp_path, error):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_leaves_what_can_be_resumed(tmp_path, number):
     says = rf"out: {os.strerror(number)}; free some and run again with resume=True"
-    with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN) as work:
+    with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN, FILES) as work:
         (work / "data").write_bytes(b"x")
         raise OSError(number, "x")
     assert names(tmp_path) == ["out.part"]
 
 
 def test_a_full_disk_says_what_is_needed_and_where(tmp_path):
-    with pytest.raises(ResourceError) as caught, building(tmp_path / "out", PLAN, peak=lambda: 5 << 30) as work:
+    with pytest.raises(ResourceError) as caught, building(tmp_path / "out", PLAN, FILES, peak=lambda: 5 << 30) as work:
         (work / "data").write_bytes(bytes(1 << 20))
         raise OSError(errno.ENOSPC, "x")
     assert f"run again with resume=True: about 5.0G more of 5.0G is needed in {tmp_path}, where " in str(caught.value)
@@ -249,13 +252,13 @@ def test_a_full_disk_says_what_is_needed_and_where(tmp_path):
 
 @pytest.mark.parametrize("peak", [lambda: None, lambda: Path("/not/there").stat().st_size])
 def test_what_cannot_be_predicted_is_not_said(tmp_path, peak):
-    with pytest.raises(ResourceError, match=r"with resume=True$"), building(tmp_path / "out", PLAN, peak=peak):
+    with pytest.raises(ResourceError, match=r"with resume=True$"), building(tmp_path / "out", PLAN, FILES, peak=peak):
         raise OSError(errno.ENOSPC, "x")
 
 
 def test_no_memory_leaves_what_can_be_resumed(tmp_path):
     says = r"out of memory; run again with resume=True and a smaller memory"
-    with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN) as work:
+    with pytest.raises(ResourceError, match=says), building(tmp_path / "out", PLAN, FILES) as work:
         (work / "data").write_bytes(b"x")
         raise MemoryError
     assert names(tmp_path) == ["out.part"]
@@ -309,7 +312,7 @@ def test_interrupted_refused_resumed(tmp_path):
     assert names(tmp_path) == ["out.part"]
     fails(build, output, kind=UsageError, says=r"out\.part: left by an interrupted run; pass resume=True .* or force=True")
     seen = []
-    with building(output, PLAN, resume=True) as work:
+    with building(output, PLAN, FILES, resume=True) as work:
         seen = names(work)
         (work / "data").write_bytes(b"content")
         write_manifest(work, KIND, VERSION, {"size": 7})
@@ -339,7 +342,7 @@ def test_resumed_with_other_options_is_refused_and_keeps_the_work(tmp_path):
 def test_an_unreadable_plan_begins_anew(tmp_path, plan):
     leave_part(tmp_path / "out")
     (tmp_path / "out.part" / "plan.json").write_text(plan)
-    with building(tmp_path / "out", PLAN, resume=True) as work:
+    with building(tmp_path / "out", PLAN, FILES, resume=True) as work:
         assert names(work) == ["lock", "plan.json"]
         write_manifest(work, KIND, VERSION, {})
 
@@ -370,7 +373,7 @@ def test_a_whole_output_is_replaced_only_by_force(tmp_path):
 def test_an_error_while_replacing_keeps_the_old(tmp_path):
     output = tmp_path / "out"
     build(output, b"old")
-    with pytest.raises(ValueError), building(output, PLAN, force=True):
+    with pytest.raises(ValueError), building(output, PLAN, FILES, force=True):
         raise ValueError
     assert (output / "data").read_bytes() == b"old"
     assert names(tmp_path) == ["out"]
@@ -391,6 +394,49 @@ def test_a_foreign_directory_is_never_deleted(tmp_path, which, content, how):
         build(tmp_path / "out", **how)
     assert (tmp_path / which / "within" / "photo").read_bytes() == b"dear"
     assert names(tmp_path) == [which]
+
+
+@pytest.mark.parametrize("own", ["notes.txt", "data.txt", "data"])
+@pytest.mark.parametrize("which", ["out", "out.part"])
+@pytest.mark.parametrize("how", [{"force": True}, {"resume": True}])
+def test_what_someone_keeps_among_our_files_is_neither_lost_nor_taken_for_ours(tmp_path, own, which, how):
+    leave_part(tmp_path / "out")
+    if which == "out":
+        build(tmp_path / "out", resume=True)
+        how = {"force": True}
+    place = tmp_path / which / own
+    if own == "data":  # a name of ours, but it is a directory
+        place.unlink()
+        place.mkdir()
+        place /= "notes.txt"
+    place.write_text("dear")
+    with pytest.raises(UsageError, match=f"{which}: holds {own}, which is none of this command's; move it"):
+        build(tmp_path / "out", **how)
+    assert place.read_text() == "dear" and names(tmp_path) == [which]
+    (tmp_path / which / own).rename(tmp_path / "kept")
+    build(tmp_path / "out", **how)
+    assert names(tmp_path) == ["kept", "out"] and names(tmp_path / "out") == ["data", "manifest.json"]
+
+
+@pytest.mark.parametrize("error", [None, ValueError("wrong")])
+def test_what_someone_puts_among_our_files_meanwhile_is_not_lost_either(tmp_path, error):
+    with pytest.raises(ValueError if error else UsageError), building(tmp_path / "out", PLAN, FILES) as work:
+        (work / "data").write_bytes(b"content")
+        write_manifest(work, KIND, VERSION, {"size": 7})
+        (work / "notes.txt").write_text("dear")
+        if error:
+            raise error
+    assert (work / "notes.txt").read_text() == "dear" and names(tmp_path) == ["out.part"]
+    (work / "notes.txt").unlink()
+    build(tmp_path / "out", resume=True)
+    assert names(tmp_path / "out") == ["data", "manifest.json"]
+
+
+def test_what_is_left_of_a_deleted_file_on_nfs_is_no_obstacle(tmp_path):
+    leave_part(tmp_path / "out")
+    (tmp_path / "out.part" / ".nfs0000000001").touch()
+    build(tmp_path / "out", resume=True)
+    assert "data" in names(tmp_path / "out")
 
 
 def test_a_foreign_file_is_never_replaced(tmp_path):
@@ -438,7 +484,7 @@ import sys
 from pathlib import Path
 from cooc_engine.storage.locks import locked
 from cooc_engine.storage.outputs import building
-with building(Path(sys.argv[1]), {"kind": "thing", "options": {"window": 5}, "texts": ["ä"]}) as work:
+with building(Path(sys.argv[1]), {"kind": "thing", "options": {"window": 5}, "texts": ["ä"]}, ["data"]) as work:
     print("ready", flush=True)
     sys.stdin.read()
 """
@@ -568,9 +614,9 @@ def test_write_whole_leaves_nothing_beside(tmp_path, monkeypatch):
 
 def test_a_plan_that_json_changes_compares_equal(tmp_path):
     plan = {"blocks": (1, 2)}  # a list, when read back
-    with pytest.raises(InterruptedRun), building(tmp_path / "out", plan):
+    with pytest.raises(InterruptedRun), building(tmp_path / "out", plan, FILES):
         raise KeyboardInterrupt
-    with building(tmp_path / "out", plan, resume=True) as work:
+    with building(tmp_path / "out", plan, FILES, resume=True) as work:
         assert json.loads((work / "plan.json").read_text()) == {"blocks": [1, 2]}
         write_manifest(work, KIND, VERSION, {})
 
