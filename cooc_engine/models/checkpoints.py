@@ -193,6 +193,7 @@ def claimed(output: Path, run: Run) -> Iterator[Path]:
     with disk_errors(output, resumes=True), locked_beside(lock, take_over=take_over):
         refuse_overwrite(output, checkpoint, force=run.force, resume=True, worth=worth)  # another run may just have ended
         _discard_directories(output)
+        part_path(checkpoint).unlink(missing_ok=True)  # of a run that was killed when it saved, as this one may never do
         yield checkpoint
         checkpoint.unlink(missing_ok=True)
 
