@@ -11,7 +11,8 @@ from pathlib import Path
 from cooc_engine.corpus.directory import MEMBERS as OF_CORPUS
 from cooc_engine.counts.directory import MEMBERS as OF_COUNTS
 from cooc_engine.storage.locks import locked_directory, refuse_links
-from cooc_engine.storage.outputs import beside, discard, disk_errors, refuse_strangers, strangers
+from cooc_engine.storage.outputs import beside, discard, disk_errors
+from cooc_engine.storage.ownership import refuse_strangers, strangers
 
 __all__ = ["discard_work", "work_of", "workspace"]
 

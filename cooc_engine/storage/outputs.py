@@ -9,7 +9,6 @@ What may not be replaced is refused when a run begins, and again under the lock:
 from __future__ import annotations
 
 import errno
-import fnmatch
 import glob
 import json
 import os
@@ -28,13 +27,14 @@ from cooc_engine.storage.checksums import crc32
 from cooc_engine.storage.holders import held
 from cooc_engine.storage.inputs import record_bytes
 from cooc_engine.storage.locks import locked, locked_directory, refuse_links
+from cooc_engine.storage.ownership import not_ours, refuse_foreign, refuse_strangers, strangers
 from cooc_engine.storage.schema import Crc, Matches, Natural, Relation, fitted, parse_json, read_json
 from cooc_engine.storage.sizes import shown_size, tell_replaced
 
 __all__ = [
     "FULL", "beside", "building", "building_file", "check_same", "clear", "directory_beside", "discard", "disk_errors",
     "is_directory_of", "is_short", "out_of_memory", "part_path", "read_manifest", "read_record", "refuse_file",
-    "refuse_overwrite", "refuse_strangers", "strangers", "utf8", "write_files", "write_manifest", "write_record", "write_whole",
+    "refuse_overwrite", "utf8", "write_files", "write_manifest", "write_record", "write_whole",
     "writing_file", "writing_files",
 ]  # fmt: skip
 T = TypeVar("T")
@@ -42,7 +42,6 @@ RESUMES = ContextVar("RESUMES", default=False)  # whether the run at work takes 
 SHORT = ("can't start new thread", "cannot allocate memory", "failed to map segment")  # where no type of error tells of it
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 CALLED = {"cooc": "co-occurrence directory"}  # kinds of directories whose names are not words
-OF_ALL = ("lock", "plan.json", "manifest.json", "clock-*", ".nfs*")  # the last: what NFS keeps of a deleted file that is open
 
 
 def _canonical(fields: Mapping[str, Any]) -> bytes:
@@ -322,7 +321,7 @@ def building(
     refuse_overwrite(output, work, force=force, resume=resume)
     refuse_links(old)
     for directory in (output, work):
-        _refuse_foreign(directory, plan.get("kind", ""), members)
+        refuse_foreign(directory, plan.get("kind", ""), members)
     if output.exists() and old.exists() and not _is_on_its_way_out(old):
         raise UsageError(f"{old}: is in the way; {output} must be moved there briefly; remove it")
 
@@ -351,9 +350,9 @@ def building_file(
     work = part_path(output)
     refuse_overwrite(output, work, force=force, resume=resume)
     if output.is_dir():
-        raise _not_ours(output)
+        raise not_ours(output)
     members = [*members, glob.escape(output.name)]
-    _refuse_foreign(work, plan.get("kind", ""), members)
+    refuse_foreign(work, plan.get("kind", ""), members)
 
     def finish() -> None:
         (work / output.name).replace(output)
@@ -419,49 +418,6 @@ def directory_beside(directory: Path) -> Iterator[None]:
             yield
         finally:
             discard(directory)
-
-
-def _refuse_foreign(directory: Path, kind: str, members: Sequence[str]) -> None:
-    """Raise `UsageError` if a directory is not our own of this kind, or holds what is not: neither is ever deleted."""
-    if directory.exists() and not _is_ours(directory, kind):
-        raise _not_ours(directory)
-    refuse_strangers(strangers(directory, members))
-
-
-def _not_ours(path: Path) -> UsageError:
-    return UsageError(f"{path}: exists and is not what this command makes; choose another --output")
-
-
-def strangers(directory: Path, members: Sequence[str]) -> list[Path]:
-    """Return what is in a directory, if it exists, but no file of a command that makes files with names like `members`."""
-    patterns = [pattern for name in (*OF_ALL, *members) for pattern in (name, f"{name}*.part")]
-    with suppress(FileNotFoundError):  # another run has just finished
-        return sorted(path for path in directory.iterdir() if not _is_named(path, patterns))
-    return []
-
-
-def _is_named(path: Path, patterns: Sequence[str]) -> bool:
-    """Tell whether a file, or a link in the place of one, has a name like one of the patterns."""
-    like = any(fnmatch.fnmatchcase(path.name, pattern) for pattern in patterns)
-    return like and (path.is_symlink() or not path.is_dir())
-
-
-def refuse_strangers(found: Sequence[Path]) -> None:
-    """Raise `UsageError`, naming the first of several files that no command made, if there are any."""
-    for path in found[:1]:
-        raise UsageError(
-            f"{path.parent}: holds {path.name}, which is none of this command's; move it or choose another --output"
-        )
-
-
-def _is_ours(directory: Path, kind: str) -> bool:
-    """Tell whether a directory, complete, damaged or unfinished, is our own of this kind; no other is ever deleted."""
-    manifest = directory / "manifest.json"
-    with suppress(FileNotFoundError):
-        if manifest.is_file():
-            return f"cooc-engine {kind}".encode() in record_bytes(manifest)
-        return directory.is_dir() and ((directory / "lock").is_file() or not any(directory.iterdir()))
-    return True  # of another run, which has just finished it
 
 
 def _keep_or_clear(work: Path, plan: dict[str, Any], *, resume: bool) -> None:

@@ -85,7 +85,9 @@ def test_what_was_not_changed_goes_on(stopped, tmp_path, kind):
 def test_half_of_a_checkpoint_does_not_stay(stopped, tmp_path):
     """A run that was killed when it saved leaves it, and the one that goes on may never save again."""
     (tmp_path / "m.h5.checkpoint.part").write_bytes(b"half")
-    train_glove(Cooc(stopped / "text" / "cooc"), tmp_path / "m.h5", GloveOptions(vector_size=2, epochs=1), threads=1, resume=True)
+    train_glove(
+        Cooc(stopped / "text" / "cooc"), tmp_path / "m.h5", GloveOptions(vector_size=2, epochs=1), threads=1, resume=True
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["m.h5"]
 
 
