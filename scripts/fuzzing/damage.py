@@ -212,6 +212,28 @@ def manifest(at: Path, other: Path, chance: Random) -> Harm:
     return Harm(f"manifest.json: {what}, checksum wrong", True)
 
 
+def signed(at: Path, other: Path, chance: Random) -> Harm:
+    """Edit a JSON file of an unfinished run, and make its checksum anew if it has one."""
+    file = _file_in(at, chance, "*.json")
+    edited, what = edit(json.loads(file.read_bytes()), chance)
+    if isinstance(edited, dict) and "checksum" in edited:
+        _sign(at, edited, file.name)
+    else:
+        file.write_text(json.dumps(edited))
+    return Harm(f"{file.name}: {what}, checksum made anew", False)
+
+
+def staged(way: Way) -> Way:
+    """Damage in this way one of the directories in which a run had done its stages."""
+
+    def staged_way(at: Path, other: Path, chance: Random) -> Harm:
+        stage = chance.choice(sorted(path.name for path in at.iterdir() if path.is_dir()))
+        harm = way(at / stage, other / stage, chance)
+        return harm._replace(what=f"{stage}/{harm.what}")
+
+    return staged_way
+
+
 def record(at: Path, other: Path, chance: Random) -> Harm:
     """Edit a JSON file that has no checksum of its own: a plan, a record of an unfinished run."""
     file = _file_in(at, chance, "*.json")

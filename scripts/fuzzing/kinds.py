@@ -34,6 +34,7 @@ SET = (UNCHECKED, *[damage_formats.lines] * 6, damage_formats.bomb)
 DIRECTORY = (CHECKED, CHECKED, damage.exchanged, damage.missing, damage.array_values, damage.array_values, damage.array_head)
 UNFINISHED = (CHECKED, CHECKED, damage.exchanged, damage.missing, damage.record)
 PART = (*UNFINISHED, damage.array_head, damage.forged)
+RANGES = (CHECKED, CHECKED, damage.exchanged, damage.missing, damage.record, damage.signed, damage.signed)
 
 KINDS: Mapping[str, Kind] = {
     "corpus": Kind(
@@ -101,6 +102,20 @@ KINDS: Mapping[str, Kind] = {
     ),
     "unfinished-encode": Kind(
         ("out-second.part",), (*PART, damage.spooled), (f"encode text.txt --output out-second --min-count 2 --resume {RUN}",)
+    ),
+    "unfinished-ranges": Kind(
+        ("out-ranges.part",), RANGES, (f"encode text.txt more.txt few.txt --output out-ranges --min-count 2 --resume {RUN}",)
+    ),
+    "unfinished-ranked": Kind(
+        ("out-ranked.part",),
+        (*RANGES, damage.array_head, damage.forged),
+        (f"encode text.txt more.txt few.txt --output out-ranked --min-count 2 --resume {RUN}",),
+    ),
+    "unfinished-merge": Kind(("out-merge.part",), PART, (f"merge cooc cooc --output out-merge --resume {RUN}",)),
+    "unfinished-append": Kind(
+        ("out-append.work",),
+        tuple(map(damage.staged, (CHECKED, CHECKED, damage.exchanged, damage.missing, damage.record, damage.array_head))),
+        (f"append cooc more.txt --output out-append --resume {RUN}",),
     ),
     "unfinished-count": Kind(("out-count.part",), PART, (f"count corpus --output out-count --window 3 --resume {RUN}",)),
     "unfinished-embed": Kind(

@@ -21,6 +21,7 @@ import scipy.sparse
 import cooc_engine
 from cooc_engine.corpus import allotment, first_pass, second_pass
 from cooc_engine.corpus.options import EncodeOptions
+from cooc_engine.corpus.ranges import RangesCheckpoint
 from cooc_engine.counts import count as counting
 from cooc_engine.counts import directory, from_coo
 from cooc_engine.counts.options import CountOptions
@@ -29,6 +30,8 @@ from cooc_engine.formats.fasttext import read_fasttext, write_fasttext
 from cooc_engine.linalg.quantisation import quantise
 from cooc_engine.models.checkpoints import Checkpoint
 from cooc_engine.models.families import family_of, trainable
+from cooc_engine.runtime.keywords import Run
+from cooc_engine.runtime.workers import Here
 from cooc_engine.text import readers
 from cooc_engine.vectors import embedding
 
@@ -46,6 +49,7 @@ TRAINED = {  # for each family that is trained, those of these options that it h
     name: {option.name: QUICK[option.name] for option in fields(family_of(name).options) if option.name in QUICK}
     for name in trainable()
 }
+TEXTS = ["text.txt", "more.txt", "few.txt"]
 OLDER = [Path(__file__).resolve().parents[2] / "tests" / "archive" / name for name in ("corpus-v1", "cooc-v1", "model-v1.h5")]
 NAMED_COLUMNS = ("pmi", "pmi-svd")  # families that are trained on counts whose columns have names of their own, too
 RUN: Any = {"threads": 1}
@@ -207,8 +211,14 @@ def _save_and_stop(checkpoint: Checkpoint, step: str, whole: bool) -> None:
     raise InterruptedRun(step)
 
 
+class _Shared(Here):
+    """Workers that share the work of a run, all of them this process."""
+
+    count, local = 2, False
+
+
 def _make_unfinished() -> None:
-    """Leave what interrupted runs leave: `NAME.part` of both passes over a text, of a count in runs, and of an import."""
+    """Leave what interrupted runs leave: `NAME.part` of both passes over a text, of counts that are half done, and others."""
     with (
         _replaced(allotment, "LEAST_BLOCK", 1 << 10),
         _replaced(readers, "BLOCK_BYTES", 1 << 10),
@@ -218,8 +228,17 @@ def _make_unfinished() -> None:
         cooc_engine.encode("text.txt", "out-first", EncodeOptions(min_count=2), **RUN)
     with _interrupted(second_pass, "ArrayWriter", 4):
         cooc_engine.encode("text.txt", "out-second", EncodeOptions(min_count=2), **RUN)
+    with _replaced(Run, "shared", lambda run: contextlib.nullcontext(_Shared(run.workers, run.budget))):
+        with _interrupted(RangesCheckpoint, "save", 2):
+            cooc_engine.encode(TEXTS, "out-ranges", EncodeOptions(min_count=2), **RUN)
+        with _interrupted(second_pass, "ArrayWriter", 3):
+            cooc_engine.encode(TEXTS, "out-ranked", EncodeOptions(min_count=2), **RUN)
     with _interrupted(counting, "write_merged", 2):
         cooc_engine.count("corpus", "out-count", CountOptions(window=3), memory=_least(), **RUN)
+    with _interrupted(counting, "write_merged", 2):
+        cooc_engine.merge(["cooc", "cooc"], "out-merge", **RUN)
+    with _interrupted(counting, "write_rows", 2):
+        cooc_engine.append("cooc", "more.txt", "out-append", **RUN)
     with _replaced(embedding, "SECONDS", 0.0), _interrupted(embedding.Places, "sync", 2):
         options = cooc_engine.EmbedOptions(state="carry", batch=4)
         cooc_engine.embed("elmo.h5", "more.txt", "out-embed.h5", options, **RUN)
