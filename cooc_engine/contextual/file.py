@@ -55,7 +55,7 @@ def network_of(model: ModelFile) -> Network:
     Raises `UsageError` for a model of another family, `FormatError` if a parameter does not fit the recorded options.
     """
     if model.family != FAMILY:
-        raise UsageError(f"{model.path}: is a {model.family} model; only those of ELMo have vectors in context")
+        raise UsageError(f"{model.path}: is a {model.family} model; only ELMo models have vectors in context")
     shape, shapes = _shape(model), model.shapes
     for parameter in shape.parameters:
         if shapes.get(parameter.name) != parameter.shape:

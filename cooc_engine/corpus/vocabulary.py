@@ -95,7 +95,7 @@ class Vocabulary(Shown):
         try:
             encoded = [word.encode() for word in words]
         except UnicodeEncodeError as error:
-            raise InputError(f"the word {error.object!a} holds half of a surrogate pair, which is no text") from None
+            raise InputError(f"the word {error.object!a} contains half of a surrogate pair, which is not text") from None
         offsets = offsets_of([len(word) for word in encoded])
         return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets, np.array(list(counts), np.int64))
 

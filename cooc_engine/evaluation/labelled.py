@@ -39,7 +39,7 @@ def read_labelled(texts: Sequence[PathLike], options: DocumentOptions, labels: S
     if not texts:
         raise refusal("texts", texts, "one or more files")
     if labels and options.label_column is not None:
-        raise UsageError("labels are given by files and by --label-column; choose one")
+        raise UsageError("labels are given both by files and by --label-column; choose one")
     if labels and len(labels) != len(texts):
         raise UsageError(f"each text has its own file of labels; texts: {len(texts)}, files of labels: {len(labels)}")
     numbers = itertools.count(1)

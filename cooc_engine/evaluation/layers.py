@@ -152,7 +152,7 @@ def perplexities(vectors: ContextualVectors, held_out: Corpus, trained: Corpus |
     """
     words = vectors.network.shape.words
     if not words:
-        raise UsageError("the model has no softmax, like published ones, and so it has no perplexity")
+        raise UsageError("the model, like published ones, has no softmax, and therefore no perplexity")
     for corpus in (held_out, *([trained] if trained else [])):
         if not np.array_equal(corpus.vocabulary.text, vectors.vocabulary.text):
             raise UsageError(f"{corpus.path}: has a different vocabulary from the model; encode it with that of the training")

@@ -108,7 +108,7 @@ def read_elmo_vocabulary(path: Path) -> Vocabulary:
         for number, line in lines(file, LONGEST_WORD + 2, path):
             word = line.strip()
             if number <= len(MARKS) and word.decode(errors="replace") != MARKS[number - 1]:
-                raise InputError(f"{path}:{number}: a vocabulary of ELMo begins with the lines {', '.join(MARKS)}")
+                raise InputError(f"{path}:{number}: a vocabulary for ELMo begins with the lines {', '.join(MARKS)}")
             if not word or not is_utf8(word):
                 raise InputError(f"{path}:{number}: {'not UTF-8' if word else 'no word'}")
             if number > len(MARKS):

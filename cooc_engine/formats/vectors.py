@@ -217,7 +217,7 @@ class ForeignModel:
         if found == "elmo":
             return self._elmo()
         if self.options is not None:
-            raise UsageError(f"--options {self.options}: only a model of ELMo has such a file; leave it out")
+            raise UsageError(f"--options {self.options}: only an ELMo model has such a file; leave it out")
         return self._fasttext(directory) if found == "fasttext" else self._vectors(directory)
 
     def _elmo(self) -> ModelData:
@@ -400,7 +400,7 @@ def _export_floret(source: Path, output: Path, vectors: str | None, restrict: in
         raise UsageError(f"{source}: has no floret table; train fasttext --mode=floret makes a model that has one")
     sizes = model.subwords.subwords
     if not 2 <= sizes.min_n <= sizes.max_n:  # it makes n-grams of boundaries alone, and of no character at all
-        raise UsageError(f"{source}: spaCy has other n-grams of {sizes.min_n} to {sizes.max_n} characters; pass --min-n=2")
+        raise UsageError(f"{source}: spaCy makes other n-grams of {sizes.min_n} to {sizes.max_n} characters; pass --min-n=2")
     with writing_files((output,), force=force) as (part,), part.open("wb") as file:
         vectors_text.write_floret(file, model.subwords)
     return Exported((output,), "floret", len(model.vocabulary), model.subwords.matrix.shape[1], None, None)
@@ -412,7 +412,7 @@ def _export_elmo(source: Path, output: Path, vectors: str | None, restrict: int 
 
     _refuse_parts("elmo", vectors, restrict)
     if format_of(source) is not None:
-        raise UsageError(f"{source}: is no model of ELMo")
+        raise UsageError(f"{source}: is not an ELMo model")
     model = open_model(source)
     words, size = model.shapes["words"]
     return Exported(tuple(write_elmo(model, output, force=force)), "elmo", words, size, None, None)

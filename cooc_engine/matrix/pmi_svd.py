@@ -298,7 +298,7 @@ def fold_in(model: ModelFile, counts: Any, threads: int) -> Matrix:
         )
     options = model.trained_with(PmiSvdOptions)
     if options.normalize:
-        raise UsageError(f"{model.path}: was trained with --normalize, which loses what new rows take; train without it")
+        raise UsageError(f"{model.path}: was trained with --normalize, which discards what new rows need; train without it")
     made = new_rows(counts, names.counts.astype(np.float64), options.matrix, threads)
     values = model.array("singular_values").astype(np.float64)
     components = model.array("contexts") * np.divide(1, values, out=np.zeros_like(values), where=values > 0)

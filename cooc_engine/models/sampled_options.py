@@ -155,7 +155,7 @@ class Doc2vecOptions(SampledOptions):
         if self.vectors != "w":
             raise UsageError(f"--vectors is {self.vectors}; with --combine=concat outputs have other sizes, so there is only w")
         if self.extend:
-            raise UsageError("--extend does not go with --combine=concat; leave it out, --init alone begins with its words")
+            raise UsageError("--extend does not go with --combine=concat; leave it out: --init alone starts from its words")
 
     @property
     def has_words(self) -> bool:

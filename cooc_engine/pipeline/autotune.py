@@ -159,7 +159,7 @@ class _Search:
         width = self._space["vector_size"].low if "vector_size" in self._space else self._base.vector_size
         least = _overhead(width, self._labels)
         if least > self._limit:
-            raise UsageError(f"--model-size={self._options.model_size}: a model takes at least {show_size(least)}; give more")
+            raise UsageError(f"--model-size={self._options.model_size}: a model takes at least {show_size(least)}; allow more")
 
     @property
     def _labels(self) -> int:
@@ -223,7 +223,7 @@ class _Search:
         seconds = time.monotonic() - begin
         scores = Classifier.open(path).test(self._validation, self._options.predictions, threads=self._run.threads)
         if not scores.lines:
-            raise InputError(f"{self._validation}: no line has a label of the text; pass lines as those to train on")
+            raise InputError(f"{self._validation}: no line has a label of the training text; pass lines like those of the text")
         score = _score(scores, self._options.metric)
         return {"options": dict(params), "score": score, "seconds": seconds, "bytes": path.stat().st_size}
 
@@ -258,7 +258,7 @@ class _Search:
     def finish(self) -> Model:
         """Move the best model to the output; raises `UsageError` if there is none."""
         if not self._best.exists():
-            raise UsageError("--duration or --model-size leaves room for no trial; give more")
+            raise UsageError("--duration or --model-size leaves no room for a trial; allow more")
         self._best.replace(self._output)
         return open_model(self._output)
 

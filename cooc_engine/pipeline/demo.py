@@ -49,9 +49,9 @@ SHOWN = ("array", "file", "string", "thread", "matrix", "socket", "float", "exce
 MARK = "Made by cooc-engine demo"
 README = f"""{MARK}; a further run replaces it all, and nothing is lost if you delete it.
 
-documentation.txt  one docstring or help topic a line
-corpus             the same as word numbers, and the vocabulary
-cooc               which words stand near which, and how often
+documentation.txt  one docstring or help topic per line
+corpus             the same text as word numbers, and the vocabulary
+cooc               how often each word occurs near each other word
 model.h5           the vectors: cooc-engine nn model.h5 array
 report.png         loss by epoch, and a map of frequent words
 """

@@ -194,7 +194,7 @@ class JobPlan:
         paths = {name: self._paths(table.pop(key), f"[eval] {key}") for key, name in names.items() if name in SETS}
         options = options_of(EvalOptions, table, Place(self.path, "[eval]"))
         if not isinstance(self.picture, bool) or (self.picture and not self.grid):
-            raise UsageError(f"{self.path} [eval]: picture is true or false, and shows what the values in lists do")
+            raise UsageError(f"{self.path} [eval]: picture must be true or false; it shows the effect of the values in lists")
         if self.picture:
             require_matplotlib()
         missing = [path for group in paths.values() for path in group if not path.is_file()]
@@ -226,7 +226,7 @@ class JobPlan:
     def _probing(self, table: dict[str, Any]) -> Probing:
         where = Place(self.path, "[probe]")
         if not self.contextual:
-            raise UsageError(f"{where}: judges the layers of models of ELMo, and no [[train]] makes one")
+            raise UsageError(f"{where}: evaluates the layers of ELMo models, but no [[train]] makes one")
         return Probing.of(table, self._paths, where)
 
     def _text(self, fields: Mapping[str, Any], key: str, default: str) -> str:

@@ -78,7 +78,7 @@ def explore(
     refuse_file(page, force=force)
     records = []
     if not (named := named_models(models)):
-        raise UsageError("an explorer takes one model or more; name them")
+        raise UsageError("an explorer takes one or more models; name them")
     with progress.stage("explore", len(named), "models") as stage:
         for name, path in named.items():
             sides = _sides(name, path)

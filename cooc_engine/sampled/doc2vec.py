@@ -47,7 +47,7 @@ def design_doc2vec(corpus: Corpus, options: Doc2vecOptions) -> Design:
     if words + rows > MOST_ROWS:
         raise UsageError(f"{corpus.path}: {rows:,} documents are too many; Doc2Vec takes {MOST_ROWS - words:,}")
     if options.loss == "hs" and not np.array_equal(corpus.counts, corpus.vocabulary.counts):
-        raise UsageError(f"{corpus.path}: has the vocabulary of another, whose tree of --loss=hs is not this one's; use ns")
+        raise UsageError(f"{corpus.path}: has the vocabulary of another corpus, and so another tree for --loss=hs; use ns")
     interleaved = {"inputs": rules.CONTEXTS, "mean": 0, "document": words}
     changes = interleaved if options.architecture == "dbow" and words else _predicting(options, words)
     made = design_words(corpus, options, **changes)

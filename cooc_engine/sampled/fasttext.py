@@ -78,7 +78,7 @@ def begun(older: ModelFile, arrays: Mapping[str, Matrix], options: FasttextOptio
     """
     if not {"own", "subwords"} & {*older.names}:
         if "own" not in arrays:
-            raise UsageError(f"--init {older.path}: has no n-grams to start from; leave --mode=floret out, or --init")
+            raise UsageError(f"--init {older.path}: has no n-grams to start from; leave out --mode=floret or --init")
         return {**{name: values for name, values in arrays.items() if name != "own"}, "words": arrays["own"]}
     theirs = {**FASTTEXT, **older.recorded}
     has_ngrams = theirs.get("max_n") or options.max_n or options.mode == "floret"

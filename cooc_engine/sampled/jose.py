@@ -45,7 +45,7 @@ def design_jose(corpus: Corpus, options: JoseOptions) -> Design:
     """
     words = len(corpus.vocabulary)
     if corpus.options.tag_separator is not None:
-        raise UsageError(f"{corpus.path}: its documents have tags; JoSE has a vector for each document, encode without tags")
+        raise UsageError(f"{corpus.path}: its documents have tags; JoSE takes none; encode the text without them")
 
     def settle(arrays: Mapping[str, Matrix]) -> None:
         put_on_sphere(arrays, options.seed)

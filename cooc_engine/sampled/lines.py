@@ -49,7 +49,7 @@ def check_kept(path: Path, kept: Rows | None, buckets: int) -> None:
     if kept is None:
         return
     if len(kept) and kept[-1] >= buckets:
-        raise FormatError(f"{path}: keeps the n-grams of bucket {kept[-1]:,}, and has {buckets:,} buckets; train again")
+        raise FormatError(f"{path}: keeps the n-grams of bucket {kept[-1]:,}, but has {buckets:,} buckets; train again")
     most = LISTED + LISTED_EACH * len(kept)
     if buckets > most:
         raise FormatError(

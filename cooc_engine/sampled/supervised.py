@@ -75,7 +75,7 @@ def design_supervised(corpus: Corpus, options: SupervisedOptions) -> Design:
 def refuse_pruned(corpus: Corpus) -> None:
     """Raise `UsageError` for a corpus from whose vocabulary words were left out: n-grams cannot be trained on it."""
     if corpus.manifest["tokens_in_vocabulary"] < corpus.tokens:
-        raise UsageError(f"{corpus.path}: lacks words, which n-grams may hold; encode the text with --min-count=1")
+        raise UsageError(f"{corpus.path}: lacks words that n-grams may contain; encode the text with --min-count=1")
 
 
 def retrained(
@@ -90,7 +90,7 @@ def retrained(
     for name, values in network.arrays().items():
         found = pruned.arrays.get(name)
         if found is None or found.shape != values.shape:
-            raise FormatError(f"{path}: its {name} do not have the shape that its options tell; train it again")
+            raise FormatError(f"{path}: its {name} do not have the shape that its options imply; train it again")
         values[:] = found
     run_epochs(State(network, corpus.shards), made.model, corpus, threads, stage, lambda step, whole: None)
     return {**pruned.arrays, **network.arrays()}  # n-grams of which none was kept have no place in a network
@@ -136,7 +136,7 @@ def _dictionary(corpus: Corpus, options: SupervisedOptions) -> Dictionary:
     labels = np.flatnonzero(is_label & (counts >= options.min_count_label))
     if not len(labels):
         raise InputError(
-            f"{corpus.path}: no word begins with {options.label}, so there is no label; or lower --min-count-label"
+            f"{corpus.path}: too few words begin with {options.label} for a label; check --label or lower --min-count-label"
         )
     words = np.flatnonzero(~is_label & (counts >= options.min_count))
     kinds = np.where(is_label, lines.NO_LABEL, lines.UNKNOWN).astype(np.int32)

@@ -150,7 +150,7 @@ def _read_codes(element: Element) -> Element:
     if "kept" in element.datasets:
         kept = element.array("kept", np.int32, (size,))
         if size and (kept[0] < 0 or (kept[1:] <= kept[:-1]).any()):
-            raise FormatError(f"{element.where}/kept: its numbers do not rise from 0 on")
+            raise FormatError(f"{element.where}/kept: its numbers do not ascend from 0")
     for name, dataset in element.datasets.items():
         replace(dataset, bound=LARGEST).verify(f"{element.where}/{name}")
     return element

@@ -45,7 +45,7 @@ def refuse_strangers(found: Sequence[Path]) -> None:
     """Raise `UsageError`, naming the first of several files that no command made, if there are any."""
     for path in found[:1]:
         raise UsageError(
-            f"{path.parent}: holds {path.name}, which is none of this command's; move it or choose another --output"
+            f"{path.parent}: holds {path.name}, which is not this command's; move it or choose another --output"
         )
 
 

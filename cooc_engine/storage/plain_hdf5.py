@@ -140,7 +140,7 @@ class Places:
         dataset = h5py.h5d.open(self._structure.id, name.encode())
         place = dataset.get_offset()
         if (dataset.shape, dataset.dtype) != (values.shape, FLOAT) or (values.size and place is None):
-            raise FormatError(f"{self._path}: {name} is not the room that was laid out for it; pass --force to start anew")
+            raise FormatError(f"{self._path}: {name} does not have the size reserved for it; pass --force to start anew")
         if values.size:
             self._file.seek(place)
             write_values(self._file, values)

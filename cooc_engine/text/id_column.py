@@ -91,4 +91,4 @@ class IdColumn:
         if self._separator and not one.strip():
             raise InputError(f"{where}: has an empty tag in column {self._column}; tags are separated by {self._separator!r}")
         if self._numbers and not (NUMBER.fullmatch(one) and LEAST <= int(one) <= MOST):
-            raise InputError(f"{where}: the document id {one!r} is no whole number of 64 bits; pass --doc-id-type=string")
+            raise InputError(f"{where}: the document id {one!r} is not a 64-bit integer; pass --doc-id-type=string")

@@ -61,7 +61,7 @@ class Tags:
 
     def _joined(self, number: int, document: Any) -> str:
         if not is_tagged(document) or isinstance(document.tags, str) or not len(document.tags):
-            raise InputError(f"documents: document {number} has no list of tags, as the first one has")
+            raise InputError(f"documents: document {number} has no list of tags, unlike the first one")
         tags = [str(tag) for tag in document.tags]
         for tag in tags:
             if not tag.strip() or self._separator in tag or "\n" in tag or "\0" in tag:

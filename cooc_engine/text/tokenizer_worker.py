@@ -128,4 +128,4 @@ def _decoded(raw: bytes) -> tuple[str, int]:
 def _complaint(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
         return "a word with half of a surrogate pair"
-    return f"a word that is no string ({error})" if isinstance(error, TypeError) else str(error)
+    return f"a word that is not a string ({error})" if isinstance(error, TypeError) else str(error)

@@ -71,7 +71,7 @@ class ColumnVectors(Vectors):
         if counts.shape[1] != len(self):
             raise UsageError(f"new rows have {counts.shape[1]} columns; the model has {len(self)}")
         if not (np.isfinite(counts.data).all() and (counts.data >= 0).all()):
-            raise UsageError("new rows have a number that is no count: it is negative, or not finite")
+            raise UsageError("new rows have a number that is not a count: it is negative or not finite")
         counts.sum_duplicates()
         return fold_in(self._model, counts, usable_threads(threads))
 

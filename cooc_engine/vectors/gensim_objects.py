@@ -39,7 +39,7 @@ def keyed_vectors(words: Vocabulary, vectors: Matrix, subwords: SubwordRows | No
     else:
         ngrams = subwords.subwords
         if ngrams.hashes:
-            raise UsageError("gensim does not hash n-grams as floret does; export_vectors writes floret's table")
+            raise UsageError("gensim does not hash n-grams like floret; export_vectors writes floret's table")
         if subwords.kept is not None:
             raise UsageError("gensim has a row for every bucket of n-grams, and some of this model's were left out")
         made = FastTextKeyedVectors(width, ngrams.min_n, ngrams.max_n, ngrams.buckets)

@@ -57,7 +57,7 @@ def word_pairs(similarity: Callable[[int, int], float], how: Matching, path: Pat
             scores.append(float(score))
             values.append(similarity(*rows) if rows else 0.0)
     if not scores:
-        raise InputError(f"{path}: has no pair of known words with a score; is {delimiter!r} what separates them?")
+        raise InputError(f"{path}: has no pair of known words with a score; is {delimiter!r} the right delimiter?")
     pairs = len(scores) if how.counts_unknown else len(scores) + unknown
     return stats.pearsonr(scores, values), stats.spearmanr(scores, values), 100 * unknown / pairs
 

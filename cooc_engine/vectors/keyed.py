@@ -136,7 +136,7 @@ class KeyedQueries(WordVectors, GensimNames):
         """
         keys = _list(keys)
         if not keys:
-            raise UsageError("a mean needs words, at least one")
+            raise UsageError("a mean needs at least one word")
         factors = np.ones(len(keys)) if weights is None else numbers("weights", weights, 1).astype(np.float64)
         if len(factors) != len(keys):
             raise UsageError(f"weights has {len(factors)} numbers for {len(keys)} words; pass a weight for each")
@@ -289,7 +289,7 @@ class KeyedQueries(WordVectors, GensimNames):
     def get_vecattr(self, key: Key, attr: Literal["count"]) -> int:
         """Return how often a word occurs, the attribute "count"; there are no others."""
         if attr != "count":
-            raise UnknownWordError(f"there is no attribute {attr!r}; there is only count")
+            raise UnknownWordError(f"there is no attribute {attr!r}; the only one is 'count'")
         return int(self.vocabulary.counts[self.get_index(key)])
 
     @gated

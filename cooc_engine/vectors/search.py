@@ -71,7 +71,7 @@ class RowReader(Protocol):
 
 
 def top(size: int, topn: int) -> int:
-    """Return the largest possible number of answers; raises `UsageError` if `topn` is no whole number from 1."""
+    """Return the largest possible number of answers; raises `UsageError` if `topn` is not a whole number from 1 on."""
     wanted: int = checked("topn", topn, Annotated[int, AtLeast(1)])
     return min(wanted, size)
 

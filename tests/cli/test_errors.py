@@ -354,7 +354,7 @@ def test_a_directory_of_others_where_work_is_done_is_not_deleted(call, made, fla
     victim = Path("out.work") / name
     victim.parent.mkdir(parents=True)
     victim.write_text("dear")
-    says = f"out.work: holds {Path(name).parts[0]}, which is none of this command's; move it"
+    says = f"out.work: holds {Path(name).parts[0]}, which this command did not write; move it"
     assert_one_line(*call(*train, flag), 2, says)
     assert victim.read_text() == "dear"
 
@@ -366,7 +366,7 @@ def test_what_others_keep_among_what_work_left_is_not_deleted(call, made, flag, 
     victim.parent.mkdir(parents=True)
     Path("out.work/lock").touch()
     victim.write_text("dear")
-    says = f"out.work/{stage}: holds thesis.txt, which is none of this command's; move it"
+    says = f"out.work/{stage}: holds thesis.txt, which is not this command's; move it"
     assert_one_line(*call("train", "pmi", made / "text.txt", "--output", "out", *QUIET, flag), 2, says)
     assert victim.read_text() == "dear"
 

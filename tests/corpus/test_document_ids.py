@@ -46,7 +46,7 @@ def test_what_is_no_number_is_refused_with_its_line(tmp_path, wrong):
     (tmp_path / "a.txt").write_text("1\tice\n2\tice\n", "utf-8")
     (tmp_path / "b.txt").write_text(f"3\tice\n{wrong}\tice\n", "utf-8")
     texts = [tmp_path / "a.txt", tmp_path / "b.txt"]
-    with pytest.raises(InputError, match=rf"b.txt:2: the document id '{re.escape(wrong)}' is no whole number of 64 bits"):
+    with pytest.raises(InputError, match=rf"b.txt:2: the document id '{re.escape(wrong)}' is not a 64-bit integer"):
         encode(texts, tmp_path / "corpus", options_of(doc_id_type="int64"))
     assert document_ids(encode(texts, tmp_path / "strings", options_of())).words[3] == wrong
 

@@ -281,7 +281,7 @@ def test_truncated_weights_are_refused(tmp_path, published, size):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("the\nof\n", "vocabulary.txt:1: a vocabulary of ELMo begins with the lines <S>, </S>, <UNK>"),
+        ("the\nof\n", "vocabulary.txt:1: a vocabulary for ELMo begins with the lines <S>, </S>, <UNK>"),
         ("<S>\n</S>\n<UNK>\na\n\nb\n", "vocabulary.txt:5: no word"),
         ("<S>\n</S>\n<UNK>\na\nb\na\n", "vocabulary.txt:6: the word 'a' stands twice .first in line 4"),
     ],
@@ -298,7 +298,7 @@ def test_a_vocabulary_that_is_not_utf8_is_refused(tmp_path, published):
 
 def test_options_belong_to_elmo_alone(tmp_path, published):
     (tmp_path / "a.vec").write_text("1 2\na 1 2\n")
-    with pytest.raises(UsageError, match="only a model of ELMo has such a file"):
+    with pytest.raises(UsageError, match="only an ELMo model has such a file"):
         import_vectors(tmp_path / "a.vec", tmp_path / "b.h5", options=published / FILES.options)
 
 

@@ -91,7 +91,7 @@ def test_the_table_is_written_for_spacy(path, corpus, tmp_path):
     for min_n, max_n in ((0, 3), (1, 3), (3, 0)):
         how = options_of("fasttext", **{**FLORET, "epochs": 1, "min_n": min_n, "max_n": max_n})
         other = train("fasttext", corpus, tmp_path / "o.h5", how, force=True)
-        with pytest.raises(UsageError, match=f"spaCy has other n-grams of {min_n} to {max_n} characters; pass min_n=2"):
+        with pytest.raises(UsageError, match=f"spaCy makes other n-grams of {min_n} to {max_n} characters; pass min_n=2"):
             export_vectors(other.path, tmp_path / "x.floret")
 
 

@@ -290,7 +290,7 @@ def test_neighbours_of_rows_of_columns_and_across(model):
         assert np.mean([int(each.split()[1]) % 2 == 0 for each, _ in found]) >= 0.8
     expected = model.array("contexts")[columns.row("item 4")]
     np.testing.assert_array_equal(columns["item 4"], expected)
-    with pytest.raises(CoocError, match="there is no column 'item 99'; their names are 'item"):
+    with pytest.raises(CoocError, match="there is no column 'item 99'; the first names are item 10, "):
         columns.most_similar("item 99")
 
 
@@ -368,8 +368,8 @@ def test_new_rows_are_given_by_names(model):
     ("rows", "message"),
     [
         (np.ones((2, 24)), "new rows have 24 columns; the model has 25"),
-        (-np.ones((1, 25)), "a number that is no count: it is negative, or not finite"),
-        (np.full((1, 25), np.nan), "a number that is no count"),
+        (-np.ones((1, 25)), "a number that is not a count: it is negative or not finite"),
+        (np.full((1, 25), np.nan), "a number that is not a count"),
     ],
 )
 def test_new_rows_that_do_not_fit_are_refused(model, rows, message):
@@ -379,7 +379,7 @@ def test_new_rows_that_do_not_fit_are_refused(model, rows, message):
 
 def test_a_model_that_lost_what_new_rows_take_says_so(cooc, model, tmp_path):
     train_pmi_svd(cooc, tmp_path / "normalized.h5", PmiSvdOptions(vector_size=3, normalize=True), threads=1)
-    with pytest.raises(UsageError, match="which loses what new rows take"):
+    with pytest.raises(UsageError, match="which discards what new rows need"):
         ColumnVectors.open(tmp_path / "normalized.h5").fold_in(np.ones((1, 25)))
     quantize(model, tmp_path / "small.h5", threads=1)
     with pytest.raises(UsageError, match="takes no new rows; train pmi-svd on counts whose columns have names"):

@@ -147,7 +147,7 @@ def test_a_trial_that_diverges_is_left_out(texts, tmp_path, monkeypatch):
 
 def test_a_text_that_judges_nothing_is_refused(texts, tmp_path):
     texts[1].write_text("a1 a2\n__label__none a3\n")
-    with pytest.raises(InputError, match="valid: no line has a label of the text"):
+    with pytest.raises(InputError, match="valid: no line has a label of the training text"):
         autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
 
 
@@ -173,7 +173,7 @@ def test_a_record_that_was_changed_is_refused(texts, tmp_path, monkeypatch):
 def test_what_cannot_be_searched_is_refused(texts, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=None))  # before any training
     for options, base, message in (
-        (AutotuneOptions(duration=0), BASE, "no trial"),
+        (AutotuneOptions(duration=0), BASE, "no room for a trial"),
         (AutotuneOptions(metric="f1:none"), BASE, "metric is 'f1:none'"),
         (AutotuneOptions(metric="recall:__label__none"), BASE, "metric is 'recall:__label__none'"),
         (AutotuneOptions(model_size="10"), BASE, "model_size=10: a model takes at least"),
@@ -218,7 +218,7 @@ def test_a_corpus_is_searched_on_as_it_is(texts, tmp_path):
     with pytest.raises(UsageError, match="is already encoded; options of encoding have no effect on it"):
         autotune(corpus.path, texts[1], tmp_path / "n.h5", AutotuneOptions(trials=1), BASE, AllWordsOptions())
     pruned = encode(texts[0], tmp_path / "pruned", AllWordsOptions(max_vocab=9))
-    with pytest.raises(UsageError, match="lacks words, which n-grams may hold"):  # though the first trial has none
+    with pytest.raises(UsageError, match="lacks words that n-grams may contain"):  # though the first trial has none
         autotune(pruned.path, texts[1], tmp_path / "n.h5", AutotuneOptions(trials=1), BASE)
 
 

@@ -350,7 +350,7 @@ def test_the_command_prints_the_table(job, capsys, monkeypatch):
         ("min-count = 2", "min-count = [2, 3]", "[encode] min-count is [2, 3]"),
         ("cds = [1.0, 0.75]", 'cds = [1.0, "a"]', "[[train]] 1 cds is 'a'"),
         ("cds =", "csd =", "unknown option 'csd'; did you mean cds?"),
-        ("[eval]", "[eval]\npicture = 3", "picture is true or false"),
+        ("[eval]", "[eval]\npicture = 3", "picture must be true or false"),
         ("[eval]", '[[train]]\nmodel = "pmi-svd"\ncds = [1.0, 0.5]\n[eval]', "two models go to work/pmi-svd-window-2-cds-1.h5"),
         (
             'eig = [0.5, 0.0, 1]\nvectors = ["w", "w+c"]',
@@ -379,7 +379,7 @@ def test_a_picture_needs_lists_and_matplotlib(job, capsys, monkeypatch):
     for old, new in (("[2, 4]", "2"), ("[1.0, 0.75]", "1.0"), ("[0.5, 0.0, 1]", "0.5"), ('["w", "w+c"]', '"w"')):
         replaced(job, old, new)
     assert main(["run", str(job)]) == 2
-    assert "shows what the values in lists do" in capsys.readouterr().err
+    assert "it shows the effect of the values in lists" in capsys.readouterr().err
 
 
 def test_a_table_that_is_none_is_named(job):

@@ -115,7 +115,7 @@ GLOVE, PMI = 'model = "glove"\nepochs = 1\nvector-size = 4\n', 'model = "pmi"\n'
         (
             "[eval]",
             '[cluster]\ntexts = "text.txt"\nlabels = "text.txt"\nlabel-column = 1\n[eval]',
-            "job.toml: labels are given by files and by [cluster] label-column; choose one",
+            "job.toml: labels are given both by files and by [cluster] label-column; choose one",
         ),
     ],
 )  # fmt: skip

@@ -103,7 +103,7 @@ def test_hostile_words_are_data_and_nothing_else_runs_or_loads(page):
 def test_what_cannot_be_explored(models, tmp_path, capsys):
     with pytest.raises(UsageError, match=r"page\.txt: is not the name of a page"):
         explore(models, tmp_path / "page.txt")
-    with pytest.raises(UsageError, match=r"^an explorer takes one model or more"):
+    with pytest.raises(UsageError, match=r"^an explorer takes one or more models"):
         explore([], tmp_path / "page.html")
     with pytest.raises(UsageError, match="at least 3"):
         explore(models, tmp_path / "page.html", 2)

@@ -179,7 +179,7 @@ def test_tags_are_those_of_the_column(tmp_path, capsys):
     [
         ("a,,b\tice", {}, "a.txt:2: has an empty tag in column 1; tags are separated by ','"),
         ("a, \tice", {}, "a.txt:2: has an empty tag"),
-        ("1,x\tice", {"doc_id_type": "int64"}, "a.txt:2: the document id 'x' is no whole number"),
+        ("1,x\tice", {"doc_id_type": "int64"}, "a.txt:2: the document id 'x' is not a 64-bit integer"),
     ],
 )
 def test_a_wrong_tag_is_refused_with_its_line(tmp_path, line, more, wrong):
@@ -199,7 +199,7 @@ def test_tags_of_python_go_with_any_tokenizer(tmp_path):
 @pytest.mark.parametrize(
     ("second", "wrong"),
     [
-        (["ice"], "document 2 has no list of tags, as the first one has"),
+        (["ice"], "document 2 has no list of tags, unlike the first one"),
         (TaggedDocument(["ice"], "ab"), "document 2 has no list of tags"),
         (TaggedDocument(["ice"], []), "document 2 has no list of tags"),
         (TaggedDocument(["ice"], ["a,b"]), "document 2 has the tag 'a,b'"),
@@ -217,7 +217,7 @@ def test_what_is_no_tag_is_refused_with_the_number_of_its_document(tmp_path, sec
 def test_tags_without_a_meaning_are_refused(corpus, tmp_path):
     with pytest.raises(UsageError, match="has one place for the document"):
         train("doc2vec", corpus, tmp_path / "m.h5", options_of(architecture="dm", combine="concat"))
-    with pytest.raises(UsageError, match="its documents have tags; JoSE has a vector for each document"):
+    with pytest.raises(UsageError, match="its documents have tags; JoSE takes none"):
         train("jose", corpus, tmp_path / "m.h5", JoseOptions(epochs=1))
     with pytest.raises(UsageError, match="is for documents with tags; pass TaggedDocument"):
         encode_documents(["ice"], tmp_path / "c", EncodeOptions(tag_separator=","))

@@ -410,7 +410,7 @@ def test_what_someone_keeps_among_our_files_is_neither_lost_nor_taken_for_ours(t
         place.mkdir()
         place /= "notes.txt"
     place.write_text("dear")
-    with pytest.raises(UsageError, match=f"{which}: holds {own}, which is none of this command's; move it"):
+    with pytest.raises(UsageError, match=f"{which}: holds {own}, which is not this command's; move it"):
         build(tmp_path / "out", **how)
     assert place.read_text() == "dear" and names(tmp_path) == [which]
     (tmp_path / which / own).rename(tmp_path / "kept")

@@ -29,7 +29,7 @@ FAILURES = {
     "fail": "failed (ValueError: on two lines)",
     "string": "failed (TypeError: it returned a string, not an iterable of words)",
     "nothing": "failed (TypeError: 'NoneType' object is not iterable)",
-    "numbers": "gave a word that is no string (sequence item 0: expected str instance, int found)",
+    "numbers": "gave a word that is not a string (sequence item 0: expected str instance, int found)",
     "spaced": "gave a word that is empty, or holds white space or a NUL: 'New York'",
     "empty": "gave a word that is empty, or holds white space or a NUL: ''",
     "nul": "gave a word that is empty, or holds white space or a NUL: 'a\\x00b'",

@@ -342,5 +342,5 @@ def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsy
 
 def test_n_grams_of_no_bucket_are_refused(tmp_path):
     check_kept(tmp_path, np.array([0, 69]), 70)
-    with pytest.raises(FormatError, match="keeps the n-grams of bucket 70, and has 70 buckets; train again"):
+    with pytest.raises(FormatError, match="keeps the n-grams of bucket 70, but has 70 buckets; train again"):
         check_kept(tmp_path, np.array([0, 70]), 70)

@@ -181,7 +181,7 @@ def test_forged_leftovers_are_refused(tmp_path, model, text, stopped):
             del file["4"]
             file.create_dataset("4", data=values, **how)
 
-    other, no_room = "is not what the interrupted run left", "4 is not the room that was laid out for it"
+    other, no_room = "is not what the interrupted run left", "4 does not have the size reserved for it"
     forgeries = {
         "no UTF-8": (lambda: exchange("lines", "日".encode(), b"\xe6a"), {}, f"lines: {other}"),
         "fewer words": (lambda: exchange("lines", b"of the river\n  ", b"of the-river\n  "), {}, f"lines: {other}"),

@@ -238,7 +238,7 @@ def test_a_classifier_that_is_not_what_its_options_tell_is_not_trained_again(tmp
     older = open_model(classifier[1])
     config = {**older.config, "train": {**older.config["train"], "vector_size": 99}}
     save_model(tmp_path / "m.h5", replace(older.data(), config=config))
-    with pytest.raises(FormatError, match=r"m\.h5: its words do not have the shape that its options tell"):
+    with pytest.raises(FormatError, match=r"m\.h5: its words do not have the shape that its options imply"):
         quantize(tmp_path / "m.h5", tmp_path / "s.h5", QuantizeOptions(cutoff=120, retrain=str(classifier[0])), threads=1)
 
 
