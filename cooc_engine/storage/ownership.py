@@ -44,9 +44,7 @@ def _is_named(path: Path, patterns: Sequence[str]) -> bool:
 def refuse_strangers(found: Sequence[Path]) -> None:
     """Raise `UsageError`, naming the first of several files that no command made, if there are any."""
     for path in found[:1]:
-        raise UsageError(
-            f"{path.parent}: holds {path.name}, which is not this command's; move it or choose another --output"
-        )
+        raise UsageError(f"{path.parent}: holds {path.name}, which is not this command's; move it or choose another --output")
 
 
 def _is_ours(directory: Path, kind: str) -> bool:

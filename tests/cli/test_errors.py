@@ -354,7 +354,7 @@ def test_a_directory_of_others_where_work_is_done_is_not_deleted(call, made, fla
     victim = Path("out.work") / name
     victim.parent.mkdir(parents=True)
     victim.write_text("dear")
-    says = f"out.work: holds {Path(name).parts[0]}, which this command did not write; move it"
+    says = f"out.work: holds {Path(name).parts[0]}, which is not this command's; move it"
     assert_one_line(*call(*train, flag), 2, says)
     assert victim.read_text() == "dear"
 
