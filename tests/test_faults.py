@@ -211,6 +211,24 @@ def test_what_was_finished_but_for_its_name_is_compared_before_it_gets_it(tmp_pa
     assert files(make(resume=True).path).keys() == {*bound, "manifest.json"}
 
 
+@pytest.mark.parametrize("name", ["cooc/columns-00000.bin", "cooc/row-sums.bin", "cooc/manifest.json"])
+def test_what_a_stopped_append_left_is_not_added_if_it_is_damaged(tmp_path, monkeypatch, name):
+    text = write_text(tmp_path / "t", 500, 20)
+    cooc = count(encode(text, tmp_path / "corpus", ALL), tmp_path / "cooc")
+    whole = files(cooc_engine.append(cooc, text, tmp_path / "out").path)
+    shutil.rmtree(tmp_path / "out")
+    with monkeypatch.context() as patch, pytest.raises(InterruptedRun):
+        patch.setattr(cooc_module, "write_merged", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        cooc_engine.append(cooc, text, tmp_path / "out")
+    content = bytearray((tmp_path / "out.work" / name).read_bytes())
+    content[-9] ^= 1
+    (tmp_path / "out.work" / name).write_bytes(content)
+    with pytest.raises(FormatError, match=rf"out\.work/{name}: .*; pass force=True to start anew$"):
+        cooc_engine.append(cooc, text, tmp_path / "out", resume=True)
+    assert not (tmp_path / "out").exists()
+    assert files(cooc_engine.append(cooc, text, tmp_path / "out", force=True).path) == whole
+
+
 # ----------------------------------------------------------------------------------------------- an encoding that goes on
 
 

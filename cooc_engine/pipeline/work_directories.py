@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from cooc_engine.corpus.directory import MEMBERS as OF_CORPUS
 from cooc_engine.counts.directory import MEMBERS as OF_COUNTS
+from cooc_engine.errors import FormatError
 from cooc_engine.storage.locks import locked_directory, refuse_links
 from cooc_engine.storage.outputs import beside, discard, disk_errors
 from cooc_engine.storage.ownership import refuse_strangers, strangers
@@ -19,6 +21,7 @@ __all__ = ["discard_work", "work_of", "workspace"]
 LOCK = "lock"
 MEMBERS = frozenset((LOCK, "corpus", "cooc", "best", "trial", "small"))
 """Names of the files and directories made there, without their suffixes."""
+REMAKE = re.compile(r"(build it|make it|count) again$")
 
 
 def work_of(output: Path) -> Path:
@@ -30,7 +33,8 @@ def work_of(output: Path) -> Path:
 def workspace(output: Path, *, anew: bool, keeps: Callable[[BaseException], bool]) -> Iterator[Path]:
     """Lock and yield the directory, empty if `anew`; then delete it, unless it `keeps` something to resume after an error.
 
-    Raises `UsageError` if another run is at work there, or if it holds what no command made, which would be deleted.
+    Raises `UsageError` if another run is at work there, or if it holds what no command made, which would be deleted. A
+    `FormatError` about what it holds says how to start anew: that was left by an interrupted run, and no one builds it by hand.
     """
     work = work_of(output)
     _refuse_foreign(work)
@@ -42,6 +46,8 @@ def workspace(output: Path, *, anew: bool, keeps: Callable[[BaseException], bool
         try:
             yield work
         except BaseException as error:
+            if isinstance(error, FormatError) and error.text.startswith(f"{work}/"):
+                error.args = (REMAKE.sub("pass --force to start anew", error.text),)
             if not (_members(work) and keeps(error)):
                 _delete(work)
             raise
