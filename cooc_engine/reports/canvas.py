@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "GREY", "INK", "new_picture", "picture", "plain_axes", "require_matplotlib"]
+__all__ = ["COLOURS", "DARK", "GREY", "INK", "new_picture", "picture", "plain_axes", "require_matplotlib"]
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2a7d3f", "#a8324a", "#6a4c9c", "#7a5230", "#0f7f86", "#8a7a00", "#b0408f", "#4d5b66")
+DARK = ("#6aa7ec", "#f0935a", "#6cc384", "#ee7f94", "#b59be6", "#caa07c", "#4fc3ca", "#d3c24c", "#e58fcb", "#a9b7c2")
+"""`COLOURS`, as they are on a dark page."""
 INK, GREY = "#222222", "#8a8a8a"
 FORMATS: dict[str, dict[str, None]] = {".png": {}, ".svg": {"Date": None}}  # and the metadata that is left out
 

@@ -23,7 +23,7 @@ from cooc_engine.evaluation.comparison import named_models
 from cooc_engine.formats.vectors import format_of
 from cooc_engine.models.file import open_model
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.reports.html import TEMPLATES, check_name, environment
+from cooc_engine.reports.html import TEMPLATES, check_name, environment, palette
 from cooc_engine.reports.word_map import frequent_words, groups_of, neighbourhood_map, units_of
 from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.extras import require
@@ -153,6 +153,7 @@ def _text(values: npt.NDArray[Any]) -> str:
 def _render(records: list[dict[str, Any]]) -> str:
     """Return the page. Words are part of its data, in which no tag can begin, and the script shows them as text."""
     script, style = ((TEMPLATES / f"explorer.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    style = f"{palette()}\n{style}"
     data = json.dumps(records, separators=(",", ":")).replace("<", "\\u003c")
     return (
         environment()

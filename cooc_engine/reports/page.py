@@ -12,7 +12,7 @@ from cooc_engine.evaluation.comparison import comparison
 from cooc_engine.evaluation.options import CompareOptions
 from cooc_engine.reports import canvas, charts
 from cooc_engine.reports.document_map import SHAPES, map_panels
-from cooc_engine.reports.html import check_name, environment
+from cooc_engine.reports.html import check_name, environment, palette
 from cooc_engine.reports.panels import png
 from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.extras import require
@@ -24,7 +24,7 @@ from cooc_engine.storage.outputs import disk_errors, refuse_file, utf8, write_fi
 
 __all__ = ["check_page", "compare", "page_of", "render", "verdict"]
 
-COLOURS = canvas.COLOURS[:8]  # --c0 to --c7 in the style of the page
+COLOURS = canvas.COLOURS[:8]  # the style of the page has classes for these
 SIGNIFICANT = 0.05
 CLUSTERING = {"nmi": "NMI", "mi": "MI, nats", "ari": "ARI", "purity": "purity"}
 CLASSIFICATION = {"accuracy": "accuracy", "micro-f1": "micro F1", "macro-f1": "macro F1"}
@@ -133,6 +133,7 @@ def render(record: Mapping[str, Any]) -> str:
     names = list(colours)
     return made.get_template("page.html").render(
         **record,
+        palette=palette(),
         names=names,
         colours=colours,
         kinds=KINDS,
