@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.models.option_types import Epochs
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
 __all__ = ["MOST_CHARACTERS", "ElmoOptions", "LettersOptions"]
@@ -63,7 +64,7 @@ class ElmoOptions(Options):
     """With adam: learning rate of the softmax, which decays in the same way."""
     dropout: Annotated[float | None, AtLeast(0), Below(1)] = None
     """Share of each layer's inputs, and of the outputs, dropped at random: by default 0.1, or 0 for one epoch of adam."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 1
+    epochs: Epochs = 1
     """Number of passes over the text."""
     held_out: Annotated[int, AtLeast(0)] = 20_000
     """Approximate number of words in the documents held out to measure the perplexity; at most 1 % of the text."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
+from cooc_engine.models.option_types import Clip, Epochs, LearningRate, VectorSize
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options, Unparsed
 
 __all__ = ["AsWrittenOptions", "GloveOptions", "PmiOptions", "PmiSvdOptions", "SimplerGloveOptions"]
@@ -18,17 +19,17 @@ UNWATCHED = "without --held-out no loss is watched"
 class GloveOptions(Options):
     """The GloVe model and its optimiser (Pennington, Socher and Manning 2014)."""
 
-    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
+    vector_size: VectorSize = 100
     """Dimension of the vectors."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 25
+    epochs: Epochs = 25
     """Number of passes over the entries."""
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
+    lr: LearningRate = 0.05
     """Initial learning rate of AdaGrad."""
     x_max: Annotated[float, Above(0), Flag(alias=("--xmax",))] = 100.0
     """Counts of at least this have weight 1; 10 suits a small corpus."""
     weight_power: Annotated[float, AtLeast(0)] = 0.75
     """Exponent α of the weight (count / x-max)^α of smaller counts."""
-    clip: Annotated[float | None, Above(0), Flag(alias=("--grad-clip", "--grad-clip-value"))] = 100.0
+    clip: Clip = 100.0
     """Clip each component of a gradient to this, before multiplying by the learning rate."""
     target: Literal["log", "log1p"] = "log"
     """The value that is fitted: log x or log(1 + x) of a count x."""
@@ -59,11 +60,11 @@ class GloveOptions(Options):
 class SimplerGloveOptions(Options):
     """The simpler-GloVe model and its optimiser (Su Jianlin 2017)."""
 
-    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
+    vector_size: VectorSize = 100
     """Dimension of the vectors."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 30
+    epochs: Epochs = 30
     """Number of passes over the entries."""
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.1
+    lr: LearningRate = 0.1
     """Initial learning rate of AdaGrad."""
     x_max: Annotated[float, Above(0), Flag(alias=("--xmax",))] = 100.0
     """The count whose weight is 1."""
@@ -73,7 +74,7 @@ class SimplerGloveOptions(Options):
     """Whether the weight of counts above x-max is capped at 1."""
     tying: Literal["tied", "free"] = "tied"
     """One set of vectors for words and contexts (best for meaning), or two (concatenated, best for grammar)."""
-    clip: Annotated[float | None, Above(0), Flag(alias=("--grad-clip", "--grad-clip-value"))] = None
+    clip: Clip = None
     """Clip each component of a gradient to this, before multiplying by the learning rate; off by default."""
     accumulators: Literal["component", "row"] = "component"
     """AdaGrad's sums of squares: one per component, as in GloVe's program, or one per row, which is faster and smaller at the
@@ -125,7 +126,7 @@ class AsWrittenOptions(EncodeOptions):
 class PmiSvdOptions(Options):
     """The PMI matrix and its truncated SVD (Levy, Goldberg and Dagan 2015)."""
 
-    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
+    vector_size: VectorSize = 100
     """Dimension of the vectors: the number of singular values that are kept."""
     pmi: Literal["ppmi", "pmi", "npmi"] = "ppmi"
     """`ppmi` keeps positive values, `pmi` those of all counted pairs; `npmi` divides them by -log of the pair's probability."""

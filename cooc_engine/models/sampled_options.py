@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 from cooc_engine.errors import UsageError
+from cooc_engine.models.option_types import Epochs, LearningRate, VectorSize
 from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options
 
 __all__ = [
@@ -20,7 +21,7 @@ INFER_EPOCHS, INFER_SEED = 20, 1  # by default, of the vector of a new document
 class SampledOptions(Options):
     """Options common to all models that are trained on the text itself."""
 
-    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
+    vector_size: VectorSize = 100
     """Dimension of the vectors."""
     window: Annotated[int, AtLeast(1), Flag(alias=("--window-size", "--ws", "--win"))] = 5
     """Largest number of context words on each side of the centre."""
@@ -38,9 +39,9 @@ class SampledOptions(Options):
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-3
     """Subsample frequent words: a word of frequency f > 2.6 t is kept with probability √(t/f) + t/f; 0 keeps all."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
+    epochs: Epochs = 5
     """Number of passes over the text."""
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.025
+    lr: LearningRate = 0.025
     """Initial learning rate, which decays linearly to `min-lr`."""
     min_lr: Annotated[float | None, AtLeast(0), Flag(alias=("--min-alpha",))] = None
     """Final learning rate, by default 1e-4 of `lr`. With few epochs, a tenth of `lr` or more gives better vectors."""
@@ -93,7 +94,7 @@ class SkipgramOptions(SampledOptions):
 class CbowOptions(SampledOptions):
     """Continuous bag of words (Mikolov et al. 2013)."""
 
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
+    lr: LearningRate = 0.05
     """Initial learning rate, which decays linearly to `min-lr`."""
     gradient: Literal["whole", "share"] = "whole"
     """The share of the mean's gradient that each of its C words receives: all of it, as in word2vec's program, or 1/C."""
@@ -116,7 +117,7 @@ class Doc2vecOptions(SampledOptions):
     """Size of each window: drawn from 1 to `window`, or always `window`, as it is with concat."""
     words: Literal["on", "off"] = "off"
     """With dbow: also train skip-gram, so that words have input vectors in the same space as documents."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
+    epochs: Epochs = 10
     """Number of passes over the text."""
     vectors: Literal["w", "c", "w+c", "concat"] | None = None  # type: ignore[assignment]
     """The word vectors that queries use: w by default, or c for dbow without `words`, which has no others."""
@@ -188,7 +189,7 @@ class FasttextOptions(SampledOptions):
     """With ns: negative samples are drawn in proportion to their counts to this power."""
     subsample: Annotated[float, AtLeast(0), Flag(alias=("--sample", "--sub", "-t"))] = 1e-4
     """Subsample frequent words: a word of frequency f > 2.6 t is kept with probability √(t/f) + t/f; 0 keeps all."""
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.05
+    lr: LearningRate = 0.05
     """Initial learning rate, which decays linearly to `min-lr`."""
     min_lr: Annotated[float, AtLeast(0), Flag(alias=("--min-alpha",))] = 0.0
     """Final learning rate."""
@@ -228,9 +229,9 @@ class JoseOptions(SampledOptions):
     """With shared noise: number of words that neighbours share, a sixteenth of which is redrawn at each position."""
     noise_power: Annotated[float, AtLeast(0), Flag(alias=("--ns-exponent",))] = 0.75
     """Noise words are drawn in proportion to their counts to this power."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 10
+    epochs: Epochs = 10
     """Number of passes over the text."""
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.04
+    lr: LearningRate = 0.04
     """Initial learning rate, which decays linearly to `min-lr`."""
     vectors: Literal["w", "c", "w+c", "concat"] = "w"
     """The vectors that queries use: those of words as centres or as contexts, their sum, or both concatenated."""

@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.errors import UsageError
-from cooc_engine.runtime.options import Above, AtLeast, Below, Flag, Options, Unparsed
+from cooc_engine.models.option_types import Epochs, LearningRate, VectorSize
+from cooc_engine.runtime.options import AtLeast, Below, Flag, Options, Unparsed
 
 __all__ = ["AllWordsOptions", "AutotuneOptions", "SupervisedOptions"]
 
@@ -24,7 +25,7 @@ class AllWordsOptions(EncodeOptions):
 class SupervisedOptions(Options):
     """A classifier of lines (Joulin et al. 2017)."""
 
-    vector_size: Annotated[int, AtLeast(1), Flag(alias=("--dim", "--dims", "--size"))] = 100
+    vector_size: VectorSize = 100
     """Dimension of the vectors."""
     loss: Literal["softmax", "hs", "ns", "ova"] = "softmax"
     """Softmax over all labels, hierarchical softmax, negative sampling, or one logistic regression for each label."""
@@ -44,9 +45,9 @@ class SupervisedOptions(Options):
     """Number of characters of the longest subword; 0 for no subwords."""
     buckets: Annotated[int, AtLeast(1), Below(2**31), Flag(alias=("--bucket",))] = 2_000_000
     """Number of rows that n-grams and subwords are hashed to, if there are any."""
-    epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch", "--iter", "--iterations"))] = 5
+    epochs: Epochs = 5
     """Number of passes over the text."""
-    lr: Annotated[float, Above(0), Flag(alias=("--eta", "--learning-rate"))] = 0.1
+    lr: LearningRate = 0.1
     """Initial learning rate, which decays linearly to 0."""
     init: Annotated[str | None, Flag(alias=("--pretrained", "--pretrainedVectors"))] = None
     """Start from the vectors of this model, or of a file of vectors; words that it lacks are initialised as usual."""
