@@ -19,6 +19,8 @@ from cooc_engine.models.families import trainable
 from cooc_engine.models.file import ModelData, save_model
 from cooc_engine.pipeline.job_plan import JobPlan, read_job
 from cooc_engine.reports import charts
+from cooc_engine.reports.canvas import COLOURS, DARK
+from cooc_engine.reports.html import TEMPLATES, palette
 from cooc_engine.reports.page import verdict
 
 pytest.importorskip("matplotlib")
@@ -122,6 +124,16 @@ def test_the_page_is_sound_and_needs_nothing_else(page):
         if tag == "th":
             assert attributes["scope"] in ("col", "row")
     assert tags.count("h1") == 1 and tags.count("table") == 7
+
+
+def test_pages_have_the_colours_of_pictures(page):
+    style = palette()
+    light, dark = style.split("@media screen and (prefers-color-scheme: dark)")
+    for part, colours in ((light, COLOURS), (dark, DARK)):
+        assert all(f" --c{number}: {colour};" in part for number, colour in enumerate(colours))
+    assert style in page.read_text("utf-8")
+    templates = "".join(path.read_text("utf-8") for path in TEMPLATES.iterdir())
+    assert not any(colour in templates for colour in (*COLOURS, *DARK)), "they are written once"
 
 
 def test_all_models_sets_and_words_are_in_it(page):

@@ -118,7 +118,7 @@ OPTIONS = [
     ({"architecture": "dm", "combine": "sum", "loss": "softmax"}, "the full softmax takes means"),
     ({"architecture": "dm", "combine": "concat", "radius": "random"}, "each word of the window has its place"),
     ({"architecture": "dm", "combine": "concat", "vectors": "c"}, "there is only w"),
-    ({"architecture": "dm", "combine": "concat", "extend": True}, "init alone begins with its words"),
+    ({"architecture": "dm", "combine": "concat", "extend": True}, "init alone starts from its words"),
 ]
 
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_a_classifier_is_refused(tmp_path, corpus):
                            ({"negative": 9}, "negative is")):  # fmt: skip
         with pytest.raises(UsageError, match=message):
             options(**wrong)
-    with pytest.raises(InputError, match="no word begins with __other__"):
+    with pytest.raises(InputError, match="too few words begin with __other__"):
         train("supervised", corpus, tmp_path / "m.h5", options(label="__other__"))
     with pytest.raises(DivergenceError, match="lr"):
         train("supervised", corpus, tmp_path / "m.h5", options(lr=1e6, epochs=5))

@@ -149,7 +149,7 @@ def test_what_is_refused(ours):
         (lambda: ours.doesnt_match("w1 w2"), r"is a string where a list of words is needed; pass \['w1 w2'\]"),
         (lambda: ours.n_similarity("w1", ["w2"]), "is a string where a list of words is needed"),
         (lambda: ours.most_similar("w1", clip_start=70), "there are no rows 70:62; the vocabulary has 62 words"),
-        (lambda: ours.get_mean_vector([]), "a mean needs words"),
+        (lambda: ours.get_mean_vector([]), "a mean needs at least one word"),
         (lambda: ours.get_mean_vector(["w1"], [1, 2]), "weights has 2 numbers for 1 words; pass a weight for each"),
         (lambda: ours.save_word2vec_format("x", binary=True, write_header=False), "begins with a header"),
     ):
