@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
@@ -16,6 +16,9 @@ from cooc_engine.counts.options import CountOptions
 from cooc_engine.models.families import Family, family_of, trainable
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.run_options import PlannedOptions, SharedTrainOptions, TrainOptions
+
+if TYPE_CHECKING:
+    from cooc_engine.models.file import ModelFile
 
 __all__ = ["run_job", "train"]
 
@@ -66,9 +69,16 @@ def _train(
 
     with Work(run) as work:
         trained = train_family(model, source, output, options, encode, count, run.training_keywords())
-    rows, size = trained.matrix.shape
     loss = f", {family_of(model).measure} {trained.history[-1]['loss']:.4f}" if trained.history else ""
-    work.print(output, f"{rows:,} vectors of size {size}{loss}", {"history": list(trained.history)})
+    work.print(output, f"{_rows(trained)} of size {trained.vector_size}{loss}", {"history": list(trained.history)})
+
+
+def _rows(model: ModelFile) -> str:
+    """Return how many vectors a model has."""
+    if model.document_ids is None:
+        return f"{len(model.vocabulary):,} vectors"
+    words = "" if model.published == "none" else f"{len(model.vocabulary):,} words and "
+    return f"{words}{len(model.document_ids):,} documents, vectors"
 
 
 def run_job(

@@ -18,7 +18,7 @@ from cooc_engine.counts.options import CountOptions, UniformCountOptions
 from cooc_engine.errors import UsageError
 from cooc_engine.models.elmo_options import ElmoOptions, LettersOptions
 from cooc_engine.models.matrix_options import AsWrittenOptions, GloveOptions, PmiOptions, PmiSvdOptions, SimplerGloveOptions
-from cooc_engine.models.published import RECIPES
+from cooc_engine.models.published import RECIPES, WITH_WORDS
 from cooc_engine.models.sampled_options import CbowOptions, Doc2vecOptions, FasttextOptions, JoseOptions, SkipgramOptions
 from cooc_engine.models.supervised_options import AllWordsOptions, SupervisedOptions
 from cooc_engine.runtime.keywords import SharedTrainKeywords, TrainKeywords
@@ -75,7 +75,7 @@ class Family:
     measure: str = "loss"
     arrays: Mapping[str, str] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
-    published: tuple[str, ...] = tuple(RECIPES)
+    published: tuple[str, ...] = WITH_WORDS
     shared: bool = False
     rows: Literal["dense", "sparse"] = "dense"
     subwords: Callable[[Mapping[str, Any]], Any] | None = None
@@ -202,6 +202,7 @@ FAMILIES = {
             "window_nodes": "N S d",
         },
         optional=("words", "contexts", "nodes", "padding", "window_contexts", "window_nodes"),
+        published=tuple(RECIPES),
         inference=named("cooc_engine.sampled.doc2vec:inference_doc2vec"),
     ),
     "jose": Family(

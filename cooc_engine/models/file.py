@@ -19,7 +19,7 @@ from cooc_engine.linalg.quantisation import Quantised
 from cooc_engine.models.coded import PREFIX, codes_elements, read_codes
 from cooc_engine.models.documents import checked_documents
 from cooc_engine.models.families import FAMILIES, Family
-from cooc_engine.models.published import RECIPES, Published, Recipe
+from cooc_engine.models.published import RECIPES, WORDLESS, Published, Recipe
 from cooc_engine.models.subwords import NgramOptions, SubwordRows
 from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.options import O, recorded_options
@@ -68,7 +68,7 @@ class ModelData:
     arrays        parameters by name, kept as float32, with the axes that the family's entry in `FAMILIES` names; a `center` is
                   subtracted from the published vectors; explicit vectors are CSR: data, indices, indptr and shape, which may
                   be a `Stream`
-    published     which vectors queries use: "w", "c", "w+c" or "concat"
+    published     which vectors queries use: "w", "c", "w+c" or "concat", or "none" if words have none
     config        every option of every stage, JSON-serialisable
     provenance    where the model comes from: seed, versions, digests, tokeniser; JSON-serialisable
     history       one record per epoch: epoch, loss, seconds, items, lr
@@ -152,8 +152,8 @@ class ModelFile(Opened):
 
     def facts(self) -> dict[str, str]:
         """Return family, numbers, loss, scores and path of the model."""
-        rows, size = self.rows().shape
-        facts = {"family": self.family, "words": f"{rows:,}", "size": f"{size:,}", "vectors": self.published}
+        size = {"words": f"{len(self.vocabulary):,}", "size": f"{self.vector_size:,}"}
+        facts = {"family": self.family, **size, "vectors": self.published}
         for what, names in (("documents", self.document_ids), ("columns", self.column_names)):
             if names is not None:
                 facts[what] = f"{len(names):,}"
@@ -194,6 +194,11 @@ class ModelFile(Opened):
         except KeyError:
             raise UnknownArrayError(f"{self.path}: has no parameter {name}; it has {', '.join(self.names)}") from None
 
+    @property
+    def vector_size(self) -> int:
+        """Length of the published vectors, or of those of documents if words have none."""
+        return int((self.rows() if RECIPES[self.published].needs else self.document_rows()[1]).shape[1])
+
     @functools.cached_property
     def matrix(self) -> Any:
         """The published vectors, float32: (V, d), or (V, 2d) for "concat"; sums are computed on first use and kept.
@@ -216,11 +221,13 @@ class ModelFile(Opened):
     def rows(self, published: str | None = None) -> Published | SparseVectors:
         """Return the published vectors, or those of another choice ("w", "c", "w+c" or "concat"), to be read a part at a time.
 
-        Raises `UsageError` for a choice that the model does not have.
+        Raises `UsageError` for a choice that the model does not have, and for a model without vectors of words.
         """
         arrays, chosen, family = self._arrays, published or self.published, FAMILIES[self.family]
         if chosen not in family.published or (family.rows == "dense" and not {*RECIPES[chosen].needs} <= {*arrays}):
             raise UsageError(f"{self.path}: --vectors={chosen}: the model has only {', '.join(self.names)}")
+        if not RECIPES[chosen].needs:
+            raise UsageError(f"{self.path}: {WORDLESS}")
         if self.column_names is not None and chosen != "w":
             raise UsageError(f"{self.path}: --vectors={chosen}: its columns have names of their own; take w, or columns")
         if family.rows == "sparse":
@@ -258,10 +265,7 @@ class ModelFile(Opened):
         return self.document_ids, Published({DOCUMENTS: self._reader(DOCUMENTS)}, Recipe((DOCUMENTS,)))
 
     def column_rows(self) -> tuple[Vocabulary, Published]:
-        """Return the names of columns and their vectors, which are those of contexts; raises `UsageError` if there are none.
-
-        Columns are words, unless they have names of their own.
-        """
+        """Return the names of columns, or words if they have none, and their vectors; raises `UsageError` if there are none."""
         names = self.vocabulary if self.column_names is None else self.column_names
         if "contexts" not in self._arrays or self.shapes["contexts"][:-1] != (len(names),):
             raise UsageError(f"{self.path}: has no vectors of columns; pmi-svd trains them")
@@ -398,7 +402,7 @@ def _check_published(parameters: Element, size: int) -> None:
     if published not in known:
         raise FormatError(f"{parameters.where}: published is {published!r}; its family has {', '.join(known)}")
     recipe = RECIPES[published]
-    width = parameters.array(recipe.needs[0], FLOAT, (None, None)).shape[1]
+    width = parameters.array(recipe.needs[0], FLOAT, (None, None)).shape[1] if recipe.needs else 0
     for name in recipe.needs:
         parameters.array(name, FLOAT, (None if name == recipe.listed else size, width))
     if "center" in parameters.datasets:

@@ -13,7 +13,7 @@ import numpy as np
 from cooc_engine.runtime.offsets import offsets_of
 from cooc_engine.runtime.types import Matrix, Rows
 
-__all__ = ["RECIPES", "ListedRows", "Published", "Recipe", "combined", "mean_vector"]
+__all__ = ["RECIPES", "WITH_WORDS", "WORDLESS", "ListedRows", "Published", "Recipe", "combined", "mean_vector"]
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,16 @@ class Recipe:
         return np.concatenate(parts, axis=-1) if self.side_by_side else functools.reduce(operator.add, parts)
 
 
-# The choices of vectors, by their names in `--vectors` and in model files.
+# The choices of vectors, by their names in `--vectors` and in model files; of `none`, words have no vectors.
 RECIPES: Mapping[str, Recipe] = {
     "w": Recipe(("words",)),
     "c": Recipe(("contexts",)),
     "w+c": Recipe(("words", "contexts")),
     "concat": Recipe(("words", "contexts"), side_by_side=True),
+    "none": Recipe(()),
 }
+WORDLESS = "has no vectors of words: PV-DBOW with --loss=hs trains documents alone; take these, or train with --words=on too"
+WITH_WORDS = tuple(name for name, recipe in RECIPES.items() if recipe.arrays)
 
 
 GATHERED = 1 << 16  # listed rows that are copied at a time

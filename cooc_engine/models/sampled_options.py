@@ -120,12 +120,14 @@ class Doc2vecOptions(SampledOptions):
     epochs: Epochs = 10
     """Number of passes over the text."""
     vectors: Literal["w", "c", "w+c", "concat"] | None = None  # type: ignore[assignment]
-    """The word vectors that queries use: w by default, or c for dbow without `words`, which has no others."""
+    """The word vectors that queries use: w by default, or c for dbow without `words`, which with hs has none."""
 
     def __post_init__(self) -> None:
         """Fill in vectors and radius, so that the record states them; raise `UsageError` for vectors that do not exist."""
         super().__post_init__()
-        if self.vectors is None:
+        if not self.has_words and self.loss == "hs":
+            self.refuse_unused("dbow with hs has no vectors of words, unless --words is on", "vectors", "init", "extend")
+        elif self.vectors is None:
             object.__setattr__(self, "vectors", "w" if self.has_words else "c")
         if self.radius is None:
             object.__setattr__(self, "radius", "fixed" if self.combine == "concat" else "random")
@@ -136,9 +138,7 @@ class Doc2vecOptions(SampledOptions):
             self.refuse_unused("a target is predicted once, with negative samples of its own", "noise_words")
         if self.architecture == "dm" or not self.has_words:
             self.refuse_unused("a target is predicted once, with one set of negative samples", "noise")
-        if not self.has_words and self.loss == "hs":
-            raise UsageError("--loss=hs with --architecture=dbow has no vectors of words; pass --words=on as well")
-        if not self.has_words and self.vectors != "c":
+        if not self.has_words and self.vectors not in ("c", None):
             raise UsageError(
                 f"--vectors is {self.vectors}; --architecture=dbow has only c, output vectors, unless --words is on"
             )

@@ -134,7 +134,7 @@ class Doc2Vec(TextEstimator):
     min_lr            `float` or `None`, at least 0. Final learning rate, by default 1e-4 of `lr`. With few
                       epochs, a tenth of `lr` or more gives better vectors.
     vectors           `'w'` or `'c'` or `'w+c'` or `'concat'` or `None`. The word vectors that queries use: w by
-                      default, or c for dbow without `words`, which has no others.
+                      default, or c for dbow without `words`, which with hs has none.
     init              `str` or `None`. Start from the vectors of this model, or of a file of vectors; words that
                       it lacks are initialised as usual.
     extend            `bool`, default `False`. Keep the words of `init` that the text lacks, with their vectors;

@@ -133,7 +133,7 @@ def _model_data(
     corpus: Corpus,
     design: Design,
     state: State,
-    options: SampledOptions,
+    options: Any,
     threads: int,
     older: ModelFile | None,
     ids: Vocabulary | None,
@@ -145,5 +145,5 @@ def _model_data(
     arrays = design.finish(vocabulary, arrays)
     origin = origin_of_corpus(corpus, options, threads, design.facts)
     return ModelData(
-        family, vocabulary, arrays, options.vectors, *origin, state.history, document_ids=ids, labels=design.labels
+        family, vocabulary, arrays, options.vectors or "none", *origin, state.history, document_ids=ids, labels=design.labels
     )

@@ -52,7 +52,7 @@ def design_words(
     `rows` and `total` are those of `sampler.tables`.
     """
     words, counts = len(corpus.vocabulary), corpus.counts
-    if options.loss == "hs" and options.vectors != "w":
+    if options.loss == "hs" and options.vectors not in ("w", None):
         raise UsageError(f"--vectors is {options.vectors}; --loss=hs has no output vector for a word, only w")
     rule, tables, paths = rule_and_tables(counts, options, rows, total, **changes)
     longest = sampler.longest_document(corpus) if rule.document >= 0 else 0

@@ -86,4 +86,6 @@ class ColumnVectors(Vectors):
         return coo_array((table[:, 2], (places[0], places[1])), (len(counts), len(self)))
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
+        if not isinstance(word, str):
+            return super()._unknown(word, hint)
         return UnknownWordError(f"there is no column {word!r}; the first names are {self.vocabulary.beginning()}")

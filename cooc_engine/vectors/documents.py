@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -38,7 +39,8 @@ class DocumentVectors(Vectors):
     >>> len(documents), documents["1"].shape, len(documents.most_similar("1", topn=3))
     (40, (4,), 3)
 
-    Where ids are numbers (`--doc-id-type=int64`), a number is the id of a document; elsewhere it is the number of a row.
+    Ids are strings: without any in the text, the numbers of its lines, from "1" on. A number is that of a row, from 0 on; only
+    where ids are numbers (`--doc-id-type=int64`) it is an id.
 
     words    `Vectors` of the same model's words, so that `documents.most_similar(documents.words["ice"])` are the documents
              nearest to a word, and `documents.words.most_similar(documents["77"])` the words nearest to a document
@@ -46,8 +48,9 @@ class DocumentVectors(Vectors):
     """
 
     item = "document"
-    words: Vectors
     reading: Reading
+    _model: ModelFile | None = None
+    _numbered = False
 
     @classmethod
     @gated
@@ -59,15 +62,28 @@ class DocumentVectors(Vectors):
         reading = Reading.of(splitting.options, model.path)
         how: dict[str, Any] = {"family": model.family, "splitting": splitting}
         opened = cls(ids, rows, **how)
-        opened.words = Vectors(model.vocabulary, model.rows(), **how, digest=model.digest)
-        opened._model, opened._inferring, opened._path = model, {}, model.path.absolute()
+        opened._model, opened._path = model, model.path.absolute()
         opened._numbered = model.config.get("encode", {}).get("doc_id_type") == "int64"
         opened.reading = reading
         return opened
 
-    _model: ModelFile
-    _inferring: dict[tuple[int, int, int], Any]
-    _numbered: bool
+    @functools.cached_property
+    def words(self) -> Vectors:
+        """`Vectors` of the same model's words; raises `UsageError` if it has none."""
+        return Vectors.open(self._opened(), trust_tokenizer=self._splitting.trusted)
+
+    def _opened(self) -> ModelFile:
+        """Return the model of the documents."""
+        if self._model is None:
+            raise UsageError("these are vectors without their model; DocumentVectors.open(model) opens both")
+        return self._model
+
+    @functools.cached_property
+    def _inference(self) -> Callable[[int, int, int], Any]:
+        """Function of epochs, seed and threads that returns what infers documents; the last of these is kept."""
+        inference = FAMILIES[self.family].inference
+        assert inference is not None, "a family with documents infers them"
+        return functools.lru_cache(1)(functools.partial(inference, self._opened()))
 
     def infer_vector(self, text: Text, *, epochs: int = INFER_EPOCHS, seed: int = INFER_SEED) -> Matrix:
         """Return the vector (d,) of a new document, a string or a list of words; equal arguments give equal vectors."""
@@ -91,27 +107,28 @@ class DocumentVectors(Vectors):
         """
         if isinstance(texts, str) or not isinstance(texts, Iterable):
             raise UsageError(f"texts is {texts!r:.40}; it must be a list of documents, each a string or a list of words")
-        key = epochs, seed, usable_threads(threads)
-        if key not in self._inferring:
-            inference = FAMILIES[self.family].inference
-            assert inference is not None, "a family with documents infers them"
-            self._inferring = {key: inference(self._model, *key)}
-        found: Matrix = self._inferring[key].vectors(
-            [self._ids(number, untagged(text)) for number, text in enumerate(texts, 1)]
-        )
+        known = self._opened().vocabulary.ids
+        documents = [self._ids(known, number, untagged(text)) for number, text in enumerate(texts, 1)]
+        found: Matrix = self._inference(epochs, seed, usable_threads(threads)).vectors(documents)
         return found
 
     def _find(self, word: Key) -> int:
         return super()._find(str(word) if self._numbered and not isinstance(word, str) else word)
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
+        if not (self._numbered or isinstance(word, str)):
+            return super()._unknown(word, hint)
         return UnknownWordError(f"there is no document {word!r}; the first ids are {self.vocabulary.beginning()}")
 
-    def _ids(self, number: int, text: Text) -> WordIds:
+    def _with(self, words: Sequence[str], vectors: Any) -> Self:
+        made = super()._with(words, vectors)
+        made._model, made._numbered, made.reading = self._model, self._numbered, self.reading
+        return made
+
+    def _ids(self, known: Mapping[str, int], number: int, text: Text) -> WordIds:
         """Return the ids of the known words of the text with this number; raises `InputError` if it is no text."""
         words = self.words_of(text) if isinstance(text, str) else document_words(number, text)
-        rows = self._model.vocabulary.ids
-        return np.array([rows[word] for word in words if word in rows], np.int32)
+        return np.array([known[word] for word in words if word in known], np.int32)
 
 
 @gated

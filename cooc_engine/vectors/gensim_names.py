@@ -21,7 +21,7 @@ INSTEAD = {
     "words_closer_than": "it is called closer_than", "wmdistance": "to_gensim() has it",
     "similarity_unseen_docs": "n_similarity compares lists of words",
     "save": SAVED, "train": TRAINED, "build_vocab": TRAINED, "syn1neg": "array('contexts') has the output vectors",
-    "get_latest_training_loss": "history has the loss of each epoch", "vector_size": "wv.vector_size has it",
+    "get_latest_training_loss": "history has the loss of each epoch",
     "docvecs": "dv has the vectors of documents",
     "epochs": OPTIONS, "window": OPTIONS, "options": OPTIONS, "similarity": OF_WV, "doesnt_match": OF_WV,
     "most_similar_cosmul": OF_WV, "n_similarity": OF_WV, "get_word_vector": OF_WV, "key_to_index": "it belongs to wv",

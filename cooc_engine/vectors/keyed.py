@@ -297,7 +297,7 @@ class KeyedQueries(WordVectors, GensimNames):
         """Return new vectors, of those of the given words that have one, each once and in their order."""
         words = list(dict.fromkeys(_list(keys)))
         vectors, known = self._vectors(words, self._rows_of(words))
-        return type(self)([word for word, there in zip(words, known, strict=True) if there], vectors[known])
+        return self._with([word for word, there in zip(words, known, strict=True) if there], vectors[known])
 
     @gated
     def evaluate_word_pairs(

@@ -26,7 +26,7 @@ from cooc_engine.models.subwords import SubwordRows
 from cooc_engine.runtime.arguments import gated, numbers
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.options import refusal
-from cooc_engine.runtime.paths import path_of
+from cooc_engine.runtime.paths import NotSeveral, path_of, several
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Floats, Mask, Matrix, PathLike, Rows
 from cooc_engine.text.tokenizers import Splitting, words_in
@@ -165,8 +165,12 @@ class WordVectors(Shown):
         """Return the words and vectors of the given rows; explicit ones stay sparse."""
         words = self.index_to_key
         vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
+        return self._with([words[row] for row in rows], vectors)
+
+    def _with(self, words: Sequence[str], vectors: Any) -> Self:
+        """Return other words and vectors of the same origin."""
         known: Any = {"family": self.family, "splitting": self._splitting, "subwords": self._subwords}
-        return type(self)([words[row] for row in rows], vectors, **known)
+        return type(self)(words, vectors, **known)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -225,13 +229,14 @@ class WordVectors(Shown):
         return isinstance(word, str | int | np.integer) and self._find(word) >= 0
 
     def __getitem__(self, word: Key | Sequence[Key]) -> Matrix:
-        """Return the vector (d,) of a word, or the vectors (n, d) of several; a number is that of a row."""
+        """Return the vector (d,) of a word, or the vectors (n, d) of several; a number is that of a row, from 0 on.
+
+        As in gensim, rows are neither sliced nor counted from the end; `vectors` is an array, with which that works.
+        """
         if not isinstance(word, str | int | np.integer):
-            if not isinstance(word, Iterable):
-                raise refusal("the key", word, "a word, the number of its row, or a list of these; vectors has the matrix")
-            return self._asked(word, hint=False)[0]
+            return self._asked(_keys(word), hint=False)[0]
         row = self._find(word)
-        vector: Matrix = self._rows[row] if row >= 0 else self._asked([word], hint=False)[0][0]
+        vector: Matrix = self._rows[row] if row >= 0 else self._asked(_keys([word]), hint=False)[0][0]
         return vector
 
     @gated
@@ -365,7 +370,9 @@ class WordVectors(Shown):
         return rows
 
     def _unknown(self, word: Key, hint: bool) -> UnknownWordError:
-        near = similar_spelling(word, self.vocabulary) if hint and isinstance(word, str) else None
+        if not isinstance(word, str):
+            return UnknownWordError(f"there is no row {word}; {len(self):,} {self.item}s have the rows from 0 on")
+        near = similar_spelling(word, self.vocabulary) if hint else None
         return UnknownWordError(f"{word!r} is not in the vocabulary" + (f"; did you mean {near!r}?" if near else ""))
 
     # ----------------------------------------------------------------------------------------------------------- comparison
@@ -446,6 +453,19 @@ class WordVectors(Shown):
         return [
             [(word(row), value) for row, value in zip(*pair, strict=True) if row >= 0 and value > -np.inf] for pair in pairs
         ]
+
+
+def _keys(given: Any) -> list[Key]:
+    """Return words or numbers of rows as a list; raises `UsageError` for what is no list, and for an item that is neither."""
+    wanted = "a word, the number of its row, or a list of these; vectors has the matrix"
+    try:
+        keys: list[Key] = several(None if isinstance(given, bytes) else given)
+    except NotSeveral:
+        raise refusal("the key", given, wanted) from None
+    for at, key in enumerate(keys):
+        if not isinstance(key, str | int | np.integer) or isinstance(key, bool):
+            raise refusal(f"key[{at}]", key, "a word, or the number of its row")
+    return keys
 
 
 def inside(rows: Rows) -> list[int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fuzzing import damage, damage_formats, damage_hdf5
 from fuzzing.damage import Way
 from fuzzing.readers import ASKED, COLUMNS, COUNTED, FLAGS, INITIAL, MORE, PAGE, QUIET, RUN, TEXTS, TRIAL, VECTORS, training
-from fuzzing.samples import COMPRESSED, FORMATS, NAMED_COLUMNS, TRAINED, source_of
+from fuzzing.samples import COMPRESSED, FORMATS, OTHERS, TRAINED, source_of
 
 CHECKED, UNCHECKED = damage.plain(True), damage.plain(False)
 
@@ -75,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     **{
         f"model-{family}": Kind(
-            (f"{family}.h5", *([f"{family}-columns.h5"] if family in NAMED_COLUMNS else [])),
+            (f"{family}.h5", *([OTHERS[family]] if family in OTHERS else [])),
             HDF5,
             ASKED + 4 * (INITIAL.get(family, INITIAL["glove"]) + MORE.get(family, ())),
         )

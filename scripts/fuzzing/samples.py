@@ -52,6 +52,7 @@ TRAINED = {  # for each family that is trained, those of these options that it h
 TEXTS = ["text.txt", "more.txt", "few.txt"]
 OLDER = [Path(__file__).resolve().parents[2] / "tests" / "archive" / name for name in ("corpus-v1", "cooc-v1", "model-v1.h5")]
 NAMED_COLUMNS = ("pmi", "pmi-svd")  # families that are trained on counts whose columns have names of their own, too
+OTHERS = {**{name: f"{name}-columns.h5" for name in NAMED_COLUMNS}, "doc2vec": "doc2vec-hs.h5"}  # models of another kind
 RUN: Any = {"threads": 1}
 STRANGER = '''"""A module that must never be imported because a file asks for it."""
 from pathlib import Path
@@ -168,7 +169,7 @@ def _make_pairs(seed: int) -> None:
     _write("users.tsv", "".join(f"{user}\t{item}\t{count}\n" for user, item, count in triples))
     Path("users.csv.gz").write_bytes(gzip.compress("".join(f"{user},{item}\n" for user, item, _ in triples).encode()))
     for name in NAMED_COLUMNS:
-        cooc_engine.train(name, "users", f"{name}-columns.h5", family_of(name).options(**TRAINED[name]), **RUN)
+        cooc_engine.train(name, "users", OTHERS[name], family_of(name).options(**TRAINED[name]), **RUN)
 
 
 def source_of(family: str) -> str:
@@ -183,6 +184,8 @@ def _make_models() -> None:
         if name != "pmi":
             with contextlib.suppress(InterruptedRun), _replaced(Checkpoint, "between", _save_and_stop):
                 cooc_engine.train(name, source, f"out-{name}.h5", options, **RUN)
+    options = family_of("doc2vec").options(**TRAINED["doc2vec"], loss="hs")
+    cooc_engine.train("doc2vec", "corpus", OTHERS["doc2vec"], options, **RUN)
     for name, file in FORMATS.items():
         cooc_engine.export_vectors("glove.h5", file, name)
     cooc_engine.export_vectors("glove.h5", "int8.npz", dtype="int8")

@@ -8,6 +8,7 @@ KINDS = {
     "PV-DM": {"architecture": "dm"},
     "PV-DM by sum": {"architecture": "dm", "combine": "sum"},
     "PV-DM by concatenation": {"architecture": "dm", "combine": "concat"},
+    "PV-DBOW, hs": {"loss": "hs"},
     "PV-DBOW with words, hs": {"words": "on", "loss": "hs"},
     "PV-DM, hs": {"architecture": "dm", "loss": "hs"},
     "PV-DM by sum, hs": {"architecture": "dm", "combine": "sum", "loss": "hs"},

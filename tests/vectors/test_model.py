@@ -131,7 +131,6 @@ def test_a_missing_library_is_named_with_the_command(model, monkeypatch):
             lambda model: model.wv.add_vector("x", [1]),
             "'Vectors' object has no attribute 'add_vector'; vectors are ",
         ),
-        (lambda model: model.vector_size, "'Model' object has no attribute 'vector_size'; wv.vector_size has it"),
         (lambda model: model.options, "'Model' object has no attribute 'options'; config['train'] has the options"),
         (
             lambda model: model.wv.get_word_id("a"),
