@@ -14,7 +14,6 @@ from cyclopts import Parameter
 from cooc_engine.cli.console import Work, print_json, print_lines, print_result
 from cooc_engine.cli.foreign_flags import given
 from cooc_engine.cli.parameters import InEncoding, Json, JsonLines, ModelFile, NewModel, OnErrors, Threads, TrustTokenizer
-from cooc_engine.errors import InputError
 from cooc_engine.models.supervised_options import AllWordsOptions, AutotuneOptions, SupervisedOptions
 from cooc_engine.runtime.numbers import show_value
 from cooc_engine.runtime.options import Flag
@@ -43,6 +42,10 @@ class Question(NamedTuple):
     threshold: float
     threads: int | None
     json: bool
+
+    def answers(self) -> Iterator[Answers]:
+        """Return the answers to some lines at a time."""
+        return self.classifier.predict_file(self.text, self.k, self.threshold, self.threads)
 
     def scores(self) -> Scores:
         """Return how well the labels of the text are predicted."""
@@ -179,28 +182,13 @@ def _trial_lines(trials: list[Trial]) -> Iterator[str]:
 
 
 def _print_answers(question: Question, *, shares: bool) -> None:
-    for answers in _answers(question):
+    for answers in question.answers():
         if question.json:
             for record in _records(question.classifier, answers):
                 print_json(record)
         else:
             print_lines(_texts(question.classifier, answers, shares))
         sys.stdout.flush()
-
-
-def _answers(question: Question) -> Iterator[Answers]:
-    """Yield answers; the lines of stdin are answered as they come."""
-    classifier, text, k, threshold, threads, _ = question
-    from cooc_engine.text.compression import is_compressed
-    from cooc_engine.text.readers import LONGEST_LINE, ready_pieces
-
-    if text == "-" and sys.stdin is None:
-        raise InputError("-: the standard input is closed")
-    if text != "-" or classifier.reading.document != "line" or is_compressed(sys.stdin.buffer):
-        return classifier.predict_file(text, k, threshold, threads)
-    # With more threads the answer to a line would wait for later lines.
-    pieces = ready_pieces(sys.stdin.buffer, "-", LONGEST_LINE, classifier.reading)
-    return classifier.answers(pieces, k, threshold, threads=1)
 
 
 def _texts(classifier: Classifier, answers: Answers, shares: bool) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ def infer(
 ) -> None:
     """Infer the vectors of new documents, and print one line for each line of the text; zeros if no word of it is known.
 
-    For example:
+    Lines of stdin are answered as they come. For example:
 
         cooc-engine infer doc2vec.h5 new.txt > vectors.txt
         cooc-engine infer doc2vec.h5 new.txt --output vectors.txt
@@ -73,7 +74,7 @@ def _shown(vectors: Matrix, *, json: bool) -> Iterator[str]:
 def _lines_to(output: Path | None, *, force: bool) -> Iterator[Callable[[Iterable[str]], None]]:
     """Yield what prints lines, or what writes them to a file."""
     if output is None:
-        yield print_lines
+        yield partial(print_lines, flush=True)
         return
     with writing_files([output], force=force) as (part,), part.open("w", encoding="utf-8") as file:
         yield lambda lines: file.writelines(f"{line}\n" for line in lines)

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 from cooc_engine.errors import CoocError, InputError
 from cooc_engine.text.stores import TextPath
 
-__all__ = ["SUFFIXES", "Decompressed", "beginning", "is_compressed", "opened", "opened_plain"]
+__all__ = ["SUFFIXES", "Decompressed", "beginning", "opened", "opened_plain"]
 
 MAGIC = {rb"\x1f\x8b": "gz", rb"BZh[1-9]": "bz2", rb"\xfd7zXZ\x00": "xz", rb"\x28\xb5\x2f\xfd": "zst"}
 SUFFIXES = frozenset(f".{kind}" for kind in MAGIC.values())
@@ -32,6 +32,8 @@ CHUNK = 1 << 16  # compressed bytes that a decompressor takes at a time
 
 class Decompressed(io.RawIOBase):
     """The decompressed bytes of a file, or of a stream `instead` of it, which is left open.
+
+    Of a stream that `comes`, which is not compressed, `readinto` takes the bytes that are there, and waits only for the first.
 
     Raises `InputError` for a file that is missing, unreadable, damaged or truncated.
     """
@@ -48,6 +50,7 @@ class Decompressed(io.RawIOBase):
         if instead is None and path.suffix in SUFFIXES and 0 < len(head) < LEAST:
             raise InputError(f"{self.name}: truncated compressed file, of {len(head)} bytes")
         self._stream = _decompressor(self._file, kind) if kind is not None else self._file
+        self.comes = instead is not None and not self.compressed
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -82,7 +85,12 @@ class Decompressed(io.RawIOBase):
     def readinto(self, target: Any) -> int:
         """Fill `target` with decompressed bytes and return their number, 0 at the end."""
         with self._reading():
-            return int(self._stream.readinto(target))
+            return self._come(target) if self.comes else int(self._stream.readinto(target))
+
+    def _come(self, target: Any) -> int:
+        found = self._stream.read1(len(target))  # `readinto1` would return what was looked at only with what comes next
+        target[: len(found)] = found
+        return len(found)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to an offset in the decompressed bytes and return it, counted from the start."""
@@ -94,11 +102,6 @@ class Decompressed(io.RawIOBase):
         if self._owned and self._file is not None:
             self._file.close()
         super().close()
-
-
-def is_compressed(stream: Any) -> bool:
-    """Tell whether the next bytes of a buffered stream are the beginning of a compressed file; they stay there."""
-    return _kind(stream.peek(LEAST)) is not None
 
 
 def _kind(head: bytes) -> str | None:

@@ -10,7 +10,9 @@ import io
 import itertools
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from fcntl import F_SETPIPE_SZ, fcntl
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
@@ -43,7 +45,6 @@ __all__ = [
     "file_blocks",
     "file_pieces",
     "line_batches",
-    "ready_pieces",
     "sample_text",
     "stream_blocks",
     "word_blocks",
@@ -51,6 +52,7 @@ __all__ = [
 
 BLOCK_BYTES = 4 << 20
 PIECE_BYTES = 1 << 18
+PIPE_BYTES = 1 << 20  # the most that Linux gives without privileges
 LONGEST_LINE = 1 << 26  # bytes of a line that a model is asked about, which is held as a whole
 PLACES, SAMPLE_CHUNK = 16, 1 << 16  # places that a sample of text is taken from, and bytes read at a time
 BOM = b"\xef\xbb\xbf"
@@ -236,8 +238,11 @@ class _Source(Decompressed):
 
 
 def _standard_input() -> BinaryIO:
+    """Return the standard input; a pipe gets room for several pieces, so that they are full if its writer is ahead."""
     if sys.stdin is None:
         raise InputError("-: the standard input is closed")
+    with suppress(OSError):  # it is no pipe, or the system allows no more
+        fcntl(sys.stdin.buffer.fileno(), F_SETPIPE_SZ, PIPE_BYTES)
     return sys.stdin.buffer
 
 
@@ -328,32 +333,37 @@ def document_words(number: int, document: Any) -> list[str]:
 
 
 def file_pieces(
-    paths: Sequence[TextPath], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN
+    paths: Sequence[TextPath], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN, *, at_once: bool = False
 ) -> Iterator[Piece]:
     """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes.
 
-    Raises `InputError` too, once a file has been read, if it was changed meanwhile.
+    With `at_once`, lines of the standard input that are there are not kept waiting until a piece is full. Raises `InputError`
+    too, once a file has been read, if it was changed meanwhile.
     """
     for path in paths:
         with unchanged([path]), _Source(path, reading, ids) as source:
-            yield from _line_pieces(source, str(path), longest)
+            yield from _line_pieces(source, str(path), longest, 1 if at_once and source.comes else PIECE_BYTES)
 
 
 def line_batches(paths: Sequence[TextPath], longest: int, reading: Reading = PLAIN) -> Iterator[list[str]]:
-    """Yield the lines of text files, some at a time, without their ends; raises as `file_pieces`, and for invalid UTF-8."""
-    for piece in file_pieces(paths, longest, reading=reading):
+    """Yield the lines of text files, some at a time, without their ends, and those of the standard input as they come.
+
+    Raises as `file_pieces` does, and for invalid UTF-8.
+    """
+    for piece in file_pieces(paths, longest, reading=reading, at_once=True):
         try:
             yield piece.text.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
             raise bad_byte(piece.source, piece.text[error.start], piece.offset + error.start) from None
 
 
-def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
+def _line_pieces(source: _Source, name: str, longest: int, least: int) -> Iterator[Piece]:
+    """Yield pieces of whole lines, from at least so many bytes read at a time."""
     rest, offset, number, ended = bytearray(), 0, 1, False
     unit = DOCUMENT if source.ends_lines else ":"
     while not ended:
-        data = _read(source)
-        ended = len(data) < PIECE_BYTES
+        data = _read(source, least)
+        ended = len(data) < least
         closing = ended and not source.ends_lines
         cut = len(data) if closing else data.rfind(b"\n") + 1
         _check_length(f"{name}{unit}{number}", rest, data, longest)
@@ -364,34 +374,6 @@ def _line_pieces(source: _Source, name: str, longest: int) -> Iterator[Piece]:
             offset, number = offset + len(text), number + text.count(b"\n")
         else:
             rest += data
-
-
-def ready_pieces(stream: BinaryIO, name: str, longest: int, reading: Reading = PLAIN) -> Iterator[Piece]:
-    """Yield the lines of a stream as they come, in pieces of whole lines: what is there is not kept waiting for more.
-
-    Raises `InputError` for a line over `longest` bytes, and for bytes that cannot be decoded.
-    """
-    rest, offset, number = bytearray(), 0, 1
-    for data in _ready(stream, name, reading):
-        _check_length(f"{name}:{number}", rest, data, longest)
-        rest += data
-        if cut := rest.rfind(b"\n", len(rest) - len(data)) + 1:
-            text = bytes(rest[:cut])
-            yield _piece(text, name, number, offset)
-            del rest[:cut]
-            offset, number = offset + cut, number + text.count(b"\n")
-    if rest:
-        yield _piece(bytes(rest), name, number, offset)
-
-
-def _ready(stream: Any, name: str, reading: Reading) -> Iterator[bytes]:
-    """Yield the bytes of a stream as they come, decoded."""
-    if not reading.decodes:
-        yield from iter(lambda: stream.read1(PIECE_BYTES), b"")
-        return
-    decoder, buffer = Decoder(reading, name, stream.readinto1), memoryview(bytearray(PIECE_BYTES))
-    while size := decoder.readinto(buffer):
-        yield bytes(buffer[:size])
 
 
 def _piece(text: bytes, name: str, number: int, offset: int, read: int = 0) -> Piece:
@@ -406,11 +388,11 @@ def _check_length(place: str, rest: bytearray, data: bytes, longest: int) -> Non
         raise _too_long(place, longest)
 
 
-def _read(source: _Source) -> bytes:
-    """Return the next PIECE_BYTES bytes, or as many as are left."""
+def _read(source: _Source, least: int) -> bytes:
+    """Return the next bytes: at least so many, or as many as are left, and at most PIECE_BYTES."""
     buffer = bytearray(PIECE_BYTES)
     size = 0
-    while size < PIECE_BYTES and (n := source.readinto(memoryview(buffer)[size:])):
+    while size < least and (n := source.readinto(memoryview(buffer)[size:])):
         size += n
     return bytes(buffer[:size])
 

@@ -215,9 +215,14 @@ class Classifier:
     def predict_file(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Iterator[Answers]:
         """Yield answers for the documents of a file, compressed or not, in their order; documents are as in the training.
 
-        Raises `InputError` as `encode` does, and `UsageError` as `predict` does.
+        Those of the standard input, `-`, are answered as they come, in one thread. Raises `InputError` as `encode` does, and
+        `UsageError` as `predict` does.
         """
-        return self.answers(file_pieces([path_of(path)], LONGEST_LINE, reading=self.reading), k, threshold, threads)
+        path = path_of(path)
+        if str(path) == "-":
+            threads = 1  # with more, the answer to a line would wait for later lines
+        pieces = file_pieces([path], LONGEST_LINE, reading=self.reading, at_once=True)
+        return self.answers(pieces, k, threshold, threads)
 
     @gated
     def test(self, path: PathLike, k: int = 1, threshold: float = 0.0, threads: int | None = None) -> Scores:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.standard_input import given_stdin
 from twins.lines import Lines, Network, sigma, softmax
 
 from cooc_engine.cli import classifier as classifier_verbs
@@ -236,24 +237,6 @@ def test_lines_are_cut_by_the_models_tokenizer(tmp_path):
     assert EncodeOptions(**model.config["encode"]).lowercase
 
 
-def given_stdin(monkeypatch, *pieces: bytes) -> list[int]:
-    """Have the standard input return these pieces, one at a time; returns a list of how much was asked for so far."""
-    waiting, asked = iter(pieces[1:]), []
-
-    def read1(size: int) -> bytes:
-        asked.append(size)
-        return pieces[0] if len(asked) == 1 else next(waiting, b"")
-
-    def readinto1(target: memoryview) -> int:
-        found = read1(len(target))
-        target[: len(found)] = found
-        return len(found)
-
-    buffer = SimpleNamespace(read1=read1, readinto1=readinto1, peek=lambda size: pieces[0])
-    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=buffer))
-    return asked
-
-
 def asked_of(classifier, threads=None) -> classifier_verbs.Question:
     """A question about the lines of the standard input."""
     return classifier_verbs.Question(classifier, "-", 1, 0.0, threads, json=False)
@@ -261,10 +244,10 @@ def asked_of(classifier, threads=None) -> classifier_verbs.Question:
 
 def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
     classifier = Classifier(models["softmax"])
-    asked = given_stdin(monkeypatch, b"\xef\xbb\xbfa1 a2\nb", b"1 b3\n", b"c1")
-    answers = classifier_verbs._answers(asked_of(classifier, threads=3))
+    stream = given_stdin(monkeypatch, b"\xef\xbb\xbfa1 a2\nb", b"1 b3\n", b"c1")
+    answers = asked_of(classifier, threads=3).answers()
     found = [classifier.named(next(answers))]
-    assert len(asked) == 1, "nothing is read before that is answered"
+    assert stream.taken == 1, "nothing is read before that is answered"
     found += map(classifier.named, answers)
     wanted = [(labels, shares.tolist()) for labels, shares in zip(*classifier.predict(["a1 a2", "b1 b3", "c1"]), strict=True)]
     assert [(labels, shares.tolist()) for some in found for labels, shares in some] == wanted
@@ -272,10 +255,10 @@ def test_lines_of_stdin_are_answered_as_they_come(models, monkeypatch):
 
 def test_lines_of_stdin_are_decoded_as_they_come(models, monkeypatch):
     classifier = Classifier(models["softmax"], encoding="utf-16", errors="replace")
-    asked = given_stdin(monkeypatch, "a1 a2\nb".encode("utf-16"), "1 \0 b3\n".encode("utf-16-le"), b"\xd8")
-    answers = classifier_verbs._answers(asked_of(classifier))
+    stream = given_stdin(monkeypatch, "a1 a2\nb".encode("utf-16"), "1 \0 b3\n".encode("utf-16-le"), b"\xd8")
+    answers = asked_of(classifier).answers()
     found = [next(answers).labels[0]]
-    assert len(asked) == 1, "nothing is read before that is answered"
+    assert stream.taken == 1, "nothing is read before that is answered"
     found += [labels for some in answers for labels in some.labels]
     assert [classifier.labels[label] for (label,) in found] == [
         label for (label,) in classifier.predict(["a1 a2", "b1 \ufffd b3", "\ufffd"])[0]
@@ -285,7 +268,7 @@ def test_lines_of_stdin_are_decoded_as_they_come(models, monkeypatch):
 def test_a_compressed_stream_is_unpacked(models, monkeypatch):
     data, classifier = gzip.compress(b"a1 a2\nb1\n"), Classifier(models["softmax"])
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BufferedReader(io.BytesIO(data))))
-    found = [labels for answers in classifier_verbs._answers(asked_of(classifier)) for labels, _ in classifier.named(answers)]
+    found = [labels for answers in asked_of(classifier).answers() for labels, _ in classifier.named(answers)]
     assert found == classifier.predict(["a1 a2", "b1"])[0]
 
 
@@ -313,10 +296,10 @@ def test_texts_are_read_in_the_encoding_and_with_the_errors_that_are_given(model
 
 
 def test_a_line_of_stdin_without_an_end_is_refused(models, monkeypatch):
-    monkeypatch.setattr("cooc_engine.text.readers.LONGEST_LINE", 99)
+    monkeypatch.setattr("cooc_engine.vectors.classifier.LONGEST_LINE", 99)
     given_stdin(monkeypatch, b"a1\n", *[b"x" * 40] * 9)
     with pytest.raises(InputError, match=r"^-:2: has more than 99 bytes"):
-        list(classifier_verbs._answers(asked_of(Classifier(models["softmax"]))))
+        list(asked_of(Classifier(models["softmax"])).answers())
 
 
 def test_the_command_line_prints_what_the_program_prints(models, tmp_path, capsys):

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 from support.documents import ALL_KINDS, KINDS
+from support.standard_input import given_stdin
 from support.steps import twin_of
 
 from cooc_engine import TaggedDocument
@@ -73,7 +74,9 @@ def test_known_documents_are_found_again(model, texts):
 
 
 @pytest.mark.parametrize(
-    ("family", "kind"), [("doc2vec", {}), ("doc2vec", {"architecture": "dm"}), ("jose", {})], ids=["dbow", "dm", "jose"]
+    ("family", "kind"),
+    [("doc2vec", {}), ("doc2vec", {"loss": "hs"}), ("doc2vec", {"architecture": "dm"}), ("jose", {})],
+    ids=str,
 )
 def test_they_are_found_again_with_the_defaults(family, kind, tmp_path):
     """Of training and inference: a new document is not trained longer than those of the model were."""
@@ -136,6 +139,66 @@ def test_a_document_is_a_string_or_words_with_or_without_tags(model):
             documents.infer_vectors(["w1", wrong])
 
 
+@pytest.mark.parametrize("model", ["PV-DBOW, hs"], indirect=True)
+def test_a_model_without_vectors_of_words_says_so(model, corpus, tmp_path, capsys):
+    """Whatever asks for these; documents are inferred, queried and exported."""
+    says, documents = r"m\.h5: has no vectors of words: .*; take these, or train with words='on' too$", model.documents
+    for ask in (
+        lambda: model.vectors,
+        lambda: documents.words,
+        lambda: model.matrix,
+        lambda: quantize(model, tmp_path / "q.h5"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            ask()
+    for choice in ("w", "x"):
+        with pytest.raises(UsageError, match=f"vectors='{choice}': the model has only documents, nodes"):
+            model.rows(choice)
+    assert model.facts()["documents"] == "60" and model.vector_size == 20
+    for command in (["nn", model.path, "w1"], ["nn", model.path, "w1", "--documents", "--of", "words"]):
+        assert main([*map(str, command)]) == 2
+        assert "take these, or train with --words on too" in capsys.readouterr().err
+    assert main(["info", str(model.path)]) == 0
+    assert "vectors: none" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="has no word vectors to start from"):
+        train("skipgram", corpus, tmp_path / "s.h5", vector_size=20, init=str(model.path))
+
+
+@pytest.mark.parametrize("model", ["PV-DBOW"], indirect=True)
+def test_a_key_that_can_be_none_is_named(model):
+    """Rows are numbers from 0 on, as in gensim; what is neither a word nor a row is refused, alone and in a list."""
+    documents, rows = model.documents, model.array("documents")
+    assert np.array_equal(documents[0], rows[0]) and np.array_equal(documents[[np.uint8(3), "5"]], rows[[3, 4]])
+    assert documents[[]].shape == (0, 20) and np.array_equal(documents.vectors[-2:], rows[-2:])
+    for row in (-1, 60, [0, -1]):
+        with pytest.raises(KeyError, match=r"^there is no row (-1|60); 60 documents have the rows from 0 on$"):
+            documents[row]
+    for wrong in (1.5, None, slice(1, 3), b"1", np.float64(1)):
+        with pytest.raises(
+            UsageError, match=r"^the key is .*; it must be a word, the number of its row, or a list of these; vectors"
+        ):
+            documents[wrong]
+    for wrong in ([1, 1.5], (1, True), np.array([False, True]), [1, None]):
+        with pytest.raises(UsageError, match=r"^key\[[01]\] is .*; it must be a word, or the number of its row$"):
+            documents[wrong]
+    with pytest.raises(KeyError, match="there is no row 80; 80 words have the rows from 0 on"):
+        documents.words[80]
+
+
+@pytest.mark.parametrize("model", ["PV-DBOW"], indirect=True)
+def test_some_documents_are_those_of_the_model_too(model):
+    for some in (model.documents.some(np.array([6, 2])), model.documents.vectors_for_all(["7", "3", "61"])):
+        assert np.array_equal(some["7"], model.documents["7"]) and some.index_to_key == ["7", "3"]
+        assert np.array_equal(some.infer_vector("w1 w2"), model.documents.infer_vector("w1 w2"))
+        assert np.array_equal(some.words["w1"], model.documents.words["w1"])
+        assert some.facts()["documents"] == "2"
+    alone = DocumentVectors(["a"], np.ones((1, 2)))
+    assert alone["a"].tolist() == [1, 1]
+    for ask in (lambda: alone.infer_vector("w1"), lambda: alone.words):
+        with pytest.raises(UsageError, match=r"without their model; DocumentVectors\.open"):
+            ask()
+
+
 def test_what_is_not_there_is_said(corpus, tmp_path):
     train("cbow", corpus, tmp_path / "cbow.h5", CbowOptions(vector_size=4, epochs=1))
     with pytest.raises(UsageError, match="has no vectors of documents"):
@@ -165,6 +228,19 @@ def test_the_command_prints_a_line_for_every_line(corpus, texts, tmp_path, capsy
     assert main(["infer", str(path), str(tmp_path / "new.txt"), "--epochs", "3", "--json"]) == 0
     found = [json.loads(line)["vector"] for line in capsys.readouterr().out.splitlines()]
     assert np.array_equal(np.array(found, np.float32), wanted)
+
+
+def test_lines_of_stdin_are_answered_as_they_come(corpus, tmp_path, capsys, monkeypatch):
+    path = train("doc2vec", corpus, tmp_path / "m.h5", Doc2vecOptions(vector_size=4, epochs=1)).path
+    wanted = [" ".join(f"{value:.9g}" for value in vector) for vector in infer(path, ["w1 w2", "w3", "w4 w5"]).tolist()]
+    printed = []
+
+    def asking() -> None:
+        printed.append(capsys.readouterr().out.splitlines())
+
+    given_stdin(monkeypatch, b"w1 w2\nw", b"3\nw4 w5\n", asking=asking)
+    assert main(["infer", str(path), "-"]) == 0
+    assert [*printed, capsys.readouterr().out.splitlines()] == [[], wanted[:1], wanted[1:], []]
 
 
 def test_an_output_is_whole_or_not_there(corpus, texts, tmp_path, capsys, monkeypatch):
@@ -207,6 +283,8 @@ def test_neighbours_among_words_and_documents(model, capsys):
     found = asked(capsys, model.path, "7", "--documents")["7"]
     order = [str(row + 1) for row in np.argsort(-(units @ units[6])) if row != 6][:3]
     assert [name for name, _ in found] == order
+    if model.published == "none":
+        return
     near = asked(capsys, model.path, "w1", "--documents", "--of", "words")["w1"]
     assert near == [[name, pytest.approx(value)] for name, value in documents.most_similar(documents.words["w1"], topn=3)]
     assert {name for name, _ in near} <= set(documents.index_to_key)
