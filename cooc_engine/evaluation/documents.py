@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypedDict
 
 from cooc_engine._version import __version__
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import InputError, UsageError
 from cooc_engine.evaluation.labelled import Labelled
 from cooc_engine.evaluation.options import DocumentOptions
 from cooc_engine.evaluation.scores import SetScores, judged, table_row
@@ -96,8 +96,13 @@ class Task(ABC):
         return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
     def points(self, documents: Labelled, vectors: Vectors) -> Points:
-        """Return the vectors of documents, made as the options describe."""
+        """Return the vectors of documents, made as the options describe; raises `InputError` if none of them has one."""
         found = self._points(documents, vectors)
+        if not found.covered:
+            raise InputError(
+                f"{_origin(vectors)}: knows no word of the documents in {documents.name}; are these split and spelt as its own "
+                "text was?"
+            )
         return Points(scaled(found.vectors), found.made) if self.options.unit == "on" else found
 
     def _points(self, documents: Labelled, vectors: Vectors) -> Points:
@@ -110,8 +115,15 @@ class Task(ABC):
                 return Points(vectors.infer_vectors(documents.texts, **how), "inferred")
             vectors = vectors.words
         if vectors.is_sparse:
-            raise UsageError(SPARSE)
+            raise UsageError(f"{_origin(vectors)}: {SPARSE}")
+        if not len(vectors):
+            raise InputError(f"{_origin(vectors)}: has no words; import the model with --vocab=FILE, a file of its words")
         return Points(vectors.sentence_vectors(documents.texts, options.words), options.words)
+
+
+def _origin(vectors: Vectors) -> str:
+    """Return how a message names vectors: by their file, if they have one."""
+    return vectors.facts().get("file", "the model")
 
 
 class Results(NamedTuple):

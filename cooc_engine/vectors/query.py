@@ -168,7 +168,11 @@ class Vectors(KeyedQueries):
         weights = np.ones(len(rows))
         if how == "sif":
             if self._total == 0:
-                raise UsageError("sif weights words by their frequency, which is not known; import with --vocab")
+                origin = "these vectors" if self._path is None else self._path
+                raise UsageError(
+                    f"{origin}: sif weights words by their frequency, which is not recorded; take mean, or import the vectors "
+                    "with --vocab=FILE, a file of words and their counts"
+                )
             weights = SIF / (SIF + self._shares(rows))
         total, known = np.zeros((len(sentences), self.vector_size)), np.zeros(len(rows))
         for part in self._parts(len(rows)):

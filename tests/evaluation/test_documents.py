@@ -133,6 +133,24 @@ def test_vectors_are_those_of_documents_or_of_their_words(home):
         assert made == name
 
 
+def test_a_model_that_gives_no_document_a_vector_is_an_error(home, tmp_path, capsys):
+    """Which names the model and the way out."""
+    cooc_engine.train("pmi", home / "all", tmp_path / "pmi.h5")
+    empty, strange = Vectors([], np.empty((0, 3))), Vectors(["x", "y"], np.ones((2, 3)))
+    task = Clustering.of([home / "train.txt"], ClusterOptions(words="sif"))
+    with pytest.raises(InputError, match=r"^the model: has no words; import the model with vocab='?FILE"):
+        task.points(task.documents, empty)
+    with pytest.raises(UsageError, match=r"^these vectors: sif weights .* take mean, or import the vectors with vocab='?FILE"):
+        task.points(task.documents, strange)
+    mean = Classification.of(home / "train.txt", home / "test.txt", ClassifyOptions())
+    with pytest.raises(InputError, match=r"^the model: knows no word of the documents in train; are these split and spelt"):
+        mean.outcome(strange)
+    strange.save_word2vec_format(tmp_path / "strange.vec")
+    for model, says in (("pmi.h5", "explicit vectors are sparse"), ("strange.vec", "knows no word of the documents in train")):
+        assert main(["cluster", str(tmp_path / model), "--texts", str(home / "train.txt"), "--progress", "none"]) > 0
+        assert f"{tmp_path / model}: {says}" in capsys.readouterr().err
+
+
 def test_ids_that_a_model_does_not_have_are_an_error(home):
     task = Clustering.of([home / "train.tsv"], ClusterOptions(label_column=2, doc_id_column=1, documents="trained"))
     with pytest.raises(UnknownWordError, match="there is no document 'train 0'"):
@@ -183,9 +201,9 @@ def test_spherical_clusters_are_those_of_directions():
 
 
 def test_there_are_no_more_clusters_than_distinct_points(home, tmp_path):
-    write(tmp_path / "same.txt", [f"__label__{label} nowhere" for label in "xyz"])
+    write(tmp_path / "same.txt", [f"__label__{label} a1" for label in "xyz"])
     rows = cluster(home / "sg.h5", tmp_path / "same.txt", ClusterOptions(runs=2))
-    assert {(row["covered"], row["kind"]): row["value"] for row in rows}[0, "k-means-purity"] == pytest.approx(1 / 3)
+    assert {(row["covered"], row["kind"]): row["value"] for row in rows}[3, "k-means-purity"] == pytest.approx(1 / 3)
 
 
 # ----------------------------------------------------------------------------------------------------------- classifiers
