@@ -50,6 +50,7 @@ from cooc_engine.counts.windows import CorpusPart, Window, _list_positions, besi
 from cooc_engine.errors import FormatError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.linalg.sparse import flat, panels, panels_of
 from cooc_engine.models.families import trainable
+from cooc_engine.pipeline import stages
 from cooc_engine.runtime.progress import Stage
 from cooc_engine.storage import arrays, outputs
 from cooc_engine.storage.arrays import ArrayReader, ArrayWriter, Bound, open_array
@@ -209,6 +210,19 @@ def test_what_was_finished_but_for_its_name_is_compared_before_it_gets_it(tmp_pa
     left.rename(part)
     monkeypatch.setattr(ArrayWriter, "append", stopped)  # nothing is made again
     assert files(make(resume=True).path).keys() == {*bound, "manifest.json"}
+
+
+@pytest.mark.parametrize("how", [{"resume": True}, {"force": True}])
+def test_an_append_is_refused_before_it_begins_where_its_sum_would_be(tmp_path, monkeypatch, how):
+    text = write_text(tmp_path / "t", 50, 20)
+    cooc = count(encode(text, tmp_path / "corpus", ALL), tmp_path / "cooc")
+    (tmp_path / "out.part").mkdir()
+    for name in ("lock", "notes.txt"):
+        (tmp_path / "out.part" / name).touch()
+    monkeypatch.setattr(stages, "encoded", None)
+    with pytest.raises(UsageError, match=r"out\.part: holds notes\.txt"):
+        cooc_engine.append(cooc, text, tmp_path / "out", **how)
+    assert names(tmp_path / "out.part") == ["lock", "notes.txt"]
 
 
 @pytest.mark.parametrize("name", ["cooc/columns-00000.bin", "cooc/row-sums.bin", "cooc/manifest.json"])

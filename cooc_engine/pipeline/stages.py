@@ -14,7 +14,7 @@ from cooc_engine.corpus.encode import encode
 from cooc_engine.corpus.options import EncodeOptions
 from cooc_engine.counts.count import count
 from cooc_engine.counts.directory import KIND as COUNTS
-from cooc_engine.counts.directory import Cooc
+from cooc_engine.counts.directory import MEMBERS, Cooc
 from cooc_engine.counts.merge import merge
 from cooc_engine.counts.options import CountOptions
 from cooc_engine.errors import UsageError
@@ -24,7 +24,8 @@ from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import is_directory_of, refuse_overwrite
+from cooc_engine.storage.outputs import is_directory_of, part_path, refuse_overwrite
+from cooc_engine.storage.ownership import refuse_foreign
 from cooc_engine.text.tokenizers import Splitting
 
 if TYPE_CHECKING:
@@ -154,9 +155,11 @@ def append(
     cluster. Raises what `encode`, `count` and `merge` raise.
     """
     Run.of("append", run, SharedKeywords)
-    base = Cooc.of(cooc)
+    base, output = Cooc.of(cooc), path_of(output)
+    for directory in (output, part_path(output)):  # which the sum would be refused for, when all is counted
+        refuse_foreign(directory, COUNTS, MEMBERS)
     base.refuse_rectangular("a text cannot be appended to it")
     Splitting(base.manifest["corpus"]["options"], base.path, trust_tokenizer).check()
     encoding = replace(base.encoding, vocabulary=str(base.path))
-    with prepared(texts, path_of(output), encoding, base.options, **run) as new:
+    with prepared(texts, output, encoding, base.options, **run) as new:
         return merge([base, new], output, **run)
