@@ -246,7 +246,7 @@ def fill_ring(tables, begin, end, W, scratch):
 
 
 @helper
-def draw_position(rule, margin, tables, first, last, c, W, scratch):
+def draw_position(rule, margin, tables, first, last, c, W, X, scratch):
     """Draw the window of the word at c and its noise words, from the table or from those that are shared.
 
     There are noise words for each neighbour, and unless both are joint then for the document. If rows are frozen, neighbours
@@ -259,6 +259,9 @@ def draw_position(rule, margin, tables, first, last, c, W, scratch):
     if rule.frozen and not margin.joint:
         low, high = c, c + 1
     scratch.windows[slot, 0], scratch.windows[slot, 1] = low, high
+    # Nothing has read the word's row as a context yet, nor that of the word that comes into the window next: 5 % of the time.
+    prefetch_row(X, int64(scratch.words[c]))
+    prefetch_row(W, int64(scratch.words[min(c + rule.window, last - 1)]))
     turn = (c - rule.window) % STAY
     fill_ring(tables, turn * shared // STAY, (turn + 1) * shared // STAY, W, scratch)
     random = scratch.random[0]
@@ -314,7 +317,7 @@ def train_part(ids, offsets, begin, end, later, rule, margin, tables, clock, W, 
         )
         for c in range(middle, behind + 1):
             if c < behind:
-                draw_position(rule, margin, tables, first, last, c, W, scratch)
+                draw_position(rule, margin, tables, first, last, c, W, X, scratch)
             if c > middle:
                 train_position(rule, margin, c - 1, rule.document + clock.document + document, W, X, lr, scratch, result)
         result[WORDS] += known
