@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import warnings
 
@@ -12,6 +13,8 @@ from cooc_engine.runtime.truncation import explain_truncation
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # outside of the run, Ctrl-C ends the process without a traceback
     guard_streams()
     gc.set_threshold(10_000)  # hardly anything that is imported becomes garbage, and looking for it takes long
     if not sys.warnoptions:

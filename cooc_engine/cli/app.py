@@ -21,6 +21,7 @@ from cooc_engine.cli.hints import explanation
 from cooc_engine.cli.parameters import add_verb, new_app
 from cooc_engine.errors import CoocError, InputError, InterruptedRun, ResourceError, UsageError
 from cooc_engine.runtime.interrupts import interrupts
+from cooc_engine.runtime.limits import check_limits
 from cooc_engine.runtime.streams import ReaderGone, speak_json
 from cooc_engine.storage.outputs import FULL, is_short, out_of_memory
 
@@ -129,14 +130,18 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Errors are one line on stderr, or a JSON object if JSON was asked for."""
     given = modern(arguments)
     with speak_json(any(word.partition("=")[0] == "--json" for word in given) or "json" in values("--progress", given)):
-        with interrupts():
-            failure = _failure(given)
+        try:
+            with interrupts():
+                failure = _failure(given)
+        except KeyboardInterrupt as error:  # while it was found out what to say about another failure
+            failure = _mishap(error, given)
         return fail(*failure) if failure else 0
 
 
 def _failure(arguments: Sequence[str]) -> tuple[str, int] | None:
     """Run a command line; returns the message and the exit code of what went wrong."""
     try:
+        check_limits()
         command_line(*arguments[:1])
         app(arguments, exit_on_error=False, print_error=False)
         sys.stdout.flush()

@@ -24,7 +24,7 @@ from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.keywords import Run, SharedKeywords
 from cooc_engine.runtime.paths import path_of, several
 from cooc_engine.runtime.types import PathLike
-from cooc_engine.storage.outputs import is_directory_of, part_path, refuse_overwrite
+from cooc_engine.storage.outputs import disk_errors, is_directory_of, part_path, refuse_overwrite
 from cooc_engine.storage.ownership import refuse_foreign
 from cooc_engine.text.tokenizers import Splitting
 
@@ -127,7 +127,7 @@ def _workspace(output: Path, *, force: bool, resume: bool) -> Iterator[Path]:
         discard_work(output)
     refuse_overwrite(output, work, force=force, resume=resume, worth=worth)
     kept = work.exists() and not force
-    with workspace(output, anew=force, keeps=lambda error: kept or _resumable(error)):
+    with workspace(output, anew=force, keeps=lambda error: kept or _resumable(error)), disk_errors(output, resumes=True):
         yield work
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 __all__ = ["deferred_interrupt", "interrupts"]
 
-ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # signals that end a program which does not handle them
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # signals that end a program unless it handles them
+AGAIN = 0.02  # seconds
 
 
 @contextmanager
@@ -32,13 +35,13 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         seen.add(number)
         asked.set()
 
-    with _handled((signal.SIGINT, *ENDING), note):
+    with _handled(note):
         yield asked.is_set
 
 
 @contextmanager
 def interrupts() -> Iterator[None]:
-    """Raise `KeyboardInterrupt` at SIGTERM, SIGHUP and SIGUSR1 too while the block runs, so that what is finished is kept."""
+    """Raise `KeyboardInterrupt` at all signals to stop while the block runs, so that what is finished is kept."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -46,17 +49,29 @@ def interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    with _handled(ENDING, stop):
-        yield
+    before, sys.unraisablehook = sys.unraisablehook, _come_again
+    try:
+        with _handled(stop):
+            yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _come_again(unraisable: sys.UnraisableHookArgs) -> None:
+    """Have an interruption come again soon if it came within a finaliser, whose exceptions reach nobody and stop nothing."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(AGAIN, _thread.interrupt_main).start()
 
 
 @contextmanager
-def _handled(numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle signals while the block runs, but SIGHUP not if it is ignored: `nohup` does that."""
-    wanted = [number for number in numbers if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
-    earlier = {number: signal.signal(number, handler) for number in wanted}
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle signals while the block runs, but none that is ignored: `nohup` does that, and a shell for what it runs with &."""
+    earlier = {number: signal.getsignal(number) for number in ENDING}
+    handled = [number for number, before in earlier.items() if before != signal.SIG_IGN]
     try:
+        for number in handled:
+            signal.signal(number, handler)
         yield
     finally:
-        for number, before in earlier.items():
-            signal.signal(number, before)
+        for number in handled:
+            signal.signal(number, earlier[number])

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -71,14 +72,28 @@ def test_a_training_notes_signals_and_stops_at_the_next_step(number):
             os.kill(os.getpid(), number)
 
 
-def test_nohup_is_respected():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def test_a_signal_that_comes_within_a_finaliser_is_not_lost(capfd):
+    class Stopping:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)  # where Python calls the handler, if it has not yet
+
+    with pytest.raises(KeyboardInterrupt), interrupts():
+        Stopping()
+        time.sleep(60)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT])
+def test_what_is_ignored_stays_so(number):
+    """As by `nohup`, and by a shell for what it runs with &."""
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         with interrupts(), deferred_interrupt() as interrupted:
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), number)
             assert not interrupted()
     finally:
-        signal.signal(signal.SIGHUP, before)
+        signal.signal(number, before)
 
 
 def test_stages_are_logged(made, tmp_path, caplog):

@@ -161,6 +161,43 @@ def test_an_interruption_while_a_class_is_made(call, made, monkeypatch):
     assert_one_line(*call("count", made / "corpus", "--output", "o", *QUIET), 130, "interrupted; what was finished is kept")
 
 
+STOPPED = """
+import os, signal, sys
+
+module = sys.argv.pop(1)
+
+class Stop:
+    def find_spec(name, *given):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Stop)
+from cooc_engine.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code", "says"),
+    [
+        ("cooc_engine.cli.app", -signal.SIGINT, ""),
+        ("cooc_engine.cli.ask", 130, "cooc-engine: interrupted; what was finished is kept\n"),
+    ],
+)
+def test_ctrl_c_while_modules_are_loaded_shows_no_traceback(made, module, code, says):
+    command = [sys.executable, "-c", STOPPED, module, "nn", str(made / "model.h5"), "w1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", says)
+
+
+def test_an_interruption_while_it_is_found_out_what_to_say(call, monkeypatch):
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cooc_engine.cli.app.explanation", interrupted)
+    assert_one_line(*call("nn", "--nonsense"), 130, "interrupted; what was finished is kept")
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
