@@ -54,9 +54,9 @@ Unknown = Annotated[
 Extremes = Annotated[Topn, "Number of the shortest and of the longest vectors to print."]
 Among = Annotated[Positive, "Search only this many of the most frequent words."]
 How = Annotated[
-    Literal["sum", "mean", "unit", "sif"],
-    "The sum or the mean of the word vectors; the mean of those scaled to length 1, as in fastText; or SIF, the mean "
-    "weighted by a / (a + P(w)).",
+    Literal["sum", "mean", "unit", "sif", "line"],
+    "The sum or the mean of the word vectors; the mean of those scaled to length 1, as in fastText; SIF, the mean weighted by "
+    "a / (a + P(w)); or, with a classifier, the mean of all input rows of the line, as in fastText.",
 ]
 Measure = Literal["dot", "cosine"]
 Nearness = Annotated[Measure, "The inner product of the sums of word vectors, which is the sum of PMIs, or their cosine."]
@@ -158,8 +158,11 @@ def _opened(
     trust_tokenizer: bool = False,
     sides: Sides = ABOUT_WORDS,
     in_context: str | None = None,
+    how: str = "",
     **options: Any,
 ) -> Any:
+    if how == "line":
+        return cooc_engine.Classifier.open(path, trust_tokenizer=trust_tokenizer)
     if in_context is not None:
         return cooc_engine.ContextualVectors.open(path, trust_tokenizer=trust_tokenizer)
     if approximate and sides.named:
@@ -425,14 +428,15 @@ def norms(vectors: Vectors, word: str | None, *, topn: Extremes = 10, restrict: 
 
 
 @_verb(TEXT, "The text.", _numbers)
-def sentence_vector(vectors: Vectors, text: str, *, how: How = "sum", trust_tokenizer: TrustTokenizer = False) -> Answer:
+def sentence_vector(vectors: Any, text: str, *, how: How = "sum", trust_tokenizer: TrustTokenizer = False) -> Answer:
     """Print the vector of a TEXT on one line; - reads one text per line from stdin.
 
     For example:
 
         cooc-engine sentence-vector model.h5 "the king of France" --how sif
     """
-    return {"vector": vectors.sentence_vector(text, how).tolist()}
+    found = vectors.get_sentence_vector(text) if how == "line" else vectors.sentence_vector(text, how)
+    return {"vector": found.tolist()}
 
 
 @_verb(TEXTS, "The two texts.", _value)

@@ -154,7 +154,7 @@ def autotune(
 
         cooc-engine autotune train.txt --validation test.txt --output model.h5
     """
-    from cooc_engine.pipeline.autotune import autotune
+    from cooc_engine.pipeline.autotune import autotune, best_score, scored
     from cooc_engine.reports.canvas import new_picture, require_matplotlib
     from cooc_engine.reports.trials import plot_trials
 
@@ -164,21 +164,21 @@ def autotune(
     with Work(run) as work:
         _, trials = autotune(given(text), validation, output, options, base, encode, **run.keywords())
     if picture is not None:
-        plot_trials(trials, picture, (options or AutotuneOptions()).metric, force=run.force)
+        plot_trials(scored(trials), picture, (options or AutotuneOptions()).metric, force=run.force)
     if not run.json:
         print_lines(_trial_lines(trials))
-    best = max(trial["score"] for trial in trials)
     count = "1 trial" if len(trials) == 1 else f"{len(trials)} trials"
-    work.print(output, f"{count}, best {best:.4f}", {"trials": trials})
+    work.print(output, f"{count}, best {best_score(trials):.4f}", {"trials": trials})
 
 
 def _trial_lines(trials: list[Trial]) -> Iterator[str]:
-    """Yield a table of trials, the best first."""
+    """Yield a table of trials, the best first, and those that diverged last."""
     names = [*trials[0]["options"]]
     yield "\t".join(["score", "seconds", "MB", *names])
-    for trial in sorted(trials, key=lambda trial: -trial["score"]):
+    for trial in sorted(trials, key=lambda trial: math.inf if trial["score"] is None else -trial["score"]):
+        score = "diverged" if trial["score"] is None else f"{trial['score']:.4f}"
         values = [show_value(trial["options"][name]) for name in names]
-        yield "\t".join([f"{trial['score']:.4f}", f"{trial['seconds']:.1f}", f"{trial['bytes'] / 1e6:.1f}", *values])
+        yield "\t".join([score, f"{trial['seconds']:.1f}", f"{trial['bytes'] / 1e6:.1f}", *values])
 
 
 def _print_answers(question: Question, *, shares: bool) -> None:

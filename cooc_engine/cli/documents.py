@@ -16,16 +16,17 @@ from cooc_engine.cli.foreign_flags import given
 from cooc_engine.cli.parameters import Force, JsonLines, ModelFile, TextFiles, Threads, TrustTokenizer
 from cooc_engine.errors import UsageError
 from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
-from cooc_engine.runtime.options import AtLeast, Flag, Options
+from cooc_engine.runtime.options import AtLeast, Flag
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix
 from cooc_engine.storage.outputs import writing_files
+from cooc_engine.text.reading import ReadingOptions
 
 __all__ = ["infer"]
 
 
 @dataclass(frozen=True)
-class InferOptions(Options):
+class InferOptions(ReadingOptions):
     """How the vector of a new document is trained."""
 
     epochs: Annotated[int, AtLeast(1), Flag(alias=("--epoch",))] = INFER_EPOCHS
@@ -59,8 +60,9 @@ def infer(
         raise UsageError("--force replaces an existing --output; pass that too, or leave it out")
     how = (options or InferOptions()).record()
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)
+    reading = documents.reading.changed(how.pop("encoding"), how.pop("errors"))
     with _lines_to(output, force=force) as put:
-        for lines in line_batches([path_of(given(text)) for text in texts], LONGEST_LINE, documents.reading):
+        for lines in line_batches([path_of(given(text)) for text in texts], LONGEST_LINE, reading):
             put(_shown(documents.infer_vectors(lines, **how, threads=threads), json=json))
 
 

@@ -13,10 +13,11 @@ import cooc_engine
 from cooc_engine.cli.console import figure, print_result, score_lines
 from cooc_engine.cli.parameters import Files, Json, ModelFile, ModelFiles
 from cooc_engine.errors import UsageError
-from cooc_engine.evaluation.options import ClassifyOptions, ClusterOptions, CompareOptions, EvalOptions
+from cooc_engine.evaluation.options import AccuracyOptions, ClassifyOptions, ClusterOptions, CompareOptions, EvalOptions
 from cooc_engine.runtime.options import Options
 from cooc_engine.runtime.progress import Kind
 from cooc_engine.storage.outputs import refuse_file
+from cooc_engine.text.reading import ReadingOptions
 
 if TYPE_CHECKING:
     from cooc_engine.evaluation.documents import Task
@@ -134,6 +135,7 @@ def compare(
     pairs: Annotated[Files, "Files of word pairs: word, word, human score, separated by tabs."] = None,
     analogies: Annotated[Files, "Files of questions: four words per line, a colon starts a section."] = None,
     tests: Annotated[Files, "Labelled texts on which the classifiers among the models are tested."] = None,
+    reading: ReadingOptions | None = None,
     options: CompareOptions | None = None,
     shown: ShownOptions = SHOWN,
 ) -> None:
@@ -148,7 +150,10 @@ def compare(
     from cooc_engine.reports.page import page_of
 
     page, progress = str(page_of(output)), cooc_engine.open_progress(shown.progress)
-    sections = {"classifiers": accuracies(named_models(models), tests, progress=progress)} if tests else {}
+    if reading and not tests:
+        reading.refuse_unused("there are no --tests to read", *reading.names())
+    testing = AccuracyOptions(**reading.record()) if reading else None
+    sections = {"classifiers": accuracies(named_models(models), tests, testing, progress)} if tests else {}
     given = (pairs or (), analogies or (), options)
     record = cooc_engine.compare(models, output, *given, sections=sections, force=shown.force, progress=progress)
     print_result(shown.json, {"output": page, **record}, _compared(page, record))

@@ -48,12 +48,12 @@ def accuracies(
     found = {name: model for name, path in models.items() if (model := open_model(path)).labels is not None}
     if not found:
         raise UsageError(f"none of {', '.join(models)} is a classifier; train supervised makes one")
-    sets = []
+    sets, reading = [], {name: getattr(options, name) for name in ("trust_tokenizer", "encoding", "errors")}
     with progress.stage("test", len(texts) * len(found), "tests") as stage:
         for text in texts:
             answers = []
             for name, model in found.items():
-                classifier = Classifier(model, trust_tokenizer=options.trust_tokenizer)
+                classifier = Classifier(model, **reading)
                 answers.append(classifier.right(text))
                 stage.advance(1, name)
             sets.append(judged(_scored(text, answers, options), list(found)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from cooc_engine.runtime.options import AtLeast, Below, Flag, Options
+from cooc_engine.text.reading import ReadingOptions
 
 __all__ = [
     "AccuracyOptions", "ClassifyOptions", "ClusterOptions", "CompareOptions", "DocumentOptions", "EvalOptions", "ProbeOptions",
@@ -105,7 +106,7 @@ class ClassifyOptions(DocumentOptions):
 
 
 @dataclass(frozen=True)
-class AccuracyOptions(Options):
+class AccuracyOptions(ReadingOptions):
     """How trained classifiers are tested."""
 
     samples: Annotated[int, AtLeast(100), Below(10**6)] = 1000

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -43,7 +43,7 @@ from cooc_engine.vectors.quantisation import quantize
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["Trial", "autotune"]
+__all__ = ["Trial", "autotune", "best_score", "scored"]
 
 SUBWORDS = {"none": (0, 0), "2-5": (2, 5), "3-6": (3, 6)}  # sizes of the shortest and the longest
 HEAD, ROW = 20_000, 25  # bytes of a quantised model's file without any vectors, and of a word beside its codes
@@ -51,10 +51,13 @@ IN_VAIN = 100  # consecutive proposals that fail, or would take longer than the 
 
 
 class Trial(TypedDict):
-    """A trial: the options that were searched for, the score on the held-out text, seconds, and bytes of the model file."""
+    """A trial: the options that were searched for, the score on the held-out text, seconds, and bytes of the model file.
+
+    The score is None if the training diverged, which left no file.
+    """
 
     options: dict[str, Any]
-    score: float
+    score: float | None
     seconds: float
     bytes: int
 
@@ -62,6 +65,16 @@ class Trial(TypedDict):
 class _Trials(TypedDict):
     plan: dict[str, Any]
     trials: list[Trial]
+
+
+def scored(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials that did not diverge."""
+    return [trial for trial in trials if trial["score"] is not None]
+
+
+def best_score(trials: Sequence[Trial]) -> float:
+    """Return the best score, -inf if there is none."""
+    return max((trial["score"] for trial in trials if trial["score"] is not None), default=-math.inf)
 
 
 @gated
@@ -83,7 +96,8 @@ def autotune(
     As in fastText's program, options of `base` that differ from their defaults stay fixed; the others are searched for, and
     the first trial uses their defaults. With a `model_size`, models are quantised, and pruned to as many words and n-grams as
     fit into a file of that size, which are then retrained. Trials are recorded in `OUTPUT.trials.json`; with `resume`, they
-    are counted, and the search continues. Raises `UsageError` if Optuna is missing, or no model is small enough.
+    are counted, unless they diverged, and the search continues. Raises `UsageError` if Optuna is missing, or no model is small
+    enough.
     """
     require("autotune", "tune", "optuna")
     how, output, held_out = Run.of("autotune", run), path_of(output), path_of(validation)
@@ -170,7 +184,8 @@ class _Search:
         from optuna.trial import create_trial
 
         try:
-            return create_trial(params=trial["options"], distributions=self._space, value=trial["score"])
+            known: dict[str, Any] = {"params": trial["options"], "distributions": self._space, "value": trial["score"]}
+            return create_trial(**known) if trial["score"] is not None else create_trial(**known, state=_pruned())
         except (TypeError, ValueError):
             raise FormatError(f"{_record_of(self._output)}: has a trial of other options; pass --force to start anew") from None
 
@@ -188,26 +203,28 @@ class _Search:
         end, most, vain = time.monotonic() + self._options.duration, self._options.trials or math.inf, 0
         if not self.trials:
             self._study.enqueue_trial(_first(self._base, self._space))
-        while len(self.trials) < most and (left := end - time.monotonic()) > 0 and vain < IN_VAIN:
+        while len(scored(self.trials)) < most and (left := end - time.monotonic()) > 0 and vain < IN_VAIN:
             asked = self._study.ask(self._space)
             chosen = _chosen(self._base, asked.params)
             in_time = self._pace * _work(chosen) <= left
             trial = self._tried(chosen, asked.params) if in_time else None
-            vain = 0 if trial else vain + 1
-            if trial is None:
+            if trial is not None:
+                self._note(trial)
+            if trial is None or trial["score"] is None:
+                vain += 1
                 self._study.tell(asked, state=_pruned())
-                continue
-            self._study.tell(asked, trial["score"])
-            self._note(trial)
+            else:
+                vain = 0
+                self._study.tell(asked, trial["score"])
 
     @property
     def _pace(self) -> float:
         """The median of the seconds that trials took per unit of `_work`; 0 before the first trial."""
-        paces = [trial["seconds"] / _work(_chosen(self._base, trial["options"])) for trial in self.trials]
+        paces = [trial["seconds"] / _work(_chosen(self._base, trial["options"])) for trial in scored(self.trials)]
         return median(paces) if paces else 0.0
 
     def _tried(self, chosen: SupervisedOptions, params: Mapping[str, Any]) -> Trial | None:
-        """Train and test a model; return None if its training diverges, or if none of its words would fit into the size.
+        """Train and test a model; return None if none of its words would fit into the size.
 
         Raises `InputError` if no line of the held-out text has a known label.
         """
@@ -216,8 +233,7 @@ class _Search:
         try:
             model = train(self._corpus, path, chosen, threads=self._run.threads, memory=self._run.memory, force=True)
         except DivergenceError:
-            self._run.shown.say(f"a trial diverged with --lr {chosen.lr:g}")
-            return None
+            return {"options": dict(params), "score": None, "seconds": time.monotonic() - begin, "bytes": 0}
         if self._limit < math.inf and not self._made_small(model, chosen, params["dsub"]):
             return None
         seconds = time.monotonic() - begin
@@ -249,11 +265,17 @@ class _Search:
 
     def _note(self, trial: Trial) -> None:
         """Record a trial, and keep its model if it is the best."""
-        if trial["score"] > max((earlier["score"] for earlier in self.trials), default=-math.inf) or not self._best.exists():
-            self._best.with_name("trial.h5").replace(self._best)
+        score, before = trial["score"], best_score(self.trials)
         self.trials.append(trial)
-        write_whole(_record_of(self._output), json.dumps({"plan": self._plan, "trials": self.trials}).encode())
-        self._run.shown.say(f"trial {len(self.trials)}: {self._options.metric} {trial['score']:.4f}, {trial['seconds']:.1f} s")
+        if score is None:
+            result = f"diverged with --lr {_chosen(self._base, trial['options']).lr:g}"
+        else:
+            result = f"{self._options.metric} {score:.4f}"
+            if score > before or not self._best.exists():
+                self._best.with_name("trial.h5").replace(self._best)
+        if self._best.exists():  # without it there is nothing to resume
+            write_whole(_record_of(self._output), json.dumps({"plan": self._plan, "trials": self.trials}).encode())
+        self._run.shown.say(f"trial {len(self.trials)}: {result}, {trial['seconds']:.1f} s")
 
     def finish(self) -> Model:
         """Move the best model to the output; raises `UsageError` if there is none."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from cooc_engine.corpus import directory
 from cooc_engine.corpus.vocabulary import Vocabulary
 from cooc_engine.counts import directory as directory_module
-from cooc_engine.errors import FormatError
+from cooc_engine.errors import FormatError, InputError
 from cooc_engine.runtime.arguments import gated
 from cooc_engine.runtime.numbers import ABSENT, show_setting
 from cooc_engine.runtime.paths import path_of
@@ -43,8 +45,11 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
     from cooc_engine.models.file import open_model
     from cooc_engine.storage.hdf5 import form_of
 
-    if form_of(path) == COUNTS:
+    form = form_of(path)
+    if form == COUNTS:
         return {"path": str(path), "kind": "counts", **CountFile(path).manifest}
+    if not form and (foreign := _foreign_format(path)):
+        raise FormatError(f"{path}: is a file of another program, in the format {foreign}; import makes a model file of it")
     model = open_model(path)
     return {
         "path": str(path),
@@ -60,6 +65,15 @@ def info(path: str | os.PathLike[str]) -> dict[str, Any]:
         "history": list(model.history),
         "evaluation": list(model.evaluation),
     }
+
+
+def _foreign_format(path: Path) -> str | None:
+    """Return the format of a file of vectors of another program; None if it is none that is known."""
+    from cooc_engine.formats.vectors import format_of
+
+    with suppress(InputError):
+        return format_of(path)
+    return None
 
 
 def _columns(names: Vocabulary | None) -> dict[str, Any]:

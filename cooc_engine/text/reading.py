@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from cooc_engine.errors import FormatError, InputError, UsageError
-from cooc_engine.runtime.options import checked
+from cooc_engine.runtime.options import Options, checked
 
-__all__ = ["Decoder", "Errors", "Reading", "Unit", "encoding_name"]
+__all__ = ["Decoder", "Errors", "Reading", "ReadingOptions", "Unit", "encoding_name"]
 
 Errors = Literal["strict", "replace", "skip"]
 Unit = Literal["line", "blank-line", "file"]
@@ -44,6 +44,16 @@ def encoding_name(given: str) -> str:
         known = "one that Python knows, such as utf-8, gb18030 or latin-1"
         raise UsageError(f"--encoding is {given!r}; it must be {known}") from None
     return name
+
+
+@dataclass(frozen=True)
+class ReadingOptions(Options):
+    """How a text is read that a model is asked about, where this differs from how the text of its training was."""
+
+    encoding: str | None = None
+    """The encoding of the text; by default that of the text of the training."""
+    errors: Errors | None = None
+    """Bytes that are no text, and NULs: stop (`strict`), take U+FFFD (`replace`), or `skip`; by default as in the training."""
 
 
 @dataclass

@@ -33,7 +33,7 @@ from cooc_engine.text.readers import LONGEST_LINE, Piece, bad_byte, file_pieces
 from cooc_engine.text.reading import Errors, Reading
 from cooc_engine.text.tokenizer_worker import LINES
 from cooc_engine.text.tokenizers import Splitting, is_plain, lines_of
-from cooc_engine.vectors.line_reader import Dictionary, LineReader
+from cooc_engine.vectors.line_reader import Dictionary, LineReader, Words
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -187,16 +187,32 @@ class Classifier:
         Labels of a probability below `threshold` are left out; k = −1 returns all others. Raises `InputError` for a text of
         several lines, and `UsageError` for a k that is neither −1 nor positive, and for a threshold that is not from 0 to 1.
         """
-        texts = [text] if isinstance(text, str) else list(text)
-        for number, each in enumerate(texts):
-            if "\n" in each:
-                raise InputError(f"text {number} has a line end, but one line is predicted at a time; take it out")
-        data = b"".join(self.reading.encoded(each) + b"\n" for each in texts)
-        pieces = [Piece(data, LINES, "text", 1, 0)] if data else []
+        pieces = self._pieces([text] if isinstance(text, str) else list(text))
         found = [pair for answers in self.answers(pieces, k, threshold, threads=1) for pair in self.named(answers)]
         if isinstance(text, str):
             return found[0]
         return [labels for labels, _ in found], [probabilities for _, probabilities in found]
+
+    @gated
+    def get_sentence_vector(self, text: str) -> Matrix:
+        """Return the vector (d,) of a line, by which its labels are predicted, as fastText's program prints it.
+
+        It is the mean of all input rows: those of known words, n-grams and the line end. Raises `InputError` as `predict` does.
+        """
+        (piece,) = self._pieces([text])
+        words = LineReader(self._dictionary).read(self._words(piece))
+        buffers = self._buffers(words, 1)
+        self._predicted(words, 1, 0.0, buffers)
+        hidden: Matrix = buffers.hidden
+        return hidden
+
+    def _pieces(self, texts: Sequence[str]) -> list[Piece]:
+        """Return texts as a piece of one line each; raises `InputError` for a text of several lines."""
+        for number, each in enumerate(texts):
+            if "\n" in each:
+                raise InputError(f"text {number} has a line end, but one line is predicted at a time; take it out")
+        data = b"".join(self.reading.encoded(each) + b"\n" for each in texts)
+        return [Piece(data, LINES, "text", 1, 0)] if data else []
 
     def named(self, answers: Answers) -> Iterator[tuple[tuple[str, ...], Matrix]]:
         """Yield the labels and their probabilities for each line."""
@@ -239,6 +255,7 @@ class Classifier:
         found = [answers.right for answers in self.predict_file(path, threads=threads)]
         return np.concatenate([np.empty(0, np.int8), *found])
 
+    @gated
     def answers(
         self, pieces: Iterable[Piece], k: int = 1, threshold: float = 0.0, threads: int | None = None
     ) -> Iterator[Answers]:
@@ -279,14 +296,18 @@ class Classifier:
         return replace(piece, text=b"".join(self._cut(text) + b"\n" for text in texts))
 
     def _answer(self, reader: LineReader, piece: Piece, k: int, threshold: float) -> Answers:
-        words, labels, d = reader.read(piece), len(self.labels), self._rows.shape[1]
-        count = len(words.ends)
+        words = reader.read(piece)
+        return self._predicted(words, k, threshold, self._buffers(words, k))
+
+    def _buffers(self, words: Words, k: int) -> Predicting:
+        """Return buffers for predicting k labels of lines; the hidden row of a line without words stays 0."""
+        hidden, shares = np.zeros(self._rows.shape[1], np.float32), np.empty(len(self.labels), np.float32)
+        return Predicting(words.line(), hidden, shares, np.empty(k + 1, np.float32), np.empty(k + 1, np.int32))
+
+    def _predicted(self, words: Words, k: int, threshold: float, buffers: Predicting) -> Answers:
+        count, labels = len(words.ends), len(self.labels)
         best = np.zeros((count, k), np.int32), np.zeros((count, k), np.float32)
         found = Found(np.zeros(count, np.int32), *best, np.empty(count, np.int8))
-        buffers = Predicting(
-            words.line(), np.empty(d, np.float32), np.empty(labels, np.float32), np.empty(k + 1, np.float32),
-            np.empty(k + 1, np.int32),
-        )  # fmt: skip
         depth = labels + 1 if self._is_tree else 0
         tree = Tree(self._children, np.empty(depth, np.int32), np.empty(depth, np.float32))
         tally = np.zeros((3, labels), np.int64)

@@ -214,6 +214,7 @@ LINES = ["a1 a2 b3 a119", "b5 never c3 b6", "", "c1", "never a7 words"]
 
 def assert_equal_answers(ours: Classifier, theirs, within: float = 2e-6) -> None:
     for line in LINES:
+        np.testing.assert_allclose(ours.get_sentence_vector(line), theirs.get_sentence_vector(line), atol=1e-6)
         labels, shares = ours.predict(line, k=-1)
         wanted_labels, wanted = theirs.predict(line, k=-1)
         np.testing.assert_allclose(shares, wanted, rtol=0, atol=within)
@@ -321,6 +322,19 @@ def test_a_classifier_of_theirs_is_quantised_as_it_is(tmp_path, labelled, packag
     assert done.bytes_before == (tmp_path / "m.bin").stat().st_size
     export_vectors(tmp_path / "q.h5", tmp_path / "q.ftz")
     assert_equal_answers(Classifier.open(tmp_path / "q.h5"), package.load_model(str(tmp_path / "q.ftz")))
+
+
+def test_sentence_vectors_of_a_classifier_are_printed_as_theirs(tmp_path, labelled, package, capsys, monkeypatch):
+    options = SupervisedOptions(vector_size=5, word_ngrams=2, buckets=50, epochs=2)
+    train("supervised", labelled, tmp_path / "ours.h5", options, threads=1)
+    export_vectors(tmp_path / "ours.h5", tmp_path / "m.bin")
+    theirs = package.load_model(str(tmp_path / "m.bin"))
+    for path in ("ours.h5", "m.bin"):
+        assert main(["sentence-vector", str(tmp_path / path), LINES[0], "--how", "line"]) == 0
+        found = [float(number) for number in capsys.readouterr().out.split()]
+        np.testing.assert_allclose(found, theirs.get_sentence_vector(LINES[0]), atol=1e-6)
+    with pytest.raises(InputError, match="text 0 has a line end"):
+        Classifier.open(tmp_path / "ours.h5").get_sentence_vector("a\nb")
 
 
 def test_a_classifier_of_theirs_is_asked_as_it_is(tmp_path, labelled, package, capsys):

@@ -131,7 +131,7 @@ def test_a_search_that_was_killed_at_its_very_end_leaves_nothing(texts, tmp_path
     assert not (tmp_path / "m.h5.work").exists()
 
 
-def test_a_trial_that_diverges_is_left_out(texts, tmp_path, monkeypatch):
+def test_a_trial_that_diverges_is_listed_and_does_not_count(texts, tmp_path, monkeypatch, capsys):
     real, calls = FAMILIES["supervised"].train, []
 
     def diverging(*given, **how):
@@ -141,8 +141,18 @@ def test_a_trial_that_diverges_is_left_out(texts, tmp_path, monkeypatch):
         return real(*given, **how)
 
     monkeypatch.setitem(FAMILIES, "supervised", dataclasses.replace(FAMILIES["supervised"], train=diverging))
-    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
-    assert (len(trials), len(calls)) == (1, 2)
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("cooc_engine.pipeline.autotune._Search.finish", lambda search: 1 / 0)
+        autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=1), BASE)
+    assert len(calls) == 2
+    _, trials = autotune(*texts, tmp_path / "m.h5", AutotuneOptions(trials=2), BASE, resume=True)
+    assert [trial["score"] is None for trial in trials] == [True, False, False] and len(calls) == 3
+    calls.clear()
+    how = ["--validation", str(texts[1]), "--output", str(tmp_path / "n.h5"), "--trials", "1", "--progress", "lines"]
+    assert main(["autotune", str(texts[0]), *how, "--picture", str(tmp_path / "trials.svg")]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[2].startswith("diverged\t") and "2 trials, best" in printed.out
+    assert "trial 1: diverged with --lr" in printed.err
 
 
 def test_a_text_that_judges_nothing_is_refused(texts, tmp_path):

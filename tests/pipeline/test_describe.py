@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from cooc_engine.pipeline.describe import lines
+from pathlib import Path
+
+import pytest
+
+from cooc_engine.errors import FormatError
+from cooc_engine.pipeline.describe import info, lines
 
 
 def test_lines_of_a_record():
@@ -57,3 +62,12 @@ def test_lines_of_a_record_that_was_forged():
         "  2",
         "  tokens 1, documents 2",
     ]
+
+
+def test_a_file_of_another_program_is_named_with_the_way_on(tmp_path: Path):
+    (tmp_path / "other.vec").write_text("2 2\na 1 2\nb 3 4\n")
+    with pytest.raises(FormatError, match=r"other\.vec: is a file of another program, in the format word2vec; import makes"):
+        info(tmp_path / "other.vec")
+    (tmp_path / "text").write_text("neither one nor the other\n")
+    with pytest.raises(FormatError, match="text: not an HDF5 file"):
+        info(tmp_path / "text")

@@ -92,6 +92,22 @@ def test_the_command_tests_classifiers_on_its_page(home, rows, tmp_path, capsys)
     assert printed.endswith("p.html: 3 models on 1 labelled text\n")
 
 
+def test_texts_in_another_encoding_than_that_of_the_training(home, rows, tmp_path, capsys):
+    models, page = (
+        [str(home / "work" / f"{name}.h5") for name in NAMES],
+        ["--output", str(tmp_path / "p.html"), "--samples", "100"],
+    )
+    (tmp_path / "latin.txt").write_bytes((home / "test.txt").read_bytes() + "naïve\n".encode("latin-1"))
+    tests = ["--tests", str(tmp_path / "latin.txt")]
+    assert main(["compare", *models, *page, *tests]) == 1
+    assert "latin.txt: byte 0xef is not UTF-8" in capsys.readouterr().err
+    for how in (["--encoding", "latin-1"], ["--errors", "skip"]):
+        assert main(["compare", *models, *page, *tests, *how, "--force"]) == 0
+        assert "latin  accuracy  60 of 64\n" in capsys.readouterr().out
+    assert main(["compare", *models, *page, "--encoding", "latin-1", "--force"]) == 2
+    assert "--encoding is latin-1, but there are no --tests to read; leave --encoding out" in capsys.readouterr().err
+
+
 def test_lines_that_one_classifier_cannot_be_tested_on_are_left_out_for_all(home, rows, tmp_path):
     models = {name: home / "work" / f"{name}.h5" for name in NAMES}
     (tmp_path / "few.txt").write_text("__label__a a1\n__label__b a1\n__label__c\nnone\n__label__c __label__a a2\n")
