@@ -188,10 +188,10 @@ def import_counts(
     """
     from cooc_engine.storage.hdf5 import form_of
 
-    foreign = not form_of(source)
+    foreign = source.exists() and not form_of(source)
     if foreign and vocab is None:
         raise UsageError(f"{source}: records do not include a vocabulary; pass --vocab FILE")
-    if not foreign and (vocab or options):
+    if source.exists() and not foreign and (vocab or options):
         raise UsageError(f"{source}: this file holds its vocabulary and options; leave out --vocab and the counting options")
     with Work(run) as work:
         if vocab is None:

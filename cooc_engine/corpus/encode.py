@@ -110,8 +110,6 @@ def encode_documents(
     how = Run.of("encode_documents", run, FreshKeywords)
     if isinstance(documents, str | bytes):
         raise UsageError("documents is one string, not several; pass [text] for one document, or names of files to encode()")
-    if not isinstance(documents, Iterable):
-        raise refusal("documents", documents, "an iterable of documents, each a string or a sequence of words")
     if isinstance(documents, Mapping) or hasattr(documents, "columns"):  # which iterate over their names alone
         raise UsageError(f"documents is a {type(documents).__name__}; pass its texts: one column, or its values")
     chosen = defaulted("encode_documents", EncodeOptions, options)
@@ -129,8 +127,11 @@ def encode_documents(
 
 
 def _seen(documents: Iterable[Any]) -> tuple[Iterable[Any], bool]:
-    """Return the same documents, and whether the first one has tags."""
-    rest = iter(documents)
+    """Return the same documents, and whether the first one has tags; raises `UsageError` if they are none."""
+    try:
+        rest = iter(documents)
+    except TypeError:
+        raise refusal("documents", documents, "an iterable of documents, each a string or a sequence of words") from None
     first = [*itertools.islice(rest, 1)]
     return itertools.chain(first, rest), any(map(is_tagged, first))
 
@@ -156,6 +157,7 @@ def _encode(text: TextInput, output: Path, options: EncodeOptions | None, run: R
         check_corpus(corpus, options, text)
         run.tell_kept(output)
         return corpus
+    text.refuse_missing()
     plan = {"kind": KIND, "version": VERSION, "options": options.record(), "texts": text.names}
     with run.shared() as workers:
         room = Allotment.of(workers.memory, workers.threads, options)

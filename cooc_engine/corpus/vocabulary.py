@@ -176,9 +176,9 @@ class Vocabulary(Shown):
 
     def _scanned(self, word: str) -> int:
         pattern, text = re.compile(re.escape(word.encode(errors="surrogatepass"))), np.ascontiguousarray(self.text).data
-        match = pattern.search(text)
+        match = pattern.search(text) if word else None  # no word is empty, but an empty pattern is everywhere
         while match:
-            row = int(np.searchsorted(self.offsets, match.start(), "right")) - 1  # not an empty word
+            row = int(np.searchsorted(self.offsets, match.start(), "right")) - 1
             if self.offsets[row] == match.start() and self.offsets[row + 1] == match.end():
                 return row
             match = pattern.search(text, match.start() + 1)

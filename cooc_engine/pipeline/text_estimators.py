@@ -24,7 +24,7 @@ import scipy.sparse
 from cooc_engine.corpus.directory import Corpus
 from cooc_engine.corpus.encode import encode_documents
 from cooc_engine.counts.directory import Cooc
-from cooc_engine.errors import CoocError, UsageError
+from cooc_engine.errors import UsageError
 from cooc_engine.formats.scipy_counts import import_matrix
 from cooc_engine.matrix.estimators import seed_of, threads_of
 from cooc_engine.models.families import FAMILIES
@@ -34,7 +34,7 @@ from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.options import Options, checked, refusal
 from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.types import Matrix
-from cooc_engine.storage.temporary import temporary_directory
+from cooc_engine.storage.temporary import naming, temporary_directory
 from cooc_engine.text.readers import document_words
 from cooc_engine.text.tagged import untagged
 from cooc_engine.vectors.model import Model, open_model
@@ -156,7 +156,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         _, trained = parameters_of(self.family)[0]
         given = {name: getattr(self, name) for name in trained} | {"seed": seed_of(self.random_state)}
         held = HeldModel(None if self.output is None else path_of(self.output))
-        with self._source(X) as source:
+        with naming("X"), self._source(X) as source:
             count = self._options(family.counting, COUNTING) if family.counting and isinstance(source, Corpus) else None
             how = {**given, "threads": threads_of(self.n_jobs), "force": True}
             train_family(self.family, source, held.path, None, None, count, how)
@@ -172,7 +172,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if isinstance(X, Corpus | Cooc):
             yield X
             return
-        with temporary_directory() as home, _named_within(home):
+        with temporary_directory() as home:
             if _is_matrix(X):
                 rows, columns = _names_of(X)
                 other = None if rows == columns else columns
@@ -239,16 +239,6 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     @property
     def _n_features_out(self) -> int:
         return self.vectors_.vector_size
-
-
-@contextmanager
-def _named_within(home: Path) -> Iterator[None]:
-    """Have errors name files in a temporary directory without its path, which means nothing to anybody."""
-    try:
-        yield
-    except CoocError as error:
-        error.args = (error.text.replace(f"{home}/", ""),)
-        raise
 
 
 def _is_matrix(X: Any) -> bool:

@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from cooc_engine.runtime.options import Options, checked, refusal
 from cooc_engine.runtime.paths import NotSeveral, several
+from cooc_engine.runtime.types import Rows
 
-__all__ = ["gated", "numbers"]
+__all__ = ["gated", "items", "numbers", "row_numbers"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -58,6 +59,22 @@ def numbers(name: str, value: Any, axes: int | None = None) -> npt.NDArray[Any]:
     return array
 
 
+def items(name: str, value: Any, wanted: str) -> list[Any]:
+    """Return an argument as a list, of one item for a string; raises `UsageError`, naming it, if it is bytes or no list."""
+    try:
+        return several(None if isinstance(value, bytes) else value)
+    except NotSeveral:
+        raise refusal(name, value, wanted) from None
+
+
+def row_numbers(name: str, value: Any, size: int) -> Rows:
+    """Return an argument as the numbers of rows of a matrix of `size` rows; raises `UsageError`, naming it, if it is none."""
+    array = numbers(name, value, 1)
+    if array.size and (array.dtype.kind == "f" or array.min() < 0 or array.max() >= size):
+        raise refusal(name, value, f"a list of row numbers from 0 to {size - 1}")
+    return array.astype(np.int64, copy=False)
+
+
 def _hint(annotation: Any, function: Callable[..., Any]) -> Any:
     """Return an annotation as a type; one whose names only type checkers know accepts everything."""
     if annotation is inspect.Parameter.empty:
@@ -83,18 +100,17 @@ def _gate(hint: Any) -> Gate | None:
     if kind is None or (lists and single and _kind(single) is not kind):
         return None
     check = functools.partial(_one, kind)
+    mapped = (*others, Mapping) if any(_is_iterable(part, Mapping) for part in parts) else others
 
     def gate(name: str, value: Any) -> Any:
-        if isinstance(value, (*others, Mapping)):
+        if isinstance(value, mapped):
             return value
         if isinstance(value, str) and not single:
             return check(name, value)  # functions differ in whether one stands for a list of one
         if not lists or isinstance(value, str | os.PathLike):
             return check(name, value)
-        try:
-            return [check(f"{name}[{at}]", each) for at, each in enumerate(several(value))]
-        except NotSeveral:
-            raise refusal(name, value, f"a list, each item {kind.wanted}") from None
+        several_of = items(name, value, f"a list, each item {kind.wanted}")
+        return [check(f"{name}[{at}]", each) for at, each in enumerate(several_of)]
 
     return gate
 
@@ -140,6 +156,6 @@ def _instance(kinds: tuple[type, ...], name: str, value: Any) -> Any:
     return value
 
 
-def _is_iterable(hint: Any) -> bool:
+def _is_iterable(hint: Any, kind: type = Iterable) -> bool:
     origin = typing.get_origin(hint)
-    return isinstance(origin, type) and issubclass(origin, Iterable)
+    return isinstance(origin, type) and issubclass(origin, kind)

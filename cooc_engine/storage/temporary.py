@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -10,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cooc_engine.errors import UsageError
+from cooc_engine.errors import CoocError, UsageError
 from cooc_engine.storage.locks import locked
 
-__all__ = ["temporary_directory"]
+__all__ = ["naming", "temporary_directory"]
 
 
 @contextmanager
@@ -27,6 +28,17 @@ def temporary_directory() -> Iterator[Path]:
             yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """Have errors name `what` in place of paths in temporary directories, which are soon gone."""
+    try:
+        yield
+    except CoocError as error:
+        path = re.escape(str(Path(tempfile.gettempdir(), _prefix()))) + "[^/]*(/[\\w.-]+)*"
+        error.args = (re.sub(path, what, error.text),)
+        raise
 
 
 def _prefix() -> str:

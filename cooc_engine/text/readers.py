@@ -323,7 +323,7 @@ def _line(number: int, document: str | Sequence[str], reading: Reading) -> bytes
 
 def document_words(number: int, document: Any) -> list[str]:
     """Return the words of a document that is no string; raises `InputError`, with its number, if it is no iterable of words."""
-    if isinstance(document, bytes | bytearray) or not isinstance(document, Iterable):
+    if isinstance(document, bytes | bytearray) or not isinstance(document, Iterable) or getattr(document, "ndim", 1) == 0:
         raise InputError(f"documents: document {number} is {document!r:.40}; it must be a string or a sequence of words")
     words = list(document)
     for at, word in enumerate(words, 1):

@@ -240,7 +240,7 @@ def _listed(sentences: Iterable[Text]) -> Iterable[Text]:
     """Return the sentences; raises `UsageError` for a string, whose letters would be taken for sentences."""
     if isinstance(sentences, str):
         raise UsageError("embed takes a list of sentences; write [text] for one")
-    if not isinstance(sentences, Iterable):
+    if not isinstance(sentences, Iterable) or getattr(sentences, "ndim", 1) == 0:
         raise refusal("sentences", sentences, "a list of sentences, each a string or a list of words")
     return sentences
 

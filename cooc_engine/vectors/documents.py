@@ -12,9 +12,9 @@ from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.families import FAMILIES
 from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
-from cooc_engine.runtime.arguments import gated
+from cooc_engine.runtime.arguments import gated, items
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.options import AtLeast, Below
+from cooc_engine.runtime.options import AtLeast, Below, refusal
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
 from cooc_engine.text.readers import document_words
 from cooc_engine.text.reading import Reading
@@ -105,10 +105,11 @@ class DocumentVectors(Vectors):
         of `threads`, at most and by default one per core. A document without a known word gets zeros. Strings are split as the
         model's text was; the words of a list are taken unchanged.
         """
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
-            raise UsageError(f"texts is {texts!r:.40}; it must be a list of documents, each a string or a list of words")
+        wanted = "a list of documents, each a string or a list of words"
+        if isinstance(texts, str):
+            raise refusal("texts", texts, wanted)
         known = self._opened().vocabulary.ids
-        documents = [self._ids(known, number, untagged(text)) for number, text in enumerate(texts, 1)]
+        documents = [self._ids(known, number, untagged(text)) for number, text in enumerate(items("texts", texts, wanted), 1)]
         found: Matrix = self._inference(epochs, seed, usable_threads(threads)).vectors(documents)
         return found
 

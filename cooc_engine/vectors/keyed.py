@@ -90,6 +90,8 @@ class KeyedQueries(WordVectors, GensimNames):
     @gated
     def most_similar_to_given(self, key1: Key, keys_list: Sequence[Key]) -> Key:
         """Return the word of a list that is nearest to a word."""
+        if not len(keys_list):
+            raise UsageError("keys_list is empty; it must have at least one word")
         nearest: Key = _list(keys_list)[int(self.distances(key1, keys_list).argmin())]
         return nearest
 
@@ -288,7 +290,7 @@ class KeyedQueries(WordVectors, GensimNames):
 
     def get_vecattr(self, key: Key, attr: Literal["count"]) -> int:
         """Return how often a word occurs, the attribute "count"; there are no others."""
-        if attr != "count":
+        if not isinstance(attr, str) or attr != "count":
             raise UnknownWordError(f"there is no attribute {attr!r}; the only one is 'count'")
         return int(self.vocabulary.counts[self.get_index(key)])
 

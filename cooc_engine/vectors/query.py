@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.sparse_vectors import SparseVectors
-from cooc_engine.runtime.arguments import gated
+from cooc_engine.runtime.arguments import gated, items
 from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.vectors.keyed import KeyedQueries
@@ -160,9 +160,10 @@ class Vectors(KeyedQueries):
     def _summed(self, sentences: Sequence[Text], how: str) -> Floats:
         if how not in ("sum", "mean", "unit", "sif"):
             raise UsageError(f"how is {how!r}; it must be one of sum, mean, unit, sif")
-        if isinstance(sentences, str) or not isinstance(sentences, Iterable):
-            raise refusal("sentences", sentences, "a list of texts, each a string or a list of words")
-        sentences = list(sentences)
+        wanted = "a list of texts, each a string or a list of words"
+        if isinstance(sentences, str):
+            raise refusal("sentences", sentences, wanted)
+        sentences = items("sentences", sentences, wanted)
         words, table = word_table([self.words_of(sentence) for sentence in sentences])
         rows = self.rows_of(words)
         weights = np.ones(len(rows))

@@ -23,10 +23,10 @@ from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.published import Published
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.models.subwords import SubwordRows
-from cooc_engine.runtime.arguments import gated, numbers
+from cooc_engine.runtime.arguments import gated, items, numbers, row_numbers
 from cooc_engine.runtime.extras import require
 from cooc_engine.runtime.options import refusal
-from cooc_engine.runtime.paths import NotSeveral, path_of, several
+from cooc_engine.runtime.paths import path_of
 from cooc_engine.runtime.shown import Shown
 from cooc_engine.runtime.types import Floats, Mask, Matrix, PathLike, Rows
 from cooc_engine.text.tokenizers import Splitting, words_in
@@ -163,7 +163,7 @@ class WordVectors(Shown):
 
     def some(self, rows: Rows) -> Self:
         """Return the words and vectors of the given rows; explicit ones stay sparse."""
-        words = self.index_to_key
+        words, rows = self.index_to_key, row_numbers("rows", rows, len(self))
         vectors = self._rows.take(rows) if isinstance(self._rows, SparseVectors) else self._rows[rows]
         return self._with([words[row] for row in rows], vectors)
 
@@ -395,7 +395,7 @@ class WordVectors(Shown):
 
     def unit_rows(self, rows: Rows) -> Matrix:
         """Return copies of rows scaled to length 1, (n, d)."""
-        return scaled(self._rows[rows])
+        return scaled(self._rows[row_numbers("rows", rows, len(self))])
 
     @gated
     def cosines(self, words1: Iterable[str], words2: Iterable[str]) -> tuple[Floats, Mask]:
@@ -404,6 +404,8 @@ class WordVectors(Shown):
         Words are looked up as in `rows_of`.
         """
         first, second = list(words1), list(words2)
+        if len(first) != len(second):
+            raise UsageError(f"words1 has {len(first)} words, and words2 {len(second)}; pass pairs of words")
         rows1, rows2 = self.rows_of(first), self.rows_of(second)
         result, known = np.empty(len(first)), np.empty(len(first), bool)
         for part in self._parts(len(first)):
@@ -440,7 +442,13 @@ class WordVectors(Shown):
 
         Equal cosines are ordered by row. Where there are fewer than `topn` answers, the rest are row -1.
         """
-        return self._search.nearest(queries, top(len(self), topn), exclude or [()] * len(queries))
+        if numbers("queries", queries, 2).shape[1] != self.vector_size or not np.isfinite(queries).all():
+            raise refusal("queries", queries, f"finite numbers, {self.vector_size} for each query")
+        wanted = f"a list of rows for each of the {len(queries)} queries, or empty"
+        excluded = [row_numbers("exclude", rows, len(self)).tolist() for rows in items("exclude", exclude, wanted)]
+        if excluded and len(excluded) != len(queries):
+            raise refusal("exclude", exclude, wanted)
+        return self._search.nearest(queries, top(len(self), topn), excluded or [()] * len(queries))
 
     # ------------------------------------------------------------------------------------------------------ answers
 
@@ -458,10 +466,7 @@ class WordVectors(Shown):
 def _keys(given: Any) -> list[Key]:
     """Return words or numbers of rows as a list; raises `UsageError` for what is no list, and for an item that is neither."""
     wanted = "a word, the number of its row, or a list of these; vectors has the matrix"
-    try:
-        keys: list[Key] = several(None if isinstance(given, bytes) else given)
-    except NotSeveral:
-        raise refusal("the key", given, wanted) from None
+    keys: list[Key] = items("the key", given, wanted)
     for at, key in enumerate(keys):
         if not isinstance(key, str | int | np.integer) or isinstance(key, bool):
             raise refusal(f"key[{at}]", key, "a word, or the number of its row")

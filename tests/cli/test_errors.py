@@ -46,6 +46,11 @@ def test_a_missing_text(call):
     assert left() == []
 
 
+def test_missing_counts(call):
+    assert_one_line(*call("import-counts", "nowhere.h5", "--output", "cooc"), 1, "nowhere.h5: no such file")
+    assert left() == []
+
+
 def test_a_directory_as_text(call):
     Path("text").mkdir()
     assert_one_line(*call("encode", "text", "--output", "corpus"), 1, "text: cannot be read (Is a directory)")

@@ -543,6 +543,14 @@ def test_documents_of_other_types_are_named(tmp_path, tokenizer, bad, says):
         encode_documents(["a b", ["a"], bad], tmp_path / "c", EncodeOptions(min_count=1, tokenizer=tokenizer), threads=1)
 
 
+def test_a_missing_text_is_told_before_the_others_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(encode_module, "_build", lambda *given: pytest.fail("texts were read"))
+    (tmp_path / "a.txt").write_text("a\n")
+    with pytest.raises(InputError, match=r"gone\.txt: no such file"):
+        encode([tmp_path / "a.txt", tmp_path / "gone.txt"], tmp_path / "c")
+    assert not (tmp_path / "c.part").exists()
+
+
 @pytest.mark.parametrize("texts", [None, 3])
 def test_what_is_no_path_is_refused(tmp_path, texts):
     with pytest.raises(UsageError, match=f"^{texts} was given where a string, a path, or a list of these is expected$"):

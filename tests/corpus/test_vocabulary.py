@@ -62,4 +62,4 @@ def test_an_order_that_is_none_is_refused(tmp_path, row):
 def test_words_are_found_beside_empty_ones():
     words = Vocabulary.from_words(["", "", "on", "", "one"], [0] * 5)
     words.order = None
-    assert [words.find(word) for word in ("on", "one", "n")] == [2, 4, -1]
+    assert [words.find(word) for word in ("on", "one", "n", "")] == [2, 4, -1, -1]

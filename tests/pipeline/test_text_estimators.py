@@ -162,3 +162,19 @@ def test_a_frame_names_both_sides():
 def test_unknown_parameters_are_named_with_those_that_were_meant(given, says):
     with pytest.raises(TypeError, match=says):
         cooc_engine.PmiSvd(**given)
+
+
+@pytest.mark.parametrize(
+    ("name", "documents", "says"),
+    [
+        ("GloVe", ["a" * 10], "X: holds no co-occurrences; every document has a single word"),
+        ("SkipGram", ["a" * 10], "X: holds nothing to train on"),
+        ("SkipGram", np.eye(3), "X: holds counts; this model reads the text itself"),
+        ("PmiSvd", None, "documents is None; it must be an iterable of documents"),
+        ("Doc2Vec", np.array(3), "documents is array(3); it must be an iterable of documents"),
+    ],
+)
+def test_errors_name_the_documents_and_no_temporary_file(name, documents, says):
+    with pytest.raises((InputError, UsageError)) as caught:
+        quick(name).fit(documents)
+    assert str(caught.value).startswith(says)

@@ -266,6 +266,9 @@ def test_text_that_is_not_utf8_is_refused_with_its_place(corpus, tmp_path, capsy
     (tmp_path / "bad.txt").write_bytes(b"w1 w2\nw3 \xff\n")
     assert main(["infer", str(tmp_path / "m.h5"), str(tmp_path / "bad.txt")]) == 1
     assert "bad.txt: byte 0xff is not UTF-8 (at byte 9)" in capsys.readouterr().err
+    for how in (["--encoding", "latin-1"], ["--errors", "replace"]):
+        assert main(["infer", str(tmp_path / "m.h5"), str(tmp_path / "bad.txt"), *how]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 2
     assert open_model(tmp_path / "m.h5").document_ids is not None
 
 
