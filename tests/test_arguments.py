@@ -81,7 +81,7 @@ def test_the_first_argument_of_every_function(name, odd, tmp_path, monkeypatch):
         ("words1 has 1 words, and words2 2; pass pairs", lambda kv: kv.cosines(["w1"], ["w1", "w2"])),
         ("there is no attribute array([], dtype=float64)", lambda kv: kv.get_vecattr("w1", np.array([]))),
         ("keys_list is empty; it must have at least one word", lambda kv: kv.most_similar_to_given("w1", [])),
-        ("'a' is not in the vocabulary", lambda kv: kv.neighbours({"a": 1})),
+        ("words is {'a': 1}; it must be a list, each item a string", lambda kv: kv.neighbours({"a": 1})),
         ("sentences is array(3); it must be a list of texts", lambda kv: kv.sentence_vectors(np.array(3))),
         ("rows is [-1]; it must be a list of row numbers from 0 to 8", lambda kv: kv.unit_rows([-1])),
         ("rows is [1.5]; it must be a list of row numbers from 0 to 8", lambda kv: kv.some([1.5])),

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -58,6 +59,7 @@ from cooc_engine.text import readers
 
 HERE = Path(__file__).parent
 ALL = EncodeOptions(min_count=1)
+T = TypeVar("T")
 FAR = 2**31 - 10
 
 
@@ -439,6 +441,19 @@ def peak_memory() -> Iterator[list[int]]:
         peak.append(traced()[1])
 
 
+def least_peak(run: Callable[[], T]) -> tuple[int, T]:
+    """Return the smaller peak of two equal runs, and what the second returned.
+
+    What is loaded for the first time takes memory, and so does the interpreter's table of strings when it grows.
+    """
+    peaks = []
+    for _ in range(2):
+        with peak_memory() as peak:
+            found = run()
+        peaks += peak
+    return min(peaks), found
+
+
 def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(cooc_module, "LEAST_TEXT", 1 << 16)
     monkeypatch.setattr(cooc_module, "LEAST_ENTRIES", 1 << 11)
@@ -447,11 +462,9 @@ def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):
     corpus = encode(text, tmp_path / "corpus", ALL)
     whole = count(corpus, tmp_path / "whole", options)
     runs = plan_count(corpus, tmp_path / "split", options, threads=1, memory=budget).runs
-    for _ in range(2):  # what is loaded for the first time, and tables of the interpreter that grow, take memory
-        with peak_memory() as peak:
-            split = count(corpus, tmp_path / "split", options, threads=1, memory=budget, force=True)
+    peak, split = least_peak(lambda: count(corpus, tmp_path / "split", options, threads=1, memory=budget, force=True))
     assert runs > 100
-    assert peak[0] <= 1.1 * budget + 1000 * runs + (64 << 10), "the budget, and Python's own objects"
+    assert peak <= 1.1 * budget + 1000 * runs + (64 << 10), "the budget, and Python's own objects"
     assert files(split.path) == files(whole.path)
 
 
@@ -463,9 +476,8 @@ def test_a_corpus_of_many_times_the_budget_is_encoded(tmp_path, monkeypatch):
     monkeypatch.setattr(allotment, "LEAST_BLOCK", 1 << 15)
     budget = 13 << 19
     assert text.stat().st_size > 20 * budget
-    with peak_memory() as peak:
-        tight = encode(text, tmp_path / "tight", ALL, threads=1, memory=budget)
-    assert peak[0] <= 1.1 * budget
+    peak, tight = least_peak(lambda: encode(text, tmp_path / "tight", ALL, threads=1, memory=budget, force=True))
+    assert peak <= 1.1 * budget
     assert files(tight.path) == files(whole.path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ def import_matrix(
     how = Run.of("import_matrix", run)
     if not hasattr(matrix, "tocoo"):
         raise UsageError(f"a {type(matrix).__name__} is not a SciPy sparse matrix; make one with scipy.sparse.csr_array")
-    rows, others = _listed(words, "words", "rows"), None if columns is None else _listed(columns, "columns", "columns")
+    rows, others = _listed(words), None if columns is None else _listed(columns)
     options = _options(options, rectangular=others is not None)
     if matrix.shape != (len(rows), len(rows if others is None else others)):
         shape, sizes = " x ".join(map(str, matrix.shape)), f"{len(rows)} words"
@@ -115,9 +115,7 @@ def _options(given: CountOptions | None, *, rectangular: bool) -> CountOptions:
     return options
 
 
-def _listed(words: Iterable[str] | Vocabulary, what: str, order: str) -> list[str] | Vocabulary:
-    if isinstance(words, Mapping):
-        raise UsageError(f"{what} is a mapping, which has no order to rely on; pass a list, in the order of the {order}")
+def _listed(words: Iterable[str] | Vocabulary) -> list[str] | Vocabulary:
     return words if isinstance(words, Vocabulary) else list(words)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import os
 from typing import Any
 
-from cooc_engine.errors import UsageError
 from cooc_engine.formats.vectors import Errors, ForeignModel, convert
 from cooc_engine.models.file import ModelFile
 from cooc_engine.runtime.arguments import gated
@@ -106,10 +104,7 @@ def import_vectors(
     its count per line, as GloVe's and word2vec's programs write it. Words that it lacks have count 0. The order is kept.
     With `errors` "skip", malformed lines and repeated words are left out, and counted by kind in
     `model.provenance["left_out"]`. For a file of ELMo's weights `vocab` is its vocabulary, a word per line, and `options` its
-    options; both are found by their names if they lie beside it. Raises what `read_vectors` raises.
+    options; both are found by their names if they lie beside it. `Vectors.from_gensim` takes gensim's vectors in memory. Raises
+    what `read_vectors` raises.
     """
-    given: Any = path
-    if not isinstance(given, str | os.PathLike):
-        kind = type(given).__name__
-        raise UsageError(f"import_vectors reads a file, not a {kind}; Vectors.from_gensim takes gensim's vectors in memory")
     return Model.of(convert(ForeignModel(path_of(path), format, errors, vocab, options), path_of(output), force=force))

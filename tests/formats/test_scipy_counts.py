@@ -104,7 +104,7 @@ def test_counts_of_a_term_document_matrix(tmp_path):
         (np.eye(2), ["a", "b"], "a ndarray is not a SciPy sparse matrix"),
         (scipy.sparse.eye(3), ["a", "b"], "2 words need a matrix of as many rows and columns, not 3 x 3"),
         (scipy.sparse.eye(2, dtype=complex), ["a", "b"], "holds complex128"),
-        (scipy.sparse.eye(2), {"a": 1, "b": 0}, "words is a mapping"),
+        (scipy.sparse.eye(2), {"a": 1, "b": 0}, "words is {'a': 1, 'b': 0}; it must be a list, each item a string"),
         (scipy.sparse.eye(2), ["a", 5], "must be a string"),
         (scipy.sparse.eye(2), ["a", "a"], "contains the word 'a' twice"),
         (scipy.sparse.eye(2), ["a", ""], "a word is empty"),

@@ -143,7 +143,7 @@ def test_anndata_there_and_back(cooc, tmp_path):
         ({"words": ["a", "b"], "columns": ["x", "y", "y"]}, "the columns: contains the word 'y' twice"),
         ({"words": ["a", "b"], "columns": ["x", "y", ""]}, "the columns: a word is empty"),
         ({"words": ["a", "b"], "columns": ["x", "y\tz", "z"]}, "the columns: word 2 has a tab or a line end in it"),
-        ({"words": ["a", "b"], "columns": {"x": 1}}, "columns is a mapping"),
+        ({"words": ["a", "b"], "columns": {"x": 1}}, "columns is {'x': 1}; it must be a list, each item a string"),
         ({"words": ["a", "b"], "columns": ["x", "y", "z"], "options": CountOptions()}, "leave one out"),
     ],
 )

@@ -134,6 +134,9 @@ class Failing(io.BytesIO):
     def readinto(self, target):
         raise self.error
 
+    def read1(self, size):
+        raise self.error
+
 
 @pytest.mark.parametrize("kind", [*COMPRESS, "plain"])
 def test_errors_that_are_no_damage(kind):

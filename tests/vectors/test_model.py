@@ -147,5 +147,5 @@ def test_who_asks_for_what_other_programs_have_is_told_what_is_here(model, asked
 
 
 def test_import_takes_files_alone(tmp_path):
-    with pytest.raises(UsageError, match=r"^import_vectors reads a file, not a dict; Vectors.from_gensim takes gensim's"):
+    with pytest.raises(UsageError, match=r"^path is \{'a': \[1.0\]\}; it must be a path$"):
         cooc_engine.import_vectors({"a": [1.0]}, tmp_path / "m.h5")
