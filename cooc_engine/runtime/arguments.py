@@ -60,7 +60,7 @@ def numbers(name: str, value: Any, axes: int | None = None) -> npt.NDArray[Any]:
 
 
 def items(name: str, value: Any, wanted: str) -> list[Any]:
-    """Return an argument as a list, of one item for a string; raises `UsageError`, naming it, for bytes, a mapping or no list."""
+    """Return an argument as a list, of one item for a string; raises `UsageError`, naming it, for bytes or mappings."""
     try:
         return several(None if isinstance(value, bytes | Mapping) else value)
     except NotSeveral:
