@@ -6,6 +6,7 @@ A command loads only its own verb, which imports what it needs when it runs, so 
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import importlib
 import sys
@@ -47,6 +48,7 @@ VERBS = {
     "Other programs": {"exchange": "export import", "counts": "export-counts import-counts"},
     "Getting started": {"setup": "demo warm", "app": "help"},
 }
+NOWHERE = "No usable temporary directory"  # as `tempfile` says where nothing can be written
 FUNCTIONS = {"run": "run_job", "import": "import_file", "eval": "evaluate"}  # that cannot be named after their verbs
 GROUPS = {title: Group(title, sort_key=place) for place, title in enumerate(VERBS)}
 HOMES = {
@@ -164,9 +166,13 @@ def _mishap(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
         return _out_of_memory(arguments), ResourceError.exit_code
     if not isinstance(error, OSError):
         raise error
-    code = ResourceError.exit_code if error.errno in FULL else InputError.exit_code
     what = error.strerror or str(error)
-    return f"{error.filename}: {what}" if error.filename else what, code
+    told = f"{error.filename}: {what}" if error.filename else what
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"{told}; raise ulimit -n and run again", ResourceError.exit_code
+    if error.errno in FULL or what.startswith(NOWHERE):
+        return f"{told}; free some disk and run again", ResourceError.exit_code
+    return told, InputError.exit_code
 
 
 def _out_of_memory(arguments: Sequence[str]) -> str:

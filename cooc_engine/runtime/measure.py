@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -46,11 +47,10 @@ def _started() -> list[int]:
     """Return the numbers of the processes that this one started, and that these did."""
     found = [os.getpid()]
     for process in found:
-        for path in Path(f"/proc/{process}/task").glob("*/children"):
-            try:
-                found += map(int, path.read_text().split())
-            except OSError:
-                continue
+        with suppress(OSError):  # it has ended, or no file can be opened
+            for path in Path(f"/proc/{process}/task").glob("*/children"):
+                with suppress(OSError):  # so has this thread
+                    found += map(int, path.read_text().split())
     return found[1:]
 
 

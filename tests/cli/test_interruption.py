@@ -199,6 +199,22 @@ def test_an_interruption_while_it_is_found_out_what_to_say(call, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("number", "told", "says"),
+    [
+        (errno.EMFILE, "Too many open files", "f: Too many open files; raise ulimit -n and run again"),
+        (errno.ENOSPC, "No space left", "f: No space left; free some disk and run again"),
+        (errno.ENOENT, "No usable temporary directory found in []", "in []; free some disk and run again"),
+    ],
+)
+def test_what_the_system_has_no_more_of(call, monkeypatch, number, told, says):
+    def short(*given, **how):
+        raise OSError(number, told, "f")
+
+    monkeypatch.setattr("cooc_engine.cli.app.app", short)
+    assert_one_line(*call("nn", "m.h5", "w1"), 4, says)
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ((), "c: out of memory; free some and run again"),

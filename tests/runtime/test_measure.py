@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import time
@@ -44,3 +45,14 @@ def test_processes_that_it_started_are_counted():
 
 def test_a_process_that_has_ended_has_no_memory():
     assert Memory.of(2**22 + 1) == Memory(0, 0, 0)
+
+
+def test_work_is_measured_where_no_file_can_be_opened():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))  # as many as are open anyway
+    try:
+        with Measure() as measured:
+            time.sleep(0.1)  # a few samples, of which the first looks for processes
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert measured.seconds > 0.09  # an error in the thread that samples would be a warning, which fails
