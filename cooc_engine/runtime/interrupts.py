@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _thread
 import signal
 import sys
 import threading
@@ -60,7 +59,14 @@ def interrupts() -> Iterator[None]:
 def _come_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Have an interruption come again soon if it came within a finaliser, whose exceptions reach nobody and stop nothing."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
-        threading.Timer(AGAIN, _thread.interrupt_main).start()
+        threading.Timer(AGAIN, _signal_again).start()
+
+
+def _signal_again() -> None:
+    """Send the main thread a signal that it handles: unlike `_thread.interrupt_main`, this wakes it if it sleeps or waits."""
+    number = next((number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN), None)
+    if number is not None and (main := threading.main_thread().ident):
+        signal.pthread_kill(main, number)
 
 
 @contextmanager

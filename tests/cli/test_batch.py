@@ -78,9 +78,11 @@ def test_a_signal_that_comes_within_a_finaliser_is_not_lost(capfd):
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0)  # where Python calls the handler, if it has not yet
 
+    begin = time.monotonic()
     with pytest.raises(KeyboardInterrupt), interrupts():
         Stopping()
         time.sleep(60)
+    assert time.monotonic() - begin < 30, "it wakes what sleeps"
     assert capfd.readouterr().err == ""
 
 

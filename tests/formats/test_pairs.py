@@ -122,15 +122,20 @@ def test_names_that_do_not_fit_into_the_budget_are_refused(tmp_path, triples):
 
 
 def memory_of_reading(path: Path) -> tuple[int, int]:
-    """The peak of what is allocated while a text is read, and what is said of its names."""
-    with tempfile.TemporaryFile() as spool:
-        tracemalloc.start()
-        read = pairs._Reading(spool, 1 << 30, Stage("", None, ""))
-        read.add(path, None, header=False)
-        read.finish([path])
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-    return most, read.rows.size + read.columns.size
+    """The peak of what is allocated while a text is read, and what is said of its names.
+
+    It is the smaller of two peaks, since tables of the interpreter may grow during one.
+    """
+    peaks = []
+    for _ in range(2):
+        with tempfile.TemporaryFile() as spool:
+            tracemalloc.start()
+            read = pairs._Reading(spool, 1 << 30, Stage("", None, ""))
+            read.add(path, None, header=False)
+            read.finish([path])
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    return min(peaks), read.rows.size + read.columns.size
 
 
 def test_memory_is_that_of_names(tmp_path, monkeypatch):
