@@ -454,4 +454,4 @@ def _read_checksums(dataset: h5py.Dataset, where: str) -> tuple[tuple[int, ...],
     fits = isinstance(found, np.ndarray) and found.dtype == np.uint32 and dataset.ndim > 0 and block > 0
     if not fits or found.shape != (-(-len(dataset) // block),):
         raise FormatError(f"{where}: attribute crc-32 does not hold a checksum of each {block} rows")
-    return tuple(found.tolist()), block
+    return tuple(found.tolist()), min(block, max(1, len(dataset)))

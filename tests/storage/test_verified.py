@@ -121,3 +121,13 @@ def test_blocks_are_a_mebibyte_and_not_too_many():
     assert rows_of_a_block((10, 1 << 20), np.dtype("<f4")) == 1
     assert rows_of_a_block((30_000_000, 1000), np.dtype("<f4")) == 3663
     assert rows_of_a_block((0, 0), np.dtype("<f4")) == 1 << 20
+
+
+@pytest.mark.parametrize("block", [12, 2**40, 2**64 - 1])
+def test_a_block_may_have_room_for_more_rows_than_there_are(tmp_path, block):
+    dataset = Dataset.of(VALUES, "x")
+    write_elements(tmp_path / "t.h5", "test", {"things": Element("things", "things", 1, {"x": dataset})})
+    with h5py.File(tmp_path / "t.h5", "r+") as file:
+        attributes = file["things/x"].attrs
+        attributes["block"], attributes["crc-32"] = np.uint64(block), np.array([attributes["crc-32"]], np.uint32)
+    assert np.array_equal(rows_of(tmp_path / "t.h5")[[11, 0]], VALUES[[11, 0]])
