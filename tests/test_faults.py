@@ -18,7 +18,6 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import forge
+from support.memory import least_peak, peak_memory, traced_memory
 
 import cooc_engine
 from cooc_engine._kernels import counting
@@ -420,38 +420,6 @@ def test_the_data_limit_of_the_system_at_the_budget(texts, verb, budget, threads
     enough = limited(1.1)
     assert enough.returncode == 0, enough.stderr
     assert "out.part" not in names(tmp_path)
-
-
-@contextmanager
-def traced_memory() -> Iterator[Callable[[], tuple[int, int]]]:
-    """Trace what NumPy and Python allocate from here on; yields what tells how much is held, and was at most."""
-    tracemalloc.start()
-    try:
-        yield tracemalloc.get_traced_memory
-    finally:
-        tracemalloc.stop()
-
-
-@contextmanager
-def peak_memory() -> Iterator[list[int]]:
-    """List the most memory that was held above the beginning, as NumPy and Python ask for it."""
-    peak = []
-    with traced_memory() as traced:
-        yield peak
-        peak.append(traced()[1])
-
-
-def least_peak(run: Callable[[], T]) -> tuple[int, T]:
-    """Return the smaller peak of two equal runs, and what the second returned.
-
-    What is loaded for the first time takes memory, and so does the interpreter's table of strings when it grows.
-    """
-    peaks = []
-    for _ in range(2):
-        with peak_memory() as peak:
-            found = run()
-        peaks += peak
-    return min(peaks), found
 
 
 def test_a_corpus_of_many_times_the_budget_is_counted(tmp_path, monkeypatch):

@@ -60,9 +60,9 @@ def numbers(name: str, value: Any, axes: int | None = None) -> npt.NDArray[Any]:
 
 
 def items(name: str, value: Any, wanted: str) -> list[Any]:
-    """Return an argument as a list, of one item for a string; raises `UsageError`, naming it, for bytes or mappings."""
+    """Return an argument as a list; raises `UsageError`, naming it, for what is none, as a string, bytes or a mapping."""
     try:
-        return several(None if isinstance(value, bytes | Mapping) else value)
+        return several(None if isinstance(value, str | bytes | Mapping) else value)
     except NotSeveral:
         raise refusal(name, value, wanted) from None
 

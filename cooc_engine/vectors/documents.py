@@ -14,7 +14,7 @@ from cooc_engine.models.file import ModelFile, open_model
 from cooc_engine.models.sampled_options import INFER_EPOCHS, INFER_SEED
 from cooc_engine.runtime.arguments import gated, items
 from cooc_engine.runtime.machine import usable_threads
-from cooc_engine.runtime.options import AtLeast, Below, refusal
+from cooc_engine.runtime.options import AtLeast, Below
 from cooc_engine.runtime.types import Matrix, PathLike, WordIds
 from cooc_engine.text.readers import document_words
 from cooc_engine.text.reading import Reading
@@ -106,8 +106,6 @@ class DocumentVectors(Vectors):
         model's text was; the words of a list are taken unchanged.
         """
         wanted = "a list of documents, each a string or a list of words"
-        if isinstance(texts, str):
-            raise refusal("texts", texts, wanted)
         known = self._opened().vocabulary.ids
         documents = [self._ids(known, number, untagged(text)) for number, text in enumerate(items("texts", texts, wanted), 1)]
         found: Matrix = self._inference(epochs, seed, usable_threads(threads)).vectors(documents)

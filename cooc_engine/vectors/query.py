@@ -15,7 +15,6 @@ import numpy as np
 from cooc_engine.errors import UnknownWordError, UsageError
 from cooc_engine.models.sparse_vectors import SparseVectors
 from cooc_engine.runtime.arguments import gated, items
-from cooc_engine.runtime.options import refusal
 from cooc_engine.runtime.types import Floats, Matrix, PathLike, Rows
 from cooc_engine.vectors.keyed import KeyedQueries
 from cooc_engine.vectors.profiles import profile_factor
@@ -161,8 +160,6 @@ class Vectors(KeyedQueries):
         if how not in ("sum", "mean", "unit", "sif"):
             raise UsageError(f"how is {how!r}; it must be one of sum, mean, unit, sif")
         wanted = "a list of texts, each a string or a list of words"
-        if isinstance(sentences, str):
-            raise refusal("sentences", sentences, wanted)
         sentences = items("sentences", sentences, wanted)
         words, table = word_table([self.words_of(sentence) for sentence in sentences])
         rows = self.rows_of(words)

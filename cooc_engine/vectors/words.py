@@ -83,8 +83,9 @@ class WordVectors(Shown):
             raise UsageError("Vectors(words, matrix) takes words and their vectors; Vectors.open(model) opens those of a model")
         if not isinstance(words, Vocabulary):
             words = list(words)
-            if repeated := next((word for word, times in Counter(words).items() if times > 1), None):
-                raise FormatError(f"{repeated!r} is given {words.count(repeated)} times; each word has one vector")
+            for word, times in Counter(words).items():
+                if times > 1:
+                    raise FormatError(f"{word!r} is given {times} times; each word has one vector")
             words = Vocabulary.from_words(words, [0] * len(words))
         self.vocabulary, self.family, self._splitting = words, family, splitting or Splitting({})
         given = matrix if isinstance(matrix, Published | SparseVectors) else numbers("matrix", matrix)

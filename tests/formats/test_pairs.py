@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import tempfile
-import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.counts import cut_by, files
+from support.memory import least_peak
 
 from cooc_engine.cli.app import main
 from cooc_engine.counts import from_coo
@@ -122,20 +122,17 @@ def test_names_that_do_not_fit_into_the_budget_are_refused(tmp_path, triples):
 
 
 def memory_of_reading(path: Path) -> tuple[int, int]:
-    """The peak of what is allocated while a text is read, and what is said of its names.
+    """The peak of what is allocated while a text is read, and what is said of its names."""
 
-    It is the smaller of two peaks, since tables of the interpreter may grow during one.
-    """
-    peaks = []
-    for _ in range(2):
+    def reading() -> pairs._Reading:
         with tempfile.TemporaryFile() as spool:
-            tracemalloc.start()
             read = pairs._Reading(spool, 1 << 30, Stage("", None, ""))
             read.add(path, None, header=False)
             read.finish([path])
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    return min(peaks), read.rows.size + read.columns.size
+        return read
+
+    most, read = least_peak(reading)
+    return most, read.rows.size + read.columns.size
 
 
 def test_memory_is_that_of_names(tmp_path, monkeypatch):
