@@ -28,8 +28,11 @@ def load64(typing_context, data, position):
     return signature, codegen
 
 
-def _prefetch(locality):
-    """Make the function that prefetches the cache line of `data[position]`; harmless even if that is outside the array."""
+def _prefetch(locality, written=False):
+    """Make the function that prefetches the cache line of `data[position]`; harmless even if that is outside the array.
+
+    A line that will be `written` is taken from other cores at once.
+    """
 
     @intrinsic
     def prefetch(typing_context, data, position):
@@ -41,8 +44,8 @@ def _prefetch(locality):
             function = cgutils.get_or_insert_function(
                 builder.module, ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32]), "llvm.prefetch.p0"
             )
-            read, level, is_data = ir.Constant(i32, 0), ir.Constant(i32, locality), ir.Constant(i32, 1)
-            builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), read, level, is_data])
+            how = [ir.Constant(i32, number) for number in (int(written), locality, 1)]
+            builder.call(function, [builder.bitcast(pointer, cgutils.voidptr_t), *how])
 
         return signature, codegen
 
@@ -50,6 +53,7 @@ def _prefetch(locality):
 
 
 prefetch = _prefetch(3)
+prefetch_to_write = _prefetch(3, written=True)
 prefetch_later = _prefetch(2)  # to the second level: what is worked on now stays in the first (skip-gram: 8 % faster)
 
 

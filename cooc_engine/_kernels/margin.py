@@ -14,6 +14,7 @@ All values are those before the step.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -24,14 +25,16 @@ from numba.extending import intrinsic
 
 from cooc_engine._kernels.basics import below, next_random
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
-from cooc_engine._kernels.row_sums import prefetch_row
+from cooc_engine._kernels.row_sums import prefetch_row, prefetch_row_to_write
 from cooc_engine._kernels.rules import CLOCK, RULE, TABLES
 from cooc_engine._kernels.sampling import draw_alias, seeded
 from cooc_engine._kernels.sgd import EXAMPLES, LOSS, WORDS, document_of, lay_piece
-from cooc_engine._kernels.simd import I64, RowCode, splat
+from cooc_engine._kernels.simd import I32, I64, RowCode, splat
 
 PROGRAM, COSINE, PLAIN = 0, 1, 2
 STAY = 16  # positions after which a shared noise word is drawn anew
+NONE = -1  # in place of a noise word
+NEAR = float32(1e-6)  # the square of the least difference of two rows; cosines are known to 1e-7
 F32 = types.float32
 
 
@@ -69,160 +72,187 @@ MARGIN_SCRATCH = named(
 
 
 class _Hinge(RowCode):
-    """The rows of a hinge, from the arguments X, targets, W, u, n of an intrinsic: targets first, then u and n."""
+    """The rows of hinges, from the first arguments of an intrinsic: X, targets, W, words. Targets come first."""
 
     def addresses(self):
         """Return the addresses of the rows."""
-        targets = [self.builder.extract_value(self.arguments[1], i) for i in range(self.types[1].count)]
-        return [self.row(0, target) for target in targets] + [self.row(2, word) for word in self.arguments[3:5]]
+        return [self.row(index, number) for index in (0, 2) for number in self.elements(index + 1)]
 
-    def inner(self, pairs, size):
-        """Return a tuple of inner products, of the pairs that a function makes of targets, word, noise and sum of targets."""
-        places = self.addresses()
-        totals = [cgutils.alloca_once_value(self.builder, splat(0)) for _ in range(size)]
-        with self.chunks(self.width(0)) as (z, _):
-            *x, word, noise = (self.load(place, z) for place in places)
-            for total, (left, right) in zip(totals, pairs(x, word, noise, self.sum(x)), strict=True):
-                self.builder.store(self.fma(left, right, self.builder.load(total)), total)
-        sums = self.sums([self.builder.load(total) for total in totals])
-        numbers = [self.builder.extract_element(sums, ir.Constant(ir.IntType(32), i)) for i in range(size)]
-        return self.context.make_tuple(self.builder, types.UniTuple(F32, size), numbers)
+    def elements(self, index):
+        """Return the elements of a tuple argument."""
+        return [self.builder.extract_value(self.arguments[index], i) for i in range(self.types[index].count)]
 
-    def sum(self, vectors):
-        """Return the sum of vectors."""
-        total = vectors[0]
-        for vector in vectors[1:]:
-            total = self.builder.fadd(total, vector)
+    def combined(self, values, factors):
+        """Return a sum of multiples."""
+        total = self.builder.fmul(values[0], factors[0])
+        for value, factor in zip(values[1:], factors[1:], strict=True):
+            total = self.fma(value, factor, total)
         return total
 
 
 @intrinsic
-def cosines(typing, X, targets, W, u, n):
-    """Return u·s and n·s."""
-    signature = types.UniTuple(F32, 2)(X, targets, W, types.int64, types.int64)
+def products(typing, X, targets, W, words):
+    """Return the inner products of all rows x, y, z …, targets first: x·x, x·y, x·z …, y·y, y·z …, z·z …"""
+    count = targets.count + words.count
+    pairs = list(itertools.combinations_with_replacement(range(count), 2))
+    result = types.UniTuple(F32, len(pairs))
 
     def codegen(context, builder, signature, arguments):
         code = _Hinge(context, builder, signature, arguments)
-
-        def pairs(x, word, noise, s):
-            return [(word, s), (noise, s)]
-
-        return code.inner(pairs, 2)
-
-    return signature, codegen
-
-
-@intrinsic
-def products(typing, X, targets, W, u, n):
-    """Return u·u, n·n, (u − n)·(u − n) and s·s; if there are several targets x also x·x and x·(u − n) of each."""
-    size = 4 + (2 * targets.count if targets.count > 1 else 0)
-    signature = types.UniTuple(F32, size)(X, targets, W, types.int64, types.int64)
-
-    def codegen(context, builder, signature, arguments):
-        code = _Hinge(context, builder, signature, arguments)
-
-        def pairs(x, word, noise, s):
-            apart = builder.fsub(word, noise)
-            own = [(word, word), (noise, noise), (apart, apart), (s, s)]
-            return own + [pair for row in x for pair in ((row, row), (row, apart)) if len(x) > 1]
-
-        return code.inner(pairs, size)
-
-    return signature, codegen
-
-
-@intrinsic
-def move(typing, X, targets, W, u, n, factors, frozen):
-    """Replace each row by a row + b g, with a and b from `factors`; if `frozen`, only the last target."""
-    signature = types.void(X, targets, W, types.int64, types.int64, factors, types.int64)
-
-    def codegen(context, builder, signature, arguments):
-        code = _Hinge(context, builder, signature, arguments)
-        places, (*_, factors, frozen) = code.addresses(), arguments
-        own, other = ([code.spread(builder.extract_value(factors, 2 * i + k)) for i in range(len(places))] for k in range(2))
-        last = len(places) - 3
-        free = builder.icmp_signed("==", frozen, ir.Constant(I64, 0))
+        places = code.addresses()
+        totals = [cgutils.alloca_once_value(builder, splat(0)) for _ in pairs]
         with code.chunks(code.width(0)) as (z, _):
-            rows = [code.load(place, z) for place in places]
-            *x, word, noise = rows
-            s, apart = code.sum(x), builder.fsub(word, noise)
-            along = [apart for _ in x] + [s, s]
-            moved = [code.fma(a, row, builder.fmul(b, g)) for a, row, b, g in zip(own, rows, other, along, strict=True)]
-            code.store(moved[last], places[last], z)
-            with builder.if_then(free, likely=True):
-                for number, place in enumerate(places):
-                    if number != last:
-                        code.store(moved[number], place, z)
-        return context.get_dummy_value()
+            values = [code.load(place, z) for place in places]
+            for total, (i, j) in zip(totals, pairs, strict=True):
+                builder.store(code.fma(values[i], values[j], builder.load(total)), total)
+        sums = code.sums([builder.load(total) for total in totals])
+        numbers = [builder.extract_element(sums, ir.Constant(I32, i)) for i in range(len(pairs))]
+        return context.make_tuple(builder, result, numbers)
 
-    return signature, codegen
+    return result(X, targets, W, words), codegen
+
+
+def _moving(parts: tuple[tuple[int, ...], ...]):
+    """Make the function that replaces rows by sums of multiples of rows.
+
+    f(X, targets, W, words, factors, frozen): row i becomes the sum of the rows in parts[i], each times the next one of the
+    factors; if `frozen`, only the last target is replaced.
+    """
+
+    @intrinsic
+    def move(typing, X, targets, W, words, factors, frozen):
+        signature = types.void(X, targets, W, words, factors, types.int64)
+        last = targets.count - 1
+
+        def codegen(context, builder, signature, arguments):
+            code = _Hinge(context, builder, signature, arguments)
+            places, spread = code.addresses(), iter([code.spread(factor) for factor in code.elements(4)])
+            factors = [[next(spread) for _ in part] for part in parts]
+            free = builder.icmp_signed("==", arguments[5], ir.Constant(I64, 0))
+            with code.chunks(code.width(0)) as (z, _):
+                values = [code.load(place, z) for place in places]
+                moved = [code.combined([values[i] for i in part], own) for part, own in zip(parts, factors, strict=True)]
+                code.store(moved[last], places[last], z)
+                with builder.if_then(free, likely=True):
+                    for number, place in enumerate(places):
+                        if number != last:
+                            code.store(moved[number], place, z)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return move
+
+
+move_one = _moving(((0, 1, 2), (0, 1), (0, 2)))  # x, u, n
+move_two = _moving(((0, 1, 2, 3), (0, 1, 2), (0, 2), (0, 1, 2, 3)))  # x, u, n, and the second noise word
+move_joint = _moving(((0, 2, 3), (1, 2, 3), (0, 1, 2), (0, 1, 3)))  # x, y, u, n
 
 
 # ------------------------------------------------------------------------------------------------------------ the step
 
 
 @helper
-def factors_of(rate, square, cosine, length):
+def factors_of(rate, own, cosine, square):
     """Return a and b of norm(x + r (g − (x·g) x)) = a x + b g, given r, x·x, x·g and g·g."""
-    own = float32(1) - rate * cosine
-    scale = float32(1) / math.sqrt(own * own * square + rate * (float32(2) * own * cosine + rate * length))
-    return own * scale, rate * scale
+    rest = float32(1) - rate * cosine
+    scale = float32(1) / math.sqrt(rest * rest * own + rate * (float32(2) * rest * cosine + rate * square))
+    return rest * scale, rate * scale
 
 
 @helper
-def toward(step, lr, cosine, length, share):
+def toward(step, lr, cosine, square, share):
     """Return the rate of a target or of u, which moves towards g, given x·g and g·g; with PROGRAM a `share` of g counts."""
     if step == PROGRAM:
         return lr * (float32(1) - share * cosine)
     if step == COSINE:
-        return lr * (float32(1) - cosine / math.sqrt(length))
+        return lr * (float32(1) - cosine / math.sqrt(square))
     return lr
 
 
 @helper
-def away(step, lr, cosine, length, share):
+def away(step, lr, cosine, square, share):
     """Return the rate of n, negative where it moves away from s, given n·s and s·s; with PROGRAM a `share` of s counts."""
     if step == PROGRAM:
         return -lr * float32(2) * share * cosine
     if step == COSINE:
-        return -lr * (float32(1) + cosine / math.sqrt(length))
+        return -lr * (float32(1) + cosine / math.sqrt(square))
     return -lr
 
 
 @helper
-def words_factors(step, lr, uu, us, nn, ns, ss, share):
-    """Return the factors of u and of n."""
-    a, b = factors_of(toward(step, lr, us, ss, share), uu, us, ss)
-    c, d = factors_of(away(step, lr, ns, ss, share), nn, ns, ss)
-    return a, b, c, d
+def loss_of(margin, us, ns):
+    """Return the loss of a hinge, which is NaN where a number is."""
+    loss = float32(margin.margin) - us + ns
+    return float32(0) if loss <= 0 else loss
+
+
+@helper
+def separate_factors(margin, xx, uu, nn, xu, xn, un, lr, frozen):
+    """Return the factors of x, u and n in the hinge of one target x."""
+    apart, one = max(uu + nn - float32(2) * un, NEAR), float32(1)
+    a, b = factors_of(toward(margin.step, lr, xu - xn, apart, one), xx, xu - xn, apart)
+    if frozen:
+        return a, b, one, float32(0), one, float32(0)
+    c, d = factors_of(toward(margin.step, lr, xu, xx, one), uu, xu, xx)
+    e, f = factors_of(away(margin.step, lr, xn, xx, one), nn, xn, xx)
+    return a, b, c, d, e, f
 
 
 @helper
 def take_separate(margin, X, x, W, u, n, lr, frozen):
-    """Take the steps of the hinge of one target; returns its loss, which is NaN where a number is."""
-    us, ns = cosines(X, (x,), W, u, n)
-    loss = float32(margin.margin) - us + ns
-    if loss <= 0:
-        return float32(0)
-    uu, nn, dd, xx = products(X, (x,), W, u, n)
-    a, b = factors_of(toward(margin.step, lr, us - ns, dd, float32(1)), xx, us - ns, dd)
-    c, d, e, f = words_factors(margin.step, lr, uu, us, nn, ns, xx, float32(1))
-    move(X, (x,), W, u, n, (a, b, c, d, e, f), frozen)
+    """Take the steps of the hinge of one target; returns its loss."""
+    xx, xu, xn, uu, un, nn = products(X, (x,), W, (u, n))
+    loss = loss_of(margin, xu, xn)
+    if loss != 0:
+        a, b, c, d, e, f = separate_factors(margin, xx, uu, nn, xu, xn, un, lr, frozen)
+        move_one(X, (x,), W, (u, n), (a, b, -b, d, c, f, e), frozen)
     return loss
 
 
 @helper
+def take_two(margin, X, x, W, u, n, m, lr, frozen):
+    """Take the steps of the hinges of one target with a noise word n and then with another, m; returns the sum of the losses.
+
+    The steps are linear combinations of the rows, and so the second ones can be computed from the products before the first:
+    the core waits for products half as often.
+    """
+    xx, xu, xn, xm, uu, un, um, nn, nm, mm = products(X, (x,), W, (u, n, m))
+    first = loss_of(margin, xu, xn)
+    if first == 0:
+        second = loss_of(margin, xu, xm)
+        if second != 0:
+            a, b, c, d, e, f = separate_factors(margin, xx, uu, mm, xu, xm, um, lr, frozen)
+            move_one(X, (x,), W, (u, m), (a, b, -b, d, c, f, e), frozen)
+        return second
+    a, b, c, d, e, f = separate_factors(margin, xx, uu, nn, xu, xn, un, lr, frozen)
+    one, later_xu = float32(1), a * (c * xu + d * xx) + b * (c * (uu - un) + d * (xu - xn))
+    later_xm, later_um = a * xm + b * (um - nm), c * um + d * xm
+    second = loss_of(margin, later_xu, later_xm)
+    if second == 0:
+        move_one(X, (x,), W, (u, n), (a, b, -b, d, c, f, e), frozen)
+        return first
+    p, q, r, s, t, v = separate_factors(margin, one, one, mm, later_xu, later_xm, later_um, lr, frozen)
+    move_two(
+        X, (x,), W, (u, n, m),
+        (p * a + q * d, p * b + q * c, -p * b, -q, r * d + s * a, r * c + s * b, -s * b, f, e, v * a, v * b, -v * b, t), frozen,
+    )  # fmt: skip
+    return first + second
+
+
+@helper
 def take_joint(margin, X, x, y, W, u, n, lr, frozen):
-    """Take the steps of the hinge of two targets; returns its loss, which is NaN where a number is."""
-    us, ns = cosines(X, (x, y), W, u, n)
-    loss = float32(margin.margin) - us + ns
-    if loss <= 0:
-        return float32(0)
-    uu, nn, dd, ss, xx, xd, yy, yd = products(X, (x, y), W, u, n)
-    a, b = factors_of(toward(margin.step, lr, xd, dd, float32(1)), xx, xd, dd)
-    c, d = factors_of(toward(margin.step, lr, yd, dd, float32(1)), yy, yd, dd)
-    e, f, g, h = words_factors(margin.step, lr, uu, us, nn, ns, ss, float32(0.5))
-    move(X, (x, y), W, u, n, (a, b, c, d, e, f, g, h), frozen)
+    """Take the steps of the hinge of two targets; returns its loss."""
+    xx, xy, xu, xn, yy, yu, yn, uu, un, nn = products(X, (x, y), W, (u, n))
+    us, ns, half = xu + yu, xn + yn, float32(0.5)
+    loss = loss_of(margin, us, ns)
+    if loss != 0:
+        apart, ss = max(uu + nn - float32(2) * un, NEAR), max(xx + yy + float32(2) * xy, NEAR)
+        a, b = factors_of(toward(margin.step, lr, xu - xn, apart, float32(1)), xx, xu - xn, apart)
+        c, d = factors_of(toward(margin.step, lr, yu - yn, apart, float32(1)), yy, yu - yn, apart)
+        e, f = factors_of(toward(margin.step, lr, us, ss, half), uu, us, ss)
+        g, h = factors_of(away(margin.step, lr, ns, ss, half), nn, ns, ss)
+        move_joint(X, (x, y), W, (u, n), (a, b, -b, c, d, -d, f, f, e, h, h, g), frozen)
     return loss
 
 
@@ -230,19 +260,28 @@ def take_joint(margin, X, x, y, W, u, n, lr, frozen):
 
 
 @helper
-def draw_noise(tables, W, random):
+def fetch(rule, matrix, row):
+    """Prefetch a row; to write it, if it is trained: where another core has written it last, that saves a tenth of the time."""
+    if rule.frozen:
+        prefetch_row(matrix, row)
+    else:
+        prefetch_row_to_write(matrix, row)
+
+
+@helper
+def draw_noise(rule, tables, W, random):
     """Draw a noise word and prefetch its row; returns the word and the random state."""
     random = next_random(random)
     word = draw_alias(tables.noise, random)
-    prefetch_row(W, word)
+    fetch(rule, W, word)
     return word, random
 
 
 @helper
-def fill_ring(tables, begin, end, W, scratch):
+def fill_ring(rule, tables, begin, end, W, scratch):
     """Draw the shared noise words of the places begin:end of the ring."""
     for place in range(begin, end):
-        scratch.ring[place], scratch.random[0] = draw_noise(tables, W, scratch.random[0])
+        scratch.ring[place], scratch.random[0] = draw_noise(rule, tables, W, scratch.random[0])
 
 
 @helper
@@ -250,32 +289,31 @@ def draw_position(rule, margin, tables, first, last, c, W, X, scratch):
     """Draw the window of the word at c and its noise words, from the table or from those that are shared.
 
     There are noise words for each neighbour, and unless both are joint then for the document. If rows are frozen, neighbours
-    are of use only where they are joint. Some of the shared words are drawn anew for each position, in turn.
+    are of use only where they are joint. Rows that the word at c is the first to need are prefetched.
     """
-    slot, random, shared = c & 1, next_random(scratch.random[0]), rule.shared
+    slot, random = c & 1, next_random(scratch.random[0])
     radius = rule.window if rule.fixed else below(random, rule.window) + 1
     scratch.random[0] = random
     low, high = max(first, c - radius), min(last, c + radius + 1)
     if rule.frozen and not margin.joint:
         low, high = c, c + 1
     scratch.windows[slot, 0], scratch.windows[slot, 1] = low, high
-    # Nothing has read the word's row as a context yet, nor that of the word that comes into the window next: 5 % of the time.
-    prefetch_row(X, int64(scratch.words[c]))
-    prefetch_row(W, int64(scratch.words[min(c + rule.window, last - 1)]))
+    fetch(rule, X, int64(scratch.words[c]))
+    fetch(rule, W, int64(scratch.words[min(c + rule.window, last - 1)]))
     turn = (c - rule.window) % STAY
-    fill_ring(tables, turn * shared // STAY, (turn + 1) * shared // STAY, W, scratch)
+    fill_ring(rule, tables, turn * rule.shared // STAY, (turn + 1) * rule.shared // STAY, W, scratch)
     random = scratch.random[0]
     for i in range((high - low - margin.joint) * rule.negative):
-        if shared > 0:
+        if rule.shared > 0:
             random = next_random(random)
-            scratch.noise[slot, i] = scratch.ring[below(random, shared)]
+            scratch.noise[slot, i] = scratch.ring[below(random, rule.shared)]
         else:
-            scratch.noise[slot, i], random = draw_noise(tables, W, random)
+            scratch.noise[slot, i], random = draw_noise(rule, tables, W, random)
     scratch.random[0] = random
 
 
 @helper
-def train_position(rule, margin, c, document, W, X, lr, scratch, result):
+def train_position(rule, margin, c, document, W, X, lr, scratch):
     """Train on the word at c: as context of each neighbour and then, unless that is joint, with the document as its target.
 
     A noise word that equals the word is left out, since its hinge is constant, and as in the program one that is the context.
@@ -288,6 +326,7 @@ def train_position(rule, margin, c, document, W, X, lr, scratch, result):
             continue
         is_neighbour = place < high
         word, target = (int64(words[place]), own) if is_neighbour else (own, document)
+        waiting = NONE
         for _ in range(rule.negative):
             noise = int64(scratch.noise[slot, i])
             i += 1
@@ -295,10 +334,16 @@ def train_position(rule, margin, c, document, W, X, lr, scratch, result):
                 count += 1
                 if margin.joint:
                     loss += take_joint(margin, X, target, document, W, word, noise, lr, rule.frozen)
+                elif waiting == NONE:
+                    waiting = noise
+                elif waiting == noise:
+                    loss += take_separate(margin, X, target, W, word, waiting, lr, rule.frozen)
                 else:
-                    loss += take_separate(margin, X, target, W, word, noise, lr, rule.frozen)
-    result[LOSS] += loss
-    result[EXAMPLES] += count
+                    loss += take_two(margin, X, target, W, word, waiting, noise, lr, rule.frozen)
+                    waiting = NONE
+        if waiting != NONE:
+            loss += take_separate(margin, X, target, W, word, waiting, lr, rule.frozen)
+    return loss, count
 
 
 @helper
@@ -308,20 +353,24 @@ def train_part(ids, offsets, begin, end, later, rule, margin, tables, clock, W, 
     result becomes loss, examples and words. Windows cross the ends of parts, but never those of documents.
     """
     scratch.random[0] = seeded(uint64(clock.seed), clock.epoch, clock.origin + begin)
-    fill_ring(tables, 0, rule.shared, W, scratch)
-    result[:] = 0
+    fill_ring(rule, tables, 0, rule.shared, W, scratch)
     document, middle = document_of(offsets, begin), rule.window
+    loss, examples, known = 0.0, 0, 0
     while begin < end:
-        stop, document, first, behind, last, known, lr = lay_piece(
+        stop, document, first, behind, last, words, lr = lay_piece(
             ids, offsets, begin, end, later, document, rule, tables, clock, scratch.words
         )
         for c in range(middle, behind + 1):
             if c < behind:
                 draw_position(rule, margin, tables, first, last, c, W, X, scratch)
             if c > middle:
-                train_position(rule, margin, c - 1, rule.document + clock.document + document, W, X, lr, scratch, result)
-        result[WORDS] += known
+                row = rule.document + clock.document + document
+                added, count = train_position(rule, margin, c - 1, row, W, X, lr, scratch)
+                loss += added
+                examples += count
+        known += words
         begin = stop
+    result[LOSS], result[EXAMPLES], result[WORDS] = loss, examples, known
 
 
 @kernel(

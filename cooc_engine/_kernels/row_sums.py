@@ -7,7 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cooc_engine._kernels.basics import prefetch, prefetch_later
+from cooc_engine._kernels.basics import prefetch, prefetch_later, prefetch_to_write
 from cooc_engine._kernels.jit import helper
 from cooc_engine._kernels.simd import I32, I64, INTEGERS, LANES, VECTOR, RowCode, splat
 
@@ -20,6 +20,13 @@ def prefetch_row(matrix, row):
     """Prefetch a row, a cache line at a time."""
     for z in range(0, matrix.shape[1], LANES):
         prefetch(matrix, row * matrix.shape[1] + z)
+
+
+@helper
+def prefetch_row_to_write(matrix, row):
+    """Prefetch a row that will be written, so that no other core has it when it is."""
+    for z in range(0, matrix.shape[1], LANES):
+        prefetch_to_write(matrix, row * matrix.shape[1] + z)
 
 
 @helper

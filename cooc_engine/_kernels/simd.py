@@ -28,6 +28,15 @@ TILE = 4  # rows; 4 to 12 run at the peak of cores with 32 registers of 64 bytes
 F32, I32, I64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 VECTOR, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
 
+# The lanes of two vectors that are added to the others when a tree of sums halves them: first within quarters of 4 lanes, which
+# takes a core a cycle instead of three, then whole quarters.
+QUARTERS = range(0, LANES, 4)
+WITHIN = [([0, 16, 1, 17], [2, 18, 3, 19]), ([0, 1, 16, 17], [2, 3, 18, 19])]
+ACROSS = [([0, 4, 16, 20], [8, 12, 24, 28]), ([0, 8, 16, 24], [4, 12, 20, 28])]
+HALVES = [[[first + lane for first in QUARTERS for lane in half] for half in halves] for halves in WITHIN] + [
+    [[first + lane for first in half for lane in range(4)] for half in halves] for halves in ACROSS
+]
+
 
 def splat(value: float) -> ir.Constant:
     """Return a vector of one constant."""
@@ -105,14 +114,13 @@ class RowCode:
         """Return the sums of up to LANES vectors as the lanes of one: a tree that halves the vectors in each step."""
         zero = splat(0)
         level = [*vectors, *[zero] * (LANES - len(vectors))]
-        even, odd = (ir.Constant(INTEGERS, list(range(first, 2 * LANES, 2))) for first in (0, 1))
-        while len(level) > 1:
+        for low, high in HALVES:
             pairs = zip(level[::2], level[1::2], strict=True)
-            level = [zero if a is zero and b is zero else self._add_pairs(a, b, even, odd) for a, b in pairs]
+            level = [zero if a is zero and b is zero else self._add_halves(a, b, low, high) for a, b in pairs]
         return level[0]
 
-    def _add_pairs(self, a, b, even, odd):
-        return self.builder.fadd(self.builder.shuffle_vector(a, b, even), self.builder.shuffle_vector(a, b, odd))
+    def _add_halves(self, a, b, low, high):
+        return self.builder.fadd(*(self.builder.shuffle_vector(a, b, ir.Constant(INTEGERS, half)) for half in (low, high)))
 
     def place(self, index, first, by, number):
         """Return the address `first` + `by` `number` of an array argument's data."""
