@@ -16,7 +16,27 @@ from cooc_engine._kernels.basics import below, mix64, next_random, prefetch_late
 from cooc_engine._kernels.jit import array, helper, kernel, named, out
 from cooc_engine._kernels.rules import CONTEXTS, PATH, RULE, SUM, TABLES
 from cooc_engine._kernels.sampling import draw_alias, is_kept, seeded
-from cooc_engine._kernels.simd import I64, LANES, RowCode, add_row, add_to_row, copy_row, dots, logistic
+from cooc_engine._kernels.simd import (
+    I64,
+    LANES,
+    RowCode,
+    add_row,
+    add_to_row,
+    copy_row,
+    dots,
+    logistic,
+    transpose,
+    transpose_listed,
+)
+from cooc_engine._kernels.turned import (
+    PANEL,
+    add_columns_scaled,
+    add_panel,
+    add_single,
+    column_dots,
+    panel_dots,
+    single_dots,
+)
 
 SEVERAL = 3  # slots whose steps are added together
 
@@ -39,6 +59,7 @@ class Lanes(NamedTuple):
     scores     (slots LANES,): inner products, which become gradients
     numbers    (slots LANES,): the row of `hidden` that belongs to each of them
     hidden     (LANES, d): the hidden rows
+    turned     (d, LANES): rows of documents as columns, and targets (d, LANES) those of their words
     shares     (LANES,): the share that an input row has in its hidden row
     losses     (LANES,)
     """
@@ -51,6 +72,8 @@ class Lanes(NamedTuple):
     scores: Any
     numbers: Any
     hidden: Any
+    turned: Any
+    targets: Any
     shares: Any
     losses: Any
 
@@ -58,7 +81,8 @@ class Lanes(NamedTuple):
 PACE = named(Pace, seed=int64, epochs=int64, lr=float64, total=float64)
 LANES_OF = named(
     Lanes, words=out(int32), counts=out(int64), rows=out(int32), weights=out(float32), positives=out(float32),
-    scores=out(float32), numbers=out(int32), hidden=out(float32, 2), shares=out(float32), losses=out(float32),
+    scores=out(float32), numbers=out(int32), hidden=out(float32, 2), turned=out(float32, 2), targets=out(float32, 2),
+    shares=out(float32), losses=out(float32),
 )  # fmt: skip
 
 
@@ -173,14 +197,21 @@ def add_several(typing, scores, rows, place, share, C, target, row):
 
 
 @helper
-def take_step(rule, lr, group, slots, C, documents, lanes):
-    """Take the step of each document, from the slots listed."""
+def weigh_scores(rule, lr, slots, lanes):
+    """Turn the inner products into gradients."""
     for place in range(0, slots * LANES, LANES):
-        dots(C, lanes.rows, lanes.hidden, lanes.numbers, place, lanes.scores)
         logistic(
             lanes.scores, place, lanes.positives, lanes.weights, place, lr, float32(rule.clamp), float32(rule.beyond),
             lanes.losses,
         )  # fmt: skip
+
+
+@helper
+def take_step(rule, lr, group, slots, C, documents, lanes):
+    """Take the step of each document, from the slots listed."""
+    for place in range(0, slots * LANES, LANES):
+        dots(C, lanes.rows, lanes.hidden, lanes.numbers, place, lanes.scores)
+    weigh_scores(rule, lr, slots, lanes)
     for lane in range(LANES):
         if lanes.weights[lane] > 0:
             for slot in range(0, slots - SEVERAL + 1, SEVERAL):
@@ -188,6 +219,34 @@ def take_step(rule, lr, group, slots, C, documents, lanes):
             for slot in range(slots - slots % SEVERAL, slots):
                 place = slot * LANES + lane
                 add_to_row(lanes.shares[lane] * lanes.scores[place], C, int64(lanes.rows[place]), documents, group + lane)
+
+
+@helper
+def score_columns(slots, C, lanes):
+    """Compute the inner products of documents, which are columns, with their words, the first slot, and with noise for all."""
+    for z in range(0, C.shape[1], LANES):
+        transpose_listed(C, lanes.rows, 0, z, lanes.targets)
+    column_dots(lanes.targets, lanes.turned, lanes.scores)
+    slot = 1
+    while slot + PANEL <= slots:
+        panel_dots(C, lanes.rows, slot, lanes.turned, lanes.scores)
+        slot += PANEL
+    while slot < slots:
+        single_dots(C, lanes.rows, slot, lanes.turned, lanes.scores)
+        slot += 1
+
+
+@helper
+def step_columns(slots, C, lanes):
+    """Add to the documents, which are columns, their words and the noise, each times its gradient."""
+    add_columns_scaled(lanes.scores, lanes.targets, lanes.turned)
+    slot = 1
+    while slot + PANEL <= slots:
+        add_panel(C, lanes.rows, slot, lanes.turned, lanes.scores)
+        slot += PANEL
+    while slot < slots:
+        add_single(C, lanes.rows, slot, lanes.turned, lanes.scores)
+        slot += 1
 
 
 @kernel(
@@ -211,7 +270,11 @@ def infer_documents(ids, offsets, first, last, rule, tables, pace, W, C, lanes, 
 
     W and C are the input rows of words and the output rows. Rows of documents that have no words stay.
     """
+    alone = rule.inputs != CONTEXTS and rule.output != PATH  # and then documents are columns of a matrix while they are trained
     for group in range(first, last, LANES):
+        rows = documents[group : group + LANES]
+        for z in range(0, rows.shape[1] if alone else 0, LANES):
+            transpose(rows, 0, z, lanes.turned)
         for epoch in range(pace.epochs):
             thinning = mix64(mix64(uint64(pace.seed)) ^ mix64(uint64(epoch)))
             random = seeded(uint64(pace.seed), epoch, 0)
@@ -220,10 +283,17 @@ def infer_documents(ids, offsets, first, last, rule, tables, pace, W, C, lanes, 
             for c in range(longest):
                 random = next_random(random)
                 radius = rule.window if rule.fixed else below(random, rule.window) + 1
-                read_hidden(rule, offsets, group, c, radius, W, documents, lanes)
                 if rule.output == PATH:
                     slots = list_nodes(tables, offsets, group, c, lanes)
                 else:
                     slots, random = list_words(rule, tables, offsets, group, c, random, lanes)
                 fetch_target(rule, tables, offsets, group, c + 1, C, lanes)
-                take_step(rule, lr, group, slots, C, documents, lanes)
+                if alone:
+                    score_columns(slots, C, lanes)
+                    weigh_scores(rule, lr, slots, lanes)
+                    step_columns(slots, C, lanes)
+                else:
+                    read_hidden(rule, offsets, group, c, radius, W, documents, lanes)
+                    take_step(rule, lr, group, slots, C, documents, lanes)
+        for z in range(0, rows.shape[1] if alone else 0, LANES):
+            transpose(lanes.turned, z, 0, rows)

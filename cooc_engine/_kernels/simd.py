@@ -19,6 +19,7 @@ from cooc_engine._kernels.jit import helper
 __all__ = [
     "COLUMNS", "LANES", "TILE", "add_differences", "add_row", "add_tile", "add_to_row", "clear_row", "copy_row", "dots",
     "logistic", "pair_dots", "pair_step", "set_differences", "set_tile", "single_dots", "single_step", "transpose",
+    "transpose_listed",
 ]  # fmt: skip
 
 LANES = 16  # 64 bytes: a cache line, and the widest register
@@ -199,14 +200,35 @@ def transpose(typing, matrix, first, column, target):
     def codegen(context, builder, signature, arguments):
         code = RowCode(context, builder, signature, arguments)
         _, first, column, _ = arguments
-        rows = [code.load(code.row(0, n), column) for n in code.following(first, LANES)]
-        for half in (8, 4, 2, 1):  # exchange the off-diagonal blocks of ever smaller squares
-            rows = _exchanged(code, rows, half)
-        for number, row in zip(code.following(column, LANES), rows, strict=True):
-            code.store(row, code.row(3, number), first)
+        rows = [code.row(0, n) for n in code.following(first, LANES)]
+        _transpose(code, rows, column, [code.row(3, n) for n in code.following(column, LANES)], first)
         return context.get_dummy_value()
 
     return signature, codegen
+
+
+@intrinsic
+def transpose_listed(typing, matrix, rows, place, column, target):
+    """Write rows that are listed from `place` on, LANES columns from `column`, of a matrix to rows `column` of `target`."""
+    signature = types.void(matrix, rows, types.int64, types.int64, target)
+
+    def codegen(context, builder, signature, arguments):
+        code = RowCode(context, builder, signature, arguments)
+        _, _, place, column, _ = arguments
+        rows = [code.row(0, code.item(1, n)) for n in code.following(place, LANES)]
+        _transpose(code, rows, column, [code.row(4, n) for n in code.following(column, LANES)], ir.Constant(I64, 0))
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+def _transpose(code, rows, column, targets, place):
+    """Write LANES columns from `column` of rows at some addresses to `place` in those at others."""
+    values = [code.load(row, column) for row in rows]
+    for half in (8, 4, 2, 1):  # exchange the off-diagonal blocks of ever smaller squares
+        values = _exchanged(code, values, half)
+    for target, value in zip(targets, values, strict=True):
+        code.store(value, target, place)
 
 
 def _exchanged(code, rows, half):

@@ -24,6 +24,8 @@ from cooc_engine.text.reading import ReadingOptions
 
 __all__ = ["infer"]
 
+BATCH_BYTES = 1 << 22  # of a file that are inferred together
+
 
 @dataclass(frozen=True)
 class InferOptions(ReadingOptions):
@@ -62,14 +64,15 @@ def infer(
     documents = cooc_engine.DocumentVectors.open(model, trust_tokenizer=trust_tokenizer)
     reading = documents.reading.changed(how.pop("encoding"), how.pop("errors"))
     with _lines_to(output, force=force) as put:
-        for lines in line_batches([path_of(given(text)) for text in texts], LONGEST_LINE, reading):
+        for lines in line_batches([path_of(given(text)) for text in texts], LONGEST_LINE, reading, size=BATCH_BYTES):
             put(_shown(documents.infer_vectors(lines, **how, threads=threads), json=json))
 
 
 def _shown(vectors: Matrix, *, json: bool) -> Iterator[str]:
     """Yield a line for each vector."""
+    line = " ".join(["%.9g"] * vectors.shape[1])
     for vector in vectors.tolist():
-        yield dumps({"vector": vector}) if json else " ".join(f"{value:.9g}" for value in vector)
+        yield dumps({"vector": vector}) if json else line % tuple(vector)
 
 
 @contextmanager

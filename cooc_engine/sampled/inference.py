@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -50,19 +50,20 @@ class Inference:
         shape = 1, self._d
         self._start: Matrix = (sphere_start(random, shape) if model.SPHERE else uniform_start(random, shape, self._d, 1.0))[0]
 
-    def vectors(self, documents: Sequence[WordIds]) -> Matrix:
+    def vectors(self, documents: Iterable[WordIds]) -> Matrix:
         """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
-        found = np.zeros((len(documents), self._d), np.float32)
+        read = list(documents)
+        found = np.zeros((len(read), self._d), np.float32)
 
         def infer(part: tuple[int, int]) -> None:
             space = self._free.pop()
             for number in range(*part):
-                if len(documents[number]):
-                    found[number] = self._infer(documents[number], *space)
+                if len(read[number]):
+                    found[number] = self._infer(read[number], *space)
             self._free.append(space)
 
         with threadpool_limits(1, "blas"):  # whose results depend on its number of threads
-            list(self._pool.map(infer, cut_evenly(0, len(documents), self._ranges)))
+            list(self._pool.map(infer, cut_evenly(0, len(read), self._ranges)))
         return found
 
     def _begin(self, ids: WordIds) -> Matrix:

@@ -6,7 +6,9 @@ with the same vector and meets the same noise, whatever is inferred beside it, i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,7 +24,7 @@ from cooc_engine.storage.scratch import aligned_zeros, padded, uniform_start
 
 __all__ = ["LockstepInference"]
 
-RANGE = 8 * LANES  # documents that a thread takes at a time
+BATCH = 64 * LANES  # documents that are put in order of length together, and are read while others are trained
 
 
 class LockstepInference:
@@ -39,8 +41,17 @@ class LockstepInference:
         random = np.random.Generator(np.random.PCG64(model.seed))
         self._start = uniform_start(random, (1, self._d), self._d, 1.0)[0]
 
-    def vectors(self, documents: Sequence[WordIds]) -> Matrix:
-        """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words."""
+    def vectors(self, documents: Iterable[WordIds]) -> Matrix:
+        """Return the vectors of documents, float32 (n, d), given the ids of their words; zeros for one without words.
+
+        Documents are read while those before them are trained.
+        """
+        rest = iter(documents)
+        begun = [self._begin(batch) for batch in iter(lambda: list(itertools.islice(rest, BATCH)), [])]
+        return np.concatenate([np.empty((0, self._d), np.float32), *(finish() for finish in begun)])
+
+    def _begin(self, documents: Sequence[WordIds]) -> Callable[[], Matrix]:
+        """Begin to train documents; returns a function that waits until they are trained, and returns their vectors."""
         lengths = np.array([len(words) for words in documents], np.int64)
         order = np.argsort(-lengths, kind="stable")  # so that documents of about the same length are trained together
         rows = padded(len(documents), LANES)
@@ -48,20 +59,25 @@ class LockstepInference:
         ids = np.concatenate([np.empty(0, np.int32), *(documents[number] for number in order.tolist())])
         trained = aligned_zeros(rows, padded(self._d))
         trained[: np.count_nonzero(lengths), : self._d] = self._start
-        list(self._pool.map(lambda first: self._train(ids, offsets, first, trained), range(0, rows, RANGE)))
-        found = np.empty((len(documents), self._d), np.float32)
-        found[order] = trained[: len(order), : self._d]
-        return found
+        ranges = self._pool.map(lambda first: self._train(ids, offsets, first, trained), range(0, rows, LANES))
+
+        def finish() -> Matrix:
+            deque(ranges, 0)
+            found = np.empty((len(documents), self._d), np.float32)
+            found[order] = trained[: len(order), : self._d]
+            return found
+
+        return finish
 
     def _train(self, ids: WordIds, offsets: Counts, first: int, trained: Matrix) -> None:
-        """Train the rows of the RANGE documents from the `first` on."""
-        model, last = self._model, min(first + RANGE, len(trained))
+        """Train the rows of LANES documents from the `first` on."""
+        model, last = self._model, first + LANES
         pace = Pace(model.seed, model.epochs, model.lr, model.horizon(1))
-        lanes = self._lanes(int(np.diff(offsets[first : last + 1 : LANES]).max()))
+        lanes = self._lanes(int(offsets[last] - offsets[first]))
         infer_documents(ids, offsets, first, last, model.rule, model.tables, pace, *self._matrices, lanes, trained)
 
     def _lanes(self, words: int) -> Lanes:
-        """Allocate the buffers of a thread for groups of documents of at most `words` words."""
+        """Allocate the buffers for documents of so many words together."""
         tables, slots = self._model.tables, 1 + self._model.rule.negative
         if self._model.rule.output == rules.PATH:
             slots = int(np.diff(tables.path_starts).max())
@@ -75,6 +91,8 @@ class LockstepInference:
             scores=places[2],
             numbers=np.tile(np.arange(LANES, dtype=np.int32), slots),
             hidden=aligned_zeros(LANES, padded(self._d)),
+            turned=aligned_zeros(padded(self._d), LANES),
+            targets=aligned_zeros(padded(self._d), LANES),
             shares=np.empty(LANES, np.float32),
             losses=np.zeros(LANES, np.float32),
         )

@@ -333,7 +333,13 @@ def document_words(number: int, document: Any) -> list[str]:
 
 
 def file_pieces(
-    paths: Sequence[TextPath], longest: int, ids: IdColumn | None = None, reading: Reading = PLAIN, *, at_once: bool = False
+    paths: Sequence[TextPath],
+    longest: int,
+    ids: IdColumn | None = None,
+    reading: Reading = PLAIN,
+    *,
+    at_once: bool = False,
+    size: int | None = None,
 ) -> Iterator[Piece]:
     """Yield the text of files in pieces of whole lines; raises as `file_blocks` does, and for a line over `longest` bytes.
 
@@ -342,15 +348,17 @@ def file_pieces(
     """
     for path in paths:
         with unchanged([path]), _Source(path, reading, ids) as source:
-            yield from _line_pieces(source, str(path), longest, 1 if at_once and source.comes else PIECE_BYTES)
+            yield from _line_pieces(source, str(path), longest, 1 if at_once and source.comes else size or PIECE_BYTES)
 
 
-def line_batches(paths: Sequence[TextPath], longest: int, reading: Reading = PLAIN) -> Iterator[list[str]]:
-    """Yield the lines of text files, some at a time, without their ends, and those of the standard input as they come.
+def line_batches(
+    paths: Sequence[TextPath], longest: int, reading: Reading = PLAIN, *, size: int | None = None
+) -> Iterator[list[str]]:
+    """Yield the lines of text files without their ends, `size` bytes, or a piece, at a time, and those of stdin as they come.
 
     Raises as `file_pieces` does, and for invalid UTF-8.
     """
-    for piece in file_pieces(paths, longest, reading=reading, at_once=True):
+    for piece in file_pieces(paths, longest, reading=reading, at_once=True, size=size):
         try:
             yield piece.text.decode().removesuffix("\n").split("\n")
         except UnicodeDecodeError as error:
@@ -389,8 +397,8 @@ def _check_length(place: str, rest: bytearray, data: bytes, longest: int) -> Non
 
 
 def _read(source: _Source, least: int) -> bytes:
-    """Return the next bytes: at least so many, or as many as are left, and at most PIECE_BYTES."""
-    buffer = bytearray(PIECE_BYTES)
+    """Return the next bytes: at least so many, or as many as are left, and at most that or PIECE_BYTES."""
+    buffer = bytearray(max(least, PIECE_BYTES))
     size = 0
     while size < least and (n := source.readinto(memoryview(buffer)[size:])):
         size += n

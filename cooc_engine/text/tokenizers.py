@@ -181,7 +181,8 @@ def words_in(text: str, cut: Cut) -> list[str]:
 
 
 def _ascii_words(text: str) -> list[str]:
-    return [word.decode() for word in text.encode().split()]
+    plain = b" ".join(text.encode().split()).decode()
+    return plain.split(" ") if plain else []
 
 
 def _matches(pattern: str) -> Cut:

@@ -107,7 +107,7 @@ class DocumentVectors(Vectors):
         """
         wanted = "a list of documents, each a string or a list of words"
         known = self._opened().vocabulary.ids
-        documents = [self._ids(known, number, untagged(text)) for number, text in enumerate(items("texts", texts, wanted), 1)]
+        documents = (self._ids(known, number, untagged(text)) for number, text in enumerate(items("texts", texts, wanted), 1))
         found: Matrix = self._inference(epochs, seed, usable_threads(threads)).vectors(documents)
         return found
 
@@ -127,7 +127,7 @@ class DocumentVectors(Vectors):
     def _ids(self, known: Mapping[str, int], number: int, text: Text) -> WordIds:
         """Return the ids of the known words of the text with this number; raises `InputError` if it is no text."""
         words = self.words_of(text) if isinstance(text, str) else document_words(number, text)
-        return np.array([known[word] for word in words if word in known], np.int32)
+        return np.array([row for row in map(known.get, words) if row is not None], np.int32)
 
 
 @gated
