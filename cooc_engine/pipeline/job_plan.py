@@ -18,6 +18,8 @@ from cooc_engine.evaluation.documents import Task
 from cooc_engine.evaluation.judge import SETS
 from cooc_engine.evaluation.options import AccuracyOptions, CompareOptions, EvalOptions
 from cooc_engine.models.families import Family, family_of
+from cooc_engine.models.published import WORDLESS
+from cooc_engine.models.sampled_options import Doc2vecOptions
 from cooc_engine.models.sparse_vectors import SPARSE
 from cooc_engine.pipeline.grid import combinations, file_name
 from cooc_engine.pipeline.job_documents import classification_of, clustering_of
@@ -117,6 +119,7 @@ class JobPlan:
         makers = {"cluster": clustering_of, "classify": classification_of}
         asked = {name: make for name, make in makers.items() if name in fields}
         self._refuse_sparse(asked)
+        self._refuse_wordless([name for name in ("eval", "compare") if name in fields])
         self.tasks: dict[str, Task] = {name: make(self._table(fields, name), self._paths, path) for name, make in asked.items()}
         self.tested = self._tested(dict(self._table(fields, "test"))) if "test" in fields else None
         self.contextual = [training.at for training in self.trainings if training.family is family_of(FAMILY)]
@@ -184,6 +187,13 @@ class JobPlan:
         sparse = [training.at for training in self.trainings if training.family.rows == "sparse"]
         if sparse and tasks:
             raise UsageError(f"{self.path} [{next(iter(tasks))}]: {sparse[0]}: {SPARSE}")
+
+    def _refuse_wordless(self, tasks: Collection[str]) -> None:
+        """Raise `UsageError` for a model that gives words no vectors if these are evaluated or compared."""
+        options = ((training.at, wanted.options) for training in self.trainings for wanted in training.wanted)
+        wordless = [at for at, chosen in options if isinstance(chosen, Doc2vecOptions) and chosen.vectors is None]
+        if wordless and tasks:
+            raise UsageError(f"{self.path} [{next(iter(tasks))}]: {wordless[0]}: {WORDLESS}")
 
     def _judged(self, table: dict[str, Any]) -> dict[str, Any]:
         """Return the arguments of `evaluate`: test files by kind, and its options."""

@@ -77,12 +77,14 @@ def test_a_job_is_judged_by_all_sets_and_options_of_eval(job):
         ("bootstrap = 20", "bootstrp = 20", r"\[eval\]: unknown option 'bootstrp'; did you mean bootstrap\?"),
         ("seed = 3", "seed = 1.5", r"job.toml \[eval\] seed is 1.5; it must be of type int"),
         ("categories = [", "categories = [3, ", r"\[eval\] categories: must be a list of file names"),
+        ('"glove"', '"doc2vec"\nloss = "hs"', r"job.toml \[eval\]: work/doc2vec.h5: has no vectors of words"),
     ],
 )
 def test_what_eval_does_not_have(job, old, new, says):
     job.write_text(JOB.replace(old, new))
     with pytest.raises(UsageError, match=says):
         run(job)
+    assert not Path("work").exists()
 
 
 def test_every_kind_of_sets_has_a_flag():
